@@ -1,0 +1,34 @@
+# Every command makes its own virtual environment and installs what it needs; nothing else has to be there.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench clean
+
+help: ## Show these commands
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+
+$(VENV)/made: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)/bin/pip install --quiet --editable ".[embedded,uvloop]" --group test --group check
+	touch $@
+
+demo: $(VENV)/made ## Run the example job on real documents: enqueue, work, fail, requeue
+	$(VENV)/bin/aioq demo
+
+test: $(VENV)/made ## Run the tests on a real server
+	$(RUN) -m pytest
+
+check: $(VENV)/made ## Lint, check types and the direction of imports
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+bench: $(VENV)/made ## Measure speed beside the protocol's floor (make bench ARGS="--quick")
+	$(RUN) -m benchmarks $(ARGS)
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

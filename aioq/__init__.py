@@ -1,0 +1,80 @@
+"""A task queue for asyncio on Redis and Valkey streams.
+
+>>> from aioq import Queue, get_current_job
+>>> queue = Queue("default", connection="redis://localhost:6379/0")  # doctest: +SKIP
+>>> job = await queue.enqueue(count_words_at_url, "http://nvie.com")  # doctest: +SKIP
+"""
+
+from aioq.client.context import get_current_job
+from aioq.client.job import Job
+from aioq.client.queue import EnqueueData, Queue
+from aioq.client.registry import Registry
+from aioq.client.task import Task, task
+from aioq.store.connection import Connection
+from aioq.values.errors import (
+    AbandonedJobError,
+    AioqError,
+    DeserializationError,
+    DuplicateJobError,
+    InvalidFunction,
+    InvalidInput,
+    InvalidJobOperation,
+    JobCanceled,
+    JobExpired,
+    JobFailed,
+    JobNotFound,
+    JobStopped,
+    JobTimeout,
+    JobTimeoutException,
+    NoSuchJobError,
+    PayloadTooLarge,
+    SerializationError,
+    ServerError,
+    ServerFull,
+    ServerRefused,
+    ServerUnreachable,
+    ServerUnsuitable,
+    TimeoutFormatError,
+)
+from aioq.values.result import Result
+from aioq.values.retry import Retry
+from aioq.values.states import JobStatus
+from aioq.worker.worker import Worker
+
+__all__ = [
+    "AbandonedJobError",
+    "AioqError",
+    "Connection",
+    "DeserializationError",
+    "DuplicateJobError",
+    "EnqueueData",
+    "InvalidFunction",
+    "InvalidInput",
+    "InvalidJobOperation",
+    "Job",
+    "JobCanceled",
+    "JobExpired",
+    "JobFailed",
+    "JobNotFound",
+    "JobStatus",
+    "JobStopped",
+    "JobTimeout",
+    "JobTimeoutException",
+    "NoSuchJobError",
+    "PayloadTooLarge",
+    "Queue",
+    "Registry",
+    "Result",
+    "Retry",
+    "SerializationError",
+    "ServerError",
+    "ServerFull",
+    "ServerRefused",
+    "ServerUnreachable",
+    "ServerUnsuitable",
+    "Task",
+    "TimeoutFormatError",
+    "Worker",
+    "get_current_job",
+    "task",
+]

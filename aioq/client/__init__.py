@@ -1,0 +1,1 @@
+"""Floor 2: what an application imports to enqueue jobs and to look after them."""

@@ -1,0 +1,495 @@
+"""Job: one enqueued call, as a handle. Its properties show a snapshot; what talks to the server is awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Generic, TypeVar, Unpack
+
+from aioq.client.submission import prepare
+from aioq.store import Store
+from aioq.store.store import Submission
+from aioq.values.errors import (
+    InvalidJobOperation,
+    JobCanceled,
+    JobExpired,
+    JobFailed,
+    JobStopped,
+    NoSuchJobError,
+)
+from aioq.values.options import FAILURE_TTL_MS, RESULT_TTL_MS, Options, read_options, seconds
+from aioq.values.record import META, JobRecord, Unreadable
+from aioq.values.reference import resolve
+from aioq.values.result import Result, earlier_result, present_result
+from aioq.values.serializer import PICKLE, Serializer, find_serializer, loads
+from aioq.values.states import JobStatus
+
+R = TypeVar("R")
+
+_ENDINGS: dict[str, type[JobFailed]] = {
+    "failed": JobFailed,
+    "canceled": JobCanceled,
+    "stopped": JobStopped,
+    "expired": JobExpired,
+}
+
+
+class Job(Generic[R]):
+    """A call that a worker runs, or has run.
+
+    A Job comes from `Queue.enqueue`, from `Queue.fetch_job`, or from `Job.create` if it is to be enqueued later.
+    Two Jobs are equal if they name the same job of the same queue.
+    """
+
+    __slots__ = ("_fence", "_loop", "_meta", "_store", "record", "submission")
+
+    def __init__(self, record: JobRecord, store: Store | None, *, fence: int | None = None) -> None:
+        self.record = record
+        self.submission: Submission | None = None
+        self._store = store
+        self._fence = fence
+        self._meta: dict[str, Any] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @classmethod
+    def create(
+        cls,
+        func: object,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        serializer: str | Serializer = PICKLE,
+        **options: Unpack[Options],
+    ) -> Job[Any]:
+        """A job that is not enqueued yet; `Queue.enqueue_job` does that. Nothing is written.
+
+        Raises:
+            InvalidInput: the function, an argument or an option cannot be used; the text says why.
+
+        Example:
+            >>> job = Job.create(say_hello, args=("you",), ttl=43)  # doctest: +SKIP
+            >>> await queue.enqueue_job(job)  # doctest: +SKIP
+
+        """
+        submission = prepare(
+            func, tuple(args), dict(kwargs or {}), read_options(options), find_serializer(serializer)
+        )
+        job = cls(submission.record, None)
+        job.submission = submission
+
+        return job
+
+    # The snapshot
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+    @property
+    def status(self) -> JobStatus | None:
+        """The state when the snapshot was taken; None for a job that was never enqueued."""
+        return self.record.status if b"status" in self.record.fields else None
+
+    @property
+    def origin(self) -> str | None:
+        """The name of the job's queue; None before it is enqueued."""
+        return None if self._store is None else self._store.queue
+
+    @property
+    def func_name(self) -> str:
+        """The dotted name of the function."""
+        return self.record.func_name
+
+    @property
+    def func(self) -> Any:
+        """The function itself. Raises DeserializationError if it cannot be imported here."""
+        return resolve(self.func_name)
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """The positional arguments. Raises DeserializationError if they cannot be read here."""
+        return self.record.call()[1]
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """The keyword arguments. Raises DeserializationError if they cannot be read here."""
+        return self.record.call()[2]
+
+    @property
+    def description(self) -> str:
+        """The description that was given, else the call as text."""
+        return self.record.description or self.record.call_text()
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The job's own data. Changes are kept only by `save_meta`."""
+        if self._meta is None:
+            self._meta = self.record.meta
+
+        return self._meta
+
+    @meta.setter
+    def meta(self, values: dict[str, Any]) -> None:
+        self._meta = values
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that a run may take; -1 for no limit."""
+        return seconds(self.record.timeout_ms) or 0
+
+    @property
+    def ttl(self) -> float | None:
+        """Seconds that the job may wait in its queue; None for no limit."""
+        return seconds(self.record.ttl_ms)
+
+    @property
+    def result_ttl(self) -> float:
+        """Seconds that the result is kept; -1 for ever. A worker's own default is not known here."""
+        own = self.record.result_ttl_ms
+
+        return seconds(RESULT_TTL_MS if own is None else own) or 0
+
+    @property
+    def failure_ttl(self) -> float:
+        """Seconds that a failed job is kept; -1 for ever."""
+        return seconds(int(self.record.fields.get(b"failure_ttl", FAILURE_TTL_MS))) or 0
+
+    @property
+    def created_at(self) -> datetime | None:
+        return self.record.created_at
+
+    @property
+    def enqueued_at(self) -> datetime | None:
+        return self.record.enqueued_at
+
+    @property
+    def scheduled_at(self) -> datetime | None:
+        """The moment from which a scheduled job may be started."""
+        return self.record.due_at
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """The moment until which a queued job must have been started, if it has a ttl."""
+        return self.record.expires_at
+
+    @property
+    def started_at(self) -> datetime | None:
+        return self.record.started_at
+
+    @property
+    def ended_at(self) -> datetime | None:
+        return self.record.ended_at
+
+    @property
+    def worker_name(self) -> str | None:
+        return self.record.worker
+
+    @property
+    def attempt(self) -> int:
+        """The number of runs so far that count against the retries."""
+        return self.record.attempt
+
+    @property
+    def deliveries(self) -> int:
+        """The number of runs that ended because their worker did."""
+        return self.record.deliveries
+
+    @property
+    def fence(self) -> int:
+        """A number that grows with each claim of the job: hand it to other systems to tell runs apart."""
+        return self.record.fence
+
+    @property
+    def retries_left(self) -> int:
+        """How many more attempts a failure now would get."""
+        retry = self.record.retry
+
+        return 0 if retry is None else max(0, retry.max - max(0, self.attempt - 1))
+
+    @property
+    def exc_info(self) -> str | None:
+        """The traceback of the last run, if that failed."""
+        return self.record.error
+
+    @property
+    def is_queued(self) -> bool:
+        return self.status == JobStatus.QUEUED
+
+    @property
+    def is_scheduled(self) -> bool:
+        return self.status == JobStatus.SCHEDULED
+
+    @property
+    def is_started(self) -> bool:
+        return self.status == JobStatus.STARTED
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status == JobStatus.FINISHED
+
+    @property
+    def is_failed(self) -> bool:
+        return self.status == JobStatus.FAILED
+
+    @property
+    def is_canceled(self) -> bool:
+        return self.status == JobStatus.CANCELED
+
+    @property
+    def is_stopped(self) -> bool:
+        return self.status == JobStatus.STOPPED
+
+    @property
+    def is_expired(self) -> bool:
+        return self.status == JobStatus.EXPIRED
+
+    # Reads
+
+    async def refresh(self) -> None:
+        """Take a new snapshot; changes of meta that were not saved are dropped.
+
+        Raises:
+            NoSuchJobError: the job is gone.
+
+        """
+        (record,) = await self._kept().load([self.id])
+
+        if record is None:
+            raise self._gone()
+
+        self.record, self._meta = record, None
+
+    async def get_status(self) -> JobStatus:
+        """The state now. Raises NoSuchJobError if the job is gone."""
+        await self.refresh()
+
+        return self.record.status
+
+    async def get_meta(self) -> dict[str, Any]:
+        """The meta values as they are stored now."""
+        await self.refresh()
+
+        return self.meta
+
+    async def result(self, timeout: float | None = None) -> R:  # noqa: ASYNC109 - RQ's name, and part of the call
+        """Wait until the job has ended, and return what its function returned.
+
+        Args:
+            timeout: how long to wait, in seconds (default: for ever). 0 asks once.
+
+        Raises:
+            JobFailed, JobCanceled, JobStopped, JobExpired: it ended without a value.
+            NoSuchJobError: it is gone.
+            TimeoutError: it has not ended within the timeout.
+            DeserializationError: its result cannot be read here.
+
+        Example:
+            >>> count = await job.result(timeout=10)  # doctest: +SKIP
+
+        """
+        store = self._kept()
+
+        try:
+            # 0 asks once: that takes a round trip, which must be given its time.
+            async with asyncio.timeout(None if timeout is None else timeout or 0.25):
+                ending = await store.mailbox.wait(self.id)
+        except TimeoutError:
+            raise TimeoutError(f"job {self.id} has not ended within {timeout} seconds") from None
+
+        if ending.value is None or ending.status == "deleted":
+            if ending.fields is not None:
+                self.record, self._meta = JobRecord(self.id, ending.fields), None
+            else:
+                await self.refresh()
+
+            status, value = self.record.status.value, self.record.fields.get(b"result", b"")
+            error = self.record.error or f"it is {status}"
+        else:
+            status, value, error = ending.status, ending.value, ending.value.decode(errors="replace")
+
+        if status in _ENDINGS:
+            raise _ENDINGS[status](self.id, error or f"it is {status}")
+
+        return loads(value, "the job's result") if value else None  # type: ignore[return-value]
+
+    async def return_value(self) -> R | None:
+        """What the function returned; None if it has not finished (or returned None)."""
+        latest = await self.latest_result()
+
+        return None if latest is None else latest.return_value
+
+    async def latest_result(self) -> Result | None:
+        """What is kept of the last run that ended; None if none has."""
+        found = await self.results()
+
+        return found[0] if found else None
+
+    async def results(self) -> list[Result]:
+        """What is kept of the runs that have ended, the last one first (at most eleven)."""
+        await self.refresh()
+        earlier = [earlier_result(self.id, packed) for packed in await self._kept().attempts(self.id)]
+        present = present_result(self.record)
+
+        return [*([] if present is None else [present]), *reversed(earlier)]
+
+    async def get_position(self) -> int | None:
+        """How many queued jobs are ahead of this one; None if it is not queued. Takes time in a long queue."""
+        offset = 0
+
+        while True:
+            ids, _ = await self._kept().ids(JobStatus.QUEUED, offset, 1000)
+
+            if self.id in ids:
+                return offset + ids.index(self.id)
+
+            if len(ids) < 1000:
+                return None
+
+            offset += 1000
+
+    # Changes
+
+    async def save_meta(self) -> None:
+        """Store the meta values that were changed, added or removed since the snapshot.
+
+        Values that someone else has saved meanwhile stay, unless they have the same name.
+
+        Raises:
+            NoSuchJobError: the job is gone; nothing is written.
+            InvalidJobOperation: this run has lost its claim to another one.
+            SerializationError: a value cannot be serialised; nothing is written.
+
+        """
+        stored = {name: value for name, value in self.record.fields.items() if name.startswith(META)}
+        present = {
+            META + name.encode(): value.data
+            if isinstance(value, Unreadable)
+            else self.record.serializer.dumps(value, f"meta value {name!r}")
+            for name, value in self.meta.items()
+        }
+        changes = [part for item in present.items() if stored.get(item[0]) != item[1] for part in item]
+        removed = [name for name in stored if name not in present]
+
+        if not changes and not removed:
+            return
+
+        verdict = await self._kept().save_meta(self.id, self._fence, changes, removed)
+
+        if verdict == "gone":
+            raise self._gone()
+
+        if verdict == "stale":
+            raise InvalidJobOperation(f"job {self.id}: this run has lost its claim; its meta was not saved")
+
+        kept = {name: value for name, value in self.record.fields.items() if not name.startswith(META)}
+        self.record = JobRecord(self.id, kept | present)
+
+    def save_meta_sync(self) -> None:
+        """As `save_meta`, for a plain function that a worker runs on a thread.
+
+        Raises:
+            RuntimeError: it is called on the event loop, or outside of a job.
+
+        """
+        if self._loop is None:
+            raise RuntimeError("save_meta_sync works inside a job only; use `await job.save_meta()`")
+
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            asyncio.run_coroutine_threadsafe(self.save_meta(), self._loop).result()
+        else:
+            raise RuntimeError("save_meta_sync would block the event loop; use `await job.save_meta()`")
+
+    async def cancel(self) -> None:
+        """Take the job back. One that runs is ended by its worker; what it returns then is not recorded.
+
+        Raises:
+            InvalidJobOperation: it has ended already (a failed job can be canceled).
+            NoSuchJobError: it is gone.
+
+        """
+        await self._end("cancel", *await self._kept().cancel(self.id))
+
+    async def stop(self) -> None:
+        """End the job's run; it becomes `stopped` and is not retried.
+
+        Raises:
+            InvalidJobOperation: it does not run.
+            NoSuchJobError: it is gone.
+
+        """
+        await self._end("stop", *await self._kept().stop(self.id))
+
+    async def requeue(self, *, at_front: bool = False, reset_retries: bool = True) -> None:
+        """Bring a failed, canceled, stopped or expired job back to its queue.
+
+        Args:
+            at_front: put it at the front (default False).
+            reset_retries: count its attempts and deliveries anew (default True).
+
+        Raises:
+            InvalidJobOperation: it is in another state; the text names it.
+            NoSuchJobError: it is gone.
+
+        """
+        (verdict,) = await self._kept().requeue([self.id], at_front=at_front, reset=reset_retries)
+
+        if verdict == "gone":
+            raise self._gone()
+
+        if verdict != "ok":
+            raise InvalidJobOperation(
+                f"job {self.id} is {verdict}; only failed, canceled, stopped and expired jobs can be requeued"
+            )
+
+        await self.refresh()
+
+    async def delete(self) -> None:
+        """Remove the job and all that is kept of it; a run in progress is ended. Raises NoSuchJobError."""
+        if not await self._kept().delete([self.id]):
+            raise self._gone()
+
+    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let `save_meta_sync` reach the worker's event loop. For the worker."""
+        self._loop = loop
+
+    async def _end(self, verb: str, verdict: str, status: str) -> None:
+        if verdict == "gone":
+            raise self._gone()
+
+        if verdict == "already":
+            raise InvalidJobOperation(
+                f"job {self.id} has been {verb}{'ed' if verb == 'cancel' else 'ped'} already"
+            )
+
+        if verdict == "refused":
+            raise InvalidJobOperation(f"job {self.id} is {status}; {verb} does nothing to it")
+
+        await self.refresh()
+
+    def _kept(self) -> Store:
+        if self._store is None:
+            raise InvalidJobOperation(
+                f"job {self.id} was never enqueued; `await queue.enqueue_job(job)` does that"
+            )
+
+        return self._store
+
+    def _gone(self) -> NoSuchJobError:
+        return NoSuchJobError(
+            f"queue {self.origin!r} has no job {self.id!r}: it was deleted, or its retention has passed"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Job):
+            return NotImplemented
+
+        return (self.id, self.origin) == (other.id, other.origin)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} {self.func_name} {self.status or 'not enqueued'}>"

@@ -1,0 +1,548 @@
+"""Queue: where an application puts its jobs, and looks after them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Generic, NamedTuple, ParamSpec, Self, TypeVar, Unpack, cast, overload
+
+from aioq.client.job import Job
+from aioq.client.registry import Registry
+from aioq.client.submission import prepare
+from aioq.client.task import Task
+from aioq.store import Connection, Fleet, Server, Store
+from aioq.store.batcher import MAX_BYTES, MAX_ITEMS
+from aioq.store.store import Submission
+from aioq.values.durations import Duration, to_ms
+from aioq.values.errors import DuplicateJobError, InvalidInput, InvalidJobOperation
+from aioq.values.ids import check_queue_name
+from aioq.values.options import MAX_PAYLOAD, OPTION_NAMES, JobOptions, Options, read_options
+from aioq.values.record import JobRecord
+from aioq.values.retry import Retry
+from aioq.values.serializer import Serializer, find_serializer
+from aioq.values.states import JobStatus
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class EnqueueData(NamedTuple):
+    """One call for `Queue.enqueue_many`, with checked options."""
+
+    func: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    options: JobOptions
+
+
+class Queue:
+    """A queue of jobs on one server.
+
+    Args:
+        name: letters, digits and _ . : @ / + - (default "default").
+        connection: a URL (redis://, rediss://, unix://, embedded://), a redis.asyncio.Redis that the caller
+            owns, or a Connection that is shared. None: AIOQ_REDIS_URL, else REDIS_URL, else
+            redis://localhost:6379/0.
+        serializer: "pickle" (default) or "json", for arguments, results and meta.
+        default_timeout, default_result_ttl, default_ttl, default_failure_ttl, default_retry: options of jobs
+            that do not give their own.
+        max_payload: the most bytes of arguments and meta of one job (default 1 MiB).
+        prefix: the first word of every key (default "aioq").
+
+    Raises:
+        InvalidInput: a value cannot be used; nothing is connected yet.
+
+    Example:
+        >>> async with Queue("mail", connection="redis://localhost:6379/0") as queue:  # doctest: +SKIP
+        ...     job = await queue.enqueue(send, "you@example.org", ttl=60)
+        ...     print(await job.result(timeout=10))
+
+    """
+
+    def __init__(
+        self,
+        name: str = "default",
+        connection: Server | Connection = None,
+        *,
+        serializer: str | Serializer = "pickle",
+        default_timeout: Duration | None = None,
+        default_result_ttl: Duration | None = None,
+        default_ttl: Duration | None = None,
+        default_failure_ttl: Duration | None = None,
+        default_retry: Retry | int | None = None,
+        max_payload: int = MAX_PAYLOAD,
+        prefix: str = "aioq",
+    ) -> None:
+        self.name = check_queue_name(name)
+        self._owns_connection = not isinstance(connection, Connection)
+        self.connection = (
+            connection if isinstance(connection, Connection) else Connection(connection, prefix=prefix)
+        )
+        self.store = Store(self.connection, name)
+        self._serializer = find_serializer(serializer)
+        self._max_payload = max_payload
+        self._defaults = read_options(
+            {
+                "job_timeout": default_timeout,
+                "result_ttl": default_result_ttl,
+                "ttl": default_ttl,
+                "failure_ttl": default_failure_ttl,
+                "retry": default_retry,
+            }
+        )
+        self._has_defaults = self._defaults != JobOptions()
+
+    @classmethod
+    async def all(cls, connection: Server | Connection = None) -> list[Queue]:
+        """All queues of a server, by name. They share one connection; closing any of them does not close it."""
+        shared = connection if isinstance(connection, Connection) else Connection(connection)
+
+        return [cls(name, shared) for name in await Fleet(shared).queues()]
+
+    # Enqueue
+
+    async def enqueue(self, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Job[Any]:
+        """Put a call into the queue.
+
+        Option names (job_timeout, result_ttl, ttl, failure_ttl, description, job_id, at_front, meta, retry) are
+        taken out of kwargs; the rest goes to the function. `args=` and `kwargs=` pass a function's arguments
+        explicitly, for one whose own names are those of options. `using` is the typed form.
+
+        Raises:
+            InvalidInput: the function, an argument or an option cannot be used. Nothing was written.
+            DuplicateJobError: a job with this job_id has not ended.
+            ServerError: the server cannot be reached, or refuses.
+
+        Example:
+            >>> job = await queue.enqueue(count_words_at_url, "http://nvie.com", ttl=43)  # doctest: +SKIP
+
+        """
+        args, kwargs, options = _split(args, kwargs)
+
+        return await self._enqueue(self._prepare(func, args, kwargs, options))
+
+    async def enqueue_call(
+        self,
+        func: Callable[..., Any] | str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        timeout: Duration | None = None,  # noqa: ASYNC109 - RQ's name, and not a timeout of this call
+        **options: Unpack[Options],
+    ) -> Job[Any]:
+        """As `enqueue`, with the function's arguments apart from the options.
+
+        `timeout` is another name for job_timeout here, as in RQ.
+        """
+        if timeout is not None:
+            options["job_timeout"] = timeout
+
+        return await self._enqueue(self._prepare(func, tuple(args), dict(kwargs or {}), read_options(options)))
+
+    async def enqueue_at(
+        self, moment: datetime, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
+    ) -> Job[Any]:
+        """Put a call into the queue when a moment has come. A naive datetime is in this machine's time zone."""
+        args, kwargs, options = _split(args, kwargs)
+
+        return await self._enqueue(self._prepare(func, args, kwargs, options, due=due_at(moment)))
+
+    async def enqueue_in(
+        self, delay: Duration, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
+    ) -> Job[Any]:
+        """Put a call into the queue after a while, counted by the server's clock."""
+        args, kwargs, options = _split(args, kwargs)
+
+        return await self._enqueue(self._prepare(func, args, kwargs, options, due=due_in(delay)))
+
+    async def enqueue_many(self, calls: Iterable[EnqueueData]) -> list[Job[Any]]:
+        """Put many calls into the queue: all are checked first, then sent in chunks, in their order.
+
+        Raises:
+            InvalidInput: one of the calls cannot be used. Nothing was written.
+            DuplicateJobError: ids of live jobs; the other calls were enqueued.
+
+        Example:
+            >>> await queue.enqueue_many([Queue.prepare_data(send, (name,)) for name in names])  # doctest: +SKIP
+
+        """
+        prepared = [self._prepare(each.func, each.args, each.kwargs, each.options) for each in calls]
+        _refuse_twins(prepared)
+        jobs: list[Job[Any]] = []
+        duplicates: list[str] = []
+
+        for chunk in _chunks(prepared):
+            for submission, created in zip(chunk, await self.store.enqueue_many(chunk), strict=True):
+                if created:
+                    jobs.append(self._job(submission, created))
+                else:
+                    duplicates.append(submission.record.id)
+
+        if duplicates:
+            raise _duplicate(self.name, *duplicates)
+
+        return jobs
+
+    @staticmethod
+    def prepare_data(
+        func: Callable[..., Any] | str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[Options],
+    ) -> EnqueueData:
+        """One call for `enqueue_many`."""
+        return EnqueueData(func, tuple(args), dict(kwargs or {}), read_options(options))
+
+    async def enqueue_job(self, job: Job[Any], *, at_front: bool = False) -> Job[Any]:
+        """Put a job that `Job.create` made into this queue."""
+        if job.submission is None:
+            raise InvalidJobOperation(
+                f"job {job.id} was enqueued already; `job.requeue()` brings an ended one back"
+            )
+
+        return await self._enqueue(job.submission._replace(at_front=at_front or job.submission.at_front))
+
+    def using(self, **options: Unpack[Options]) -> Using:
+        """The typed form: options here, and a type checker sees the function's own arguments in the call.
+
+        Example:
+            >>> job = await queue.using(ttl=43, retry=Retry(3)).enqueue(send, "you")  # doctest: +SKIP
+
+        """
+        return Using(self, read_options(options))
+
+    @overload
+    def task(self, function: Callable[P, R], /) -> BoundTask[P, R]: ...
+
+    @overload
+    def task(self, **options: Unpack[Options]) -> Callable[[Callable[P, R]], BoundTask[P, R]]: ...
+
+    def task(self, function: Any = None, /, **options: Any) -> Any:
+        """As `aioq.task`, for functions that belong to this queue: they get `.enqueue(…)`."""
+        checked = read_options(cast("Options", options))
+
+        if function is not None:
+            return BoundTask(function, checked, self)
+
+        return lambda decorated: BoundTask(decorated, checked, self)
+
+    # Look
+
+    async def count(self) -> int:
+        """How many jobs wait to be claimed; expired, scheduled and started ones are not among them."""
+        return (await self.store.count()).queued
+
+    async def is_empty(self) -> bool:
+        return await self.count() == 0
+
+    async def job_ids(self, offset: int = 0, limit: int = 1000) -> list[str]:
+        """Ids of the jobs that wait, in the order in which they will be claimed."""
+        ids, _ = await self.store.ids(JobStatus.QUEUED, offset, limit)
+
+        return ids
+
+    async def jobs(self, offset: int = 0, limit: int = 100) -> list[Job[Any]]:
+        """As `job_ids`, with snapshots."""
+        return await self._registry(JobStatus.QUEUED).jobs(offset, limit)
+
+    async def fetch_job(self, job_id: str) -> Job[Any] | None:
+        """The job with this id; None if the queue has none."""
+        (record,) = await self.store.load([job_id])
+
+        return None if record is None else Job(record, self.store)
+
+    async def fetch_many(self, job_ids: Sequence[str]) -> list[Job[Any] | None]:
+        """The jobs with these ids, in order; None for each that the queue does not have."""
+        records = await self.store.load(job_ids)
+
+        return [None if record is None else Job(record, self.store) for record in records]
+
+    @property
+    def scheduled_job_registry(self) -> Registry:
+        return self._registry(JobStatus.SCHEDULED)
+
+    @property
+    def started_job_registry(self) -> Registry:
+        return self._registry(JobStatus.STARTED)
+
+    @property
+    def finished_job_registry(self) -> Registry:
+        return self._registry(JobStatus.FINISHED)
+
+    @property
+    def failed_job_registry(self) -> Registry:
+        return self._registry(JobStatus.FAILED)
+
+    @property
+    def canceled_job_registry(self) -> Registry:
+        return self._registry(JobStatus.CANCELED)
+
+    @property
+    def stopped_job_registry(self) -> Registry:
+        return self._registry(JobStatus.STOPPED)
+
+    @property
+    def expired_job_registry(self) -> Registry:
+        return self._registry(JobStatus.EXPIRED)
+
+    # Change
+
+    async def requeue(
+        self, job_ids: Sequence[str], *, at_front: bool = False, reset_retries: bool = True
+    ) -> dict[str, str]:
+        """Bring jobs back that ended without a result; a bad id does not stop the others.
+
+        Returns:
+            For each id, in order: "ok", "gone" (no such job), or the state that does not allow it.
+
+        """
+        verdicts: list[str] = []
+
+        for start in range(0, len(job_ids), MAX_ITEMS):
+            verdicts += await self.store.requeue(
+                job_ids[start : start + MAX_ITEMS], at_front=at_front, reset=reset_retries
+            )
+
+        return dict(zip(job_ids, verdicts, strict=True))
+
+    async def empty(self) -> int:
+        """Delete the jobs that wait to be claimed; how many there were. Jobs in other states stay."""
+        return await self._delete_all(JobStatus.QUEUED)
+
+    async def delete(self) -> int:
+        """Delete the queue and all its jobs, in every state; how many jobs there were."""
+        removed = sum([await self._delete_all(state) for state in JobStatus])
+        await Fleet(self.connection).forget_queue(self.name)
+
+        return removed
+
+    async def pause(self, duration: Duration | None = None) -> None:
+        """Let no worker claim from the queue until `resume` (or for a duration). Runs in progress go on."""
+        await self.store.pause(None if duration is None else to_ms(duration, "duration"))
+
+    async def resume(self) -> None:
+        """End a pause."""
+        await self.store.resume()
+
+    async def is_paused(self) -> bool:
+        return await self.store.is_paused()
+
+    async def aclose(self) -> None:
+        """Close what this queue opened; a connection that was passed in stays open."""
+        if self._owns_connection:
+            await self.connection.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Queue):
+            return NotImplemented
+
+        return self.store.keys == other.store.keys
+
+    def __hash__(self) -> int:
+        return hash(self.store.keys.main)
+
+    def __repr__(self) -> str:
+        return f"<Queue {self.name}>"
+
+    # Internals
+
+    def _registry(self, status: JobStatus) -> Registry:
+        return Registry(self.store, status)
+
+    def _prepare(
+        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions, due: str = ""
+    ) -> Submission:
+        if self._has_defaults:
+            if isinstance(func, Task):
+                options, func = options.over(func.options), func.function
+
+            options = options.over(self._defaults)
+
+        return prepare(func, args, kwargs, options, self._serializer, due=due, max_payload=self._max_payload)
+
+    async def _enqueue(self, submission: Submission) -> Job[Any]:
+        created = await self.store.enqueue(submission)
+
+        if not created:
+            raise _duplicate(self.name, submission.record.id)
+
+        return self._job(submission, created)
+
+    def _job(self, submission: Submission, created: int) -> Job[Any]:
+        fields = dict(submission.record.fields)
+        fields[b"status"] = b"scheduled" if submission.due else b"queued"
+        fields[b"created_at"] = b"%d" % created
+
+        if submission.due:
+            due = submission.due
+            fields[b"due_at"] = b"%d" % (created + int(due[1:]) if due.startswith("+") else int(due))
+
+        if submission.ttl_ms:
+            fields[b"ttl"] = b"%d" % submission.ttl_ms
+
+            if not submission.due:
+                fields[b"expires_at"] = b"%d" % (created + submission.ttl_ms)
+
+        return Job(JobRecord(submission.record.id, fields), self.store)
+
+    async def _delete_all(self, state: JobStatus) -> int:
+        removed = 0
+
+        while True:
+            ids, _ = await self.store.ids(state, 0, MAX_ITEMS)
+            deleted = await self.store.delete(ids, state)
+            removed += deleted
+
+            if not deleted:
+                return removed
+
+
+@dataclass(frozen=True, slots=True)
+class Using:
+    """A queue and options, for typed calls. Made by `Queue.using`."""
+
+    queue: Queue
+    options: JobOptions
+
+    @overload
+    async def enqueue(
+        self, func: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+
+    @overload
+    async def enqueue(self, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+
+    async def enqueue(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job[Any]:
+        """Put a call into the queue; all arguments go to the function."""
+        return await self._enqueue(func, args, kwargs)
+
+    @overload
+    async def enqueue_at(
+        self, moment: datetime, func: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+
+    @overload
+    async def enqueue_at(
+        self, moment: datetime, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+
+    async def enqueue_at(
+        self, moment: datetime, func: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> Job[Any]:
+        """As `enqueue`, when a moment has come."""
+        return await self._enqueue(func, args, kwargs, due_at(moment))
+
+    @overload
+    async def enqueue_in(
+        self, delay: Duration, func: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+
+    @overload
+    async def enqueue_in(
+        self, delay: Duration, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+
+    async def enqueue_in(
+        self, delay: Duration, func: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> Job[Any]:
+        """As `enqueue`, after a while."""
+        return await self._enqueue(func, args, kwargs, due_in(delay))
+
+    async def _enqueue(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], due: str = "") -> Job[Any]:
+        queue = self.queue
+
+        return await queue._enqueue(queue._prepare(func, args, kwargs, self.options, due))  # noqa: SLF001 - one module
+
+
+class BoundTask(Task[P, R], Generic[P, R]):
+    """A task that belongs to a queue. Made by `Queue.task`."""
+
+    def __init__(self, function: Callable[P, R], options: JobOptions, queue: Queue) -> None:
+        super().__init__(function, options)
+        self.queue = queue
+
+    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
+        """Put a call of the function into the queue."""
+        return await Using(self.queue, self.options).enqueue(self.function, *args, **kwargs)
+
+    def using(self, **options: Unpack[Options]) -> Using:
+        """Other options for single calls: `await f.using(ttl=5).enqueue(f, …)`."""
+        return Using(self.queue, read_options(options).over(self.options))
+
+
+def due_at(moment: datetime) -> str:
+    """A moment as the scripts take it."""
+    if not isinstance(moment, datetime):
+        raise TypeError(f"moment={moment!r}: expected a datetime, not {type(moment).__name__}")
+
+    return str(max(0, round(moment.timestamp() * 1000)))
+
+
+def due_in(delay: Duration) -> str:
+    """A delay as the scripts take it."""
+    ms = to_ms(delay, "delay")
+
+    if ms < 0:
+        raise InvalidInput(f"delay={delay!r}: expected a duration of 0 or more")
+
+    return f"+{ms}"
+
+
+def _split(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], JobOptions]:
+    """The function's arguments and the options, out of RQ's mixed form."""
+    if not kwargs:
+        return args, kwargs, read_options({})
+
+    given = cast("Options", {name: kwargs.pop(name) for name in OPTION_NAMES.intersection(kwargs)})
+
+    if "args" in kwargs or "kwargs" in kwargs:
+        if args:
+            raise InvalidInput(
+                "args= and kwargs= pass all arguments of the function; none can be given beside them"
+            )
+
+        args = tuple(kwargs.pop("args", ()))
+        kwargs |= kwargs.pop("kwargs", None) or {}
+
+    return args, kwargs, read_options(given)
+
+
+def _refuse_twins(submissions: list[Submission]) -> None:
+    ids = [each.record.id for each in submissions]
+
+    if len(set(ids)) < len(ids):
+        twins = sorted({each for each in ids if ids.count(each) > 1})
+        raise InvalidInput(f"job_id {', '.join(twins)} stands in this call more than once")
+
+
+def _chunks(submissions: list[Submission]) -> Iterable[list[Submission]]:
+    chunk: list[Submission] = []
+    size = 0
+
+    for each in submissions:
+        chunk.append(each)
+        size += each.size
+
+        if len(chunk) == MAX_ITEMS or size >= MAX_BYTES:
+            yield chunk
+            chunk, size = [], 0
+
+    if chunk:
+        yield chunk
+
+
+def _duplicate(queue: str, *ids: str) -> DuplicateJobError:
+    return DuplicateJobError(
+        f"queue {queue!r} has a job {', '.join(ids)} that has not ended; wait for its end, cancel it, or choose"
+        " another job_id"
+    )

@@ -1,0 +1,153 @@
+"""Registry: the jobs of one queue that are in one state. Reading it never changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aioq.client.job import Job
+from aioq.store import Store
+from aioq.values.errors import InvalidJobOperation, NoSuchJobError
+from aioq.values.states import JobStatus, allows
+
+#: Jobs that one round trip of requeue_all moves.
+CHUNK = 500
+
+
+class Registry:
+    """The jobs of a queue in one state, ordered by when they came into it (scheduled: by when they are due).
+
+    Args:
+        store: the queue.
+        status: the state.
+
+    """
+
+    def __init__(self, store: Store, status: JobStatus) -> None:
+        self._store = store
+        self.status = status
+
+    async def count(self) -> int:
+        """How many jobs there are; what is past its retention is not counted."""
+        return int(getattr(await self._store.count(), self.status.value))
+
+    async def job_ids(self, offset: int = 0, limit: int = 1000, *, desc: bool = False) -> list[str]:
+        """Ids in order, the oldest first (desc: the newest first)."""
+        ids, _ = await self._store.ids(self.status, offset, limit, desc=desc)
+
+        return ids
+
+    async def jobs(self, offset: int = 0, limit: int = 100, *, desc: bool = False) -> list[Job[Any]]:
+        """As `job_ids`, with snapshots."""
+        records = await self._store.load(await self.job_ids(offset, limit, desc=desc))
+
+        return [Job(record, self._store) for record in records if record is not None]
+
+    async def contains(self, job: Job[Any] | str) -> bool:
+        """Whether the job is in this state now."""
+        (record,) = await self._store.load([_id(job)])
+
+        return record is not None and record.status == self.status
+
+    async def requeue(
+        self, job: Job[Any] | str, *, at_front: bool = False, reset_retries: bool = True
+    ) -> Job[Any]:
+        """Bring a job of this registry back to its queue.
+
+        Args:
+            job: the job or its id.
+            at_front: put it at the front (default False).
+            reset_retries: count its attempts and deliveries anew (default True).
+
+        Raises:
+            InvalidJobOperation: the job is in another state.
+            NoSuchJobError: the queue has no such job.
+
+        """
+        found = await self._find(job)
+
+        if found.status != self.status:
+            raise InvalidJobOperation(f"job {found.id} is {found.status}, not {self.status}")
+
+        await found.requeue(at_front=at_front, reset_retries=reset_retries)
+
+        return found
+
+    async def requeue_all(
+        self,
+        *,
+        at_front: bool = False,
+        reset_retries: bool = True,
+        progress: Callable[[int], None] | None = None,
+    ) -> int:
+        """Bring back all jobs that are in this registry now; one that fails again meanwhile is left.
+
+        Args:
+            at_front: put them at the front (default False).
+            reset_retries: count their attempts and deliveries anew (default True).
+            progress: called with the number of jobs moved, after each chunk.
+
+        Returns:
+            How many were moved.
+
+        """
+        self._require("requeue")
+        moved = skipped = 0
+        start: int | None = None
+
+        while True:
+            ids, now = await self._store.ids(self.status, skipped, CHUNK, before_ms=start)
+            start = now if start is None else start
+
+            if not ids:
+                return moved
+
+            verdicts = await self._store.requeue(ids, at_front=at_front, reset=reset_retries)
+            done = verdicts.count("ok")
+            moved += done
+            skipped += len(ids) - done
+
+            if progress is not None:
+                progress(done)
+
+    async def remove(self, job: Job[Any] | str, *, delete_job: bool = False) -> None:
+        """Take a job out of this registry. A job is in one registry, the one of its state, or nowhere.
+
+        Args:
+            job: the job or its id.
+            delete_job: False: a job that has not ended is canceled, one that has is deleted; True: always delete.
+
+        Raises:
+            InvalidJobOperation: the job is in another state.
+            NoSuchJobError: the queue has no such job.
+
+        """
+        found = await self._find(job)
+
+        if found.status != self.status:
+            raise InvalidJobOperation(f"job {found.id} is {found.status}, not {self.status}")
+
+        if delete_job or self.status.is_final:
+            await found.delete()
+        else:
+            await found.cancel()
+
+    async def _find(self, job: Job[Any] | str) -> Job[Any]:
+        job_id = _id(job)
+        (record,) = await self._store.load([job_id])
+
+        if record is None:
+            raise NoSuchJobError(f"queue {self._store.queue!r} has no job {job_id!r}")
+
+        return Job(record, self._store)
+
+    def _require(self, verb: str) -> None:
+        if not allows(self.status, verb):
+            raise InvalidJobOperation(f"{self.status} jobs cannot be {verb}d")
+
+    def __repr__(self) -> str:
+        return f"<Registry {self.status} of {self._store.queue}>"
+
+
+def _id(job: Job[Any] | str) -> str:
+    return job if isinstance(job, str) else job.id

@@ -1,0 +1,320 @@
+"""Connection: the way to one server. It alone knows redis-py, its errors and its options."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import redis as redis_sync
+import redis.exceptions as failures
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.retry import Retry as SyncRetry
+
+from aioq.store.keys import SharedKeys
+from aioq.store.listener import Listener
+from aioq.store.script import Command, all_scripts
+from aioq.values.errors import (
+    InvalidInput,
+    ServerError,
+    ServerFull,
+    ServerRefused,
+    ServerUnreachable,
+    ServerUnsuitable,
+)
+
+DEFAULT_URL = "redis://localhost:6379/0"
+URL_VARIABLES = ("AIOQ_REDIS_URL", "REDIS_URL", "RQ_REDIS_URL")
+SCHEMES = ("redis", "rediss", "unix")
+
+#: Schemes that another package of aioq serves: it is imported when such a URL is used, and may be missing.
+PROVIDERS = {"embedded": "aioq.embedded"}
+
+OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
+
+#: A call fails after this long without an answer; far above any script's time, below anyone's patience.
+CALL_TIMEOUT = 15.0
+CONNECT_TIMEOUT = 5.0
+
+#: Calls from one process that share the server; what comes beyond waits for its turn.
+MAX_CONNECTIONS = 16
+
+
+#: What a user names a server by: a URL, a client that the user owns, or None for the environment's URL.
+Server = str | Redis | None
+
+
+class Provider(Protocol):
+    """What a provider of a scheme returns: a server that lives until it is closed."""
+
+    url: str
+
+    def close(self) -> None: ...
+
+
+class Connection:
+    """A pool of connections to one server, opened when first used.
+
+    Args:
+        source: a URL (redis://, rediss://, unix://, embedded://), a redis.asyncio.Redis that the caller owns,
+            or None: the environment's AIOQ_REDIS_URL, else REDIS_URL, else redis://localhost:6379/0.
+        prefix: the first word of every key (default "aioq").
+        patient: repeat a call a few times when the connection is lost; scripts are safe to repeat. Workers
+            switch it off, because they must know when a reply may have been lost.
+
+    Raises:
+        InvalidInput: the URL cannot be read.
+
+    """
+
+    def __init__(self, source: Server = None, *, prefix: str = "aioq", patient: bool = True) -> None:
+        self.shared = SharedKeys(prefix)
+        self._provider: Provider | None = None
+        self._owned = not isinstance(source, Redis)
+        self._listener: Listener | None = None
+
+        if isinstance(source, Redis):
+            self.url = "a client of the caller"
+            self._kwargs = dict(source.connection_pool.connection_kwargs)
+            self._connection_class: type[Any] = source.connection_pool.connection_class
+            self.client = source
+        else:
+            self.url = check_url(source or default_url())
+            self._connection_class, self._kwargs = self._open(self.url)
+            self.client = Redis(connection_pool=self._pool(MAX_CONNECTIONS, patient=patient))
+
+    def sibling(self, *, blocking: float = 0) -> Connection:
+        """An impatient connection to the same server, for one that needs its own.
+
+        Args:
+            blocking: seconds that the server may take to answer, beside its usual time.
+
+        """
+        other = object.__new__(Connection)
+        other.shared, other.url, other._provider, other._owned = self.shared, self.url, None, True
+        other._listener = None
+        other._kwargs, other._connection_class = self._kwargs, self._connection_class
+        options = {"socket_timeout": blocking + CALL_TIMEOUT / 3} if blocking else {}
+        other.client = Redis(connection_pool=other._pool(MAX_CONNECTIONS, patient=False, **options))
+
+        return other
+
+    async def call(self, command: Command) -> Any:
+        """One command, in one round trip; a script that the server has forgotten is loaded again."""
+        with translated(self.url):
+            try:
+                return await self.client.execute_command(*command, NEVER_DECODE=True)
+            except failures.NoScriptError:
+                await self.load_scripts()
+
+                return await self.client.execute_command(*command, NEVER_DECODE=True)
+
+    async def calls(self, commands: Sequence[Command]) -> list[Any]:
+        """Several commands in one round trip; the first error among the replies is raised."""
+        if len(commands) == 1:
+            return [await self.call(commands[0])]
+
+        with translated(self.url):
+            replies = await self._pipeline(commands)
+
+            if any(isinstance(reply, failures.NoScriptError) for reply in replies):
+                # Those that ran are safe to repeat, and those that did not keep their place in the order.
+                await self.load_scripts()
+                replies = await self._pipeline(commands)
+
+            for reply in replies:
+                if isinstance(reply, Exception):
+                    raise reply
+
+            return replies
+
+    async def load_scripts(self) -> None:
+        """Make every script known to the server. Loaded ones are not evicted, unlike those sent by EVAL."""
+        await self._pipeline([("SCRIPT", "LOAD", script.text) for script in all_scripts().values()])
+
+    async def check_server(self) -> None:
+        """Refuse a server that is too old.
+
+        Raises:
+            ServerUnsuitable: it names the version and the oldest one that works.
+
+        """
+        info = await self.call(("INFO", "server"))
+        lines = info.decode().splitlines() if isinstance(info, bytes) else [f"{k}:{v}" for k, v in info.items()]
+        facts = dict(line.split(":", 1) for line in lines if ":" in line)
+        kind = "valkey" if "valkey_version" in facts else "redis"
+        version = facts[f"{kind}_version"]
+
+        if tuple(int(part) for part in version.split(".")[:2]) < OLDEST[kind]:
+            oldest = ".".join(str(part) for part in OLDEST[kind])
+            raise ServerUnsuitable(
+                f"{kind} {version} at {self.url} is too old; aioq needs {kind} {oldest} or later"
+            )
+
+    @property
+    def listener(self) -> Listener:
+        """The subscription that all who wait here share; a silent peer is noticed by its health check."""
+        if self._listener is None:
+            self._listener = Listener(
+                lambda: Redis(connection_pool=self._pool(1, patient=False, health_check_interval=15)).pubsub()
+            )
+
+        return self._listener
+
+    def for_thread(self, timeout: float) -> redis_sync.Redis:
+        """A client for one thread beside the event loop."""
+        classes = {
+            "Connection": redis_sync.Connection,
+            "SSLConnection": redis_sync.SSLConnection,
+            "UnixDomainSocketConnection": redis_sync.UnixDomainSocketConnection,
+        }
+        kwargs = self._kwargs | {
+            "decode_responses": False,
+            "protocol": 2,
+            "socket_timeout": timeout,
+            "socket_connect_timeout": timeout,
+            "retry": SyncRetry(NoBackoff(), 0),
+        }
+        pool = redis_sync.ConnectionPool(
+            connection_class=classes[self._connection_class.__name__], max_connections=1, **_portable(kwargs)
+        )
+
+        return redis_sync.Redis(connection_pool=pool)
+
+    async def aclose(self) -> None:
+        """Close what was opened here; a client that the caller owns stays open."""
+        if self._listener is not None:
+            await self._listener.aclose()
+            self._listener = None
+
+        if self._owned:
+            await self.client.aclose(close_connection_pool=True)
+
+        if self._provider is not None:
+            self._provider.close()
+            self._provider = None
+
+    async def _pipeline(self, commands: Sequence[Command]) -> list[Any]:
+        pipeline = self.client.pipeline(transaction=False)
+
+        for command in commands:
+            pipeline.execute_command(*command, NEVER_DECODE=True)
+
+        return await pipeline.execute(raise_on_error=False)
+
+    def _open(self, url: str) -> tuple[type[Any], dict[str, Any]]:
+        scheme = url.split("://", 1)[0]
+
+        if scheme in PROVIDERS:
+            self._provider = _provide(scheme, url)
+            url = self._provider.url
+
+        try:
+            pool = BlockingConnectionPool.from_url(url)
+        except (ValueError, TypeError) as error:
+            raise InvalidInput(f"{redacted(url)} is not a URL that can be used: {error}") from None
+
+        return pool.connection_class, dict(pool.connection_kwargs)
+
+    def _pool(self, size: int, *, patient: bool, **options: Any) -> BlockingConnectionPool:
+        retry = (
+            AsyncRetry(ExponentialWithJitterBackoff(base=0.05, cap=1), 3)
+            if patient
+            else AsyncRetry(NoBackoff(), 0)
+        )
+        kwargs = {"socket_timeout": CALL_TIMEOUT, "socket_connect_timeout": CONNECT_TIMEOUT} | _portable(
+            self._kwargs
+        )
+        kwargs |= {"decode_responses": False, "protocol": 2, "retry": retry, "socket_keepalive": True} | options
+
+        if "path" in kwargs:
+            kwargs.pop("socket_keepalive")
+
+        return BlockingConnectionPool(
+            connection_class=self._connection_class, max_connections=size, timeout=None, **kwargs
+        )
+
+
+def default_url() -> str:
+    """The URL from the environment, else that of a server on this machine."""
+    return next((os.environ[name] for name in URL_VARIABLES if os.environ.get(name)), DEFAULT_URL)
+
+
+def check_url(url: str) -> str:
+    """Refuse what is not a URL with a known scheme."""
+    scheme = url.split("://", 1)[0] if "://" in url else None
+
+    if scheme not in (*SCHEMES, *PROVIDERS):
+        known = ", ".join(f"{name}://" for name in (*SCHEMES, *PROVIDERS))
+        raise InvalidInput(f"{redacted(url)!r} is not a server's URL; expected {known} and an address")
+
+    return url
+
+
+def redacted(url: str) -> str:
+    """The URL without its password."""
+    scheme, separator, rest = url.partition("://")
+    userinfo, at, host = rest.rpartition("@")
+    user = userinfo.split(":", 1)[0]
+
+    return f"{scheme}{separator}{user}:***@{host}" if at and ":" in userinfo else url
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Turn redis-py's errors into those of aioq."""
+    try:
+        yield
+    except (failures.AuthenticationError, failures.NoPermissionError, failures.AuthorizationError) as error:
+        raise ServerRefused(f"the server at {redacted(url)} refused: {error}") from error
+    except (failures.ConnectionError, failures.TimeoutError, OSError) as error:
+        raise ServerUnreachable(f"no connection to {redacted(url)}: {error or type(error).__name__}") from error
+    except failures.OutOfMemoryError as error:
+        raise ServerFull(f"the server at {redacted(url)} is at its memory limit: {error}") from error
+    except failures.ResponseError as error:
+        raise _response_error(url, str(error)) from error
+    except failures.RedisError as error:
+        raise ServerError(f"the server at {redacted(url)} failed: {error}") from error
+
+
+def _response_error(url: str, text: str) -> ServerError:
+    where = f"the server at {redacted(url)}"
+
+    if "WRONGTYPE" in text:
+        return ServerUnsuitable(f"{where} holds a key of aioq with a value of another type: {text}")
+
+    if "OOM" in text:
+        return ServerFull(f"{where} is at its memory limit: {text}")
+
+    if text.startswith(("NOAUTH", "NOPERM", "WRONGPASS")):
+        return ServerRefused(f"{where} refused: {text}")
+
+    return ServerError(f"{where} failed: {text}")
+
+
+def _portable(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Options that any client of the same server can be made with; what belongs to one pool is left out."""
+    own = (
+        "retry",
+        "himport_registry",
+        "maint_notifications_config",
+        "event_dispatcher",
+        "oss_cluster_maint_notifications_handler",
+    )
+
+    return {name: value for name, value in kwargs.items() if name not in own and not name.startswith("maint")}
+
+
+def _provide(scheme: str, url: str) -> Provider:
+    try:
+        module = importlib.import_module(PROVIDERS[scheme])
+    except ModuleNotFoundError as error:
+        raise InvalidInput(f"{url}: this installation has no support for {scheme}:// ({error})") from None
+
+    provider: Provider = module.open_url(url)
+
+    return provider

@@ -1,0 +1,132 @@
+"""Fleet: what spans queues. Its keys carry no hash tag, so no script touches them together with a queue's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from aioq.store.connection import Connection
+from aioq.store.keys import Keys
+from aioq.store.script import Command
+from aioq.store.store import Store
+
+#: How long a worker's description outlives its last renewal, in ms.
+WORKER_TTL_MS = 45_000
+
+
+class WorkerInfo(NamedTuple):
+    """What a worker tells of itself."""
+
+    name: str
+    hostname: str
+    pid: int
+    queues: list[str]
+    state: str
+    running: int
+    concurrency: int
+    successful: int
+    failed: int
+    started_at_ms: int
+    version: str
+
+
+class Fleet:
+    """All queues and all workers of one server.
+
+    Args:
+        connection: the server.
+
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._shared = connection.shared
+
+    async def queues(self) -> list[str]:
+        """The names of all queues, in order."""
+        return sorted(name.decode() for name in await self.connection.call(("SMEMBERS", self._shared.queues)))
+
+    async def forget_queue(self, name: str) -> None:
+        """Take a queue off the list."""
+        await self.connection.call(("SREM", self._shared.queues, name))
+
+    async def workers(self) -> list[WorkerInfo]:
+        """All workers whose description has not run out, by name."""
+        names = sorted(name.decode() for name in await self.connection.call(("SMEMBERS", self._shared.workers)))
+
+        if not names:
+            return []
+
+        rows = await self.connection.calls([("HGETALL", self._shared.worker(name)) for name in names])
+
+        return [_info(name, row) for name, row in zip(names, rows, strict=True) if row]
+
+    def worker_commands(self, name: str, facts: Mapping[str, str | int], queues: list[str]) -> list[Command]:
+        """The calls that renew a worker's description, and the lists that it stands in."""
+        key = self._shared.worker(name)
+        flat = [part for item in facts.items() for part in item]
+
+        return [
+            ("HSET", key, "queues", " ".join(queues), *flat),
+            ("PEXPIRE", key, WORKER_TTL_MS),
+            ("SADD", self._shared.workers, name),
+            ("SADD", self._shared.queues, *queues),
+        ]
+
+    async def remove_worker(self, name: str) -> None:
+        """Take a worker off the list; it has left."""
+        await self.connection.calls([("DEL", self._shared.worker(name)), ("SREM", self._shared.workers, name)])
+
+    async def sweep_workers(self) -> None:
+        """Take workers off the list whose description has run out: they were killed."""
+        names = sorted(await self.connection.call(("SMEMBERS", self._shared.workers)))
+
+        if not names:
+            return
+
+        alive = await self.connection.calls([("EXISTS", self._shared.worker(name.decode())) for name in names])
+        dead = [name for name, is_alive in zip(names, alive, strict=True) if not is_alive]
+
+        if dead:
+            await self.connection.call(("SREM", self._shared.workers, *dead))
+
+    async def suspend(self, ttl_ms: int | None = None) -> None:
+        """No worker claims anything, until resume or for ttl_ms. It holds for queues that come later, too."""
+        limit: Command = () if ttl_ms is None else ("PX", ttl_ms)
+        await self.connection.call(("SET", self._shared.suspended, "1", *limit))
+        await self._on_all_queues(lambda keys: ("SET", keys.suspended, "1", *limit))
+
+    async def resume(self) -> None:
+        """End a suspension."""
+        await self.connection.call(("DEL", self._shared.suspended))
+        await self._on_all_queues(lambda keys: ("DEL", keys.suspended))
+
+        for name in await self.queues():
+            await Store(self.connection, name).wake()
+
+    async def is_suspended(self) -> bool:
+        return bool(await self.connection.call(("EXISTS", self._shared.suspended)))
+
+    async def _on_all_queues(self, command: Callable[[Keys], Command]) -> None:
+        names = await self.queues()
+
+        if names:
+            await self.connection.calls([command(Keys.of(name, self._shared.prefix)) for name in names])
+
+
+def _info(name: str, row: list[bytes]) -> WorkerInfo:
+    facts = {key.decode(): value.decode() for key, value in zip(row[::2], row[1::2], strict=True)}
+
+    return WorkerInfo(
+        name=name,
+        hostname=facts.get("hostname", "?"),
+        pid=int(facts.get("pid", 0)),
+        queues=facts.get("queues", "").split(),
+        state=facts.get("state", "?"),
+        running=int(facts.get("running", 0)),
+        concurrency=int(facts.get("concurrency", 0)),
+        successful=int(facts.get("successful", 0)),
+        failed=int(facts.get("failed", 0)),
+        started_at_ms=int(facts.get("started_at", 0)),
+        version=facts.get("version", "?"),
+    )

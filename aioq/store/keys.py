@@ -1,0 +1,75 @@
+"""Every name of a key or a channel, spelled once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+PREFIX = "aioq"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of one queue. They share one hash tag, so a Cluster keeps them on one shard.
+
+    `job` and `attempts` are beginnings: a job's id follows. The registry of a final state has a companion
+    `<registry>:until`, ordered by when its jobs are forgotten.
+    """
+
+    main: bytes
+    front: bytes
+    wake: bytes
+    scheduled: bytes
+    expiring: bytes
+    leases: bytes
+    paused: bytes
+    suspended: bytes
+    job: bytes
+    attempts: bytes
+    finished: bytes
+    failed: bytes
+    canceled: bytes
+    stopped: bytes
+    expired: bytes
+
+    @classmethod
+    def of(cls, queue: str, prefix: str = PREFIX) -> Keys:
+        """The keys of the queue with this name."""
+        base = f"{prefix}:{{{queue}}}"
+        special = {"main": "lane:main", "front": "lane:front", "job": "job:", "attempts": "attempts:"}
+
+        return cls(*(f"{base}:{special.get(f.name, f.name)}".encode() for f in fields(cls)))
+
+
+@dataclass(frozen=True, slots=True)
+class SharedKeys:
+    """The keys and channels that do not belong to one queue."""
+
+    prefix: str = PREFIX
+
+    @property
+    def queues(self) -> str:
+        """The set of the names of all queues."""
+        return f"{self.prefix}:queues"
+
+    @property
+    def workers(self) -> str:
+        """The set of the names of all workers."""
+        return f"{self.prefix}:workers"
+
+    @property
+    def suspended(self) -> str:
+        """Set while all workers are suspended."""
+        return f"{self.prefix}:suspended"
+
+    @property
+    def control(self) -> str:
+        """The beginning of the channel on which a worker is told to end a run; its name follows."""
+        return f"{self.prefix}:control:"
+
+    def worker(self, name: str) -> str:
+        """The hash that describes a worker."""
+        return f"{self.prefix}:worker:{name}"
+
+    def waiter(self, name: str) -> str:
+        """The channel on which a process hears of the jobs that it waits for."""
+        return f"{self.prefix}:waiter:{name}"

@@ -1,0 +1,118 @@
+-- claim: hand up to `limit` jobs to a worker: promote what is due, expire what has waited too long, start the rest.
+-- KEYS: main front wake scheduled expiring paused suspended leases job attempts expired
+-- ARGV: worker limit chunk expired_ttl
+-- SAYS: ok paused missing
+-- ok brings: the clock, ms until the next scheduled job is due (-1: none), then id, fence and fields of each
+-- job. missing: the worker has no lease here; it must join the queue (again) first.
+--@include now
+--@include transition
+--@include wake
+--@include lane
+--@include leave
+--@include keep
+--@include notify
+--@include expire
+
+if redis.call('EXISTS', paused, suspended) > 0 then
+  return {'paused'}
+end
+if not redis.call('ZSCORE', leases, worker) then
+  return {'missing'}
+end
+expired_ttl, limit = tonumber(expired_ttl), tonumber(limit)
+
+local function promote()
+  local due = redis.call('ZRANGEBYSCORE', scheduled, '-inf', now, 'LIMIT', 0, chunk)
+  for _, id in ipairs(due) do
+    local seen = redis.call('HMGET', job .. id, 'status', 'front')
+    if allows(seen[1], 'promote') then
+      return_to_lane(id, seen[2])
+    end
+  end
+  if #due > 0 then
+    redis.call('ZREM', scheduled, unpack(due))
+  end
+end
+
+local function expire_late()
+  local late = redis.call('ZRANGEBYSCORE', expiring, '-inf', now, 'LIMIT', 0, chunk)
+  for _, id in ipairs(late) do
+    local seen = redis.call('HMGET', job .. id, 'status', 'entry', 'waiters')
+    if allows(seen[1], 'expire') then
+      expire(id, seen[2], seen[3])
+    end
+  end
+  if #late > 0 then
+    redis.call('ZREM', expiring, unpack(late))
+  end
+end
+
+local claims = {}
+
+local function start(id, entry)
+  local fields = redis.call('HGETALL', job .. id)
+  local seen = {}
+  for i = 1, #fields, 2 do
+    seen[fields[i]] = fields[i + 1]
+  end
+  if not allows(seen.status, 'claim') or seen.entry ~= entry then
+    leave_lane(entry)
+    return
+  end
+  if seen.expires_at then
+    if tonumber(seen.expires_at) <= now then
+      redis.call('ZREM', expiring, id)
+      expire(id, entry, seen.waiters)
+      return
+    end
+    end_ttl(id)
+  end
+  local fence = (seen.fence or 0) + 1
+  redis.call('HSET', job .. id, 'status', 'started', 'fence', fence, 'started_at', now, 'worker', worker)
+  claims[#claims + 1] = id
+  claims[#claims + 1] = fence
+  claims[#claims + 1] = fields
+end
+
+local function read(lane, mark, count)
+  local reply = redis.pcall('XREADGROUP', 'GROUP', 'workers', worker, 'COUNT', count, 'STREAMS', lane, '>')
+  if not reply then
+    return 0
+  end
+  if reply.err then
+    return nil, reply
+  end
+  for _, entry in ipairs(reply[1][2]) do
+    start(entry[2][2], mark .. entry[1])
+  end
+  return #reply[1][2]
+end
+
+promote()
+expire_late()
+local taken = 0
+for _, lane in ipairs({{front, 'front/'}, {main, ''}}) do
+  if taken < limit and redis.call('XLEN', lane[1]) > 0 then
+    local count, failure = read(lane[1], lane[2], limit - taken)
+    if failure then
+      flush_lanes()
+      flush_kept()
+      flush_mail()
+      return string.find(failure.err, 'NOGROUP') and {'missing'} or failure
+    end
+    taken = taken + count
+  end
+end
+flush_lanes()
+flush_kept()
+flush_mail()
+
+local next_due, soonest = -1, redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2]
+if soonest then
+  next_due = math.max(0, tonumber(soonest) - now)
+end
+-- A worker that is full now may not look again for long: another one sees to what is left, or soon due.
+if taken >= limit then
+  wake_one()
+end
+return {'ok', now, next_due, claims}

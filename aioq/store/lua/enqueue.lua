@@ -1,0 +1,83 @@
+-- enqueue: store new jobs; each goes to its lane, or to the schedule until it is due.
+-- KEYS: main front wake scheduled expiring job attempts finished failed canceled stopped expired
+-- ARGV: expired_ttl jobs...
+-- SAYS: ok
+-- A job is: id, lane, due, ttl, nonce, count, then count fields and values. due is '' (now), '+ms' (from now)
+-- or a moment in ms. A nonce marks an id that a user chose, so that the same call sent twice is told from
+-- another call with the same id. Returns the clock and the positions (from 0) of the duplicates.
+--@include now
+--@include wake
+--@include lane
+--@include forget
+
+local function is_duplicate(id, nonce)
+  local seen = redis.call('HMGET', job .. id, 'status', 'nonce')
+  if not seen[1] then
+    return false, false
+  end
+  if (seen[2] or '') == nonce then
+    return false, true
+  end
+  if REGISTRIES[seen[1]] then
+    forget(id, seen[1])
+    return false, false
+  end
+  return true, true
+end
+
+local function moment(due)
+  local delay = string.match(due, '^%+(%d+)$')
+  return delay and now + tonumber(delay) or tonumber(due)
+end
+
+local duplicates, queued = {}, false
+local soonest = redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2]
+local sooner = false
+local at, position = jobs, 0
+expired_ttl = tonumber(expired_ttl)
+
+while at <= #ARGV do
+  local id, lane, due, ttl, nonce, count =
+    ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], tonumber(ARGV[at + 5])
+  local duplicate, stored = is_duplicate(id, nonce)
+  if duplicate then
+    duplicates[#duplicates + 1] = position
+  elseif not stored then
+    local fields = {}
+    if due == '' then
+      fields = {'status', 'queued', 'created_at', now, 'entry', enter_lane(id, lane == 'front')}
+      queued = true
+    else
+      local due_at = moment(due)
+      fields = {'status', 'scheduled', 'created_at', now, 'due_at', due_at}
+      if lane == 'front' then
+        fields[#fields + 1] = 'front'
+        fields[#fields + 1] = '1'
+      end
+      redis.call('ZADD', scheduled, due_at, id)
+      sooner = sooner or not soonest or due_at < tonumber(soonest)
+    end
+    for i = at + 6, at + 5 + 2 * count do
+      fields[#fields + 1] = ARGV[i]
+    end
+    if nonce ~= '' then
+      fields[#fields + 1] = 'nonce'
+      fields[#fields + 1] = nonce
+    end
+    if ttl ~= '' then
+      fields[#fields + 1] = 'ttl'
+      fields[#fields + 1] = ttl
+    end
+    redis.call('HSET', job .. id, unpack(fields))
+    if ttl ~= '' and due == '' then
+      redis.call('HSET', job .. id, 'expires_at', start_ttl(id, tonumber(ttl)))
+    end
+  end
+  at = at + 6 + 2 * count
+  position = position + 1
+end
+
+if queued or sooner then
+  wake_one()
+end
+return {'ok', now, duplicates}

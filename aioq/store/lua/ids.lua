@@ -1,0 +1,92 @@
+-- ids: the ids of the jobs in one state, in order: lanes as they will be claimed, registries by time.
+-- KEYS: main front scheduled expiring finished failed canceled stopped expired
+-- ARGV: state offset limit order before
+-- SAYS: ok
+-- order: asc or desc. before: only what entered the registry up to this moment in ms, or ''.
+--@include now
+
+offset, limit = tonumber(offset), tonumber(limit)
+local found, skipped = {}, 0
+
+local function take(id)
+  if skipped < offset then
+    skipped = skipped + 1
+  elseif #found < limit then
+    found[#found + 1] = id
+  end
+  return #found < limit
+end
+
+local function list_lane(lane)
+  if redis.call('EXISTS', lane) == 0 then
+    return
+  end
+  -- Entries are handed out in order, so what no worker has is what comes after the last one handed out.
+  local groups = redis.call('XINFO', 'GROUPS', lane)
+  local from = '-'
+  for i = 1, groups[1] and #groups[1] or 0, 2 do
+    if groups[1][i] == 'last-delivered-id' then
+      from = '(' .. groups[1][i + 1]
+    end
+  end
+  while true do
+    local page = redis.call('XRANGE', lane, from, '+', 'COUNT', 1000)
+    for _, entry in ipairs(page) do
+      local id = entry[2][2]
+      local deadline = redis.call('ZSCORE', expiring, id)
+      if not (deadline and tonumber(deadline) <= now) and not take(id) then
+        return
+      end
+      from = '(' .. entry[1]
+    end
+    if #page < 1000 then
+      return
+    end
+  end
+end
+
+local function list_started(lane)
+  local pending = redis.pcall('XPENDING', lane, 'workers', '-', '+', offset + limit)
+  for _, row in ipairs(pending.err and {} or pending) do
+    local entry = redis.call('XRANGE', lane, row[1], row[1])[1]
+    if entry and not take(entry[2][2]) then
+      return
+    end
+  end
+end
+
+local function list_registry(key)
+  local at, last = 0, tonumber(before) or math.huge
+  while true do
+    local page = redis.call(order == 'desc' and 'ZREVRANGE' or 'ZRANGE', key, at, at + 999, 'WITHSCORES')
+    for i = 1, #page, 2 do
+      local over = redis.call('ZSCORE', key .. ':until', page[i])
+      local kept = not (over and tonumber(over) <= now)
+      if kept and tonumber(page[i + 1]) <= last and not take(page[i]) then
+        return
+      end
+    end
+    if #page < 2000 then
+      return
+    end
+    at = at + 1000
+  end
+end
+
+if state == 'queued' then
+  list_lane(front)
+  list_lane(main)
+elseif state == 'started' then
+  list_started(front)
+  list_started(main)
+elseif state == 'expired' then
+  list_registry(expired)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', expiring, '-inf', now, 'LIMIT', 0, offset + limit)) do
+    take(id)
+  end
+else
+  list_registry(({
+    scheduled = scheduled, finished = finished, failed = failed, canceled = canceled, stopped = stopped,
+  })[state])
+end
+return {'ok', found, now}

@@ -1,0 +1,15 @@
+-- end_run: take a job out of wherever its state keeps it, and tell the worker that runs it.
+local function end_run(id, seen)
+  local status, entry, runner = seen[1], seen[2], seen[3]
+  if status == 'queued' or status == 'started' then
+    leave_lane(entry)
+    flush_lanes()
+  end
+  if status == 'queued' then
+    redis.call('ZREM', expiring, id)
+  elseif status == 'scheduled' then
+    redis.call('ZREM', scheduled, id)
+  elseif status == 'started' then
+    redis.call('PUBLISH', control .. runner, 'cancel ' .. id .. ' ' .. (seen[4] or '0'))
+  end
+end

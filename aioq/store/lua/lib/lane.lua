@@ -1,0 +1,28 @@
+-- lane: the way into a lane. The caller sets the status; the entry is named so that the job can leave it again.
+local function enter_lane(id, at_front)
+  if at_front then
+    return 'front/' .. redis.call('XADD', front, '*', 'id', id)
+  end
+  return redis.call('XADD', main, '*', 'id', id)
+end
+-- A ttl counts each wait in a lane anew. The hash outlives it by expired_ttl even if no worker ever looks.
+local function start_ttl(id, ttl)
+  redis.call('ZADD', expiring, now + ttl, id)
+  redis.call('PEXPIRE', job .. id, ttl + expired_ttl)
+  redis.call('PEXPIRE', attempts .. id, ttl + expired_ttl)
+  return now + ttl
+end
+local function end_ttl(id)
+  redis.call('ZREM', expiring, id)
+  redis.call('PERSIST', job .. id)
+  redis.call('PERSIST', attempts .. id)
+  redis.call('HDEL', job .. id, 'expires_at')
+end
+-- Back to the lane, for a job that exists: promote, retry, release, reclaim, requeue.
+local function return_to_lane(id, at_front)
+  local ttl = redis.call('HGET', job .. id, 'ttl')
+  redis.call('HSET', job .. id, 'status', 'queued', 'enqueued_at', now, 'entry', enter_lane(id, at_front))
+  if ttl then
+    redis.call('HSET', job .. id, 'expires_at', start_ttl(id, tonumber(ttl)))
+  end
+end

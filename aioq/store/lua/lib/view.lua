@@ -1,0 +1,21 @@
+-- view: a job as a reader must see it. One that is past its ttl is expired, whether a worker has looked or not.
+local function is_late(status, expires_at)
+  return status == 'queued' and expires_at and tonumber(expires_at) <= now
+end
+local function view(key)
+  local fields = redis.call('HGETALL', key)
+  local status_at, expires_at
+  for i = 1, #fields, 2 do
+    if fields[i] == 'status' then
+      status_at = i + 1
+    elseif fields[i] == 'expires_at' then
+      expires_at = fields[i + 1]
+    end
+  end
+  if status_at and is_late(fields[status_at], expires_at) then
+    fields[status_at] = 'expired'
+    fields[#fields + 1] = 'ended_at'
+    fields[#fields + 1] = expires_at
+  end
+  return status_at and fields or {}
+end

@@ -1,0 +1,86 @@
+-- reclaim: jobs that a worker claimed and does not run go back to the front of the queue.
+-- KEYS: main front wake leases expiring job attempts failed
+-- ARGV: worker cause chunk poison expired_ttl failure_ttl held...
+-- SAYS: ok alive
+-- cause lost: the worker's lease has ended. Its runs count as deliveries; at `poison` of them the job fails.
+-- cause resync: the worker itself asks, because the reply of a claim may have been lost; it names the jobs
+-- that it does hold. Returns whether there is more, the ids that went back and the ids that failed.
+--@include now
+--@include wake
+--@include lane
+--@include leave
+--@include keep
+--@include notify
+--@include history
+--@include bury
+
+local lost = cause == 'lost'
+local lease = redis.call('ZSCORE', leases, worker)
+if lost and lease and tonumber(lease) > now then
+  return {'alive'}
+end
+expired_ttl, chunk, poison = tonumber(expired_ttl), tonumber(chunk), tonumber(poison)
+
+local holding = {}
+for i = held, #ARGV do
+  holding[ARGV[i]] = true
+end
+
+local found, more = {}, 0
+local function collect(lane, mark)
+  local pending = redis.pcall('XPENDING', lane, 'workers', '-', '+', chunk, worker)
+  if pending.err then
+    return -- no group: nothing can be pending
+  end
+  if #pending == chunk then
+    more = 1
+  end
+  for _, row in ipairs(pending) do
+    local entry = redis.call('XRANGE', lane, row[1], row[1])[1]
+    local id = entry and entry[2][2]
+    if not (id and holding[id]) then
+      found[#found + 1] = {id, mark .. row[1]}
+      leave_lane(mark .. row[1])
+    end
+  end
+end
+collect(front, 'front/')
+collect(main, '')
+flush_lanes()
+
+local back, dead = {}, {}
+for _, each in ipairs(found) do
+  local id, entry = each[1], each[2]
+  local seen = id and redis.call('HMGET', job .. id, 'status', 'worker', 'entry', 'waiters', 'failure_ttl') or {}
+  if seen[1] == 'started' and seen[2] == worker and seen[3] == entry then
+    redis.call('HINCRBY', job .. id, 'uncounted', 1)
+    local deliveries = 0
+    if lost then
+      archive(id, 'abandoned', 'the worker ' .. worker .. ' was lost while it ran this job')
+      deliveries = redis.call('HINCRBY', job .. id, 'deliveries', 1)
+    end
+    if lost and deliveries >= poison then
+      bury(id, 'AbandonedJobError: the workers that ran this job were lost ' .. deliveries
+        .. ' times (the last was ' .. worker .. '); it is not run again', seen[4], seen[5] or failure_ttl)
+      dead[#dead + 1] = id
+    else
+      return_to_lane(id, true)
+      back[#back + 1] = id
+    end
+  end
+end
+flush_kept()
+flush_mail()
+
+if lost and more == 0 then
+  redis.call('ZREM', leases, worker)
+  for _, lane in ipairs({main, front}) do
+    if redis.call('EXISTS', lane) == 1 then
+      redis.pcall('XGROUP', 'DELCONSUMER', lane, 'workers', worker)
+    end
+  end
+end
+if #back > 0 then
+  wake_one()
+end
+return {'ok', more, back, dead}

@@ -1,0 +1,41 @@
+-- release: a worker gives back jobs that it will not run to their end; they go to the front of the queue.
+-- KEYS: main front wake expiring job attempts
+-- ARGV: expired_ttl jobs...
+-- SAYS: ok
+-- A job is: id, fence, begun (1: its function had been called, which counts as a delivery; 0: not yet).
+-- The attempt is not used up. Returns position (from 0) and verdict of each job that was not recorded.
+--@include now
+--@include wake
+--@include lane
+--@include leave
+--@include holds
+--@include history
+
+local refused, run = {}, {}
+expired_ttl = tonumber(expired_ttl)
+
+for at = jobs, #ARGV, 3 do
+  local verdict, seen = holds(ARGV[at], ARGV[at + 1])
+  if verdict == 'ok' then
+    leave_lane(seen[3])
+    run[#run + 1] = at
+  else
+    refused[#refused + 1] = (at - jobs) / 3
+    refused[#refused + 1] = verdict
+  end
+end
+flush_lanes()
+
+for _, at in ipairs(run) do
+  local id, begun = ARGV[at], ARGV[at + 2] == '1'
+  redis.call('HINCRBY', job .. id, 'uncounted', 1)
+  if begun then
+    archive(id, 'interrupted')
+    redis.call('HINCRBY', job .. id, 'deliveries', 1)
+  end
+  return_to_lane(id, true)
+end
+if #run > 0 then
+  wake_one()
+end
+return {'ok', refused}

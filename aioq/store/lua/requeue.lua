@@ -1,0 +1,54 @@
+-- requeue: bring jobs that ended without a result back to their queue.
+-- KEYS: main front wake expiring job attempts finished failed canceled stopped expired
+-- ARGV: lane reset expired_ttl ids...
+-- SAYS: ok
+-- reset 1: the attempts and deliveries are counted anew. What is known of the last run moves to the history,
+-- and the retention that it had is taken off. Returns for each id: ok, gone, or the status that does not allow it.
+--@include now
+--@include transition
+--@include wake
+--@include lane
+--@include leave
+--@include view
+--@include forget
+--@include history
+
+local verdicts, moved = {}, false
+expired_ttl = tonumber(expired_ttl)
+
+for i = ids, #ARGV do
+  local id = ARGV[i]
+  local seen = redis.call('HMGET', job .. id, 'status', 'fence', 'expires_at', 'entry')
+  if is_late(seen[1], seen[3]) then
+    leave_lane(seen[4])
+    redis.call('ZREM', expiring, id)
+    seen[1] = 'expired'
+  end
+  if not seen[1] then
+    verdicts[#verdicts + 1] = 'gone'
+  elseif not allows(seen[1], 'requeue') then
+    verdicts[#verdicts + 1] = seen[1]
+  else
+    leave_registry(id, seen[1])
+    redis.call('PERSIST', job .. id)
+    if seen[2] then
+      archive(id, seen[1])
+      redis.call('PERSIST', attempts .. id)
+      if reset == '1' then
+        redis.call('HSET', job .. id, 'uncounted', seen[2])
+      end
+    end
+    redis.call('HDEL', job .. id, 'error', 'started_at', 'ended_at', 'worker', 'expires_at', 'due_at')
+    if reset == '1' then
+      redis.call('HDEL', job .. id, 'deliveries')
+    end
+    return_to_lane(id, lane == 'front')
+    verdicts[#verdicts + 1] = 'ok'
+    moved = true
+  end
+end
+flush_lanes()
+if moved then
+  wake_one()
+end
+return {'ok', verdicts}

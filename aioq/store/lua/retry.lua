@@ -1,0 +1,48 @@
+-- retry: started jobs whose function raised, and which get another attempt, at once or after a pause.
+-- KEYS: main front wake scheduled expiring job attempts
+-- ARGV: expired_ttl jobs...
+-- SAYS: ok
+-- A job is: id, fence, error, delay (ms), lane.
+-- Returns position (from 0) and verdict of each job that was not recorded: stale or gone.
+--@include now
+--@include wake
+--@include lane
+--@include leave
+--@include holds
+--@include history
+
+local refused, run = {}, {}
+expired_ttl = tonumber(expired_ttl)
+
+for at = jobs, #ARGV, 5 do
+  local verdict, seen = holds(ARGV[at], ARGV[at + 1])
+  if verdict == 'ok' then
+    leave_lane(seen[3])
+    run[#run + 1] = at
+  else
+    refused[#refused + 1] = (at - jobs) / 5
+    refused[#refused + 1] = verdict
+  end
+end
+flush_lanes()
+
+for _, at in ipairs(run) do
+  local id, error, delay, at_front = ARGV[at], ARGV[at + 2], tonumber(ARGV[at + 3]), ARGV[at + 4] == 'front'
+  archive(id, 'failed', error)
+  if delay == 0 then
+    redis.call('HSET', job .. id, 'error', error)
+    return_to_lane(id, at_front)
+  else
+    redis.call('HSET', job .. id, 'status', 'scheduled', 'error', error, 'due_at', now + delay)
+    if at_front then
+      redis.call('HSET', job .. id, 'front', '1')
+    else
+      redis.call('HDEL', job .. id, 'front')
+    end
+    redis.call('ZADD', scheduled, now + delay, id)
+  end
+end
+if #run > 0 then
+  wake_one()
+end
+return {'ok', refused}

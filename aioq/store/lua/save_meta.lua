@@ -1,0 +1,20 @@
+-- save_meta: write and remove single meta values; values that are not named stay as they are.
+-- KEYS: job
+-- ARGV: id fence count changes...
+-- SAYS: ok stale gone
+-- changes: count fields with their values, then the fields to remove. fence '' means: not from within a run.
+local seen = redis.call('HMGET', job .. id, 'status', 'fence')
+if not seen[1] then
+  return {'gone'}
+end
+if fence ~= '' and (seen[2] ~= fence or seen[1] ~= 'started') then
+  return {'stale'}
+end
+local removed = changes + 2 * tonumber(count)
+for at = changes, removed - 1, 2 do
+  redis.call('HSET', job .. id, ARGV[at], ARGV[at + 1])
+end
+for at = removed, #ARGV do
+  redis.call('HDEL', job .. id, ARGV[at])
+end
+return {'ok'}

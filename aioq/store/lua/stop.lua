@@ -1,0 +1,32 @@
+-- stop: end the run of a started job; it is not retried.
+-- KEYS: main front scheduled expiring job attempts stopped
+-- ARGV: control failure_ttl id
+-- SAYS: ok already refused gone
+-- refused brings the status that does not allow it.
+--@include now
+--@include transition
+--@include leave
+--@include keep
+--@include notify
+--@include end_run
+
+local seen = redis.call('HMGET', job .. id, 'status', 'entry', 'worker', 'fence', 'waiters', 'failure_ttl')
+if not seen[1] then
+  return {'gone'}
+end
+if seen[1] == 'stopped' then
+  return {'already'}
+end
+if not allows(seen[1], 'stop') then
+  return {'refused', seen[1]}
+end
+local ttl = tonumber(seen[6] or failure_ttl)
+end_run(id, seen)
+redis.call('HSET', job .. id, 'status', 'stopped', 'ended_at', now)
+redis.call('HDEL', job .. id, 'waiters')
+keep(stopped, id, ttl)
+set_retention(attempts .. id, ttl)
+tell(seen[5], id, 'stopped')
+flush_kept()
+flush_mail()
+return {'ok'}

@@ -1,0 +1,98 @@
+"""Lua files as callables.
+
+A script's first lines say what it is for, its KEYS, its ARGV and the verdicts that it SAYS. They are read here:
+the names are bound at the top of the script, and callers pass keywords, so no position stands anywhere else.
+An ARGV name that ends in `...` takes a list; in Lua it is the position of the list's first value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from aioq.store.keys import Keys
+
+_FOLDER = resources.files("aioq.store") / "lua"
+_INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)
+_HEADER = re.compile(r"^-- (KEYS|ARGV|SAYS):(.*)$", re.MULTILINE)
+
+Argument = bytes | str | int
+Command = tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One operation on the server.
+
+    Args:
+        name: the verb; the file is `lua/<name>.lua`.
+        text: what the server runs: bound names, includes, body.
+        sha: how the server knows it (SHA-1 of the text).
+        keys: names of the keys it uses, in order; fields of Keys.
+        args: names of its arguments, in order.
+        says: the words that its reply may begin with.
+
+    """
+
+    name: str
+    text: str
+    sha: str
+    keys: tuple[str, ...]
+    args: tuple[str, ...]
+    says: frozenset[str]
+
+    def head(self, keys: Keys) -> Command:
+        """The part of the call that is the same for all calls on one queue."""
+        return ("EVALSHA", self.sha, len(self.keys), *(getattr(keys, name) for name in self.keys))
+
+    def arguments(self, **values: Argument | Sequence[Argument]) -> Command:
+        """The arguments in the order of the header.
+
+        Raises:
+            TypeError: one is missing or unknown.
+
+        """
+        if len(values) != len(self.args):
+            raise TypeError(f"{self.name}.lua takes {', '.join(self.args)}; got {', '.join(values)}")
+
+        flat: list[Argument] = []
+
+        for name in self.args:
+            value = values[name.removesuffix("...")]
+            flat.extend(value) if isinstance(value, list | tuple) else flat.append(value)  # type: ignore[arg-type]
+
+        return tuple(flat)
+
+
+@cache
+def script(name: str) -> Script:
+    """The script in `lua/<name>.lua`."""
+    source = (_FOLDER / f"{name}.lua").read_text()
+    header = {kind: tuple(words.split()) for kind, words in _HEADER.findall(source)}
+    body = _INCLUDE.sub(lambda match: (_FOLDER / "lib" / f"{match[1]}.lua").read_text().rstrip(), source)
+    text = "\n".join([*_bindings(header["KEYS"], header["ARGV"]), body])
+    sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+    return Script(name, text, sha, header["KEYS"], header["ARGV"], frozenset(header["SAYS"]))
+
+
+@cache
+def all_scripts() -> dict[str, Script]:
+    """Every script, by name."""
+    names = sorted(item.name.removesuffix(".lua") for item in _FOLDER.iterdir() if item.name.endswith(".lua"))
+
+    return {name: script(name) for name in names}
+
+
+def _bindings(keys: tuple[str, ...], args: tuple[str, ...]) -> list[str]:
+    lines = [f"local {', '.join(keys)} = {', '.join(f'KEYS[{i}]' for i in range(1, len(keys) + 1))}"]
+
+    for position, name in enumerate(args, 1):
+        value = str(position) if name.endswith("...") else f"ARGV[{position}]"
+        lines.append(f"local {name.removesuffix('...')} = {value}")
+
+    return lines

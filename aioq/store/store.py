@@ -1,0 +1,406 @@
+"""Store: one queue as the server keeps it. One method is one script, and has the script's name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any, NamedTuple
+
+from aioq.store.batcher import Batcher
+from aioq.store.connection import Connection
+from aioq.store.keys import Keys
+from aioq.store.mailbox import Mailbox, Standing
+from aioq.store.script import Argument, Command, all_scripts
+from aioq.values.errors import ServerError
+from aioq.values.options import CANCELED_TTL_MS, EXPIRED_TTL_MS, FAILURE_TTL_MS
+from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, Retried
+from aioq.values.record import Fields, JobRecord
+from aioq.values.states import JobStatus
+
+#: Jobs that one call of a script touches beyond what it was asked for: due ones, late ones, reclaimed ones.
+CHUNK = 200
+
+#: Runs of one job that may be lost with their worker before the job is held to be the cause.
+POISON = 3
+
+
+class Submission(NamedTuple):
+    """A job on its way to the server.
+
+    due is "" (now), "+ms" (from now) or a moment in ms; ttl_ms is 0 for none; nonce marks an id that the
+    user chose.
+    """
+
+    record: JobRecord
+    at_front: bool = False
+    due: str = ""
+    ttl_ms: int = 0
+    nonce: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes on the wire, roughly."""
+        return sum(map(len, self.record.fields.values())) + 100
+
+
+class Claim(NamedTuple):
+    """A worker's right to one run of a job."""
+
+    record: JobRecord
+    fence: int
+
+
+class Claims(NamedTuple):
+    """What a claim brought. verdict: ok, paused, or missing (join the queue first)."""
+
+    verdict: str
+    jobs: list[Claim]
+    due_in_ms: int
+
+
+class Beat(NamedTuple):
+    """What a beat brought: whether the lease had lapsed, when the next one ends, and whose have ended."""
+
+    lapsed: bool
+    next_end_ms: int
+    lost: list[str]
+
+
+class Counts(NamedTuple):
+    """How many jobs are in each state, and how many workers have a lease."""
+
+    queued: int
+    scheduled: int
+    started: int
+    finished: int
+    failed: int
+    canceled: int
+    stopped: int
+    expired: int
+    workers: int
+
+
+class Store:
+    """The state of one queue.
+
+    Args:
+        connection: the server.
+        queue: the queue's name.
+
+    """
+
+    def __init__(self, connection: Connection, queue: str) -> None:
+        self.connection = connection
+        self.queue = queue
+        self.keys = Keys.of(queue, connection.shared.prefix)
+        self._heads = {name: each.head(self.keys) for name, each in all_scripts().items()}
+        self._registered = False
+        self._mailbox: Mailbox | None = None
+        self._enqueuing: Batcher[Submission, int] = Batcher(self.enqueue_many, lambda job: job.size)
+
+    # Producers
+
+    async def enqueue(self, submission: Submission) -> int:
+        """Store one job; concurrent calls travel together. The server's clock in ms; 0: a live job has this id."""
+        return await self._enqueuing.submit(submission)
+
+    async def enqueue_many(self, submissions: Sequence[Submission]) -> list[int]:
+        """Store jobs in one call. The server's clock in ms, or 0 for each whose id belongs to a live job."""
+        if not self._registered:
+            await self.register()
+
+        flat: list[Argument] = []
+
+        for each in submissions:
+            fields = each.record.fields
+            flat += (
+                each.record.id,
+                "front" if each.at_front else "",
+                each.due,
+                each.ttl_ms or "",
+                each.nonce,
+                len(fields),
+            )
+            flat += chain.from_iterable(fields.items())
+
+        reply = await self._call("enqueue", expired_ttl=EXPIRED_TTL_MS, jobs=flat)
+        duplicates = set(reply[2])
+
+        return [0 if position in duplicates else int(reply[1]) for position in range(len(submissions))]
+
+    async def register(self) -> None:
+        """Put the queue on the list of all queues; a suspension of all workers holds for it too."""
+        shared = self.connection.shared
+        _, left = await self.connection.calls([("SADD", shared.queues, self.queue), ("PTTL", shared.suspended)])
+
+        if left == -1:
+            await self.connection.call(("SET", self.keys.suspended, "1"))
+        elif left > 0:
+            await self.connection.call(("SET", self.keys.suspended, "1", "PX", left))
+
+        self._registered = True
+
+    async def wait(self, channel: str, ids: Sequence[str]) -> list[Standing]:
+        """Register a channel for the ends of these jobs; see Mailbox."""
+        reply = await self._call("wait", channel=channel, ids=list(ids))
+
+        return [row if isinstance(row, int) else _fields(row) for row in reply[1]]
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """Waits for the ends of jobs."""
+        if self._mailbox is None:
+            self._mailbox = Mailbox(self.connection.listener, self.connection.shared.waiter, self.wait)
+
+        return self._mailbox
+
+    # Changes of state that users ask for
+
+    async def cancel(self, job_id: str) -> tuple[str, str]:
+        """The verdict (ok, already, refused, gone), and the status that refuses."""
+        return _verdict(
+            await self._call(
+                "cancel", control=self.connection.shared.control, canceled_ttl=CANCELED_TTL_MS, id=job_id
+            )
+        )
+
+    async def stop(self, job_id: str) -> tuple[str, str]:
+        """As cancel, for a run in progress."""
+        return _verdict(
+            await self._call("stop", control=self.connection.shared.control, failure_ttl=FAILURE_TTL_MS, id=job_id)
+        )
+
+    async def delete(self, ids: Sequence[str], only: JobStatus | None = None) -> int:
+        """Delete jobs (only those in a state); how many there were."""
+        if not ids:
+            return 0
+
+        reply = await self._call("delete", control=self.connection.shared.control, only=only or "", ids=list(ids))
+
+        return int(reply[1])
+
+    async def requeue(self, ids: Sequence[str], *, at_front: bool, reset: bool) -> list[str]:
+        """For each id: ok, gone, or the status that does not allow it."""
+        if not ids:
+            return []
+
+        reply = await self._call(
+            "requeue",
+            lane="front" if at_front else "",
+            reset=int(reset),
+            expired_ttl=EXPIRED_TTL_MS,
+            ids=list(ids),
+        )
+
+        return [verdict.decode() for verdict in reply[1]]
+
+    async def save_meta(
+        self, job_id: str, fence: int | None, changes: Sequence[bytes], removed: Sequence[bytes]
+    ) -> str:
+        """ok, stale (the run has lost its claim) or gone. changes: fields and values in turn."""
+        reply = await self._call(
+            "save_meta",
+            id=job_id,
+            fence="" if fence is None else fence,
+            count=len(changes) // 2,
+            changes=[*changes, *removed],
+        )
+
+        return reply[0].decode()  # type: ignore[no-any-return]
+
+    async def pause(self, ttl_ms: int | None = None) -> None:
+        """No worker claims from the queue, until resume or for ttl_ms."""
+        await self.connection.call(_set(self.keys.paused, ttl_ms))
+
+    async def resume(self) -> None:
+        """End a pause."""
+        await self.connection.call(("DEL", self.keys.paused))
+        await self.wake()
+
+    async def is_paused(self) -> bool:
+        return bool(await self.connection.call(("EXISTS", self.keys.paused, self.keys.suspended)))
+
+    # Reads: they never write
+
+    async def load(self, ids: Sequence[str]) -> list[JobRecord | None]:
+        """The records of these jobs, in order; None for one that is gone."""
+        if not ids:
+            return []
+
+        reply = await self._call("load", ids=list(ids))
+
+        return [
+            JobRecord(job_id, _fields(row)) if row else None for job_id, row in zip(ids, reply[1], strict=True)
+        ]
+
+    async def attempts(self, job_id: str) -> list[bytes]:
+        """What is kept of the job's earlier runs, oldest first, each as JSON."""
+        reply: list[bytes] = await self.connection.call(("LRANGE", self.keys.attempts + job_id.encode(), 0, -1))
+
+        return reply
+
+    async def count(self) -> Counts:
+        """How many jobs are in each state."""
+        reply = await self._call("count")
+
+        return Counts(*(int(number) for number in reply[1:]))
+
+    async def ids(
+        self,
+        state: JobStatus,
+        offset: int = 0,
+        limit: int = 1000,
+        *,
+        desc: bool = False,
+        before_ms: int | None = None,
+    ) -> tuple[list[str], int]:
+        """Ids of the jobs in one state, and the server's clock in ms."""
+        reply = await self._call(
+            "ids",
+            state=state,
+            offset=offset,
+            limit=limit,
+            order="desc" if desc else "asc",
+            before="" if before_ms is None else before_ms,
+        )
+
+        return [job_id.decode() for job_id in reply[1]], int(reply[2])
+
+    # Workers
+
+    async def join(self, worker: str, lease_ms: int) -> None:
+        """Begin to serve the queue, with a lease."""
+        await self._call("join", worker=worker, lease=lease_ms)
+
+    async def leave(self, worker: str) -> bool:
+        """Stop serving the queue. False: the worker still holds jobs, and keeps its lease."""
+        return bool((await self._call("leave", worker=worker))[0] == b"ok")
+
+    async def wake(self) -> None:
+        """Let one idle worker look at the queue."""
+        await self._call("wake")
+
+    async def reclaim(self, worker: str, held: Sequence[str] | None = None) -> tuple[bool, list[str], list[str]]:
+        """Take back jobs of a lost worker; or, with `held`, those that this worker claimed without knowing it.
+
+        Returns whether there is more to take, the ids that went back to the queue, and those that failed.
+        """
+        reply = await self._call(
+            "reclaim",
+            worker=worker,
+            cause="lost" if held is None else "resync",
+            chunk=CHUNK if held is None else 100_000,
+            poison=POISON,
+            expired_ttl=EXPIRED_TTL_MS,
+            failure_ttl=FAILURE_TTL_MS,
+            held=list(held or ()),
+        )
+
+        if reply[0] == b"alive":
+            return False, [], []
+
+        return bool(reply[1]), [each.decode() for each in reply[2]], [each.decode() for each in reply[3]]
+
+    async def sweep(self) -> bool:
+        """Take ids whose retention has passed out of the registries. True: there may be more."""
+        return bool((await self._call("sweep", chunk=CHUNK))[1] == CHUNK)
+
+    def claim_command(self, worker: str, limit: int) -> Command:
+        """The call that claims up to `limit` jobs; `read_claims` reads its reply."""
+        return self._command("claim", worker=worker, limit=limit, chunk=CHUNK, expired_ttl=EXPIRED_TTL_MS)
+
+    def read_claims(self, reply: Any) -> Claims:
+        """The claims in a reply."""
+        verdict = reply[0].decode()
+
+        if verdict != "ok":
+            return Claims(verdict, [], -1)
+
+        started_at = b"%d" % reply[1]
+        flat = iter(reply[3])
+        jobs = []
+
+        for job_id, fence, row in zip(flat, flat, flat, strict=True):
+            fields = _fields(row)
+            fields[b"status"], fields[b"fence"], fields[b"started_at"] = b"started", b"%d" % fence, started_at
+            jobs.append(Claim(JobRecord(job_id.decode(), fields), fence))
+
+        return Claims(verdict, jobs, int(reply[2]))
+
+    def end_commands(self, ended: Iterable[tuple[Claim, Outcome]]) -> list[tuple[Command, list[Claim]]]:
+        """The calls that record how runs ended, each with the claims that it covers, in its order."""
+        flats: dict[str, tuple[list[Argument], list[Claim]]] = {}
+
+        for claim, outcome in ended:
+            verb, values = _row(outcome)
+            flat, claims = flats.setdefault(verb, ([], []))
+            flat += (claim.record.id, claim.fence, *values)
+            claims.append(claim)
+
+        return [(self._command(verb, jobs=flat, **_END[verb]), claims) for verb, (flat, claims) in flats.items()]
+
+    def beat_command(self, worker: str, lease_ms: int) -> Command:
+        """The call that renews a lease; `read_beat` reads its reply."""
+        return self._command("beat", worker=worker, lease=lease_ms)
+
+    # Internals
+
+    def _command(self, name: str, **values: Argument | Sequence[Argument]) -> Command:
+        return self._heads[name] + all_scripts()[name].arguments(**values)
+
+    async def _call(self, name: str, **values: Argument | Sequence[Argument]) -> Any:
+        reply = await self.connection.call(self._command(name, **values))
+
+        if reply[0].decode() not in all_scripts()[name].says:
+            raise ServerError(f"{name}.lua answered {reply[0]!r}; expected {sorted(all_scripts()[name].says)}")
+
+        return reply
+
+
+def read_beat(reply: Any) -> Beat:
+    """The beat in a reply."""
+    return Beat(reply[0] == b"lapsed", int(reply[1]), [name.decode() for name in reply[2]])
+
+
+def read_refused(reply: Any) -> dict[int, str]:
+    """Which of the runs in one call were not recorded, by position, and why: already, stale, gone."""
+    flat = iter(reply[1])
+
+    return {int(position): verdict.decode() for position, verdict in zip(flat, flat, strict=True)}
+
+
+_END: dict[str, dict[str, Argument]] = {
+    "finish": {},
+    "fail": {"failure_ttl": FAILURE_TTL_MS},
+    "retry": {"expired_ttl": EXPIRED_TTL_MS},
+    "release": {"expired_ttl": EXPIRED_TTL_MS},
+}
+
+
+def _row(outcome: Outcome) -> tuple[str, tuple[Argument, ...]]:
+    """The verb that records an outcome, and its arguments after id and fence."""
+    if isinstance(outcome, Finished):
+        return "finish", (outcome.result, outcome.ttl_ms)
+
+    if isinstance(outcome, Failed):
+        return "fail", (outcome.error,)
+
+    if isinstance(outcome, Retried):
+        return "retry", (outcome.error, outcome.delay_ms, "front" if outcome.at_front else "")
+
+    if isinstance(outcome, Interrupted):
+        return "release", (int(outcome.begun),)
+
+    raise TypeError(f"{outcome!r} is not an outcome")
+
+
+def _fields(row: Any) -> Fields:
+    return dict(zip(row[::2], row[1::2], strict=True))
+
+
+def _verdict(reply: Any) -> tuple[str, str]:
+    return reply[0].decode(), reply[1].decode() if len(reply) > 1 else ""
+
+
+def _set(key: bytes | str, ttl_ms: int | None) -> Command:
+    return ("SET", key, "1") if ttl_ms is None else ("SET", key, "1", "PX", ttl_ms)

@@ -1,0 +1,103 @@
+"""Durations: what users write, turned into whole milliseconds."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import timedelta
+
+from aioq.values.errors import InvalidInput, TimeoutFormatError
+
+#: What a duration may be: seconds, a timedelta, or a text such as "43", "90s", "1h30m", "2d".
+Duration = int | float | str | timedelta
+
+#: "For ever" and "no limit", as RQ writes it.
+FOREVER = -1
+
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])", re.IGNORECASE)
+_TEXT = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+", re.IGNORECASE)
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+
+
+def to_ms(value: Duration, name: str) -> int:
+    """A duration in milliseconds; a positive one is never rounded down to 0.
+
+    Args:
+        value: seconds (int or float), a timedelta, or a text such as "43", "1h30m", "2d", "250ms".
+        name: what the value is for; it stands in the error.
+
+    Raises:
+        TimeoutFormatError: the text is not a duration.
+        TypeError: the value is of another type (bool among them).
+
+    Example:
+        >>> to_ms("1h30m", "ttl")
+        5400000
+
+    """
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+    elif isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError(
+            f'{name}={value!r}: expected seconds, a timedelta or a text such as "1h30m",'
+            f" not {type(value).__name__}"
+        )
+    elif isinstance(value, str):
+        return _parse(value, name)
+    else:
+        seconds = value
+
+    if not math.isfinite(seconds):
+        raise TimeoutFormatError(f"{name}={value!r}: expected a finite number of seconds")
+
+    return _round(seconds * 1000)
+
+
+def positive_ms(value: Duration, name: str) -> int:
+    """As `to_ms`, and greater than 0."""
+    ms = to_ms(value, name)
+
+    if ms <= 0:
+        raise InvalidInput(f"{name}={value!r}: expected a duration greater than 0")
+
+    return ms
+
+
+def limit_ms(value: Duration, name: str) -> int:
+    """As `positive_ms`, or FOREVER for -1: a timeout that may be switched off."""
+    if value == FOREVER:
+        return FOREVER
+
+    return positive_ms(value, name)
+
+
+def retention_ms(value: Duration, name: str) -> int:
+    """How long to keep something: 0 (not at all), FOREVER for -1, or a positive duration."""
+    if value == FOREVER:
+        return FOREVER
+
+    ms = to_ms(value, name)
+
+    if ms < 0:
+        raise InvalidInput(f"{name}={value!r}: expected 0 (delete at once), -1 (keep for ever) or more than 0")
+
+    return ms
+
+
+def _parse(text: str, name: str) -> int:
+    bare = text.strip().replace(" ", "")
+
+    if _NUMBER.fullmatch(bare):
+        return _round(float(bare) * 1000)
+
+    if not _TEXT.fullmatch(bare):
+        raise TimeoutFormatError(
+            f'{name}={text!r}: expected seconds or a text such as "43", "90s", "1h30m" or "2d"'
+        )
+
+    return _round(sum(float(number) * _UNIT_MS[unit.lower()] for number, unit in _PART.findall(bare)))
+
+
+def _round(ms: float) -> int:
+    return max(1, round(ms)) if ms > 0 else round(ms)

@@ -1,0 +1,143 @@
+"""The options of a job, as users write them, checked once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypedDict
+
+from aioq.values.durations import FOREVER, Duration, limit_ms, positive_ms, retention_ms
+from aioq.values.errors import InvalidInput
+from aioq.values.ids import check_id
+from aioq.values.retry import Retry, as_retry
+
+TIMEOUT_MS = 180_000  # RQ's default
+RESULT_TTL_MS = 500_000  # RQ's default
+FAILURE_TTL_MS = 31_536_000_000  # RQ's default: one year
+CANCELED_TTL_MS = 86_400_000  # one day: long enough to see what was canceled and to requeue it
+EXPIRED_TTL_MS = 3_600_000  # an hour to notice that a job was never run
+MAX_PAYLOAD = 1_048_576  # bytes of arguments and meta, together
+
+
+class Options(TypedDict, total=False):
+    """What `enqueue`, `using`, `task` and `Job.create` take beside the call; RQ's names."""
+
+    job_timeout: Duration | None
+    result_ttl: Duration | None
+    ttl: Duration | None
+    failure_ttl: Duration | None
+    description: str | None
+    job_id: str | None
+    at_front: bool
+    meta: Mapping[str, Any] | None
+    retry: Retry | int | None
+
+
+OPTION_NAMES: frozenset[str] = frozenset(Options.__annotations__)
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """The options of one job. None means: not given, a default further up applies."""
+
+    timeout_ms: int | None = None
+    result_ttl_ms: int | None = None
+    ttl_ms: int | None = None
+    failure_ttl_ms: int | None = None
+    description: str | None = None
+    job_id: str | None = None
+    at_front: bool = False
+    meta: Mapping[str, Any] | None = None
+    retry: Retry | None = None
+
+    def over(self, defaults: JobOptions) -> JobOptions:
+        """These options, with those of `defaults` where nothing was given."""
+        if defaults is NO_OPTIONS:
+            return self
+
+        missing = {
+            name: value
+            for name in self.__slots__
+            if getattr(self, name) in (None, False) and (value := getattr(defaults, name)) not in (None, False)
+        }
+
+        return replace(self, **missing) if missing else self
+
+    def packed(self) -> bytes:
+        """What only the worker needs, as JSON; empty when all of it is default."""
+        values = {
+            "timeout": self.timeout_ms,
+            "result_ttl": self.result_ttl_ms,
+            "description": self.description,
+            "retry": None if self.retry is None else self.retry.to_dict(),
+        }
+        given = {name: value for name, value in values.items() if value is not None}
+
+        return json.dumps(given, separators=(",", ":")).encode() if given else b""
+
+
+NO_OPTIONS = JobOptions()
+
+
+def read_options(given: Options) -> JobOptions:
+    """Check options as users write them.
+
+    Raises:
+        InvalidInput, TypeError: an option's value is not what is expected; the text names it.
+
+    """
+    if not given:
+        return NO_OPTIONS
+
+    unknown = set(given) - OPTION_NAMES
+
+    if unknown:
+        raise InvalidInput(
+            f"unknown option {', '.join(sorted(unknown))}; expected {', '.join(sorted(OPTION_NAMES))}"
+        )
+
+    job_timeout, result_ttl = given.get("job_timeout"), given.get("result_ttl")
+    ttl, failure_ttl = given.get("ttl"), given.get("failure_ttl")
+    job_id = given.get("job_id")
+
+    return JobOptions(
+        timeout_ms=None if job_timeout is None else limit_ms(job_timeout, "job_timeout"),
+        result_ttl_ms=None if result_ttl is None else retention_ms(result_ttl, "result_ttl"),
+        ttl_ms=None if ttl is None else positive_ms(ttl, "ttl"),
+        failure_ttl_ms=None if failure_ttl is None else retention_ms(failure_ttl, "failure_ttl"),
+        description=_description(given.get("description")),
+        job_id=None if job_id is None else check_id(job_id),
+        at_front=bool(given.get("at_front")),
+        meta=_meta(given.get("meta")),
+        retry=as_retry(given.get("retry")),
+    )
+
+
+def seconds(ms: int | None) -> float | None:
+    """Milliseconds as seconds; FOREVER stays -1."""
+    if ms is None or ms == FOREVER:
+        return ms
+
+    return ms / 1000
+
+
+def _description(value: object) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"description={value!r}: expected a str, not {type(value).__name__}")
+
+    return value
+
+
+def _meta(value: object) -> Mapping[str, Any] | None:
+    if value is None:
+        return None
+
+    if not isinstance(value, Mapping):
+        raise TypeError(f"meta={value!r}: expected a mapping, not {type(value).__name__}")
+
+    for key in value:
+        if not isinstance(key, str):
+            raise TypeError(f"meta key {key!r}: expected a str, not {type(key).__name__}")
+
+    return value

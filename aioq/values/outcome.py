@@ -1,0 +1,61 @@
+"""Outcome: what one run of a job came to. A worker decides it; a script records it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aioq.values.retry import Retry
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The function returned; the result is kept for ttl_ms (0: only handed to those who wait)."""
+
+    result: bytes
+    ttl_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The function raised, or ran out of time, and no attempt is left."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """The function raised and is run again after delay_ms."""
+
+    error: str
+    delay_ms: int
+    at_front: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The worker ended the run, not the function. The job goes back to its lane; no attempt is used up.
+
+    begun tells whether the function had been called.
+    """
+
+    begun: bool
+
+
+Outcome = Finished | Failed | Retried | Interrupted
+
+
+def decide(error: BaseException, text: str, attempt: int, retry: Retry | None, chance: float) -> Failed | Retried:
+    """What follows from a run that raised.
+
+    Args:
+        error: what it raised.
+        text: the traceback to keep.
+        attempt: the number of this run among those that count; the first is 1.
+        retry: the job's policy, if it has one.
+        chance: a random number from 0 to 1, for the jitter.
+
+    """
+    if retry is None or attempt > retry.max or not retry.retries(error):
+        return Failed(text)
+
+    return Retried(text, retry.delay_ms(attempt, chance), retry.at_front)

@@ -1,0 +1,227 @@
+"""JobRecord: what is stored about one job, as a typed view of its hash.
+
+Fields are read when they are asked for: a worker that only runs a job never pays for its timestamps, and a
+field that a newer version wrote is kept as it is.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from aioq.values.errors import DeserializationError
+from aioq.values.options import FAILURE_TTL_MS, TIMEOUT_MS
+from aioq.values.retry import Retry
+from aioq.values.serializer import Serializer, loads, written_by
+from aioq.values.states import JobStatus
+
+#: Fields of the hash that hold one meta value each begin with this.
+META = b"meta."
+
+Fields = dict[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A stored value whose bytes cannot be turned back into a value here. They are kept as they are."""
+
+    data: bytes
+    reason: str
+
+
+class JobRecord:
+    """The stored fields of a job. Never changed in place: a change of state is a script's work."""
+
+    __slots__ = ("_opts", "fields", "id")
+
+    def __init__(self, job_id: str, fields: Fields) -> None:
+        self.id = job_id
+        self.fields = fields
+        self._opts: dict[str, Any] | None = None
+
+    @property
+    def status(self) -> JobStatus:
+        return JobStatus(self.fields[b"status"].decode())
+
+    @property
+    def func_name(self) -> str:
+        return self.fields[b"func"].decode()
+
+    @property
+    def serializer(self) -> Serializer:
+        """The serializer of the arguments; the result and meta use the same."""
+        return written_by(self.fields.get(b"data", b""))
+
+    def call(self) -> tuple[object | None, tuple[Any, ...], dict[str, Any]]:
+        """The instance that the function is bound to (or None), and its arguments.
+
+        Raises:
+            DeserializationError: they cannot be read here.
+
+        """
+        data = self.fields.get(b"data", b"")
+
+        if len(data) <= 1:
+            return None, (), {}
+
+        value = loads(data, "the job's arguments")
+
+        if not isinstance(value, tuple | list) or len(value) != 3 or not isinstance(value[2], dict):
+            raise DeserializationError("the job's arguments are not an instance, a tuple and a dict")
+
+        return value[0], tuple(value[1]), value[2]
+
+    def call_text(self) -> str:
+        """The call as text, with long arguments cut short; only the name if they cannot be read here."""
+        try:
+            _, args, kwargs = self.call()
+        except DeserializationError:
+            return self.func_name
+
+        shown = [_short(value) for value in args] + [f"{name}={_short(value)}" for name, value in kwargs.items()]
+
+        return f"{self.func_name}({', '.join(shown)})"
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The meta values; one that cannot be read here is an Unreadable with its bytes."""
+        return {
+            name[len(META) :].decode(): _read_meta(value)
+            for name, value in self.fields.items()
+            if name.startswith(META)
+        }
+
+    @property
+    def fence(self) -> int:
+        """How often the job was claimed. What a run writes carries the fence of its claim."""
+        return self._int(b"fence")
+
+    @property
+    def attempt(self) -> int:
+        """How many runs count against the retries: all, but those that the user's code did not decide."""
+        return self.fence - self._int(b"uncounted")
+
+    def is_claimed(self, fence: int) -> bool:
+        """Whether the claim with this fence is the one that counts."""
+        return self.status is JobStatus.STARTED and self.fence == fence
+
+    @property
+    def deliveries(self) -> int:
+        """How many runs ended without the user's code deciding: a lost worker, a shutdown."""
+        return self._int(b"deliveries")
+
+    @property
+    def worker(self) -> str | None:
+        return self._text(b"worker")
+
+    @property
+    def error(self) -> str | None:
+        """The traceback of the last run, if that failed."""
+        return self._text(b"error")
+
+    @property
+    def description(self) -> str | None:
+        return self.opts.get("description")
+
+    @property
+    def timeout_ms(self) -> int:
+        return int(self.opts.get("timeout", TIMEOUT_MS))
+
+    @property
+    def result_ttl_ms(self) -> int | None:
+        """None where the worker's default applies."""
+        return self.opts.get("result_ttl")
+
+    @property
+    def ttl_ms(self) -> int | None:
+        return self._int(b"ttl") or None
+
+    @property
+    def failure_ttl_ms(self) -> int:
+        return int(self.fields.get(b"failure_ttl", FAILURE_TTL_MS))
+
+    @property
+    def retry(self) -> Retry | None:
+        stored = self.opts.get("retry")
+
+        return None if stored is None else Retry.from_dict(stored)
+
+    @property
+    def created_at(self) -> datetime | None:
+        return self._moment(b"created_at")
+
+    @property
+    def enqueued_at(self) -> datetime | None:
+        """When the job was last put into its lane. Not stored where it equals created_at."""
+        if b"enqueued_at" not in self.fields and b"due_at" not in self.fields:
+            return self.created_at
+
+        return self._moment(b"enqueued_at")
+
+    @property
+    def due_at(self) -> datetime | None:
+        return self._moment(b"due_at")
+
+    @property
+    def started_at(self) -> datetime | None:
+        return self._moment(b"started_at")
+
+    @property
+    def ended_at(self) -> datetime | None:
+        return self._moment(b"ended_at")
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """Until when a queued job may be started, if it has a ttl."""
+        return self._moment(b"expires_at")
+
+    @property
+    def opts(self) -> dict[str, Any]:
+        """The packed options; empty if all are default or the bytes are damaged."""
+        if self._opts is None:
+            self._opts = _read_opts(self.fields.get(b"opts"))
+
+        return self._opts
+
+    def _int(self, name: bytes) -> int:
+        return int(self.fields.get(name, 0))
+
+    def _text(self, name: bytes) -> str | None:
+        value = self.fields.get(name)
+
+        return None if value is None else value.decode(errors="replace")
+
+    def _moment(self, name: bytes) -> datetime | None:
+        value = self.fields.get(name)
+
+        return None if value is None else datetime.fromtimestamp(int(value) / 1000, UTC)
+
+
+def _short(value: object) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - an argument whose __repr__ raises must not hide the job
+        text = f"<{type(value).__name__}>"
+
+    return text if len(text) <= 75 else f"{text[:74]}…"
+
+
+def _read_meta(value: bytes) -> Any:
+    try:
+        return loads(value, "the value")
+    except DeserializationError as error:
+        return Unreadable(value, str(error))
+
+
+def _read_opts(packed: bytes | None) -> dict[str, Any]:
+    if packed is None:
+        return {}
+
+    try:
+        value = json.loads(packed)
+    except ValueError:
+        return {}
+
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,81 @@
+"""Result: what is kept of one run of a job."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from aioq.values.record import JobRecord
+from aioq.values.serializer import loads
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One run of a job, as its record or its history keeps it.
+
+    Args:
+        job_id: the job.
+        type: how the run ended: "finished", "failed", "canceled", "stopped", "expired"; "abandoned" (its
+            worker was lost) or "interrupted" (its worker was shut down).
+        fence: the number of the claim; 0 if the job was never claimed.
+        return_value: what the function returned, if it finished.
+        exc_info: the traceback, if it failed.
+        worker_name: who ran it.
+        started_at, ended_at: when; None if unknown.
+
+    """
+
+    job_id: str
+    type: str
+    fence: int
+    return_value: Any
+    exc_info: str | None
+    worker_name: str | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+def present_result(record: JobRecord) -> Result | None:
+    """The last run, if the job has ended.
+
+    Raises:
+        DeserializationError: its result cannot be read here.
+
+    """
+    if not record.status.is_final:
+        return None
+
+    result = record.fields.get(b"result")
+
+    return Result(
+        record.id,
+        record.status.value,
+        record.fence,
+        None if result is None else loads(result, "the job's result"),
+        record.error,
+        record.worker,
+        record.started_at,
+        record.ended_at,
+    )
+
+
+def earlier_result(job_id: str, packed: bytes) -> Result:
+    """A run from the history, as the scripts pack it."""
+    run = json.loads(packed.decode(errors="replace"))
+
+    return Result(
+        job_id,
+        run["outcome"],
+        int(run["fence"]),
+        None,
+        run["error"] or None,
+        run["worker"] or None,
+        _moment(run["started_at"]),
+        _moment(run["ended_at"]),
+    )
+
+
+def _moment(ms: str) -> datetime | None:
+    return datetime.fromtimestamp(int(ms) / 1000, UTC) if int(ms) else None

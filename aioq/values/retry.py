@@ -1,0 +1,178 @@
+"""Retry: how often, and after what pause, a job that raised is run again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from aioq.values.durations import Duration, to_ms
+from aioq.values.errors import InvalidInput
+
+#: No pause between two attempts is longer than this, unless max_interval says otherwise: one day.
+MAX_INTERVAL_MS = 86_400_000
+
+Interval = Duration | Iterable[Duration]
+ExceptionTypes = type[BaseException] | Iterable[type[BaseException]] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Run a job again after its function has raised.
+
+    Args:
+        max: how many further attempts there may be after the first (at least 1).
+        interval: the pause before each of them: one duration, or a list whose last entry repeats
+            (default 0: at once).
+        backoff: multiply the pause by this for every further attempt: `interval=1, backoff=2` waits
+            1, 2, 4, 8 … seconds (default 1: no growth).
+        jitter: draw each pause from the range ± this share of it, 0 to 1 (default 0). "full" draws from 0
+            to the pause, which spreads a crowd best (AWS Architecture Blog, "Exponential Backoff And
+            Jitter", 2015).
+        max_interval: the longest pause (default one day).
+        on: retry only these exceptions (and their subclasses); default all.
+        not_on: never retry these.
+        at_front: put the job at the front of its queue when it is run again (default False).
+
+    Raises:
+        InvalidInput: a value is out of its range.
+
+    Example:
+        >>> Retry(3, interval=[10, 60]).interval_ms
+        (10000, 60000)
+
+    """
+
+    max: int
+    interval_ms: tuple[int, ...] = (0,)
+    backoff: float = 1.0
+    jitter: float = 0.0
+    max_interval_ms: int = MAX_INTERVAL_MS
+    on: tuple[str, ...] = ()
+    not_on: tuple[str, ...] = ()
+    at_front: bool = False
+
+    def __init__(
+        self,
+        max: int,  # noqa: A002 - RQ's name
+        interval: Interval = 0,
+        *,
+        backoff: float = 1.0,
+        jitter: float | str = 0.0,
+        max_interval: Duration = MAX_INTERVAL_MS / 1000,
+        on: ExceptionTypes = None,
+        not_on: ExceptionTypes = None,
+        at_front: bool = False,
+    ) -> None:
+        if isinstance(max, bool) or not isinstance(max, int) or max < 1:
+            raise InvalidInput(f"Retry(max={max!r}): expected a whole number of at least 1")
+
+        if backoff < 1:
+            raise InvalidInput(f"Retry(backoff={backoff!r}): expected 1 (a steady pause) or more")
+
+        share = -1.0 if jitter == "full" else jitter
+
+        if not isinstance(share, int | float) or (jitter != "full" and not 0 <= share <= 1):
+            raise InvalidInput(f'Retry(jitter={jitter!r}): expected a share from 0 to 1, or "full"')
+
+        put = object.__setattr__
+        put(self, "max", max)
+        put(self, "interval_ms", _intervals(interval))
+        put(self, "backoff", float(backoff))
+        put(self, "jitter", float(share))
+        put(self, "max_interval_ms", to_ms(max_interval, "Retry(max_interval)"))
+        put(self, "on", _names(on, "on"))
+        put(self, "not_on", _names(not_on, "not_on"))
+        put(self, "at_front", bool(at_front))
+
+    def retries(self, error: BaseException) -> bool:
+        """Whether this kind of exception is retried at all."""
+        kinds = {_name(kind) for kind in type(error).__mro__}
+
+        return not kinds.intersection(self.not_on) and (not self.on or bool(kinds.intersection(self.on)))
+
+    def delay_ms(self, attempt: int, chance: float) -> int:
+        """The pause before the next attempt, in ms.
+
+        Args:
+            attempt: the attempt that has just failed; the first is 1.
+            chance: a random number from 0 to 1, for the jitter.
+
+        """
+        steady = self.interval_ms[min(attempt, len(self.interval_ms)) - 1]
+        # The exponent is bounded: 2.0 ** 5000 is an OverflowError, and the cap is reached long before.
+        grown = min(steady * self.backoff ** min(attempt - 1, 64), self.max_interval_ms)
+
+        if self.jitter < 0:
+            return round(grown * chance)
+
+        return max(0, round(grown * (1 + self.jitter * (2 * chance - 1))))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The policy as plain values, without what is default."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        bare = {name: value for name, value in values.items() if value != _DEFAULTS.get(name)}
+
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in bare.items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Retry:
+        """The policy that `to_dict` wrote."""
+        retry = cls(values["max"])
+
+        for name in cls.__slots__:
+            if name in values:
+                value = values[name]
+                object.__setattr__(retry, name, tuple(value) if isinstance(value, list) else value)
+
+        return retry
+
+
+def as_retry(value: Retry | int | None) -> Retry | None:
+    """A Retry from what the `retry` option takes: a Retry, or just its max."""
+    if value is None or isinstance(value, Retry):
+        return value
+
+    return Retry(value)
+
+
+def _intervals(interval: Interval) -> tuple[int, ...]:
+    given = list(interval) if isinstance(interval, Iterable) and not isinstance(interval, str) else [interval]
+
+    if not given:
+        raise InvalidInput("Retry(interval=[]): expected at least one duration; 0 retries at once")
+
+    spans = tuple(to_ms(each, "Retry(interval)") for each in given)
+
+    if min(spans) < 0:
+        raise InvalidInput(f"Retry(interval={interval!r}): expected durations of 0 or more")
+
+    return spans
+
+
+def _names(kinds: ExceptionTypes, name: str) -> tuple[str, ...]:
+    if kinds is None:
+        return ()
+
+    listed = [kinds] if isinstance(kinds, type) else list(kinds)
+
+    for kind in listed:
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            raise InvalidInput(f"Retry({name}={kind!r}): expected exception classes")
+
+    return tuple(_name(kind) for kind in listed)
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+_DEFAULTS = {
+    "interval_ms": (0,),
+    "backoff": 1.0,
+    "jitter": 0.0,
+    "max_interval_ms": MAX_INTERVAL_MS,
+    "on": (),
+    "not_on": (),
+    "at_front": False,
+}

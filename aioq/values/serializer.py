@@ -1,0 +1,124 @@
+"""Serializers: values to bytes and back.
+
+What is stored begins with one byte that names its serializer, so a worker, a client and a dashboard read each
+other's bytes whatever their own default is. No bytes at all stand for the call without arguments.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aioq.values.errors import DeserializationError, InvalidInput, SerializationError
+
+
+@dataclass(frozen=True, slots=True)
+class Serializer:
+    """One way to turn values into bytes.
+
+    Args:
+        name: how it is chosen: `Queue(serializer="json")`.
+        tag: the byte that marks what it wrote.
+        encode: value to bytes.
+        decode: bytes to value.
+
+    """
+
+    name: str
+    tag: bytes
+    encode: Callable[[Any], bytes]
+    decode: Callable[[bytes], Any]
+
+    def dumps(self, value: object, what: str) -> bytes:
+        """Bytes that `loads` turns back into `value`.
+
+        Raises:
+            SerializationError: the value cannot be serialised; `what` says in the text which value it was.
+
+        """
+        try:
+            return self.tag + self.encode(value)
+        except RecursionError:
+            raise SerializationError(
+                f"{what} cannot be serialised as {self.name}: it is nested too deep"
+            ) from None
+        except Exception as error:
+            # Whatever a value's __reduce__ or __str__ raises is the value's fault, not a fault of the caller.
+            raise SerializationError(
+                f"{what} cannot be serialised as {self.name}: {type(error).__name__}: {_text(error)}"
+            ) from error
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _pickle(value: object) -> bytes:
+    return pickle.dumps(value, protocol=5)
+
+
+PICKLE = Serializer("pickle", b"p", _pickle, pickle.loads)
+JSON = Serializer("json", b"j", _json, json.loads)
+SERIALIZERS = {serializer.name: serializer for serializer in (PICKLE, JSON)}
+_BY_TAG = {serializer.tag: serializer for serializer in SERIALIZERS.values()}
+
+
+def find_serializer(name: str | Serializer) -> Serializer:
+    """The serializer with this name.
+
+    Raises:
+        InvalidInput: there is none.
+
+    """
+    if isinstance(name, Serializer):
+        return name
+
+    if name not in SERIALIZERS:
+        raise InvalidInput(f"serializer={name!r}: expected one of {', '.join(sorted(SERIALIZERS))}")
+
+    return SERIALIZERS[name]
+
+
+def written_by(data: bytes) -> Serializer:
+    """The serializer that wrote `data`; pickle for no data.
+
+    Raises:
+        DeserializationError: the first byte names none.
+
+    """
+    if not data:
+        return PICKLE
+
+    serializer = _BY_TAG.get(data[:1])
+
+    if serializer is None:
+        raise DeserializationError(f"unknown serializer tag {data[:1]!r}; expected one of {sorted(_BY_TAG)}")
+
+    return serializer
+
+
+def loads(data: bytes, what: str) -> Any:
+    """The value behind bytes that a serializer wrote.
+
+    Raises:
+        DeserializationError: the bytes are damaged, or need code that is not here.
+
+    """
+    serializer = written_by(data)
+
+    try:
+        return serializer.decode(data[1:])
+    except Exception as error:
+        raise DeserializationError(
+            f"{what} cannot be read as {serializer.name}: {type(error).__name__}: {_text(error)}"
+        ) from error
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - an exception whose __str__ raises must still be reported
+        return "(its text cannot be printed)"

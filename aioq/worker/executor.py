@@ -1,0 +1,220 @@
+"""Executor: claims in, outcomes out. It runs users' code and touches no server.
+
+Every job is one asyncio task with one timer. The structure that anyio gives (task groups, cancel scopes) costs
+five times that for each job, so it carries the worker's loops and not its jobs (docs/design.md has the figures).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import random
+import traceback
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from anyio import CapacityLimiter, to_thread
+
+from aioq.client.context import current
+from aioq.client.job import Job
+from aioq.store import Store
+from aioq.store.store import Claim
+from aioq.values.durations import FOREVER
+from aioq.values.errors import JobTimeout
+from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, decide
+from aioq.values.reference import resolve
+from aioq.worker.run import Cause, Run
+from aioq.worker.threads import RunEnded, ThreadCall
+
+log = logging.getLogger("aioq.worker")
+
+#: Characters of a traceback that are kept: its end tells what happened.
+MAX_ERROR = 32_768
+
+#: A run that does not end when it is cancelled is cancelled again this often, a second apart; then it is given up.
+CANCELS = 5
+
+
+class Executor:
+    """Runs jobs side by side.
+
+    Args:
+        concurrency: how many runs there may be; also how many threads plain functions may use.
+        result_ttl_ms: how long results of jobs without a result_ttl are kept.
+        ended: called when a run has ended, with its outcome; None: nothing is to be recorded.
+
+    """
+
+    def __init__(self, concurrency: int, result_ttl_ms: int, ended: Callable[[Run, Outcome | None], None]) -> None:
+        self.concurrency = concurrency
+        self.running: dict[Run, None] = {}
+        self.successful = 0
+        self.failed = 0
+        self._result_ttl_ms = result_ttl_ms
+        self._ended = ended
+        self._threads = CapacityLimiter(concurrency)
+
+    @property
+    def free(self) -> int:
+        """How many more runs may be started."""
+        return self.concurrency - len(self.running)
+
+    def start(self, store: Store, claim: Claim) -> None:
+        """Begin a run. Returns at once."""
+        run = Run(store, claim)
+        self.running[run] = None
+        loop = asyncio.get_running_loop()
+        run.task = loop.create_task(self._run(run))
+
+        if (timeout_ms := claim.record.timeout_ms) != FOREVER:
+            run.timer = loop.call_later(timeout_ms / 1000, self.end, run, Cause.TIMEOUT)
+
+    def end(self, run: Run, cause: Cause, cancels: int = CANCELS) -> None:
+        """End a run from outside: cancel its coroutine, or raise in its thread."""
+        if run.ended or run.task is None:
+            return
+
+        if run.cause is None or cause is Cause.DROPPED:
+            run.cause = cause
+
+        if run.timer is not None:
+            run.timer.cancel()
+
+        if cancels == 0:
+            log.error("job %s ignores that it was cancelled; it is given up, but its code may still run", run.id)
+            self._settle(run, self._outcome_of_end(run))
+
+            return
+
+        if run.call is not None:
+            run.call.end()
+
+        run.task.cancel()
+        run.timer = asyncio.get_running_loop().call_later(1, self.end, run, cause, cancels - 1)
+
+    async def _run(self, run: Run) -> None:
+        outcome: Outcome | None
+
+        try:
+            result = await self._call(run)
+            outcome = self._finished(run, result)
+        except BaseException as error:  # noqa: BLE001 - SystemExit too: whatever a job raises is its own failure
+            outcome = self._failed(run, error)
+        finally:
+            current.set(None)
+
+        self._settle(run, outcome)
+
+    async def _call(self, run: Run) -> Any:
+        record = run.claim.record
+        job: Job[Any] = Job(record, run.store, fence=run.claim.fence)
+        job.bind(asyncio.get_running_loop())
+        current.set(job)
+        func = resolve(record.func_name)
+        instance, args, kwargs = record.call()
+
+        if instance is not None:
+            args = (instance, *args)
+
+        run.begun = True
+        kind = _kind(func)
+
+        if kind == "coroutine":
+            return await func(*args, **kwargs)
+
+        if kind == "generator":
+            return [item async for item in func(*args, **kwargs)]
+
+        run.call = ThreadCall(func, args, kwargs)
+        result = await to_thread.run_sync(run.call, abandon_on_cancel=True, limiter=self._threads)
+        # A plain function may still hand back something to await: a partial of a coroutine function, say.
+        return await result if inspect.isawaitable(result) else result
+
+    def _finished(self, run: Run, result: Any) -> Outcome | None:
+        if run.cause in (Cause.TIMEOUT, Cause.DROPPED):  # it swallowed the cancellation
+            return self._outcome_of_end(run)
+
+        record = run.claim.record
+        own_ttl = record.result_ttl_ms
+        packed = record.serializer.dumps(result, f"the result of {record.func_name}")
+
+        return Finished(packed, self._result_ttl_ms if own_ttl is None else own_ttl)
+
+    def _failed(self, run: Run, error: BaseException) -> Outcome | None:
+        if run.cause is not None:
+            return self._outcome_of_end(run)
+
+        return self._decide(run, error)
+
+    def _outcome_of_end(self, run: Run) -> Outcome | None:
+        if run.cause is Cause.INTERRUPTED:
+            return Interrupted(run.begun)
+
+        if run.cause is Cause.DROPPED:
+            return None
+
+        seconds = run.claim.record.timeout_ms / 1000
+
+        return self._decide(run, JobTimeout(f"the run took longer than its timeout of {seconds:g} seconds"))
+
+    def _decide(self, run: Run, error: BaseException) -> Outcome:
+        text = error_text(error)
+
+        try:
+            record = run.claim.record
+            return decide(error, text, record.attempt, record.retry, random.random())  # noqa: S311 - jitter
+        except Exception:
+            # A policy that cannot be read (another version wrote it, or it is damaged) must not hide the failure.
+            log.exception("job %s: its retry policy cannot be used", run.id)
+
+            return Failed(text)
+
+    def _settle(self, run: Run, outcome: Outcome | None) -> None:
+        if run.ended:
+            return
+
+        run.ended = True
+
+        if run.timer is not None:
+            run.timer.cancel()
+
+        del self.running[run]
+
+        if isinstance(outcome, Finished):
+            self.successful += 1
+        elif outcome is not None and not isinstance(outcome, Interrupted):
+            self.failed += 1
+
+        self._ended(run, outcome)
+
+
+def error_text(error: BaseException) -> str:
+    """The traceback of an error, without the frames of the worker; its end if it is very long."""
+    if isinstance(error, RunEnded):
+        return "RunEnded"
+
+    own = frames = error.__traceback__
+
+    while own is not None:  # the user's frames begin after the last one of the worker
+        if own.tb_frame.f_globals.get("__name__", "").startswith("aioq.worker"):
+            frames = own.tb_next
+
+        own = own.tb_next
+
+    try:
+        text = "".join(traceback.format_exception(type(error), error, frames))
+    except Exception:  # noqa: BLE001 - an exception that cannot be printed is still reported by its type
+        text = f"{type(error).__module__}.{type(error).__qualname__}: (it cannot be printed)"
+
+    return text[-MAX_ERROR:]
+
+
+@lru_cache(maxsize=4096)
+def _kind(func: Callable[..., Any]) -> str:
+    # A callable instance is called through its class, so it is the function of __call__ that is looked at.
+    if inspect.isasyncgenfunction(func):
+        return "generator"
+
+    return "coroutine" if inspect.iscoroutinefunction(func) else "plain"

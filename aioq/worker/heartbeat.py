@@ -1,0 +1,88 @@
+"""Heartbeat: a thread that keeps the worker's leases while jobs block the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from aioq.store.pulse import Pulse
+from aioq.store.script import Command
+from aioq.store.store import Beat
+from aioq.values.errors import ServerError
+
+log = logging.getLogger("aioq.worker")
+
+#: How long a worker is believed alive after a beat, and how often it beats. One beat may be missed. A killed
+#: worker's jobs are reclaimed 4 to 7 seconds after its death.
+LEASE_MS = 7_000
+INTERVAL = 3.0
+
+#: How soon a failed beat is tried again, in seconds.
+AGAIN = 0.5
+
+#: The description of the worker travels with every third beat.
+DESCRIBE = 3
+
+
+class Heartbeat:
+    """Beats until it is stopped.
+
+    Args:
+        pulse: the calls.
+        describe: the calls that renew the worker's description; asked for on this thread.
+        heard: called on the event loop with what each beat brought.
+
+    """
+
+    def __init__(
+        self,
+        pulse: Pulse,
+        describe: Callable[[], Sequence[Command]],
+        heard: Callable[[list[Beat]], None],
+    ) -> None:
+        self._pulse = pulse
+        self._describe = describe
+        self._heard = heard
+        self._loop = asyncio.get_running_loop()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="aioq-heartbeat", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread. It is waited for only as long as a call may take."""
+        self._stopped.set()
+        self._thread.join(timeout=LEASE_MS / 1000)
+        self._pulse.close()
+
+    def _run(self) -> None:
+        beats, pause = 0, 0.0
+
+        while not self._stopped.wait(pause):
+            try:
+                found = self._pulse.beat(self._describe() if beats % DESCRIBE == 0 else ())
+                beats += 1
+                pause = _until_next(found)
+                self._tell(found)
+            except ServerError as error:
+                log.debug("a heartbeat failed: %s", error)
+                pause = AGAIN
+
+    def _tell(self, found: list[Beat]) -> None:
+        if self._stopped.is_set():
+            return
+
+        try:
+            self._loop.call_soon_threadsafe(self._heard, found)
+        except RuntimeError:  # the loop was closed while this thread was in a call
+            self._stopped.set()
+
+
+def _until_next(found: list[Beat]) -> float:
+    """The pause before the next beat: shorter, if someone's lease ends before."""
+    ends = [beat.next_end_ms / 1000 + 0.01 for beat in found if beat.next_end_ms > 0]
+
+    return min([INTERVAL, *ends])

@@ -1,0 +1,98 @@
+"""Housekeeper: what workers do for each other: reclaim a dead one's jobs, and sweep what is past its retention."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from aioq.store import Store
+from aioq.store.store import Beat
+from aioq.values.errors import ServerError
+
+log = logging.getLogger("aioq.worker")
+
+#: How often the registries are swept while jobs end, and while none do, in seconds.
+SWEEP_BUSY = 2.0
+SWEEP_IDLE = 60.0
+
+
+class Reclaimer:
+    """Brings back the jobs of workers whose lease has ended.
+
+    Args:
+        stores: the queues.
+
+    """
+
+    def __init__(self, stores: Sequence[Store]) -> None:
+        self._stores = stores
+        self._lost: asyncio.Queue[tuple[Store, str]] = asyncio.Queue()
+        self._known: set[tuple[str, str]] = set()
+
+    def heard(self, beats: list[Beat]) -> None:
+        """Note the workers that a beat found dead."""
+        for store, beat in zip(self._stores, beats, strict=True):
+            for worker in beat.lost:
+                if (store.queue, worker) not in self._known:
+                    self._known.add((store.queue, worker))
+                    self._lost.put_nowait((store, worker))
+
+    async def run(self) -> None:
+        """Reclaim, until cancelled."""
+        while True:
+            store, worker = await self._lost.get()
+
+            try:
+                await self._reclaim(store, worker)
+            except ServerError as error:
+                log.warning("the jobs of worker %s could not be reclaimed yet: %s", worker, error)
+            finally:
+                self._known.discard((store.queue, worker))
+
+    async def _reclaim(self, store: Store, worker: str) -> None:
+        more = True
+
+        while more:
+            more, back, failed = await store.reclaim(worker)
+
+            if back or failed:
+                log.warning(
+                    "worker %s was lost: %d jobs of queue %s went back, %d failed",
+                    worker,
+                    len(back),
+                    store.queue,
+                    len(failed),
+                )
+
+
+class Sweeper:
+    """Takes ids out of the registries whose jobs are forgotten.
+
+    Args:
+        stores: the queues.
+
+    """
+
+    def __init__(self, stores: Sequence[Store]) -> None:
+        self._stores = stores
+        self.ended = asyncio.Event()
+
+    async def run(self) -> None:
+        """Sweep, until cancelled."""
+        while True:
+            try:
+                for store in self._stores:
+                    while await store.sweep():
+                        await asyncio.sleep(0)
+            except ServerError as error:
+                log.debug("the registries could not be swept: %s", error)
+
+            self.ended.clear()
+            await asyncio.sleep(SWEEP_BUSY)
+
+            try:
+                async with asyncio.timeout(SWEEP_IDLE):
+                    await self.ended.wait()
+            except TimeoutError:
+                pass

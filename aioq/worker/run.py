@@ -1,0 +1,44 @@
+"""Run: one claim while it is being carried out."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum, auto
+
+from aioq.store import Store
+from aioq.store.store import Claim
+from aioq.worker.threads import ThreadCall
+
+
+class Cause(Enum):
+    """Why the worker ended a run that had not ended by itself."""
+
+    TIMEOUT = auto()  # the job's own limit: a failure of the job
+    INTERRUPTED = auto()  # the worker shuts down: the job goes back to its lane
+    DROPPED = auto()  # the claim is not valid any more (canceled, stopped, reclaimed): nothing is recorded
+
+
+class Run:
+    """What the executor knows of a run.
+
+    Args:
+        store: the queue that the job came from.
+        claim: the right to run it.
+
+    """
+
+    __slots__ = ("begun", "call", "cause", "claim", "ended", "store", "task", "timer")
+
+    def __init__(self, store: Store, claim: Claim) -> None:
+        self.store = store
+        self.claim = claim
+        self.task: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.call: ThreadCall | None = None
+        self.cause: Cause | None = None
+        self.begun = False
+        self.ended = False
+
+    @property
+    def id(self) -> str:
+        return self.claim.record.id

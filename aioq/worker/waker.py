@@ -1,0 +1,83 @@
+"""Waker: the blocking read of an idle worker. It hands out no jobs, only the hint that there may be some.
+
+An enqueue leaves one token in a list if there is none; an idle worker waits there. So a lost reply loses a hint
+and not a job, a worker that is paused or full holds nothing back, and the same token announces a scheduled job that
+is due sooner than anyone expected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+
+from aioq.store import Connection, Store
+from aioq.values.errors import ServerError
+from aioq.worker.courier import LONGEST_PAUSE, Courier
+from aioq.worker.executor import Executor
+
+log = logging.getLogger("aioq.worker")
+
+#: How long one blocking read lasts, in seconds. The worker looks anyway after LOOKS of them.
+BLOCK = 10
+LOOKS = 6
+
+
+class Waker:
+    """Waits for tokens while the worker has nothing to claim.
+
+    Args:
+        connection: names the server; the blocking read gets a connection of its own.
+        stores: the queues.
+        courier: is told to look.
+        executor: tells whether there is room for more jobs.
+
+    """
+
+    def __init__(
+        self, connection: Connection, stores: Sequence[Store], courier: Courier, executor: Executor
+    ) -> None:
+        self._connection = connection.sibling(blocking=BLOCK)
+        self._stores = {store.keys.wake: store for store in stores}
+        self._courier = courier
+        self._executor = executor
+
+    async def run(self) -> None:
+        """Wait and wake, until cancelled."""
+        quiet, pause = 0, 0.05
+
+        try:
+            while True:
+                await self._courier.idle.wait()
+
+                try:
+                    reply = await self._connection.call(("BLPOP", *self._stores, BLOCK))
+                    pause = 0.05
+                except ServerError:
+                    # The courier meets the same trouble and reports it; here it only must not be missed.
+                    self._courier.look()
+                    await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - no secret
+                    pause = min(2 * pause, LONGEST_PAUSE)
+                    continue
+
+                quiet = quiet + 1 if reply is None else 0
+
+                if reply is not None:
+                    await self._pass_on(self._stores[reply[0]])
+                elif quiet >= LOOKS:
+                    quiet = 0
+                    self._courier.look()
+        finally:
+            await self._connection.aclose()
+
+    async def _pass_on(self, store: Store) -> None:
+        """Use a token, or leave it to another worker if this one has become busy meanwhile."""
+        if self._courier.limits.claiming and self._executor.free:
+            self._courier.look()
+            return
+
+        try:
+            await store.wake()
+        except ServerError:
+            log.warning("a token of queue %s could not be passed on", store.queue)

@@ -1,0 +1,159 @@
+"""One real server for the whole session, emptied for each test; after each test, a look for leaked keys."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+import redis
+
+from aioq import Connection, Queue
+from tests.tools import RunningWorker, leaks, server_binary
+
+URL_VARIABLES = ("AIOQ_REDIS_URL", "REDIS_URL", "RQ_REDIS_URL")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A URL of the user's own must never be used by a test."""
+    for name in URL_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+class Server:
+    """A Valkey server of the tests' own, on a unix socket and on a loopback port."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        self.socket = folder / "server.sock"
+        self.options = options
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}?db=0"
+
+    @property
+    def tcp_url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        settings = {
+            "port": str(self.port),
+            "bind": "127.0.0.1",
+            "unixsocket": str(self.socket),
+            "dir": str(self.folder),
+            "save": "",
+        }
+        command = [server_binary(), *(part for name, value in settings.items() for part in (f"--{name}", value))]
+        self.process = subprocess.Popen([*command, *self.options], stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 10
+
+        while True:
+            try:
+                with redis.Redis.from_url(self.url) as client:
+                    client.ping()
+                return
+            except (redis.ConnectionError, redis.BusyLoadingError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
+    def stop(self, *, kill: bool = False) -> None:
+        if self.process is not None:
+            self.process.kill() if kill else self.process.terminate()
+            self.process.wait()
+            self.process = None
+
+    def client(self) -> redis.Redis:
+        return redis.Redis.from_url(self.url, decode_responses=True)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def shared_server() -> Iterator[Server]:
+    # A short path of its own: unix socket names have at most 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="aioq-") as folder:
+        server = Server(Path(folder))
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def server(shared_server: Server) -> Iterator[Server]:
+    """The session's server, empty. Afterwards every key that is left must be of a live job, or have a retention."""
+    with shared_server.client() as client:
+        client.flushall()
+        yield shared_server
+        assert leaks(client) == []
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Servers for tests that stop, pause or break them."""
+    servers: list[Server] = []
+
+    def make(*options: str) -> Server:
+        folder = tempfile.mkdtemp(prefix="aioq-")
+        server = Server(Path(folder), *options)
+        server.start()
+        servers.append(server)
+        return server
+
+    yield make
+
+    for server in servers:
+        server.stop(kill=True)
+        subprocess.run(["rm", "-rf", str(server.folder)], check=True)
+
+
+@pytest.fixture
+async def queue(server: Server) -> AsyncIterator[Queue]:
+    async with Queue("default", server.url) as queue:
+        yield queue
+
+
+@pytest.fixture
+async def connection(server: Server) -> AsyncIterator[Connection]:
+    connection = Connection(server.url)
+    yield connection
+    await connection.aclose()
+
+
+@pytest.fixture
+async def start_worker(server: Server) -> AsyncIterator[Callable[..., "RunningWorker"]]:
+    """Starts workers in the test's own event loop; they are stopped at its end."""
+    async with AsyncExitStack() as stack:
+
+        async def start(*queues: str, **options: object) -> RunningWorker:
+            options.setdefault("connection", server.url)
+            return await stack.enter_async_context(RunningWorker(list(queues) or ["default"], **options))
+
+        yield start
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """The environment for processes that tests start: tests' own modules can be imported there."""
+    root = str(Path(__file__).parent.parent)
+    kept = {name: value for name, value in os.environ.items() if name not in URL_VARIABLES}
+    return kept | {"PYTHONPATH": root, "PYTHONWARNINGS": "error"}

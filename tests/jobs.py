@@ -1,0 +1,43 @@
+"""Functions that tests enqueue. They are importable by worker processes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from aioq import get_current_job
+
+
+async def noop() -> None:
+    pass
+
+
+async def add(x: int, y: int) -> int:
+    return x + y
+
+
+def add_sync(x: int, y: int) -> int:
+    return x + y
+
+
+async def sleep(seconds: float) -> float:
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+def sleep_sync(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def div_by_zero(x: int) -> float:
+    return x / 0
+
+
+async def current_id() -> str:
+    await asyncio.sleep(0)
+    return get_current_job().id
+
+
+def current_id_sync() -> str:
+    return get_current_job().id

