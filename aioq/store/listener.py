@@ -58,19 +58,13 @@ class Listener:
             with suppress(asyncio.CancelledError):
                 await self._task
 
-        await self._pubsub.aclose()
-        await self._pubsub.connection_pool.disconnect()
+        await self._drop()
 
     async def _run(self) -> None:
-        pause = 0.05
-
         while True:
             try:
                 await self._read()
-                pause = 0.05
             except (failures.RedisError, OSError):
-                await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - spreads a crowd, no secret
-                pause = min(2 * pause, LONGEST_PAUSE)
                 await self._subscribe_again()
 
     async def _read(self) -> None:
@@ -87,10 +81,22 @@ class Listener:
             self._handlers[channel][0](message["data"])
 
     async def _subscribe_again(self) -> None:
-        with suppress(failures.RedisError, OSError):
-            await self._pubsub.aclose()
-            self._pubsub = self._make()
-            await self._pubsub.subscribe(*self._handlers)
+        pause = 0.05
 
-            for _, missed in self._handlers.values():
-                missed()
+        while True:
+            try:
+                await self._drop()
+                self._pubsub = self._make()
+                await self._pubsub.subscribe(*self._handlers)
+            except (failures.RedisError, OSError):
+                await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - spreads a crowd, no secret
+                pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                break
+
+        for _, missed in self._handlers.values():
+            missed()
+
+    async def _drop(self) -> None:
+        await self._pubsub.aclose()
+        await self._pubsub.connection_pool.disconnect()

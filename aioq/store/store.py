@@ -280,7 +280,7 @@ class Store:
         """Let one idle worker look at the queue."""
         await self._call("wake")
 
-    async def reclaim(self, worker: str, held: Sequence[str] | None = None) -> tuple[bool, list[str], list[str]]:
+    async def reclaim(self, worker: str, held: Sequence[Claim] | None = None) -> tuple[bool, list[str], list[str]]:
         """Take back jobs of a lost worker; or, with `held`, those that this worker claimed without knowing it.
 
         Returns whether there is more to take, the ids that went back to the queue, and those that failed.
@@ -293,7 +293,7 @@ class Store:
             poison=POISON,
             expired_ttl=EXPIRED_TTL_MS,
             failure_ttl=FAILURE_TTL_MS,
-            held=list(held or ()),
+            held=[f"{claim.record.id} {claim.fence}" for claim in held or ()],
         )
 
         if reply[0] == b"alive":

@@ -14,6 +14,9 @@ Duration = int | float | str | timedelta
 #: "For ever" and "no limit", as RQ writes it.
 FOREVER = -1
 
+#: A hundred years: no duration is longer, so that every moment that follows from one can be told as a date.
+LONGEST_MS = 36_500 * 86_400_000
+
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])", re.IGNORECASE)
 _TEXT = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+", re.IGNORECASE)
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")

@@ -109,7 +109,7 @@ def read_options(given: Options) -> JobOptions:
         description=_description(given.get("description")),
         job_id=None if job_id is None else check_id(job_id),
         at_front=bool(given.get("at_front")),
-        meta=_meta(given.get("meta")),
+        meta=None if given.get("meta") is None else check_meta(given["meta"]),
         retry=as_retry(given.get("retry")),
     )
 
@@ -129,15 +129,24 @@ def _description(value: object) -> str | None:
     return value
 
 
-def _meta(value: object) -> Mapping[str, Any] | None:
-    if value is None:
-        return None
+def check_meta(value: object) -> Mapping[str, Any]:
+    """Values of meta as given by a user.
 
+    Raises:
+        TypeError: it is not a mapping, or a key is not a str.
+        InvalidInput: a key cannot be encoded.
+
+    """
     if not isinstance(value, Mapping):
         raise TypeError(f"meta={value!r}: expected a mapping, not {type(value).__name__}")
 
     for key in value:
         if not isinstance(key, str):
             raise TypeError(f"meta key {key!r}: expected a str, not {type(key).__name__}")
+
+        try:
+            key.encode()
+        except UnicodeEncodeError:
+            raise InvalidInput(f"meta key {key!r}: expected a text without lone surrogates") from None
 
     return value

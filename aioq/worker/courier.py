@@ -24,8 +24,8 @@ from aioq.worker.run import Cause, Run
 
 log = logging.getLogger("aioq.worker")
 
-#: How soon a worker looks again at a queue that is paused, in seconds; resuming it is noticed at once.
-PAUSED = 1.0
+#: How soon a worker looks again at a queue that is paused, in ms; that it was resumed is noticed at once.
+PAUSED_MS = 1000
 
 #: The longest pause between attempts to reach the server, in seconds.
 LONGEST_PAUSE = 2.0
@@ -48,11 +48,14 @@ class Courier:
         stores: the queues, in the order in which they are served.
         worker: the worker's name.
         lease_ms: how long a lease is, for joining a queue again.
+        limits: what it was told.
 
     """
 
-    def __init__(self, connection: Connection, stores: Sequence[Store], worker: str, lease_ms: int) -> None:
-        self.limits = Limits()
+    def __init__(
+        self, connection: Connection, stores: Sequence[Store], worker: str, lease_ms: int, limits: Limits
+    ) -> None:
+        self.limits = limits
         self.idle = asyncio.Event()
         self.claimed = 0
         self._connection = connection
@@ -75,6 +78,12 @@ class Courier:
     def look(self) -> None:
         """There may be something to claim."""
         self._looking = True
+        self.idle.clear()
+        self._signal.set()
+
+    def stop(self) -> None:
+        """Claim nothing more; outcomes are still taken along."""
+        self.limits.claiming = False
         self._signal.set()
 
     async def run(self, executor: Executor) -> None:
@@ -152,9 +161,11 @@ class Courier:
                     wanted -= self._begin(executor, store, claims)
                     due_ms.append(claims.due_in_ms)
 
-                    if claims.verdict == "missing":
+                    if claims.verdict == "paused":
+                        due_ms.append(PAUSED_MS)
+                    elif claims.verdict == "missing":
                         await self._rejoin(executor, store)
-                        wanted = 0
+                        due_ms.append(0)
         except BaseException:
             self._outbox = outbox + self._outbox
 
@@ -207,8 +218,8 @@ class Courier:
     async def _resync(self, executor: Executor) -> None:
         """After a lost reply: jobs that were claimed for this worker without its knowing go back."""
         for store in self._stores:
-            held = [run.id for run in executor.running if run.store is store]
-            held += [run.id for run, _ in self._outbox if run.store is store]
+            held = [run.claim for run in executor.running if run.store is store]
+            held += [run.claim for run, _ in self._outbox if run.store is store]
             _, back, _ = await store.reclaim(self._worker, held)
 
             if back:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from anyio import move_on_after
 
 from aioq.store import Store
 from aioq.store.store import Beat
@@ -22,11 +24,13 @@ class Reclaimer:
 
     Args:
         stores: the queues.
+        look: called after each: the jobs are there to be claimed, and so is what the dead worker was woken for.
 
     """
 
-    def __init__(self, stores: Sequence[Store]) -> None:
+    def __init__(self, stores: Sequence[Store], look: Callable[[], None]) -> None:
         self._stores = stores
+        self._look = look
         self._lost: asyncio.Queue[tuple[Store, str]] = asyncio.Queue()
         self._known: set[tuple[str, str]] = set()
 
@@ -45,6 +49,7 @@ class Reclaimer:
 
             try:
                 await self._reclaim(store, worker)
+                self._look()
             except ServerError as error:
                 log.warning("the jobs of worker %s could not be reclaimed yet: %s", worker, error)
             finally:
@@ -83,16 +88,19 @@ class Sweeper:
         while True:
             try:
                 for store in self._stores:
-                    while await store.sweep():
-                        await asyncio.sleep(0)
+                    await _sweep(store)
             except ServerError as error:
                 log.debug("the registries could not be swept: %s", error)
 
             self.ended.clear()
             await asyncio.sleep(SWEEP_BUSY)
 
-            try:
-                async with asyncio.timeout(SWEEP_IDLE):
-                    await self.ended.wait()
-            except TimeoutError:
-                pass
+            with move_on_after(SWEEP_IDLE):
+                await self.ended.wait()
+
+
+async def _sweep(store: Store) -> None:
+    more = True
+
+    while more:
+        more = await store.sweep()

@@ -1,8 +1,8 @@
 """Waker: the blocking read of an idle worker. It hands out no jobs, only the hint that there may be some.
 
-An enqueue leaves one token in a list if there is none; an idle worker waits there. So a lost reply loses a hint
-and not a job, a worker that is paused or full holds nothing back, and the same token announces a scheduled job that
-is due sooner than anyone expected.
+An enqueue leaves one token in a list if there is none; an idle worker waits there. So a lost reply loses a
+hint and not a job, a worker that is paused or full holds nothing back, and the same token announces a
+scheduled job that is due sooner than anyone expected.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import asyncio
 import logging
 import random
 from collections.abc import Sequence
+
+from anyio import CancelScope
 
 from aioq.store import Connection, Store
 from aioq.values.errors import ServerError
@@ -69,7 +71,8 @@ class Waker:
                     quiet = 0
                     self._courier.look()
         finally:
-            await self._connection.aclose()
+            with CancelScope(shield=True):
+                await self._connection.aclose()
 
     async def _pass_on(self, store: Store) -> None:
         """Use a token, or leave it to another worker if this one has become busy meanwhile."""

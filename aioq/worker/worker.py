@@ -1,45 +1,26 @@
-"""Worker: builds the loops, starts them in one task group, and stops them in order."""
+"""Worker: what an application or the command line starts to run jobs."""
 
 from __future__ import annotations
 
-import logging
-import os
 import re
 import secrets
-import signal
 import socket
-import time
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
-
-import anyio
+from os import getpid
 
 from aioq.client.queue import Queue
-from aioq.store import Connection, Fleet, Server, Store
-from aioq.store.pulse import Pulse
-from aioq.store.store import Beat
-from aioq.values.durations import Duration, retention_ms, to_ms
-from aioq.values.errors import InvalidInput, ServerError
+from aioq.store import Connection, Server
+from aioq.values.durations import Duration, positive_ms, retention_ms, to_ms
+from aioq.values.errors import InvalidInput
 from aioq.values.ids import check_queue_name
 from aioq.values.options import RESULT_TTL_MS
-from aioq.values.outcome import Outcome
-from aioq.worker.courier import Courier
-from aioq.worker.executor import Executor
-from aioq.worker.heartbeat import LEASE_MS, Heartbeat
-from aioq.worker.housekeeper import Reclaimer, Sweeper
-from aioq.worker.run import Cause, Run
-from aioq.worker.waker import Waker
-
-log = logging.getLogger("aioq.worker")
+from aioq.worker.service import Plan, Service
 
 #: Jobs that a worker runs side by side, unless it is told otherwise.
 CONCURRENCY = 100
 
 #: How long running jobs may go on after a stop was asked for. Kubernetes kills after 30 seconds.
 SHUTDOWN_TIMEOUT = 25.0
-
-#: How long the last outcomes may take to reach a server that is away, in seconds.
-FAREWELL = 10.0
 
 
 class Worker:
@@ -98,23 +79,16 @@ class Worker:
         self._server = connection
         self._prefix = prefix
         self._result_ttl_ms = retention_ms(result_ttl, "result_ttl")
-        self._shutdown_timeout = to_ms(shutdown_timeout, "shutdown_timeout") / 1000
-        self._started_ms = 0
-        self._stopping: anyio.Event | None = None
-        self._hurry: anyio.Event | None = None
-        self._executor: Executor | None = None
+        self._shutdown_timeout = max(0, to_ms(shutdown_timeout, "shutdown_timeout")) / 1000
+        self._service: Service | None = None
 
     def request_stop(self) -> None:
-        """Stop claiming and let running jobs end; called again: hand them back at once."""
-        if self._stopping is None or self._hurry is None:
-            raise RuntimeError("the worker does not run")
+        """Stop claiming and let running jobs end; called again: hand them back at once.
 
-        if self._stopping.is_set():
-            self._hurry.set()
-        else:
-            log.info("worker %s stops; running jobs have %g seconds", self.name, self._shutdown_timeout)
-
-        self._stopping.set()
+        It does nothing to a worker that does not run.
+        """
+        if self._service is not None:
+            self._service.request_stop()
 
     async def run(
         self,
@@ -141,204 +115,56 @@ class Worker:
             ServerError: the server cannot be reached at the start, or refuses. Later the worker waits for it.
 
         """
-        # A server that a URL names is opened for this run; the connection of a Queue stays its own.
-        owned = not isinstance(self._server, Connection)
+        if self._service is not None:
+            raise RuntimeError(f"worker {self.name} runs already")
+
+        plan = Plan(
+            name=self.name,
+            queues=tuple(self.queue_names),
+            concurrency=self.concurrency,
+            result_ttl_ms=self._result_ttl_ms,
+            shutdown_timeout=self._shutdown_timeout,
+            burst=burst,
+            max_jobs=_check_max_jobs(max_jobs),
+            max_idle_time=None if max_idle_time is None else positive_ms(max_idle_time, "max_idle_time") / 1000,
+            signals=signals,
+        )
+        # The connection of a Queue is its owner's to close; one that was opened here is not.
+        given = isinstance(self._server, Connection)
         source = (
             self._server if isinstance(self._server, Connection) else Connection(self._server, prefix=self._prefix)
         )
         connection = source.sibling()
-        self._stopping, self._hurry = anyio.Event(), anyio.Event()
-        self._started_ms = time.time_ns() // 1_000_000
 
         try:
-            await connection.check_server()
-            stores = [Store(connection, name) for name in self.queue_names]
-            self._executor = executor = Executor(self.concurrency, self._result_ttl_ms, self._on_end)
-            self._courier = courier = Courier(connection, stores, self.name, LEASE_MS)
-            courier.limits.burst, courier.limits.jobs_left = burst, max_jobs
-            await self._serve(connection, stores, executor, courier, _idle_s(max_idle_time), signals, ready)
+            self._service = service = Service(connection, plan)
+            await service.run(ready or _nothing)
         finally:
+            self._service = None
             await connection.aclose()
 
-            if owned:
+            if not given:
                 await source.aclose()
 
-        return courier.claimed
+        return service.courier.claimed
 
-    async def _serve(
-        self,
-        connection: Connection,
-        stores: list[Store],
-        executor: Executor,
-        courier: Courier,
-        max_idle: float | None,
-        signals: bool,
-        ready: Callable[[], None] | None,
-    ) -> None:
-        fleet = Fleet(connection)
-        await fleet.sweep_workers()
 
-        for store in stores:
-            await store.register()
-            await store.join(self.name, LEASE_MS)
+def _nothing() -> None:
+    pass
 
-        reclaimer, self._sweeper = Reclaimer(stores), Sweeper(stores)
-        waker = Waker(connection, stores, courier, executor)
-        heartbeat = Heartbeat(
-            Pulse(connection, stores, self.name, LEASE_MS),
-            lambda: fleet.worker_commands(self.name, self._facts(), self.queue_names),
-            lambda beats: self._heard(stores, reclaimer, beats),
-        )
-        await connection.listener.listen(
-            f"{connection.shared.control}{self.name}", self._told, lambda: self._audit_soon(stores)
-        )
 
-        async with anyio.create_task_group() as loops:
-            self._loops = loops
-            heartbeat.start()
+def _check_max_jobs(value: int | None) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise InvalidInput(f"max_jobs={value!r}: expected a whole number of at least 1")
 
-            try:
-                for loop in (reclaimer.run, self._sweeper.run, waker.run, self._obey_stop):
-                    loops.start_soon(loop)
-
-                if signals:
-                    loops.start_soon(self._obey_signals)
-
-                if max_idle is not None:
-                    loops.start_soon(self._obey_idle, max_idle)
-
-                if ready is not None:
-                    ready()
-
-                await courier.run(executor)
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await self._farewell(courier, executor)
-                    heartbeat.stop()
-                    loops.cancel_scope.cancel()
-                    await self._leave(fleet, stores)
-
-    # Stopping
-
-    async def _obey_stop(self) -> None:
-        assert self._stopping is not None and self._hurry is not None and self._executor is not None
-        await self._stopping.wait()
-        self._courier.limits.claiming = False
-        self._courier.look()
-
-        with anyio.move_on_after(self._shutdown_timeout):
-            await self._hurry.wait()
-
-        self._interrupt()
-
-    async def _obey_signals(self) -> None:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
-            async for _ in received:
-                self.request_stop()
-
-    async def _obey_idle(self, longest: float) -> None:
-        assert self._executor is not None
-        last_busy, claimed = time.monotonic(), 0
-
-        while True:
-            await anyio.sleep(min(1.0, longest / 4))
-
-            if self._executor.running or self._courier.claimed != claimed:
-                last_busy, claimed = time.monotonic(), self._courier.claimed
-            elif time.monotonic() - last_busy >= longest:
-                log.info("worker %s was idle for %g seconds and stops", self.name, longest)
-                self.request_stop()
-
-                return
-
-    def _interrupt(self) -> None:
-        assert self._executor is not None
-
-        for run in list(self._executor.running):
-            self._executor.end(run, Cause.INTERRUPTED, cancels=1)
-
-    async def _farewell(self, courier: Courier, executor: Executor) -> None:
-        """Hand back what still runs (the worker was cancelled), and deliver the last outcomes."""
-        courier.limits.claiming = False
-        self._interrupt()
-
-        with anyio.move_on_after(FAREWELL) as scope:
-            await courier.run(executor)
-
-        if scope.cancelled_caught:
-            log.error("worker %s leaves with outcomes that it could not deliver; their jobs run again", self.name)
-
-    async def _leave(self, fleet: Fleet, stores: list[Store]) -> None:
-        try:
-            for store in stores:
-                await store.leave(self.name)
-
-            await fleet.remove_worker(self.name)
-        except ServerError as error:
-            log.warning("worker %s could not sign off: %s; its leases end by themselves", self.name, error)
-
-    # What others tell this worker
-
-    def _on_end(self, run: Run, outcome: Outcome | None) -> None:
-        self._courier.put(run, outcome)
-        self._sweeper.ended.set()
-
-    def _heard(self, stores: list[Store], reclaimer: Reclaimer, beats: list[Beat]) -> None:
-        reclaimer.heard(beats)
-
-        for store, beat in zip(stores, beats, strict=True):
-            if beat.lapsed:
-                log.warning("the lease of worker %s on queue %s had ended", self.name, store.queue)
-                self._audit_soon([store])
-
-    def _audit_soon(self, stores: list[Store]) -> None:
-        for store in stores:
-            self._loops.start_soon(self._audit, store)
-
-    async def _audit(self, store: Store) -> None:
-        assert self._executor is not None
-
-        try:
-            await self._courier.audit(self._executor, store)
-        except ServerError as error:
-            log.debug("the runs of queue %s could not be checked: %s", store.queue, error)
-
-    def _told(self, message: bytes) -> None:
-        """A message on the control channel: `cancel <id> <fence>`."""
-        assert self._executor is not None
-        verb, job_id, fence = message.decode().split(" ")
-
-        for run in list(self._executor.running):
-            if verb == "cancel" and run.id == job_id and run.claim.fence == int(fence):
-                self._executor.end(run, Cause.DROPPED)
-
-    def _facts(self) -> dict[str, str | int]:
-        assert self._executor is not None and self._stopping is not None
-        running = len(self._executor.running)
-        state = "stopping" if self._stopping.is_set() else "busy" if running else "idle"
-
-        return {
-            "hostname": socket.gethostname(),
-            "pid": os.getpid(),
-            "state": state,
-            "running": running,
-            "concurrency": self.concurrency,
-            "successful": self._executor.successful,
-            "failed": self._executor.failed,
-            "started_at": self._started_ms,
-            "version": version("aioq"),
-        }
+    return value
 
 
 def _check_name(name: str | None) -> str:
     if name is None:
-        return f"{re.sub('[^A-Za-z0-9_-]', '-', socket.gethostname())[:40]}.{os.getpid()}"
+        return f"{re.sub('[^A-Za-z0-9_-]', '-', socket.gethostname())[:40]}.{getpid()}"
 
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name):
         raise InvalidInput(f"name={name!r}: expected 1 to 100 of the characters A-Z a-z 0-9 _ . -")
 
     return name
-
-
-def _idle_s(value: Duration | None) -> float | None:
-    return None if value is None else to_ms(value, "max_idle_time") / 1000

@@ -4,7 +4,7 @@
 -- SAYS: ok alive
 -- cause lost: the worker's lease has ended. Its runs count as deliveries; at `poison` of them the job fails.
 -- cause resync: the worker itself asks, because the reply of a claim may have been lost; it names the jobs
--- that it does hold. Returns whether there is more, the ids that went back and the ids that failed.
+-- that it does hold, each as `<id> <fence>`. Returns whether there is more, the ids that went back and the ids that failed.
 --@include now
 --@include wake
 --@include lane
@@ -38,7 +38,8 @@ local function collect(lane, mark)
   for _, row in ipairs(pending) do
     local entry = redis.call('XRANGE', lane, row[1], row[1])[1]
     local id = entry and entry[2][2]
-    if not (id and holding[id]) then
+    -- By fence, too: the lost reply may be that of a new claim of a job whose last run is still to be recorded.
+    if not (id and holding[id .. ' ' .. (redis.call('HGET', job .. id, 'fence') or '')]) then
       found[#found + 1] = {id, mark .. row[1]}
       leave_lane(mark .. row[1])
     end

@@ -1,0 +1,246 @@
+"""Service: one stay of a worker at its server. It starts the loops in one task group and stops them in order."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import anyio
+from anyio import to_thread
+
+from aioq.store import Connection, Fleet, Store
+from aioq.store.pulse import Pulse
+from aioq.store.store import Beat
+from aioq.values.errors import ServerError
+from aioq.values.outcome import Outcome
+from aioq.worker.courier import Courier, Limits
+from aioq.worker.executor import Executor
+from aioq.worker.heartbeat import LEASE_MS, Heartbeat
+from aioq.worker.housekeeper import Reclaimer, Sweeper
+from aioq.worker.run import Cause, Run
+from aioq.worker.waker import Waker
+
+log = logging.getLogger("aioq.worker")
+
+#: How long the last outcomes may take to reach a server that is away, in seconds.
+FAREWELL = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a worker was told to do."""
+
+    name: str
+    queues: tuple[str, ...]
+    concurrency: int
+    result_ttl_ms: int
+    shutdown_timeout: float
+    burst: bool
+    max_jobs: int | None
+    max_idle_time: float | None
+    signals: bool
+
+
+class Service:
+    """A running worker.
+
+    Args:
+        connection: the worker's own.
+        plan: what it was told.
+
+    """
+
+    def __init__(self, connection: Connection, plan: Plan) -> None:
+        self._plan = plan
+        self._connection = connection
+        self._fleet = Fleet(connection)
+        self._stores = [Store(connection, name) for name in plan.queues]
+        self._executor = Executor(plan.concurrency, plan.result_ttl_ms, self._on_end)
+        self.courier = Courier(
+            connection, self._stores, plan.name, LEASE_MS, Limits(burst=plan.burst, jobs_left=plan.max_jobs)
+        )
+        self._waker = Waker(connection, self._stores, self.courier, self._executor)
+        self._reclaimer = Reclaimer(self._stores, self.courier.look)
+        self._sweeper = Sweeper(self._stores)
+        self._stopping, self._hurry = anyio.Event(), anyio.Event()
+        self._loops = anyio.create_task_group()
+        self._started_ms = time.time_ns() // 1_000_000
+
+    def request_stop(self) -> None:
+        """Stop claiming and let running jobs end; called again: hand them back at once."""
+        if self._stopping.is_set():
+            self._hurry.set()
+        else:
+            log.info(
+                "worker %s stops; %d running jobs have %g seconds",
+                self._plan.name,
+                len(self._executor.running),
+                self._plan.shutdown_timeout,
+            )
+
+        self._stopping.set()
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Serve the queues until a stop is asked for, or the plan is fulfilled."""
+        await self._join()
+        heartbeat = Heartbeat(
+            Pulse(self._connection, self._stores, self._plan.name, LEASE_MS),
+            lambda: self._fleet.worker_commands(self._plan.name, self._facts(), list(self._plan.queues)),
+            self._heard,
+        )
+
+        async with self._loops:
+            heartbeat.start()
+
+            try:
+                self._start_loops()
+                ready()
+                await self.courier.run(self._executor)
+            finally:
+                # Shielded: what has ended is recorded and what runs is handed back, also if this is cancelled.
+                with anyio.CancelScope(shield=True):
+                    await self._farewell()
+                    await to_thread.run_sync(heartbeat.stop)
+                    await self._leave()
+
+                self._loops.cancel_scope.cancel()
+
+    def _start_loops(self) -> None:
+        loops = [self._waker.run, self._reclaimer.run, self._sweeper.run, self._obey_stop]
+
+        if self._plan.signals:
+            loops.append(self._obey_signals)
+
+        if self._plan.max_idle_time is not None:
+            loops.append(self._obey_idle)
+
+        for loop in loops:
+            self._loops.start_soon(loop)
+
+    # Coming and going
+
+    async def _join(self) -> None:
+        await self._connection.check_server()
+        await self._fleet.sweep_workers()
+
+        for store in self._stores:
+            await store.register()
+            await store.join(self._plan.name, LEASE_MS)
+
+        await self._connection.listener.listen(
+            f"{self._connection.shared.control}{self._plan.name}", self._told, self._audit_soon
+        )
+        log.info(
+            "worker %s serves %s, %d jobs at once",
+            self._plan.name,
+            ", ".join(self._plan.queues),
+            self._plan.concurrency,
+        )
+
+    async def _farewell(self) -> None:
+        """Deliver the last outcomes; hand back what still runs (only if the worker was cancelled)."""
+        self.courier.limits.claiming = False
+        self._interrupt()
+
+        with anyio.move_on_after(FAREWELL) as scope:
+            await self.courier.run(self._executor)
+
+        if scope.cancelled_caught:
+            log.error(
+                "worker %s leaves with outcomes that it could not deliver; their jobs run again", self._plan.name
+            )
+
+    async def _leave(self) -> None:
+        try:
+            for store in self._stores:
+                await store.leave(self._plan.name)
+
+            await self._fleet.remove_worker(self._plan.name)
+        except ServerError as error:
+            log.warning("worker %s could not sign off: %s; its leases end by themselves", self._plan.name, error)
+
+    def _interrupt(self) -> None:
+        for run in list(self._executor.running):
+            self._executor.end(run, Cause.INTERRUPTED)
+
+    async def _obey_stop(self) -> None:
+        await self._stopping.wait()
+        self.courier.stop()
+
+        with anyio.move_on_after(self._plan.shutdown_timeout):
+            await self._hurry.wait()
+
+        self._interrupt()
+        # The server may be away; then the worker goes without having delivered everything.
+        await anyio.sleep(FAREWELL)
+        self._loops.cancel_scope.cancel()
+
+    async def _obey_signals(self) -> None:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+            async for _ in received:
+                self.request_stop()
+
+    async def _obey_idle(self) -> None:
+        longest = self._plan.max_idle_time or 0
+        busy_at, claimed = time.monotonic(), 0
+
+        while True:
+            await anyio.sleep(min(1.0, longest / 4))
+
+            if self._executor.running or self.courier.claimed != claimed:
+                busy_at, claimed = time.monotonic(), self.courier.claimed
+            elif time.monotonic() - busy_at >= longest:
+                self.request_stop()
+
+                return
+
+    # What this worker hears
+
+    def _on_end(self, run: Run, outcome: Outcome | None) -> None:
+        self.courier.put(run, outcome)
+        self._sweeper.ended.set()
+
+    def _heard(self, beats: list[Beat]) -> None:
+        self._reclaimer.heard(beats)
+
+        if any(beat.lapsed for beat in beats):
+            log.warning("a lease of worker %s had ended; its runs are checked", self._plan.name)
+            self._audit_soon()
+
+    def _audit_soon(self) -> None:
+        self._loops.start_soon(self._audit)
+
+    async def _audit(self) -> None:
+        try:
+            for store in self._stores:
+                await self.courier.audit(self._executor, store)
+        except ServerError as error:
+            log.debug("the runs could not be checked: %s", error)
+
+    def _told(self, message: bytes) -> None:
+        """A message on the control channel: `cancel <id> <fence>`."""
+        for run in list(self._executor.running):
+            if message == b"cancel %s %d" % (run.id.encode(), run.claim.fence):
+                self._executor.end(run, Cause.DROPPED)
+
+    def _facts(self) -> dict[str, str | int]:
+        """What `aioq info` shows of this worker. Called on the heartbeat's thread."""
+        running = len(self._executor.running)
+
+        return {
+            "hostname": socket.gethostname(),
+            "pid": os.getpid(),
+            "state": "stopping" if self._stopping.is_set() else "busy" if running else "idle",
+            "running": running,
+            "concurrency": self._plan.concurrency,
+            "successful": self._executor.successful,
+            "failed": self._executor.failed,
+            "started_at": self._started_ms,
+            "version": version("aioq"),
+        }

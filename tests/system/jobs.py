@@ -1,0 +1,56 @@
+"""Jobs whose effects are seen outside of the queue's server: lines in a file, one for each thing that happened."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+from aioq import get_current_job
+
+
+def note(path: str, what: str) -> None:
+    with Path(path).open("a") as file:
+        file.write(f"{what} {os.getpid()} {time.time()}\n")
+
+
+def notes(path: Path, what: str) -> list[list[str]]:
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [line.split() for line in lines if line.split()[0] == what]
+
+
+async def work(path: str, seconds: float) -> str:
+    """Sleeps on the loop, noting its start and its end."""
+    note(path, "start")
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        note(path, "cancelled")
+        raise
+    note(path, "end")
+    return f"attempt {get_current_job().attempt}"
+
+
+async def hang_once(path: str) -> str:
+    """Hangs in its first run, and returns in every later one."""
+    first = not notes(Path(path), "start")
+    note(path, "start")
+    if first:
+        await asyncio.sleep(1000)
+    note(path, "end")
+    return f"attempt {get_current_job().attempt}"
+
+
+async def block_the_loop(path: str, seconds: float) -> str:
+    note(path, "start")
+    time.sleep(seconds)  # what a job must not do, and does
+    note(path, "end")
+    return "done"
+
+
+async def die(path: str) -> None:
+    note(path, "start")
+    os._exit(1)
+
+
