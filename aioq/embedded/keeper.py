@@ -1,8 +1,8 @@
 """The process that starts a server, restarts it, and stops it when its last user has left.
 
 It is run by `EmbeddedServer.open` as `python -m aioq.embedded.keeper DIRECTORY PROGRAM LOCK`, where LOCK is the
-inherited descriptor of `keeper.lock`, already locked. That command returns when the server answers, with
-status 0, or when it cannot be started, with status 1 and the reason on stderr. The keeper goes on behind it.
+inherited descriptor of `keeper.lock`, already locked. That command ends when the server answers, with the
+word `ready` on stdout, or when it cannot be started, with the reason on stderr. The keeper goes on behind it.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
 from aioq.embedded.errors import EmbeddedError
 from aioq.embedded.locks import SERVER_LOCK, USERS_LOCK, is_current, lock, open_lock
 from aioq.embedded.places import LOG, PID_FILE, decide_socket_path, log_tail
-from aioq.embedded.wire import ask_to_stop, server_pid
+from aioq.embedded.wire import READY, ask_to_stop, server_pid
 
 _STARTING_POLL_SECONDS = 0.02
 _POLL_SECONDS = 0.2
 _STOP_SECONDS = 10.0
-_GRACE_SECONDS = 2.0
+_GRACE_SECONDS = 1.0
 
 # A server that lived shorter than this was of no use; after so many in a row another try is of none either.
 _QUICK_SECONDS = 5.0
@@ -43,21 +44,26 @@ def main() -> None:
     if os.fork():
         os.close(writer)
         with os.fdopen(reader, "rb") as keeper:
-            reason = keeper.read()
-        sys.stderr.buffer.write(reason)
-        sys.exit(1 if reason else 0)
+            word = keeper.read()
+        (sys.stdout if word == READY else sys.stderr).buffer.write(word)
+        return
 
     os.close(reader)
     with os.fdopen(writer, "wb", buffering=0) as caller:
         try:
             _detach(directory)
-            _keep(directory, program, ready=caller.close)
+            _keep(directory, program, ready=lambda: _tell(caller, READY))
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller must not wait in vain
             _log(str(error))
             if not caller.closed:
-                with suppress(BrokenPipeError):
-                    caller.write(str(error).encode(errors="replace"))
-            sys.exit(1)
+                _tell(caller, str(error).encode(errors="replace"))
+
+
+def _tell(caller: FileIO, word: bytes) -> None:
+    # Nobody listens any more if the caller was killed.
+    with suppress(BrokenPipeError):
+        caller.write(word)
+    caller.close()
 
 
 def _detach(directory: Path) -> None:
@@ -176,7 +182,7 @@ class _Server:
             self._command,
             stdin=subprocess.DEVNULL,
             pass_fds=(self._lock,),
-            preexec_fn=lambda: _end_with(keeper),  # noqa: PLW1509 - the keeper has one thread
+            preexec_fn=lambda: _become_server(keeper),  # noqa: PLW1509 - the keeper has one thread
         )
 
     def _status(self) -> str:
@@ -200,8 +206,11 @@ def _settings(directory: Path, socket: Path) -> list[str]:
     return [word for name, value in settings.items() for word in (f"--{name}", value)]
 
 
-def _end_with(keeper: int) -> None:
+def _become_server(keeper: int) -> None:
     """In the new process: have the kernel kill it when the keeper ends. Only Linux can do that."""
+    # Ignored by the keeper, it would be by the server until that has its own handler, and a stop be lost.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 

@@ -33,8 +33,9 @@ def prepare_directory(directory: Path) -> None:
 
     # Looked at before the mode: who sees a file of another opener here also sees the mode that it has set.
     empty = not any(directory.iterdir())
-    if empty and directory.stat().st_uid == os.geteuid():
-        directory.chmod(0o700)
+    found = directory.stat()
+    if empty and found.st_uid == os.geteuid():
+        directory.chmod(found.st_mode & 0o700)
 
     if not _is_private(directory):
         raise EmbeddedError(
@@ -116,7 +117,7 @@ def log_tail(directory: Path, start: int = 0, lines: int = 5) -> str:
     except OSError:
         return ""
 
-    return "\n".join(text.splitlines()[-lines:])
+    return "\n".join([line for line in text.splitlines() if line][-lines:])
 
 
 def _fits(path: Path) -> bool:

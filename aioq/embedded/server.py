@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 from aioq.embedded.errors import EmbeddedError
 from aioq.embedded.locks import KEEPER_LOCK, USERS_LOCK, is_current, require_flock, take
 from aioq.embedded.places import log_tail, prepare_directory, server_binary, socket_path
-from aioq.embedded.wire import server_pid
+from aioq.embedded.wire import READY, server_pid
 
 _SCHEME = "embedded://"
 _DEFAULT_DIRECTORY = ".aioq"
@@ -227,7 +227,7 @@ def _running_server(directory: Path, program: Path, deadline: float) -> Path:
 
 
 def _start_keeper(directory: Path, program: Path, keeper_lock: int, deadline: float) -> None:
-    """Returns when the server answers, or at the deadline."""
+    """Returns when the server answers, at the deadline, or when the keeper was killed."""
     command = [sys.executable, "-P", "-m", "aioq.embedded.keeper", str(directory), str(program), str(keeper_lock)]
 
     # The keeper finds aioq where this process did, whatever the working directory is.
@@ -236,8 +236,7 @@ def _start_keeper(directory: Path, program: Path, keeper_lock: int, deadline: fl
         done = subprocess.run(  # noqa: S603 - this very interpreter and package
             command,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             env={**os.environ, "PYTHONPATH": modules},
             pass_fds=(keeper_lock,),
             start_new_session=True,
@@ -249,9 +248,11 @@ def _start_keeper(directory: Path, program: Path, keeper_lock: int, deadline: fl
     except OSError as error:
         raise EmbeddedError(f"the keeper process cannot be started: {error}") from error
 
-    if done.returncode:
-        reason = done.stderr.decode(errors="replace").strip()
-        raise EmbeddedError(reason or f"the keeper process ended with status {done.returncode}")
+    # A keeper that says nothing was killed; the caller tries again. The exit status is not used, as it is lost
+    # in a process that ignores SIGCHLD.
+    reason = done.stderr.decode(errors="replace").strip()
+    if reason and not done.stdout.endswith(READY):
+        raise EmbeddedError(reason)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A few words with the server, without a client library."""
+"""What the processes tell each other. The server is spoken to without a client library."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import re
 import socket
 from pathlib import Path
 
+# What a new keeper says to the process that started it, once the server answers.
+READY = b"ready"
+
 _ANSWER_SECONDS = 1.0
 
 # While the server loads its data it answers PING with an error.
-_READY = re.compile(rb"\A\+PONG\r\n.*^process_id:(\d+)\r$", re.DOTALL | re.MULTILINE)
+_PONG_AND_PID = re.compile(rb"\A\+PONG\r\n.*^process_id:(\d+)\r$", re.DOTALL | re.MULTILINE)
 
 
 def server_pid(path: Path) -> int | None:
     """The process id of the server that listens there. None if no server answers, or it is not ready."""
-    found = _READY.match(_converse(path, b"PING\r\nINFO server\r\nQUIT\r\n"))
+    found = _PONG_AND_PID.match(_converse(path, b"PING\r\nINFO server\r\nQUIT\r\n"))
     return int(found[1]) if found else None
 
 

