@@ -74,14 +74,14 @@ class Batcher(Generic[Item, Answer]):
 
                 try:
                     answers = await self._send([item for item, _ in batch])
+
+                    for (_, future), answer in zip(batch, answers, strict=True):
+                        if not future.done():
+                            future.set_result(answer)
                 except Exception as error:  # noqa: BLE001 - it belongs to the callers, and is raised to them
                     for _, future in batch:
                         if not future.done():
                             future.set_exception(error)
-                else:
-                    for (_, future), answer in zip(batch, answers, strict=True):
-                        if not future.done():
-                            future.set_result(answer)
         finally:
             self._flight = None
             self._busy = False

@@ -120,11 +120,16 @@ class Connection:
 
         with translated(self.url):
             replies = await self._pipeline(commands)
+            forgotten = [at for at, reply in enumerate(replies) if isinstance(reply, failures.NoScriptError)]
 
-            if any(isinstance(reply, failures.NoScriptError) for reply in replies):
-                # Those that ran are safe to repeat, and those that did not keep their place in the order.
+            if forgotten:
+                # Only those that did not run are sent again: the jobs in a reply to a claim come only once.
                 await self.load_scripts()
-                replies = await self._pipeline(commands)
+
+                for at, reply in zip(
+                    forgotten, await self._pipeline([commands[at] for at in forgotten]), strict=True
+                ):
+                    replies[at] = reply
 
             for reply in replies:
                 if isinstance(reply, Exception):
@@ -160,7 +165,8 @@ class Connection:
         """The subscription that all who wait here share; a silent peer is noticed by its health check."""
         if self._listener is None:
             self._listener = Listener(
-                lambda: Redis(connection_pool=self._pool(1, patient=False, health_check_interval=15)).pubsub()
+                lambda: Redis(connection_pool=self._pool(1, patient=False, health_check_interval=15)).pubsub(),
+                lambda: translated(self.url),
             )
 
         return self._listener
@@ -315,6 +321,11 @@ def _provide(scheme: str, url: str) -> Provider:
     except ModuleNotFoundError as error:
         raise InvalidInput(f"{url}: this installation has no support for {scheme}:// ({error})") from None
 
-    provider: Provider = module.open_url(url)
+    try:
+        provider: Provider = module.open_url(url)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from None
+    except RuntimeError as error:
+        raise ServerUnreachable(str(error)) from error
 
     return provider

@@ -114,8 +114,8 @@ class Fleet:
             await self.connection.calls([command(Keys.of(name, self._shared.prefix)) for name in names])
 
 
-def _info(name: str, row: list[bytes]) -> WorkerInfo:
-    facts = {key.decode(): value.decode() for key, value in zip(row[::2], row[1::2], strict=True)}
+def _info(name: str, row: Mapping[bytes, bytes]) -> WorkerInfo:
+    facts = {key.decode(): value.decode() for key, value in row.items()}
 
     return WorkerInfo(
         name=name,

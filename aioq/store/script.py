@@ -56,13 +56,17 @@ class Script:
             TypeError: one is missing or unknown.
 
         """
-        if len(values) != len(self.args):
-            raise TypeError(f"{self.name}.lua takes {', '.join(self.args)}; got {', '.join(values)}")
-
         flat: list[Argument] = []
 
-        for name in self.args:
-            value = values[name.removesuffix("...")]
+        try:
+            found = [values[name.removesuffix("...")] for name in self.args]
+        except KeyError:
+            found = []
+
+        if len(found) != len(values) or len(values) != len(self.args):
+            raise TypeError(f"{self.name}.lua takes {', '.join(self.args)}; got {', '.join(values)}")
+
+        for value in found:
             flat.extend(value) if isinstance(value, list | tuple) else flat.append(value)  # type: ignore[arg-type]
 
         return tuple(flat)

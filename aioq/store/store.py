@@ -140,6 +140,11 @@ class Store:
 
         self._registered = True
 
+    async def unregister(self) -> None:
+        """Take the queue off the list of all queues; the next enqueue puts it there again."""
+        await self.connection.call(("SREM", self.connection.shared.queues, self.queue))
+        self._registered = False
+
     async def wait(self, channel: str, ids: Sequence[str]) -> list[Standing]:
         """Register a channel for the ends of these jobs; see Mailbox."""
         reply = await self._call("wait", channel=channel, ids=list(ids))
@@ -241,7 +246,7 @@ class Store:
 
     async def count(self) -> Counts:
         """How many jobs are in each state."""
-        reply = await self._call("count")
+        reply = await self._call("count", expired_ttl=EXPIRED_TTL_MS)
 
         return Counts(*(int(number) for number in reply[1:]))
 
@@ -262,6 +267,7 @@ class Store:
             limit=limit,
             order="desc" if desc else "asc",
             before="" if before_ms is None else before_ms,
+            expired_ttl=EXPIRED_TTL_MS,
         )
 
         return [job_id.decode() for job_id in reply[1]], int(reply[2])

@@ -142,6 +142,10 @@ class Courier:
         looking = bool(wanted)
         due_ms: list[int] = []
 
+        if looking:
+            # Before the trip, not after it: a token that comes meanwhile may be for a job that it does not see.
+            self._looking = False
+
         try:
             for store in self._stores:
                 commands, covered = _ending(store, outbox)
@@ -173,7 +177,7 @@ class Courier:
 
         if looking:
             # Everything that was asked for came: there may be more. Otherwise the queues are empty for now.
-            self._looking = wanted <= 0
+            self._looking = self._looking or wanted <= 0
             self._set_timer(due_ms)
 
     def _begin(self, executor: Executor, store: Store, claims: Claims) -> int:

@@ -52,5 +52,3 @@ async def block_the_loop(path: str, seconds: float) -> str:
 async def die(path: str) -> None:
     note(path, "start")
     os._exit(1)
-
-

@@ -42,7 +42,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_every_script_and_the_type_marker(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    sources = {str(path.relative_to(ROOT)) for path in (ROOT / "aioq").rglob("*") if path.suffix in {".py", ".lua"}}
+    sources = {
+        str(path.relative_to(ROOT)) for path in (ROOT / "aioq").rglob("*") if path.suffix in {".py", ".lua"}
+    }
     assert sources <= names
     assert "aioq/py.typed" in names
     assert not any(name.startswith(("tests", "benchmarks", "examples")) for name in names)

@@ -2,32 +2,35 @@
 -- KEYS: leases
 -- ARGV: worker lease
 -- SAYS: ok lapsed
--- lapsed: the lease had ended and others took the worker's jobs; it has a new lease and holds nothing.
+-- lapsed: the lease had ended and others took (or are taking) the worker's jobs; it has a new lease.
 -- Returns ms until the next lease of another worker ends (-1: there is none) and the workers whose lease ended.
 --@include now
+--@include lease
 
 lease = tonumber(lease)
+local mine = redis.call('ZSCORE', leases, worker)
 local first = redis.call('ZRANGE', leases, 0, 1, 'WITHSCORES')
+local last = redis.call('ZRANGE', leases, -1, -1, 'WITHSCORES')[2]
+renew(worker, lease)
+
+local lost = {}
 if first[2] and tonumber(first[2]) < now then
   -- If nobody at all has beaten for half a lease, it was the server that was away: everyone gets a lease's
   -- time to come back, before anyone is declared dead.
-  local last = tonumber(redis.call('ZRANGE', leases, -1, -1, 'WITHSCORES')[2])
-  if now - (last - lease) > lease / 2 then
-    for _, name in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
+  if now - (tonumber(last) - lease) > lease / 2 then
+    for _, name in ipairs(redis.call('ZRANGEBYSCORE', leases, 1, '+inf')) do
       redis.call('ZADD', leases, now + lease, name)
     end
+  else
+    lost = redis.call('ZRANGEBYSCORE', leases, '-inf', '(' .. now, 'LIMIT', 0, 100)
   end
 end
--- The first write is one that a server at its memory limit does not refuse; it lets an abandoned queue go.
-redis.call('PEXPIRE', leases, 2592000000)
-local verdict = 'ok'
-if redis.call('ZADD', leases, 'XX', 'CH', now + lease, worker) == 0 and not redis.call('ZSCORE', leases, worker) then
-  redis.call('ZADD', leases, now + lease, worker)
-  verdict = 'lapsed'
+local others = first[2]
+if first[1] == worker then
+  others = first[4]
 end
-local lost = {}
-if first[2] and tonumber(first[2]) < now then
-  lost = redis.call('ZRANGEBYSCORE', leases, '-inf', '(' .. now, 'LIMIT', 0, 100)
+local next_end = others and math.max(0, tonumber(others) - now) or -1
+if not mine or mine == '0' then
+  return {'lapsed', next_end, lost}
 end
-local others = first[1] == worker and first[4] or first[2]
-return {verdict, others and math.max(0, tonumber(others) - now) or -1, lost}
+return {'ok', next_end, lost}

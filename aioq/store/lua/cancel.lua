@@ -5,24 +5,26 @@
 -- refused brings the status that does not allow it.
 --@include now
 --@include transition
+--@include late
 --@include leave
 --@include keep
 --@include notify
 --@include forget
 --@include end_run
 
-local seen = redis.call('HMGET', job .. id, 'status', 'entry', 'worker', 'fence', 'waiters')
-if not seen[1] then
+local seen = redis.call('HMGET', job .. id, 'status', 'entry', 'worker', 'fence', 'waiters', 'expires_at')
+local status = is_late(seen[1], seen[6]) and 'expired' or seen[1]
+if not status then
   return {'gone'}
 end
-if seen[1] == 'canceled' then
+if status == 'canceled' then
   return {'already'}
 end
-if not allows(seen[1], 'cancel') then
-  return {'refused', seen[1]}
+if not allows(status, 'cancel') then
+  return {'refused', status}
 end
 end_run(id, seen)
-leave_registry(id, seen[1])
+leave_registry(id, status)
 redis.call('HSET', job .. id, 'status', 'canceled', 'ended_at', now)
 redis.call('HDEL', job .. id, 'waiters', 'expires_at')
 keep(canceled, id, tonumber(canceled_ttl))

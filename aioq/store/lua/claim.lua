@@ -21,29 +21,34 @@ if not redis.call('ZSCORE', leases, worker) then
 end
 expired_ttl, limit = tonumber(expired_ttl), tonumber(limit)
 
+-- Takes what is due out of an index. This comes first: it is not refused when memory is full, so that a queue can
+-- be drained then.
+local function pop_due(index)
+  local due = redis.call('ZRANGEBYSCORE', index, '-inf', now, 'LIMIT', 0, chunk)
+  if #due > 0 then
+    redis.call('ZREM', index, unpack(due))
+  end
+  return due
+end
+
 local function promote()
-  local due = redis.call('ZRANGEBYSCORE', scheduled, '-inf', now, 'LIMIT', 0, chunk)
-  for _, id in ipairs(due) do
+  for _, id in ipairs(pop_due(scheduled)) do
     local seen = redis.call('HMGET', job .. id, 'status', 'front')
     if allows(seen[1], 'promote') then
       return_to_lane(id, seen[2])
     end
   end
-  if #due > 0 then
-    redis.call('ZREM', scheduled, unpack(due))
-  end
 end
 
 local function expire_late()
-  local late = redis.call('ZRANGEBYSCORE', expiring, '-inf', now, 'LIMIT', 0, chunk)
-  for _, id in ipairs(late) do
-    local seen = redis.call('HMGET', job .. id, 'status', 'entry', 'waiters')
-    if allows(seen[1], 'expire') then
-      expire(id, seen[2], seen[3])
+  for _, row in ipairs(pop_due(expiring)) do
+    local id, entry = string.match(row, '^(%S+) (%S+)$')
+    local seen = redis.call('HMGET', job .. id, 'status', 'entry', 'waiters', 'expires_at')
+    if seen[2] ~= entry then
+      leave_lane(entry) -- the job has run out by itself; what has its id now is another one
+    elseif allows(seen[1], 'expire') then
+      expire(id, entry, seen[3], tonumber(seen[4]))
     end
-  end
-  if #late > 0 then
-    redis.call('ZREM', expiring, unpack(late))
   end
 end
 
@@ -60,12 +65,11 @@ local function start(id, entry)
     return
   end
   if seen.expires_at then
+    end_ttl(id, entry)
     if tonumber(seen.expires_at) <= now then
-      redis.call('ZREM', expiring, id)
-      expire(id, entry, seen.waiters)
+      expire(id, entry, seen.waiters, tonumber(seen.expires_at))
       return
     end
-    end_ttl(id)
   end
   local fence = (seen.fence or 0) + 1
   redis.call('HSET', job .. id, 'status', 'started', 'fence', fence, 'started_at', now, 'worker', worker)

@@ -1,6 +1,6 @@
 -- count: how many jobs there are in each state, without what is past its time but not swept yet.
 -- KEYS: main front scheduled expiring leases finished failed canceled stopped expired
--- ARGV:
+-- ARGV: expired_ttl
 -- SAYS: ok
 -- Returns queued, scheduled, started, finished, failed, canceled, stopped, expired, workers.
 --@include now
@@ -17,6 +17,7 @@ end
 local queued_main, started_main = in_lane(main)
 local queued_front, started_front = in_lane(front)
 local late = redis.call('ZCOUNT', expiring, '-inf', now)
+local forgotten = redis.call('ZCOUNT', expiring, '-inf', now - expired_ttl)
 return {
   'ok',
   math.max(0, queued_main + queued_front - late),
@@ -26,6 +27,6 @@ return {
   in_registry(failed),
   in_registry(canceled),
   in_registry(stopped),
-  in_registry(expired) + late,
+  in_registry(expired) + late - forgotten,
   redis.call('ZCOUNT', leases, now, '+inf'),
 }

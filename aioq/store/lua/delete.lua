@@ -4,6 +4,7 @@
 -- SAYS: ok
 -- only: a status that the jobs must have, or ''. Returns how many were deleted.
 --@include now
+--@include late
 --@include leave
 --@include notify
 --@include forget
@@ -12,10 +13,11 @@
 local deleted = 0
 for i = ids, #ARGV do
   local id = ARGV[i]
-  local seen = redis.call('HMGET', job .. id, 'status', 'entry', 'worker', 'fence', 'waiters')
-  if seen[1] and (only == '' or only == seen[1]) then
+  local seen = redis.call('HMGET', job .. id, 'status', 'entry', 'worker', 'fence', 'waiters', 'expires_at')
+  local status = is_late(seen[1], seen[6]) and 'expired' or seen[1]
+  if status and (only == '' or only == status) then
     end_run(id, seen)
-    forget(id, seen[1])
+    forget(id, status)
     tell(seen[5], id, 'deleted')
     deleted = deleted + 1
   end

@@ -6,23 +6,41 @@
 -- or a moment in ms. A nonce marks an id that a user chose, so that the same call sent twice is told from
 -- another call with the same id. Returns the clock and the positions (from 0) of the duplicates.
 --@include now
+--@include late
 --@include wake
 --@include lane
+--@include leave
+--@include notify
 --@include forget
 
-local function is_duplicate(id, nonce)
-  local seen = redis.call('HMGET', job .. id, 'status', 'nonce')
+-- Whether a job with this id is stored that stays, whether it is another one than this, and the one that goes.
+local function look(id, nonce)
+  local seen = redis.call('HMGET', job .. id, 'status', 'nonce', 'expires_at', 'entry', 'waiters')
   if not seen[1] then
     return false, false
   end
   if (seen[2] or '') == nonce then
-    return false, true
+    return true, false
   end
-  if REGISTRIES[seen[1]] then
-    forget(id, seen[1])
-    return false, false
+  if REGISTRIES[seen[1]] or is_late(seen[1], seen[3]) then
+    return false, false, seen
   end
   return true, true
+end
+
+local function replace(id, seen)
+  if seen[1] == 'queued' then
+    leave_lane(seen[4])
+    redis.call('ZREM', expiring, id .. ' ' .. seen[4])
+    tell(seen[5], id, 'expired')
+  end
+  forget(id, seen[1])
+end
+
+local function write(id, fields)
+  for at = 1, #fields, 1000 do -- unpack takes less than 8000
+    redis.call('HSET', job .. id, unpack(fields, at, math.min(at + 999, #fields)))
+  end
 end
 
 local function moment(due)
@@ -39,23 +57,28 @@ expired_ttl = tonumber(expired_ttl)
 while at <= #ARGV do
   local id, lane, due, ttl, nonce, count =
     ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], tonumber(ARGV[at + 5])
-  local duplicate, stored = is_duplicate(id, nonce)
+  local stored, duplicate, ended = look(id, nonce)
   if duplicate then
     duplicates[#duplicates + 1] = position
   elseif not stored then
-    local fields = {}
+    -- The way in comes first: it is the write that is refused when memory is full.
+    local fields, entry
     if due == '' then
-      fields = {'status', 'queued', 'created_at', now, 'entry', enter_lane(id, lane == 'front')}
+      entry = enter_lane(id, lane == 'front')
+      fields = {'status', 'queued', 'created_at', now, 'entry', entry}
       queued = true
     else
       local due_at = moment(due)
+      redis.call('ZADD', scheduled, due_at, id)
       fields = {'status', 'scheduled', 'created_at', now, 'due_at', due_at}
       if lane == 'front' then
         fields[#fields + 1] = 'front'
         fields[#fields + 1] = '1'
       end
-      redis.call('ZADD', scheduled, due_at, id)
       sooner = sooner or not soonest or due_at < tonumber(soonest)
+    end
+    if ended then
+      replace(id, ended)
     end
     for i = at + 6, at + 5 + 2 * count do
       fields[#fields + 1] = ARGV[i]
@@ -68,14 +91,16 @@ while at <= #ARGV do
       fields[#fields + 1] = 'ttl'
       fields[#fields + 1] = ttl
     end
-    redis.call('HSET', job .. id, unpack(fields))
-    if ttl ~= '' and due == '' then
-      redis.call('HSET', job .. id, 'expires_at', start_ttl(id, tonumber(ttl)))
+    write(id, fields)
+    if ttl ~= '' and entry then
+      start_ttl(id, entry, tonumber(ttl))
     end
   end
   at = at + 6 + 2 * count
   position = position + 1
 end
+flush_lanes()
+flush_mail()
 
 if queued or sooner then
   wake_one()

@@ -28,12 +28,13 @@ flush_lanes()
 for _, each in ipairs(run) do
   local at, waiters = each[1], each[2]
   local id, fence, result, ttl = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
-  if ttl == 0 then
+  local is_kept = ttl ~= 0
+  if is_kept then
+    redis.call('HSET', job .. id, 'status', 'finished', 'ended_at', now, 'result', result)
+  else
     ttl = TOMBSTONE
     redis.call('HSET', job .. id, 'status', 'finished', 'ended_at', now)
-    redis.call('HDEL', job .. id, 'data', 'error')
-  else
-    redis.call('HSET', job .. id, 'status', 'finished', 'ended_at', now, 'result', result)
+    redis.call('HDEL', job .. id, 'data')
   end
   keep(finished, id, ttl)
   if fence ~= '1' then
@@ -41,7 +42,7 @@ for _, each in ipairs(run) do
     set_retention(attempts .. id, ttl)
   end
   if waiters then
-    tell(waiters, id, 'finished', result)
+    tell(waiters, id, 'finished', result, not is_kept)
     redis.call('HDEL', job .. id, 'waiters')
   end
 end

@@ -1,6 +1,6 @@
 -- ids: the ids of the jobs in one state, in order: lanes as they will be claimed, registries by time.
 -- KEYS: main front scheduled expiring finished failed canceled stopped expired
--- ARGV: state offset limit order before
+-- ARGV: state offset limit order before expired_ttl
 -- SAYS: ok
 -- order: asc or desc. before: only what entered the registry up to this moment in ms, or ''.
 --@include now
@@ -17,7 +17,7 @@ local function take(id)
   return #found < limit
 end
 
-local function list_lane(lane)
+local function list_lane(lane, mark)
   if redis.call('EXISTS', lane) == 0 then
     return
   end
@@ -33,7 +33,7 @@ local function list_lane(lane)
     local page = redis.call('XRANGE', lane, from, '+', 'COUNT', 1000)
     for _, entry in ipairs(page) do
       local id = entry[2][2]
-      local deadline = redis.call('ZSCORE', expiring, id)
+      local deadline = redis.call('ZSCORE', expiring, id .. ' ' .. mark .. entry[1])
       if not (deadline and tonumber(deadline) <= now) and not take(id) then
         return
       end
@@ -73,17 +73,32 @@ local function list_registry(key)
   end
 end
 
+-- Expired jobs that no worker has seen yet; they ended after those that one has.
+local function list_late()
+  local newest, oldest = math.min(now, tonumber(before) or now), '(' .. (now - expired_ttl)
+  local rows
+  if order == 'desc' then
+    rows = redis.call('ZREVRANGEBYSCORE', expiring, newest, oldest, 'LIMIT', 0, offset + limit)
+  else
+    rows = redis.call('ZRANGEBYSCORE', expiring, oldest, newest, 'LIMIT', 0, offset + limit)
+  end
+  for _, row in ipairs(rows) do
+    take(string.match(row, '^%S+'))
+  end
+end
+
 if state == 'queued' then
-  list_lane(front)
-  list_lane(main)
+  list_lane(front, 'front/')
+  list_lane(main, '')
 elseif state == 'started' then
   list_started(front)
   list_started(main)
+elseif state == 'expired' and order == 'desc' then
+  list_late()
+  list_registry(expired)
 elseif state == 'expired' then
   list_registry(expired)
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', expiring, '-inf', now, 'LIMIT', 0, offset + limit)) do
-    take(id)
-  end
+  list_late()
 else
   list_registry(({
     scheduled = scheduled, finished = finished, failed = failed, canceled = canceled, stopped = stopped,

@@ -5,7 +5,9 @@
 -- Consumers that hold jobs but have no lease (it was lost with the server's data) get one, so that they are
 -- reclaimed when it ends.
 --@include now
+--@include lease
 
+renew(worker, lease)
 for _, lane in ipairs({main, front}) do
   local made = redis.pcall('XGROUP', 'CREATE', lane, 'workers', '0', 'MKSTREAM')
   if made.err and not string.find(made.err, 'BUSYGROUP') then
@@ -24,5 +26,4 @@ for _, lane in ipairs({main, front}) do
     end
   end
 end
-redis.call('ZADD', leases, now + lease, worker)
 return {'ok'}

@@ -3,6 +3,7 @@
 -- ARGV: ids...
 -- SAYS: ok
 --@include now
+--@include late
 --@include view
 
 local found = {}

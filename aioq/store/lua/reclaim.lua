@@ -4,7 +4,8 @@
 -- SAYS: ok alive
 -- cause lost: the worker's lease has ended. Its runs count as deliveries; at `poison` of them the job fails.
 -- cause resync: the worker itself asks, because the reply of a claim may have been lost; it names the jobs
--- that it does hold, each as `<id> <fence>`. Returns whether there is more, the ids that went back and the ids that failed.
+-- that it does hold, each as `<id> <fence>`.
+-- Returns whether there is more, the ids that went back and the ids that failed.
 --@include now
 --@include wake
 --@include lane
@@ -55,16 +56,17 @@ for _, each in ipairs(found) do
   local seen = id and redis.call('HMGET', job .. id, 'status', 'worker', 'entry', 'waiters', 'failure_ttl') or {}
   if seen[1] == 'started' and seen[2] == worker and seen[3] == entry then
     redis.call('HINCRBY', job .. id, 'uncounted', 1)
-    local deliveries = 0
-    if lost then
-      archive(id, 'abandoned', 'the worker ' .. worker .. ' was lost while it ran this job')
-      deliveries = redis.call('HINCRBY', job .. id, 'deliveries', 1)
-    end
-    if lost and deliveries >= poison then
+    local deliveries = lost and redis.call('HINCRBY', job .. id, 'deliveries', 1) or 0
+    if deliveries >= poison then
       bury(id, 'AbandonedJobError: the workers that ran this job were lost ' .. deliveries
         .. ' times (the last was ' .. worker .. '); it is not run again', seen[4], seen[5] or failure_ttl)
       dead[#dead + 1] = id
     else
+      if lost then
+        archive(id, 'abandoned', 'the worker ' .. worker .. ' was lost while it ran this job')
+      else
+        clear_run(id)
+      end
       return_to_lane(id, true)
       back[#back + 1] = id
     end
@@ -73,7 +75,9 @@ end
 flush_kept()
 flush_mail()
 
-if lost and more == 0 then
+if lost and more == 1 then
+  redis.call('ZADD', leases, 'XX', 0, worker) -- should it wake up meanwhile, it is told
+elseif lost then
   redis.call('ZREM', leases, worker)
   for _, lane in ipairs({main, front}) do
     if redis.call('EXISTS', lane) == 1 then

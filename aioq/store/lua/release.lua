@@ -32,6 +32,8 @@ for _, at in ipairs(run) do
   if begun then
     archive(id, 'interrupted')
     redis.call('HINCRBY', job .. id, 'deliveries', 1)
+  else
+    clear_run(id)
   end
   return_to_lane(id, true)
 end

@@ -9,7 +9,7 @@
 --@include wake
 --@include lane
 --@include leave
---@include view
+--@include late
 --@include forget
 --@include history
 
@@ -21,7 +21,7 @@ for i = ids, #ARGV do
   local seen = redis.call('HMGET', job .. id, 'status', 'fence', 'expires_at', 'entry')
   if is_late(seen[1], seen[3]) then
     leave_lane(seen[4])
-    redis.call('ZREM', expiring, id)
+    redis.call('ZREM', expiring, id .. ' ' .. seen[4])
     seen[1] = 'expired'
   end
   if not seen[1] then
@@ -30,16 +30,13 @@ for i = ids, #ARGV do
     verdicts[#verdicts + 1] = seen[1]
   else
     leave_registry(id, seen[1])
+    archive(id, seen[1])
+    clear_run(id)
+    redis.call('HDEL', job .. id, 'error', 'expires_at', 'due_at')
     redis.call('PERSIST', job .. id)
-    if seen[2] then
-      archive(id, seen[1])
-      redis.call('PERSIST', attempts .. id)
-      if reset == '1' then
-        redis.call('HSET', job .. id, 'uncounted', seen[2])
-      end
-    end
-    redis.call('HDEL', job .. id, 'error', 'started_at', 'ended_at', 'worker', 'expires_at', 'due_at')
+    redis.call('PERSIST', attempts .. id)
     if reset == '1' then
+      redis.call('HSET', job .. id, 'uncounted', seen[2] or '0')
       redis.call('HDEL', job .. id, 'deliveries')
     end
     return_to_lane(id, lane == 'front')

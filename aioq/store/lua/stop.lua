@@ -2,15 +2,18 @@
 -- KEYS: main front scheduled expiring job attempts stopped
 -- ARGV: control failure_ttl id
 -- SAYS: ok already refused gone
--- refused brings the status that does not allow it.
+-- refused brings the status that does not allow it. With a retention of 0 the job is deleted.
 --@include now
 --@include transition
+--@include late
 --@include leave
 --@include keep
 --@include notify
 --@include end_run
 
-local seen = redis.call('HMGET', job .. id, 'status', 'entry', 'worker', 'fence', 'waiters', 'failure_ttl')
+local seen = redis.call(
+  'HMGET', job .. id, 'status', 'entry', 'worker', 'fence', 'waiters', 'failure_ttl', 'expires_at'
+)
 if not seen[1] then
   return {'gone'}
 end
@@ -18,15 +21,19 @@ if seen[1] == 'stopped' then
   return {'already'}
 end
 if not allows(seen[1], 'stop') then
-  return {'refused', seen[1]}
+  return {'refused', is_late(seen[1], seen[7]) and 'expired' or seen[1]}
 end
 local ttl = tonumber(seen[6] or failure_ttl)
 end_run(id, seen)
-redis.call('HSET', job .. id, 'status', 'stopped', 'ended_at', now)
-redis.call('HDEL', job .. id, 'waiters')
-keep(stopped, id, ttl)
-set_retention(attempts .. id, ttl)
 tell(seen[5], id, 'stopped')
-flush_kept()
+if ttl == 0 then
+  redis.call('DEL', job .. id, attempts .. id)
+else
+  redis.call('HSET', job .. id, 'status', 'stopped', 'ended_at', now)
+  redis.call('HDEL', job .. id, 'waiters')
+  keep(stopped, id, ttl)
+  set_retention(attempts .. id, ttl)
+  flush_kept()
+end
 flush_mail()
 return {'ok'}

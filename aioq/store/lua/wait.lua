@@ -2,16 +2,28 @@
 -- KEYS: job
 -- ARGV: channel ids...
 -- SAYS: ok
--- Returns for each id: its fields if it has ended, nothing if it is gone, or how many ms it may still wait in
--- its lane before it expires (-1: no limit).
+-- Returns for each id: its fields if it has ended, nothing if it is gone, or after how many ms to ask again
+-- (-1: not at all): a job with a ttl may expire while no worker looks, and then nobody tells of it.
 --@include now
 --@include transition
+--@include late
 --@include view
+
+local function next_look(status, expires_at, ttl, due_at)
+  if expires_at then
+    return math.max(1, tonumber(expires_at) - now)
+  end
+  if not ttl then
+    return -1
+  end
+  local begins_at = status == 'scheduled' and math.max(now, tonumber(due_at)) or now
+  return math.max(1000, begins_at + tonumber(ttl) - now)
+end
 
 local replies = {}
 for i = ids, #ARGV do
   local key = job .. ARGV[i]
-  local seen = redis.call('HMGET', key, 'status', 'waiters', 'expires_at')
+  local seen = redis.call('HMGET', key, 'status', 'waiters', 'expires_at', 'ttl', 'due_at')
   if not seen[1] then
     replies[#replies + 1] = {}
   elseif FINAL[seen[1]] or is_late(seen[1], seen[3]) then
@@ -19,9 +31,10 @@ for i = ids, #ARGV do
   else
     local waiters = seen[2] or ''
     if not string.find(' ' .. waiters .. ' ', ' ' .. channel .. ' ', 1, true) then
+      redis.call('HDEL', key, 'waiters') -- not refused when memory is full, so what follows is not either
       redis.call('HSET', key, 'waiters', waiters == '' and channel or waiters .. ' ' .. channel)
     end
-    replies[#replies + 1] = seen[3] and math.max(1, tonumber(seen[3]) - now) or -1
+    replies[#replies + 1] = next_look(seen[1], seen[3], seen[4], seen[5])
   end
 end
 return {'ok', replies}

@@ -3,5 +3,6 @@
 -- ARGV:
 -- SAYS: ok
 --@include wake
+redis.call('DEL', wake) -- not refused when memory is full, so what follows is not either
 wake_one()
 return {'ok'}

@@ -6,7 +6,7 @@ local function end_run(id, seen)
     flush_lanes()
   end
   if status == 'queued' then
-    redis.call('ZREM', expiring, id)
+    redis.call('ZREM', expiring, id .. ' ' .. entry)
   elseif status == 'scheduled' then
     redis.call('ZREM', scheduled, id)
   elseif status == 'started' then

@@ -2,9 +2,17 @@
 local REGISTRIES = {finished = finished, failed = failed, canceled = canceled, stopped = stopped, expired = expired}
 local function leave_registry(id, status)
   local registry = REGISTRIES[status]
-  if registry then
-    redis.call('ZREM', registry, id)
-    redis.call('ZREM', registry .. ':until', id)
+  if not registry or redis.call('ZREM', registry, id) == 0 then
+    return
+  end
+  local companion = registry .. ':until'
+  if redis.call('ZREM', companion, id) == 0 and redis.call('ZCARD', registry) == redis.call('ZCARD', companion) then
+    -- It was the last one that was kept for ever: now the registry goes when its other members are forgotten.
+    local last = redis.call('ZRANGE', companion, -1, -1, 'WITHSCORES')[2]
+    if last then
+      redis.call('PEXPIREAT', registry, last)
+      redis.call('PEXPIREAT', companion, last)
+    end
   end
 end
 local function forget(id, status)

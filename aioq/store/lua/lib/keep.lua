@@ -8,13 +8,13 @@ local function set_retention(key, ttl)
     redis.call('PEXPIRE', key, ttl)
   end
 end
-local function keep(registry, id, ttl)
+local function keep(registry, id, ttl, ended_at)
   local rows = kept[registry]
   if not rows then
     rows = {ended = {}, forgotten = {}, longest = 0}
     kept[registry] = rows
   end
-  rows.ended[#rows.ended + 1] = now
+  rows.ended[#rows.ended + 1] = ended_at or now
   rows.ended[#rows.ended + 1] = id
   set_retention(job .. id, ttl)
   if ttl < 0 then
@@ -25,23 +25,20 @@ local function keep(registry, id, ttl)
     rows.longest = math.max(rows.longest, ttl)
   end
 end
--- A registry lives as long as its longest kept member, so it goes even if no worker ever sweeps it.
-local function add_members(key, members, ttl)
-  local left = redis.call('PTTL', key)
-  redis.call('ZADD', key, unpack(members))
-  if ttl < 0 then
-    if left >= 0 then
-      redis.call('PERSIST', key)
-    end
-  elseif left == -2 or (left >= 0 and left < ttl) then
-    redis.call('PEXPIRE', key, ttl)
+local function add_members(key, members)
+  for at = 1, #members, 1000 do -- unpack takes less than 8000
+    redis.call('ZADD', key, unpack(members, at, math.min(at + 999, #members)))
   end
 end
+-- Both live as long as their longest kept member, so they go even if no worker ever sweeps. They live equally
+-- long: a member that had lost its row in the companion would be taken for one that is kept for ever.
 local function flush_kept()
   for registry, rows in pairs(kept) do
-    add_members(registry, rows.ended, rows.forever and -1 or rows.longest)
-    if #rows.forgotten > 0 then
-      add_members(registry .. ':until', rows.forgotten, rows.longest)
-    end
+    local left = redis.call('PTTL', registry)
+    local life = (rows.forever or left == -1) and -1 or math.max(left, rows.longest)
+    add_members(registry, rows.ended)
+    add_members(registry .. ':until', rows.forgotten)
+    set_retention(registry, life)
+    set_retention(registry .. ':until', life)
   end
 end

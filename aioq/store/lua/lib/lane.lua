@@ -5,24 +5,25 @@ local function enter_lane(id, at_front)
   end
   return redis.call('XADD', main, '*', 'id', id)
 end
--- A ttl counts each wait in a lane anew. The hash outlives it by expired_ttl even if no worker ever looks.
-local function start_ttl(id, ttl)
-  redis.call('ZADD', expiring, now + ttl, id)
+-- A ttl counts each wait in a lane anew. The hash outlives it by expired_ttl even if no worker ever looks; the
+-- deadline names the entry too, so that what is left then is not taken for another job with the same id.
+local function start_ttl(id, entry, ttl)
+  redis.call('ZADD', expiring, now + ttl, id .. ' ' .. entry)
   redis.call('PEXPIRE', job .. id, ttl + expired_ttl)
   redis.call('PEXPIRE', attempts .. id, ttl + expired_ttl)
-  return now + ttl
+  redis.call('HSET', job .. id, 'expires_at', now + ttl)
 end
-local function end_ttl(id)
-  redis.call('ZREM', expiring, id)
+local function end_ttl(id, entry)
+  redis.call('ZREM', expiring, id .. ' ' .. entry)
   redis.call('PERSIST', job .. id)
   redis.call('PERSIST', attempts .. id)
   redis.call('HDEL', job .. id, 'expires_at')
 end
 -- Back to the lane, for a job that exists: promote, retry, release, reclaim, requeue.
 local function return_to_lane(id, at_front)
-  local ttl = redis.call('HGET', job .. id, 'ttl')
-  redis.call('HSET', job .. id, 'status', 'queued', 'enqueued_at', now, 'entry', enter_lane(id, at_front))
+  local ttl, entry = redis.call('HGET', job .. id, 'ttl'), enter_lane(id, at_front)
+  redis.call('HSET', job .. id, 'status', 'queued', 'enqueued_at', now, 'entry', entry)
   if ttl then
-    redis.call('HSET', job .. id, 'expires_at', start_ttl(id, tonumber(ttl)))
+    start_ttl(id, entry, tonumber(ttl))
   end
 end

@@ -12,12 +12,14 @@ local function leave_lane(entry)
   end
 end
 local function flush_lane(lane, entries)
-  if #entries > 0 then
-    redis.call('XACK', lane, 'workers', unpack(entries))
-    redis.call('XDEL', lane, unpack(entries))
+  for at = 1, #entries, 1000 do -- unpack takes less than 8000
+    local last = math.min(at + 999, #entries)
+    redis.call('XACK', lane, 'workers', unpack(entries, at, last))
+    redis.call('XDEL', lane, unpack(entries, at, last))
   end
 end
 local function flush_lanes()
   flush_lane(main, left_main)
   flush_lane(front, left_front)
+  left_main, left_front = {}, {}
 end

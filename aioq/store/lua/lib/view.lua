@@ -1,7 +1,4 @@
--- view: a job as a reader must see it. One that is past its ttl is expired, whether a worker has looked or not.
-local function is_late(status, expires_at)
-  return status == 'queued' and expires_at and tonumber(expires_at) <= now
-end
+-- view: a job as a reader must see it.
 local function view(key)
   local fields = redis.call('HGETALL', key)
   local status_at, expires_at

@@ -1,0 +1,52 @@
+"""An idle worker hears of a job at whatever moment it is enqueued."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aioq import Queue
+from aioq.store import Connection, Store
+from aioq.store.script import script
+from aioq.store.store import Submission
+from aioq.values.record import JobRecord
+from aioq.worker.courier import Courier, Limits
+from aioq.worker.executor import Executor
+from tests import jobs
+
+
+class Busy(Connection):
+    """A connection on which something happens while the reply of a claim is on its way back."""
+
+    meanwhile = None
+
+    async def call(self, command):
+        reply = await super().call(command)
+        if self.meanwhile is not None and command[1] == script("claim").sha:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
+        return reply
+
+
+async def test_a_token_that_comes_during_a_claim_is_not_forgotten(server) -> None:
+    connection = Busy(server.url)
+    store = Store(connection, "default")
+    await store.join("w", 7_000)
+    courier = Courier(connection, [store], "w", 7_000, Limits(jobs_left=1))
+
+    async def token() -> None:
+        await store.enqueue(Submission(JobRecord("late", {b"func": b"tests.jobs.noop"})))
+        courier.look()
+
+    connection.meanwhile = token
+    async with asyncio.timeout(5):
+        await courier.run(Executor(10, 500_000, courier.put))
+    assert (await store.load(["late"]))[0].status == "finished"
+    await store.leave("w")
+    await connection.aclose()
+
+
+async def test_a_thousand_jobs_one_by_one_never_wait_for_a_poll(queue: Queue, start_worker) -> None:
+    await start_worker()
+    for number in range(1000):
+        job = await queue.enqueue(jobs.add_sync if number % 2 else jobs.add, number, 1)
+        assert await job.result(timeout=5) == number + 1
