@@ -1,0 +1,72 @@
+"""What the commands share: their common options, the way to the server, and the error of a command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aioq.client.queue import Queue
+from aioq.store import Connection
+from aioq.values.errors import AioqError
+
+#: Jobs that one round trip reads or moves.
+CHUNK = 500
+
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        "-u",
+        metavar="URL",
+        show_default=False,
+        help="The server. Without it: AIOQ_REDIS_URL, REDIS_URL or RQ_REDIS_URL, else redis://localhost:6379/0.",
+    ),
+]
+QueueOption = Annotated[str, typer.Option("--queue", metavar="QUEUE", help="The queue of the jobs.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+class CommandError(AioqError):
+    """A command could not do what it was asked for."""
+
+
+@asynccontextmanager
+async def connected(url: str | None) -> AsyncIterator[Connection]:
+    """A connection to a server that aioq can use.
+
+    Raises:
+        InvalidInput: the URL cannot be used.
+        ServerError: the server cannot be reached, refuses, or is too old.
+
+    """
+    connection = Connection(url)
+
+    try:
+        await connection.check_server()
+        yield connection
+    finally:
+        await connection.aclose()
+
+
+@asynccontextmanager
+async def opened(name: str, url: str | None) -> AsyncIterator[Queue]:
+    """A queue, on a connection as `connected` makes it."""
+    async with connected(url) as connection:
+        yield Queue(name, connection)
+
+
+def make_importable(paths: Sequence[Path] = ()) -> None:
+    """Let modules in these directories be imported, and after them those in the current directory."""
+    wanted = [str(path.absolute()) for path in (*paths, Path.cwd())]
+    sys.path[:0] = [path for path in dict.fromkeys(wanted) if path not in sys.path]
+
+
+def refuse_names_with_all(names: Sequence[str]) -> None:
+    """Refuse `--all` beside single names."""
+    if names:
+        raise typer.BadParameter(f"it cannot be combined with {' '.join(names)}", param_hint="'--all'")

@@ -1,0 +1,169 @@
+"""A job in words. What cannot be read here (its code is missing, its bytes are damaged) is said, not raised."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from aioq.cli.output import Table, age, as_json, last_line, moment, one_line
+from aioq.client.job import Job
+from aioq.values.errors import DeserializationError
+from aioq.values.record import Unreadable
+from aioq.values.result import Result
+from aioq.values.serializer import loads
+
+
+def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
+    """Everything that is known of a job, as JSON holds it.
+
+    Args:
+        job: the job.
+        runs: its earlier runs, the last one first.
+
+    """
+    record = job.record
+    unreadable: list[str] = []
+    call = _read(record.call, unreadable)
+    result = record.fields.get(b"result", b"")
+    meta = {name: _known(name, value, unreadable) for name, value in record.meta.items()}
+
+    return {
+        "id": job.id,
+        "queue": job.origin,
+        "status": str(job.status),
+        "function": job.func_name,
+        "description": record.description,
+        "args": None if call is None else [as_json(value) for value in call[1]],
+        "kwargs": None if call is None else {name: as_json(value) for name, value in call[2].items()},
+        "meta": meta,
+        "attempt": job.attempt,
+        "deliveries": job.deliveries,
+        "retry": record.opts.get("retry"),
+        "timeout": _whole(job.timeout),
+        "ttl": _whole(job.ttl),
+        "result_ttl": _whole(job.result_ttl),
+        "failure_ttl": _whole(job.failure_ttl),
+        "created_at": moment(job.created_at),
+        "enqueued_at": moment(job.enqueued_at),
+        "scheduled_at": moment(job.scheduled_at),
+        "expires_at": moment(job.expires_at),
+        "started_at": moment(job.started_at),
+        "ended_at": moment(job.ended_at),
+        "worker": job.worker_name,
+        "result": as_json(_read(lambda: loads(result, "the job's result"), unreadable)) if result else None,
+        "error": job.exc_info,
+        "unreadable": unreadable,
+        "runs": [_run(run) for run in runs],
+    }
+
+
+def describe_text(facts: dict[str, Any]) -> str:
+    """What `describe` says, for people: one fact on a line, without those that are empty."""
+    known = {name: value for name, value in facts.items() if value not in (None, [], {}) and name != "runs"}
+    width = max(map(len, known)) + 2
+    lines = [_line(name, value, width) for name, value in known.items()]
+
+    for run in facts["runs"]:
+        lines.append(f"\nearlier run, {run['outcome']}")
+        lines += [
+            _line(name, value, width) for name, value in run.items() if value is not None and name != "outcome"
+        ]
+
+    return "\n".join(lines)
+
+
+def row(job: Job[Any]) -> dict[str, Any]:
+    """A job in a list, as JSON holds it."""
+    return {
+        "id": job.id,
+        "status": str(job.status),
+        "function": job.func_name,
+        "description": job.record.description,
+        "attempt": job.attempt,
+        "created_at": moment(job.created_at),
+        "scheduled_at": moment(job.scheduled_at),
+        "started_at": moment(job.started_at),
+        "ended_at": moment(job.ended_at),
+        "worker": job.worker_name,
+        "error": None if job.exc_info is None else last_line(job.exc_info),
+    }
+
+
+def list_table(jobs: Sequence[Job[Any]]) -> Table:
+    """A list of jobs for a pipe."""
+    columns = ["id", "status", "time", "function", "note"]
+
+    return Table(
+        columns, [[job.id, str(job.status), moment(_when(job)), job.func_name, _note(job)] for job in jobs]
+    )
+
+
+def short_list_table(jobs: Sequence[Job[Any]]) -> Table:
+    """A list of jobs for a terminal."""
+    rows = [
+        [job.id, str(job.status), age(_when(job)), "\n".join(filter(None, (job.func_name, _note(job))))]
+        for job in jobs
+    ]
+
+    return Table(["id", "status", "time", "job"], rows, wraps=["job"])
+
+
+def _note(job: Job[Any]) -> str:
+    """Why it failed, else what it is, else who runs it."""
+    if job.exc_info is not None:
+        return last_line(job.exc_info)
+
+    return one_line(job.record.description or (job.is_started and job.worker_name) or "")
+
+
+def _when(job: Job[Any]) -> datetime | None:
+    """Since when the job is in its state; for a scheduled one, when it is due."""
+    if job.is_scheduled:
+        return job.scheduled_at
+
+    return job.ended_at or (job.started_at if job.is_started else job.enqueued_at)
+
+
+def _read(read: Callable[[], Any], unreadable: list[str]) -> Any:
+    try:
+        return read()
+    except DeserializationError as error:
+        unreadable.append(str(error))
+
+        return None
+
+
+def _known(name: str, value: object, unreadable: list[str]) -> object:
+    if not isinstance(value, Unreadable):
+        return as_json(value)
+
+    unreadable.append(f"meta {name}: {value.reason}")
+
+    return None
+
+
+def _run(run: Result) -> dict[str, Any]:
+    return {
+        "outcome": run.type,
+        "worker": run.worker_name,
+        "started_at": moment(run.started_at),
+        "ended_at": moment(run.ended_at),
+        "error": run.exc_info,
+    }
+
+
+def _whole(seconds: float | None) -> float | None:
+    """Whole seconds as a whole number."""
+    return seconds if seconds is None or seconds % 1 else int(seconds)
+
+
+def _line(name: str, value: object, width: int) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    head = f"{name}:".ljust(width)
+
+    if "\n" not in text.strip():
+        return head + text.strip()
+
+    return "\n    ".join([head.rstrip(), *text.strip().splitlines()])

@@ -1,0 +1,183 @@
+"""`aioq enqueue`: put one call into a queue."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from aioq.cli import output
+from aioq.cli.arguments import read_arguments, read_meta
+from aioq.cli.common import CommandError, JsonOption, UrlOption, make_importable, opened
+from aioq.client.job import Job
+from aioq.client.queue import Queue
+from aioq.values.errors import JobCanceled, JobExpired, JobFailed, JobStopped
+from aioq.values.retry import Retry
+
+Function = Annotated[str, typer.Argument(metavar="FUNCTION", help="Its dotted name: package.module.function.")]
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="ARGS",
+        help="Its arguments: text, :json or %literal; by name key=text, key:=json or key%=literal;"
+        " @file takes the content of a file.",
+    ),
+]
+Into = Annotated[str, typer.Option("--queue", "-q", metavar="QUEUE", help="The queue.")]
+Timeout = Annotated[
+    str | None, typer.Option(metavar="DURATION", help="How long a run may take: 90, 5m, 1h30m, -1.")
+]
+ResultTtl = Annotated[str | None, typer.Option(metavar="DURATION", help="How long the result is kept.")]
+Ttl = Annotated[str | None, typer.Option(metavar="DURATION", help="How long the job may wait for a worker.")]
+FailureTtl = Annotated[str | None, typer.Option(metavar="DURATION", help="How long the job is kept if it fails.")]
+Description = Annotated[str | None, typer.Option(metavar="TEXT", help="A text that lists show.")]
+JobId = Annotated[str | None, typer.Option(metavar="ID", help="The job's id. Without it, a new one is made.")]
+AtFront = Annotated[bool, typer.Option("--at-front", help="Put it at the front of the queue.")]
+RetryMax = Annotated[int, typer.Option(min=0, metavar="N", help="Further attempts after a failure.")]
+RetryInterval = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="DURATION", help="The pause before an attempt; again for the next ones. The last repeats."
+    ),
+]
+ScheduleIn = Annotated[str | None, typer.Option(metavar="DURATION", help="Enqueue it after this: 10s, 5m, 2d.")]
+ScheduleAt = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ISO", help="Enqueue it then: 2030-01-31T08:00, with a time zone or in that of this machine."
+    ),
+]
+Meta = Annotated[list[str] | None, typer.Option(metavar="KEY=JSON", help="A value of the job's meta; any number.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for the end, and print the result.")]
+WaitTimeout = Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help="Wait no longer than this.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Do not say what was enqueued.")]
+
+
+def enqueue(
+    function: Function,
+    words: Words = None,
+    *,
+    queue: Into = "default",
+    timeout: Timeout = None,
+    result_ttl: ResultTtl = None,
+    ttl: Ttl = None,
+    failure_ttl: FailureTtl = None,
+    description: Description = None,
+    job_id: JobId = None,
+    at_front: AtFront = False,
+    retry_max: RetryMax = 0,
+    retry_interval: RetryInterval = None,
+    schedule_in: ScheduleIn = None,
+    schedule_at: ScheduleAt = None,
+    meta: Meta = None,
+    wait: Wait = False,
+    wait_timeout: WaitTimeout = None,
+    url: UrlOption = None,
+    as_json: JsonOption = False,
+    quiet: Quiet = False,
+) -> None:
+    """Put a call into a queue, now or for later."""
+    args, kwargs = read_arguments(words or [])
+    options: dict[str, Any] = {
+        "args": args,
+        "kwargs": kwargs,
+        "job_timeout": timeout,
+        "result_ttl": result_ttl,
+        "ttl": ttl,
+        "failure_ttl": failure_ttl,
+        "description": description,
+        "job_id": job_id,
+        "at_front": at_front,
+        "retry": _retry(retry_max, retry_interval or []),
+        "meta": read_meta(meta or []),
+    }
+    moment = _moment(schedule_at, schedule_in)
+
+    if wait_timeout is not None and not wait:
+        raise typer.BadParameter("it needs --wait", param_hint="'--wait-timeout'")
+
+    make_importable()
+    asyncio.run(_enqueue(queue, url, function, options, moment, _Asked(wait, wait_timeout, as_json, quiet)))
+
+
+class _Asked(NamedTuple):
+    """What is to happen once the job is enqueued."""
+
+    wait: bool
+    longest: float | None
+    as_json: bool
+    quiet: bool
+
+
+async def _enqueue(
+    name: str,
+    url: str | None,
+    function: str,
+    options: dict[str, Any],
+    moment: datetime | str | None,
+    asked: _Asked,
+) -> None:
+    async with opened(name, url) as queue:
+        job = await _put(queue, function, options, moment)
+
+        if not asked.quiet and not asked.as_json:
+            output.say(f"Enqueued {job.record.call_text()} with job-id '{job.id}'.")
+
+        ending = await _ending(job, asked.longest) if asked.wait else {"status": str(job.status)}
+
+    if asked.as_json:
+        document = {"id": job.id, "queue": name, "function": job.func_name} | ending
+        output.say_json({key: output.as_json(value) for key, value in document.items()})
+    elif "result" in ending:
+        output.say(ending["result"] if isinstance(ending["result"], str) else output.as_text(ending["result"]))
+    elif "error" in ending:
+        raise CommandError(f"job {job.id}: {output.last_line(ending['error'])}")
+
+    if "error" in ending:
+        raise typer.Exit(1)
+
+
+async def _put(queue: Queue, function: str, options: dict[str, Any], moment: datetime | str | None) -> Job[Any]:
+    if isinstance(moment, datetime):
+        return await queue.enqueue_at(moment, function, **options)
+
+    if moment is not None:
+        return await queue.enqueue_in(moment, function, **options)
+
+    return await queue.enqueue(function, **options)
+
+
+_ENDINGS: dict[type[JobFailed], str] = {JobCanceled: "canceled", JobStopped: "stopped", JobExpired: "expired"}
+
+
+async def _ending(job: Job[Any], longest: float | None) -> dict[str, Any]:
+    """The job's status, and its result or error."""
+    try:
+        return {"status": "finished", "result": await job.result(longest)}
+    except JobFailed as error:
+        return {"status": _ENDINGS.get(type(error), "failed"), "error": error.exc_info}
+    except TimeoutError as error:
+        return {"status": str(await job.get_status()), "error": str(error)}
+
+
+def _retry(most: int, intervals: list[str]) -> Retry | None:
+    if intervals and not most:
+        raise typer.BadParameter("it needs --retry-max", param_hint="'--retry-interval'")
+
+    return Retry(most, interval=intervals or 0) if most else None
+
+
+def _moment(at: str | None, delay: str | None) -> datetime | str | None:
+    """When the job is due: a moment, a delay, or None for now."""
+    if at is None:
+        return delay
+
+    if delay is not None:
+        raise typer.BadParameter("it cannot be combined with --schedule-in", param_hint="'--schedule-at'")
+
+    try:
+        return datetime.fromisoformat(at)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="'--schedule-at'") from None

@@ -1,0 +1,251 @@
+"""`aioq info`: what queues and workers do. It only reads."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from aioq.cli import output
+from aioq.cli.common import JsonOption, UrlOption, connected
+from aioq.client.queue import Queue
+from aioq.store import Connection, Fleet
+from aioq.store.fleet import WorkerInfo
+from aioq.store.store import Counts
+from aioq.values.states import JobStatus
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+#: The states with a column of their own on a terminal.
+MAIN_STATES = (JobStatus.QUEUED, JobStatus.STARTED, JobStatus.FAILED)
+
+
+class QueueInfo(NamedTuple):
+    """One queue as it is now. A suspension of all workers pauses it, too."""
+
+    name: str
+    paused: bool
+    counts: Counts
+
+
+class Snapshot(NamedTuple):
+    """What was seen of a server in one look."""
+
+    suspended: bool
+    queues: list[QueueInfo]
+    workers: list[WorkerInfo]
+
+
+class View(NamedTuple):
+    """What the options ask to be shown."""
+
+    queues: bool
+    workers: bool
+    by_queue: bool
+    raw: bool
+
+
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="QUEUES", help="Only these queues, and workers that serve them.")
+]
+Raw = Annotated[bool, typer.Option("--raw", "-r", help="Bare lines: queue NAME QUEUED, worker NAME STATE QUEUES.")]
+OnlyQueues = Annotated[bool, typer.Option("--only-queues", "-Q", help="Show queues only.")]
+OnlyWorkers = Annotated[bool, typer.Option("--only-workers", "-W", help="Show workers only.")]
+ByQueue = Annotated[bool, typer.Option("--by-queue", "-R", help="Show for each queue the workers that serve it.")]
+Interval = Annotated[
+    float | None, typer.Option("--interval", "-i", min=0.1, metavar="SECONDS", help="Look again and again.")
+]
+
+
+def info(
+    queues: Names = None,
+    *,
+    raw: Raw = False,
+    only_queues: OnlyQueues = False,
+    only_workers: OnlyWorkers = False,
+    by_queue: ByQueue = False,
+    interval: Interval = None,
+    url: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show queues with the number of jobs in every state, and workers."""
+    if only_queues and only_workers:
+        raise typer.BadParameter("it cannot be combined with --only-queues", param_hint="'--only-workers'")
+
+    if as_json and interval is not None:
+        raise typer.BadParameter("it cannot be combined with --json", param_hint="'--interval'")
+
+    view = View(not only_workers, not only_queues, by_queue, raw)
+
+    if interval is None:
+        snapshot = asyncio.run(_look_once(url, queues))
+        output.say_json(_document(snapshot, view)) if as_json else _print(snapshot, view)
+
+        return
+
+    try:
+        asyncio.run(_watch(url, queues, view, interval))
+    except KeyboardInterrupt:  # the way to leave it
+        return
+
+
+async def _look_once(url: str | None, names: Sequence[str] | None) -> Snapshot:
+    async with connected(url) as connection:
+        return await _look(connection, names)
+
+
+async def _watch(url: str | None, names: Sequence[str] | None, view: View, interval: float) -> None:
+    async with connected(url) as connection:
+        if not sys.stdout.isatty():
+            while True:
+                _print(await _look(connection, names), view)
+                await asyncio.sleep(interval)
+
+        from rich.live import Live  # noqa: PLC0415 - rich takes longer to import than most commands to run
+
+        with Live(auto_refresh=False) as live:
+            while True:
+                live.update(_screen(await _look(connection, names), view), refresh=True)
+                await asyncio.sleep(interval)
+
+
+async def _look(connection: Connection, names: Sequence[str] | None) -> Snapshot:
+    fleet = Fleet(connection)
+    shown = list(dict.fromkeys(names)) if names else await fleet.queues()
+    suspended, workers = await asyncio.gather(fleet.is_suspended(), fleet.workers())
+    queues = await asyncio.gather(*(_look_at(Queue(name, connection)) for name in shown))
+    serving = [worker for worker in workers if not names or set(names) & set(worker.queues)]
+
+    return Snapshot(suspended, queues, serving)
+
+
+async def _look_at(queue: Queue) -> QueueInfo:
+    return QueueInfo(queue.name, await queue.is_paused(), await queue.store.count())
+
+
+def _document(snapshot: Snapshot, view: View) -> dict[str, Any]:
+    document: dict[str, Any] = {"suspended": snapshot.suspended}
+
+    if view.queues:
+        document["queues"] = [
+            {"name": queue.name, "paused": queue.paused} | queue.counts._asdict() for queue in snapshot.queues
+        ]
+
+    if view.workers:
+        document["workers"] = [worker._asdict() for worker in snapshot.workers]
+
+    return document
+
+
+def _print(snapshot: Snapshot, view: View) -> None:
+    for part in _parts(snapshot, view):
+        if isinstance(part, str):
+            output.say(part)
+        else:
+            output.say_table(part)
+
+
+def _screen(snapshot: Snapshot, view: View) -> RenderableType:
+    from rich.console import Group  # noqa: PLC0415 - as in _watch
+    from rich.text import Text  # noqa: PLC0415 - as in _watch
+
+    parts = _parts(snapshot, view)
+
+    return Group(
+        *(Text(output.clean(part)) if isinstance(part, str) else output.rich_table(part) for part in parts)
+    )
+
+
+def _parts(snapshot: Snapshot, view: View) -> Iterable[str | output.Table]:
+    """The lines and tables to be shown, from top to bottom."""
+    if view.raw:
+        yield from _raw(snapshot, view)
+
+        return
+
+    if snapshot.suspended:
+        yield "All workers are suspended."
+
+    if view.queues:
+        table = _short_queue_table if sys.stdout.isatty() else _queue_table
+        yield table(snapshot.queues) if snapshot.queues else "No queues."
+
+    if view.queues and view.workers:
+        yield ""
+
+    if view.workers and view.by_queue:
+        yield from _by_queue(snapshot)
+    elif view.workers:
+        yield _worker_table(snapshot.workers) if snapshot.workers else "No workers."
+
+
+def _raw(snapshot: Snapshot, view: View) -> Iterable[str]:
+    if view.queues:
+        for queue in snapshot.queues:
+            yield f"queue {queue.name} {queue.counts.queued}"
+
+    if view.workers:
+        for worker in snapshot.workers:
+            yield f"worker {worker.name} {worker.state} {','.join(worker.queues)}"
+
+
+def _by_queue(snapshot: Snapshot) -> Iterable[str]:
+    for queue in snapshot.queues:
+        serving = [f"{each.name} ({each.state})" for each in snapshot.workers if queue.name in each.queues]
+        yield f"{queue.name}: {', '.join(serving) or '-'}"
+
+
+def _queue_table(queues: Sequence[QueueInfo]) -> output.Table:
+    rows = [
+        [each.name, *(getattr(each.counts, state) for state in JobStatus), _yes(each.paused)] for each in queues
+    ]
+
+    return output.Table(["queue", *JobStatus, "paused"], rows)
+
+
+def _short_queue_table(queues: Sequence[QueueInfo]) -> output.Table:
+    """As `_queue_table`, for a terminal of 80 columns: states that are often empty are named only when needed."""
+    rows = [
+        [each.name, *(getattr(each.counts, state) for state in MAIN_STATES), ", ".join(_others(each))]
+        for each in queues
+    ]
+
+    return output.Table(["queue", *MAIN_STATES, "other"], rows, wraps=["queue", "other"])
+
+
+def _others(queue: QueueInfo) -> Iterable[str]:
+    if queue.paused:
+        yield "paused"
+
+    for state in JobStatus:
+        if state not in MAIN_STATES and (number := getattr(queue.counts, state)):
+            yield f"{number} {state}"
+
+
+def _worker_table(workers: Sequence[WorkerInfo]) -> output.Table:
+    return output.Table(
+        ["worker", "host", "pid", "state", "queues", "running", "successful", "failed"],
+        [
+            [
+                each.name,
+                each.hostname,
+                each.pid,
+                each.state,
+                (", " if sys.stdout.isatty() else ",").join(each.queues),
+                f"{each.running}/{each.concurrency}",
+                each.successful,
+                each.failed,
+            ]
+            for each in workers
+        ],
+        wraps=["worker", "host", "queues"],
+    )
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

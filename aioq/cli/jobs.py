@@ -1,0 +1,146 @@
+"""`aioq job` and `aioq ls`: look at jobs, and end them. Lists never load a job's arguments or code."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from aioq.cli import output
+from aioq.cli.common import CHUNK, CommandError, JsonOption, QueueOption, UrlOption, make_importable, opened
+from aioq.cli.describe import describe, describe_text, list_table, row, short_list_table
+from aioq.cli.report import Report
+from aioq.client.job import Job
+from aioq.client.queue import Queue
+from aioq.client.registry import Registry
+from aioq.values.result import earlier_result
+from aioq.values.states import JobStatus
+
+#: A verb of the store on one job: the verdict, and the status that refuses it.
+Verb = Callable[[str], Awaitable[tuple[str, str]]]
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The job.")]
+Ids = Annotated[list[str], typer.Argument(metavar="IDS", help="The jobs.")]
+
+Status = Annotated[JobStatus | None, typer.Option("--status", help="Only jobs in this state.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, metavar="N", help="The most jobs to show.")]
+Offset = Annotated[int, typer.Option("--offset", min=0, metavar="N", help="Jobs to skip.")]
+Desc = Annotated[
+    bool, typer.Option("--desc", help="The last ones first. Queued and started jobs have one order only.")
+]
+
+
+def show(
+    job_id: Id, *, queue: QueueOption = "default", url: UrlOption = None, as_json: JsonOption = False
+) -> None:
+    """Show everything that is known of a job."""
+    make_importable()
+    facts = asyncio.run(_show(queue, url, job_id))
+    output.say_json(facts) if as_json else output.say(describe_text(facts))
+
+
+async def _show(name: str, url: str | None, job_id: str) -> dict[str, Any]:
+    async with opened(name, url) as queue:
+        job = await queue.fetch_job(job_id)
+
+        if job is None:
+            raise CommandError(f"queue {name} has no job {job_id}")
+
+        packed = await queue.store.attempts(job_id)
+
+    return describe(job, [earlier_result(job_id, each) for each in reversed(packed)])
+
+
+def cancel(
+    ids: Ids, *, queue: QueueOption = "default", url: UrlOption = None, as_json: JsonOption = False
+) -> None:
+    """Take jobs back that have not finished. One that runs is ended."""
+    asyncio.run(_each(Report(queue, "canceled", as_json=as_json), url, ids, lambda found: found.store.cancel))
+
+
+def stop(ids: Ids, *, queue: QueueOption = "default", url: UrlOption = None, as_json: JsonOption = False) -> None:
+    """End the runs of jobs. They are not retried."""
+    asyncio.run(_each(Report(queue, "stopped", as_json=as_json), url, ids, lambda found: found.store.stop))
+
+
+def delete(
+    ids: Ids, *, queue: QueueOption = "default", url: UrlOption = None, as_json: JsonOption = False
+) -> None:
+    """Remove jobs and all that is kept of them. One that runs is ended."""
+    asyncio.run(_each(Report(queue, "deleted", as_json=as_json), url, ids, _deleting))
+
+
+async def _each(report: Report, url: str | None, ids: Sequence[str], verb: Callable[[Queue], Verb]) -> None:
+    async with opened(report.queue, url) as queue:
+        end = verb(queue)
+
+        for job_id in dict.fromkeys(ids):
+            verdict, status = await end(job_id)
+            report.add(job_id, _refusal(verdict, status, report.word))
+
+    report.end()
+
+
+def _deleting(queue: Queue) -> Verb:
+    async def delete_one(job_id: str) -> tuple[str, str]:
+        return ("ok" if await queue.store.delete([job_id]) else "gone"), ""
+
+    return delete_one
+
+
+def _refusal(verdict: str, status: str, word: str) -> str | None:
+    return {"ok": None, "gone": "not found", "already": f"already {word}"}.get(verdict, f"not {word} ({status})")
+
+
+def ls(
+    *,
+    queue: QueueOption = "default",
+    status: Status = None,
+    limit: Limit = 50,
+    offset: Offset = 0,
+    desc: Desc = False,
+    url: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the jobs of a queue, by state and then by time."""
+    jobs, total = asyncio.run(
+        _list(queue, url, list(JobStatus) if status is None else [status], offset, limit, desc)
+    )
+
+    if as_json:
+        output.say_json({"queue": queue, "total": total, "jobs": [row(each) for each in jobs]})
+
+        return
+
+    if not sys.stdout.isatty():
+        output.say_table(list_table(jobs))
+
+        return
+
+    if jobs:
+        output.say_table(short_list_table(jobs))
+
+    output.say(f"{len(jobs)} of {output.count(total, 'job')}")
+
+
+async def _list(
+    name: str, url: str | None, states: Sequence[JobStatus], offset: int, limit: int, desc: bool
+) -> tuple[list[Job[Any]], int]:
+    jobs: list[Job[Any]] = []
+
+    async with opened(name, url) as queue:
+        counts = await queue.store.count()
+        sizes = {state: int(getattr(counts, state)) for state in states}
+
+        for state, size in sizes.items():
+            end = min(size, offset + limit - len(jobs))
+
+            for start in range(offset, end, CHUNK):
+                jobs += await Registry(queue.store, state).jobs(start, min(CHUNK, end - start), desc=desc)
+
+            offset = max(0, offset - size)
+
+    return jobs, sum(sizes.values())

@@ -1,0 +1,103 @@
+"""The command `aioq`: its subcommands, and the one place where errors become a line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from aioq.cli import demo, enqueue, info, jobs, output, queues, requeue, server, worker
+from aioq.values.errors import AioqError
+
+
+class Commands(TyperGroup):
+    """All commands. What aioq raises on purpose ends as one line on stderr and exit code 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        output.prepare()
+
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            from aioq.embedded import EmbeddedError  # noqa: PLC0415 - an edge of its own, needed only now
+
+            if not isinstance(error, AioqError | EmbeddedError):
+                raise
+
+            output.warn(f"Error: {output.one_line(str(error))}")
+
+            raise typer.Exit(1) from None
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version  # noqa: PLC0415 - needed only now
+
+        output.say(f"aioq {version('aioq')}")
+
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+]
+
+
+def root(*, version: Version = False) -> None:
+    """A task queue for asyncio on Redis and Valkey streams."""
+
+
+#: Each command with its name and the example that ends its help.
+COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
+    ("worker", worker.worker, "aioq worker high default --concurrency 50"),
+    ("enqueue", enqueue.enqueue, "aioq enqueue shop.mail.send you@example.org copies:=3 --ttl 1h"),
+    ("requeue", requeue.requeue, "aioq requeue --queue mail --all"),
+    ("info", info.info, "aioq info --interval 1"),
+    ("ls", jobs.ls, "aioq ls --queue mail --status failed --limit 10"),
+    ("empty", queues.empty, "aioq empty mail"),
+    ("suspend", queues.suspend, "aioq suspend --duration 60"),
+    ("resume", queues.resume, "aioq resume"),
+    ("server", server.server, "aioq server /var/lib/app/queue"),
+    ("demo", demo.demo, "aioq demo https://example.org/"),
+)
+JOB_COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
+    ("show", jobs.show, "aioq job show my-id --queue mail"),
+    ("cancel", jobs.cancel, "aioq job cancel my-id other-id"),
+    ("stop", jobs.stop, "aioq job stop my-id"),
+    ("delete", jobs.delete, "aioq job delete my-id --json"),
+)
+
+
+def _build() -> typer.Typer:
+    """The tree of commands. Their help is plain text: in rich's boxes 80 columns do not hold it."""
+    app = typer.Typer(
+        cls=Commands,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    app.callback(epilog="Example: aioq worker high default")(root)
+    job = typer.Typer(help="Look at single jobs, or end them.", no_args_is_help=True, rich_markup_mode=None)
+    app.add_typer(job, name="job", epilog="Example: aioq job show my-id --queue mail")
+
+    for group, commands in ((app, COMMANDS), (job, JOB_COMMANDS)):
+        for name, command, example in commands:
+            group.command(name, epilog=f"Example: {example}")(command)
+
+    return app
+
+
+app = _build()
+
+
+def main() -> None:
+    """The entry point."""
+    try:
+        app(prog_name="aioq")
+    except KeyboardInterrupt:  # it came while the tree of commands was built
+        sys.exit(130)

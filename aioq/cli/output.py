@@ -1,0 +1,224 @@
+"""How output looks: tables and progress bars on a terminal, plain stable lines in a pipe."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+#: Control characters that stored texts may hold. A terminal would obey them, so their escapes are shown.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+class Table(NamedTuple):
+    """Rows under columns. Numbers are set to the right; None is an empty cell.
+
+    wraps: the columns that may take several lines on a terminal that is too narrow.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | int | None]]
+    wraps: Collection[str] = ()
+
+
+def prepare() -> None:
+    """Print also what the encoding of the terminal does not have."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def say(text: str) -> None:
+    """Print text on stdout."""
+    typer.echo(clean(text))
+
+
+def warn(text: str) -> None:
+    """Print text on stderr."""
+    typer.echo(clean(text), err=True)
+
+
+def say_json(document: object) -> None:
+    """Print one JSON document on stdout."""
+    typer.echo(json.dumps(document, indent=2))
+
+
+def say_table(table: Table) -> None:
+    """Print a table on stdout."""
+    if sys.stdout.isatty():
+        from rich.console import Console  # noqa: PLC0415 - rich takes longer to import than most commands to run
+
+        Console().print(rich_table(table))
+    else:
+        for line in plain_table(table):
+            say(line)
+
+
+def clean(text: str) -> str:
+    """The text with its control characters shown, not sent."""
+    return text.translate(_CONTROLS)
+
+
+def one_line(text: str) -> str:
+    """The text on one line."""
+    return clean(" ".join(text.split()))
+
+
+def last_line(text: str) -> str:
+    """The last line of a traceback: the error itself."""
+    return clean(text.strip().rpartition("\n")[2])
+
+
+def count(number: int, noun: str) -> str:
+    """A number and what it counts.
+
+    Example:
+        >>> count(2, "job")
+        '2 jobs'
+
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def as_json(value: object) -> object:
+    """The value if JSON can hold it, else its representation."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return as_text(value)
+
+    return value
+
+
+def as_text(value: object) -> str:
+    """The representation of a value from a user's code, whatever that does."""
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001 - it must not hide the job that it belongs to
+        return f"<{type(value).__name__}>"
+
+
+def moment(value: datetime | None) -> str | None:
+    """A moment as JSON has it: ISO 8601, UTC."""
+    return None if value is None else value.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def age(value: datetime | None) -> str:
+    """How long ago a moment was, or how long it is ahead, with one unit."""
+    if value is None:
+        return ""
+
+    seconds = (datetime.now(UTC) - value).total_seconds()
+    sign, seconds = ("in ", -seconds) if seconds < 0 else ("", seconds)
+
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return f"{sign}{int(seconds / size)}{unit}"
+
+    return f"{sign}{int(seconds)}s"
+
+
+def plain_table(table: Table) -> list[str]:
+    """The lines of a table for a pipe: columns of one width, two spaces apart, nothing cut short."""
+    cells = [[one_line(_cell(value)) for value in row] for row in (table.columns, *table.rows)]
+    right = _numbers(table)
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if at in right else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in cells
+    ]
+
+    return [line.rstrip() for line in lines]
+
+
+def rich_table(table: Table) -> RichTable:
+    """The table for a terminal."""
+    from rich.table import Table as RichTable  # noqa: PLC0415 - as in say_table
+    from rich.text import Text  # noqa: PLC0415 - as in say_table
+
+    grid = RichTable(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
+    right = _numbers(table)
+
+    for at, name in enumerate(table.columns):
+        grid.add_column(
+            Text(name),
+            justify="right" if at in right else "left",
+            no_wrap=name not in table.wraps,
+            overflow="fold",
+        )
+
+    for row in table.rows:
+        grid.add_row(*(Text(clean(_cell(value)), style="dim" if value == 0 else "") for value in row))
+
+    return grid
+
+
+@contextmanager
+def progress(total: int, label: str, *, err: bool = False) -> Iterator[Callable[[int], None]]:
+    """A progress bar on a terminal; in a pipe a line for each quarter, and nothing on stderr.
+
+    Nothing else may be printed meanwhile.
+
+    Args:
+        total: the number of steps.
+        label: what is being done.
+        err: show it on stderr.
+
+    """
+    stream = sys.stderr if err else sys.stdout
+
+    if stream.isatty():
+        from rich.console import Console  # noqa: PLC0415 - as in say_table
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
+
+        columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()
+
+        with Progress(
+            *columns, console=Console(file=stream), redirect_stdout=False, redirect_stderr=False
+        ) as bars:
+            task = bars.add_task(label, total=total)
+            yield lambda steps: bars.advance(task, steps)
+    else:
+        yield _ignore if err else _quarters(total, label)
+
+
+def _quarters(total: int, label: str) -> Callable[[int], None]:
+    done = 0
+
+    def advance(steps: int) -> None:
+        nonlocal done
+        before, done = done, done + steps
+
+        if total and before * 4 // total < done * 4 // total:
+            say(f"{label}: {done} of {total}")
+
+    return advance
+
+
+def _ignore(_: int) -> None:
+    pass
+
+
+def _numbers(table: Table) -> set[int]:
+    """The columns that hold numbers only."""
+    return {
+        at
+        for at in range(len(table.columns))
+        if table.rows and all(isinstance(row[at], int) for row in table.rows)
+    }
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,106 @@
+"""`aioq empty`, `suspend` and `resume`: whole queues."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from aioq.cli import output
+from aioq.cli.common import JsonOption, UrlOption, connected, refuse_names_with_all
+from aioq.client.queue import Queue
+from aioq.store import Connection, Fleet
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="QUEUES", help="The queues.")]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--queue", metavar="QUEUE", help="Only this queue; may be given more than once."),
+]
+Seconds = Annotated[
+    int | None, typer.Option("--duration", min=1, metavar="SECONDS", help="End it by itself after this long.")
+]
+
+
+def empty(
+    queues: Names = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", "-a", help="All queues of the server.")] = False,
+    url: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete the jobs that wait in queues. Jobs in other states stay."""
+    if every:
+        refuse_names_with_all(queues or [])
+
+    removed = asyncio.run(_empty(url, None if every else list(dict.fromkeys(queues or [])), as_json=as_json))
+
+    if as_json:
+        output.say_json({"removed": removed})
+    elif not removed:
+        output.say("Nothing to do")
+
+
+async def _empty(url: str | None, names: Sequence[str] | None, *, as_json: bool) -> dict[str, int]:
+    removed = {}
+
+    async with connected(url) as connection:
+        for queue in await _queues(connection, names):
+            removed[queue.name] = await queue.empty()
+
+            if not as_json:
+                output.say(f"{output.count(removed[queue.name], 'job')} removed from {queue.name} queue")
+
+    return removed
+
+
+async def _queues(connection: Connection, names: Sequence[str] | None) -> list[Queue]:
+    return await Queue.all(connection) if names is None else [Queue(name, connection) for name in names]
+
+
+def suspend(queues: Only = None, *, duration: Seconds = None, url: UrlOption = None) -> None:
+    """Let workers start no more jobs, of all queues or of some. Jobs that run go on."""
+    asyncio.run(_suspend(url, queues or [], duration))
+    limit = "" if duration is None else f" for {output.count(duration, 'second')}"
+
+    for name in queues or []:
+        output.say(f"Queue {name} is paused{limit}.")
+
+    if not queues:
+        output.say(f"All workers are suspended{limit}.")
+
+
+async def _suspend(url: str | None, names: list[str], duration: int | None) -> None:
+    async with connected(url) as connection:
+        for name in names:
+            await Queue(name, connection).pause(duration)
+
+        if not names:
+            await Fleet(connection).suspend(None if duration is None else duration * 1000)
+
+
+def resume(queues: Only = None, *, url: UrlOption = None) -> None:
+    """Let workers start jobs again, of all queues or of some. It says what else still holds them back."""
+    asyncio.run(_resume(url, queues or []))
+
+
+async def _resume(url: str | None, names: list[str]) -> None:
+    async with connected(url) as connection:
+        fleet = Fleet(connection)
+
+        for name in names:
+            await Queue(name, connection).resume()
+            output.say(f"Queue {name} is resumed.")
+
+        if not names:
+            await fleet.resume()
+            output.say("All workers are resumed.")
+        elif await fleet.is_suspended():
+            output.say("All workers are still suspended.")
+
+            return
+
+        for queue in await _queues(connection, names or None):
+            if await queue.is_paused():
+                output.say(f"Queue {queue.name} is still paused.")

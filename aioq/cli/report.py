@@ -1,0 +1,53 @@
+"""Report: what became of each job that a command was given."""
+
+from __future__ import annotations
+
+import typer
+
+from aioq.cli import output
+
+
+class Report:
+    """Says for each id what happened, as it happens; or everything at the end, as one JSON document.
+
+    Args:
+        queue: the queue of the jobs.
+        done: what was done to those that allowed it: "requeued".
+        as_json: print a document at the end.
+        quiet: print only what was refused.
+
+    """
+
+    def __init__(self, queue: str, done: str, *, as_json: bool = False, quiet: bool = False) -> None:
+        self.queue = queue
+        self.word = done
+        self.done: list[str] = []
+        self.refused: dict[str, str] = {}
+        self._json = as_json
+        self._quiet = quiet
+
+    def say(self, text: str) -> None:
+        """Text for people."""
+        if not self._json and not self._quiet:
+            output.say(text)
+
+    def add(self, job_id: str, refusal: str | None = None) -> None:
+        """One job is done, or was refused."""
+        if refusal is None:
+            self.done.append(job_id)
+            self.say(f"{job_id}: {self.word}")
+
+            return
+
+        self.refused[job_id] = refusal
+
+        if not self._json:
+            output.warn(f"{job_id}: {refusal}")
+
+    def end(self) -> None:
+        """Print the document, if there is to be one; exit with 1 if a job was refused."""
+        if self._json:
+            output.say_json({"queue": self.queue, self.word: self.done, "refused": self.refused})
+
+        if self.refused:
+            raise typer.Exit(1)

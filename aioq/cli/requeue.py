@@ -1,0 +1,115 @@
+"""`aioq requeue`: bring jobs back that ended without a result."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from aioq.cli.common import CHUNK, JsonOption, UrlOption, opened, refuse_names_with_all
+from aioq.cli.output import count, progress
+from aioq.cli.report import Report
+from aioq.client.queue import Queue
+from aioq.client.registry import Registry
+from aioq.values.states import JobStatus
+
+
+class Source(StrEnum):
+    """The states that a job can be requeued from."""
+
+    FAILED = "failed"
+    CANCELED = "canceled"
+    STOPPED = "stopped"
+    EXPIRED = "expired"
+
+
+def requeue(
+    queue: Annotated[str, typer.Option("--queue", metavar="QUEUE", help="The queue of the jobs.")],
+    ids: Annotated[list[str] | None, typer.Argument(metavar="IDS", help="The jobs.")] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", "-a", help="All jobs that are in the registry now.")] = False,
+    source: Annotated[Source, typer.Option("--from", help="The state that the jobs must be in.")] = Source.FAILED,
+    at_front: Annotated[bool, typer.Option("--at-front", help="Put them at the front of the queue.")] = False,
+    keep_retries: Annotated[
+        bool, typer.Option("--keep-retries", help="Do not count their attempts anew.")
+    ] = False,
+    url: UrlOption = None,
+    as_json: JsonOption = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+) -> None:
+    """Put failed jobs back into their queue. A bad id does not stop the others; each one is reported."""
+    if every:
+        refuse_names_with_all(ids or [])
+
+    report = Report(queue, "requeued", as_json=as_json, quiet=quiet)
+    state = JobStatus(source.value)
+    options = {"at_front": at_front, "reset_retries": not keep_retries}
+    asyncio.run(_requeue(report, url, state, None if every else list(dict.fromkeys(ids or [])), options))
+    report.end()
+
+
+async def _requeue(
+    report: Report, url: str | None, state: JobStatus, ids: Sequence[str] | None, options: dict[str, bool]
+) -> None:
+    async with opened(report.queue, url) as queue:
+        total = await Registry(queue.store, state).count() if ids is None else len(ids)
+
+        if not total:
+            report.say("Nothing to do")
+
+            return
+
+        report.say(f"Requeueing {count(total, 'job')} from {state} queue")
+
+        if ids is None:
+            await _requeue_all(queue, report, state, options, total)
+        else:
+            await _requeue_these(queue, report, state, ids, options)
+
+
+async def _requeue_these(
+    queue: Queue, report: Report, state: JobStatus, ids: Sequence[str], options: dict[str, bool]
+) -> None:
+    for start in range(0, len(ids), CHUNK):
+        chunk = ids[start : start + CHUNK]
+        found = zip(chunk, await queue.fetch_many(chunk), strict=True)
+        # The queue would requeue a job from any of the sources; here it has to be the one that was asked for.
+        verdicts = {job_id: "gone" if job is None else str(job.status) for job_id, job in found}
+        verdicts |= await queue.requeue([job_id for job_id in chunk if verdicts[job_id] == state], **options)
+
+        for job_id, verdict in verdicts.items():
+            report.add(job_id, _refusal(verdict, state))
+
+
+async def _requeue_all(
+    queue: Queue, report: Report, state: JobStatus, options: dict[str, bool], total: int
+) -> None:
+    """What is in the registry at the start; a job that fails again meanwhile is left there."""
+    skipped = 0
+    begun: int | None = None
+
+    with progress(total, "Requeueing", err=True) as advance:
+        while True:
+            ids, now = await queue.store.ids(state, skipped, CHUNK, before_ms=begun)
+            begun = now if begun is None else begun
+
+            if not ids:
+                break
+
+            verdicts = await queue.requeue(ids, **options)
+            report.done += [job_id for job_id, verdict in verdicts.items() if verdict == "ok"]
+            # What is gone is still listed; anything else that did not move has been requeued by somebody else.
+            skipped += sum(verdict == "gone" for verdict in verdicts.values())
+            advance(len(ids))
+
+    report.say(f"{count(len(report.done), 'job')} requeued")
+
+
+def _refusal(verdict: str, state: JobStatus) -> str | None:
+    if verdict == "ok":
+        return None
+
+    return "not found" if verdict == "gone" else f"not {state} ({verdict})"

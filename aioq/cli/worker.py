@@ -1,0 +1,202 @@
+"""`aioq worker`: run jobs until a stop is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from aioq.cli.common import CommandError, UrlOption, connected, make_importable
+from aioq.cli.output import count
+from aioq.store import Fleet
+from aioq.worker.worker import CONCURRENCY, Worker
+
+log = logging.getLogger("aioq.cli")
+
+
+class Level(StrEnum):
+    """How much is logged."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+    CRITICAL = "CRITICAL"
+
+
+Queues = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="QUEUES", help="The queues, the most urgent first. Without any: default."),
+]
+Burst = Annotated[bool, typer.Option("--burst", "-b", help="Stop when the queues are empty.")]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        "--name", "-n", metavar="NAME", help="The beginning of the worker's name. Without it: host and pid."
+    ),
+]
+Concurrency = Annotated[
+    int, typer.Option("--concurrency", "-c", min=1, metavar="N", help="Jobs that run side by side.")
+]
+ResultsTtl = Annotated[
+    str,
+    typer.Option("--results-ttl", metavar="DURATION", help="How long results are kept of jobs that do not say."),
+]
+MaxJobs = Annotated[int | None, typer.Option("--max-jobs", min=1, metavar="N", help="Stop after this many jobs.")]
+MaxIdle = Annotated[
+    str | None, typer.Option("--max-idle-time", metavar="DURATION", help="Stop after this long without a job.")
+]
+Shutdown = Annotated[
+    str,
+    typer.Option(
+        "--shutdown-timeout",
+        metavar="DURATION",
+        help="How long jobs may go on after a stop was asked for. Then they go back to their queue.",
+    ),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log everything: the level DEBUG.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Log problems only: the level WARNING.")]
+LogLevel = Annotated[
+    Level,
+    typer.Option("--logging-level", "--logging_level", "-l", case_sensitive=False, help="How much is logged."),
+]
+PidFile = Annotated[
+    Path | None, typer.Option("--pid", metavar="FILE", help="Write the process id there; removed at the end.")
+]
+Paths = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--path",
+        "-P",
+        metavar="DIRECTORY",
+        help="Import jobs from there, too; any number. The current directory always counts.",
+    ),
+]
+
+
+def worker(
+    queues: Queues = None,
+    *,
+    burst: Burst = False,
+    name: Name = None,
+    concurrency: Concurrency = CONCURRENCY,
+    results_ttl: ResultsTtl = "500",
+    max_jobs: MaxJobs = None,
+    max_idle_time: MaxIdle = None,
+    shutdown_timeout: Shutdown = "25",
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+    logging_level: LogLevel = Level.INFO,
+    pid: PidFile = None,
+    path: Paths = None,
+    url: UrlOption = None,
+) -> None:
+    """Run the jobs of queues until SIGINT or SIGTERM. A second signal hands running jobs back at once."""
+    if verbose and quiet:
+        raise typer.BadParameter("it cannot be combined with --verbose", param_hint="'--quiet'")
+
+    configure_logging(Level.DEBUG if verbose else Level.WARNING if quiet else logging_level)
+    make_importable(path or [])
+    options: dict[str, Any] = {
+        "name": name,
+        "concurrency": concurrency,
+        "result_ttl": results_ttl,
+        "shutdown_timeout": shutdown_timeout,
+    }
+    limits: dict[str, Any] = {"burst": burst, "max_jobs": max_jobs, "max_idle_time": max_idle_time}
+
+    run_to_end(lambda: _serve(url, queues or ["default"], options, limits, pid))
+
+
+async def _serve(
+    url: str | None, queues: list[str], options: dict[str, Any], limits: dict[str, Any], pid: Path | None
+) -> None:
+    with _pid_file(pid):
+        async with connected(url) as connection:
+            worker = Worker(queues, connection, **options)
+
+            if await Fleet(connection).is_suspended():
+                log.warning("all workers are suspended; this one waits for `aioq resume`")
+
+            claimed = await worker.run(signals=True, **limits)
+            log.info("worker %s has ended; it claimed %s", worker.name, count(claimed, "job"))
+
+
+def run_to_end(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run the worker to its end, whatever a job lets loose on the event loop.
+
+    A task that raises SystemExit or KeyboardInterrupt has asyncio raise it out of the running loop as well. A
+    task that a job has started must not end the worker like that, so the loop goes on with the same main task.
+    Signals never raise here: they cancel the main task, until the worker serves and has them for itself.
+    """
+    received: list[int] = []
+
+    def end(number: int) -> None:
+        received.append(number)
+        task.cancel()
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        loop = runner.get_loop()
+        task = loop.create_task(main())
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, end, number)
+
+        while not task.done():
+            try:
+                loop.run_until_complete(task)
+            except asyncio.CancelledError:
+                if not received:
+                    raise CommandError("a job has cancelled the worker") from None
+
+                raise typer.Exit(128 + received[0]) from None
+            except (SystemExit, KeyboardInterrupt) as error:
+                if not task.done():
+                    log.error("a task of a job raised %r; the worker goes on", error)  # noqa: TRY400 - it has the trace
+
+        task.result()
+
+
+def configure_logging(level: Level) -> None:
+    """Plain lines on stderr. What aioq says is let through from this level on; other libraries from INFO on."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    logging.getLogger().addHandler(handler)
+    logging.getLogger("aioq").setLevel(level)
+    logging.getLogger().setLevel(max(logging.INFO, logging.getLogger("aioq").level))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    if find_spec("uvloop") is None:
+        return asyncio.new_event_loop
+
+    import uvloop  # noqa: PLC0415 - an extra
+
+    return uvloop.new_event_loop
+
+
+@contextmanager
+def _pid_file(path: Path | None) -> Iterator[None]:
+    if path is None:
+        yield
+
+        return
+
+    try:
+        path.write_text(f"{os.getpid()}\n", encoding="ascii")
+    except OSError as error:
+        raise CommandError(f"--pid {path}: {error.strerror}") from error
+
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,120 @@
+"""`aioq info`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from aioq import JobStatus
+from tests.cli.tools import Cli, Running
+from tests.tools import eventually_sync
+
+STATES = [state.value for state in JobStatus]
+
+
+@pytest.fixture
+def scene(cli: Cli, start: Callable[..., Running]) -> Running:
+    """Jobs in several states of two queues, and a worker of one of them."""
+    cli.fail("f1", "f2")
+    cli.enqueue("done")
+    cli.work()
+    cli.enqueue("c")
+    cli.call("job", "cancel", "c")
+    cli.enqueue("m1", "m2", "m3", queue="mail")
+    cli.call("suspend", "--queue", "mail")
+    worker = start("worker", "default", "mail", "-c", "7", "-n", "web")
+    worker.says("serves")
+    eventually_sync(lambda: json.loads(cli.call("info", "--json").stdout)["workers"])
+    return worker
+
+
+def test_json(cli: Cli, scene: Running) -> None:
+    done = cli.process("info", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    document = json.loads(done.stdout)
+    assert document["suspended"] is False
+    default, mail = document["queues"]
+    none = dict.fromkeys(STATES, 0) | {"workers": 1}
+    assert default == none | {"name": "default", "paused": False, "failed": 2, "finished": 1, "canceled": 1}
+    assert mail == none | {"name": "mail", "paused": True, "queued": 3}
+    (worker,) = document["workers"]
+    assert worker["name"].startswith("web.")
+    assert (worker["pid"], worker["state"], worker["queues"]) == (scene.process.pid, "idle", ["default", "mail"])
+    assert (worker["running"], worker["concurrency"], worker["successful"], worker["failed"]) == (0, 7, 0, 0)
+    assert set(worker) >= {"hostname", "started_at_ms", "version"}
+
+
+def test_plain_and_on_a_terminal(cli: Cli, scene: Running) -> None:
+    lines = cli.call("info").stdout.splitlines()
+    assert lines[0].split() == ["queue", *STATES, "paused"]
+    assert lines[1].split() == ["default", "0", "0", "0", "1", "2", "1", "0", "0", "no"]
+    assert lines[2].split() == ["mail", "3", "0", "0", "0", "0", "0", "0", "0", "yes"]
+    assert lines[3] == ""
+    assert lines[4].split() == ["worker", "host", "pid", "state", "queues", "running", "successful", "failed"]
+    assert lines[5].split()[2:] == [str(scene.process.pid), "idle", "default,mail", "0/7", "0", "0"]
+    status, seen = cli.on_terminal("info")
+    assert status == 0
+    assert all(len(line) <= 80 for line in seen.splitlines())
+    assert "2  1 finished, 1 canceled" in seen
+    assert "paused" in seen
+    assert "default, mail" in seen
+
+
+def test_choices(cli: Cli, scene: Running) -> None:
+    name = json.loads(cli.call("info", "--json").stdout)["workers"][0]["name"]
+    raw = ["queue default 0", "queue mail 3", f"worker {name} idle default,mail"]
+    assert cli.call("info", "--raw").stdout.splitlines() == raw
+    assert cli.call("info", "-r", "-Q").stdout.splitlines() == raw[:2]
+    assert cli.call("info", "-r", "-W").stdout.splitlines() == raw[2:]
+    assert cli.call("info", "-r", "mail").stdout.splitlines() == raw[1:]
+    assert cli.call("info", "-r", "none").stdout.splitlines() == ["queue none 0"]
+    assert "worker" not in cli.call("info", "--only-queues").stdout
+    assert "queued" not in cli.call("info", "--only-workers").stdout
+    by_queue = cli.call("info", "--by-queue", "-W", "default", "none").stdout.splitlines()
+    assert by_queue == [f"default: {name} (idle)", "none: -"]
+    assert set(json.loads(cli.call("info", "--json", "-Q").stdout)) == {"suspended", "queues"}
+
+
+def test_an_empty_server(cli: Cli) -> None:
+    assert cli.call("info").stdout == "No queues.\n\nNo workers.\n"
+    assert json.loads(cli.call("info", "--json").stdout) == {"suspended": False, "queues": [], "workers": []}
+
+
+def test_a_suspension_is_said(cli: Cli) -> None:
+    cli.call("suspend")
+    assert cli.call("info").stdout.startswith("All workers are suspended.\n")
+    cli.call("resume")
+
+
+def test_it_only_reads(cli: Cli, server) -> None:
+    cli.fail("f")
+    cli.enqueue("late", queue="mail")
+
+    with server.client() as client:
+        before = {key: client.dump(key) for key in client.scan_iter()}
+        cli.call("info", "default", "mail", "none", "--json")
+        cli.call("info")
+        assert {key: client.dump(key) for key in client.scan_iter()} == before
+
+
+def test_interval_on_a_terminal_looks_again_until_ctrl_c(cli: Cli) -> None:
+    cli.enqueue("a", queue="mail")
+    status, seen = cli.on_terminal("info", "-i", "0.1", until=b"mail")
+    assert status == 0
+    assert "Traceback" not in seen
+
+
+def test_interval_in_a_pipe(cli: Cli, start: Callable[..., Running]) -> None:
+    cli.enqueue("a", queue="mail")
+    running = start("info", "-i", "0.1", "-r", "-Q")
+    eventually_sync(lambda: running.stdout.count("queue mail 1\n") > 1)
+    running.signal(2)
+    assert (running.ends(), running.stderr) == (0, "")
+
+
+def test_options_that_do_not_go_together(cli: Cli) -> None:
+    assert cli.call("info", "-Q", "-W").exit_code == 2
+    assert cli.call("info", "-i", "1", "--json").exit_code == 2
+    assert cli.call("info", "-i", "0").exit_code == 2

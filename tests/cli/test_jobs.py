@@ -1,0 +1,195 @@
+"""`aioq job show`, `cancel`, `stop`, `delete`, and `aioq ls`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from aioq import JobStatus, Queue, Retry, Worker
+from tests import jobs
+from tests.cli.tools import Cli, Running
+from tests.tools import eventually_sync
+
+
+def shown(cli: Cli, job_id: str, *words: str) -> dict[str, object]:
+    result = cli.call("job", "show", job_id, "--json", *words)
+    assert result.exit_code == 0
+    return json.loads(result.stdout)
+
+
+def test_show_prints_everything(cli: Cli) -> None:
+    async def fail(queue: Queue) -> None:
+        await queue.using(job_id="x", meta={"n": [1, {}]}, retry=Retry(1), description="a text").enqueue(
+            jobs.div_by_zero, 7
+        )
+        await Worker([queue]).run(burst=True)
+
+    cli.do(fail)
+    facts = shown(cli, "x")
+    assert (facts["id"], facts["queue"], facts["status"]) == ("x", "default", "failed")
+    assert (facts["function"], facts["args"], facts["kwargs"]) == ("tests.jobs.div_by_zero", [7], {})
+    assert (facts["description"], facts["meta"], facts["retry"]) == ("a text", {"n": [1, {}]}, {"max": 1})
+    assert (facts["attempt"], facts["timeout"], facts["result_ttl"], facts["ttl"]) == (2, 180, 500, None)
+    assert facts["error"].endswith("ZeroDivisionError: division by zero\n")
+    assert facts["started_at"] >= facts["created_at"]
+    assert facts["unreadable"] == []
+    (run,) = facts["runs"]
+    assert (run["outcome"], run["worker"]) == ("failed", facts["worker"])
+    done = cli.process("job", "show", "x")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "status:      failed\n" in done.stdout
+    assert "args:        [7]\n" in done.stdout
+    assert 'meta:        {"n": [1, {}]}\n' in done.stdout
+    assert done.stdout.count("    ZeroDivisionError: division by zero") == 2
+    assert "earlier run, failed\n" in done.stdout
+
+
+def test_show_of_a_finished_job_has_its_result(cli: Cli) -> None:
+    cli.enqueue("x", func=jobs.add, args=((1,), (2,)))
+    cli.work()
+    assert shown(cli, "x")["result"] == [1, 2]
+    assert "result:      [1, 2]" in cli.call("job", "show", "x").stdout
+
+
+def test_show_of_values_that_json_does_not_have(cli: Cli) -> None:
+    cli.enqueue("x", func="tests.jobs.any", args=({1, 2}, float("nan"), timedelta(1)))
+    assert shown(cli, "x")["args"] == ["{1, 2}", "nan", "datetime.timedelta(days=1)"]
+
+
+def test_show_works_without_the_job_s_code(cli: Cli, server) -> None:
+    cli.enqueue("x", func="no.such.module.function", args=(1,))
+
+    with server.client() as client:
+        client.hset("aioq:{default}:job:x", mapping={"data": "pdamaged", "meta.m": "?", "meta.n": "j1"})
+
+    facts = shown(cli, "x")
+    assert (facts["function"], facts["args"], facts["meta"]) == (
+        "no.such.module.function",
+        None,
+        {"m": None, "n": 1},
+    )
+    assert len(facts["unreadable"]) == 2
+    assert cli.call("job", "show", "x").exit_code == 0
+    assert "no.such.module.function" in cli.call("ls").stdout
+
+
+def test_show_does_not_send_control_characters(cli: Cli) -> None:
+    cli.do(lambda queue: queue.using(job_id="x", description="\x1b[31mred\rnext\nline").enqueue(jobs.noop))
+
+    for words in (("job", "show", "x"), ("ls",)):
+        text = cli.call(*words).stdout
+        assert "\x1b" not in text
+        assert "\r" not in text
+        assert "\\x1b[31mred" in text
+
+
+def test_show_of_no_job(cli: Cli) -> None:
+    result = cli.call("job", "show", "nope", "--queue", "mail")
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", "Error: queue mail has no job nope\n")
+
+
+def test_cancel(cli: Cli) -> None:
+    cli.enqueue("a", "b")
+    done = cli.process("job", "cancel", "a", "nope", "a", "b")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "a: canceled\nb: canceled\n", "nope: not found\n")
+    assert (cli.status("a"), cli.status("b")) == ("canceled", "canceled")
+    result = cli.call("job", "cancel", "a")
+    assert (result.exit_code, result.stderr) == (1, "a: already canceled\n")
+    cli.enqueue("c")
+    cli.work()
+    result = cli.call("job", "cancel", "c")
+    assert (result.exit_code, result.stderr) == (1, "c: not canceled (finished)\n")
+
+
+def test_stop(cli: Cli, start: Callable[..., Running]) -> None:
+    cli.enqueue("runs", func=jobs.sleep, args=(60,))
+    cli.enqueue("waits", queue="mail")
+    start("worker")
+    eventually_sync(lambda: cli.status("runs") == "started")
+    done = cli.process("job", "stop", "runs")
+    assert (done.returncode, done.stdout) == (0, "runs: stopped\n")
+    assert cli.status("runs") == "stopped"
+    result = cli.call("job", "stop", "waits", "--queue", "mail")
+    assert (result.exit_code, result.stderr) == (1, "waits: not stopped (queued)\n")
+
+
+def test_delete(cli: Cli) -> None:
+    cli.enqueue("a", "b")
+    done = cli.process("job", "delete", "a", "nope")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "a: deleted\n", "nope: not found\n")
+    assert cli.queued() == ["b"]
+
+
+@pytest.mark.parametrize(("verb", "word"), [("cancel", "canceled"), ("delete", "deleted")])
+def test_verbs_as_json(cli: Cli, verb: str, word: str) -> None:
+    cli.enqueue("a", queue="mail")
+    result = cli.call("job", verb, "a", "nope", "--queue", "mail", "--json")
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert json.loads(result.stdout) == {"queue": "mail", word: ["a"], "refused": {"nope": "not found"}}
+
+
+def test_verbs_need_an_id(cli: Cli) -> None:
+    for verb in ("show", "cancel", "stop", "delete"):
+        assert cli.call("job", verb).exit_code == 2
+
+
+def listed(cli: Cli, *words: str) -> list[str]:
+    return [job["id"] for job in json.loads(cli.call("ls", "--json", *words).stdout)["jobs"]]
+
+
+def test_ls(cli: Cli) -> None:
+    cli.fail("f1", "f2", "f3")
+    cli.enqueue("q1", "q2")
+    cli.do(lambda queue: queue.enqueue_in(60, jobs.noop, job_id="s1"))
+    assert listed(cli) == ["q1", "q2", "s1", "f1", "f2", "f3"]
+    assert listed(cli, "--status", "failed") == ["f1", "f2", "f3"]
+    assert listed(cli, "--status", "failed", "--desc") == ["f3", "f2", "f1"]
+    assert listed(cli, "--limit", "3", "--offset", "1") == ["q2", "s1", "f1"]
+    assert listed(cli, "--limit", "2", "--offset", "4") == ["f2", "f3"]
+    assert listed(cli, "--offset", "6") == []
+    assert listed(cli, "--queue", "none") == []
+
+
+def test_ls_as_json(cli: Cli) -> None:
+    cli.fail("f")
+    document = json.loads(cli.call("ls", "--json", "--limit", "1").stdout)
+    (job,) = document["jobs"]
+    assert (document["queue"], document["total"]) == ("default", 1)
+    assert (job["id"], job["status"], job["function"]) == ("f", "failed", "tests.jobs.div_by_zero")
+    assert (job["error"], job["attempt"]) == ("ZeroDivisionError: division by zero", 1)
+
+
+def test_ls_in_a_pipe(cli: Cli) -> None:
+    cli.fail("f")
+    head, line = cli.process("ls").stdout.splitlines()
+    assert head.split() == ["id", "status", "time", "function", "note"]
+    assert line.startswith("f   failed  20")
+    assert line.endswith("tests.jobs.div_by_zero  ZeroDivisionError: division by zero")
+    assert cli.call("ls", "--queue", "none").stdout.split() == ["id", "status", "time", "function", "note"]
+
+
+def test_ls_on_a_terminal_of_80_columns(cli: Cli) -> None:
+    long = "id-of-a-job-with-" + "x" * 20
+    cli.fail(long)
+    status, seen = cli.on_terminal("ls")
+    assert status == 0
+    assert all(len(line) <= 80 for line in seen.splitlines())
+    assert long in seen
+    assert "1 of 1 job" in seen
+
+
+def test_ls_of_every_state_there_is(cli: Cli) -> None:
+    for state in JobStatus:
+        assert cli.call("ls", "--status", state.value).exit_code == 0
+
+    assert cli.call("ls", "--status", "lost").exit_code == 2
+
+
+def test_ls_of_more_jobs_than_one_round_trip_loads(cli: Cli) -> None:
+    ids = [f"job-{number}" for number in range(1_100)]
+    cli.enqueue(*ids)
+    assert listed(cli, "--limit", "2000") == ids
+    assert listed(cli, "--limit", "600", "--offset", "450") == ids[450:1_050]

@@ -1,0 +1,195 @@
+"""What all commands have in common: help, errors, exit codes, and the page that describes them."""
+
+from __future__ import annotations
+
+import re
+import socketserver
+import sys
+import threading
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from aioq.cli.main import app
+from tests.cli.tools import COMMAND, Cli
+
+PAGE = Path(__file__).parent.parent.parent / "docs/cli.md"
+
+
+def tree() -> Iterator[tuple[str, Any]]:
+    """Every command with its full name."""
+
+    def walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+        for word, each in getattr(command, "commands", {}).items():
+            yield from walk(f"{name} {word}", each)
+
+        if not getattr(command, "commands", None):
+            yield name, command
+
+    yield from walk("aioq", get_command(app))
+
+
+COMMANDS = dict(tree())
+
+
+def options(command: Any) -> list[Any]:
+    return [each for each in command.params if each.param_type_name == "option"]
+
+
+def test_the_commands() -> None:
+    jobs = {f"aioq job {verb}" for verb in ("show", "cancel", "stop", "delete")}
+    others = ["worker", "enqueue", "requeue", "info", "ls", "empty", "suspend", "resume", "server", "demo"]
+    assert COMMANDS.keys() == jobs | {f"aioq {name}" for name in others}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name: str, cli: Cli) -> None:
+    command = COMMANDS[name]
+    assert command.help
+    assert all(each.help for each in command.params), [each.name for each in command.params]
+    result = cli.call(*name.split()[1:], "--help")
+    assert result.exit_code == 0
+    assert re.search(rf"\n\n  Example: {name} [^\n]*\n$|\n\n  Example: {name}\n$", result.stdout)
+    assert cli.call(*name.split()[1:], "-h").stdout == result.stdout
+
+
+def test_every_command_and_option_is_documented() -> None:
+    text = PAGE.read_text()
+    sections = dict(re.findall(r"^## (aioq [\w ]+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    assert sections.keys() == COMMANDS.keys()
+
+    for name, section in sections.items():
+        listed = set(
+            re.findall(r"(?<![\w-])(--?[a-zA-Z][\w-]*)", "\n".join(re.findall(r"^\| `-.*", section, re.M)))
+        )
+        known = {word for each in options(COMMANDS[name]) for word in each.opts}
+        assert {word for word in listed if word.startswith("--")} == {w for w in known if w.startswith("--")}, name
+        assert {word for word in known if not word.startswith("--")} <= listed, name
+        assert re.search(rf"^{name}", section, re.MULTILINE), f"{name} has no example"
+
+    general = text.partition("## aioq worker")[0]
+    assert all(
+        f"`aioq {option}`" in general for option in ("--version", "--install-completion", "--show-completion")
+    )
+    assert all(f"[`{name}`](#{name.replace(' ', '-')})" in general for name in COMMANDS)
+
+
+def test_version_and_help_as_a_process(cli: Cli) -> None:
+    done = cli.process("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"aioq {version('aioq')}\n", "")
+    program = "import sys; from aioq.cli.main import main; sys.argv = ['aioq', '-h']; main()"
+    done = cli.process("-X", "importtime", "-c", program, program=(sys.executable,))
+    assert done.returncode == 0
+    assert done.stdout.startswith("Usage: aioq [OPTIONS] COMMAND [ARGS]...\n")
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    # It would take longer to import than everything else that help needs.
+    assert not re.search(r"\|\s+rich", done.stderr)
+
+
+def test_usage_errors(cli: Cli) -> None:
+    for words in (["nope"], ["--nope"], ["job", "nope"], ["ls", "--limit", "0"], ["ls", "x"], ["job", "show"]):
+        result = cli.call(*words)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        ("redis://127.0.0.1:1", "no connection to redis://127.0.0.1:1"),
+        ("redis://:secret@127.0.0.1:1", "no connection to redis://:***@127.0.0.1:1"),
+        ("unix:///no/such/socket", "no connection to unix:///no/such/socket"),
+        ("localhost:6379", "'localhost:6379' is not a server's URL"),
+        ("http://localhost", "'http://localhost' is not a server's URL"),
+        ("redis://localhost:port", "redis://localhost:port is not a URL"),
+        ("embedded://?x", "'embedded://?x': expected embedded://"),
+    ],
+)
+def test_a_server_that_cannot_be_used_is_one_line(cli: Cli, url: str, error: str) -> None:
+    result = cli.call("info", "-u", url)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"Error: {error}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_commands_report_an_unreachable_server_in_one_line(cli: Cli) -> None:
+    for words in (["ls"], ["enqueue", "a.b", "--json"], ["suspend"]):
+        result = cli.call(*words, "-u", "redis://127.0.0.1:1")
+        assert (result.exit_code, result.stdout) == (1, ""), words
+        assert re.fullmatch(r"Error: no connection to redis://127\.0\.0\.1:1: .*\n", result.stderr), words
+
+
+def test_a_password_that_is_needed(cli: Cli, own_server) -> None:
+    server = own_server()
+
+    with server.client() as client:
+        client.config_set("requirepass", "secret")
+
+    result = cli.call("info", "-u", server.url)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "Authentication required" in result.stderr
+    assert cli.call("info", "-u", server.tcp_url.replace("redis://", "redis://:secret@")).exit_code == 0
+
+
+def test_a_key_of_another_type(cli: Cli, server) -> None:
+    with server.client() as client:
+        client.set("aioq:queues", "x")
+        result = cli.call("info")
+        assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+        assert "holds a key of aioq with a value of another type" in result.stderr
+        client.delete("aioq:queues")
+
+
+class OldServer(socketserver.StreamRequestHandler):
+    """Says that it is Redis 5, whatever it is asked."""
+
+    def handle(self) -> None:
+        info = b"redis_version:5.0.14\r\n"
+
+        while line := self.rfile.readline():
+            words = [self.rfile.read(int(self.rfile.readline()[1:]) + 2).strip() for _ in range(int(line[1:]))]
+            self.wfile.write(b"$%d\r\n%s\r\n" % (len(info), info) if words[0] == b"INFO" else b"+OK\r\n")
+
+
+def test_a_server_that_is_too_old(cli: Cli) -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), OldServer) as old:
+        thread = threading.Thread(target=old.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        url = f"redis://127.0.0.1:{old.server_address[1]}/0"
+        result = cli.call("info", "-u", url)
+        old.shutdown()
+        thread.join()
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"Error: redis 5.0.14 at {url} is too old; aioq needs redis 6.2 or later\n"
+
+
+def test_an_error_that_nobody_foresaw_is_not_hidden(monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
+    monkeypatch.setattr("aioq.cli.info._look", lambda *_: 1 / 0)
+
+    with pytest.raises(AssertionError, match="division by zero"):
+        cli.call("info")
+
+
+def test_a_closed_pipe_is_no_error(cli: Cli) -> None:
+    cli.enqueue(*(f"job-{number}" for number in range(700)))
+    command = f"{' '.join(COMMAND)} ls --limit 700 --json | head -1"
+    done = cli.process("-c", command, program=("sh",))
+    assert (done.stdout, done.stderr) == ("{\n", "")
+
+
+def test_an_encoding_that_lacks_a_character(cli: Cli) -> None:
+    cli.do(lambda queue: queue.using(job_id="x", description="…").enqueue("tests.jobs.noop"))
+    done = cli.process("ls", environment={"PYTHONIOENCODING": "latin-1"})
+    assert done.returncode == 0
+    assert done.stdout.endswith("\\u2026\n")
+
+
+def test_completion(cli: Cli) -> None:
+    environment = {"_AIOQ_COMPLETE": "complete_bash", "COMP_WORDS": "aioq re", "COMP_CWORD": "1"}
+    done = cli.process(environment=environment)
+    assert done.stdout.split() == ["requeue", "resume"]

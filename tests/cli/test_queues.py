@@ -1,0 +1,92 @@
+"""`aioq empty`, `suspend` and `resume`."""
+
+from __future__ import annotations
+
+import json
+
+from tests.cli.tools import Cli
+
+
+def test_empty(cli: Cli) -> None:
+    cli.enqueue("a", "b", queue="mail")
+    cli.enqueue("c")
+    cli.fail("f", queue="reports")
+    done = cli.process("empty", "mail", "mail", "none")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "2 jobs removed from mail queue\n0 jobs removed from none queue\n"
+    assert cli.queued() == ["c"]
+    result = cli.call("empty", "--all")
+    assert result.stdout.splitlines() == [
+        "1 job removed from default queue",
+        "0 jobs removed from mail queue",
+        "0 jobs removed from reports queue",
+    ]
+    assert cli.failed("reports") == ["f"]
+
+
+def test_empty_of_nothing(cli: Cli) -> None:
+    for words in ([], ["--all"]):
+        result = cli.call("empty", *words)
+        assert (result.exit_code, result.stdout) == (0, "Nothing to do\n")
+
+
+def test_empty_as_json(cli: Cli) -> None:
+    cli.enqueue("a", queue="mail")
+    assert json.loads(cli.call("empty", "mail", "other", "--json").stdout) == {"removed": {"mail": 1, "other": 0}}
+    assert json.loads(cli.call("empty", "--json").stdout) == {"removed": {}}
+
+
+def test_all_and_names_are_a_usage_error(cli: Cli) -> None:
+    assert cli.call("empty", "--all", "mail").exit_code == 2
+
+
+def test_suspend_and_resume(cli: Cli) -> None:
+    cli.enqueue("a")
+    done = cli.process("suspend")
+    assert (done.returncode, done.stdout) == (0, "All workers are suspended.\n")
+    cli.work()
+    assert cli.status("a") == "queued"
+    done = cli.process("resume")
+    assert (done.returncode, done.stdout) == (0, "All workers are resumed.\n")
+    cli.work()
+    assert cli.status("a") == "finished"
+
+
+def test_suspend_ends_by_itself(cli: Cli, server) -> None:
+    cli.enqueue("a")
+    assert cli.call("suspend", "--duration", "1").stdout == "All workers are suspended for 1 second.\n"
+
+    with server.client() as client:
+        assert 0 < client.pttl("aioq:suspended") <= 1_000
+        assert 0 < client.pttl("aioq:{default}:suspended") <= 1_000
+
+
+def test_a_duration_is_at_least_a_second(cli: Cli) -> None:
+    for duration in ("0", "-1", "x"):
+        assert cli.call("suspend", "--duration", duration).exit_code == 2
+
+
+def test_single_queues_can_be_paused(cli: Cli) -> None:
+    cli.enqueue("a", queue="mail")
+    cli.enqueue("b")
+    result = cli.call("suspend", "--queue", "mail", "--queue", "other", "--duration", "60")
+    assert result.stdout == "Queue mail is paused for 60 seconds.\nQueue other is paused for 60 seconds.\n"
+    cli.work("mail", "default")
+    assert (cli.status("a", "mail"), cli.status("b")) == ("queued", "finished")
+    cli.call("resume", "--queue", "other")
+    assert cli.call("resume", "--queue", "mail").stdout == "Queue mail is resumed.\n"
+    cli.work("mail")
+    assert cli.status("a", "mail") == "finished"
+
+
+def test_resume_says_what_still_holds(cli: Cli) -> None:
+    cli.enqueue("a", queue="mail")
+    cli.call("suspend")
+    cli.call("suspend", "--queue", "mail")
+    assert cli.call("resume").stdout == "All workers are resumed.\nQueue mail is still paused.\n"
+    cli.call("suspend")
+    assert (
+        cli.call("resume", "--queue", "mail").stdout
+        == "Queue mail is resumed.\nAll workers are still suspended.\n"
+    )
+    cli.call("resume")

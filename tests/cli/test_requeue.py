@@ -1,0 +1,178 @@
+"""`aioq requeue`. The numbers are those of the acceptance cases of RQ's command of that name."""
+
+from __future__ import annotations
+
+import json
+
+from tests.cli.tools import Cli
+from tests.conftest import free_port
+
+
+def test_h01_given_jobs_are_requeued_in_the_given_order_and_no_other(cli: Cli) -> None:
+    cli.fail("foo", "bar", "baz", queue="myqueue")
+    done = cli.process("requeue", "--queue", "myqueue", "-u", cli.url, "bar", "foo")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "Requeueing 2 jobs from failed queue\nbar: requeued\nfoo: requeued\n"
+    assert cli.queued("myqueue") == ["bar", "foo"]
+    assert cli.failed("myqueue") == ["baz"]
+
+
+def test_h02_all_jobs_are_requeued(cli: Cli) -> None:
+    cli.fail("a", "b", "c")
+    result = cli.call("requeue", "--queue", "default", "--all")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "Requeueing 3 jobs from failed queue\n3 jobs requeued\n"
+    assert cli.queued() == ["a", "b", "c"]
+    assert cli.failed() == []
+
+
+def test_h03_nothing_to_do(cli: Cli) -> None:
+    for words in ([], ["--all"], ["-a"]):
+        result = cli.call("requeue", "--queue", "default", *words)
+        assert (result.exit_code, result.stdout, result.stderr) == (0, "Nothing to do\n", "")
+
+
+def test_h04_a_queue_must_be_named(cli: Cli) -> None:
+    result = cli.call("requeue", "--all")
+    assert result.exit_code == 2
+    assert "Missing option '--queue'" in result.stderr
+
+
+def test_h05_a_bad_id_does_not_stop_the_others(cli: Cli) -> None:
+    cli.fail("a", "b")
+    result = cli.call("requeue", "--queue", "default", "a", "nope", "b")
+    assert result.exit_code == 1
+    assert result.stdout == "Requeueing 3 jobs from failed queue\na: requeued\nb: requeued\n"
+    assert result.stderr == "nope: not found\n"
+    assert cli.queued() == ["a", "b"]
+
+
+def test_h06_a_job_in_another_state_does_not_stop_the_others(cli: Cli) -> None:
+    cli.fail("b")
+    cli.enqueue("waits")
+    result = cli.call("requeue", "--queue", "default", "waits", "b")
+    assert result.exit_code == 1
+    assert result.stdout == "Requeueing 2 jobs from failed queue\nb: requeued\n"
+    assert result.stderr == "waits: not failed (queued)\n"
+    assert cli.queued() == ["waits", "b"]
+
+
+def test_an_id_that_is_given_twice_counts_once(cli: Cli) -> None:
+    cli.fail("a")
+    result = cli.call("requeue", "--queue", "default", "a", "a")
+    assert (result.exit_code, result.stdout) == (0, "Requeueing 1 job from failed queue\na: requeued\n")
+
+
+def test_h08_all_and_ids_together_are_a_usage_error(cli: Cli) -> None:
+    cli.fail("a")
+    result = cli.call("requeue", "--queue", "default", "--all", "a")
+    assert result.exit_code == 2
+    assert "'--all': it cannot be combined with a" in result.stderr
+    assert cli.failed() == ["a"]
+
+
+def test_h09_a_job_that_fails_again_meanwhile_is_requeued_once(cli: Cli, start) -> None:
+    ids = [f"job-{number}" for number in range(700)]
+    cli.fail(*ids)
+    worker = start("worker")
+    worker.says("serves default")
+    assert cli.call("requeue", "--queue", "default", "--all").stdout.endswith("700 jobs requeued\n")
+    worker.process.terminate()
+    assert worker.ends() == 0
+    cli.work()
+    jobs = cli.do(lambda queue: queue.fetch_many(ids))
+    assert {job.fence for job in jobs} == {2}
+    assert {job.status for job in jobs} == {"failed"}
+
+
+def test_h10_an_unreachable_server_is_one_line(cli: Cli) -> None:
+    url = f"redis://127.0.0.1:{free_port()}"
+    done = cli.process("requeue", "--queue", "default", "-u", url, "a")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"Error: no connection to {url}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_h13_many_jobs_take_few_round_trips(cli: Cli, server) -> None:
+    ids = [f"job-{number}" for number in range(1_100)]
+    cli.fail(*ids)
+
+    with server.client() as client:
+
+        def scripts() -> int:
+            return int(client.info("commandstats")["cmdstat_evalsha"]["calls"])
+
+        before = scripts()
+        assert (
+            len(json.loads(cli.call("requeue", "--queue", "default", "--all", "--json").stdout)["requeued"])
+            == 1_100
+        )
+        assert scripts() - before == 1 + 2 * 3 + 1
+        before = scripts()
+        assert (
+            len(json.loads(cli.call("requeue", "--queue", "default", *ids, "--json").stdout)["refused"]) == 1_100
+        )
+        assert scripts() - before == 3
+
+
+def test_h14_in_a_pipe_there_is_no_progress_bar(cli: Cli) -> None:
+    cli.fail("a", "b")
+    result = cli.call("requeue", "--queue", "default", "--all")
+    assert (result.stdout, result.stderr) == ("Requeueing 2 jobs from failed queue\n2 jobs requeued\n", "")
+
+
+def test_h14_on_a_terminal_there_is_one(cli: Cli) -> None:
+    cli.fail("a", "b")
+    status, seen = cli.on_terminal("requeue", "--queue", "default", "--all")
+    assert status == 0
+    assert "2/2" in seen
+
+
+def test_h14_quiet_prints_only_what_went_wrong(cli: Cli) -> None:
+    cli.fail("a", "b")
+    result = cli.call("requeue", "--queue", "default", "a", "nope", "-q")
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", "nope: not found\n")
+    assert cli.call("requeue", "--queue", "default", "--all", "--quiet").output == ""
+
+
+def test_h14_json(cli: Cli) -> None:
+    cli.fail("a", "b", "c")
+    result = cli.call("requeue", "--queue", "default", "a", "nope", "--json")
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert json.loads(result.stdout) == {"queue": "default", "requeued": ["a"], "refused": {"nope": "not found"}}
+    result = cli.call("requeue", "--queue", "default", "--all", "--json")
+    assert json.loads(result.stdout) == {"queue": "default", "requeued": ["b", "c"], "refused": {}}
+    result = cli.call("requeue", "--queue", "default", "--all", "--json")
+    assert json.loads(result.stdout) == {"queue": "default", "requeued": [], "refused": {}}
+
+
+def test_h15_the_url_may_come_from_the_environment(cli: Cli) -> None:
+    none = {"AIOQ_REDIS_URL": "", "REDIS_URL": "", "RQ_REDIS_URL": ""}
+
+    for name in none:
+        result = cli.call("requeue", "--queue", "default", "--all", environment=none | {name: cli.url})
+        assert (result.exit_code, result.output) == (0, "Nothing to do\n")
+
+    done = cli.process("requeue", "--queue", "default", "--all", environment=none | {"RQ_REDIS_URL": cli.url})
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Nothing to do\n", "")
+
+
+def test_only_jobs_of_the_state_that_is_asked_for_are_requeued(cli: Cli) -> None:
+    cli.fail("f")
+    cli.enqueue("c")
+    assert cli.call("job", "cancel", "c").exit_code == 0
+    result = cli.call("requeue", "--queue", "default", "f", "c")
+    assert (result.exit_code, result.stderr) == (1, "c: not failed (canceled)\n")
+    result = cli.call("requeue", "--queue", "default", "--from", "canceled", "f", "c")
+    assert (result.exit_code, result.stderr) == (1, "f: not canceled (queued)\n")
+    assert result.stdout == "Requeueing 2 jobs from canceled queue\nc: requeued\n"
+    assert cli.call("requeue", "--queue", "default", "--from", "finished", "-a").exit_code == 2
+
+
+def test_at_front_and_retries(cli: Cli) -> None:
+    cli.fail("a", "b")
+    cli.enqueue("first")
+    cli.call("requeue", "--queue", "default", "--at-front", "--keep-retries", "a")
+    cli.call("requeue", "--queue", "default", "b")
+    assert cli.queued() == ["a", "first", "b"]
+    assert (cli.job("a").attempt, cli.job("b").attempt) == (1, 0)

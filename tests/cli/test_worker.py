@@ -1,0 +1,189 @@
+"""`aioq worker`, as a process."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests import jobs
+from tests.cli import jobs as wild
+from tests.cli.tools import Cli, Running
+from tests.conftest import Server, free_port
+from tests.tools import eventually_sync
+
+Start = Callable[..., Running]
+
+
+def test_burst_runs_all_jobs_and_ends(cli: Cli) -> None:
+    cli.enqueue("a", "b", queue="mail")
+    cli.enqueue("c")
+    done = cli.process("worker", "mail", "-b")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert (cli.status("a", "mail"), cli.status("b", "mail"), cli.status("c")) == (
+        "finished",
+        "finished",
+        "queued",
+    )
+    lines = done.stderr.splitlines()
+    assert all(re.fullmatch(r"\d\d:\d\d:\d\d [A-Z]+ .+", line) for line in lines), lines
+    assert "has ended; it claimed 2 jobs" in lines[-1]
+
+
+def test_verbose_and_quiet_together_are_a_usage_error(cli: Cli) -> None:
+    result = cli.call("worker", "-v", "-q")
+    assert result.exit_code == 2
+    assert "cannot be combined with --verbose" in result.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_running_jobs_end(cli: Cli, start: Start, tmp_path: Path, number: int) -> None:
+    cli.enqueue("runs", func=jobs.sleep, args=(0.7,))
+    pid_file = tmp_path / "worker.pid"
+    worker = start("worker", "--pid", str(pid_file))
+    eventually_sync(lambda: cli.status("runs") == "started", describe="a start")
+    assert pid_file.read_text() == f"{worker.process.pid}\n"
+    worker.signal(number)
+    worker.says("stops; 1 running jobs")
+    cli.enqueue("later")
+    assert worker.ends() == 0
+    assert (cli.status("runs"), cli.status("later")) == ("finished", "queued")
+    assert not pid_file.exists()
+    assert cli.call("info").stdout.endswith("No workers.\n")
+
+
+def test_a_second_signal_hands_running_jobs_back(cli: Cli, start: Start) -> None:
+    cli.enqueue("runs", func=jobs.sleep, args=(60,))
+    worker = start("worker", "-q")
+    eventually_sync(lambda: cli.status("runs") == "started", describe="a start")
+    worker.signal(signal.SIGTERM)
+    worker.signal(signal.SIGINT)
+    assert worker.ends() == 0
+    assert (cli.status("runs"), cli.job("runs").attempt) == ("queued", 0)
+
+
+def test_the_shutdown_timeout_does_so_too(cli: Cli, start: Start) -> None:
+    cli.enqueue("runs", func=jobs.sleep, args=(60,))
+    worker = start("worker", "--shutdown-timeout", "0.1")
+    eventually_sync(lambda: cli.status("runs") == "started", describe="a start")
+    worker.signal(signal.SIGTERM)
+    assert worker.ends() == 0
+    assert cli.status("runs") == "queued"
+
+
+@pytest.mark.parametrize("uvloop", [True, False])
+def test_it_outlives_what_jobs_let_loose_on_the_loop(cli: Cli, start: Start, uvloop: bool) -> None:
+    hide = "" if uvloop else "sys.modules['uvloop'] = None; "
+    program = f"import sys; {hide}from aioq.cli.main import main; main()"
+    worker = start("worker", command=(sys.executable, "-c", program))
+    cli.enqueue("tasks", func=wild.unwatched_tasks)
+    cli.enqueue("callback", func=wild.late_callback)
+    cli.enqueue("awaited", func=wild.awaited_task)
+    cli.enqueue("loop", func=wild.loop_name)
+
+    async def results(queue) -> list[str]:
+        return [await job.result(10) for job in await queue.fetch_many(["tasks", "callback", "loop"])]
+
+    tasks, callback, loop = cli.do(results)
+    assert (tasks, callback) == ("SystemExit, KeyboardInterrupt", "done")
+    assert loop.startswith("uvloop") is uvloop
+    eventually_sync(lambda: cli.status("awaited") == "failed", describe="a failure")
+    assert "SystemExit: 3" in cli.job("awaited").exc_info
+    assert re.search(r"ERROR a task of a job raised SystemExit\(\d\); the worker goes on", worker.stderr)
+    # Signals still have their meaning.
+    worker.signal(signal.SIGINT)
+    assert worker.ends() == 0
+
+
+def test_a_job_that_cancels_the_worker_ends_it_with_an_error(cli: Cli, start: Start) -> None:
+    cli.enqueue("a", func=wild.cancel_everything)
+    worker = start("worker", "-q")
+    assert worker.ends() == 1
+    assert worker.stderr == "Error: a job has cancelled the worker\n"
+
+
+def test_limits(cli: Cli, start: Start) -> None:
+    cli.enqueue("a", "b", "c")
+    limited = start("worker", "--max-jobs", "2", "-q")
+    idle = start("worker", "other", "--max-idle-time", "200ms", "--logging_level", "info")
+    assert (limited.ends(), limited.stderr) == (0, "")
+    assert [cli.status(each) for each in "abc"].count("finished") == 2
+    assert idle.ends() == 0
+    assert "has ended; it claimed 0 jobs" in idle.stderr
+
+
+def test_name_results_ttl_and_concurrency(cli: Cli, start: Start, server: Server) -> None:
+    cli.enqueue("a")
+    worker = start("worker", "default", "low", "-n", "web-1", "-c", "3", "--results-ttl", "7s")
+    worker.says("serves default, low")
+
+    def info() -> list[dict[str, object]]:
+        return json.loads(cli.call("info", "--json").stdout)["workers"]
+
+    (facts,) = eventually_sync(info, describe="a worker")
+    assert facts["name"].startswith("web-1.")
+    assert (facts["concurrency"], facts["queues"], facts["pid"]) == (3, ["default", "low"], worker.process.pid)
+    eventually_sync(lambda: cli.status("a") == "finished", describe="the job's end")
+
+    with server.client() as client:
+        assert 6_000 < client.pttl("aioq:{default}:job:a") <= 7_000
+
+
+def test_jobs_are_imported_from_paths_and_the_current_directory(cli: Cli, tmp_path: Path) -> None:
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"from_{name}.py").write_text(
+            "import logging\ndef job(): logging.info('a job says so')"
+        )
+        cli.enqueue(name, func=f"from_{name}.job")
+
+    aioq = str(Path(sys.executable).with_name("aioq"))  # unlike `python -m`, it does not put the directory there
+    command = f"cd here && {aioq} worker -b -P ../there"
+    done = cli.process("-c", command, program=("sh",), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (cli.status("here"), cli.status("there")) == ("finished", "finished")
+    assert done.stderr.count("INFO a job says so") == 2
+
+
+def test_suspended_workers_wait(cli: Cli, start: Start) -> None:
+    cli.enqueue("a")
+    cli.call("suspend")
+    worker = start("worker")
+    worker.says("WARNING all workers are suspended; this one waits for `aioq resume`")
+    worker.says("serves default")
+    cli.call("resume")
+    eventually_sync(lambda: cli.status("a") == "finished", describe="the job's end")
+
+
+def test_what_stops_it_at_the_start_is_one_line(cli: Cli, server: Server, tmp_path: Path) -> None:
+    url = f"redis://127.0.0.1:{free_port()}"
+    pid_file = tmp_path / "pid"
+
+    for words, error in [
+        (["-u", url, "--pid", str(pid_file)], f"no connection to {url}"),
+        (["--pid", "/no/such/folder/pid"], "--pid /no/such/folder/pid: No such file or directory"),
+        (["--max-idle-time", "soon"], "max_idle_time='soon'"),
+        (["-n", "a b"], "name='a b'"),
+    ]:
+        done = cli.process("worker", *words)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"Error: {error}")
+        assert done.stderr.count("\n") == 1
+
+    assert not pid_file.exists()
+
+
+def test_a_signal_before_it_serves_ends_it(cli: Cli, start: Start, own_server, tmp_path: Path) -> None:
+    server = own_server()
+    pid_file = tmp_path / "pid"
+    server.process.send_signal(signal.SIGSTOP)
+    worker = start("worker", "-u", server.tcp_url, "--pid", str(pid_file))
+    eventually_sync(pid_file.exists)
+    worker.signal(signal.SIGTERM)
+    assert (worker.ends(), worker.stderr) == (143, "")
+    assert not pid_file.exists()
