@@ -1,0 +1,64 @@
+"""aiohttp: enqueue in a handler, ask where the job stands, fetch its result."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiohttp import web
+
+from aioq import Job, JobFailed, Queue
+from examples import jobs
+
+QUEUE = web.AppKey("queue", Queue)
+routes = web.RouteTableDef()
+
+
+async def queue_context(app: web.Application) -> AsyncIterator[None]:
+    # One Queue for the whole process: requests share its connections, and concurrent enqueues share round trips.
+    async with Queue() as queue:
+        app[QUEUE] = queue
+        yield
+
+
+async def known_job(request: web.Request) -> Job[Any]:
+    job = await request.app[QUEUE].fetch_job(request.match_info["job_id"])
+
+    if job is None:
+        raise web.HTTPNotFound(text="there is no such job")
+
+    return job
+
+
+@routes.post("/words")
+async def enqueue(request: web.Request) -> web.Response:
+    # Nobody wants the answer after a minute, so a job that waited for longer is not run any more.
+    job = await request.app[QUEUE].enqueue(jobs.count_words, await request.text(), ttl="1m")
+    return web.json_response({"id": job.id}, status=202)
+
+
+@routes.get("/jobs/{job_id}")
+async def status(request: web.Request) -> web.Response:
+    job = await known_job(request)
+    return web.json_response({"status": job.status, "meta": job.meta})
+
+
+@routes.get("/jobs/{job_id}/result")
+async def result(request: web.Request) -> web.Response:
+    job = await known_job(request)
+
+    try:
+        value = await job.result(timeout=min(30, float(request.query.get("wait", "0"))))
+    except TimeoutError:
+        return web.json_response({"status": await job.get_status()}, status=202)
+    except JobFailed as error:
+        # The last line says what went wrong. The whole traceback shows code and belongs into the log.
+        answer = {"status": await job.get_status(), "error": error.exc_info.strip().splitlines()[-1]}
+        return web.json_response(answer)
+
+    return web.json_response({"status": "finished", "result": value})
+
+
+def make_app(_argv: list[str]) -> web.Application:
+    app = web.Application()
+    app.add_routes(routes)
+    app.cleanup_ctx.append(queue_context)
+    return app

@@ -1,0 +1,59 @@
+"""FastAPI: enqueue in a handler, ask where the job stands, fetch its result."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import Body, FastAPI, HTTPException, Query, Request, Response
+
+from aioq import Job, JobFailed, Queue
+from examples import jobs
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    # One Queue for the whole process: requests share its connections, and concurrent enqueues share round trips.
+    async with Queue() as queue:
+        app.state.queue = queue
+        yield
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+async def known_job(request: Request, job_id: str) -> Job[Any]:
+    job = await request.app.state.queue.fetch_job(job_id)
+
+    if job is None:
+        raise HTTPException(404, f"there is no job {job_id}")
+
+    return job
+
+
+@app.post("/words", status_code=202)
+async def enqueue(text: Annotated[str, Body()], request: Request) -> dict[str, str]:
+    # Nobody wants the answer after a minute, so a job that waited for longer is not run any more.
+    job = await request.app.state.queue.enqueue(jobs.count_words, text, ttl="1m")
+    return {"id": job.id}
+
+
+@app.get("/jobs/{job_id}")
+async def status(job_id: str, request: Request) -> dict[str, Any]:
+    job = await known_job(request, job_id)
+    return {"status": job.status, "enqueued_at": job.enqueued_at, "meta": job.meta}
+
+
+@app.get("/jobs/{job_id}/result")
+async def result(
+    job_id: str, request: Request, response: Response, wait: Annotated[float, Query(ge=0, le=30)] = 0
+) -> dict[str, Any]:
+    job = await known_job(request, job_id)
+
+    try:
+        return {"status": "finished", "result": await job.result(timeout=wait)}
+    except TimeoutError:
+        response.status_code = 202
+        return {"status": await job.get_status()}
+    except JobFailed as error:
+        # The last line says what went wrong. The whole traceback shows code and belongs into the log.
+        return {"status": await job.get_status(), "error": error.exc_info.strip().splitlines()[-1]}

@@ -1,0 +1,49 @@
+"""The functions that the examples enqueue.
+
+They stand in a module of their own because a worker imports them by name ("examples.jobs.count_words").
+"""
+
+import asyncio
+import hashlib
+import threading
+from pathlib import Path
+
+from aioq import get_current_job
+
+
+async def count_words(text: str) -> int:
+    if not text.strip():
+        raise ValueError("there are no words to count")
+
+    return len(text.split())
+
+
+async def look_up(city: str) -> str:
+    # Stands for a request to another service: while one job waits, the worker runs others.
+    await asyncio.sleep(0.3)
+    return f"{city}: {len(city) * 3} degrees"
+
+
+def digest(text: str, rounds: int = 200_000) -> str:
+    # A plain function: the worker gives it a thread, so work that blocks does not block the other jobs.
+    job = get_current_job()
+    job.meta["thread"] = threading.get_native_id()
+    job.save_meta_sync()  # there is nothing to await with here; on the event loop it is `await job.save_meta()`
+
+    return hashlib.pbkdf2_hmac("sha256", text.encode(), b"salt", rounds).hex()
+
+
+async def convert(pages: int) -> str:
+    job = get_current_job()
+
+    for page in range(1, pages + 1):
+        await asyncio.sleep(0.1)
+        # Only what was changed is written, so meta that others save meanwhile stays.
+        job.meta["page"] = page
+        await job.save_meta()
+
+    return f"{pages} pages"
+
+
+def read_report(path: str) -> str:
+    return Path(path).read_text()

@@ -1,0 +1,47 @@
+"""What becomes of jobs that come too late, and of jobs that fail. It brings its own worker."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+from aioq import JobExpired, JobFailed, Queue, Worker
+from examples import jobs
+
+
+async def main() -> None:
+    # A queue of its own, so that no other worker takes these jobs.
+    async with Queue("reports") as queue:
+        worker = Worker([queue])
+
+        # Nobody serves the queue yet, so this job waits for longer than it may.
+        late = await queue.enqueue(jobs.count_words, "a b c", ttl=0.2)
+
+        try:
+            await late.result()
+        except JobExpired:
+            print("too late:", await late.get_status(), "- jobs in the queue:", await queue.count())
+
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder) / "report.txt"
+            job = await queue.enqueue(jobs.read_report, str(report))
+            # burst: work until the queue is empty, then return.
+            await worker.run(burst=True)
+
+            try:
+                await job.result()
+            except JobFailed as error:
+                print("failed:", error.exc_info.strip().splitlines()[-1].partition(":")[0])
+
+            registry = queue.failed_job_registry
+            print("failed jobs:", await registry.count())
+
+            # First mend the cause, then bring the job back: its id, arguments and meta are kept.
+            report.write_text("all is well")
+            await registry.requeue(job)
+            print("failed jobs:", await registry.count(), "- jobs in the queue:", await queue.count())
+            await worker.run(burst=True)
+            print("result:", await job.result())
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,411 @@
+"""The documentation is held to the code: its Python is run, its commands, tables and links are compared.
+
+A page is run like this. A Python block that begins with a comment such as `# jobs.py` is a file of that name in
+the page's own folder: a module that other blocks and the page's workers import, or, if it calls `asyncio.run`, a
+program that is run at its place. All other blocks share one namespace and one event loop, in their order, with
+`await` at the top level. A block after `<!-- skip: reason -->` is left out.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import importlib
+import inspect
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, fields
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import aioq
+from aioq import Connection, Queue
+from aioq.store.keys import Keys, SharedKeys
+from aioq.store.script import all_scripts
+from aioq.values import options, states
+from aioq.values.reference import resolve
+from tests.tools import eventually_sync
+
+ROOT = Path(__file__).parent.parent
+DESIGN, JOBS = ROOT / "docs/design.md", ROOT / "docs/jobs.md"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+RUN = [page for page in PAGES if page.name != "benchmarks.md"]
+EXAMPLES = ROOT / "examples/README.md"
+
+#: The workers that a page's reader has started: the server of each ("": the environment's), and its queues.
+WORKERS = {
+    "README.md": [("", ["default"]), ("embedded://", ["default"])],
+    "quickstart.md": [("embedded://", ["default"])],
+    "jobs.md": [("", ["default"])],
+}
+
+SHELL = ("console", "sh", "shell", "bash")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page; `line` is that of its first line of code."""
+
+    page: Path
+    line: int
+    language: str
+    code: str
+    skipped: bool
+
+    @property
+    def file(self) -> str | None:
+        """The name of the file that the block is, if it is one."""
+        found = re.match(r"# (\w+\.py)\n", self.code)
+        return found[1] if found else None
+
+    @property
+    def is_program(self) -> bool:
+        return self.file is not None and "asyncio.run(" in self.code
+
+
+@cache
+def blocks(page: Path) -> list[Block]:
+    found, inside, before = [], None, ""
+
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        if inside is None and (opening := re.fullmatch(r"\s*```(\w+)\s*", line)):
+            inside = (number + 1, opening[1], before.strip().startswith("<!-- skip: "), [])
+        elif inside is not None and line.strip() == "```":
+            start, language, skipped, lines = inside
+            found.append(Block(page, start, language, "\n".join(lines) + "\n", skipped))
+            inside = None
+        elif inside is not None:
+            inside[3].append(line)
+        elif line.strip():
+            before = line
+
+    assert inside is None, f"{page.name}: a block is not closed"
+    return found
+
+
+def table(page: Path, first: str) -> list[dict[str, str]]:
+    """The rows of the table whose first column has this heading."""
+    lines = iter(page.read_text().splitlines())
+    heading = next((line for line in lines if re.match(rf"\| *{first} *\|", line)), None)
+    assert heading, f"{page.name} has no table with the first column {first!r}"
+    next(lines)
+    names = _cells(heading)
+    rows = []
+
+    for line in lines:
+        if not line.startswith("|"):
+            break
+
+        rows.append(dict(zip(names, _cells(line), strict=True)))
+
+    return rows
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
+
+
+# Python
+
+
+class Site(BaseHTTPRequestHandler):
+    """Stands for every site of the Internet: the pages' HTTP clients are sent here as to a proxy."""
+
+    def do_GET(self) -> None:
+        body = b"one two three four five"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Site) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def folder(
+    server, site: str, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Path, dict[str, str]]]:
+    """A folder that is the working directory, and the environment of processes there."""
+    # A short path of its own: it may hold the socket of an embedded server.
+    place = Path(tempfile.mkdtemp(prefix="aioq-")).resolve()
+    own = {"AIOQ_REDIS_URL": server.url, "HTTP_PROXY": site, "http_proxy": site}
+    monkeypatch.chdir(place)
+    monkeypatch.syspath_prepend(str(place))
+
+    for name in ("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        environment.pop(name, None)
+
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+
+    yield place, environment | own
+
+    for name in [path.stem for path in place.glob("*.py")]:
+        sys.modules.pop(name, None)
+
+    resolve.cache_clear()
+    # An embedded server ends a moment after its last user, and may still write.
+    eventually_sync(lambda: shutil.rmtree(place, ignore_errors=True) or not place.exists())
+
+
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
+async def test_the_python_of_a_page_runs(page: Path, folder: tuple[Path, dict[str, str]]) -> None:
+    place, environment = folder
+    python = [block for block in blocks(page) if block.language == "python" and not block.skipped]
+
+    for block in python:
+        if block.file:
+            with (place / block.file).open("a") as file:
+                file.write(block.code)
+
+    namespace: dict[str, Any] = {"__name__": "page"}
+
+    async with AsyncExitStack() as stack:
+        for url, queues in WORKERS.get(page.name, []):
+            await stack.enter_async_context(worker(url, queues, place, environment))
+
+        try:
+            for block in python:
+                if block.is_program:
+                    await run_program(block, place, environment)
+                elif block.file:
+                    importlib.import_module(block.file.removesuffix(".py"))
+                else:
+                    await run_block(block, namespace)
+        finally:
+            for value in {id(value): value for value in namespace.values()}.values():
+                if isinstance(value, Queue | Connection):
+                    await value.aclose()
+
+
+async def run_block(block: Block, namespace: dict[str, Any]) -> None:
+    # The empty lines in front make tracebacks show the page and its line.
+    source = "\n" * (block.line - 1) + block.code
+    code = compile(source, str(block.page), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    result = eval(code, namespace)
+
+    if inspect.iscoroutine(result):
+        async with asyncio.timeout(20):
+            await result
+
+
+async def run_program(block: Block, place: Path, environment: dict[str, str]) -> None:
+    assert block.file is not None
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, block.file), cwd=place, env=environment, stderr=asyncio.subprocess.PIPE
+    )
+    _, errors = await process.communicate()
+    assert (process.returncode, errors.decode()) == (0, ""), f"{block.page.name}:{block.line}"
+
+
+@asynccontextmanager
+async def worker(url: str, queues: list[str], place: Path, environment: dict[str, str]) -> AsyncIterator[None]:
+    """`aioq worker`, as a reader starts it."""
+    command = [*aioq_command(), "worker", "--shutdown-timeout", "1", *queues]
+    environment = environment | ({"AIOQ_REDIS_URL": url} if url else {})
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=place,
+        env=environment,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+    try:
+        yield
+    finally:
+        process.terminate()
+        _, errors = await process.communicate()
+
+    assert "Traceback" not in errors.decode(), errors.decode()
+
+
+# Commands
+
+
+def aioq_command() -> list[str]:
+    return [str(Path(sys.executable).parent / "aioq")]
+
+
+def commands(page: Path) -> Iterator[tuple[int, list[str]]]:
+    """Every command line of the page's shell blocks, as words."""
+    for block in blocks(page):
+        if block.language in SHELL:
+            text = block.code.replace("\\\n", "  ")
+
+            for offset, line in enumerate(text.splitlines()):
+                words = shlex.split(line.removeprefix("$ "), comments=True)
+
+                while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+                    words.pop(0)
+
+                if words:
+                    yield block.line + offset, words
+
+
+AIOQ_LINES = [
+    pytest.param(words[1:], id=f"{page.name}:{line}")
+    for page in [*PAGES, EXAMPLES]
+    for line, words in commands(page)
+    if words[0] == "aioq"
+]
+
+
+@pytest.mark.parametrize("words", AIOQ_LINES)
+def test_an_aioq_command_exists_with_its_options(words: list[str]) -> None:
+    path: list[str] = []
+
+    while "COMMAND [ARGS]" in help_text(*path) and words and not words[0].startswith("-"):
+        path.append(words.pop(0))
+
+    known = help_text(*path)
+    given = [word.partition("=")[0] for word in words if re.match(r"--?[A-Za-z]", word)]
+    assert [option for option in given if not re.search(rf"(?<![\w-]){option}(?![\w-])", known)] == []
+
+
+@cache
+def help_text(*path: str) -> str:
+    environment = os.environ | {"COLUMNS": "300", "NO_COLOR": "1", "TERM": "dumb"}
+    done = subprocess.run(
+        [*aioq_command(), *path, "--help"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"aioq {' '.join(path)}: {done.stderr or done.stdout}"
+    return done.stdout
+
+
+def test_make_commands_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    used = {words[1] for page in PAGES for _, words in commands(page) if words[0] == "make"}
+    assert used
+    assert used <= targets
+
+
+# What stands in tables
+
+
+def test_the_state_diagram_is_the_table_of_states() -> None:
+    (drawn,) = [block.code for block in blocks(DESIGN) if block.language == "mermaid"]
+    assert drawn.strip() == states.diagram()
+
+
+def test_the_key_table_names_every_key() -> None:
+    rows = table(DESIGN, "key")
+    listed = {re.sub(r"<[\w ]+>$", "", name) for row in rows for name in re.findall(r"`([^`]+)`", row["key"])}
+    keys, shared = Keys.of("q"), SharedKeys()
+    own = {getattr(keys, each.name).decode().replace("aioq:{q}:", "p:") for each in fields(Keys)}
+    until = {f"p:{state}:until" for state in states.FINAL}
+    common = {shared.queues, shared.workers, shared.suspended, shared.worker("")}
+    assert listed == own | until | common
+
+
+def test_the_channels_are_named() -> None:
+    text, shared = DESIGN.read_text(), SharedKeys()
+    assert f"`{shared.control}<worker>`" in text
+    assert f"`{shared.waiter('')}<word>`" in text
+
+
+def test_the_script_table_has_every_script_and_its_verdicts() -> None:
+    rows = {row["script"].strip("`"): row["verdicts"].replace("`", "").split() for row in table(DESIGN, "script")}
+    assert {name: set(verdicts) for name, verdicts in rows.items()} == {
+        name: set(script.says) for name, script in all_scripts().items()
+    }
+
+
+def test_the_option_table_has_every_option_and_its_default() -> None:
+    rows = {row["option"].strip("`"): row["default"] for row in table(JOBS, "option")}
+    assert rows.keys() == options.OPTION_NAMES
+    assert rows["job_timeout"] == f"{options.TIMEOUT_MS // 1000} s"
+    assert rows["result_ttl"] == f"{options.RESULT_TTL_MS // 1000} s"
+    assert rows["failure_ttl"] == f"{options.FAILURE_TTL_MS // 86_400_000} days"
+
+
+def test_the_state_table_has_every_state() -> None:
+    rows = {row["state"].strip("`"): row["kept for"] for row in table(JOBS, "state")}
+    assert rows.keys() == {state.value for state in states.JobStatus}
+    assert {state for state, kept in rows.items() if kept != "-"} == {state.value for state in states.FINAL}
+    assert rows["canceled"] == f"{options.CANCELED_TTL_MS // 86_400_000} day"
+    assert rows["expired"] == f"{options.EXPIRED_TTL_MS // 3_600_000} hour"
+
+
+def test_the_error_table_has_every_error() -> None:
+    listed = {name for row in table(JOBS, "error") for name in re.findall(r"`(\w+)`", row["error"])}
+    public = {name: getattr(aioq, name) for name in aioq.__all__}
+    errors = {name for name, each in public.items() if inspect.isclass(each) and issubclass(each, Exception)}
+    assert listed & public.keys() == errors - {"AioqError"}
+
+
+def test_every_public_name_is_documented() -> None:
+    text = "\n".join(page.read_text() for page in PAGES)
+    assert [name for name in aioq.__all__ if not re.search(rf"\b{name}\b", text)] == []
+
+
+def test_the_floors_name_files_that_exist() -> None:
+    (listing,) = [
+        block.code for block in blocks(DESIGN) if block.language == "text" and "aioq/values/" in block.code
+    ]
+    folder, missing, seen = "", [], set()
+
+    for line in listing.splitlines():
+        name = line.split()[0] if line.strip() else ""
+
+        if name.startswith("aioq/"):
+            folder = name
+            seen.add(name.split("/")[1])
+            name = ""
+
+        if name and not (ROOT / folder / name).exists():
+            missing.append(folder + name)
+
+    assert missing == []
+    packages = {path.parent.name for path in (ROOT / "aioq").glob("*/__init__.py")}
+    assert packages <= seen
+
+
+# Links
+
+
+def slugs(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [*PAGES, EXAMPLES], ids=lambda page: page.name)
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    broken = []
+
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+
+        name, _, anchor = target.partition("#")
+        other = (page.parent / name).resolve() if name else page
+
+        if not other.exists() or (anchor and anchor not in slugs(other)):
+            broken.append(target)
+
+    assert broken == []
