@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Generic, TypeVar, Unpack
+from itertools import chain
+from typing import Any, Generic, Protocol, TypeVar, Unpack
 
-from aioq.client.submission import prepare
+from aioq.client.submission import Call, arguments, describe, settle
 from aioq.store import Store
-from aioq.store.store import Submission
+from aioq.store.mailbox import Ending
 from aioq.values.errors import (
+    DeserializationError,
     InvalidJobOperation,
     JobCanceled,
     JobExpired,
     JobFailed,
     JobStopped,
     NoSuchJobError,
+    PayloadTooLarge,
+    SerializationError,
 )
-from aioq.values.options import FAILURE_TTL_MS, RESULT_TTL_MS, Options, read_options, seconds
+from aioq.values.options import (
+    FAILURE_TTL_MS,
+    MAX_PAYLOAD,
+    RESULT_TTL_MS,
+    Options,
+    check_meta,
+    read_options,
+    seconds,
+)
 from aioq.values.record import META, JobRecord, Unreadable
 from aioq.values.reference import resolve
 from aioq.values.result import Result, earlier_result, present_result
@@ -35,6 +48,19 @@ _ENDINGS: dict[str, type[JobFailed]] = {
 }
 
 
+class Kept(Protocol):
+    """A queue, as far as a job must know it."""
+
+    @property
+    def store(self) -> Store: ...
+
+
+class HasStore(Protocol):
+    """A Queue."""
+
+    store: Store
+
+
 class Job(Generic[R]):
     """A call that a worker runs, or has run.
 
@@ -42,11 +68,11 @@ class Job(Generic[R]):
     Two Jobs are equal if they name the same job of the same queue.
     """
 
-    __slots__ = ("_fence", "_loop", "_meta", "_store", "record", "submission")
+    __slots__ = ("_fence", "_loop", "_meta", "_store", "call", "record")
 
     def __init__(self, record: JobRecord, store: Store | None, *, fence: int | None = None) -> None:
         self.record = record
-        self.submission: Submission | None = None
+        self.call: Call | None = None
         self._store = store
         self._fence = fence
         self._meta: dict[str, Any] | None = None
@@ -72,13 +98,42 @@ class Job(Generic[R]):
             >>> await queue.enqueue_job(job)  # doctest: +SKIP
 
         """
-        submission = prepare(
-            func, tuple(args), dict(kwargs or {}), read_options(options), find_serializer(serializer)
+        call = describe(
+            func, *arguments(args, kwargs), options=read_options(options), serializer=find_serializer(serializer)
         )
+        # The limit is the queue's, so it is not known yet.
+        submission = settle(call, max_payload=sys.maxsize)
+        fields = submission.record.fields
+
+        if submission.ttl_ms:
+            fields[b"ttl"] = b"%d" % submission.ttl_ms
+
         job = cls(submission.record, None)
-        job.submission = submission
+        job.call = call
 
         return job
+
+    @classmethod
+    async def fetch(cls, job_id: str, queue: HasStore) -> Job[Any]:
+        """The job with this id.
+
+        Raises:
+            NoSuchJobError: the queue has no such job.
+
+        """
+        (job,) = await cls.fetch_many([job_id], queue)
+
+        if job is None:
+            raise _gone(queue.store, job_id)
+
+        return job
+
+    @classmethod
+    async def fetch_many(cls, job_ids: Sequence[str], queue: HasStore) -> list[Job[Any] | None]:
+        """The jobs with these ids, in order; None for each that the queue does not have."""
+        records = await queue.store.load(job_ids)
+
+        return [None if record is None else cls(record, queue.store) for record in records]
 
     # The snapshot
 
@@ -202,10 +257,11 @@ class Job(Generic[R]):
 
     @property
     def retries_left(self) -> int:
-        """How many more attempts a failure now would get."""
+        """How many more attempts there are after the one that runs, or that comes next."""
         retry = self.record.retry
+        used = self.attempt - 1 if self.is_started else self.attempt
 
-        return 0 if retry is None else max(0, retry.max - max(0, self.attempt - 1))
+        return 0 if retry is None else max(0, retry.max - max(0, used))
 
     @property
     def exc_info(self) -> str | None:
@@ -297,21 +353,30 @@ class Job(Generic[R]):
         except TimeoutError:
             raise TimeoutError(f"job {self.id} has not ended within {timeout} seconds") from None
 
-        if ending.value is None or ending.status == "deleted":
-            if ending.fields is not None:
-                self.record, self._meta = JobRecord(self.id, ending.fields), None
-            else:
-                await self.refresh()
-
-            status, value = self.record.status.value, self.record.fields.get(b"result", b"")
-            error = self.record.error or f"it is {status}"
-        else:
-            status, value, error = ending.status, ending.value, ending.value.decode(errors="replace")
+        self.record, self._meta = await self._ended_record(ending), None
+        status, result = self.record.status, self.record.fields.get(b"result")
 
         if status in _ENDINGS:
-            raise _ENDINGS[status](self.id, error or f"it is {status}")
+            raise _ENDINGS[status](self.id, self.record.error or f"it is {status}")
 
-        return loads(value, "the job's result") if value else None  # type: ignore[return-value]
+        return None if result is None else loads(result, "the job's result")  # type: ignore[return-value]
+
+    async def _ended_record(self, ending: Ending) -> JobRecord:
+        """The record of a job that has ended, as far as the message tells it; the rest takes a round trip."""
+        if ending.fields is not None:
+            return JobRecord(self.id, ending.fields)
+
+        if ending.value is None or ending.status == "deleted":
+            await self.refresh()
+
+            return self.record
+
+        news = {
+            b"status": ending.status.encode(),
+            b"result" if ending.status == "finished" else b"error": ending.value,
+        }
+
+        return JobRecord(self.id, self.record.fields | news)
 
     async def return_value(self) -> R | None:
         """What the function returned; None if it has not finished (or returned None)."""
@@ -359,17 +424,28 @@ class Job(Generic[R]):
             NoSuchJobError: the job is gone; nothing is written.
             InvalidJobOperation: this run has lost its claim to another one.
             SerializationError: a value cannot be serialised; nothing is written.
+            PayloadTooLarge: the changed values have more than 1 MiB; nothing is written.
 
         """
+        serializer = self.record.serializer
         stored = {name: value for name, value in self.record.fields.items() if name.startswith(META)}
         present = {
             META + name.encode(): value.data
             if isinstance(value, Unreadable)
-            else self.record.serializer.dumps(value, f"meta value {name!r}")
-            for name, value in self.meta.items()
+            else serializer.dumps(value, f"meta value {name!r}")
+            for name, value in check_meta(self.meta).items()
         }
-        changes = [part for item in present.items() if stored.get(item[0]) != item[1] for part in item]
+        changed = {
+            name: value for name, value in present.items() if not _is_same(value, stored.get(name), serializer)
+        }
+        changes = list(chain.from_iterable(changed.items()))
         removed = [name for name in stored if name not in present]
+
+        if (size := sum(map(len, changes))) > MAX_PAYLOAD:
+            raise PayloadTooLarge(
+                f"the changed meta values of job {self.id} have {size} bytes; the limit is {MAX_PAYLOAD}."
+                " Store a reference to the data instead"
+            )
 
         if not changes and not removed:
             return
@@ -451,6 +527,10 @@ class Job(Generic[R]):
         if not await self._kept().delete([self.id]):
             raise self._gone()
 
+    def adopt(self, other: Job[R]) -> None:
+        """Become the job that was enqueued for this one. For the queue."""
+        self.record, self._store, self.call, self._meta = other.record, other._store, None, None
+
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let `save_meta_sync` reach the worker's event loop. For the worker."""
         self._loop = loop
@@ -478,9 +558,7 @@ class Job(Generic[R]):
         return self._store
 
     def _gone(self) -> NoSuchJobError:
-        return NoSuchJobError(
-            f"queue {self.origin!r} has no job {self.id!r}: it was deleted, or its retention has passed"
-        )
+        return _gone(self._kept(), self.id)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Job):
@@ -493,3 +571,20 @@ class Job(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<Job {self.id} {self.func_name} {self.status or 'not enqueued'}>"
+
+
+def _gone(store: Store, job_id: str) -> NoSuchJobError:
+    return NoSuchJobError(
+        f"queue {store.queue!r} has no job {job_id!r}: it never had, it was deleted, or its retention has passed"
+    )
+
+
+def _is_same(value: bytes, stored: bytes | None, serializer: Serializer) -> bool:
+    """Whether a meta value was not changed. Another process may have written the same value in other bytes."""
+    if stored is None or value == stored:
+        return value == stored
+
+    try:
+        return serializer.dumps(loads(stored, "a meta value"), "a meta value") == value
+    except (DeserializationError, SerializationError):
+        return False

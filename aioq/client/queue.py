@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Generic, NamedTuple, ParamSpec, Self, TypeVar, Unpack, cast, overload
 
 from aioq.client.job import Job
 from aioq.client.registry import Registry
-from aioq.client.submission import prepare
+from aioq.client.submission import arguments, describe, settle
 from aioq.client.task import Task
 from aioq.store import Connection, Fleet, Server, Store
 from aioq.store.batcher import MAX_BYTES, MAX_ITEMS
 from aioq.store.store import Submission
-from aioq.values.durations import Duration, to_ms
+from aioq.values.durations import Duration, positive_ms, to_ms
 from aioq.values.errors import DuplicateJobError, InvalidInput, InvalidJobOperation
 from aioq.values.ids import check_queue_name
-from aioq.values.options import MAX_PAYLOAD, OPTION_NAMES, JobOptions, Options, read_options
+from aioq.values.options import (
+    MAX_PAYLOAD,
+    NO_OPTIONS,
+    OPTION_NAMES,
+    JobOptions,
+    Options,
+    check_meta,
+    read_options,
+)
 from aioq.values.record import JobRecord
 from aioq.values.retry import Retry
 from aioq.values.serializer import Serializer, find_serializer
@@ -26,6 +35,8 @@ from aioq.values.states import JobStatus
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class EnqueueData(NamedTuple):
@@ -82,8 +93,8 @@ class Queue:
         )
         self.store = Store(self.connection, name)
         self._serializer = find_serializer(serializer)
-        self._max_payload = max_payload
-        self._defaults = read_options(
+        self._max_payload = _check_limit(max_payload)
+        defaults = read_options(
             {
                 "job_timeout": default_timeout,
                 "result_ttl": default_result_ttl,
@@ -92,14 +103,20 @@ class Queue:
                 "retry": default_retry,
             }
         )
-        self._has_defaults = self._defaults != JobOptions()
+        self._defaults = NO_OPTIONS if defaults == NO_OPTIONS else defaults
 
     @classmethod
     async def all(cls, connection: Server | Connection = None) -> list[Queue]:
-        """All queues of a server, by name. They share one connection; closing any of them does not close it."""
-        shared = connection if isinstance(connection, Connection) else Connection(connection)
+        """All queues of a server, by name. A Connection they share; with a URL each opens its own when used."""
+        if isinstance(connection, Connection):
+            return [cls(name, connection) for name in await Fleet(connection).queues()]
 
-        return [cls(name, shared) for name in await Fleet(shared).queues()]
+        asked = Connection(connection)
+
+        try:
+            return [cls(name, connection) for name in await Fleet(asked).queues()]
+        finally:
+            await asked.aclose()
 
     # Enqueue
 
@@ -139,7 +156,7 @@ class Queue:
         if timeout is not None:
             options["job_timeout"] = timeout
 
-        return await self._enqueue(self._prepare(func, tuple(args), dict(kwargs or {}), read_options(options)))
+        return await self._enqueue(self._prepare(func, *arguments(args, kwargs), read_options(options)))
 
     async def enqueue_at(
         self, moment: datetime, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
@@ -168,7 +185,7 @@ class Queue:
             >>> await queue.enqueue_many([Queue.prepare_data(send, (name,)) for name in names])  # doctest: +SKIP
 
         """
-        prepared = [self._prepare(each.func, each.args, each.kwargs, each.options) for each in calls]
+        prepared = [self._prepare(*_checked(each)) for each in calls]
         _refuse_twins(prepared)
         jobs: list[Job[Any]] = []
         duplicates: list[str] = []
@@ -193,16 +210,31 @@ class Queue:
         **options: Unpack[Options],
     ) -> EnqueueData:
         """One call for `enqueue_many`."""
-        return EnqueueData(func, tuple(args), dict(kwargs or {}), read_options(options))
+        return EnqueueData(func, *arguments(args, kwargs), read_options(options))
 
     async def enqueue_job(self, job: Job[Any], *, at_front: bool = False) -> Job[Any]:
-        """Put a job that `Job.create` made into this queue."""
-        if job.submission is None:
+        """Put a job that `Job.create` made into this queue; its meta may have been changed since.
+
+        Returns:
+            The same job, which is now this queue's.
+
+        Raises:
+            InvalidJobOperation: it was enqueued already.
+
+        """
+        if job.call is None:
             raise InvalidJobOperation(
                 f"job {job.id} was enqueued already; `job.requeue()` brings an ended one back"
             )
 
-        return await self._enqueue(job.submission._replace(at_front=at_front or job.submission.at_front))
+        given = job.call.options
+        call = job.call._replace(
+            options=replace(given, meta=check_meta(job.meta), at_front=at_front or given.at_front)
+        )
+        submission = settle(call, self._defaults, max_payload=self._max_payload)
+        job.adopt(await self._enqueue(submission._replace(record=JobRecord(job.id, submission.record.fields))))
+
+        return job
 
     def using(self, **options: Unpack[Options]) -> Using:
         """The typed form: options here, and a type checker sees the function's own arguments in the call.
@@ -217,11 +249,15 @@ class Queue:
     def task(self, function: Callable[P, R], /) -> BoundTask[P, R]: ...
 
     @overload
-    def task(self, **options: Unpack[Options]) -> Callable[[Callable[P, R]], BoundTask[P, R]]: ...
+    def task(
+        self, function: None = None, /, **options: Unpack[Options]
+    ) -> Callable[[Callable[P, R]], BoundTask[P, R]]: ...
 
-    def task(self, function: Any = None, /, **options: Any) -> Any:
+    def task(
+        self, function: Callable[P, R] | None = None, /, **options: Unpack[Options]
+    ) -> BoundTask[P, R] | Callable[[Callable[P, R]], BoundTask[P, R]]:
         """As `aioq.task`, for functions that belong to this queue: they get `.enqueue(…)`."""
-        checked = read_options(cast("Options", options))
+        checked = read_options(options)
 
         if function is not None:
             return BoundTask(function, checked, self)
@@ -249,15 +285,13 @@ class Queue:
 
     async def fetch_job(self, job_id: str) -> Job[Any] | None:
         """The job with this id; None if the queue has none."""
-        (record,) = await self.store.load([job_id])
+        (job,) = await self.fetch_many([job_id])
 
-        return None if record is None else Job(record, self.store)
+        return job
 
     async def fetch_many(self, job_ids: Sequence[str]) -> list[Job[Any] | None]:
         """The jobs with these ids, in order; None for each that the queue does not have."""
-        records = await self.store.load(job_ids)
-
-        return [None if record is None else Job(record, self.store) for record in records]
+        return await Job.fetch_many(job_ids, self)
 
     @property
     def scheduled_job_registry(self) -> Registry:
@@ -298,29 +332,33 @@ class Queue:
             For each id, in order: "ok", "gone" (no such job), or the state that does not allow it.
 
         """
+        ids = list(dict.fromkeys(job_ids))
         verdicts: list[str] = []
 
-        for start in range(0, len(job_ids), MAX_ITEMS):
+        for start in range(0, len(ids), MAX_ITEMS):
             verdicts += await self.store.requeue(
-                job_ids[start : start + MAX_ITEMS], at_front=at_front, reset=reset_retries
+                ids[start : start + MAX_ITEMS], at_front=at_front, reset=reset_retries
             )
 
-        return dict(zip(job_ids, verdicts, strict=True))
+        return dict(zip(ids, verdicts, strict=True))
 
     async def empty(self) -> int:
         """Delete the jobs that wait to be claimed; how many there were. Jobs in other states stay."""
         return await self._delete_all(JobStatus.QUEUED)
 
     async def delete(self) -> int:
-        """Delete the queue and all its jobs, in every state; how many jobs there were."""
+        """Delete the queue and all its jobs, in every state, and end its pause; how many jobs there were."""
         removed = sum([await self._delete_all(state) for state in JobStatus])
-        await Fleet(self.connection).forget_queue(self.name)
+        await self.store.resume()
+        # The last worker that leaves takes empty lanes along. If there is none, it is done in the name of nobody.
+        await self.store.leave("")
+        await self.store.unregister()
 
         return removed
 
     async def pause(self, duration: Duration | None = None) -> None:
         """Let no worker claim from the queue until `resume` (or for a duration). Runs in progress go on."""
-        await self.store.pause(None if duration is None else to_ms(duration, "duration"))
+        await self.store.pause(None if duration is None else positive_ms(duration, "duration"))
 
     async def resume(self) -> None:
         """End a pause."""
@@ -362,13 +400,9 @@ class Queue:
     def _prepare(
         self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions, due: str = ""
     ) -> Submission:
-        if self._has_defaults:
-            if isinstance(func, Task):
-                options, func = options.over(func.options), func.function
+        call = describe(func, args, kwargs, options, self._serializer)
 
-            options = options.over(self._defaults)
-
-        return prepare(func, args, kwargs, options, self._serializer, due=due, max_payload=self._max_payload)
+        return settle(call, self._defaults, due=due, max_payload=self._max_payload)
 
     async def _enqueue(self, submission: Submission) -> Job[Any]:
         created = await self.store.enqueue(submission)
@@ -485,7 +519,12 @@ def due_at(moment: datetime) -> str:
     if not isinstance(moment, datetime):
         raise TypeError(f"moment={moment!r}: expected a datetime, not {type(moment).__name__}")
 
-    return str(max(0, round(moment.timestamp() * 1000)))
+    try:
+        in_utc = moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # so near to an end of the calendar that UTC leaves it
+        in_utc = moment.replace(tzinfo=UTC)
+
+    return str(max(0, (in_utc - _EPOCH) // timedelta(milliseconds=1)))
 
 
 def due_in(delay: Duration) -> str:
@@ -506,22 +545,35 @@ def _split(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ..
     given = cast("Options", {name: kwargs.pop(name) for name in OPTION_NAMES.intersection(kwargs)})
 
     if "args" in kwargs or "kwargs" in kwargs:
-        if args:
+        if args or kwargs.keys() - {"args", "kwargs"}:
             raise InvalidInput(
                 "args= and kwargs= pass all arguments of the function; none can be given beside them"
             )
 
-        args = tuple(kwargs.pop("args", ()))
-        kwargs |= kwargs.pop("kwargs", None) or {}
+        args, kwargs = arguments(kwargs.get("args"), kwargs.get("kwargs"))
 
     return args, kwargs, read_options(given)
 
 
-def _refuse_twins(submissions: list[Submission]) -> None:
-    ids = [each.record.id for each in submissions]
+def _checked(call: object) -> EnqueueData:
+    if not isinstance(call, EnqueueData):
+        raise TypeError(f"calls: expected what Queue.prepare_data returns, not {type(call).__name__}")
 
-    if len(set(ids)) < len(ids):
-        twins = sorted({each for each in ids if ids.count(each) > 1})
+    return call
+
+
+def _check_limit(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidInput(f"max_payload={value!r}: expected a whole number of bytes")
+
+    return value
+
+
+def _refuse_twins(submissions: list[Submission]) -> None:
+    counts = Counter(each.record.id for each in submissions)
+
+    if len(counts) < len(submissions):
+        twins = sorted(job_id for job_id, count in counts.items() if count > 1)
         raise InvalidInput(f"job_id {', '.join(twins)} stands in this call more than once")
 
 

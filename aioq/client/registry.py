@@ -45,6 +45,9 @@ class Registry:
 
     async def contains(self, job: Job[Any] | str) -> bool:
         """Whether the job is in this state now."""
+        if self._is_foreign(job):
+            return False
+
         (record,) = await self._store.load([_id(job)])
 
         return record is not None and record.status == self.status
@@ -132,8 +135,16 @@ class Registry:
         else:
             await found.cancel()
 
+    def _is_foreign(self, job: Job[Any] | str) -> bool:
+        """Whether it is the job of another queue; that may have the id of a job of this one."""
+        return isinstance(job, Job) and job.origin != self._store.queue
+
     async def _find(self, job: Job[Any] | str) -> Job[Any]:
         job_id = _id(job)
+
+        if self._is_foreign(job):
+            raise InvalidJobOperation(f"{job!r} is not a job of queue {self._store.queue!r}")
+
         (record,) = await self._store.load([job_id])
 
         if record is None:

@@ -3,29 +3,55 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from aioq.client.task import Task
 from aioq.store.store import Submission
 from aioq.values.errors import PayloadTooLarge
 from aioq.values.ids import new_id
-from aioq.values.options import MAX_PAYLOAD, JobOptions
+from aioq.values.options import MAX_PAYLOAD, NO_OPTIONS, JobOptions
 from aioq.values.record import META, Fields, JobRecord
 from aioq.values.reference import refer
 from aioq.values.serializer import PICKLE, Serializer
 
 
-def prepare(
-    func: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    options: JobOptions,
-    serializer: Serializer = PICKLE,
-    *,
-    due: str = "",
-    max_payload: int = MAX_PAYLOAD,
-) -> Submission:
-    """The job that a call makes.
+class Call(NamedTuple):
+    """A function and its arguments as they are stored, and the options that were given with it."""
+
+    name: str
+    fields: Fields
+    options: JobOptions
+    serializer: Serializer
+
+
+def arguments(args: object, kwargs: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What a caller passed as args= and kwargs=; None stands for nothing.
+
+    Raises:
+        TypeError: it is not a sequence and a mapping with texts as keys.
+
+    """
+    args = () if args is None else args
+    kwargs = {} if kwargs is None else kwargs
+
+    if not isinstance(args, Sequence) or isinstance(args, str | bytes | bytearray):
+        raise TypeError(f"args: expected a tuple or a list, not {type(args).__name__}")
+
+    if not isinstance(kwargs, Mapping):
+        raise TypeError(f"kwargs: expected a dict, not {type(kwargs).__name__}")
+
+    for name in kwargs:
+        if not isinstance(name, str):
+            raise TypeError(f"kwargs: expected texts as keys, not {name!r}")
+
+    return tuple(args), dict(kwargs)
+
+
+def describe(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions, serializer: Serializer = PICKLE
+) -> Call:
+    """Check and serialise a call.
 
     Args:
         func: a function, bound method, callable instance, task or dotted name.
@@ -33,8 +59,6 @@ def prepare(
         kwargs: what it is called with, by name.
         options: checked options.
         serializer: for the arguments, meta values and the result.
-        due: "" for now, "+ms" from now, or a moment in ms.
-        max_payload: the most bytes that arguments and meta may have together.
 
     Raises:
         InvalidInput: what cannot be used, and why.
@@ -53,11 +77,30 @@ def prepare(
     elif serializer is not PICKLE:
         fields[b"data"] = serializer.tag
 
+    return Call(reference.name, fields, options, serializer)
+
+
+def settle(
+    call: Call, defaults: JobOptions = NO_OPTIONS, *, due: str = "", max_payload: int = MAX_PAYLOAD
+) -> Submission:
+    """The job that a call makes.
+
+    Args:
+        call: the call.
+        defaults: the options of the queue, for those that were not given.
+        due: "" for now, "+ms" from now, or a moment in ms.
+        max_payload: the most bytes that arguments, meta and options may have together.
+
+    Raises:
+        InvalidInput: what cannot be used, and why.
+
+    """
+    options = call.options.over(defaults)
+    fields = call.fields.copy()
+
     if options.meta:
         for name, value in options.meta.items():
-            fields[META + name.encode()] = serializer.dumps(value, f"meta value {name!r}")
-
-    _check_size(fields, reference.name, max_payload)
+            fields[META + name.encode()] = call.serializer.dumps(value, f"meta value {name!r}")
 
     if packed := options.packed():
         fields[b"opts"] = packed
@@ -65,21 +108,17 @@ def prepare(
     if options.failure_ttl_ms is not None:
         fields[b"failure_ttl"] = b"%d" % options.failure_ttl_ms
 
+    if (size := sum(map(len, fields.values()))) > max_payload:
+        raise PayloadTooLarge(
+            f"the arguments, meta and options of {call.name} have {size} bytes; the limit is {max_payload}."
+            " Pass a reference to the data, or raise Queue(max_payload=…)"
+        )
+
     return Submission(
         JobRecord(options.job_id or new_id(), fields),
-        options.at_front,
+        bool(options.at_front),
         due,
         options.ttl_ms or 0,
         # An id that a user chose may be chosen twice; a repeated call is told from that by its nonce.
         secrets.token_hex(4) if options.job_id else "",
     )
-
-
-def _check_size(fields: Fields, name: str, limit: int) -> None:
-    size = sum(map(len, fields.values()))
-
-    if size > limit:
-        raise PayloadTooLarge(
-            f"the arguments and meta of {name} have {size} bytes; the limit is {limit}."
-            " Pass a reference to the data, or raise Queue(max_payload=…)"
-        )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import redis as redis_sync
 import redis.exceptions as failures
@@ -72,10 +74,13 @@ class Connection:
     """
 
     def __init__(self, source: Server = None, *, prefix: str = "aioq", patient: bool = True) -> None:
-        self.shared = SharedKeys(prefix)
+        self.shared = SharedKeys(_check_prefix(prefix))
         self._provider: Provider | None = None
         self._owned = not isinstance(source, Redis)
         self._listener: Listener | None = None
+
+        if source is not None and not isinstance(source, str | Redis):
+            raise TypeError(f"connection: expected a URL or a redis.asyncio.Redis, not {_type_name(source)}")
 
         if isinstance(source, Redis):
             self.url = "a client of the caller"
@@ -154,7 +159,7 @@ class Connection:
         kind = "valkey" if "valkey_version" in facts else "redis"
         version = facts[f"{kind}_version"]
 
-        if tuple(int(part) for part in version.split(".")[:2]) < OLDEST[kind]:
+        if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < OLDEST[kind]:
             oldest = ".".join(str(part) for part in OLDEST[kind])
             raise ServerUnsuitable(
                 f"{kind} {version} at {self.url} is too old; aioq needs {kind} {oldest} or later"
@@ -221,8 +226,14 @@ class Connection:
 
         try:
             pool = BlockingConnectionPool.from_url(url)
+            pool.connection_class(**pool.connection_kwargs)  # it connects later, but looks at its options now
         except (ValueError, TypeError) as error:
             raise InvalidInput(f"{redacted(url)} is not a URL that can be used: {error}") from None
+
+        database = urlsplit(url).path.strip("/")
+
+        if scheme != "unix" and "path" not in pool.connection_kwargs and database and not database.isdigit():
+            raise InvalidInput(f"{redacted(url)} names the database {database!r}; expected a number")
 
         return pool.connection_class, dict(pool.connection_kwargs)
 
@@ -261,8 +272,23 @@ def check_url(url: str) -> str:
     return url
 
 
+def _check_prefix(prefix: object) -> str:
+    if not isinstance(prefix, str):
+        raise TypeError(f"prefix={prefix!r}: expected a str, not {_type_name(prefix)}")
+
+    if not re.fullmatch(r"[A-Za-z0-9_.:@/+-]+", prefix):
+        raise InvalidInput(f"prefix={prefix!r}: expected letters, digits or characters of _ . : @ / + -")
+
+    return prefix
+
+
+def _type_name(value: object) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
 def redacted(url: str) -> str:
     """The URL without its password."""
+    url = re.sub(r"([?&]password=)[^&#]*", r"\1***", url)
     scheme, separator, rest = url.partition("://")
     userinfo, at, host = rest.rpartition("@")
     user = userinfo.split(":", 1)[0]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import redis.exceptions as failures
 from redis.asyncio.client import PubSub
 
-from aioq.values.errors import ServerError
+from aioq.values.errors import ServerError, ServerRefused
 
 Handler = Callable[[bytes], None]
 
@@ -78,8 +78,7 @@ class Listener:
                 with suppress(asyncio.CancelledError):
                     await task
 
-        await self._pubsub.aclose()
-        await self._pubsub.connection_pool.disconnect()
+        await self._drop()
 
     async def _open(self, name: str, channel: Channel) -> None:
         try:
@@ -100,17 +99,12 @@ class Listener:
             channel.confirmed.exception()  # seen, even if all who waited have given up
 
     async def _run(self) -> None:
-        pause = 0.05
-
         while True:
             try:
                 await self._read()
-                pause = 0.05
             except failures.ResponseError as error:
                 self._refuse_new(error)
             except (failures.RedisError, OSError):
-                await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - spreads a crowd, no secret
-                pause = min(2 * pause, LONGEST_PAUSE)
                 await self._subscribe_again()
 
     async def _read(self) -> None:
@@ -135,17 +129,27 @@ class Listener:
         """The server has refused a subscription; it does not say which one."""
         for name, channel in list(self._channels.items()):
             if not channel.confirmed.done():
-                try:
-                    with self._translated():
-                        raise error
-                except ServerError as translated:
-                    self._refuse(name, channel, translated)
+                self._refuse(name, channel, ServerRefused(f"the server refused a subscription to {name}: {error}"))
 
     async def _subscribe_again(self) -> None:
-        with suppress(failures.RedisError, OSError):
-            async with self._turn:
-                await self._pubsub.aclose()
-                self._pubsub = self._make()
+        pause = 0.05
 
-                if self._channels:
-                    await self._pubsub.subscribe(*self._channels)
+        while not await self._tried_to_subscribe():
+            await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - spreads a crowd, no secret
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _tried_to_subscribe(self) -> bool:
+        async with self._turn:
+            await self._drop()
+            self._pubsub = self._make()
+
+            try:
+                await self._pubsub.subscribe(*self._channels)
+            except (failures.RedisError, OSError):
+                return False
+
+        return True
+
+    async def _drop(self) -> None:
+        await self._pubsub.aclose()
+        await self._pubsub.connection_pool.disconnect()

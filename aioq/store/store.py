@@ -315,20 +315,23 @@ class Store:
         """The call that claims up to `limit` jobs; `read_claims` reads its reply."""
         return self._command("claim", worker=worker, limit=limit, chunk=CHUNK, expired_ttl=EXPIRED_TTL_MS)
 
-    def read_claims(self, reply: Any) -> Claims:
-        """The claims in a reply."""
+    def read_claims(self, reply: Any, worker: str) -> Claims:
+        """The claims of a worker in a reply."""
         verdict = reply[0].decode()
 
         if verdict != "ok":
             return Claims(verdict, [], -1)
 
-        started_at = b"%d" % reply[1]
+        started_at, name = b"%d" % reply[1], worker.encode()
         flat = iter(reply[3])
         jobs = []
 
         for job_id, fence, row in zip(flat, flat, flat, strict=True):
             fields = _fields(row)
+            # The fields are those from before the claim; what it changes is known.
             fields[b"status"], fields[b"fence"], fields[b"started_at"] = b"started", b"%d" % fence, started_at
+            fields[b"worker"] = name
+            fields.pop(b"expires_at", None)
             jobs.append(Claim(JobRecord(job_id.decode(), fields), fence))
 
         return Claims(verdict, jobs, int(reply[2]))
@@ -389,15 +392,20 @@ def _row(outcome: Outcome) -> tuple[str, tuple[Argument, ...]]:
         return "finish", (outcome.result, outcome.ttl_ms)
 
     if isinstance(outcome, Failed):
-        return "fail", (outcome.error,)
+        return "fail", (_bytes(outcome.error),)
 
     if isinstance(outcome, Retried):
-        return "retry", (outcome.error, outcome.delay_ms, "front" if outcome.at_front else "")
+        return "retry", (_bytes(outcome.error), outcome.delay_ms, "front" if outcome.at_front else "")
 
     if isinstance(outcome, Interrupted):
         return "release", (int(outcome.begun),)
 
     raise TypeError(f"{outcome!r} is not an outcome")
+
+
+def _bytes(text: str) -> bytes:
+    # What a user's exception says may not be valid Unicode; it is kept all the same.
+    return text.encode(errors="backslashreplace")
 
 
 def _fields(row: Any) -> Fields:

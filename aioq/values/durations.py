@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import timedelta
 
@@ -17,9 +16,10 @@ FOREVER = -1
 #: A hundred years: no duration is longer, so that every moment that follows from one can be told as a date.
 LONGEST_MS = 36_500 * 86_400_000
 
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])", re.IGNORECASE)
-_TEXT = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+", re.IGNORECASE)
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])", re.IGNORECASE | re.ASCII)
+_TEXT = re.compile(r"(?:\d+(?:\.\d+)?\s*(?:ms|[smhdw])\s*)+", re.IGNORECASE | re.ASCII)
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
+_MINUS_ONE = -1_000
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
 
@@ -31,7 +31,7 @@ def to_ms(value: Duration, name: str) -> int:
         name: what the value is for; it stands in the error.
 
     Raises:
-        TimeoutFormatError: the text is not a duration.
+        TimeoutFormatError: the text is not a duration, or it is longer than LONGEST_MS.
         TypeError: the value is of another type (bool among them).
 
     Example:
@@ -47,12 +47,12 @@ def to_ms(value: Duration, name: str) -> int:
             f" not {type(value).__name__}"
         )
     elif isinstance(value, str):
-        return _parse(value, name)
+        seconds = _parse(value, name)
     else:
         seconds = value
 
-    if not math.isfinite(seconds):
-        raise TimeoutFormatError(f"{name}={value!r}: expected a finite number of seconds")
+    if not abs(seconds) <= LONGEST_MS / 1000:  # so put, it refuses nan too
+        raise TimeoutFormatError(f"{name}={_short(value)}: expected a duration of at most 100 years")
 
     return _round(seconds * 1000)
 
@@ -69,7 +69,7 @@ def positive_ms(value: Duration, name: str) -> int:
 
 def limit_ms(value: Duration, name: str) -> int:
     """As `positive_ms`, or FOREVER for -1: a timeout that may be switched off."""
-    if value == FOREVER:
+    if to_ms(value, name) == _MINUS_ONE:
         return FOREVER
 
     return positive_ms(value, name)
@@ -77,10 +77,10 @@ def limit_ms(value: Duration, name: str) -> int:
 
 def retention_ms(value: Duration, name: str) -> int:
     """How long to keep something: 0 (not at all), FOREVER for -1, or a positive duration."""
-    if value == FOREVER:
-        return FOREVER
-
     ms = to_ms(value, name)
+
+    if ms == _MINUS_ONE:
+        return FOREVER
 
     if ms < 0:
         raise InvalidInput(f"{name}={value!r}: expected 0 (delete at once), -1 (keep for ever) or more than 0")
@@ -88,19 +88,26 @@ def retention_ms(value: Duration, name: str) -> int:
     return ms
 
 
-def _parse(text: str, name: str) -> int:
-    bare = text.strip().replace(" ", "")
+def _parse(text: str, name: str) -> float:
+    bare = text.strip()
 
     if _NUMBER.fullmatch(bare):
-        return _round(float(bare) * 1000)
+        return float(bare)
 
     if not _TEXT.fullmatch(bare):
         raise TimeoutFormatError(
-            f'{name}={text!r}: expected seconds or a text such as "43", "90s", "1h30m" or "2d"'
+            f'{name}={_short(text)}: expected seconds or a text such as "43", "90s", "1h30m" or "2d"'
         )
 
-    return _round(sum(float(number) * _UNIT_MS[unit.lower()] for number, unit in _PART.findall(bare)))
+    return sum(float(number) * _UNIT_MS[unit.lower()] for number, unit in _PART.findall(bare)) / 1000
 
 
 def _round(ms: float) -> int:
-    return max(1, round(ms)) if ms > 0 else round(ms)
+    """Whole milliseconds; what is not 0 does not become 0."""
+    return round(ms) or (ms > 0) - (ms < 0)
+
+
+def _short(value: Duration) -> str:
+    text = repr(value) if not isinstance(value, int) or value.bit_length() < 64 else "a huge number"
+
+    return text if len(text) <= 75 else f"{text[:74]}…"

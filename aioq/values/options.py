@@ -47,7 +47,7 @@ class JobOptions:
     failure_ttl_ms: int | None = None
     description: str | None = None
     job_id: str | None = None
-    at_front: bool = False
+    at_front: bool | None = None
     meta: Mapping[str, Any] | None = None
     retry: Retry | None = None
 
@@ -59,7 +59,7 @@ class JobOptions:
         missing = {
             name: value
             for name in self.__slots__
-            if getattr(self, name) in (None, False) and (value := getattr(defaults, name)) not in (None, False)
+            if getattr(self, name) is None and (value := getattr(defaults, name)) is not None
         }
 
         return replace(self, **missing) if missing else self
@@ -108,7 +108,7 @@ def read_options(given: Options) -> JobOptions:
         failure_ttl_ms=None if failure_ttl is None else retention_ms(failure_ttl, "failure_ttl"),
         description=_description(given.get("description")),
         job_id=None if job_id is None else check_id(job_id),
-        at_front=bool(given.get("at_front")),
+        at_front=None if given.get("at_front") is None else bool(given["at_front"]),
         meta=None if given.get("meta") is None else check_meta(given["meta"]),
         retry=as_retry(given.get("retry")),
     )
@@ -147,6 +147,6 @@ def check_meta(value: object) -> Mapping[str, Any]:
         try:
             key.encode()
         except UnicodeEncodeError:
-            raise InvalidInput(f"meta key {key!r}: expected a text without lone surrogates") from None
+            raise InvalidInput(f"meta key {key!r}: expected text that can be encoded as UTF-8") from None
 
     return value

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from aioq.values.durations import FOREVER, LONGEST_MS
 from aioq.values.errors import DeserializationError
 from aioq.values.options import FAILURE_TTL_MS, TIMEOUT_MS
 from aioq.values.retry import Retry
@@ -34,12 +35,13 @@ class Unreadable:
 class JobRecord:
     """The stored fields of a job. Never changed in place: a change of state is a script's work."""
 
-    __slots__ = ("_opts", "fields", "id")
+    __slots__ = ("_damage", "_opts", "fields", "id")
 
     def __init__(self, job_id: str, fields: Fields) -> None:
         self.id = job_id
         self.fields = fields
         self._opts: dict[str, Any] | None = None
+        self._damage = ""
 
     @property
     def status(self) -> JobStatus:
@@ -47,7 +49,7 @@ class JobRecord:
 
     @property
     def func_name(self) -> str:
-        return self.fields[b"func"].decode()
+        return self.fields[b"func"].decode(errors="replace")
 
     @property
     def serializer(self) -> Serializer:
@@ -58,20 +60,30 @@ class JobRecord:
         """The instance that the function is bound to (or None), and its arguments.
 
         Raises:
-            DeserializationError: they cannot be read here.
+            DeserializationError: they cannot be read here, or the options of the call cannot.
 
         """
+        self._unpack()
+
+        if self._damage:
+            raise DeserializationError(f"the job's options cannot be read: {self._damage}")
+
         data = self.fields.get(b"data", b"")
 
-        if len(data) <= 1:
+        if not data or data == self.serializer.tag:
             return None, (), {}
 
         value = loads(data, "the job's arguments")
 
-        if not isinstance(value, tuple | list) or len(value) != 3 or not isinstance(value[2], dict):
+        if not isinstance(value, tuple | list) or len(value) != 3:
             raise DeserializationError("the job's arguments are not an instance, a tuple and a dict")
 
-        return value[0], tuple(value[1]), value[2]
+        instance, args, kwargs = value
+
+        if not isinstance(args, tuple | list) or not isinstance(kwargs, dict):
+            raise DeserializationError("the job's arguments are not an instance, a tuple and a dict")
+
+        return instance, tuple(args), kwargs
 
     def call_text(self) -> str:
         """The call as text, with long arguments cut short; only the name if they cannot be read here."""
@@ -180,8 +192,11 @@ class JobRecord:
     @property
     def opts(self) -> dict[str, Any]:
         """The packed options; empty if all are default or the bytes are damaged."""
+        return self._unpack()
+
+    def _unpack(self) -> dict[str, Any]:
         if self._opts is None:
-            self._opts = _read_opts(self.fields.get(b"opts"))
+            self._opts, self._damage = _read_opts(self.fields.get(b"opts"))
 
         return self._opts
 
@@ -215,13 +230,24 @@ def _read_meta(value: bytes) -> Any:
         return Unreadable(value, str(error))
 
 
-def _read_opts(packed: bytes | None) -> dict[str, Any]:
+def _read_opts(packed: bytes | None) -> tuple[dict[str, Any], str]:
+    """The options, and why they cannot be used if so."""
     if packed is None:
-        return {}
+        return {}, ""
 
     try:
-        value = json.loads(packed)
-    except ValueError:
-        return {}
+        opts: dict[str, Any] = json.loads(packed)
+        is_usable = (
+            _is_duration(opts.get("timeout", 0))
+            and _is_duration(opts.get("result_ttl", 0))
+            and isinstance(opts.get("description", ""), str)
+            and ("retry" not in opts or Retry.from_dict(opts["retry"]).delay_ms(1, 1) >= 0)
+        )
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        return {}, f"{type(error).__name__}: {error}"
 
-    return value if isinstance(value, dict) else {}
+    return (opts, "") if is_usable else ({}, "a value is of another type, or out of its range")
+
+
+def _is_duration(value: object) -> bool:
+    return type(value) is int and FOREVER <= value <= LONGEST_MS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -48,7 +48,7 @@ class Reference:
             self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise InvalidFunction(
-                f"{self.name}{self.signature} does not take this call: {error}."
+                f"{self.name}{_shown(self.signature)} does not take this call: {error}."
                 " (An unknown keyword is also what a misspelled option of enqueue looks like.)"
             ) from None
 
@@ -63,23 +63,31 @@ def refer(func: Any) -> tuple[Reference, object | None]:
     if isinstance(func, str):
         return _named(func), None
 
-    if inspect.ismethod(func) and not inspect.isclass(func.__self__):
-        owner: Any = type(func.__self__)
-
-        return _method(owner, func.__name__), func.__self__
-
-    if inspect.isfunction(func) or inspect.isbuiltin(func) or inspect.ismethod(func):
+    if inspect.isfunction(func):
         return _function(func), None
 
+    if inspect.ismethod(func) or inspect.isbuiltin(func):
+        owner: Any = func.__self__
+
+        if owner is None or inspect.isclass(owner) or inspect.ismodule(owner):
+            return _function(func), None
+
+        kind: Any = type(owner)
+
+        return _method(kind, func.__name__), owner
+
+    kind = type(func)
+
     if inspect.isclass(func) or not callable(func):
-        kind = "a class" if inspect.isclass(func) else f"of type {type(func).__name__}"
+        what = f"the class {func.__name__}" if inspect.isclass(func) else f"a value of type {kind.__name__}"
         raise InvalidFunction(
-            f"{func!r} is {kind}; expected a function, a bound method, a callable instance or a dotted name"
+            f"{what} cannot be enqueued; expected a function, a bound method, a callable instance or a dotted name"
         )
 
-    owner = type(func)
+    if _stands_at_its_name(func):
+        return _function(func), None
 
-    return _method(owner, "__call__"), func
+    return _method(kind, "__call__"), func
 
 
 @lru_cache(maxsize=4096)
@@ -91,6 +99,9 @@ def resolve(name: str) -> Callable[..., Any]:
 
     """
     parts = name.split(".")
+
+    if not all(part.isidentifier() for part in parts):
+        raise DeserializationError(f"{name!r} is not a dotted name")
 
     for cut in range(len(parts) - 1, 0, -1):
         module_name = ".".join(parts[:cut])
@@ -119,10 +130,30 @@ def resolve(name: str) -> Callable[..., Any]:
 
 
 def _named(name: str) -> Reference:
-    if "." not in name.strip("."):
+    if "." not in name or not all(part.isidentifier() for part in name.split(".")):
         raise InvalidFunction(f'{name!r} is not a dotted name such as "package.module.function"')
 
     return Reference(name)
+
+
+def _stands_at_its_name(func: Any) -> bool:
+    """Whether an object that is called like a function is one for an importer too: a cached function, say."""
+    name = getattr(func, "__qualname__", None)
+
+    return (
+        isinstance(name, str)
+        and isinstance(func, Hashable)
+        and _reach(getattr(func, "__module__", None) or "builtins", name) is func
+    )
+
+
+def _reach(module: str, qualname: str) -> Any:
+    target: Any = sys.modules.get(module)
+
+    for part in qualname.split("."):
+        target = getattr(target, part, None)
+
+    return target
 
 
 @lru_cache(maxsize=4096)
@@ -131,8 +162,9 @@ def _function(func: Callable[..., Any]) -> Reference:
     module = getattr(bare, "__module__", None) or "builtins"
     name = getattr(bare, "__qualname__", "")
 
-    if inspect.ismethod(func):  # a classmethod, seen from the class that it was reached through
-        owner: Any = func.__self__
+    owner: Any = getattr(func, "__self__", None)
+
+    if inspect.isclass(owner):  # a classmethod, seen from the class that it was reached through
         name, module = f"{owner.__qualname__}.{func.__name__}", owner.__module__
 
     return _checked(module, name, func)
@@ -140,10 +172,11 @@ def _function(func: Callable[..., Any]) -> Reference:
 
 @lru_cache(maxsize=4096)
 def _method(owner: type, method: str) -> Reference:
-    return _checked(owner.__module__, f"{owner.__qualname__}.{method}", getattr(owner, method), bound=True)
+    return _checked(owner.__module__, f"{owner.__qualname__}.{method}", getattr(owner, method, None), bound=True)
 
 
-def _checked(module: str, qualname: str, func: Callable[..., Any], *, bound: bool = False) -> Reference:
+def _checked(module: str, qualname: str, func: Any, *, bound: bool = False) -> Reference:
+    can_be_reached = callable(_reach(module, qualname))
     module = _real_module(module, qualname)
 
     if "<lambda>" in qualname or "<locals>" in qualname:
@@ -152,12 +185,7 @@ def _checked(module: str, qualname: str, func: Callable[..., Any], *, bound: boo
             f"{module}.{qualname} is {kind}; a worker cannot import it. Define it at the top level of a module"
         )
 
-    target: Any = sys.modules.get(module)
-
-    for part in qualname.split("."):
-        target = getattr(target, part, None)
-
-    if not callable(target):
+    if not can_be_reached:
         raise InvalidFunction(
             f"{module}.{qualname} cannot be reached by that name; a worker could not import it."
             " Define it at the top level of its module"
@@ -190,7 +218,7 @@ def _accepts(func: Callable[..., Any], *, bound: bool) -> tuple[inspect.Signatur
 
     params = list(signature.parameters.values())
 
-    if bound:
+    if bound and params and params[0].kind in _POSITIONAL:
         params = params[1:]
         signature = signature.replace(parameters=params)
 
@@ -202,3 +230,10 @@ def _accepts(func: Callable[..., Any], *, bound: bool) -> tuple[inspect.Signatur
     most = sys.maxsize if any(p.kind is p.VAR_POSITIONAL for p in params) else len(positional)
 
     return signature, (required, most)
+
+
+def _shown(signature: inspect.Signature) -> str:
+    try:
+        return str(signature)
+    except Exception:  # noqa: BLE001 - a default whose __repr__ raises must not hide what was wrong
+        return "(…)"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
-from aioq.values.durations import Duration, to_ms
+from aioq.values.durations import Duration, positive_ms, to_ms
 from aioq.values.errors import InvalidInput
 
 #: No pause between two attempts is longer than this, unless max_interval says otherwise: one day.
 MAX_INTERVAL_MS = 86_400_000
+
+#: How "full" jitter is stored.
+FULL = -1.0
 
 Interval = Duration | Iterable[Duration]
 ExceptionTypes = type[BaseException] | Iterable[type[BaseException]] | None
@@ -67,20 +71,18 @@ class Retry:
         if isinstance(max, bool) or not isinstance(max, int) or max < 1:
             raise InvalidInput(f"Retry(max={max!r}): expected a whole number of at least 1")
 
-        if backoff < 1:
+        if not _is_number(backoff) or not 1 <= backoff <= 1e300:
             raise InvalidInput(f"Retry(backoff={backoff!r}): expected 1 (a steady pause) or more")
 
-        share = -1.0 if jitter == "full" else jitter
-
-        if not isinstance(share, int | float) or (jitter != "full" and not 0 <= share <= 1):
+        if jitter != "full" and not (_is_number(jitter) and 0 <= jitter <= 1):
             raise InvalidInput(f'Retry(jitter={jitter!r}): expected a share from 0 to 1, or "full"')
 
         put = object.__setattr__
         put(self, "max", max)
         put(self, "interval_ms", _intervals(interval))
         put(self, "backoff", float(backoff))
-        put(self, "jitter", float(share))
-        put(self, "max_interval_ms", to_ms(max_interval, "Retry(max_interval)"))
+        put(self, "jitter", FULL if jitter == "full" else float(jitter))
+        put(self, "max_interval_ms", positive_ms(max_interval, "Retry(max_interval)"))
         put(self, "on", _names(on, "on"))
         put(self, "not_on", _names(not_on, "not_on"))
         put(self, "at_front", bool(at_front))
@@ -100,13 +102,18 @@ class Retry:
 
         """
         steady = self.interval_ms[min(attempt, len(self.interval_ms)) - 1]
-        # The exponent is bounded: 2.0 ** 5000 is an OverflowError, and the cap is reached long before.
-        grown = min(steady * self.backoff ** min(attempt - 1, 64), self.max_interval_ms)
+        grown = min(self._grown(steady, attempt - 1), self.max_interval_ms)
 
-        if self.jitter < 0:
+        if self.jitter == FULL:
             return round(grown * chance)
 
-        return max(0, round(grown * (1 + self.jitter * (2 * chance - 1))))
+        return min(round(grown * (1 + self.jitter * (2 * chance - 1))), self.max_interval_ms)
+
+    def _grown(self, steady: int, times: int) -> float:
+        try:
+            return steady * self.backoff**times if steady else 0
+        except OverflowError:  # 2.0 ** 5000: far beyond any longest pause
+            return math.inf
 
     def to_dict(self) -> dict[str, Any]:
         """The policy as plain values, without what is default."""
@@ -137,7 +144,8 @@ def as_retry(value: Retry | int | None) -> Retry | None:
 
 
 def _intervals(interval: Interval) -> tuple[int, ...]:
-    given = list(interval) if isinstance(interval, Iterable) and not isinstance(interval, str) else [interval]
+    is_list = isinstance(interval, Iterable) and not isinstance(interval, str | bytes)
+    given: list[Any] = list(interval) if is_list else [interval]  # type: ignore[arg-type]
 
     if not given:
         raise InvalidInput("Retry(interval=[]): expected at least one duration; 0 retries at once")
@@ -154,13 +162,21 @@ def _names(kinds: ExceptionTypes, name: str) -> tuple[str, ...]:
     if kinds is None:
         return ()
 
-    listed = [kinds] if isinstance(kinds, type) else list(kinds)
+    listed: list[object] = list(kinds) if isinstance(kinds, Iterable) and not isinstance(kinds, type) else [kinds]
+
+    names = []
 
     for kind in listed:
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
             raise InvalidInput(f"Retry({name}={kind!r}): expected exception classes")
 
-    return tuple(_name(kind) for kind in listed)
+        names.append(_name(kind))
+
+    return tuple(names)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _name(kind: type) -> str:

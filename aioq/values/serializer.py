@@ -45,8 +45,10 @@ class Serializer:
             raise SerializationError(
                 f"{what} cannot be serialised as {self.name}: it is nested too deep"
             ) from None
-        except Exception as error:
-            # Whatever a value's __reduce__ or __str__ raises is the value's fault, not a fault of the caller.
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            # Whatever a value's __reduce__ or __str__ raises, SystemExit too, is the value's fault.
             raise SerializationError(
                 f"{what} cannot be serialised as {self.name}: {type(error).__name__}: {_text(error)}"
             ) from error
@@ -76,7 +78,7 @@ def find_serializer(name: str | Serializer) -> Serializer:
     if isinstance(name, Serializer):
         return name
 
-    if name not in SERIALIZERS:
+    if not isinstance(name, str) or name not in SERIALIZERS:
         raise InvalidInput(f"serializer={name!r}: expected one of {', '.join(sorted(SERIALIZERS))}")
 
     return SERIALIZERS[name]
@@ -111,7 +113,10 @@ def loads(data: bytes, what: str) -> Any:
 
     try:
         return serializer.decode(data[1:])
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        # Bytes may bring code of their own: a reader that lists jobs must survive its sys.exit().
         raise DeserializationError(
             f"{what} cannot be read as {serializer.name}: {type(error).__name__}: {_text(error)}"
         ) from error
@@ -120,5 +125,5 @@ def loads(data: bytes, what: str) -> Any:
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - an exception whose __str__ raises must still be reported
+    except BaseException:  # noqa: BLE001 - an exception whose __str__ raises must still be reported
         return "(its text cannot be printed)"

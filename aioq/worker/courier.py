@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aioq.store import Connection, Store
@@ -49,13 +49,21 @@ class Courier:
         worker: the worker's name.
         lease_ms: how long a lease is, for joining a queue again.
         limits: what it was told.
+        begun: called when claimed jobs were started.
 
     """
 
     def __init__(
-        self, connection: Connection, stores: Sequence[Store], worker: str, lease_ms: int, limits: Limits
+        self,
+        connection: Connection,
+        stores: Sequence[Store],
+        worker: str,
+        lease_ms: int,
+        limits: Limits,
+        begun: Callable[[], None] = lambda: None,
     ) -> None:
         self.limits = limits
+        self._begun = begun
         self.idle = asyncio.Event()
         self.claimed = 0
         self._connection = connection
@@ -161,7 +169,7 @@ class Courier:
                 outbox = [each for each in outbox if each[0].store is not store]
 
                 if wanted:
-                    claims = store.read_claims(replies[-1])
+                    claims = store.read_claims(replies[-1], self._worker)
                     wanted -= self._begin(executor, store, claims)
                     due_ms.append(claims.due_in_ms)
 
@@ -186,6 +194,9 @@ class Courier:
 
         taken = len(claims.jobs)
         self.claimed += taken
+
+        if taken:
+            self._begun()
 
         if self.limits.jobs_left is not None:
             self.limits.jobs_left -= taken

@@ -65,11 +65,7 @@ class Executor:
         """Begin a run. Returns at once."""
         run = Run(store, claim)
         self.running[run] = None
-        loop = asyncio.get_running_loop()
-        run.task = loop.create_task(self._run(run))
-
-        if (timeout_ms := claim.record.timeout_ms) != FOREVER:
-            run.timer = loop.call_later(timeout_ms / 1000, self.end, run, Cause.TIMEOUT)
+        run.task = asyncio.get_running_loop().create_task(self._run(run))
 
     def end(self, run: Run, cause: Cause, cancels: int = CANCELS) -> None:
         """End a run from outside: cancel its coroutine, or raise in its thread."""
@@ -81,6 +77,12 @@ class Executor:
 
         if run.timer is not None:
             run.timer.cancel()
+
+        if not run.entered:  # a task that is cancelled before its first step never runs its body
+            run.task.cancel()
+            self._settle(run, self._outcome_of_end(run))
+
+            return
 
         if cancels == 0:
             log.error("job %s ignores that it was cancelled; it is given up, but its code may still run", run.id)
@@ -96,6 +98,7 @@ class Executor:
 
     async def _run(self, run: Run) -> None:
         outcome: Outcome | None
+        run.entered = True
 
         try:
             result = await self._call(run)
@@ -108,9 +111,13 @@ class Executor:
         self._settle(run, outcome)
 
     async def _call(self, run: Run) -> Any:
-        record = run.claim.record
+        record, loop = run.claim.record, asyncio.get_running_loop()
+
+        if (timeout_ms := record.timeout_ms) != FOREVER:
+            run.timer = loop.call_later(timeout_ms / 1000, self.end, run, Cause.TIMEOUT)
+
         job: Job[Any] = Job(record, run.store, fence=run.claim.fence)
-        job.bind(asyncio.get_running_loop())
+        job.bind(loop)
         current.set(job)
         func = resolve(record.func_name)
         instance, args, kwargs = record.call()
@@ -211,10 +218,18 @@ def error_text(error: BaseException) -> str:
     return text[-MAX_ERROR:]
 
 
-@lru_cache(maxsize=4096)
 def _kind(func: Callable[..., Any]) -> str:
-    # A callable instance is called through its class, so it is the function of __call__ that is looked at.
-    if inspect.isasyncgenfunction(func):
+    try:
+        return _kind_of(func)
+    except TypeError:  # a callable object that cannot be hashed
+        return _kind_of.__wrapped__(func)
+
+
+@lru_cache(maxsize=4096)
+def _kind_of(func: Callable[..., Any]) -> str:
+    called = func if inspect.isroutine(func) else getattr(func, "__call__", func)  # noqa: B004 - the method itself
+
+    if inspect.isasyncgenfunction(called):
         return "generator"
 
-    return "coroutine" if inspect.iscoroutinefunction(func) else "plain"
+    return "coroutine" if inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(func) else "plain"

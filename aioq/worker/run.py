@@ -27,7 +27,7 @@ class Run:
 
     """
 
-    __slots__ = ("begun", "call", "cause", "claim", "ended", "store", "task", "timer")
+    __slots__ = ("begun", "call", "cause", "claim", "ended", "entered", "store", "task", "timer")
 
     def __init__(self, store: Store, claim: Claim) -> None:
         self.store = store
@@ -36,8 +36,14 @@ class Run:
         self.timer: asyncio.TimerHandle | None = None
         self.call: ThreadCall | None = None
         self.cause: Cause | None = None
+        self.entered = False
         self.begun = False
         self.ended = False
+
+    @property
+    def name(self) -> bytes:
+        """What a message on the control channel calls this very run."""
+        return b"%s%s %d" % (self.store.keys.job, self.id.encode(), self.claim.fence)
 
     @property
     def id(self) -> str:

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -29,7 +30,10 @@ from aioq.worker.waker import Waker
 log = logging.getLogger("aioq.worker")
 
 #: How long the last outcomes may take to reach a server that is away, in seconds.
-FAREWELL = 10.0
+FAREWELL = 2.0
+
+#: How many revoked claims are remembered, for those whose claim is still on its way here.
+REVOKED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +67,14 @@ class Service:
         self._stores = [Store(connection, name) for name in plan.queues]
         self._executor = Executor(plan.concurrency, plan.result_ttl_ms, self._on_end)
         self.courier = Courier(
-            connection, self._stores, plan.name, LEASE_MS, Limits(burst=plan.burst, jobs_left=plan.max_jobs)
+            connection,
+            self._stores,
+            plan.name,
+            LEASE_MS,
+            Limits(burst=plan.burst, jobs_left=plan.max_jobs),
+            self._begun,
         )
+        self._revoked: deque[bytes] = deque(maxlen=REVOKED)
         self._waker = Waker(connection, self._stores, self.courier, self._executor)
         self._reclaimer = Reclaimer(self._stores, self.courier.look)
         self._sweeper = Sweeper(self._stores)
@@ -202,6 +212,10 @@ class Service:
 
     # What this worker hears
 
+    def _begun(self) -> None:
+        if self._revoked:
+            self._end_revoked()
+
     def _on_end(self, run: Run, outcome: Outcome | None) -> None:
         self.courier.put(run, outcome)
         self._sweeper.ended.set()
@@ -224,9 +238,15 @@ class Service:
             log.debug("the runs could not be checked: %s", error)
 
     def _told(self, message: bytes) -> None:
-        """A message on the control channel: `cancel <id> <fence>`."""
+        """A message on the control channel: `cancel <key of the job> <fence>`."""
+        self._revoked.append(message.removeprefix(b"cancel "))
+        self._end_revoked()
+
+    def _end_revoked(self) -> None:
+        """End the runs that were revoked. One may be revoked before the reply of its claim has come."""
         for run in list(self._executor.running):
-            if message == b"cancel %s %d" % (run.id.encode(), run.claim.fence):
+            if run.name in self._revoked:
+                self._revoked.remove(run.name)
                 self._executor.end(run, Cause.DROPPED)
 
     def _facts(self) -> dict[str, str | int]:

@@ -81,13 +81,16 @@ class Worker:
         self._result_ttl_ms = retention_ms(result_ttl, "result_ttl")
         self._shutdown_timeout = max(0, to_ms(shutdown_timeout, "shutdown_timeout")) / 1000
         self._service: Service | None = None
+        self._stops = 0
 
     def request_stop(self) -> None:
         """Stop claiming and let running jobs end; called again: hand them back at once.
 
-        It does nothing to a worker that does not run.
+        It holds for the run that is about to begin, too, if it is asked for before.
         """
-        if self._service is not None:
+        if self._service is None:
+            self._stops += 1
+        else:
             self._service.request_stop()
 
     async def run(
@@ -138,9 +141,13 @@ class Worker:
 
         try:
             self._service = service = Service(connection, plan)
+
+            for _ in range(self._stops):
+                service.request_stop()
+
             await service.run(ready or _nothing)
         finally:
-            self._service = None
+            self._service, self._stops = None, 0
             await connection.aclose()
 
             if not given:

@@ -1,7 +1,7 @@
+import pytest
+
 from aioq import JobFailed, Queue, Retry
 from tests import jobs
-
-import pytest
 
 
 async def test_a_job_runs_and_its_result_comes_back(queue: Queue, start_worker) -> None:

@@ -94,6 +94,7 @@ end
 
 promote()
 expire_late()
+flush_lanes() -- before the lanes are read, so that what has expired takes nobody's place
 local taken = 0
 for _, lane in ipairs({{front, 'front/'}, {main, ''}}) do
   if taken < limit and redis.call('XLEN', lane[1]) > 0 then

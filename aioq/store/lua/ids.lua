@@ -1,5 +1,5 @@
 -- ids: the ids of the jobs in one state, in order: lanes as they will be claimed, registries by time.
--- KEYS: main front scheduled expiring finished failed canceled stopped expired
+-- KEYS: main front scheduled expiring job finished failed canceled stopped expired
 -- ARGV: state offset limit order before expired_ttl
 -- SAYS: ok
 -- order: asc or desc. before: only what entered the registry up to this moment in ms, or ''.
@@ -45,13 +45,28 @@ local function list_lane(lane, mark)
   end
 end
 
-local function list_started(lane)
-  local pending = redis.pcall('XPENDING', lane, 'workers', '-', '+', offset + limit)
-  for _, row in ipairs(pending.err and {} or pending) do
-    local entry = redis.call('XRANGE', lane, row[1], row[1])[1]
-    if entry and not take(entry[2][2]) then
-      return
+-- What runs is in the lanes' pending lists, ordered by entry; a reader wants it by when it was started.
+local function earlier(row, other)
+  if row[1] ~= other[1] then
+    return row[1] < other[1]
+  end
+  return row[2] < other[2]
+end
+local function list_started()
+  local rows = {}
+  for _, lane in ipairs({front, main}) do
+    local pending = redis.pcall('XPENDING', lane, 'workers', '-', '+', 10000)
+    for _, row in ipairs(pending.err and {} or pending) do
+      local entry = redis.call('XRANGE', lane, row[1], row[1])[1]
+      if entry then
+        local id = entry[2][2]
+        rows[#rows + 1] = {tonumber(redis.call('HGET', job .. id, 'started_at') or 0), #rows, id}
+      end
     end
+  end
+  table.sort(rows, earlier)
+  for i = 1, #rows do
+    take(rows[order == 'desc' and #rows + 1 - i or i][3])
   end
 end
 
@@ -91,8 +106,7 @@ if state == 'queued' then
   list_lane(front, 'front/')
   list_lane(main, '')
 elseif state == 'started' then
-  list_started(front)
-  list_started(main)
+  list_started()
 elseif state == 'expired' and order == 'desc' then
   list_late()
   list_registry(expired)

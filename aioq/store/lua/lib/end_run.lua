@@ -10,6 +10,6 @@ local function end_run(id, seen)
   elseif status == 'scheduled' then
     redis.call('ZREM', scheduled, id)
   elseif status == 'started' then
-    redis.call('PUBLISH', control .. runner, 'cancel ' .. id .. ' ' .. (seen[4] or '0'))
+    redis.call('PUBLISH', control .. runner, 'cancel ' .. job .. id .. ' ' .. (seen[4] or '0'))
   end
 end

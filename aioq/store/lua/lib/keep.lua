@@ -19,6 +19,8 @@ local function keep(registry, id, ttl, ended_at)
   set_retention(job .. id, ttl)
   if ttl < 0 then
     rows.forever = true
+    -- A job with the same id may have been forgotten and not swept yet; its row would hide this one.
+    redis.call('ZREM', registry .. ':until', id)
   else
     rows.forgotten[#rows.forgotten + 1] = now + ttl
     rows.forgotten[#rows.forgotten + 1] = id

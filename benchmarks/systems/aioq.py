@@ -1,0 +1,62 @@
+"""aioq, by its public interface, with its defaults."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aioq import Job, Queue, Worker
+from benchmarks.systems import Seen
+
+QUEUE = "bench"
+
+
+class Client:
+    def __init__(self, url: str) -> None:
+        self._queue = Queue(QUEUE, url)
+        self.enqueue = self._queue.enqueue
+        self.enqueue_at = self._queue.enqueue_at
+        self.waiting = self._queue.count
+
+    async def enqueue_many(self, job: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Job[Any]]:
+        return await self._queue.enqueue_many([Queue.prepare_data(job, call) for call in calls])
+
+    async def result(self, handle: Job[Any]) -> Any:
+        return await handle.result(30)
+
+    async def look(self, handles: Sequence[Job[Any]]) -> list[Seen]:
+        seen = []
+
+        for start in range(0, len(handles), 500):
+            ids = [handle.id for handle in handles[start : start + 500]]
+            seen += await asyncio.gather(*(_see(job) for job in await self._queue.fetch_many(ids)))
+
+        return seen
+
+    async def scheduled(self) -> int:
+        return await self._queue.scheduled_job_registry.count()
+
+    async def aclose(self) -> None:
+        await self._queue.aclose()
+
+
+async def _see(job: Job[Any] | None) -> Seen:
+    if job is None:
+        return Seen(False, None)
+
+    return Seen(True, await job.result(30)) if job.is_finished else Seen(False, job.args[0])
+
+
+async def work(
+    url: str, concurrency: int, limit: int | None, ready: Callable[[], None], stop: asyncio.Event
+) -> None:
+    worker = Worker(QUEUE, url, concurrency=concurrency)
+
+    async def obey() -> None:
+        await stop.wait()
+        worker.request_stop()
+
+    obeying = asyncio.create_task(obey())
+    await worker.run(max_jobs=limit, ready=ready)
+    obeying.cancel()

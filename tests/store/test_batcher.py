@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Sequence
+
+import pytest
+
+from aioq.store.batcher import MAX_BYTES, MAX_ITEMS, Batcher
+
+
+class Trips:
+    """Round trips that end when the test says so; each answers with what it was sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[list[int]] = []
+        self.gates: list[asyncio.Future[None]] = []
+        self.senders: list[asyncio.Task[object] | None] = []
+
+    async def send(self, items: Sequence[int]) -> Sequence[str]:
+        self.sent.append(list(items))
+        self.senders.append(asyncio.current_task())
+        gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.gates.append(gate)
+        await gate
+
+        return [f"answer to {item}" for item in items]
+
+    async def begun(self, number: int) -> None:
+        """Until so many round trips have begun; no more than that may have."""
+        for _ in range(1_000):
+            if len(self.sent) >= number:
+                break
+
+            await asyncio.sleep(0)
+
+        assert len(self.sent) == number
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """End the round trip that is under way."""
+        if error is None:
+            self.gates[-1].set_result(None)
+        else:
+            self.gates[-1].set_exception(error)
+
+
+@pytest.fixture
+def trips() -> Trips:
+    return Trips()
+
+
+@pytest.fixture
+def batcher(trips: Trips) -> Batcher[int, str]:
+    return Batcher(trips.send, lambda _: 1)
+
+
+def submit(batcher: Batcher[int, str], *items: int) -> list[asyncio.Task[str]]:
+    return [asyncio.create_task(batcher.submit(item)) for item in items]
+
+
+async def settled() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_lone_call_goes_at_once_in_its_caller_s_own_task(batcher: Batcher[int, str], trips: Trips) -> None:
+    (task,) = submit(batcher, 1)
+    await trips.begun(1)
+    assert trips.senders == [task]
+    trips.finish()
+
+    assert await task == "answer to 1"
+
+
+async def test_what_comes_during_a_round_trip_travels_together_in_the_next(
+    batcher: Batcher[int, str], trips: Trips
+) -> None:
+    tasks = submit(batcher, 1, 2, 3, 4)
+    await trips.begun(1)
+    trips.finish()
+    await trips.begun(2)
+    tasks += submit(batcher, 5, 6)
+    await settled()
+    trips.finish()
+    await trips.begun(3)
+    trips.finish()
+
+    assert await asyncio.gather(*tasks) == [f"answer to {number}" for number in range(1, 7)]
+    assert trips.sent == [[1], [2, 3, 4], [5, 6]]
+
+
+async def test_a_thousand_callers_take_three_round_trips(trips: Trips) -> None:
+    async def send(items: Sequence[int]) -> Sequence[int]:
+        trips.sent.append(list(items))
+        await asyncio.sleep(0)
+
+        return items
+
+    batcher: Batcher[int, int] = Batcher(send, lambda _: 1)
+
+    assert await asyncio.gather(*(batcher.submit(number) for number in range(1 + 2 * MAX_ITEMS))) == list(
+        range(1 + 2 * MAX_ITEMS)
+    )
+    assert [len(items) for items in trips.sent] == [1, MAX_ITEMS, MAX_ITEMS]
+
+
+async def test_heavy_items_do_not_all_travel_together(trips: Trips) -> None:
+    batcher: Batcher[int, str] = Batcher(trips.send, lambda _: MAX_BYTES // 2)
+    tasks = submit(batcher, *range(6))
+
+    for number in range(1, 5):
+        await trips.begun(number)
+        trips.finish()
+        await settled()
+
+    await asyncio.gather(*tasks)
+    assert trips.sent == [[0], [1, 2], [3, 4], [5]]
+
+
+async def test_an_item_heavier_than_a_batch_travels_all_the_same(trips: Trips) -> None:
+    batcher: Batcher[int, str] = Batcher(trips.send, lambda _: 10 * MAX_BYTES)
+    tasks = submit(batcher, 1, 2)
+
+    for number in (1, 2):
+        await trips.begun(number)
+        trips.finish()
+
+    assert await asyncio.gather(*tasks) == ["answer to 1", "answer to 2"]
+
+
+async def test_an_error_reaches_all_in_the_batch_and_nobody_else(batcher: Batcher[int, str], trips: Trips) -> None:
+    first, *others = submit(batcher, 1, 2, 3)
+    await trips.begun(1)
+    trips.finish()
+    assert await first == "answer to 1"
+    await trips.begun(2)
+    later = submit(batcher, 4)
+    await settled()
+    trips.finish(OSError("lost"))
+    found = await asyncio.gather(*others, return_exceptions=True)
+    await trips.begun(3)
+    trips.finish()
+
+    assert [str(error) for error in found] == ["lost", "lost"]
+    assert await later[0] == "answer to 4"
+
+
+async def test_an_error_of_a_lone_call_does_not_hold_up_those_behind_it(
+    batcher: Batcher[int, str], trips: Trips
+) -> None:
+    first, second = submit(batcher, 1, 2)
+    await trips.begun(1)
+    trips.finish(OSError("lost"))
+
+    with pytest.raises(OSError, match="lost"):
+        await first
+
+    await trips.begun(2)
+    trips.finish()
+    assert await second == "answer to 2"
+
+
+async def test_a_caller_that_is_cancelled_while_it_waits_is_not_sent(
+    batcher: Batcher[int, str], trips: Trips
+) -> None:
+    first, second, third = submit(batcher, 1, 2, 3)
+    await trips.begun(1)
+    second.cancel()
+    await settled()
+    trips.finish()
+    await trips.begun(2)
+    trips.finish()
+
+    assert await asyncio.gather(first, third) == ["answer to 1", "answer to 3"]
+    assert trips.sent == [[1], [3]]
+
+
+async def test_a_caller_that_is_cancelled_on_the_way_does_not_hurt_the_others(
+    batcher: Batcher[int, str], trips: Trips
+) -> None:
+    first, second, third = submit(batcher, 1, 2, 3)
+    await trips.begun(1)
+    trips.finish()
+    await trips.begun(2)
+    second.cancel()
+    await settled()
+    trips.finish()
+
+    assert await asyncio.gather(first, third) == ["answer to 1", "answer to 3"]
+    assert second.cancelled()
+
+
+async def test_a_first_caller_that_is_cancelled_on_the_way_does_not_hold_up_those_behind_it(
+    batcher: Batcher[int, str], trips: Trips
+) -> None:
+    first, second = submit(batcher, 1, 2)
+    await trips.begun(1)
+    first.cancel()
+    await trips.begun(2)
+    trips.finish()
+
+    assert await second == "answer to 2"
+
+
+async def test_when_all_have_been_cancelled_the_next_call_goes_at_once(
+    batcher: Batcher[int, str], trips: Trips
+) -> None:
+    tasks = submit(batcher, 1, 2, 3)
+    await trips.begun(1)
+
+    for task in tasks:
+        task.cancel()
+
+    await asyncio.wait(tasks)
+    await settled()
+    assert trips.sent == [[1]]
+
+    (again,) = submit(batcher, 4)
+    await trips.begun(2)
+    assert trips.senders[-1] is again
+    trips.finish()
+    assert await again == "answer to 4"
+
+
+async def test_an_error_that_nobody_is_left_to_hear_is_no_warning(batcher: Batcher[int, str], trips: Trips) -> None:
+    first, second = submit(batcher, 1, 2)
+    await trips.begun(1)
+    trips.finish()
+    await trips.begun(2)
+    second.cancel()
+    await settled()
+    trips.finish(OSError("lost"))
+    await settled()
+    gc.collect()
+
+    assert await first == "answer to 1"
+
+
+async def test_an_answer_too_few_is_an_error_and_no_endless_wait(trips: Trips) -> None:
+    async def send(items: Sequence[int]) -> Sequence[int]:
+        await asyncio.sleep(0)
+
+        return items[:1]
+
+    batcher: Batcher[int, int] = Batcher(send, lambda _: 1)
+    alone, first, *others = await asyncio.wait_for(
+        asyncio.gather(*(batcher.submit(number) for number in range(4)), return_exceptions=True), 5
+    )
+
+    assert (alone, first) == (0, 1)
+    assert [type(error) for error in others] == [ValueError, ValueError]
+
+
+def test_a_batcher_that_was_cut_off_with_its_event_loop_works_in_the_next(trips: Trips) -> None:
+    batcher: Batcher[int, str] = Batcher(trips.send, lambda _: 1)
+
+    async def cut_off() -> None:
+        submit(batcher, 1, 2)
+        await trips.begun(1)
+
+    async def again() -> str:
+        (task,) = submit(batcher, 3)
+        await trips.begun(2)
+        trips.finish()
+
+        return await task
+
+    asyncio.run(cut_off())
+    assert asyncio.run(again()) == "answer to 3"

@@ -1,0 +1,250 @@
+"""Leases: beat, join, leave; and the thread's way to beat."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from aioq.store import Connection, Store
+from aioq.store.pulse import Pulse
+from aioq.values.errors import ServerUnreachable
+from aioq.values.outcome import Finished
+from tests.store.tools import LEASE, beat, claim, clock, end, passed, put, start, take, unchanged
+
+
+def lease(client: redis.Redis, store: Store, worker: str = "w1") -> float:
+    end_ms = client.zscore(store.keys.leases, worker)
+    assert end_ms is not None
+    return float(end_ms)
+
+
+async def test_a_beat_renews_the_lease_by_the_server_s_clock(store: Store, client: redis.Redis) -> None:
+    await store.join("w1", 1_000)
+    before = clock(client)
+    found = await beat(store)
+
+    assert found == (False, -1, [])
+    assert before + LEASE <= lease(client, store) <= clock(client) + LEASE
+
+
+async def test_a_worker_whose_lease_was_taken_is_told_and_has_a_new_one(store: Store, client: redis.Redis) -> None:
+    await store.join("w1", 1)
+    await passed(client, clock(client) + 1)
+    await store.reclaim("w1")
+    await store.join("w2", LEASE)
+
+    assert (await beat(store)).lapsed
+    assert not (await beat(store)).lapsed
+    assert lease(client, store) > clock(client)
+
+
+async def test_a_worker_is_told_of_those_whose_lease_has_ended(store: Store, client: redis.Redis) -> None:
+    await store.join("w2", 1)
+    await store.join("w3", 1)
+    await store.join("w1", LEASE)
+    await passed(client, clock(client) + 1)
+    found = await beat(store)
+
+    assert (found.lapsed, sorted(found.lost)) == (False, ["w2", "w3"])
+    assert (await store.count()).workers == 1
+
+
+async def test_a_worker_is_never_told_of_itself(store: Store, client: redis.Redis) -> None:
+    await store.join("w2", LEASE)
+    await store.join("w1", 1)
+    await passed(client, clock(client) + 1)
+
+    assert (await beat(store)).lost == []
+
+
+async def test_the_end_of_the_next_lease_of_another_is_told(store: Store, client: redis.Redis) -> None:
+    await store.join("w1", 1_000)
+    await store.join("w2", 30_000)
+    await store.join("w3", 50_000)
+
+    assert 20_000 < (await beat(store)).next_end_ms <= 30_000
+    assert 20_000 < (await beat(store)).next_end_ms <= 30_000
+
+
+async def test_after_the_server_was_away_everyone_has_a_lease_s_time_to_come_back(
+    store: Store, client: redis.Redis
+) -> None:
+    now = clock(client)
+    await start(store, "a", "w1")
+    await start(store, "b", "w2")
+    # Both beat last 40 s ago, with leases of 30 s: so it was the server that was away.
+    client.zadd(store.keys.leases, {"w1": now - 10_000, "w2": now - 11_000})
+
+    assert await beat(store, "w1", 30_000) == (False, 0, [])
+    assert lease(client, store, "w2") >= now + 30_000
+    assert await store.reclaim("w2") == (False, [], [])
+
+
+async def test_while_someone_has_beaten_lately_the_dead_get_no_grace(store: Store, client: redis.Redis) -> None:
+    now = clock(client)
+    await store.join("w3", LEASE)
+    client.zadd(store.keys.leases, {"w1": now - 1, "w2": now - 2, "w3": now + 25_000})  # w3: 5 s ago
+
+    assert (await beat(store, "w1", 30_000)).lost == ["w2"]
+    assert lease(client, store, "w2") == now - 2
+
+
+async def test_leases_are_whole_milliseconds(store: Store, client: redis.Redis) -> None:
+    await store.join("w1", LEASE)
+    await beat(store)
+
+    assert lease(client, store).is_integer()
+    assert len(str(int(lease(client, store)))) == 13
+
+
+async def test_the_leases_of_an_abandoned_queue_go_by_themselves(store: Store, client: redis.Redis) -> None:
+    await store.join("w1", LEASE)
+    month = 30 * 24 * 3_600
+    assert month - 100 < client.ttl(store.keys.leases) <= month
+
+    client.delete(store.keys.leases)
+    assert (await beat(store)).lapsed
+    assert month - 100 < client.ttl(store.keys.leases) <= month
+
+
+# Join
+
+
+async def test_whoever_joins_has_a_lease_and_both_lanes(store: Store, client: redis.Redis) -> None:
+    before = clock(client)
+    await store.join("w1", LEASE)
+
+    assert before + LEASE <= lease(client, store) <= clock(client) + LEASE
+    assert [group["name"] for group in client.xinfo_groups(store.keys.main)] == [b"workers"]
+    assert [group["name"] for group in client.xinfo_groups(store.keys.front)] == [b"workers"]
+
+
+async def test_jobs_that_waited_before_anyone_joined_are_served(store: Store) -> None:
+    await put(store, "a")
+    await put(store, "b", front=True)
+
+    assert [each.record.id for each in await take(store)] == ["b", "a"]
+
+
+async def test_to_join_twice_keeps_what_the_worker_holds(store: Store) -> None:
+    claimed = await start(store)
+    await store.join("w1", LEASE)
+
+    assert await end(store, (claimed, Finished(b"p", 60_000))) == ["ok"]
+
+
+async def test_idle_consumers_without_a_worker_do_not_pile_up(store: Store, client: redis.Redis) -> None:
+    for number in range(20):
+        await store.join(f"w{number}", LEASE)
+        await claim(store, f"w{number}")
+
+    assert len(client.xinfo_consumers(store.keys.main, "workers")) <= 1
+
+
+async def test_a_consumer_that_holds_jobs_is_left_alone(store: Store, client: redis.Redis) -> None:
+    claimed = await start(store)
+    await store.join("w2", LEASE)
+
+    assert [each["name"] for each in client.xinfo_consumers(store.keys.front, "workers")] == [b"w1"]
+    assert await end(store, (claimed, Finished(b"p", 60_000))) == ["ok"]
+
+
+# Leave
+
+
+async def test_the_last_one_to_leave_takes_the_empty_lanes_away(store: Store, client: redis.Redis) -> None:
+    await store.join("w1", LEASE)
+    await store.join("w2", LEASE)
+    assert await store.leave("w1")
+    assert client.exists(store.keys.main, store.keys.front) == 2
+    assert await store.leave("w2")
+
+    assert not client.exists(store.keys.main, store.keys.front, store.keys.leases)
+
+
+async def test_lanes_with_jobs_stay(store: Store, client: redis.Redis) -> None:
+    await put(store, "a")
+    await store.join("w1", LEASE)
+    await store.leave("w1")
+
+    assert client.xlen(store.keys.main) == 1
+    assert [each.record.id for each in await take(store, "w2")] == ["a"]
+
+
+async def test_a_worker_that_holds_jobs_does_not_leave(store: Store, client: redis.Redis) -> None:
+    claimed = await start(store)
+
+    with unchanged(client):
+        assert not await store.leave("w1")
+
+    await end(store, (claimed, Finished(b"p", 60_000)))
+    assert await store.leave("w1")
+
+
+async def test_to_leave_twice_is_harmless(store: Store, client: redis.Redis) -> None:
+    await store.join("w1", LEASE)
+    await store.join("w2", LEASE)
+    await store.leave("w1")
+
+    with unchanged(client):
+        assert await store.leave("w1")
+
+
+async def test_whoever_leaves_wakes_another_who_stays(store: Store, client: redis.Redis) -> None:
+    await store.join("w1", LEASE)
+    await store.join("w2", LEASE)
+    await store.leave("w1")
+
+    assert client.llen(store.keys.wake) == 1
+
+
+# The pulse: beats from a thread
+
+
+async def test_a_pulse_beats_on_all_queues_in_one_round_trip(
+    store: Store, connection: Connection, client: redis.Redis
+) -> None:
+    other = Store(connection, "other")
+    await store.join("w1", 1_000)
+    await other.join("w1", 1_000)
+    pulse = Pulse(connection, [store, other], "w1", LEASE)
+
+    try:
+        first, second = pulse.beat([("SET", "aioq:worker:w1", "1", "PX", "60000")])
+    finally:
+        pulse.close()
+
+    assert (first.lapsed, second.lapsed) == (False, False)
+    assert lease(client, store) > clock(client) + LEASE / 2
+    assert lease(client, other) > clock(client) + LEASE / 2
+    assert client.get("aioq:worker:w1") == b"1"
+
+
+async def test_a_pulse_beats_on_after_a_flush_of_scripts(
+    store: Store, connection: Connection, client: redis.Redis
+) -> None:
+    await store.join("w1", LEASE)
+    client.script_flush()
+    pulse = Pulse(connection, [store], "w1", LEASE)
+
+    try:
+        assert pulse.beat() == [(False, -1, [])]
+    finally:
+        pulse.close()
+
+
+async def test_a_pulse_without_a_server_says_so_and_goes_on_when_it_is_back(own_server) -> None:
+    server = own_server()
+    connection = Connection(server.url)
+    store = Store(connection, "default")
+    await store.join("w1", LEASE)
+    pulse = Pulse(connection, [store], "w1", LEASE)
+    server.stop(kill=True)
+
+    with pytest.raises(ServerUnreachable):
+        pulse.beat()
+
+    server.start()
+    assert pulse.beat() == [(True, -1, [])]
+    pulse.close()
+    await connection.aclose()

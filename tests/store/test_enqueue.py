@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+import asyncio
+import re
+
+import pytest
+import redis
+
+from aioq.store import Store
+from aioq.values.durations import LONGEST_MS
+from aioq.values.options import EXPIRED_TTL_MS
+from aioq.values.outcome import Failed, Finished, Retried
+from aioq.values.states import JobStatus
+from tests.store.tools import (
+    FUNC,
+    LATE,
+    bring,
+    claim,
+    clock,
+    dump,
+    end,
+    entries,
+    fields,
+    job,
+    listening,
+    passed,
+    put,
+    start,
+    status,
+    take,
+    unchanged,
+)
+
+EVERY_BYTE = bytes(range(256)) * 3
+
+
+async def test_a_plain_job_is_stored_and_enters_the_main_lane(store: Store, client: redis.Redis) -> None:
+    created = await store.enqueue(job("a", data=EVERY_BYTE, opts=b"{}"))
+    stored = fields(client, store)
+    ((entry, values),) = client.xrange(store.keys.main)
+
+    assert 0 <= clock(client) - created < 1_000
+    assert stored == FUNC | {
+        b"status": b"queued",
+        b"created_at": b"%d" % created,
+        b"entry": entry,
+        b"data": EVERY_BYTE,
+        b"opts": b"{}",
+        b"nonce": b"n1",
+    }
+    assert values == {b"id": b"a"}
+    assert client.ttl(store.keys.job + b"a") == -1
+    assert client.smembers("aioq:queues") == {b"default"}
+
+
+async def test_a_generated_id_needs_no_nonce(store: Store, client: redis.Redis) -> None:
+    await put(store, "a", nonce="")
+
+    assert b"nonce" not in fields(client, store)
+
+
+async def test_a_job_at_the_front_enters_the_front_lane(store: Store, client: redis.Redis) -> None:
+    await put(store, "a", front=True)
+
+    assert entries(client, store.keys.front) == [b"a"]
+    assert re.fullmatch(rb"front/\d+-\d+", fields(client, store)[b"entry"])
+
+
+async def test_a_delay_is_counted_by_the_server_s_clock(store: Store, client: redis.Redis) -> None:
+    created = await store.enqueue(job("a", due="+86400000"))
+    stored = fields(client, store)
+
+    assert (stored[b"status"], stored[b"due_at"]) == (b"scheduled", b"%d" % (created + 86_400_000))
+    assert client.zscore(store.keys.scheduled, "a") == created + 86_400_000
+    assert b"entry" not in stored
+
+
+@pytest.mark.parametrize("due", ["0", "1700000000123", "253402300799999"])
+async def test_a_moment_is_kept_to_the_millisecond(due: str, store: Store, client: redis.Redis) -> None:
+    await put(store, "a", due=due)
+
+    assert fields(client, store)[b"due_at"] == due.encode()
+    assert client.zscore(store.keys.scheduled, "a") == int(due)
+
+
+async def test_a_scheduled_job_remembers_its_lane_and_its_ttl(store: Store, client: redis.Redis) -> None:
+    await put(store, "a", due="+60000", front=True, ttl_ms=50)
+    stored = fields(client, store)
+
+    assert (stored[b"front"], stored[b"ttl"]) == (b"1", b"50")
+    assert b"expires_at" not in stored
+    assert client.ttl(store.keys.job + b"a") == -1
+
+
+@pytest.mark.parametrize("ttl_ms", [5_000, 31_536_000_000, LONGEST_MS])
+async def test_a_ttl_begins_at_once_and_lets_the_hash_go_by_itself(
+    ttl_ms: int, store: Store, client: redis.Redis
+) -> None:
+    created = await store.enqueue(job("a", ttl_ms=ttl_ms))
+    stored = fields(client, store)
+
+    assert stored[b"ttl"] == b"%d" % ttl_ms
+    assert stored[b"expires_at"] == b"%d" % (created + ttl_ms)
+    assert client.pexpiretime(store.keys.job + b"a") == created + ttl_ms + EXPIRED_TTL_MS
+
+
+@pytest.mark.parametrize("options", [{}, {"front": True}, {"due": "+1000"}, {"ttl_ms": 60_000}, {"nonce": ""}])
+async def test_the_same_call_twice_is_one_job(options: dict[str, object], store: Store, client: redis.Redis) -> None:
+    assert await store.enqueue(job(**options))
+
+    with unchanged(client):
+        assert await store.enqueue(job(**options))
+
+
+async def test_the_same_call_after_the_job_has_moved_on_changes_nothing(store: Store, client: redis.Redis) -> None:
+    for state in ("started", "finished", "failed", "canceled", "stopped", "expired"):
+        await bring(store, client, state, state)
+
+        with unchanged(client):
+            assert await store.enqueue(job(state))
+
+
+@pytest.mark.parametrize("state", ["queued", "scheduled", "started"])
+async def test_another_call_with_the_id_of_a_live_job_is_refused(
+    state: str, store: Store, client: redis.Redis
+) -> None:
+    await bring(store, client, state)
+
+    with unchanged(client):
+        assert await store.enqueue(job(nonce="other")) == 0
+
+
+async def test_the_id_of_a_job_that_is_run_again_belongs_to_a_live_job(store: Store, client: redis.Redis) -> None:
+    assert await end(store, (await start(store), Retried("boom", 60_000))) == ["ok"]
+
+    with unchanged(client):
+        assert await store.enqueue(job(nonce="other")) == 0
+
+
+@pytest.mark.parametrize("options", [{}, {"due": "+60000"}, {"front": True, "ttl_ms": 60_000}])
+@pytest.mark.parametrize("state", ["finished", "failed", "canceled", "stopped", "expired", LATE])
+async def test_the_id_of_an_ended_job_is_free_and_nothing_is_left_of_that_job(
+    state: str, options: dict[str, object], store: Store, client: redis.Redis
+) -> None:
+    await bring(store, client, state, old=b"1")
+    client.delete(store.keys.wake)
+    created = await store.enqueue(job(nonce="other", new=b"1", **options))
+    stored = fields(client, store)
+
+    assert created
+    assert b"old" not in stored
+    assert not {b"result", b"error", b"fence", b"worker", b"started_at", b"ended_at"} & set(stored)
+    assert stored[b"new"] == b"1"
+
+    counts = (await store.count())._asdict()
+    counts.pop("workers")
+    assert {name: number for name, number in counts.items() if number} == {
+        "scheduled" if "due" in options else "queued": 1
+    }
+
+
+async def test_the_history_of_the_job_that_had_the_id_goes_with_it(store: Store, client: redis.Redis) -> None:
+    assert await end(store, (await start(store), Retried("boom", 0))) == ["ok"]
+    (second,) = await take(store)
+    assert await end(store, (second, Failed("boom"))) == ["ok"]
+    assert await store.attempts("a")
+    await put(store, "a", nonce="other")
+
+    assert await store.attempts("a") == []
+
+
+async def test_those_who_wait_for_a_late_job_hear_of_it_when_its_id_is_used_again(
+    store: Store, client: redis.Redis
+) -> None:
+    await put(store, "a", ttl_ms=100)
+    await store.wait("channel", ["a"])
+    await passed(client, int(fields(client, store)[b"expires_at"]))
+
+    with listening(client, "channel") as messages:
+        await put(store, "a", nonce="other")
+
+        assert messages() == [b"a expired 0\n"]
+
+
+@pytest.mark.parametrize("options", [{}, {"ttl_ms": 60_000}, {"due": "0"}])
+async def test_what_a_job_left_behind_that_ran_out_unseen_does_not_touch_the_next_with_its_id(
+    options: dict[str, object], store: Store, client: redis.Redis, ghosts: None
+) -> None:
+    await put(store, "a", ttl_ms=1)
+    await passed(client, clock(client) + 1)
+    client.delete(store.keys.job + b"a")  # as the server does it after expired_ttl, if no worker ever looked
+    await put(store, "a", nonce="other", **options)
+    counts = await store.count()
+
+    assert counts.queued + counts.scheduled == 1
+    if "due" not in options:
+        assert (await store.ids(JobStatus.QUEUED))[0] == ["a"]
+
+    assert [each.record.id for each in await take(store)] == ["a"]
+    assert await status(store) == "started"
+    assert client.zcard(store.keys.expiring) == 0
+    assert client.xlen(store.keys.main) + client.xlen(store.keys.front) == 1
+
+
+async def test_a_call_tells_its_duplicates_by_their_positions(store: Store, client: redis.Redis) -> None:
+    await put(store, "b", "d")
+    created = await store.enqueue_many([job(each, nonce="other") for each in "abcd"])
+
+    assert [bool(each) for each in created] == [True, False, True, False]
+    assert (await store.ids(JobStatus.QUEUED))[0] == ["b", "d", "a", "c"]
+
+
+async def test_two_jobs_with_one_id_in_one_call_are_one_job_and_a_duplicate(store: Store) -> None:
+    created = await store.enqueue_many([job("a", nonce="1"), job("a", nonce="2")])
+
+    assert [bool(each) for each in created] == [True, False]
+    assert (await store.count()).queued == 1
+
+
+async def test_many_jobs_of_one_call_keep_their_order(store: Store) -> None:
+    ids = [f"j{number}" for number in range(500)]
+    await put(store, *ids)
+
+    assert (await store.ids(JobStatus.QUEUED, 0, 1_000))[0] == ids
+
+
+async def test_a_job_may_have_more_fields_than_lua_unpacks_at_once(store: Store, client: redis.Redis) -> None:
+    many = {f"meta.{number}": b"%d" % number for number in range(9_000)}
+    await put(store, "a", **many)
+
+    assert len(fields(client, store)) == 9_000 + 5
+
+
+async def test_an_enqueue_leaves_one_token_that_ends_by_itself(store: Store, client: redis.Redis) -> None:
+    await put(store, "a", "b")
+    await put(store, "c")
+
+    assert client.lrange(store.keys.wake, 0, -1) == [b"1"]
+    assert 0 < client.ttl(store.keys.wake) <= 60
+
+
+async def test_only_a_scheduled_job_that_is_due_sooner_than_any_leaves_a_token(
+    store: Store, client: redis.Redis
+) -> None:
+    await put(store, "a", due="+60000")
+    assert client.delete(store.keys.wake) == 1
+
+    await put(store, "b", due="+90000")
+    assert client.delete(store.keys.wake) == 0
+
+    await put(store, "c", due="+30000")
+    assert client.delete(store.keys.wake) == 1
+
+
+async def test_a_refused_job_leaves_no_token(store: Store, client: redis.Redis) -> None:
+    await put(store, "a")
+    client.delete(store.keys.wake)
+    await put(store, "a", nonce="other")
+
+    assert not client.exists(store.keys.wake)
+
+
+async def test_concurrent_enqueues_are_all_stored(store: Store) -> None:
+    await asyncio.gather(*(store.enqueue(job(f"j{number}")) for number in range(300)))
+
+    assert (await store.count()).queued == 300
+
+
+async def test_queues_do_not_see_each_other(store: Store, client: redis.Redis) -> None:
+    other = Store(store.connection, "default:x")
+    await put(store, "a")
+    await put(other, "a", nonce="other")
+    before = dump(client)
+
+    assert await other.delete(["a"]) == 1
+    gone = set(before) - set(dump(client))
+    assert gone == {other.keys.job + b"a", other.keys.main} or gone == {other.keys.job + b"a"}
+    assert await status(store) == "queued"
+
+
+async def test_a_finished_job_s_id_can_be_used_again_and_again(store: Store) -> None:
+    for nonce in ("1", "2", "3"):
+        claimed = await start(store, nonce=nonce)
+        assert await end(store, (claimed, Finished(b"p", -1))) == ["ok"]
+
+    assert (await store.count()).finished == 1
+    assert (await claim(store)).jobs == []

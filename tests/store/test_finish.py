@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import pytest
+import redis
+
+from aioq.store import Store
+from aioq.values.outcome import Failed, Finished, Retried
+from aioq.values.record import JobRecord
+from aioq.values.states import JobStatus
+from tests.store.tools import (
+    audit,
+    calls,
+    claim,
+    clock,
+    end,
+    fields,
+    job,
+    listening,
+    passed,
+    put,
+    start,
+    status,
+    take,
+    unchanged,
+)
+
+EVERY_BYTE = bytes(range(256)) * 3
+
+
+async def test_a_finished_job_keeps_its_result_and_leaves_its_lane(store: Store, client: redis.Redis) -> None:
+    claimed = await start(store, data=EVERY_BYTE)
+    before = clock(client)
+    assert await end(store, (claimed, Finished(EVERY_BYTE, 60_000))) == ["ok"]
+    stored = fields(client, store)
+    ended_at = int(stored[b"ended_at"])
+
+    assert (stored[b"status"], stored[b"result"], stored[b"data"]) == (b"finished", EVERY_BYTE, EVERY_BYTE)
+    assert before <= ended_at <= clock(client)
+    assert client.xlen(store.keys.front) == 0
+    assert client.zscore(store.keys.finished, "a") == ended_at
+    assert client.zscore(store.keys.finished + b":until", "a") == ended_at + 60_000
+    assert client.pexpiretime(store.keys.job + b"a") == ended_at + 60_000
+
+
+async def test_a_result_can_be_kept_for_ever(store: Store, client: redis.Redis) -> None:
+    await end(store, (await start(store), Finished(b"p", -1)))
+
+    assert client.ttl(store.keys.job + b"a") == client.ttl(store.keys.finished) == -1
+    assert not client.exists(store.keys.finished + b":until")
+
+
+async def test_without_retention_the_result_is_dropped_and_the_end_can_be_seen_a_moment(
+    store: Store, client: redis.Redis
+) -> None:
+    claimed = await start(store, data=b"p1", **{"meta.a": b"p2"})
+    assert await end(store, (claimed, Finished(b"p3", 0))) == ["ok"]
+    stored = fields(client, store)
+
+    assert stored[b"status"] == b"finished"
+    assert not {b"data", b"result"} & set(stored)
+    assert 0 < client.pttl(store.keys.job + b"a") <= 5_000
+    assert 0 < client.pttl(store.keys.finished) <= 5_000
+    assert await end(store, (claimed, Finished(b"p3", 0))) == ["already"]
+
+
+async def test_the_same_call_twice_is_harmless(store: Store, client: redis.Redis) -> None:
+    claimed = await start(store)
+    await end(store, (claimed, Finished(b"p1", 60_000)))
+
+    with unchanged(client):
+        assert await end(store, (claimed, Finished(b"p1", 60_000))) == ["already"]
+
+
+async def test_a_run_that_has_lost_its_claim_records_nothing(store: Store, client: redis.Redis) -> None:
+    stale = await start(store)
+    await end(store, (stale, Retried("boom", 0)))
+
+    with unchanged(client):
+        assert await end(store, (stale, Finished(b"p", 60_000))) == ["stale"]
+
+    (newer,) = await take(store)
+
+    with unchanged(client):
+        assert await end(store, (stale, Finished(b"p", 60_000))) == ["stale"]
+        assert await end(store, (newer._replace(fence=3), Finished(b"p", 60_000))) == ["stale"]
+
+    assert await end(store, (newer, Finished(b"p", 60_000))) == ["ok"]
+
+
+@pytest.mark.parametrize("verb", ["cancel", "stop", "fail"])
+async def test_a_run_that_was_ended_otherwise_is_not_recorded_over_it(
+    verb: str, store: Store, client: redis.Redis
+) -> None:
+    claimed = await start(store)
+
+    if verb == "fail":
+        await end(store, (claimed, Failed("boom")))
+    else:
+        await getattr(store, verb)("a")
+
+    with unchanged(client):
+        assert await end(store, (claimed, Finished(b"p", 60_000))) == ["stale"]
+
+
+async def test_a_run_of_a_deleted_job_is_not_recorded(store: Store, client: redis.Redis) -> None:
+    claimed = await start(store)
+    await store.delete(["a"])
+
+    with unchanged(client):
+        assert await end(store, (claimed, Finished(b"p", 60_000))) == ["gone"]
+
+
+async def test_one_bad_run_does_not_hold_up_the_others(store: Store) -> None:
+    await put(store, "a", "b", "c")
+    a, b, c = await take(store)
+    await store.delete(["b"])
+    outcome = Finished(b"p", 60_000)
+
+    assert await end(store, (a, outcome), (b, outcome), (c._replace(fence=9), outcome)) == ["ok", "gone", "stale"]
+    assert [await status(store, each) for each in "abc"] == ["finished", None, "started"]
+
+
+async def test_a_run_that_stands_twice_in_one_call_is_recorded_once(store: Store, client: redis.Redis) -> None:
+    claimed = await start(store)
+    outcome = Finished(b"p", 60_000)
+    await store.wait("channel", ["a"])
+
+    with listening(client, "channel") as messages:
+        await end(store, (claimed, outcome), (claimed, outcome))
+
+        assert messages() in ([b"a finished 1\np"], [b"a finished 1\npa finished 1\np"])
+
+    assert (await store.count()).finished == 1
+
+
+async def test_success_after_a_retry_ends_the_old_error_and_the_history_in_time(
+    store: Store, client: redis.Redis
+) -> None:
+    await end(store, (await start(store), Retried("boom", 0)))
+    (second,) = await take(store)
+    await end(store, (second, Finished(b"p", 60_000)))
+
+    assert b"error" not in fields(client, store)
+    assert client.pexpiretime(store.keys.attempts + b"a") == client.pexpiretime(store.keys.job + b"a") > 0
+
+
+async def test_a_history_is_kept_for_ever_with_its_job(store: Store, client: redis.Redis) -> None:
+    await end(store, (await start(store), Retried("boom", 0)))
+    (second,) = await take(store)
+    await end(store, (second, Finished(b"p", -1)))
+
+    assert client.ttl(store.keys.attempts + b"a") == -1
+
+
+async def test_a_registry_holds_short_long_and_endless_retentions_side_by_side(
+    store: Store, client: redis.Redis
+) -> None:
+    await put(store, *"abc")
+    a, b, c = await take(store)
+    await end(store, (a, Finished(b"p", 10)), (b, Finished(b"p", 60_000)))
+    await end(store, (c, Finished(b"p", -1)))
+    await passed(client, clock(client) + 10)
+
+    assert (await store.count()).finished == 2
+    assert (await store.ids(JobStatus.FINISHED))[0] == ["b", "c"]
+    assert [await status(store, each) for each in "abc"] == [None, "finished", "finished"]
+
+    # With the endless one goes the reason to keep the registry for ever.
+    await store.delete(["c"])
+    assert client.pexpiretime(store.keys.finished) == client.pexpiretime(store.keys.job + b"b") > 0
+    assert client.pexpiretime(store.keys.finished + b":until") == client.pexpiretime(store.keys.job + b"b")
+
+
+async def test_a_short_retention_beside_an_endless_one_is_not_forgotten(store: Store, client: redis.Redis) -> None:
+    await put(store, *"ab")
+    a, b = await take(store)
+    await end(store, (a, Finished(b"p", -1)))
+    await end(store, (b, Finished(b"p", 10)))
+    await passed(client, clock(client) + 20)
+
+    assert (await store.count()).finished == 1
+    assert (await store.ids(JobStatus.FINISHED))[0] == ["a"]
+
+    while await store.sweep():
+        pass
+
+    assert client.zrange(store.keys.finished, 0, -1) == [b"a"]
+
+
+async def test_a_shorter_retention_does_not_shorten_that_of_the_registry(store: Store, client: redis.Redis) -> None:
+    await put(store, *"ab")
+    a, b = await take(store)
+    await end(store, (a, Finished(b"p", 60_000)))
+    await end(store, (b, Finished(b"p", 10)))
+
+    assert client.pttl(store.keys.finished) > 50_000
+    assert client.pttl(store.keys.finished + b":until") > 50_000
+
+
+async def test_more_runs_than_lua_unpacks_at_once_are_recorded_in_one_call(store: Store, client: redis.Redis) -> None:
+    total = 9_000
+    ids = [f"j{number}" for number in range(total)]
+
+    for number in range(0, total, 500):
+        await put(store, *ids[number : number + 500])
+
+    claims = await take(store, limit=total)
+    assert set(await end(store, *((each, Finished(b"p", 60_000)) for each in claims))) == {"ok"}
+    assert (await store.count()).finished == total
+    assert client.xlen(store.keys.main) == 0
+    assert client.zcard(store.keys.finished + b":until") == total
+    client.flushall()
+
+
+async def test_those_who_wait_are_told_the_result_and_are_not_kept(store: Store, client: redis.Redis) -> None:
+    claimed = await start(store)
+    await store.wait("one", ["a"])
+    await store.wait("two", ["a"])
+
+    with listening(client, "one", "two") as messages:
+        await end(store, (claimed, Finished(EVERY_BYTE, 60_000)))
+
+        assert sorted(messages()) == [b"a finished 768\n" + EVERY_BYTE] * 2
+
+    assert b"waiters" not in fields(client, store)
+
+
+async def test_ends_of_one_call_travel_to_a_channel_in_one_message(store: Store, client: redis.Redis) -> None:
+    await put(store, *"abc")
+    claims = await take(store)
+    await store.wait("one", ["a", "b"])
+
+    with listening(client, "one") as messages:
+        await end(store, *((each, Finished(b"p", 60_000)) for each in claims))
+
+        assert messages() == [b"a finished 1\npb finished 1\np"]
+
+
+@pytest.mark.parametrize(("size", "told"), [(4_096, True), (4_097, False), (100_000, False)])
+async def test_a_long_result_is_left_to_be_loaded(size: int, told: bool, store: Store, client: redis.Redis) -> None:
+    claimed = await start(store)
+    await store.wait("one", ["a"])
+
+    with listening(client, "one") as messages:
+        await end(store, (claimed, Finished(b"x" * size, 60_000)))
+
+        assert messages() == [b"a finished %d\n" % size + b"x" * size if told else b"a finished -\n"]
+
+
+async def test_a_long_result_that_is_not_kept_travels_in_the_message(store: Store, client: redis.Redis) -> None:
+    claimed = await start(store)
+    await store.wait("one", ["a"])
+
+    with listening(client, "one") as messages:
+        await end(store, (claimed, Finished(b"x" * 5_000, 0)))
+
+        assert messages() == [b"a finished 5000\n" + b"x" * 5_000]
+
+
+async def test_nobody_waits_and_nothing_is_published(store: Store, client: redis.Redis) -> None:
+    claimed = await start(store)
+    before = calls(client, "publish")
+    await end(store, (claimed, Finished(b"p", 60_000)))
+
+    assert calls(client, "publish") == before
+
+
+async def test_a_drained_queue_leaves_only_its_registration(store: Store, client: redis.Redis) -> None:
+    claimed = await start(store)
+    await end(store, (claimed, Finished(b"p", 20)))
+    assert await store.leave("w1")
+    client.delete(store.keys.wake)
+    await passed(client, clock(client) + 20)
+
+    assert set(client.scan_iter()) == {b"aioq:queues"}
+    assert audit(client, store) == []
+
+
+async def test_a_record_of_another_version_keeps_what_it_has(store: Store, client: redis.Redis) -> None:
+    claimed = await start(store, flavour=b"new")
+    await end(store, (claimed, Finished(b"p", 60_000)))
+    (record,) = await store.load(["a"])
+
+    assert isinstance(record, JobRecord)
+    assert record.fields[b"flavour"] == b"new"
+
+
+async def test_the_claim_of_another_queue_s_job_is_gone_here(store: Store) -> None:
+    other = Store(store.connection, "other")
+    claimed = await start(store)
+
+    assert await end(other, (claimed, Finished(b"p", 60_000))) == ["gone"]
+    assert (await claim(store)).jobs == []

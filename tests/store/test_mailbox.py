@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import redis
+
+from aioq.store import Connection, Store
+from aioq.store.mailbox import Ending, Mailbox
+from aioq.values.errors import ServerRefused, ServerUnreachable
+from aioq.values.outcome import Failed, Finished, Retried
+from tests.conftest import Server
+from tests.store.tools import LEASE, bring, calls, claim, clock, end, fields, passed, put, start, take
+from tests.tools import eventually
+
+
+@pytest.fixture
+async def elsewhere(server: Server) -> AsyncIterator[Store]:
+    """The same queue, seen from another process."""
+    connection = Connection(server.url)
+    yield Store(connection, "default")
+    await connection.aclose()
+
+
+async def waiting(store: Store, client: redis.Redis, job_id: str = "a") -> asyncio.Task[Ending]:
+    """A task that waits, as soon as the server knows of it."""
+    before = fields(client, store, job_id).get(b"waiters", b"")
+    task = asyncio.create_task(store.mailbox.wait(job_id))
+    await eventually(lambda: task.done() or fields(client, store, job_id).get(b"waiters", b"") != before)
+
+    return task
+
+
+async def ending(task: asyncio.Task[Ending]) -> Ending:
+    return await asyncio.wait_for(task, 5)
+
+
+@pytest.mark.parametrize("result", [b"", b"p", bytes(range(256)), b"\n1 2\n" * 100, b"x" * 4_096])
+async def test_a_result_comes_with_the_message(result: bytes, store: Store, client: redis.Redis) -> None:
+    claimed = await start(store)
+    task = await waiting(store, client)
+    await end(store, (claimed, Finished(result, 60_000)))
+
+    assert await ending(task) == Ending("finished", result, None)
+
+
+async def test_a_long_result_is_left_to_be_loaded(store: Store, client: redis.Redis) -> None:
+    claimed = await start(store)
+    task = await waiting(store, client)
+    await end(store, (claimed, Finished(b"x" * 5_000, 60_000)))
+
+    assert await ending(task) == Ending("finished", None, None)
+
+
+async def test_a_long_result_that_is_not_kept_comes_all_the_same(store: Store, client: redis.Redis) -> None:
+    claimed = await start(store)
+    task = await waiting(store, client)
+    await end(store, (claimed, Finished(b"x" * 5_000, 0)))
+
+    assert await ending(task) == Ending("finished", b"x" * 5_000, None)
+
+
+async def test_a_failure_comes_with_its_text(store: Store, client: redis.Redis) -> None:
+    claimed = await start(store)
+    task = await waiting(store, client)
+    await end(store, (claimed, Retried("first", 0)))
+    (claimed,) = await take(store)
+    await end(store, (claimed, Failed("second")))
+
+    assert await ending(task) == Ending("failed", b"second", None)
+
+
+@pytest.mark.parametrize("verb", ["cancel", "stop", "delete"])
+async def test_what_users_do_to_a_job_is_heard(verb: str, store: Store, client: redis.Redis) -> None:
+    await start(store)
+    task = await waiting(store, client)
+
+    if verb == "delete":
+        await store.delete(["a"])
+    else:
+        await getattr(store, verb)("a")
+
+    assert (await ending(task)).status == {"cancel": "canceled", "stop": "stopped", "delete": "deleted"}[verb]
+
+
+@pytest.mark.parametrize("state", ["finished", "failed", "canceled", "stopped", "expired", "late"])
+async def test_a_job_that_has_ended_is_answered_at_once_with_its_fields(
+    state: str, store: Store, client: redis.Redis
+) -> None:
+    await bring(store, client, state)
+    found = await asyncio.wait_for(store.mailbox.wait("a"), 5)
+
+    assert found.status == ("expired" if state == "late" else state)
+    assert found.fields is not None
+    assert found.fields[b"func"] == b"m.f"
+
+
+async def test_a_job_that_is_gone_is_answered_at_once(store: Store) -> None:
+    assert await asyncio.wait_for(store.mailbox.wait("a"), 5) == Ending("deleted", None, None)
+
+
+async def test_two_processes_wait_for_one_job(store: Store, elsewhere: Store, client: redis.Redis) -> None:
+    claimed = await start(store)
+    here, there = await waiting(store, client), await waiting(elsewhere, client)
+    await end(store, (claimed, Finished(b"p", 60_000)))
+
+    assert await ending(here) == await ending(there) == Ending("finished", b"p", None)
+
+
+async def test_many_waits_of_one_process_share_a_channel_and_travel_together(
+    store: Store, client: redis.Redis
+) -> None:
+    ids = [f"j{number}" for number in range(300)]
+    await put(store, *ids)
+    tasks = [asyncio.create_task(store.mailbox.wait(each)) for each in ids for _ in range(2)]
+    await eventually(lambda: all(b"waiters" in fields(client, store, each) for each in (ids[0], ids[-1])))
+    claims = await take(store, limit=300)
+    before = calls(client, "publish")
+    await end(store, *((each, Finished(each.record.id.encode(), 60_000)) for each in claims))
+
+    assert [found.value for found in await asyncio.gather(*tasks)] == [each.encode() for each in ids for _ in range(2)]
+    assert calls(client, "publish") - before == 1
+    assert len({fields(client, store, each).get(b"waiters") for each in ids}) == 1
+
+
+async def test_waits_that_begin_together_take_few_round_trips(store: Store) -> None:
+    trips: list[int] = []
+
+    async def ask(channel: str, ids: list[str]) -> list[dict[bytes, bytes] | int]:
+        trips.append(len(ids))
+
+        return await store.wait(channel, ids)
+
+    mailbox = Mailbox(store.connection.listener, store.connection.shared.waiter, ask)
+    await asyncio.gather(*(mailbox.wait(f"gone{number}") for number in range(400)))
+
+    assert sum(trips) == 400
+    assert len(trips) <= 3
+
+
+async def test_a_wait_that_is_given_up_does_not_hurt_another_for_the_same_job(
+    store: Store, client: redis.Redis
+) -> None:
+    claimed = await start(store)
+    first = await waiting(store, client)
+    second = asyncio.create_task(store.mailbox.wait("a"))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait([first])
+    await end(store, (claimed, Finished(b"p", 60_000)))
+
+    assert await ending(second) == Ending("finished", b"p", None)
+
+
+async def test_waits_that_are_given_up_do_not_pile_up(store: Store, client: redis.Redis) -> None:
+    await put(store, "a", "b")
+    tasks = [await waiting(store, client, each) for each in "ab"]
+
+    for task in tasks:
+        task.cancel()
+
+    await asyncio.wait(tasks)
+    assert store.mailbox._waits == {}
+
+
+async def test_a_job_that_expires_while_no_worker_looks_is_heard_of(store: Store) -> None:
+    await put(store, "a", ttl_ms=50)
+    found = await asyncio.wait_for(store.mailbox.wait("a"), 5)
+
+    assert found.status == "expired"
+
+
+async def test_a_job_that_expires_after_its_promotion_while_no_worker_looks_is_heard_of(
+    store: Store, client: redis.Redis
+) -> None:
+    await put(store, "a", ttl_ms=1, due="0")
+    await put(store, "b", front=True)
+    task = await waiting(store, client)
+    await store.join("w1", LEASE)
+    assert [each.record.id for each in (await claim(store, limit=1)).jobs] == ["b"]
+    await passed(client, clock(client) + 1)
+
+    assert (await ending(task)).status == "expired"
+
+
+async def test_an_end_during_a_lost_connection_is_not_missed(store: Store, client: redis.Redis) -> None:
+    for job_id in ("a", "b", "c"):
+        claimed = await start(store, job_id)
+        task = await waiting(store, client, job_id)
+        client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        await end(store, (claimed, Finished(b"p", 60_000)))
+
+        assert (await ending(task)).status == "finished"
+
+
+async def test_a_wait_goes_on_after_a_restart_of_the_server(own_server: Callable[..., Server]) -> None:
+    server = own_server("--appendonly", "yes", "--appendfsync", "always")
+    connection = Connection(server.url)
+    store = Store(connection, "default")
+    claimed = await start(store)
+
+    with redis.Redis.from_url(server.url) as client:
+        task = await waiting(store, client)
+
+    server.stop(kill=True)
+    server.start()
+    await end(store, (claimed, Finished(b"p", 60_000)))
+
+    assert (await ending(task)).status == "finished"
+    await connection.aclose()
+
+
+async def test_a_job_that_was_lost_with_the_server_s_data_is_answered(own_server: Callable[..., Server]) -> None:
+    server = own_server()
+    connection = Connection(server.url)
+    store = Store(connection, "default")
+    await put(store, "a")
+
+    with redis.Redis.from_url(server.url) as client:
+        task = await waiting(store, client)
+
+    server.stop(kill=True)
+    server.start()
+
+    assert (await ending(task)).status == "deleted"
+    await connection.aclose()
+
+
+async def test_a_wait_without_a_server_is_a_typed_error(own_server: Callable[..., Server]) -> None:
+    server = own_server()
+    connection = Connection(server.url)
+    server.stop(kill=True)
+
+    for _ in range(2):
+        with pytest.raises(ServerUnreachable):
+            await asyncio.wait_for(Store(connection, "default").mailbox.wait("a"), 10)
+
+    await connection.aclose()
+
+
+async def test_a_user_who_may_not_listen_is_told(server: Server, client: redis.Redis) -> None:
+    client.acl_setuser("deaf", enabled=True, passwords=["+secret"], commands=["+@all"], keys=["*"], reset_channels=True)
+    connection = Connection(f"unix://deaf:secret@{server.socket}")
+
+    with pytest.raises(ServerRefused):
+        await asyncio.wait_for(Store(connection, "default").mailbox.wait("a"), 10)
+
+    await connection.aclose()
+    client.acl_deluser("deaf")
+
+
+async def test_queues_of_one_connection_wait_side_by_side(connection: Connection, client: redis.Redis) -> None:
+    stores = [Store(connection, name) for name in ("one", "two", "three")]
+
+    for store in stores:
+        await put(store, "a")
+
+    tasks = [asyncio.create_task(store.mailbox.wait("a")) for store in stores]
+    await eventually(lambda: all(b"waiters" in fields(client, store) for store in stores))
+    assert len(client.client_list("pubsub")) == 1
+
+    for store in stores:
+        await store.cancel("a")
+
+    assert [(await ending(task)).status for task in tasks] == ["canceled"] * 3

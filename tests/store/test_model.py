@@ -1,0 +1,534 @@
+"""The scripts against a model: whatever is done, in whatever order, the server and a few lines of Python agree.
+
+`AIOQ_HYPOTHESIS=long pytest tests/store/test_model.py` looks longer (about ten minutes).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+import pytest
+import redis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from aioq.store import Connection, Store
+from aioq.store.store import POISON, Claim, Submission
+from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, Retried
+from aioq.values.states import FINAL, JobStatus, allows
+from tests.conftest import Server
+from tests.store.tools import LEASE, audit, beat, claim, clock, end, job, passed
+
+T = TypeVar("T")
+
+LONG = os.environ.get("AIOQ_HYPOTHESIS") == "long"
+PROFILE = settings(
+    max_examples=1_500 if LONG else 90,
+    stateful_step_count=100 if LONG else 50,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
+
+WORKERS = ["w1", "w2"]
+OWN_IDS = list("abc")
+NEVER = float("inf")
+
+#: Far away, for moments and retentions. What is to be over at once takes 1 ms, and each step waits for it.
+FAR = 60_000
+KEPT = [-1, 0, 1, FAR]
+
+
+class Spec(NamedTuple):
+    """A job to enqueue."""
+
+    own_id: str | None
+    front: bool
+    due: str
+    ttl_ms: int
+    failure_ttl: int | None
+    deliveries: int
+
+
+SPECS = st.builds(
+    Spec,
+    own_id=st.sampled_from([*OWN_IDS, None]),
+    front=st.booleans(),
+    due=st.sampled_from(["now", "now", "now", "past", "far"]),
+    ttl_ms=st.sampled_from([0, 0, 1, FAR]),
+    failure_ttl=st.sampled_from([None, *KEPT]),
+    deliveries=st.sampled_from([0, 0, POISON - 1]),  # as if it had been lost before
+)
+OUTCOMES = st.one_of(
+    st.builds(Finished, st.just(b"p"), st.sampled_from(KEPT)),
+    st.just(Failed("boom")),
+    st.builds(Retried, st.just("boom"), st.sampled_from([0, 1, FAR]), st.booleans()),
+    st.builds(Interrupted, st.booleans()),
+)
+PICKS = st.integers(0, 59)
+WORKER = st.sampled_from(WORKERS)
+
+
+def step(verb: str, *arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.tuples(st.just(verb), *arguments)
+
+
+#: One rule draws among these, by their weights. As rules of their own, Hypothesis would leave most of them out of
+#: most examples, and a job would hardly ever be claimed, let alone end.
+WEIGHTS = {
+    step("enqueue", st.lists(SPECS, min_size=1, max_size=3)): 5,
+    step("claim", WORKER, st.integers(1, 4)): 8,
+    step("record", PICKS, OUTCOMES): 10,
+    step("cancel_or_stop", PICKS, st.sampled_from(["cancel", "stop"])): 3,
+    step("requeue", st.lists(PICKS, min_size=1, max_size=3), st.booleans(), st.booleans()): 3,
+    step("delete", st.lists(PICKS, min_size=1, max_size=2), st.sampled_from([None, *JobStatus])): 2,
+    step("wait_for", st.lists(PICKS, min_size=1, max_size=3)): 1,
+    step("live_or_die", WORKER, st.sampled_from(["join", "leave", "lose", "beat", "reclaim"])): 2,
+    step("be_lost", WORKER): 2,
+    step("resync", WORKER, st.sets(st.integers(0, 9))): 1,
+    step("send_again"): 1,
+    step("sweep"): 1,
+    step("switch"): 1,
+}
+STEPS = st.sampled_from([each for each, weight in WEIGHTS.items() for _ in range(weight)]).flatmap(lambda each: each)
+
+
+@dataclass
+class Job:
+    """What the model knows of a job."""
+
+    id: str
+    nonce: str
+    at_front: bool = False
+    ttl_ms: int = 0
+    failure_ttl: int = FAR
+    status: str = "queued"
+    is_late: bool = False
+    due: float = NEVER
+    place: tuple[int, int] = (0, 0)
+    fence: int = 0
+    uncounted: int = 0
+    deliveries: int = 0
+    worker: str = ""
+    history: list[str] = field(default_factory=list)
+
+    @property
+    def seen(self) -> str:
+        """The state as a reader sees it."""
+        return "expired" if self.is_late else self.status
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """Drives Store on the real server."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.client = redis.Redis.from_url(url)
+        self.client.flushall()
+        self.connection = Connection(url)
+        self.store = Store(self.connection, "default")
+        self.jobs: dict[str, Job] = {}
+        self.alive: dict[str, bool] = {}  # the workers that have a lease, and whether it has not ended
+        self.claims: list[Claim] = []
+        self.sent: list[Submission] = []
+        self.used: set[str] = {"unknown"}
+        self.paused = False
+        self.counter = 0
+        self.looks = 0
+
+    def teardown(self) -> None:
+        self.run(self.connection.aclose())
+        self.client.flushall()
+        self.client.close()
+        self.runner.close()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(work)
+
+    def next(self) -> int:
+        self.counter += 1
+
+        return self.counter
+
+    def pick(self, number: int) -> str:
+        """The id of a job that is there, or, one time in many, of one that is not."""
+        ids = [*sorted(self.jobs), "unknown"]
+
+        return ids[number % len(ids)]
+
+    def in_lanes(self) -> list[Job]:
+        """The jobs in the lanes in the order in which they are claimed, late ones among them."""
+        return sorted((each for each in self.jobs.values() if each.status == "queued"), key=lambda each: each.place)
+
+    def held_by(self, worker: str) -> list[Job]:
+        held = [each for each in self.jobs.values() if each.status == "started" and each.worker == worker]
+
+        return sorted(held, key=lambda each: each.place)
+
+    # What happens to a job of the model
+
+    def enter(self, each: Job, *, front: bool) -> None:
+        each.status, each.is_late, each.worker = "queued", False, ""
+        each.place = (0 if front else 1, self.next())
+
+    def schedule(self, each: Job, due: float, *, front: bool) -> None:
+        each.status, each.worker, each.due, each.at_front = "scheduled", "", due, front
+
+    def finish(self, each: Job, status: str, kept_ms: int) -> None:
+        each.status, each.is_late = status, False
+
+        if kept_ms in (0, 1):
+            del self.jobs[each.id]
+
+    def let_time_pass(self) -> None:
+        """Until all that was to last for a millisecond is over."""
+        self.run(passed(self.client, clock(self.client) + 1))
+
+        for each in self.jobs.values():
+            each.is_late = each.status == "queued" and each.ttl_ms == 1
+
+    # Producers
+
+    @initialize(specs=st.lists(SPECS, min_size=1, max_size=3))
+    def begin(self, specs: list[Spec]) -> None:
+        self.enqueue(specs)
+        self.join("w1")
+
+    @rule(step=STEPS)
+    def take(self, step: tuple[Any, ...]) -> None:
+        verb, *arguments = step
+        getattr(self, verb)(*arguments)
+
+    def enqueue(self, specs: list[Spec]) -> None:
+        self.sent = []
+
+        for spec in specs:
+            number = self.next()
+            job_id = spec.own_id or f"j{number}"
+            due = {"now": "", "past": str(number), "far": f"+{FAR}"}[spec.due]
+            own = {"deliveries": b"%d" % spec.deliveries}
+            own |= {} if spec.failure_ttl is None else {"failure_ttl": b"%d" % spec.failure_ttl}
+            nonce = f"n{number}" if spec.own_id else ""
+            self.used.add(job_id)
+            self.sent.append(job(job_id, front=spec.front, due=due, ttl_ms=spec.ttl_ms, nonce=nonce, **own))
+
+        self.send_again()
+
+    def send_again(self) -> None:
+        created = self.run(self.store.enqueue_many(self.sent))
+
+        for sent, stored in zip(self.sent, created, strict=True):
+            known = self.jobs.get(sent.record.id)
+
+            if known is not None and known.nonce == sent.nonce:
+                assert stored
+            elif known is not None and known.seen not in FINAL:
+                assert not stored
+            else:
+                assert stored
+                self.add(sent)
+
+        self.let_time_pass()
+
+    def add(self, sent: Submission) -> None:
+        new = Job(
+            sent.record.id,
+            sent.nonce,
+            ttl_ms=sent.ttl_ms,
+            failure_ttl=int(sent.record.fields.get(b"failure_ttl", FAR)),
+            deliveries=int(sent.record.fields[b"deliveries"]),
+        )
+        self.jobs[new.id] = new
+
+        if sent.due == "":
+            self.enter(new, front=sent.at_front)
+        else:
+            self.schedule(new, NEVER if sent.due.startswith("+") else int(sent.due), front=sent.at_front)
+
+    # Workers
+
+    def claim(self, worker: str, limit: int) -> None:
+        found = self.run(claim(self.store, worker, limit))
+
+        if self.paused:
+            assert found.verdict == "paused"
+            self.switch()
+        elif worker not in self.alive:
+            assert found.verdict == "missing"
+            self.join(worker)
+        else:
+            assert found.verdict == "ok"
+            self.claimed(worker, limit, found.jobs)
+
+    def claimed(self, worker: str, limit: int, found: list[Claim]) -> None:
+        for each in sorted(self.jobs.values(), key=lambda each: each.due):
+            if each.status == "scheduled" and each.due < NEVER:
+                self.enter(each, front=each.at_front)
+
+        for each in self.in_lanes():
+            if each.is_late:
+                self.finish(each, "expired", FAR)
+
+        expected = self.in_lanes()[:limit]
+        assert [each.record.id for each in found] == [each.id for each in expected]
+
+        for each, got in zip(expected, found, strict=True):
+            each.status, each.worker, each.fence = "started", worker, each.fence + 1
+            assert (got.fence, got.record.attempt) == (each.fence, each.fence - each.uncounted)
+
+        self.claims = (self.claims + found)[-20:]
+        self.let_time_pass()
+
+    def record(self, pick: int, outcome: Outcome) -> None:
+        """What a run came to: mostly one that holds its claim, sometimes one of long ago, rarely one of nobody."""
+        holding = [
+            each
+            for each in self.claims
+            if (known := self.jobs.get(each.record.id)) and known.status == "started" and known.fence == each.fence
+        ]
+        choice = holding if pick % 4 and holding else self.claims
+
+        if not choice:
+            return
+
+        chosen = choice[pick % len(choice)]
+
+        if pick == 0:
+            chosen = chosen._replace(fence=chosen.fence + 100)
+
+        (verdict,) = self.run(end(self.store, (chosen, outcome)))
+        each = self.jobs.get(chosen.record.id)
+        final = {Finished: "finished", Failed: "failed"}.get(type(outcome))
+
+        if each is None:
+            assert verdict == "gone"
+        elif each.fence != chosen.fence:
+            assert verdict == "stale"
+        elif each.status != "started":
+            assert verdict == ("already" if each.status == final else "stale")
+        else:
+            assert verdict == "ok"
+            self.recorded(each, outcome)
+
+        self.let_time_pass()
+
+    def recorded(self, each: Job, outcome: Outcome) -> None:
+        match outcome:
+            case Finished():
+                # Without retention, the end can be seen for five seconds: longer than an example takes.
+                self.finish(each, "finished", outcome.ttl_ms or FAR)
+            case Failed():
+                self.finish(each, "failed", each.failure_ttl)
+            case Retried(delay_ms=0):
+                each.history.append("failed")
+                self.enter(each, front=outcome.at_front)
+            case Retried():
+                each.history.append("failed")
+                due = NEVER if outcome.delay_ms == FAR else 1e12 + self.next()
+                self.schedule(each, due, front=outcome.at_front)
+            case Interrupted():
+                each.uncounted += 1
+                each.deliveries += outcome.begun
+                each.history += ["interrupted"] if outcome.begun else []
+                self.enter(each, front=True)
+
+    def live_or_die(self, worker: str, verb: str) -> None:
+        getattr(self, verb)(worker)
+
+    def be_lost(self, worker: str) -> None:
+        self.lose(worker)
+        self.reclaim(worker)
+
+    def join(self, worker: str) -> None:
+        self.run(self.store.join(worker, LEASE))
+        self.alive[worker] = True
+
+    def leave(self, worker: str) -> None:
+        left = self.run(self.store.leave(worker))
+        assert left == (not self.held_by(worker))
+
+        if left:
+            self.alive.pop(worker, None)
+
+    def lose(self, worker: str) -> None:
+        """A worker has not beaten for too long."""
+        if worker in self.alive:
+            self.client.zadd(self.store.keys.leases, {worker: clock(self.client) - 1})
+            self.alive[worker] = False
+
+    def beat(self, worker: str) -> None:
+        found = self.run(beat(self.store, worker))
+        assert found.lapsed == (worker not in self.alive)
+
+        if any(self.alive.values()):
+            assert sorted(found.lost) == sorted(
+                each for each, alive in self.alive.items() if not alive and each != worker
+            )
+        else:
+            assert found.lost == []
+            self.alive = dict.fromkeys(self.alive, True)  # it was the server that was away
+
+        self.alive[worker] = True
+
+    def reclaim(self, worker: str) -> None:
+        more, back, failed = self.run(self.store.reclaim(worker))
+        assert not more
+
+        if self.alive.get(worker):
+            assert (back, failed) == ([], [])
+            return
+
+        self.alive.pop(worker, None)
+
+        for each in self.held_by(worker):
+            each.uncounted += 1
+            each.deliveries += 1
+
+            if each.deliveries >= POISON:
+                assert each.id == failed.pop(0)
+                self.finish(each, "failed", each.failure_ttl)
+            else:
+                assert each.id == back.pop(0)
+                each.history.append("abandoned")
+                self.enter(each, front=True)
+
+        assert (back, failed) == ([], [])
+        self.let_time_pass()
+
+    def resync(self, worker: str, keep: set[int]) -> None:
+        held = [each for at, each in enumerate(reversed(self.claims)) if at in keep]
+        known = {(each.record.id, each.fence) for each in held}
+        unknown = [each for each in self.held_by(worker) if (each.id, each.fence) not in known]
+        assert self.run(self.store.reclaim(worker, held)) == (False, [each.id for each in unknown], [])
+
+        for each in unknown:
+            each.uncounted += 1
+            self.enter(each, front=True)
+
+        self.let_time_pass()
+
+    # Users
+
+    def cancel_or_stop(self, pick: int, verb: str) -> None:
+        job_id, status = self.pick(pick), {"cancel": "canceled", "stop": "stopped"}[verb]
+        verdict = self.run(getattr(self.store, verb)(job_id))
+        each = self.jobs.get(job_id)
+
+        if each is None:
+            assert verdict == ("gone", "")
+        elif each.seen == status:
+            assert verdict == ("already", "")
+        elif not allows(JobStatus(each.seen), verb):
+            assert verdict == ("refused", each.seen)
+        else:
+            assert verdict == ("ok", "")
+            self.finish(each, status, FAR if verb == "cancel" else each.failure_ttl)
+            self.let_time_pass()
+
+    def requeue(self, picks: list[int], front: bool, reset: bool) -> None:
+        ids = [self.pick(each) for each in picks]
+        verdicts = self.run(self.store.requeue(ids, at_front=front, reset=reset))
+
+        for job_id, verdict in zip(ids, verdicts, strict=True):
+            each = self.jobs.get(job_id)
+
+            if each is None:
+                assert verdict == "gone"
+            elif not allows(JobStatus(each.seen), "requeue"):
+                assert verdict == each.seen
+            else:
+                assert verdict == "ok"
+                each.history += [each.status] if each.worker else []  # it ended in a run, not while it waited
+
+                if reset:
+                    each.uncounted, each.deliveries = each.fence, 0
+
+                self.enter(each, front=front)
+
+        self.let_time_pass()
+
+    def delete(self, picks: list[int], only: JobStatus | None) -> None:
+        ids = [self.pick(each) for each in picks]
+        going = {each for each in ids if each in self.jobs and (only is None or self.jobs[each].seen == only)}
+        assert self.run(self.store.delete(ids, only)) == len(going)
+
+        for each in going:
+            del self.jobs[each]
+
+    def wait_for(self, picks: list[int]) -> None:
+        ids = [self.pick(each) for each in picks]
+
+        for job_id, standing in zip(ids, self.run(self.store.wait("channel", ids)), strict=True):
+            each = self.jobs.get(job_id)
+
+            if each is None:
+                assert standing == {}
+            elif each.seen in FINAL:
+                assert isinstance(standing, dict)
+                assert standing[b"status"].decode() == each.seen
+            else:
+                assert isinstance(standing, int)
+                assert (standing == -1) == (each.ttl_ms == 0)
+
+    def sweep(self) -> None:
+        assert not self.run(self.store.sweep())
+
+    def switch(self) -> None:
+        self.run(self.store.resume() if self.paused else self.store.pause())
+        self.paused = not self.paused
+
+    # What holds after every step
+
+    @invariant()
+    def the_stored_data_keeps_the_laws(self) -> None:
+        assert audit(self.client, self.store) == []
+
+    @invariant()
+    def every_job_is_as_the_model_says(self) -> None:
+        ids = sorted(self.used)
+
+        for job_id, record in zip(ids, self.run(self.store.load(ids)), strict=True):
+            each = self.jobs.get(job_id)
+            assert (record is None) == (each is None), job_id
+
+            if record is not None and each is not None:
+                assert record.status == each.seen
+                assert (record.fence, record.deliveries) == (each.fence, each.deliveries)
+                assert record.attempt == each.fence - each.uncounted
+                assert (record.worker or "") == each.worker
+
+    @invariant()
+    def histories_are_as_the_model_says(self) -> None:
+        with self.client.pipeline(transaction=False) as pipeline:
+            for job_id in self.jobs:
+                pipeline.lrange(self.store.keys.attempts + job_id.encode(), 0, -1)
+
+            for each, packed in zip(self.jobs.values(), pipeline.execute(), strict=True):
+                assert [json.loads(run)["outcome"] for run in packed] == each.history[-10:]
+
+    @invariant()
+    def counts_and_lists_are_as_the_model_says(self) -> None:
+        counts = self.run(self.store.count())._asdict()
+        seen = [each.seen for each in self.jobs.values()]
+        assert counts.pop("workers") == sum(self.alive.values())
+        assert counts == {state.value: seen.count(state.value) for state in JobStatus}
+
+        queued, _ = self.run(self.store.ids(JobStatus.QUEUED))
+        assert queued == [each.id for each in self.in_lanes() if not each.is_late]
+
+        self.looks += 1
+        state = list(JobStatus)[self.looks % len(JobStatus)]  # the others in turn
+        listed, _ = self.run(self.store.ids(state))
+        assert sorted(listed) == sorted(each.id for each in self.jobs.values() if each.seen == state)
+
+
+@pytest.mark.timeout(7_200 if LONG else 180)
+def test_the_server_and_the_model_agree(server: Server) -> None:
+    run_state_machine_as_test(lambda: StoreMachine(server.url), settings=PROFILE)

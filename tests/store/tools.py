@@ -1,0 +1,422 @@
+"""What the tests of the store share: short forms of its calls, a dump of the server, and an audit of one queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+
+from aioq.store import Store
+from aioq.store.store import Claim, Claims, Submission, read_beat, read_refused
+from aioq.values.outcome import Failed, Finished, Outcome
+from aioq.values.record import JobRecord
+from aioq.values.states import FINAL
+
+LEASE = 60_000
+FUNC = {b"func": b"m.f"}
+
+#: How the states of a job are called here: the eight of the table, and a queued job that is past its ttl.
+LATE = "late"
+
+
+def job(
+    job_id: str = "a", *, front: bool = False, due: str = "", ttl_ms: int = 0, nonce: str = "n1", **fields: bytes
+) -> Submission:
+    """A job as `enqueue` takes it."""
+    named = {name.encode(): value for name, value in fields.items()}
+
+    return Submission(JobRecord(job_id, FUNC | named), front, due, ttl_ms, nonce)
+
+
+async def put(store: Store, *ids: str, **options: Any) -> None:
+    """Enqueue jobs with these ids."""
+    await store.enqueue_many([job(each, **options) for each in ids])
+
+
+async def claim(store: Store, worker: str = "w1", limit: int = 10) -> Claims:
+    """A claim as it is, without joining first."""
+    return store.read_claims(await store.connection.call(store.claim_command(worker, limit)), worker)
+
+
+async def take(store: Store, worker: str = "w1", limit: int = 10) -> list[Claim]:
+    """Join, and claim what is there."""
+    await store.join(worker, LEASE)
+    claims = await claim(store, worker, limit)
+    assert claims.verdict == "ok"
+
+    return claims.jobs
+
+
+async def start(store: Store, job_id: str = "a", worker: str = "w1", **options: Any) -> Claim:
+    """A new job that runs."""
+    await put(store, job_id, front=True, **options)
+    (claimed,) = await take(store, worker, 1)
+    assert claimed.record.id == job_id
+
+    return claimed
+
+
+async def end(store: Store, *pairs: tuple[Claim, Outcome]) -> list[str]:
+    """Record how runs ended; the verdict for each, call by call."""
+    verdicts = []
+
+    for command, claims in store.end_commands(pairs):
+        refused = read_refused(await store.connection.call(command))
+        verdicts += [refused.get(position, "ok") for position in range(len(claims))]
+
+    return verdicts
+
+
+async def beat(store: Store, worker: str = "w1", lease_ms: int = LEASE) -> Any:
+    """A heartbeat."""
+    return read_beat(await store.connection.call(store.beat_command(worker, lease_ms)))
+
+
+async def status(store: Store, job_id: str = "a") -> str | None:
+    """The state as a reader sees it; None for a job that is gone."""
+    (record,) = await store.load([job_id])
+
+    return None if record is None else record.status.value
+
+
+def clock(client: redis.Redis) -> int:
+    """The server's clock in ms."""
+    seconds, micros = client.time()
+
+    return int(seconds * 1000 + micros // 1000)
+
+
+async def passed(client: redis.Redis, moment_ms: int) -> None:
+    """Until the server's clock has gone past a moment that is near."""
+    while clock(client) <= moment_ms:
+        await asyncio.sleep(0.001)
+
+
+async def bring(store: Store, client: redis.Redis, state: str, job_id: str = "a", **options: Any) -> Claim | None:
+    """A new job, brought into a state by the verbs that lead there; its claim, if it was claimed."""
+    if state in ("queued", "canceled"):
+        await put(store, job_id, **options)
+    elif state == "scheduled":
+        await put(store, job_id, due="+60000", **options)
+    elif state in (LATE, "expired"):
+        await put(store, job_id, ttl_ms=1, **options)
+        await passed(client, clock(client) + 1)
+    else:
+        claimed = await start(store, job_id, **options)
+
+        if state == "finished":
+            assert await end(store, (claimed, Finished(b"pr", 60_000))) == ["ok"]
+        elif state == "failed":
+            assert await end(store, (claimed, Failed("boom"))) == ["ok"]
+        elif state == "stopped":
+            assert await store.stop(job_id) == ("ok", "")
+
+        return claimed
+
+    if state == "canceled":
+        assert await store.cancel(job_id) == ("ok", "")
+    elif state == "expired":
+        assert await take(store) == []
+        assert fields(client, store, job_id)[b"status"] == b"expired"
+
+    return None
+
+
+def calls(client: redis.Redis, command: str) -> int:
+    """How often the server has run a command."""
+    return int(client.info("commandstats").get(f"cmdstat_{command}", {"calls": 0})["calls"])
+
+
+def fields(client: redis.Redis, store: Store, job_id: str = "a") -> dict[bytes, bytes]:
+    """The stored fields of a job."""
+    found: dict[bytes, bytes] = client.hgetall(store.keys.job + job_id.encode())
+
+    return found
+
+
+def entries(client: redis.Redis, lane: bytes) -> list[bytes]:
+    """The ids in a lane, in order."""
+    return [values[b"id"] for _, values in client.xrange(lane)]
+
+
+def dump(client: redis.Redis, *, skip: Iterable[bytes] = ()) -> dict[bytes, Any]:
+    """All that is on the server, with the moments at which keys go."""
+    return {
+        key: (_contents(client, key), client.pexpiretime(key))
+        for key in sorted(client.scan_iter(count=1000))
+        if key not in set(skip)
+    }
+
+
+@contextmanager
+def unchanged(client: redis.Redis) -> Iterator[None]:
+    """What is done here changes nothing on the server."""
+    before = dump(client)
+    yield
+    assert dump(client) == before
+
+
+@contextmanager
+def listening(client: redis.Redis, *channels: str) -> Iterator[Callable[[], list[bytes]]]:
+    """What is published on these channels from here on; the function returns what has come by now, in order."""
+    with client.pubsub() as subscription:
+        subscription.subscribe(*channels)
+
+        for _ in channels:
+            assert subscription.get_message(timeout=5)["type"] == "subscribe"
+
+        def messages() -> list[bytes]:
+            # A message of our own comes after all that was published before it.
+            client.publish(channels[0], b"end")
+            found = []
+
+            while (message := subscription.get_message(timeout=5)["data"]) != b"end":
+                found.append(message)
+
+            return found
+
+        yield messages
+
+
+def _contents(client: redis.Redis, key: bytes) -> Any:
+    match client.type(key):
+        case b"hash":
+            return client.hgetall(key)
+        case b"zset":
+            return client.zrange(key, 0, -1, withscores=True)
+        case b"list":
+            return client.lrange(key, 0, -1)
+        case b"set":
+            return client.smembers(key)
+        case b"stream":
+            return client.xrange(key), pending(client, key), client.xinfo_groups(key)
+        case _:
+            return client.get(key)
+
+
+def pending(client: redis.Redis, lane: bytes) -> dict[bytes, bytes]:
+    """The entries of a lane that workers hold, and whose they are."""
+    if not client.exists(lane) or not client.xinfo_groups(lane):
+        return {}
+
+    rows = client.xpending_range(lane, "workers", "-", "+", 100_000)
+
+    return {row["message_id"]: row["consumer"] for row in rows}
+
+
+def audit(client: redis.Redis, store: Store, *, ghosts: bool = False) -> list[str]:
+    """What is wrong with the stored data of a queue, by the laws of the design: nothing, as a rule.
+
+    Args:
+        client: to the server, undecoded.
+        store: the queue.
+        ghosts: lane entries may be there whose job is gone: its hash has run out by itself.
+
+    """
+    return list(_Audit(client, store, ghosts=ghosts).run())
+
+
+_NUMBERS = (
+    b"created_at",
+    b"enqueued_at",
+    b"started_at",
+    b"ended_at",
+    b"due_at",
+    b"expires_at",
+    b"fence",
+    b"uncounted",
+    b"deliveries",
+    b"ttl",
+)
+
+
+class _Audit:
+    def __init__(self, client: redis.Redis, store: Store, *, ghosts: bool) -> None:
+        self.keys, self.ghosts = store.keys, ghosts
+        self.registries = {state.value: getattr(self.keys, state) for state in FINAL}
+        self._read(client)
+        self.places: dict[bytes, list[str]] = {job_id: [] for job_id in self.jobs}
+
+    def _read(self, client: redis.Redis) -> None:
+        """All of it in three round trips: it is asked for after each test, and after each step of the model."""
+        self.all_keys = sorted(client.scan_iter(self.keys.job.removesuffix(b"job:") + b"*", count=10_000))
+        ids = [key.removeprefix(self.keys.job) for key in self.all_keys if key.startswith(self.keys.job)]
+        zsets = [self.keys.scheduled, self.keys.expiring, *self.registries.values()]
+        zsets += [registry + b":until" for registry in self.registries.values()]
+        lanes = [self.keys.main, self.keys.front]
+
+        pipeline = client.pipeline(transaction=True)
+        pipeline.time()
+        for key in self.all_keys:
+            pipeline.pexpiretime(key)
+        for job_id in ids:
+            pipeline.hgetall(self.keys.job + job_id)
+        for key in zsets:
+            pipeline.zrange(key, 0, -1, withscores=True)
+        for lane in lanes:
+            pipeline.xrange(lane)
+        for lane in lanes:
+            pipeline.xpending_range(lane, "workers", "-", "+", 100_000)
+        pipeline.llen(self.keys.wake)
+        replies = iter(pipeline.execute(raise_on_error=False))
+
+        seconds, micros = next(replies)
+        self.now = seconds * 1000 + micros // 1000
+        self.goes_at = {key: next(replies) for key in self.all_keys}
+        self.jobs = {job_id: found for job_id in ids if (found := next(replies))}
+        self.zsets: dict[bytes, dict[bytes, float]] = {key: dict(next(replies)) for key in zsets}
+        self.lanes = {lane: next(replies) for lane in lanes}
+        self.held = {}
+        for lane in lanes:
+            rows = next(replies)
+            self.held[lane] = (
+                {} if isinstance(rows, Exception) else {row["message_id"]: row["consumer"] for row in rows}
+            )
+        self.tokens = next(replies)
+
+    def run(self) -> Iterator[str]:
+        yield from self._in_lanes()
+        yield from self._scheduled()
+        yield from self._deadlines()
+        yield from self._ended()
+        yield from self._hashes()
+        yield from self._other_keys()
+
+    def _place(self, job_id: bytes, state: str) -> Iterator[str]:
+        if job_id not in self.jobs:
+            yield f"{job_id!r} stands in {state} and has no hash"
+        else:
+            self.places[job_id].append(state)
+
+    def _in_lanes(self) -> Iterator[str]:
+        for lane, mark in ((self.keys.main, b""), (self.keys.front, b"front/")):
+            held = self.held[lane]
+
+            for entry in set(held) - {entry for entry, _ in self.lanes[lane]}:
+                yield f"{entry!r} is pending and not in {lane!r}"
+
+            for entry, values in self.lanes[lane]:
+                job_id = values[b"id"]
+                known = self.jobs.get(job_id)
+
+                if known is None or known.get(b"entry") != mark + entry:
+                    if not self.ghosts:
+                        yield f"{mark + entry!r} is an entry of {job_id!r}, which knows nothing of it: {known}"
+                elif entry in held:
+                    yield from self._place(job_id, "started")
+
+                    if known.get(b"worker") != held[entry]:
+                        yield f"{job_id!r} is held by {held[entry]!r} and says {known.get(b'worker')!r}"
+                else:
+                    yield from self._place(job_id, "queued")
+
+    def _scheduled(self) -> Iterator[str]:
+        for job_id, due in self.zsets[self.keys.scheduled].items():
+            yield from self._place(job_id, "scheduled")
+
+            if job_id in self.jobs and self.jobs[job_id].get(b"due_at") != b"%d" % due:
+                yield f"{job_id!r} is due at {due}, and says {self.jobs[job_id]}"
+
+    def _deadlines(self) -> Iterator[str]:
+        rows = self.zsets[self.keys.expiring]
+        expected = {
+            job_id + b" " + known[b"entry"]: float(known[b"expires_at"])
+            for job_id, known in self.jobs.items()
+            if known.get(b"status") == b"queued" and b"expires_at" in known
+        }
+
+        if not self.ghosts and rows != expected:
+            yield f"deadlines are {rows}; expected {expected}"
+
+    def _ended(self) -> Iterator[str]:
+        for state, registry in self.registries.items():
+            members, until = self.zsets[registry], self.zsets[registry + b":until"]
+
+            for job_id in set(until) - set(members):
+                yield f"{job_id!r} stands in the companion of {state} alone"
+
+            for job_id, ended_at in members.items():
+                known = self.jobs.get(job_id, {})
+
+                if known.get(b"status") != state.encode() and until.get(job_id, self.now + 1) <= self.now:
+                    continue  # past its retention, and not swept yet; another job may have its id by now
+
+                yield from self._place(job_id, state)
+
+                if known.get(b"ended_at") != b"%d" % ended_at:
+                    yield f"{job_id!r} ended at {ended_at} by its registry, and says {known}"
+
+                if known and self._goes_at(self.keys.job + job_id) != until.get(job_id, -1):
+                    yield f"{job_id!r} goes at another time than its registry says: {until.get(job_id, -1)}"
+
+            if members:
+                yield from self._life(registry, members, until)
+
+    def _life(self, registry: bytes, members: dict[bytes, float], until: dict[bytes, float]) -> Iterator[str]:
+        for key in (registry, registry + b":until"):
+            goes_at = self._goes_at(key)
+
+            if goes_at is None:
+                continue
+
+            if set(members) - set(until):
+                if goes_at != -1:
+                    yield f"{key!r} holds a job for ever, and goes at {goes_at}"
+            elif goes_at == -1:
+                yield f"{key!r} holds no job for ever, and does not go"
+            elif goes_at < max(until.values()):
+                yield f"{key!r} goes at {goes_at}, before its last member"
+
+    def _goes_at(self, key: bytes) -> int | None:
+        """When a key goes (-1: never); None for one that is not there."""
+        moment = self.goes_at.get(key, -2)
+
+        return None if moment == -2 else moment
+
+    def _hashes(self) -> Iterator[str]:
+        for job_id, known in self.jobs.items():
+            status = known.get(b"status", b"?").decode()
+            goes_at = self._goes_at(self.keys.job + job_id)
+
+            if self.places[job_id] != [status]:
+                yield f"{job_id!r} is {status} and stands in {self.places[job_id]}"
+
+            for name in _NUMBERS:
+                if not known.get(name, b"0").isdigit():
+                    yield f"{job_id!r}: {name!r} is {known[name]!r}"
+
+            if status in FINAL and (b"waiters" in known or b"expires_at" in known):
+                yield f"{job_id!r} is {status} and has {known}"
+
+            if status not in FINAL and b"ended_at" in known:
+                yield f"{job_id!r} is {status} and has ended"
+
+            if status == "queued" and {b"worker", b"started_at"} & set(known):
+                yield f"{job_id!r} is queued and has a run: {known}"
+
+            if status not in FINAL and (goes_at != -1) != (b"expires_at" in known):
+                yield f"{job_id!r} is {status} and goes at {goes_at}: {known}"
+
+            if self._goes_at(self.keys.attempts + job_id) not in (None, goes_at):
+                yield f"the history of {job_id!r} goes at another time than its job"
+
+    def _other_keys(self) -> Iterator[str]:
+        known = {getattr(self.keys, name) for name in self.keys.__slots__}
+        known |= {registry + b":until" for registry in self.registries.values()}
+
+        for key in self.all_keys:
+            if key.startswith(self.keys.attempts):
+                if key.removeprefix(self.keys.attempts) not in self.jobs:
+                    yield f"{key!r} is the history of no job"
+            elif not key.startswith(self.keys.job) and key not in known:
+                yield f"{key!r} is no key of a queue"
+
+        if self.tokens > 1:
+            yield "there is more than one token"
+
+        for key in (self.keys.wake, self.keys.leases):
+            if self._goes_at(key) == -1:
+                yield f"{key!r} does not end"

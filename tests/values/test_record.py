@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+import pickle
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioq.values.errors import DeserializationError
+from aioq.values.options import FAILURE_TTL_MS, TIMEOUT_MS, read_options
+from aioq.values.record import JobRecord, Unreadable
+from aioq.values.retry import Retry
+from aioq.values.serializer import JSON, PICKLE
+from aioq.values.states import JobStatus
+
+
+class Shy:
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+def record(**fields: bytes) -> JobRecord:
+    return JobRecord("a", {name.encode(): value for name, value in fields.items()})
+
+
+def test_a_record_without_optional_fields_has_their_defaults() -> None:
+    bare = record(status=b"queued", func=b"m.f")
+
+    assert (bare.status, bare.func_name, bare.serializer) == (JobStatus.QUEUED, "m.f", PICKLE)
+    assert bare.call() == (None, (), {})
+    assert (bare.fence, bare.attempt, bare.deliveries, bare.meta, bare.opts) == (0, 0, 0, {}, {})
+    assert (bare.timeout_ms, bare.result_ttl_ms, bare.ttl_ms) == (TIMEOUT_MS, None, None)
+    assert (bare.failure_ttl_ms, bare.retry, bare.description) == (FAILURE_TTL_MS, None, None)
+    assert (bare.worker, bare.error, bare.started_at, bare.ended_at, bare.due_at) == (None,) * 5
+
+
+@pytest.mark.parametrize("serializer", [PICKLE, JSON])
+def test_the_call_comes_back_as_it_was_given(serializer) -> None:
+    data = serializer.dumps((None, (1, "b"), {"c": 3}), "it")
+
+    assert record(data=data).call() == (None, (1, "b"), {"c": 3})
+    assert record(data=data).serializer is serializer
+
+
+def test_a_call_without_arguments_may_be_stored_as_its_tag_alone() -> None:
+    assert record(data=JSON.tag).call() == (None, (), {})
+    assert record(data=JSON.tag).serializer is JSON
+
+
+@pytest.mark.parametrize(
+    "value", [None, 5, (), (None, 5, {}), (None, (), 5), (None, (), {}, 1), "abc", (None, "ab", {})]
+)
+def test_arguments_of_another_shape_are_a_typed_error(value: object) -> None:
+    with pytest.raises(DeserializationError):
+        record(data=PICKLE.dumps(value, "it")).call()
+
+
+def test_the_call_is_shown_with_long_arguments_cut_short() -> None:
+    data = PICKLE.dumps((None, ("x" * 1_000, 5), {"name": "y"}), "it")
+    text = record(func=b"m.f", data=data).call_text()
+
+    assert text.startswith("m.f('xxx")
+    assert text.endswith("…, 5, name='y')")
+    assert len(text) < 120
+
+
+def test_an_argument_that_cannot_be_shown_does_not_hide_the_call() -> None:
+    data = b"p" + pickle.dumps((None, (Shy(),), {}))
+
+    assert record(func=b"m.f", data=data).call_text() == "m.f(<Shy>)"
+
+
+@pytest.mark.parametrize("data", [b"?abc", b"pjunk", b"j{", b"pcno_such_module\nf\n."])
+def test_arguments_that_cannot_be_read_leave_the_name(data: bytes) -> None:
+    assert record(func=b"m.f", data=data).call_text() == "m.f"
+
+
+def test_a_meta_value_that_cannot_be_read_is_kept_as_its_bytes() -> None:
+    fields = {b"meta.good": JSON.dumps([1], "it"), b"meta.bad": b"pjunk", b"meta.": JSON.dumps(2, "it")}
+    meta = JobRecord("a", fields).meta
+
+    assert (meta["good"], meta[""]) == ([1], 2)
+    assert isinstance(meta["bad"], Unreadable)
+    assert meta["bad"].data == b"pjunk"
+    assert "cannot be read" in meta["bad"].reason
+
+
+def test_runs_that_the_code_did_not_decide_are_not_attempts() -> None:
+    assert record(fence=b"5", uncounted=b"3").attempt == 2
+
+
+def test_a_claim_holds_only_while_the_job_runs_under_its_fence() -> None:
+    assert record(status=b"started", fence=b"2").is_claimed(2)
+    assert not record(status=b"started", fence=b"3").is_claimed(2)
+    assert not record(status=b"queued", fence=b"2").is_claimed(2)
+
+
+def test_times_are_moments_in_utc() -> None:
+    times = record(created_at=b"1700000000123", started_at=b"1700000001000", expires_at=b"1700000002000")
+
+    assert times.created_at == datetime(2023, 11, 14, 22, 13, 20, 123_000, UTC)
+    assert times.started_at == datetime(2023, 11, 14, 22, 13, 21, tzinfo=UTC)
+    assert times.expires_at == datetime(2023, 11, 14, 22, 13, 22, tzinfo=UTC)
+
+
+def test_a_job_entered_its_lane_when_it_was_created_unless_it_says_otherwise() -> None:
+    assert record(created_at=b"1000").enqueued_at == datetime.fromtimestamp(1, UTC)
+    assert record(created_at=b"1000", due_at=b"9000").enqueued_at is None
+    assert record(created_at=b"1000", enqueued_at=b"5000").enqueued_at == datetime.fromtimestamp(5, UTC)
+
+
+def test_packed_options_are_read_back() -> None:
+    options = read_options({"job_timeout": 5, "result_ttl": 0, "description": "d", "retry": Retry(2, [1, 2])})
+    packed = record(opts=options.packed())
+
+    assert (packed.timeout_ms, packed.result_ttl_ms, packed.description) == (5_000, 0, "d")
+    assert packed.retry == Retry(2, [1, 2])
+
+
+@pytest.mark.parametrize("packed", [b"", b"{", b"\xff", b"[1]", b"null", b"5"])
+def test_damaged_options_leave_the_defaults(packed: bytes) -> None:
+    damaged = record(opts=packed)
+
+    assert (damaged.timeout_ms, damaged.retry, damaged.description) == (TIMEOUT_MS, None, None)
+
+
+def test_own_ttls_stand_beside_the_options() -> None:
+    own = record(ttl=b"50", failure_ttl=b"0")
+
+    assert (own.ttl_ms, own.failure_ttl_ms) == (50, 0)
+
+
+@given(st.binary())
+def test_an_error_of_any_bytes_is_shown_as_text(data: bytes) -> None:
+    assert isinstance(record(error=data).error, str)
+
+
+def test_fields_of_a_newer_version_are_kept() -> None:
+    newer = record(status=b"queued", flavour=b"new", opts=json.dumps({"colour": 1}).encode())
+
+    assert newer.fields[b"flavour"] == b"new"
+    assert newer.opts == {"colour": 1}

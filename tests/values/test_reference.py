@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import functools
+import importlib.machinery
+import math
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from aioq.values.errors import DeserializationError, InvalidFunction
+from aioq.values.reference import refer, resolve
+from tests.values import places
+
+HERE = "tests.values.places"
+MODEL = places.Model(5)
+CHILD = places.Child()
+CALLABLE = places.Callable_()
+UNHASHABLE = places.Unhashable()
+PARTIAL = functools.partial(places.plain, 1)
+LIST = [1]
+
+
+@pytest.mark.parametrize(
+    ("func", "name", "instance"),
+    [
+        (places.plain, f"{HERE}.plain", None),
+        (places.coroutine, f"{HERE}.coroutine", None),
+        (places.Model.method, f"{HERE}.Model.method", None),
+        (places.Model.static, f"{HERE}.Model.static", None),
+        (MODEL.static, f"{HERE}.Model.static", None),
+        (places.Model.of, f"{HERE}.Model.of", None),
+        (MODEL.of, f"{HERE}.Model.of", None),
+        (places.Child.of, f"{HERE}.Child.of", None),
+        (MODEL.method, f"{HERE}.Model.method", MODEL),
+        (CHILD.method, f"{HERE}.Child.method", CHILD),
+        (MODEL.wrapped, f"{HERE}.Model.wrapped", MODEL),
+        (CALLABLE, f"{HERE}.Callable_.__call__", CALLABLE),
+        (UNHASHABLE, f"{HERE}.Unhashable.__call__", UNHASHABLE),
+        (UNHASHABLE.method, f"{HERE}.Unhashable.method", UNHASHABLE),
+        (PARTIAL, "functools.partial.__call__", PARTIAL),
+        (math.sqrt, "math.sqrt", None),
+        (print, "builtins.print", None),
+        (dict.fromkeys, "builtins.dict.fromkeys", None),
+        ("abc".upper, "builtins.str.upper", "abc"),
+        (LIST.append, "builtins.list.append", LIST),
+        (str.upper, "builtins.str.upper", None),
+        (places.cached, f"{HERE}.cached", None),
+        ("package.module.function", "package.module.function", None),
+        (f"{HERE}.plain", f"{HERE}.plain", None),
+    ],
+    ids=str,
+)
+def test_a_callable_has_the_name_that_a_worker_imports(func, name: str, instance: object) -> None:
+    reference, bound_to = refer(func)
+
+    assert (reference.name, bound_to) == (name, instance)
+
+
+@pytest.mark.parametrize(
+    ("func", "args", "result"),
+    [
+        (MODEL.method, (2,), 7),
+        ("abc".upper, (), "ABC"),
+        (math.sqrt, (9,), 3),
+        (functools.partial(max, 3), (7,), 7),
+        ([3, 1].index, (1,), 1),
+        (dict.fromkeys, ([1],), {1: None}),
+    ],
+    ids=str,
+)
+def test_what_a_worker_imports_does_what_was_enqueued(func, args: tuple[object, ...], result: object) -> None:
+    reference, instance = refer(func)
+    bound = () if instance is None else (instance,)
+    reference.check(args, {})
+
+    assert resolve(reference.name)(*bound, *args) == result
+
+
+@pytest.mark.parametrize(
+    ("func", "why"),
+    [
+        (places.anonymous, "is a lambda"),
+        (lambda: None, "is a lambda"),
+        (places.local(), "is local to another function"),
+        (places.local_instance(), "is local to another function"),
+        (places.Model, "the class Model"),
+        (int, "the class int"),
+        (5, "of type int"),
+        (None, "of type NoneType"),
+        (places, "of type module"),
+        (MODEL, "of type Model"),
+        (places.hiding(places.plain), "is local"),
+        (MODEL.renamed, "cannot be reached"),
+        (MODEL.hidden_by_name(), "cannot be reached"),
+        (places.lost, "cannot be reached"),
+        ((5).__add__, "cannot be reached"),
+        ("function", "not a dotted name"),
+        ("", "not a dotted name"),
+        (".", "not a dotted name"),
+        (".a.b", "not a dotted name"),
+        ("a.b.", "not a dotted name"),
+        ("a..b", "not a dotted name"),
+        ("a.b c", "not a dotted name"),
+        ("a.b()", "not a dotted name"),
+        ("a/b.c", "not a dotted name"),
+    ],
+    ids=str,
+)
+def test_what_no_worker_could_import_is_refused_in_words(func, why: str) -> None:
+    with pytest.raises(InvalidFunction, match=why):
+        refer(func)
+
+
+def test_an_object_that_cannot_be_shown_is_refused_in_words_too() -> None:
+    with pytest.raises(InvalidFunction, match="of type Mute"):
+        refer(places.Mute())
+
+
+@pytest.mark.parametrize(
+    ("func", "args", "kwargs"),
+    [
+        (places.plain, (1,), {}),
+        (places.plain, (1, 2), {}),
+        (places.plain, (), {"a": 1, "b": 2}),
+        (places.positional_only, (1, 2), {}),
+        (places.keyword_only, (1,), {"key": 2}),
+        (places.any_args, (), {}),
+        (places.any_args, tuple(range(50)), {}),
+        (places.any_kwargs, (1,), {"x": 2}),
+        (MODEL.method, (1,), {}),
+        (MODEL.method, (), {"a": 1}),
+        (MODEL.loose, (1, 2, 3), {}),
+        (MODEL.wrapped, (1,), {}),
+        (MODEL.of, (1,), {}),
+        (MODEL.static, (1,), {}),
+        (CALLABLE, (1,), {}),
+        (PARTIAL, (1, 2, 3), {"what": "ever"}),
+        (places.cached, (1,), {}),
+        (print, (1, 2), {"sep": ""}),
+        ("package.module.function", (1, 2), {"x": 3}),
+    ],
+    ids=str,
+)
+def test_a_call_that_the_function_takes_passes(func, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+    refer(func)[0].check(args, kwargs)
+
+
+@pytest.mark.parametrize(
+    ("func", "args", "kwargs"),
+    [
+        (places.plain, (), {}),
+        (places.plain, (1, 2, 3), {}),
+        (places.plain, (1,), {"job_timout": 5}),
+        (places.plain, (1,), {"a": 5}),
+        (places.positional_only, (1,), {"b": 2}),
+        (places.positional_only, (1,), {}),
+        (places.keyword_only, (1,), {}),
+        (places.keyword_only, (1, 2), {}),
+        (places.any_args, (1,), {"x": 1}),
+        (places.any_kwargs, (), {"x": 1}),
+        (MODEL.method, (), {}),
+        (MODEL.method, (1, 2), {}),
+        (MODEL.of, (), {}),
+        (MODEL.static, (), {}),
+        (CALLABLE, (), {}),
+        (places.coroutine, (), {}),
+        (places.cached, (1, 2), {}),
+        (math.sqrt, (), {}),
+    ],
+    ids=str,
+)
+def test_a_call_that_the_function_would_not_take_is_refused(func, args, kwargs) -> None:
+    with pytest.raises(InvalidFunction, match="does not take this call"):
+        refer(func)[0].check(args, kwargs)
+
+
+def test_a_default_that_cannot_be_shown_does_not_hide_what_was_wrong() -> None:
+    with pytest.raises(InvalidFunction, match="does not take this call"):
+        refer(places.mute_default)[0].check((1, 2), {})
+
+
+def test_a_function_of_a_script_that_is_being_run_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    main = types.ModuleType("__main__")
+    main.__spec__ = None
+    exec("def f(): ...", main.__dict__)
+    monkeypatch.setitem(sys.modules, "__main__", main)
+
+    with pytest.raises(InvalidFunction, match="a worker cannot import it"):
+        refer(main.f)
+
+
+def test_a_function_of_a_module_run_by_its_name_has_that_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    main = types.ModuleType("__main__")
+    main.__spec__ = importlib.machinery.ModuleSpec("shop.tasks", None)
+    exec("def f(): ...", main.__dict__)
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    monkeypatch.delitem(sys.modules, "shop.tasks", raising=False)
+
+    assert refer(main.f)[0].name == "shop.tasks.f"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "no_such_module.f",
+        "no.such.module.f",
+        f"{HERE}.no_such_function",
+        f"{HERE}.not_callable",
+        f"{HERE}.Model.no_such_method",
+        f"{HERE}.plain.deeper.still",
+        "tests.no_such_module.f",
+        "tests.values",
+        "bare",
+        "",
+        ".",
+        ".a.b",
+        "a..b",
+        "a.",
+        "\x00.f",
+    ],
+)
+def test_a_name_behind_which_is_nothing_is_a_typed_error(name: str) -> None:
+    with pytest.raises(DeserializationError):
+        resolve(name)
+
+
+def test_a_module_that_lacks_one_of_its_own_imports_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "needs_another.py").write_text("import no_such_module_at_all\ndef f(): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(DeserializationError, match="no_such_module_at_all"):
+        resolve("needs_another.f")
+
+
+def test_an_error_in_a_module_is_shown_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "breaks_itself.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(ZeroDivisionError):
+        resolve("breaks_itself.f")
+
+
+def test_a_name_that_could_not_be_found_is_looked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(DeserializationError):
+        resolve("comes_later.f")
+
+    (tmp_path / "comes_later.py").write_text("def f(): ...\n")
+    importlib.invalidate_caches()
+
+    assert resolve("comes_later.f").__name__ == "f"
+
+
+def test_a_function_is_found_through_the_task_that_stands_in_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stand:
+        __aioq_function__ = staticmethod(places.plain)
+
+        def __call__(self) -> None: ...
+
+    monkeypatch.setattr(places, "stand_in", Stand(), raising=False)
+
+    assert resolve(f"{HERE}.stand_in") is places.plain
+    resolve.cache_clear()
