@@ -108,7 +108,8 @@ class Registry:
             verdicts = await self._store.requeue(ids, at_front=at_front, reset=reset_retries)
             done = verdicts.count("ok")
             moved += done
-            skipped += len(ids) - done
+            # What is gone stays listed until a worker sweeps it; everything else has left the registry.
+            skipped += verdicts.count("gone")
 
             if progress is not None:
                 progress(done)

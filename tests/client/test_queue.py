@@ -172,7 +172,7 @@ async def test_a_paused_queue_is_not_served_until_it_is_resumed(queue: Queue, st
     await queue.resume()
     await job.result(5)
     await scheduled.result(5)
-    assert time.monotonic() - begun < 0.2
+    assert time.monotonic() - begun < 0.9, "not only when the worker looks again"
     assert not await queue.is_paused()
     await queue.resume()  # again: nothing happens
 

@@ -52,6 +52,7 @@ async def test_a_wait_before_the_end_brings_the_value(queue: Queue, start_worker
     assert not task.done()
     gates[key].set()
     assert await task == key
+    assert (job.is_finished, job.is_queued) == (True, False), "the snapshot tells the end"
     await nothing_is_left(queue)
 
 
@@ -61,7 +62,7 @@ async def test_a_wait_after_the_end_brings_the_value_at_once(queue: Queue, burst
     for _ in range(3):
         assert await job.result() == 3
         assert await job.result(timeout=0) == 3
-    assert job.is_finished, "and the snapshot is new"
+    assert job.is_finished, "and the snapshot tells the end"
     assert await job.return_value() == 3
     await nothing_is_left(queue)
 
@@ -263,7 +264,7 @@ async def test_a_job_expires_while_it_is_waited_for_without_any_worker(queue: Qu
     begun = time.monotonic()
     with pytest.raises(JobExpired, match="expired"):
         await job.result(5)
-    assert 0.05 < time.monotonic() - begun < 0.5
+    assert 0.05 < time.monotonic() - begun < 2
     with pytest.raises(JobExpired):
         await job.result(5)
     await nothing_is_left(queue)

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from datetime import timedelta
+from statistics import median
 from typing import Any
 
 import pytest
@@ -132,14 +133,17 @@ async def test_a_wait_that_takes_too_long_is_a_timeout(queue: Queue) -> None:  #
 
 async def test_a_wait_ends_with_the_job(queue: Queue, start_worker, key: str) -> None:  # D08
     await start_worker()
-    job = await queue.enqueue(hold, key)
-    waiting = asyncio.create_task(job.result(5))
-    await eventually(lambda: notes[key])
-    await asyncio.sleep(0.05)
-    begun = time.monotonic()
-    gates[key].set()
-    await waiting
-    assert time.monotonic() - begun < 0.05
+    pauses = []
+    for number in range(5):
+        job = await queue.enqueue(hold, f"{key}-{number}")
+        waiting = asyncio.create_task(job.result(5))
+        await eventually(lambda number=number: notes[f"{key}-{number}"])
+        await asyncio.sleep(0.02)
+        begun = time.monotonic()
+        gates[f"{key}-{number}"].set()
+        await waiting
+        pauses.append(time.monotonic() - begun)
+    assert median(pauses) < 0.05
 
 
 async def test_a_result_that_has_expired_is_seen_nowhere(queue: Queue, burst, raw: redis.Redis) -> None:  # D11

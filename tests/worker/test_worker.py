@@ -9,6 +9,7 @@ import time
 from collections import Counter, defaultdict
 from datetime import timedelta
 from itertools import pairwise
+from statistics import median_low as median
 from typing import Any
 
 import pytest
@@ -177,13 +178,15 @@ async def test_plain_functions_run_on_threads(queue: Queue, start_worker) -> Non
     assert await job.result(5) == (False, job.id)
 
 
-async def test_a_plain_function_does_not_hold_up_the_others(queue: Queue, start_worker) -> None:
-    await start_worker()
-    slow = await queue.enqueue(jobs.sleep_sync, 0.3)
-    begun = time.monotonic()
+async def test_a_plain_function_does_not_hold_up_the_others(queue: Queue, start_worker, key: str) -> None:
+    await start_worker(concurrency=2)
+    slow = await queue.enqueue(hold_sync, key)
+    await eventually(lambda: notes[key])
     assert await (await queue.enqueue(jobs.add, 1, 2)).result(5) == 3
-    assert time.monotonic() - begun < 0.2
-    await slow.result(5)
+    assert await (await queue.enqueue(jobs.add_sync, 1, 2)).result(5) == 3
+    assert notes[key] == ["begun"]
+    gates[key].set()
+    assert await slow.result(5) == key
 
 
 async def set_and_read(value: str) -> list[str]:
@@ -344,7 +347,7 @@ async def test_the_pauses_between_attempts(
     await job.refresh()
     assert [attempt for attempt, _ in notes[key]] == list(range(1, len(expected) + 2))
     for gap, least in zip(gaps(key), expected, strict=True):
-        assert least - 0.005 <= gap < least + 0.1
+        assert least - 0.005 <= gap < least + 0.3
     assert (job.attempt, job.retries_left) == (len(expected) + 1, 0)
     assert [each.type for each in await job.results()] == ["failed"] * (len(expected) + 1)
 
@@ -801,7 +804,7 @@ async def test_an_idle_worker_hears_of_each_of_its_queues(
         job = await Queue(name, connection).enqueue(jobs.add, 1, 2)
         begun = time.monotonic()
         assert await job.result(5) == 3
-        assert time.monotonic() - begun < 0.2
+        assert time.monotonic() - begun < 1
 
 
 async def test_queues_may_be_given_in_every_way(server: Server, key: str) -> None:
@@ -875,7 +878,7 @@ async def test_suspended_workers_claim_nothing_until_they_are_resumed(
     await fleet.resume()
     for job in made:
         await job.result(5)
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < 0.9, "not only when they look again"
     assert not await fleet.is_suspended()
 
 
@@ -903,12 +906,15 @@ async def test_burst_leaves_a_paused_queue(queue: Queue, burst, key: str) -> Non
 async def test_scheduled_jobs_start_when_they_are_due(queue: Queue, start_worker) -> None:
     await start_worker()
     made = [await queue.enqueue_in(0.1 + number / 50, jobs.noop) for number in range(10)]
-    sooner = await queue.enqueue_in(0.02, jobs.noop)
-    for job in [*made, sooner]:
+    made.append(await queue.enqueue_in(0.02, jobs.noop))  # sooner than all that it knows of
+    delays = []
+    for job in made:
         await job.result(5)
         await job.refresh()
-        delay = job.started_at - job.scheduled_at
-        assert timedelta(0) <= delay < timedelta(milliseconds=50)
+        delays.append(job.started_at - job.scheduled_at)
+    assert min(delays) >= timedelta(0)
+    assert median(delays) < timedelta(milliseconds=50)
+    assert max(delays) < timedelta(milliseconds=500)
 
 
 async def test_a_scheduled_job_is_started_by_a_worker_that_comes_late(queue: Queue, start_worker) -> None:
@@ -919,7 +925,7 @@ async def test_a_scheduled_job_is_started_by_a_worker_that_comes_late(queue: Que
     assert await job.result(5) == 3
     assert await later.result(5) == 7
     await later.refresh()
-    assert later.started_at - later.scheduled_at < timedelta(milliseconds=50)
+    assert later.started_at - later.scheduled_at < timedelta(milliseconds=500)
 
 
 async def test_a_scheduled_job_is_not_started_before_its_time(queue: Queue, start_worker, key: str) -> None:
@@ -940,11 +946,14 @@ async def test_a_worker_that_was_idle_for_long_reacts_at_once(
     monkeypatch.setattr("aioq.worker.waker.BLOCK", 1)  # so the wait spans several of its blocking reads
     await start_worker()
     await asyncio.sleep(2.3)
+    delays = []
     for _ in range(5):
         job = await queue.enqueue(jobs.noop)
         await job.result(5)
         await job.refresh()
-        assert job.started_at - job.created_at < timedelta(milliseconds=50)
+        delays.append(job.started_at - job.created_at)
+    assert median(delays) < timedelta(milliseconds=50)
+    assert max(delays) < timedelta(milliseconds=500)
 
 
 async def test_an_idle_worker_asks_the_server_next_to_nothing(
