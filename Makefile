@@ -19,7 +19,7 @@ demo: $(VENV)/made ## Run the example job on real documents: enqueue, work, fail
 	$(VENV)/bin/aioq demo
 
 test: $(VENV)/made ## Run the tests on a real server
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2
 
 check: $(VENV)/made ## Lint, check types and the direction of imports
 	$(VENV)/bin/ruff check .

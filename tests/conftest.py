@@ -100,7 +100,7 @@ def shared_server() -> Iterator[Server]:
 
 @pytest.fixture
 def server(shared_server: Server) -> Iterator[Server]:
-    """The session's server, empty. Afterwards every key that is left must be of a live job, or have a retention."""
+    """The session's server, empty. Afterwards every key left must be of a live job, or have a retention."""
     with shared_server.client() as client:
         client.flushall()
         yield shared_server
@@ -140,7 +140,7 @@ async def connection(server: Server) -> AsyncIterator[Connection]:
 
 
 @pytest.fixture
-async def start_worker(server: Server) -> AsyncIterator[Callable[..., "RunningWorker"]]:
+async def start_worker(server: Server) -> AsyncIterator[Callable[..., RunningWorker]]:
     """Starts workers in the test's own event loop; they are stopped at its end."""
     async with AsyncExitStack() as stack:
 

@@ -332,6 +332,9 @@ class Queue:
             For each id, in order: "ok", "gone" (no such job), or the state that does not allow it.
 
         """
+        if isinstance(job_ids, str):
+            raise TypeError(f"job_ids={job_ids!r}: expected a list of ids")
+
         ids = list(dict.fromkeys(job_ids))
         verdicts: list[str] = []
 

@@ -41,7 +41,10 @@ class Registry:
         """As `job_ids`, with snapshots."""
         records = await self._store.load(await self.job_ids(offset, limit, desc=desc))
 
-        return [Job(record, self._store) for record in records if record is not None]
+        # One that has changed its state between the two calls is not of this registry any more.
+        return [
+            Job(record, self._store) for record in records if record is not None and record.status == self.status
+        ]
 
     async def contains(self, job: Job[Any] | str) -> bool:
         """Whether the job is in this state now."""

@@ -55,7 +55,7 @@ async def test_rqs_form_takes_the_options_out_of_the_keywords(queue: Queue, burs
         assert (each.status, each.is_queued, each.origin) == (JobStatus.QUEUED, True, "default")
         assert each.created_at == each.enqueued_at
         assert (each.started_at, each.ended_at, each.worker_name, each.exc_info) == (None, None, None, None)
-        assert (each.attempt, each.deliveries, each.fence) == (0, 0, 0)
+        assert (each.attempt, each.deliveries) == (0, 0)
     await burst()
     assert await job.result(5) == 3
 

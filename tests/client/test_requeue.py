@@ -78,6 +78,9 @@ async def test_a_queue_reports_on_each_id(queue: Queue, burst) -> None:  # F02
     assert await queue.failed_job_registry.job_ids() == [made[1].id]
     assert await queue.job_ids() == [queued.id, made[0].id, made[2].id]
     assert await queue.requeue([]) == {}
+    with pytest.raises(TypeError, match="list of ids"):
+        await queue.requeue(made[1].id)
+    assert await queue.requeue(iter([made[1].id])) == {made[1].id: "ok"}  # type: ignore[arg-type]
 
 
 async def test_the_times_of_the_last_run_are_in_the_history(queue: Queue, burst) -> None:  # F03

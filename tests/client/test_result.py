@@ -112,6 +112,8 @@ async def test_a_thousand_waits_share_one_subscription(
     )
     tasks = await waiting(*(job.result(20) for job in made))
     await eventually(lambda: len(notes[key]) == 100)  # as many as the worker runs at once
+    await eventually(lambda: len(queue.store.mailbox._waits) == 1000)
+    await eventually(lambda: len(raw.client_list(_type="pubsub")) > before)
     clients = raw.client_list()
     assert len(raw.client_list(_type="pubsub")) == before + 1
     assert len(clients) < 40, "no connection for each waiter"

@@ -17,6 +17,7 @@ from tests import jobs
 from tests.client.work import fail_until, gates, hold, notes
 from tests.tools import eventually
 
+JOB = "aioq:{default}:job:"
 BASE = "aioq:{default}:"
 
 
@@ -63,13 +64,12 @@ async def test_with_0_the_result_is_not_kept_but_the_end_can_be_seen(
 
 @pytest.mark.parametrize("size", [1, 100_000])
 async def test_with_0_the_result_is_given_to_those_who_wait(
-    queue: Queue, start_worker, key: str, size: int
+    queue: Queue, start_worker, raw: redis.Redis, key: str, size: int
 ) -> None:  # D03
     await start_worker()
     job = await queue.enqueue(wait_and_return, key, size, result_ttl=0)
     waiting = asyncio.create_task(job.result(5))
-    await eventually(lambda: notes[key])
-    await asyncio.sleep(0.05)
+    await eventually(lambda: notes[key] and raw.hget(f"{JOB}{job.id}", "waiters"))
     gates[key].set()
     assert await waiting == "x" * size
 

@@ -1,10 +1,12 @@
 """The embedded server, with real processes."""
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -404,7 +406,9 @@ def test_a_removed_directory_ends_its_server_and_can_be_opened_anew(tmp_path):
             assert anew.pid != first
 
 
-def test_a_path_too_long_for_a_socket(tmp_path, monkeypatch):
+def test_a_path_too_long_for_a_socket(monkeypatch, request):
+    tmp_path = Path(tempfile.mkdtemp(prefix="aioq-"))  # that of pytest may itself be too long
+    request.addfinalizer(lambda: shutil.rmtree(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     directory = tmp_path / ("long" * 30)

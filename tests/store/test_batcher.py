@@ -222,7 +222,9 @@ async def test_when_all_have_been_cancelled_the_next_call_goes_at_once(
     assert await again == "answer to 4"
 
 
-async def test_an_error_that_nobody_is_left_to_hear_is_no_warning(batcher: Batcher[int, str], trips: Trips) -> None:
+async def test_an_error_that_nobody_is_left_to_hear_is_no_warning(
+    batcher: Batcher[int, str], trips: Trips
+) -> None:
     first, second = submit(batcher, 1, 2)
     await trips.begun(1)
     trips.finish()

@@ -7,7 +7,20 @@ from aioq.store import Store
 from aioq.values.options import CANCELED_TTL_MS
 from aioq.values.outcome import Finished, Retried
 from aioq.values.states import NEXT, JobStatus
-from tests.store.tools import LATE, bring, clock, end, fields, listening, passed, put, start, status, take, unchanged
+from tests.store.tools import (
+    LATE,
+    bring,
+    clock,
+    end,
+    fields,
+    listening,
+    passed,
+    put,
+    start,
+    status,
+    take,
+    unchanged,
+)
 
 CANCELABLE = [state.value for state in JobStatus if "cancel" in NEXT[state]]
 

@@ -78,9 +78,21 @@ async def test_a_worker_without_a_lease_is_told_to_join(store: Store, client: re
         assert (await claim(store)).verdict == "missing"
 
 
-async def test_a_worker_whose_lane_has_gone_is_told_to_join(store: Store, client: redis.Redis) -> None:
+@pytest.mark.parametrize("gone", ["main", "front"])
+async def test_a_lane_that_was_dropped_and_made_again_is_served_with_the_other_one(
+    gone: str, store: Store, client: redis.Redis
+) -> None:
     await store.join("w1", LEASE)
-    client.delete(store.keys.main)  # the server has lost its data
+    await put(store, "a", front=gone == "main")
+    client.delete(getattr(store.keys, gone))  # as the last worker to leave does it with an empty one
+    await put(store, "b", front=gone == "front")
+
+    assert sorted(await claimed_ids(store)) == ["a", "b"]
+
+
+async def test_a_server_that_has_lost_all_its_data_knows_no_lease(store: Store, client: redis.Redis) -> None:
+    await store.join("w1", LEASE)
+    client.flushall()
     await put(store, "a")
 
     assert (await claim(store)).verdict == "missing"
@@ -88,7 +100,9 @@ async def test_a_worker_whose_lane_has_gone_is_told_to_join(store: Store, client
 
 
 @pytest.mark.parametrize("switch", ["paused", "suspended"])
-async def test_nothing_moves_in_a_queue_that_is_switched_off(switch: str, store: Store, client: redis.Redis) -> None:
+async def test_nothing_moves_in_a_queue_that_is_switched_off(
+    switch: str, store: Store, client: redis.Redis
+) -> None:
     await store.join("w1", LEASE)
     await put(store, "a")
     await put(store, "late", ttl_ms=1)
@@ -170,7 +184,9 @@ async def test_the_ttl_of_a_scheduled_job_begins_when_it_is_promoted(store: Stor
     assert client.pexpiretime(store.keys.job + b"a") == int(stored[b"expires_at"]) + EXPIRED_TTL_MS
 
 
-async def test_more_due_jobs_than_one_call_promotes_come_in_the_next_ones(store: Store, client: redis.Redis) -> None:
+async def test_more_due_jobs_than_one_call_promotes_come_in_the_next_ones(
+    store: Store, client: redis.Redis
+) -> None:
     total = 2 * CHUNK + 50
 
     for number in range(0, total, 50):
@@ -246,13 +262,17 @@ async def test_an_expired_job_shows_the_same_before_and_after_a_worker_has_looke
 
 async def test_a_job_that_is_late_at_the_claim_itself_is_expired(store: Store, client: redis.Redis) -> None:
     await bring(store, client, LATE)
-    client.zrem(store.keys.expiring, *client.zrange(store.keys.expiring, 0, -1))  # more were late than one call takes
+    client.zrem(
+        store.keys.expiring, *client.zrange(store.keys.expiring, 0, -1)
+    )  # more were late than one call takes
 
     assert await take(store) == []
     assert await status(store) == "expired"
 
 
-async def test_more_late_jobs_than_one_call_expires_are_not_started_either(store: Store, client: redis.Redis) -> None:
+async def test_more_late_jobs_than_one_call_expires_are_not_started_either(
+    store: Store, client: redis.Redis
+) -> None:
     ids = [f"j{number}" for number in range(2 * CHUNK + 50)]
     await put(store, *ids, ttl_ms=1)
     await passed(client, clock(client) + 1)
@@ -318,7 +338,9 @@ async def test_a_claim_that_met_only_dead_entries_leaves_a_token(store: Store, c
     assert await claimed_ids(store, limit=1) == ["b"]
 
 
-async def test_more_dead_entries_than_lua_unpacks_at_once_are_taken_away(store: Store, client: redis.Redis) -> None:
+async def test_more_dead_entries_than_lua_unpacks_at_once_are_taken_away(
+    store: Store, client: redis.Redis
+) -> None:
     total = 9_000
 
     for number in range(0, total, 500):

@@ -83,7 +83,11 @@ def test_a_password_is_not_shown(url: str, shown: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["redis://u:secret@localhost:port/0", "http://u:secret@localhost", "redis://u:secret@localhost/?socket_timeout=x"],
+    [
+        "redis://u:secret@localhost:port/0",
+        "http://u:secret@localhost",
+        "redis://u:secret@localhost/?socket_timeout=x",
+    ],
 )
 def test_a_password_does_not_stand_in_an_error(url: str) -> None:
     with pytest.raises(InvalidInput) as caught:
@@ -109,7 +113,9 @@ async def test_both_a_socket_and_a_port_lead_to_the_server(server: Server) -> No
         await connection.aclose()
 
 
-async def test_a_server_that_is_not_there_is_a_typed_error_with_its_address(own_server: Callable[..., Server]) -> None:
+async def test_a_server_that_is_not_there_is_a_typed_error_with_its_address(
+    own_server: Callable[..., Server],
+) -> None:
     server = own_server()
     server.stop()
 
@@ -130,7 +136,9 @@ async def test_a_server_that_is_not_there_is_a_typed_error_with_its_address(own_
 
 
 @pytest.mark.parametrize("userinfo", [":wrong", "nobody:secret", "weak:wrong"])
-async def test_a_wrong_password_is_refused_and_not_shown(userinfo: str, server: Server, client: redis.Redis) -> None:
+async def test_a_wrong_password_is_refused_and_not_shown(
+    userinfo: str, server: Server, client: redis.Redis
+) -> None:
     client.acl_setuser("weak", enabled=True, passwords=["+right"])
     connection = Connection(f"redis://{userinfo}@127.0.0.1:{server.port}/0")
 
@@ -159,8 +167,12 @@ async def test_a_server_that_wants_a_password_refuses_whoever_has_none(own_serve
     await connection.aclose()
 
 
-async def test_a_user_without_the_right_to_a_command_or_a_key_is_refused(server: Server, client: redis.Redis) -> None:
-    client.acl_setuser("weak", enabled=True, passwords=["+secret"], commands=["+@read", "+evalsha"], keys=["aioq:*"])
+async def test_a_user_without_the_right_to_a_command_or_a_key_is_refused(
+    server: Server, client: redis.Redis
+) -> None:
+    client.acl_setuser(
+        "weak", enabled=True, passwords=["+secret"], commands=["+@read", "+evalsha"], keys=["aioq:*"]
+    )
     connection = Connection(f"unix://weak:secret@{server.socket}")
 
     try:
@@ -417,7 +429,17 @@ async def test_a_server_in_cluster_mode_takes_every_script_of_a_queue(own_server
         connection = Connection(server.url)
         store = Store(connection, "a:b/c")
 
-        for state in ("expired", "started", "finished", "failed", "canceled", "stopped", "scheduled", LATE, "queued"):
+        for state in (
+            "expired",
+            "started",
+            "finished",
+            "failed",
+            "canceled",
+            "stopped",
+            "scheduled",
+            LATE,
+            "queued",
+        ):
             await bring(store, client, state, state)
 
         slots = {

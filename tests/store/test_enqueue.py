@@ -9,7 +9,7 @@ import redis
 from aioq.store import Store
 from aioq.values.durations import LONGEST_MS
 from aioq.values.options import EXPIRED_TTL_MS
-from aioq.values.outcome import Failed, Finished, Retried
+from aioq.values.outcome import Failed, Finished, Interrupted, Retried
 from aioq.values.states import JobStatus
 from tests.store.tools import (
     FUNC,
@@ -46,17 +46,45 @@ async def test_a_plain_job_is_stored_and_enters_the_main_lane(store: Store, clie
         b"entry": entry,
         b"data": EVERY_BYTE,
         b"opts": b"{}",
-        b"nonce": b"n1",
     }
     assert values == {b"id": b"a"}
     assert client.ttl(store.keys.job + b"a") == -1
     assert client.smembers("aioq:queues") == {b"default"}
 
 
-async def test_a_generated_id_needs_no_nonce(store: Store, client: redis.Redis) -> None:
-    await put(store, "a", nonce="")
+async def test_an_id_of_the_user_s_own_has_a_nonce_and_fences_that_begin_at_the_clock(
+    store: Store, client: redis.Redis
+) -> None:
+    created = await store.enqueue(job(nonce="n1"))
+    stored = fields(client, store)
 
-    assert b"nonce" not in fields(client, store)
+    assert stored[b"nonce"] == b"n1"
+    assert stored[b"fence"] == stored[b"uncounted"] == b"%d" % created
+
+    (claimed,) = await take(store)
+    assert (claimed.fence, claimed.record.attempt) == (created + 1, 1)
+
+
+@pytest.mark.parametrize("ended", ["deleted", "canceled", "stopped"])
+async def test_a_run_of_a_job_that_is_no_more_does_not_write_into_the_next_job_with_its_id(
+    ended: str, store: Store, client: redis.Redis
+) -> None:
+    old = await start(store, nonce="1")
+
+    if ended == "deleted":
+        await store.delete(["a"])
+    else:
+        await {"canceled": store.cancel, "stopped": store.stop}[ended]("a")
+
+    await passed(client, clock(client))
+    new = await start(store, nonce="2")
+    assert new.fence > old.fence
+
+    with unchanged(client):
+        for outcome in (Finished(b"p", 60_000), Failed("boom"), Retried("boom", 0), Interrupted(begun=True)):
+            assert await end(store, (old, outcome)) == ["stale"]
+
+        assert await store.save_meta("a", old.fence, [b"meta.a", b"1"], []) == "stale"
 
 
 async def test_a_job_at_the_front_enters_the_front_lane(store: Store, client: redis.Redis) -> None:
@@ -104,8 +132,10 @@ async def test_a_ttl_begins_at_once_and_lets_the_hash_go_by_itself(
     assert client.pexpiretime(store.keys.job + b"a") == created + ttl_ms + EXPIRED_TTL_MS
 
 
-@pytest.mark.parametrize("options", [{}, {"front": True}, {"due": "+1000"}, {"ttl_ms": 60_000}, {"nonce": ""}])
-async def test_the_same_call_twice_is_one_job(options: dict[str, object], store: Store, client: redis.Redis) -> None:
+@pytest.mark.parametrize("options", [{}, {"front": True}, {"due": "+1000"}, {"ttl_ms": 60_000}, {"nonce": "n1"}])
+async def test_the_same_call_twice_is_one_job(
+    options: dict[str, object], store: Store, client: redis.Redis
+) -> None:
     assert await store.enqueue(job(**options))
 
     with unchanged(client):
@@ -149,7 +179,7 @@ async def test_the_id_of_an_ended_job_is_free_and_nothing_is_left_of_that_job(
 
     assert created
     assert b"old" not in stored
-    assert not {b"result", b"error", b"fence", b"worker", b"started_at", b"ended_at"} & set(stored)
+    assert not {b"result", b"error", b"worker", b"started_at", b"ended_at"} & set(stored)
     assert stored[b"new"] == b"1"
 
     counts = (await store.count())._asdict()
@@ -202,6 +232,23 @@ async def test_what_a_job_left_behind_that_ran_out_unseen_does_not_touch_the_nex
     assert client.xlen(store.keys.main) + client.xlen(store.keys.front) == 1
 
 
+async def test_what_ran_out_unseen_is_cleared_away_by_later_calls_if_no_worker_ever_comes(
+    store: Store, client: redis.Redis
+) -> None:
+    await put(store, "a", "b", ttl_ms=1)
+    await put(store, "c", ttl_ms=60_000, front=True)
+
+    for row in client.zrange(store.keys.expiring, 0, 1):
+        client.zadd(store.keys.expiring, {row: clock(client) - EXPIRED_TTL_MS - 1})
+
+    client.delete(store.keys.job + b"a", store.keys.job + b"b")
+    await put(store, "d", ttl_ms=60_000)
+
+    assert entries(client, store.keys.main) == [b"d"]
+    assert entries(client, store.keys.front) == [b"c"]
+    assert client.zcard(store.keys.expiring) == 2
+
+
 async def test_a_call_tells_its_duplicates_by_their_positions(store: Store, client: redis.Redis) -> None:
     await put(store, "b", "d")
     created = await store.enqueue_many([job(each, nonce="other") for each in "abcd"])
@@ -228,7 +275,7 @@ async def test_a_job_may_have_more_fields_than_lua_unpacks_at_once(store: Store,
     many = {f"meta.{number}": b"%d" % number for number in range(9_000)}
     await put(store, "a", **many)
 
-    assert len(fields(client, store)) == 9_000 + 5
+    assert len(fields(client, store)) == 9_000 + 4
 
 
 async def test_an_enqueue_leaves_one_token_that_ends_by_itself(store: Store, client: redis.Redis) -> None:

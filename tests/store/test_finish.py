@@ -14,7 +14,6 @@ from tests.store.tools import (
     clock,
     end,
     fields,
-    job,
     listening,
     passed,
     put,
@@ -187,7 +186,9 @@ async def test_a_short_retention_beside_an_endless_one_is_not_forgotten(store: S
     assert client.zrange(store.keys.finished, 0, -1) == [b"a"]
 
 
-async def test_a_shorter_retention_does_not_shorten_that_of_the_registry(store: Store, client: redis.Redis) -> None:
+async def test_a_shorter_retention_does_not_shorten_that_of_the_registry(
+    store: Store, client: redis.Redis
+) -> None:
     await put(store, *"ab")
     a, b = await take(store)
     await end(store, (a, Finished(b"p", 60_000)))
@@ -197,7 +198,9 @@ async def test_a_shorter_retention_does_not_shorten_that_of_the_registry(store: 
     assert client.pttl(store.keys.finished + b":until") > 50_000
 
 
-async def test_more_runs_than_lua_unpacks_at_once_are_recorded_in_one_call(store: Store, client: redis.Redis) -> None:
+async def test_more_runs_than_lua_unpacks_at_once_are_recorded_in_one_call(
+    store: Store, client: redis.Redis
+) -> None:
     total = 9_000
     ids = [f"j{number}" for number in range(total)]
 
@@ -237,7 +240,9 @@ async def test_ends_of_one_call_travel_to_a_channel_in_one_message(store: Store,
 
 
 @pytest.mark.parametrize(("size", "told"), [(4_096, True), (4_097, False), (100_000, False)])
-async def test_a_long_result_is_left_to_be_loaded(size: int, told: bool, store: Store, client: redis.Redis) -> None:
+async def test_a_long_result_is_left_to_be_loaded(
+    size: int, told: bool, store: Store, client: redis.Redis
+) -> None:
     claimed = await start(store)
     await store.wait("one", ["a"])
 

@@ -47,7 +47,13 @@ async def test_a_worker_tells_of_itself_and_puts_its_queues_on_the_list(fleet: F
     await fleet.connection.calls(fleet.worker_commands("w1", FACTS, ["high", "low"]))
     (info,) = await fleet.workers()
 
-    assert (info.name, info.hostname, info.pid, info.queues, info.state) == ("w1", "host", 7, ["high", "low"], "busy")
+    assert (info.name, info.hostname, info.pid, info.queues, info.state) == (
+        "w1",
+        "host",
+        7,
+        ["high", "low"],
+        "busy",
+    )
     assert (info.running, info.concurrency, info.successful, info.failed) == (3, 100, 12, 1)
     assert (info.started_at_ms, info.version) == (1_700_000_000_000, "0.1")
     assert await fleet.queues() == ["high", "low"]

@@ -134,7 +134,9 @@ async def test_a_message_that_cannot_be_handled_counts_as_missed(listener: Liste
     assert ear.missed == 1
 
 
-async def test_a_server_that_is_away_is_a_typed_error_and_later_it_works(own_server: Callable[..., Server]) -> None:
+async def test_a_server_that_is_away_is_a_typed_error_and_later_it_works(
+    own_server: Callable[..., Server],
+) -> None:
     server = own_server()
     connection = Connection(server.url)
     server.stop()
@@ -169,7 +171,9 @@ async def test_a_server_that_comes_back_is_listened_to_again(own_server: Callabl
 
 
 async def test_a_user_without_the_right_to_a_channel_is_told(server: Server, client: redis.Redis) -> None:
-    client.acl_setuser("deaf", enabled=True, passwords=["+secret"], commands=["+@all"], keys=["*"], reset_channels=True)
+    client.acl_setuser(
+        "deaf", enabled=True, passwords=["+secret"], commands=["+@all"], keys=["*"], reset_channels=True
+    )
     connection = Connection(f"unix://deaf:secret@{server.socket}")
 
     for _ in range(2):

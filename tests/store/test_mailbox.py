@@ -119,7 +119,9 @@ async def test_many_waits_of_one_process_share_a_channel_and_travel_together(
     before = calls(client, "publish")
     await end(store, *((each, Finished(each.record.id.encode(), 60_000)) for each in claims))
 
-    assert [found.value for found in await asyncio.gather(*tasks)] == [each.encode() for each in ids for _ in range(2)]
+    assert [found.value for found in await asyncio.gather(*tasks)] == [
+        each.encode() for each in ids for _ in range(2)
+    ]
     assert calls(client, "publish") - before == 1
     assert len({fields(client, store, each).get(b"waiters") for each in ids}) == 1
 
@@ -240,7 +242,9 @@ async def test_a_wait_without_a_server_is_a_typed_error(own_server: Callable[...
 
 
 async def test_a_user_who_may_not_listen_is_told(server: Server, client: redis.Redis) -> None:
-    client.acl_setuser("deaf", enabled=True, passwords=["+secret"], commands=["+@all"], keys=["*"], reset_channels=True)
+    client.acl_setuser(
+        "deaf", enabled=True, passwords=["+secret"], commands=["+@all"], keys=["*"], reset_channels=True
+    )
     connection = Connection(f"unix://deaf:secret@{server.socket}")
 
     with pytest.raises(ServerRefused):

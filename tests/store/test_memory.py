@@ -13,7 +13,21 @@ from aioq.values.errors import ServerFull
 from aioq.values.outcome import Failed, Finished, Interrupted, Retried
 from aioq.values.states import JobStatus
 from tests.conftest import Server
-from tests.store.tools import LEASE, beat, bring, claim, clock, end, job, passed, put, start, status, take, unchanged
+from tests.store.tools import (
+    LEASE,
+    beat,
+    bring,
+    claim,
+    clock,
+    end,
+    job,
+    passed,
+    put,
+    start,
+    status,
+    take,
+    unchanged,
+)
 
 
 @pytest.fixture

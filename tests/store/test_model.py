@@ -96,7 +96,9 @@ WEIGHTS = {
     step("sweep"): 1,
     step("switch"): 1,
 }
-STEPS = st.sampled_from([each for each, weight in WEIGHTS.items() for _ in range(weight)]).flatmap(lambda each: each)
+STEPS = st.sampled_from([each for each, weight in WEIGHTS.items() for _ in range(weight)]).flatmap(
+    lambda each: each
+)
 
 
 @dataclass
@@ -165,7 +167,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     def in_lanes(self) -> list[Job]:
         """The jobs in the lanes in the order in which they are claimed, late ones among them."""
-        return sorted((each for each in self.jobs.values() if each.status == "queued"), key=lambda each: each.place)
+        return sorted(
+            (each for each in self.jobs.values() if each.status == "queued"), key=lambda each: each.place
+        )
 
     def held_by(self, worker: str) -> list[Job]:
         held = [each for each in self.jobs.values() if each.status == "started" and each.worker == worker]
@@ -233,17 +237,20 @@ class StoreMachine(RuleBasedStateMachine):
                 assert not stored
             else:
                 assert stored
-                self.add(sent)
+                self.add(sent, stored)
 
         self.let_time_pass()
 
-    def add(self, sent: Submission) -> None:
+    def add(self, sent: Submission, created: int) -> None:
+        first = created if sent.nonce else 0  # fences of an id that may come again begin at the clock
         new = Job(
             sent.record.id,
             sent.nonce,
             ttl_ms=sent.ttl_ms,
             failure_ttl=int(sent.record.fields.get(b"failure_ttl", FAR)),
             deliveries=int(sent.record.fields[b"deliveries"]),
+            fence=first,
+            uncounted=first,
         )
         self.jobs[new.id] = new
 

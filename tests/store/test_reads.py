@@ -102,7 +102,9 @@ async def test_a_long_registry_is_listed_both_ways_to_its_end(store: Store, clie
     ids = [f"j{number:04}" for number in range(2_500)]
 
     for number in range(0, 2_500, 500):
-        await store.enqueue_many([job(each, due=f"+{60_000 + int(each[1:])}") for each in ids[number : number + 500]])
+        await store.enqueue_many(
+            [job(each, due=f"+{60_000 + int(each[1:])}") for each in ids[number : number + 500]]
+        )
 
     assert sorted((await store.ids(JobStatus.SCHEDULED, 0, 5_000))[0]) == ids
     assert (await store.ids(JobStatus.SCHEDULED, 998, 4, desc=True))[0] == list(

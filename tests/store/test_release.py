@@ -8,7 +8,9 @@ from aioq.values.result import earlier_result
 from tests.store.tools import clock, end, fields, put, start, take, unchanged
 
 
-async def test_a_job_that_was_not_begun_goes_back_as_if_nothing_had_been(store: Store, client: redis.Redis) -> None:
+async def test_a_job_that_was_not_begun_goes_back_as_if_nothing_had_been(
+    store: Store, client: redis.Redis
+) -> None:
     claimed = await start(store)
     await put(store, "b", front=True)
     assert await end(store, (claimed, Interrupted(begun=False))) == ["ok"]

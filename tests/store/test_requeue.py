@@ -144,7 +144,10 @@ async def test_the_last_run_moves_to_the_history_which_does_not_end_any_more(
     await requeue(store, "a")
     kept = [earlier_result("a", each) for each in await store.attempts("a")]
 
-    assert [(each.type, each.fence, each.exc_info) for each in kept] == [("failed", 1, "one"), ("failed", 2, "two")]
+    assert [(each.type, each.fence, each.exc_info) for each in kept] == [
+        ("failed", 1, "one"),
+        ("failed", 2, "two"),
+    ]
     assert kept[1].ended_at is not None
     assert round(kept[1].ended_at.timestamp() * 1000) == int(ended_at)
     assert client.ttl(store.keys.attempts + b"a") == -1

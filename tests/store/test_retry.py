@@ -56,12 +56,12 @@ async def test_a_later_retry_need_not_go_to_the_front_again(store: Store, client
 
 async def test_a_retry_uses_an_attempt_up_and_keeps_what_is_known_of_it(store: Store, client: redis.Redis) -> None:
     first = await start(store)
-    await end(store, (first, Retried("ä \x00 \" \\ \n", 0)))
+    await end(store, (first, Retried('ä \x00 " \\ \n', 0)))
     (packed,) = await store.attempts("a")
     kept = earlier_result("a", packed)
     (second,) = await take(store)
 
-    assert (kept.type, kept.fence, kept.worker_name, kept.exc_info) == ("failed", 1, "w1", "ä \x00 \" \\ \n")
+    assert (kept.type, kept.fence, kept.worker_name, kept.exc_info) == ("failed", 1, "w1", 'ä \x00 " \\ \n')
     assert kept.started_at == first.record.started_at
     assert kept.ended_at is not None
     assert json.loads(packed)["ended_at"].isdigit()

@@ -9,7 +9,7 @@ from aioq.store import Store
 from aioq.store.store import CHUNK
 from aioq.values.outcome import Failed, Finished
 from aioq.values.states import FINAL, JobStatus
-from tests.store.tools import clock, end, passed, put, start, take, unchanged
+from tests.store.tools import bring, clock, end, passed, put, start, take, unchanged
 
 
 async def ended(store: Store, client: redis.Redis, ids: list[str], ttl_ms: int) -> None:
@@ -71,8 +71,6 @@ async def test_a_sweep_comes_back_for_more_than_it_takes_at_once(store: Store, c
 async def test_registries_go_by_themselves_if_nobody_ever_sweeps(
     state: JobStatus, store: Store, client: redis.Redis
 ) -> None:
-    from tests.store.tools import bring
-
     await bring(store, client, state)
 
     for key in (getattr(store.keys, state), getattr(store.keys, state) + b":until"):

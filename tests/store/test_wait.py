@@ -6,7 +6,20 @@ import redis
 from aioq.store import Store
 from aioq.values.outcome import Finished, Retried
 from aioq.values.states import JobStatus
-from tests.store.tools import LATE, bring, claim, clock, end, fields, listening, passed, put, start, take, unchanged
+from tests.store.tools import (
+    LATE,
+    bring,
+    claim,
+    clock,
+    end,
+    fields,
+    listening,
+    passed,
+    put,
+    start,
+    take,
+    unchanged,
+)
 
 
 @pytest.mark.parametrize("state", ["queued", "scheduled", "started"])

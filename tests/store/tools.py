@@ -23,7 +23,7 @@ LATE = "late"
 
 
 def job(
-    job_id: str = "a", *, front: bool = False, due: str = "", ttl_ms: int = 0, nonce: str = "n1", **fields: bytes
+    job_id: str = "a", *, front: bool = False, due: str = "", ttl_ms: int = 0, nonce: str = "", **fields: bytes
 ) -> Submission:
     """A job as `enqueue` takes it."""
     named = {name.encode(): value for name, value in fields.items()}

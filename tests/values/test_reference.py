@@ -50,7 +50,6 @@ LIST = [1]
         ("package.module.function", "package.module.function", None),
         (f"{HERE}.plain", f"{HERE}.plain", None),
     ],
-    ids=str,
 )
 def test_a_callable_has_the_name_that_a_worker_imports(func, name: str, instance: object) -> None:
     reference, bound_to = refer(func)
@@ -68,7 +67,6 @@ def test_a_callable_has_the_name_that_a_worker_imports(func, name: str, instance
         ([3, 1].index, (1,), 1),
         (dict.fromkeys, ([1],), {1: None}),
     ],
-    ids=str,
 )
 def test_what_a_worker_imports_does_what_was_enqueued(func, args: tuple[object, ...], result: object) -> None:
     reference, instance = refer(func)
@@ -106,7 +104,6 @@ def test_what_a_worker_imports_does_what_was_enqueued(func, args: tuple[object, 
         ("a.b()", "not a dotted name"),
         ("a/b.c", "not a dotted name"),
     ],
-    ids=str,
 )
 def test_what_no_worker_could_import_is_refused_in_words(func, why: str) -> None:
     with pytest.raises(InvalidFunction, match=why):
@@ -141,7 +138,6 @@ def test_an_object_that_cannot_be_shown_is_refused_in_words_too() -> None:
         (print, (1, 2), {"sep": ""}),
         ("package.module.function", (1, 2), {"x": 3}),
     ],
-    ids=str,
 )
 def test_a_call_that_the_function_takes_passes(func, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
     refer(func)[0].check(args, kwargs)
@@ -169,7 +165,6 @@ def test_a_call_that_the_function_takes_passes(func, args: tuple[object, ...], k
         (places.cached, (1, 2), {}),
         (math.sqrt, (), {}),
     ],
-    ids=str,
 )
 def test_a_call_that_the_function_would_not_take_is_refused(func, args, kwargs) -> None:
     with pytest.raises(InvalidFunction, match="does not take this call"):

@@ -78,7 +78,7 @@ def test_pickle_keeps_python_s_own_types(value: object) -> None:
     assert (type(back), back) == (type(value), value)
 
 
-@pytest.mark.parametrize("serializer", SERIALIZERS.values(), ids=str)
+@pytest.mark.parametrize("serializer", SERIALIZERS.values(), ids=SERIALIZERS.keys())
 def test_what_is_written_names_its_serializer_first(serializer: Serializer) -> None:
     assert written_by(serializer.dumps(1, "a value")) is serializer
 

@@ -185,7 +185,7 @@ async def swallow_exceptions(key: str) -> str:
             notes[key].append(type(error).__name__)
 
 
-def swallow_exceptions_in_thread(key: str, event: threading.Event | None = None) -> str:
+def swallow_exceptions_in_thread(key: str) -> str:
     pause = threading.Event()
     while True:
         try:
@@ -225,13 +225,5 @@ async def leave_a_task_behind(key: str) -> None:
     async def later() -> None:
         await asyncio.sleep(0.02)
         notes[key].append("later")
-
-    notes[key].append(asyncio.create_task(later()))
-
-
-async def raise_in_a_task_left_behind(key: str) -> None:
-    async def later() -> None:
-        notes[key].append("raising")
-        raise ValueError("nobody sees it")
 
     notes[key].append(asyncio.create_task(later()))

@@ -248,7 +248,7 @@ async def test_a_coroutine_that_swallows_its_cancellation_has_failed(
 
 
 async def test_a_coroutine_that_ignores_every_cancellation_is_given_up(
-    queue: Queue, start_worker, key: str, monkeypatch: pytest.MonkeyPatch
+    queue: Queue, start_worker, key: str
 ) -> None:
     await start_worker(concurrency=1)
     job = await queue.enqueue(ignore_until_the_gate, key, job_timeout=0.1)

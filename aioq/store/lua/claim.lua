@@ -80,11 +80,13 @@ end
 
 local function read(lane, mark, count)
   local reply = redis.pcall('XREADGROUP', 'GROUP', 'workers', worker, 'COUNT', count, 'STREAMS', lane, '>')
+  if reply and reply.err then
+    -- The lane was dropped when it was empty and nobody served it, and an enqueue has made it again.
+    redis.call('XGROUP', 'CREATE', lane, 'workers', '0')
+    reply = redis.call('XREADGROUP', 'GROUP', 'workers', worker, 'COUNT', count, 'STREAMS', lane, '>')
+  end
   if not reply then
     return 0
-  end
-  if reply.err then
-    return nil, reply
   end
   for _, entry in ipairs(reply[1][2]) do
     start(entry[2][2], mark .. entry[1])
@@ -98,14 +100,7 @@ flush_lanes() -- before the lanes are read, so that what has expired takes nobod
 local taken = 0
 for _, lane in ipairs({{front, 'front/'}, {main, ''}}) do
   if taken < limit and redis.call('XLEN', lane[1]) > 0 then
-    local count, failure = read(lane[1], lane[2], limit - taken)
-    if failure then
-      flush_lanes()
-      flush_kept()
-      flush_mail()
-      return string.find(failure.err, 'NOGROUP') and {'missing'} or failure
-    end
-    taken = taken + count
+    taken = taken + read(lane[1], lane[2], limit - taken)
   end
 end
 flush_lanes()

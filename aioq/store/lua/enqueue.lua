@@ -43,12 +43,23 @@ local function write(id, fields)
   end
 end
 
+-- Jobs that ran out unseen: their hashes have gone by themselves, and here go their entries, if no worker comes.
+local function clear_lanes()
+  local gone = redis.call('ZRANGEBYSCORE', expiring, '-inf', '(' .. (now - expired_ttl), 'LIMIT', 0, 100)
+  if #gone > 0 then
+    redis.call('ZREM', expiring, unpack(gone))
+  end
+  for _, row in ipairs(gone) do
+    leave_lane(string.match(row, ' (%S+)$'))
+  end
+end
+
 local function moment(due)
   local delay = string.match(due, '^%+(%d+)$')
   return delay and now + tonumber(delay) or tonumber(due)
 end
 
-local duplicates, queued = {}, false
+local duplicates, queued, has_ttl = {}, false, false
 local soonest = redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2]
 local sooner = false
 local at, position = jobs, 0
@@ -84,8 +95,11 @@ while at <= #ARGV do
       fields[#fields + 1] = ARGV[i]
     end
     if nonce ~= '' then
-      fields[#fields + 1] = 'nonce'
-      fields[#fields + 1] = nonce
+      -- An id that a user chose may come again after a delete. Fences that begin at the clock keep growing
+      -- over that, so a run of the old job can never write into the new one.
+      for _, part in ipairs({'nonce', nonce, 'fence', now, 'uncounted', now}) do
+        fields[#fields + 1] = part
+      end
     end
     if ttl ~= '' then
       fields[#fields + 1] = 'ttl'
@@ -94,10 +108,14 @@ while at <= #ARGV do
     write(id, fields)
     if ttl ~= '' and entry then
       start_ttl(id, entry, tonumber(ttl))
+      has_ttl = true
     end
   end
   at = at + 6 + 2 * count
   position = position + 1
+end
+if has_ttl then
+  clear_lanes()
 end
 flush_lanes()
 flush_mail()

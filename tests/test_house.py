@@ -1,0 +1,186 @@
+"""The rules of the house, read from the source with the standard library alone."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import aioq
+
+ROOT = Path(aioq.__file__).parent
+FILES = sorted(path for path in ROOT.rglob("*.py") if "__pycache__" not in path.parts)
+
+#: What only Lua has.
+LUA = re.compile(r"redis\.p?call\s*\(|\bKEYS\[\d|\bARGV\[\d|\blocal function\b")
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+MODULES = {module_name(path): path for path in FILES}
+EVERY_MODULE = pytest.mark.parametrize("name", MODULES)
+
+
+def imports(name: str) -> Iterator[str]:
+    """The modules that a module imports anywhere: at its top, in a function, or for types only."""
+    path = MODULES[name]
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = (
+                ".".join([*package.split(".")[: len(package.split(".")) - node.level + 1]]) if node.level else ""
+            )
+            source = ".".join(part for part in (base, node.module) if part)
+
+            for alias in node.names:
+                yield f"{source}.{alias.name}" if f"{source}.{alias.name}" in MODULES else source
+
+
+def literals(name: str) -> Iterator[str]:
+    """The texts in a module's code, without its docstrings."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree(MODULES[name]))
+        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+
+    for node in ast.walk(tree(MODULES[name])):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+        elif isinstance(node, ast.Constant) and isinstance(node.value, bytes):
+            yield node.value.decode(errors="replace")
+
+
+def functions(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """The functions and methods of a module whose names are for others."""
+    for node in body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from functions(node.body, f"{prefix}{node.name}.")
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (
+            not node.name.startswith("_") or node.name == "__init__"
+        ):
+            yield f"{prefix}{node.name}", node
+
+
+@EVERY_MODULE
+def test_only_the_store_imports_redis(name: str) -> None:
+    if not name.startswith("aioq.store"):
+        assert not [each for each in imports(name) if each.split(".")[0] in ("redis", "hiredis")]
+
+
+@EVERY_MODULE
+def test_lua_stands_in_lua_files_only(name: str) -> None:
+    assert not [each for each in literals(name) if LUA.search(each)]
+
+
+@EVERY_MODULE
+def test_names_of_keys_are_spelled_in_one_place(name: str) -> None:
+    if name != "aioq.store.keys":
+        assert not [each for each in literals(name) if re.match(r"aioq:(?!/)", each)]
+
+
+def test_no_modules_import_each_other_in_a_circle_not_even_for_types() -> None:
+    graph = {name: {each for each in imports(name) if each in MODULES and each != name} for name in MODULES}
+    seen: dict[str, bool] = {}
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        if name in path:
+            pytest.fail(" → ".join([*path[path.index(name) :], name]))
+
+        if name not in seen:
+            for each in sorted(graph[name]):
+                visit(each, (*path, name))
+
+            seen[name] = True
+
+    for name in graph:
+        visit(name, ())
+
+
+@EVERY_MODULE
+def test_every_module_says_what_it_is_for(name: str) -> None:
+    if MODULES[name].name != "__main__.py":
+        assert ast.get_docstring(tree(MODULES[name]))
+
+
+@EVERY_MODULE
+def test_every_public_function_is_annotated_in_full(name: str) -> None:
+    bare = []
+
+    for where, node in functions(tree(MODULES[name]).body, ""):
+        given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg]
+        missing = [
+            each.arg for each in given if each and each.annotation is None and each.arg not in ("self", "cls")
+        ]
+
+        if missing or node.returns is None:
+            bare.append(f"{where}({', '.join(missing)})")
+
+    assert bare == []
+
+
+def test_the_public_names_are_sorted_and_there() -> None:
+    assert list(aioq.__all__) == sorted(set(aioq.__all__))
+
+    for name in aioq.__all__:
+        assert getattr(aioq, name, None) is not None
+
+
+def test_every_public_name_of_the_package_is_announced() -> None:
+    found = {
+        name
+        for name, value in vars(aioq).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType) and name != "annotations"
+    }
+
+    assert found == set(aioq.__all__)
+
+
+@pytest.mark.parametrize("name", aioq.__all__)
+def test_every_public_name_is_documented(name: str) -> None:
+    value = getattr(aioq, name)
+    own = value.__doc__ if inspect.isclass(value) or inspect.isfunction(value) else inspect.getdoc(value)
+
+    assert own
+    assert own.strip()[0].isupper()
+
+
+@pytest.mark.parametrize("name", ["Queue", "Job", "Worker", "Registry", "Connection"])
+def test_every_public_method_with_more_than_a_name_to_say_is_documented(name: str) -> None:
+    kind = getattr(aioq, name)
+    bare = [
+        each
+        for each, value in vars(kind).items()
+        if not each.startswith("_")
+        and inspect.isfunction(value)
+        and not value.__doc__
+        and len(inspect.signature(value).parameters) > 1
+    ]
+
+    assert bare == []
+
+
+def test_every_module_can_be_imported_alone() -> None:
+    for name in MODULES:
+        if not name.endswith("__main__"):
+            importlib.import_module(name)
