@@ -617,6 +617,7 @@ async def test_when_the_grace_is_over_jobs_go_back_to_the_front(
     gates[key].set()
     await start_worker()
     assert await job.result(5) == key
+    await job.refresh()
     assert (job.attempt, job.deliveries, job.fence) == (1, 1, 2)
 
 
