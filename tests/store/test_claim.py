@@ -270,6 +270,20 @@ async def test_a_job_that_is_late_at_the_claim_itself_is_expired(store: Store, c
     assert await status(store) == "expired"
 
 
+async def test_a_job_that_ran_before_and_is_late_at_the_claim_itself_goes_with_its_history(
+    store: Store, client: redis.Redis
+) -> None:
+    claimed = await start(store, ttl_ms=60_000)
+    client.hset(store.keys.job + b"a", "ttl", "1")
+    await end(store, (claimed, Retried("boom", 0)))
+    deadline = int(fields(client, store)[b"expires_at"])
+    await passed(client, deadline)
+    client.delete(store.keys.expiring)
+
+    assert await take(store) == []
+    assert client.pexpiretime(store.keys.attempts + b"a") == deadline + EXPIRED_TTL_MS
+
+
 async def test_more_late_jobs_than_one_call_expires_are_not_started_either(
     store: Store, client: redis.Redis
 ) -> None:

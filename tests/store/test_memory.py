@@ -177,6 +177,13 @@ async def test_users_can_wait_look_and_make_room(
     assert [each.record.id for each in await take(store)] == ["stopped"]
 
 
+async def test_a_token_can_be_left(store: Store, client: redis.Redis, fill: Callable[[], None]) -> None:
+    fill()
+    await store.wake()
+
+    assert client.llen(store.keys.wake) == 1
+
+
 async def test_a_sweep_makes_room(store: Store, client: redis.Redis, fill: Callable[[], None]) -> None:
     await end(store, (await start(store), Finished(b"p", 1)))
     await passed(client, clock(client) + 1)

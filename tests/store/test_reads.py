@@ -169,14 +169,16 @@ async def test_a_late_job_is_seen_as_expired_with_the_moment_of_its_deadline(
 
 
 async def test_a_late_job_in_the_lane_does_not_hide_those_behind_it(store: Store, client: redis.Redis) -> None:
-    await put(store, "a", ttl_ms=1)
-    await put(store, "b")
-    await put(store, "c", ttl_ms=60_000)
+    for front in (True, False):
+        await put(store, f"a{front}", ttl_ms=1, front=front)
+        await put(store, f"b{front}", front=front)
+        await put(store, f"c{front}", ttl_ms=60_000, front=front)
+
     await passed(client, clock(client) + 1)
 
-    assert (await store.ids(JobStatus.QUEUED))[0] == ["b", "c"]
-    assert (await store.ids(JobStatus.QUEUED, 1, 1))[0] == ["c"]
-    assert (await store.count()).queued == 2
+    assert (await store.ids(JobStatus.QUEUED))[0] == ["bTrue", "cTrue", "bFalse", "cFalse"]
+    assert (await store.ids(JobStatus.QUEUED, 1, 2))[0] == ["cTrue", "bFalse"]
+    assert (await store.count()).queued == 4
 
 
 async def test_a_job_that_ran_out_unseen_is_not_counted_when_its_hash_is_gone(

@@ -63,6 +63,7 @@ async def test_a_job_s_own_retention_goes_first(own: bytes, ends: bool, store: S
 async def test_a_stopped_job_without_retention_is_deleted_and_those_who_wait_hear_of_it(
     store: Store, client: redis.Redis
 ) -> None:
+    await bring(store, client, "stopped", "kept")
     await start(store, failure_ttl=b"0")
     await store.wait("one", ["a"])
 
@@ -72,8 +73,12 @@ async def test_a_stopped_job_without_retention_is_deleted_and_those_who_wait_hea
         assert messages() == [b"a stopped 0\n"]
 
     assert await status(store) is None
-    assert (await store.count()).stopped == 0
-    assert not client.exists(store.keys.stopped, store.keys.stopped + b":until")
+    assert (await store.count()).stopped == 1
+    assert (
+        client.zrange(store.keys.stopped, 0, -1)
+        == client.zrange(store.keys.stopped + b":until", 0, -1)
+        == [b"kept"]
+    )
 
 
 async def test_a_history_ends_with_the_stopped_job(store: Store, client: redis.Redis) -> None:
