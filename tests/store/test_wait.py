@@ -95,8 +95,8 @@ async def test_a_wait_for_a_job_that_may_expire_later_is_asked_again_in_time(sto
 
 
 async def test_a_tiny_ttl_does_not_make_a_wait_ask_all_the_time(store: Store, client: redis.Redis) -> None:
-    await put(store, "scheduled", ttl_ms=1, due="0")
     await start(store, "started", ttl_ms=60_000)
+    await put(store, "scheduled", ttl_ms=1, due="0")
     client.hset(store.keys.job + b"started", "ttl", "1")
 
     assert await store.wait("one", ["scheduled", "started"]) == [1_000, 1_000]
