@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
+import random
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,12 +16,13 @@ import redis as redis_sync
 import redis.exceptions as failures
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.backoff import NoBackoff
 from redis.retry import Retry as SyncRetry
 
 from aioq.store.keys import SharedKeys
 from aioq.store.listener import Listener
 from aioq.store.script import Command, all_scripts
+from aioq.store.wire import ReplyError, Wire, pack
 from aioq.values.errors import (
     InvalidInput,
     ServerError,
@@ -42,9 +45,11 @@ OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
 CALL_TIMEOUT = 15.0
 CONNECT_TIMEOUT = 5.0
 
-#: Calls from one process that share the server; what comes beyond waits for its turn.
-MAX_CONNECTIONS = 16
+#: A patient call is repeated after these pauses, in seconds, each shortened or lengthened by up to a half.
+PAUSES = (0.05, 0.2, 0.8)
 
+#: Errors of a server that will soon be able to answer, or of one that is not the one to ask any more.
+TRANSIENT = frozenset(("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"))
 
 #: What a user names a server by: a URL, a client that the user owns, or None for the environment's URL.
 Server = str | Redis | None
@@ -59,11 +64,12 @@ class Provider(Protocol):
 
 
 class Connection:
-    """A pool of connections to one server, opened when first used.
+    """The way to one server, opened when first used. All calls share one wire.
 
     Args:
-        source: a URL (redis://, rediss://, unix://, embedded://), a redis.asyncio.Redis that the caller owns,
-            or None: the environment's AIOQ_REDIS_URL, else REDIS_URL, else redis://localhost:6379/0.
+        source: a URL (redis://, rediss://, unix://, embedded://), a redis.asyncio.Redis that the caller owns and
+            whose options are used, or None: the environment's AIOQ_REDIS_URL, else REDIS_URL, else
+            redis://localhost:6379/0.
         prefix: the first word of every key (default "aioq").
         patient: repeat a call a few times when the connection is lost; scripts are safe to repeat. Workers
             switch it off, because they must know when a reply may have been lost.
@@ -76,8 +82,10 @@ class Connection:
     def __init__(self, source: Server = None, *, prefix: str = "aioq", patient: bool = True) -> None:
         self.shared = SharedKeys(_check_prefix(prefix))
         self._provider: Provider | None = None
-        self._owned = not isinstance(source, Redis)
         self._listener: Listener | None = None
+        self._wire: Wire | None = None
+        self._opening: asyncio.Task[Wire] | None = None
+        self._pauses = PAUSES if patient else ()
 
         if source is not None and not isinstance(source, str | Redis):
             raise TypeError(f"connection: expected a URL or a redis.asyncio.Redis, not {_type_name(source)}")
@@ -86,11 +94,11 @@ class Connection:
             self.url = "a client of the caller"
             self._kwargs = dict(source.connection_pool.connection_kwargs)
             self._connection_class: type[Any] = source.connection_pool.connection_class
-            self.client = source
         else:
             self.url = check_url(source or default_url())
-            self._connection_class, self._kwargs = self._open(self.url)
-            self.client = Redis(connection_pool=self._pool(MAX_CONNECTIONS, patient=patient))
+            self._connection_class, self._kwargs = self._resolve(self.url)
+
+        self._pool = self._make_pool()
 
     def sibling(self, *, blocking: float = 0) -> Connection:
         """An impatient connection to the same server, for one that needs its own.
@@ -100,51 +108,33 @@ class Connection:
 
         """
         other = object.__new__(Connection)
-        other.shared, other.url, other._provider, other._owned = self.shared, self.url, None, True
-        other._listener = None
+        other.shared, other.url, other._provider, other._listener = self.shared, self.url, None, None
         other._kwargs, other._connection_class = self._kwargs, self._connection_class
+        other._wire, other._opening, other._pauses = None, None, ()
         options = {"socket_timeout": blocking + CALL_TIMEOUT / 3} if blocking else {}
-        other.client = Redis(connection_pool=other._pool(MAX_CONNECTIONS, patient=False, **options))
+        other._pool = other._make_pool(**options)
 
         return other
 
     async def call(self, command: Command) -> Any:
         """One command, in one round trip; a script that the server has forgotten is loaded again."""
-        with translated(self.url):
-            try:
-                return await self.client.execute_command(*command, NEVER_DECODE=True)
-            except failures.NoScriptError:
-                await self.load_scripts()
-
-                return await self.client.execute_command(*command, NEVER_DECODE=True)
+        return (await self.calls((command,)))[0]
 
     async def calls(self, commands: Sequence[Command]) -> list[Any]:
         """Several commands in one round trip; the first error among the replies is raised."""
-        if len(commands) == 1:
-            return [await self.call(commands[0])]
+        replies = await self._trip(commands)
 
-        with translated(self.url):
-            replies = await self._pipeline(commands)
-            forgotten = [at for at, reply in enumerate(replies) if isinstance(reply, failures.NoScriptError)]
+        for reply in replies:
+            if isinstance(reply, ReplyError):
+                return await self._mend(commands, replies)
 
-            if forgotten:
-                # Only those that did not run are sent again: the jobs in a reply to a claim come only once.
-                await self.load_scripts()
-
-                for at, reply in zip(
-                    forgotten, await self._pipeline([commands[at] for at in forgotten]), strict=True
-                ):
-                    replies[at] = reply
-
-            for reply in replies:
-                if isinstance(reply, Exception):
-                    raise reply
-
-            return replies
+        return replies
 
     async def load_scripts(self) -> None:
         """Make every script known to the server. Loaded ones are not evicted, unlike those sent by EVAL."""
-        await self._pipeline([("SCRIPT", "LOAD", script.text) for script in all_scripts().values()])
+        for reply in await self._trip([("SCRIPT", "LOAD", script.text) for script in all_scripts().values()]):
+            if isinstance(reply, ReplyError):
+                raise _refusal(self.url, reply)
 
     async def check_server(self) -> None:
         """Refuse a server that is too old.
@@ -154,8 +144,7 @@ class Connection:
 
         """
         info = await self.call(("INFO", "server"))
-        lines = info.decode().splitlines() if isinstance(info, bytes) else [f"{k}:{v}" for k, v in info.items()]
-        facts = dict(line.split(":", 1) for line in lines if ":" in line)
+        facts = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
         kind = "valkey" if "valkey_version" in facts else "redis"
         version = facts[f"{kind}_version"]
 
@@ -170,7 +159,7 @@ class Connection:
         """The subscription that all who wait here share; a silent peer is noticed by its health check."""
         if self._listener is None:
             self._listener = Listener(
-                lambda: Redis(connection_pool=self._pool(1, patient=False, health_check_interval=15)).pubsub(),
+                lambda: Redis(connection_pool=self._make_pool(health_check_interval=15)).pubsub(),
                 lambda: translated(self.url),
             )
 
@@ -202,22 +191,92 @@ class Connection:
             await self._listener.aclose()
             self._listener = None
 
-        if self._owned:
-            await self.client.aclose(close_connection_pool=True)
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
+            self._opening = None
+
+        if self._wire is not None:
+            if self._wire.loop is asyncio.get_running_loop():
+                await self._wire.aclose()
+
+            self._wire = None
 
         if self._provider is not None:
             self._provider.close()
             self._provider = None
 
-    async def _pipeline(self, commands: Sequence[Command]) -> list[Any]:
-        pipeline = self.client.pipeline(transaction=False)
+    async def _trip(self, commands: Sequence[Command]) -> list[Any]:
+        """One round trip, again after a pause while the connection is patient; errors of single replies stay."""
+        try:
+            packed = pack(commands)
+        except TypeError as error:
+            raise ServerError(f"a value cannot be sent: {error}") from None
 
-        for command in commands:
-            pipeline.execute_command(*command, NEVER_DECODE=True)
+        for pause in self._pauses:
+            try:
+                return await self._attempt(packed, len(commands))
+            except ServerUnreachable:
+                await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - spreads a crowd, no secret
 
-        return await pipeline.execute(raise_on_error=False)
+        return await self._attempt(packed, len(commands))
 
-    def _open(self, url: str) -> tuple[type[Any], dict[str, Any]]:
+    async def _attempt(self, packed: bytes, count: int) -> list[Any]:
+        wire = self._wire
+
+        if wire is None or not wire.is_open or wire.loop is not asyncio.get_running_loop():
+            wire = await self._open()
+
+        try:
+            replies = await wire.send(packed, count)
+        except OSError as error:
+            raise _unreachable(self.url, error) from error
+
+        for reply in replies:
+            if isinstance(reply, ReplyError) and reply.code in TRANSIENT:
+                wire.abort(ConnectionResetError(str(reply)))  # another address may have taken over
+                raise _unreachable(self.url, reply)
+
+        return replies
+
+    async def _mend(self, commands: Sequence[Command], replies: list[Any]) -> list[Any]:
+        """Load scripts that the server has forgotten, and send again only what did not run."""
+        forgotten = [
+            at for at, reply in enumerate(replies) if isinstance(reply, ReplyError) and reply.code == "NOSCRIPT"
+        ]
+
+        if forgotten:
+            await self.load_scripts()
+
+            for at, reply in zip(forgotten, await self._trip([commands[at] for at in forgotten]), strict=True):
+                replies[at] = reply
+
+        for reply in replies:
+            if isinstance(reply, ReplyError):
+                raise _refusal(self.url, reply)
+
+        return replies
+
+    async def _open(self) -> Wire:
+        """The wire, opened once for all who wait for it."""
+        loop = asyncio.get_running_loop()
+
+        if self._opening is None or self._opening.get_loop() is not loop:
+            self._opening = loop.create_task(Wire.open(self._pool.make_connection()))
+            self._opening.add_done_callback(self._opened)
+
+        # A caller that gives up must not take the wire from the others.
+        with translated(self.url):
+            return await asyncio.shield(self._opening)
+
+    def _opened(self, task: asyncio.Task[Wire]) -> None:
+        if self._opening is task:
+            self._opening = None
+
+        if not task.cancelled() and task.exception() is None:
+            self._wire = task.result()
+
+    def _resolve(self, url: str) -> tuple[type[Any], dict[str, Any]]:
         scheme = url.split("://", 1)[0]
 
         if scheme in PROVIDERS:
@@ -237,23 +296,17 @@ class Connection:
 
         return pool.connection_class, dict(pool.connection_kwargs)
 
-    def _pool(self, size: int, *, patient: bool, **options: Any) -> BlockingConnectionPool:
-        retry = (
-            AsyncRetry(ExponentialWithJitterBackoff(base=0.05, cap=1), 3)
-            if patient
-            else AsyncRetry(NoBackoff(), 0)
-        )
+    def _make_pool(self, **options: Any) -> BlockingConnectionPool:
         kwargs = {"socket_timeout": CALL_TIMEOUT, "socket_connect_timeout": CONNECT_TIMEOUT} | _portable(
             self._kwargs
         )
-        kwargs |= {"decode_responses": False, "protocol": 2, "retry": retry, "socket_keepalive": True} | options
+        kwargs |= {"decode_responses": False, "protocol": 2, "retry": AsyncRetry(NoBackoff(), 0)}
+        kwargs |= {"socket_keepalive": True} | options
 
         if "path" in kwargs:
             kwargs.pop("socket_keepalive")
 
-        return BlockingConnectionPool(
-            connection_class=self._connection_class, max_connections=size, timeout=None, **kwargs
-        )
+        return BlockingConnectionPool(connection_class=self._connection_class, timeout=None, **kwargs)
 
 
 def default_url() -> str:
@@ -304,17 +357,17 @@ def translated(url: str) -> Iterator[None]:
     except (failures.AuthenticationError, failures.NoPermissionError, failures.AuthorizationError) as error:
         raise ServerRefused(f"the server at {redacted(url)} refused: {error}") from error
     except (failures.ConnectionError, failures.TimeoutError, OSError) as error:
-        raise ServerUnreachable(f"no connection to {redacted(url)}: {error or type(error).__name__}") from error
-    except failures.OutOfMemoryError as error:
-        raise ServerFull(f"the server at {redacted(url)} is at its memory limit: {error}") from error
-    except failures.ResponseError as error:
-        raise _response_error(url, str(error)) from error
+        raise _unreachable(url, error) from error
     except failures.RedisError as error:
-        raise ServerError(f"the server at {redacted(url)} failed: {error}") from error
+        raise _refusal(url, error) from error
 
 
-def _response_error(url: str, text: str) -> ServerError:
-    where = f"the server at {redacted(url)}"
+def _unreachable(url: str, error: Exception) -> ServerUnreachable:
+    return ServerUnreachable(f"no connection to {redacted(url)}: {str(error) or type(error).__name__}")
+
+
+def _refusal(url: str, error: Exception) -> ServerError:
+    where, text = f"the server at {redacted(url)}", str(error)
 
     if "WRONGTYPE" in text:
         return ServerUnsuitable(f"{where} holds a key of aioq with a value of another type: {text}")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from aioq.store.connection import Connection
 from aioq.store.keys import Keys
 from aioq.store.script import Command
-from aioq.store.store import Store
+from aioq.store.store import Store, fields_of
 
 #: How long a worker's description outlives its last renewal, in ms.
 WORKER_TTL_MS = 45_000
@@ -59,7 +59,7 @@ class Fleet:
 
         rows = await self.connection.calls([("HGETALL", self._shared.worker(name)) for name in names])
 
-        return [_info(name, row) for name, row in zip(names, rows, strict=True) if row]
+        return [_info(name, fields_of(row)) for name, row in zip(names, rows, strict=True) if row]
 
     def worker_commands(self, name: str, facts: Mapping[str, str | int], queues: list[str]) -> list[Command]:
         """The calls that renew a worker's description, and the lists that it stands in."""

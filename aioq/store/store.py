@@ -149,7 +149,7 @@ class Store:
         """Register a channel for the ends of these jobs; see Mailbox."""
         reply = await self._call("wait", channel=channel, ids=list(ids))
 
-        return [row if isinstance(row, int) else _fields(row) for row in reply[1]]
+        return [row if isinstance(row, int) else fields_of(row) for row in reply[1]]
 
     @property
     def mailbox(self) -> Mailbox:
@@ -235,7 +235,7 @@ class Store:
         reply = await self._call("load", ids=list(ids))
 
         return [
-            JobRecord(job_id, _fields(row)) if row else None for job_id, row in zip(ids, reply[1], strict=True)
+            JobRecord(job_id, fields_of(row)) if row else None for job_id, row in zip(ids, reply[1], strict=True)
         ]
 
     async def attempts(self, job_id: str) -> list[bytes]:
@@ -327,7 +327,7 @@ class Store:
         jobs = []
 
         for job_id, fence, row in zip(flat, flat, flat, strict=True):
-            fields = _fields(row)
+            fields = fields_of(row)
             # The fields are those from before the claim; what it changes is known.
             fields[b"status"], fields[b"fence"], fields[b"started_at"] = b"started", b"%d" % fence, started_at
             fields[b"worker"] = name
@@ -408,7 +408,8 @@ def _bytes(text: str) -> bytes:
     return text.encode(errors="backslashreplace")
 
 
-def _fields(row: Any) -> Fields:
+def fields_of(row: Any) -> Fields:
+    """A hash, from the flat list of a reply."""
     return dict(zip(row[::2], row[1::2], strict=True))
 
 

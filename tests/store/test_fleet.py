@@ -168,4 +168,5 @@ async def test_a_client_that_decodes_and_speaks_resp3_sees_the_same(server, clie
     assert await fleet.is_suspended()
     await fleet.sweep_workers()
     await fleet.resume()
+    await fleet.connection.aclose()
     await theirs.aclose()
