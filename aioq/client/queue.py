@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from types import TracebackType
 from typing import Any, Generic, NamedTuple, ParamSpec, Self, TypeVar, Unpack, cast, overload
 
@@ -35,6 +37,9 @@ from aioq.values.states import JobStatus
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+#: Chunks of one `enqueue_many` that are on their way at the same time.
+ABREAST = 8
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -190,12 +195,13 @@ class Queue:
         jobs: list[Job[Any]] = []
         duplicates: list[str] = []
 
-        for chunk in _chunks(prepared):
-            for submission, created in zip(chunk, await self.store.enqueue_many(chunk), strict=True):
-                if created:
-                    jobs.append(self._job(submission, created))
-                else:
-                    duplicates.append(submission.record.id)
+        answers = [answer async for answer in self._send(prepared)]
+
+        for submission, created in zip(prepared, answers, strict=True):
+            if created:
+                jobs.append(self._job(submission, created))
+            else:
+                duplicates.append(submission.record.id)
 
         if duplicates:
             raise _duplicate(self.name, *duplicates)
@@ -415,6 +421,15 @@ class Queue:
 
         return self._job(submission, created)
 
+    async def _send(self, prepared: list[Submission]) -> AsyncIterator[int]:
+        """The server's answers. One chunk is made ready while the server works on another."""
+        chunks = _chunks(prepared)
+
+        while some := list(islice(chunks, ABREAST)):
+            for answers in await asyncio.gather(*map(self.store.enqueue_many, some)):
+                for answer in answers:
+                    yield answer
+
     def _job(self, submission: Submission, created: int) -> Job[Any]:
         fields = dict(submission.record.fields)
         fields[b"status"] = b"scheduled" if submission.due else b"queued"
@@ -580,7 +595,7 @@ def _refuse_twins(submissions: list[Submission]) -> None:
         raise InvalidInput(f"job_id {', '.join(twins)} stands in this call more than once")
 
 
-def _chunks(submissions: list[Submission]) -> Iterable[list[Submission]]:
+def _chunks(submissions: list[Submission]) -> Iterator[list[Submission]]:
     chunk: list[Submission] = []
     size = 0
 

@@ -32,6 +32,9 @@ def arguments(args: object, kwargs: object) -> tuple[tuple[Any, ...], dict[str, 
         TypeError: it is not a sequence and a mapping with texts as keys.
 
     """
+    if type(args) is tuple and not kwargs:  # most calls; the questions below cost as much as all else here
+        return args, {}
+
     args = () if args is None else args
     kwargs = {} if kwargs is None else kwargs
 
@@ -98,15 +101,8 @@ def settle(
     options = call.options.over(defaults)
     fields = call.fields.copy()
 
-    if options.meta:
-        for name, value in options.meta.items():
-            fields[META + name.encode()] = call.serializer.dumps(value, f"meta value {name!r}")
-
-    if packed := options.packed():
-        fields[b"opts"] = packed
-
-    if options.failure_ttl_ms is not None:
-        fields[b"failure_ttl"] = b"%d" % options.failure_ttl_ms
+    if options is not NO_OPTIONS:
+        _add_options(fields, call, options)
 
     if (size := sum(map(len, fields.values()))) > max_payload:
         raise PayloadTooLarge(
@@ -116,9 +112,22 @@ def settle(
 
     return Submission(
         JobRecord(options.job_id or new_id(), fields),
+        size,
         bool(options.at_front),
         due,
         options.ttl_ms or 0,
         # An id that a user chose may be chosen twice; a repeated call is told from that by its nonce.
         secrets.token_hex(4) if options.job_id else "",
     )
+
+
+def _add_options(fields: Fields, call: Call, options: JobOptions) -> None:
+    if options.meta:
+        for name, value in options.meta.items():
+            fields[META + name.encode()] = call.serializer.dumps(value, f"meta value {name!r}")
+
+    if packed := options.packed():
+        fields[b"opts"] = packed
+
+    if options.failure_ttl_ms is not None:
+        fields[b"failure_ttl"] = b"%d" % options.failure_ttl_ms

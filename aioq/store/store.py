@@ -27,20 +27,16 @@ POISON = 3
 class Submission(NamedTuple):
     """A job on its way to the server.
 
-    due is "" (now), "+ms" (from now) or a moment in ms; ttl_ms is 0 for none; nonce marks an id that the
-    user chose.
+    size is that of the values in bytes; due is "" (now), "+ms" (from now) or a moment in ms; ttl_ms is 0 for none;
+    nonce marks an id that the user chose.
     """
 
     record: JobRecord
+    size: int = 0
     at_front: bool = False
     due: str = ""
     ttl_ms: int = 0
     nonce: str = ""
-
-    @property
-    def size(self) -> int:
-        """Bytes on the wire, roughly."""
-        return sum(map(len, self.record.fields.values())) + 100
 
 
 class Claim(NamedTuple):
@@ -124,9 +120,14 @@ class Store:
             flat += chain.from_iterable(fields.items())
 
         reply = await self._call("enqueue", expired_ttl=EXPIRED_TTL_MS, jobs=flat)
+        clock: int = reply[1]
+
+        if not reply[2]:
+            return [clock] * len(submissions)
+
         duplicates = set(reply[2])
 
-        return [0 if position in duplicates else int(reply[1]) for position in range(len(submissions))]
+        return [0 if position in duplicates else clock for position in range(len(submissions))]
 
     async def register(self) -> None:
         """Put the queue on the list of all queues; a suspension of all workers holds for it too."""

@@ -1,9 +1,10 @@
 """Courier: takes outcomes to the server and brings claims back, both in one round trip.
 
-While a round trip is under way, runs go on and end; what has ended until it is back goes with the next one. So
-the size of the batches follows the pace of jobs and server, and there is no timer. When a claim brings less than
-was asked for, the queue is empty: then nothing is sent until a token comes (see Waker), a run ends, or a scheduled
-job is due.
+While a trip is under way, runs go on and end; what has ended until it is back goes with the next one. So the size
+of the batches follows the pace of jobs and server, and there is no timer. When half of the worker's slots would
+travel empty, a second trip leaves before the first is back: server and worker then work at the same time. When a
+claim brings less than was asked for, the queue is empty: then nothing is sent until a token comes (see Waker), a
+run ends, or a scheduled job is due.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aioq.store import Connection, Store
-from aioq.store.script import Command
 from aioq.store.store import Claim, Claims, read_refused
 from aioq.values.errors import ServerError
-from aioq.values.outcome import Outcome
+from aioq.values.outcome import Interrupted, Outcome
 from aioq.worker.executor import Executor
+from aioq.worker.pace import Pace
 from aioq.worker.run import Cause, Run
 
 log = logging.getLogger("aioq.worker")
@@ -27,8 +28,12 @@ log = logging.getLogger("aioq.worker")
 #: How soon a worker looks again at a queue that is paused, in ms; that it was resumed is noticed at once.
 PAUSED_MS = 1000
 
-#: The longest pause between attempts to reach the server, in seconds.
+#: The pauses between attempts to reach the server, in seconds: each is twice the one before.
+SHORTEST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
+
+#: Trips under way at the same time.
+FLIGHTS = 2
 
 
 @dataclass(slots=True)
@@ -40,6 +45,10 @@ class Limits:
     jobs_left: int | None = None
 
 
+def _nothing(_: list[Run]) -> None:
+    pass
+
+
 class Courier:
     """The only loop of a worker that claims and records.
 
@@ -49,7 +58,7 @@ class Courier:
         worker: the worker's name.
         lease_ms: how long a lease is, for joining a queue again.
         limits: what it was told.
-        begun: called when claimed jobs were started.
+        taken: called with runs whose claims have just come.
 
     """
 
@@ -60,32 +69,39 @@ class Courier:
         worker: str,
         lease_ms: int,
         limits: Limits,
-        begun: Callable[[], None] = lambda: None,
+        taken: Callable[[list[Run]], None] = _nothing,
     ) -> None:
         self.limits = limits
-        self._begun = begun
         self.idle = asyncio.Event()
         self.claimed = 0
         self._connection = connection
         self._stores = stores
         self._worker = worker
         self._lease_ms = lease_ms
+        self._taken = taken
         self._outbox: list[tuple[Run, Outcome]] = []
         self._signal = asyncio.Event()
-        self._looking = True
+        self._looking, self._looks = True, 0
         self._due: asyncio.TimerHandle | None = None
+        self._trips: set[asyncio.Task[None]] = set()
+        self._asked = 0
         self._in_doubt = False
+        self._pause = SHORTEST_PAUSE
 
     def put(self, run: Run, outcome: Outcome | None) -> None:
         """Take an outcome along on the next trip."""
         if outcome is not None:
             self._outbox.append((run, outcome))
 
+            if outcome.__class__ is Interrupted and not run.begun:
+                self._count(-1)
+
         self._signal.set()
 
     def look(self) -> None:
         """There may be something to claim."""
         self._looking = True
+        self._looks += 1
         self.idle.clear()
         self._signal.set()
 
@@ -96,27 +112,24 @@ class Courier:
 
     async def run(self, executor: Executor) -> None:
         """Travel until everything is done that the limits ask for."""
-        pause = 0.05
+        pace = Pace(executor.concurrency)
 
-        while not self._done(executor):
-            try:
-                await self._wait(executor)
+        try:
+            while not self._done(executor):
+                await self._wait(executor, pace)
 
                 if self._in_doubt:
-                    await self._resync(executor)
+                    await self._recover(executor)
+                elif self._is_worth_a_trip(executor, pace):
+                    self._depart(executor, pace)
+        finally:
+            for trip in self._trips:
+                trip.cancel()
 
-                await self._travel(executor)
-                pause = 0.05
-            except ServerError as error:
-                # The outcomes are kept; sent twice they are harmless, so nothing is lost and nothing doubled.
-                self._in_doubt = True
-                self._looking = True
-                log.warning("%s; trying again", error)
-                await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - spreads a crowd, no secret
-                pause = min(2 * pause, LONGEST_PAUSE)
+            await self._land()
 
     def _done(self, executor: Executor) -> bool:
-        if self._outbox or executor.running or (self._in_doubt and self.limits.claiming):
+        if self._outbox or executor.held or self._trips or (self._in_doubt and self.limits.claiming):
             return False
 
         if not self.limits.claiming or self.limits.jobs_left == 0:
@@ -124,86 +137,129 @@ class Courier:
 
         return self.limits.burst and not self._looking
 
-    def _wants(self, executor: Executor) -> int:
+    def _wants(self, executor: Executor, pace: Pace) -> int:
         """How many jobs may be claimed now."""
         if not self.limits.claiming:
             return 0
 
-        left = self.limits.jobs_left
+        room = executor.concurrency + pace.ahead - len(executor.held) - self._asked
 
-        return executor.free if left is None else min(executor.free, left)
+        if self.limits.jobs_left is not None:
+            room = min(room, self.limits.jobs_left - self._asked)
 
-    async def _wait(self, executor: Executor) -> None:
-        """Until there is an outcome to take along, or a reason to claim."""
-        while not (self._outbox or self._done(executor) or (self._looking and self._wants(executor))):
+        return max(0, min(room, executor.concurrency))
+
+    def _is_worth_a_trip(self, executor: Executor, pace: Pace) -> bool:
+        """Whether there is an outcome to take along, or a reason to claim."""
+        load = len(self._outbox) + (self._wants(executor, pace) if self._looking else 0)
+
+        if not self._trips:
+            return load > 0
+
+        return len(self._trips) < FLIGHTS and 2 * load >= executor.concurrency
+
+    async def _wait(self, executor: Executor, pace: Pace) -> None:
+        while not (self._in_doubt or self._is_worth_a_trip(executor, pace) or self._done(executor)):
             self._signal.clear()
 
-            if self._wants(executor):
+            if not self._trips and self._wants(executor, pace):
                 self.idle.set()
 
             await self._signal.wait()
             self.idle.clear()
 
-    async def _travel(self, executor: Executor) -> None:
+    def _depart(self, executor: Executor, pace: Pace) -> None:
+        pace.note(executor.ended)
         outbox, self._outbox = self._outbox, []
-        wanted = self._wants(executor)
-        looking = bool(wanted)
-        due_ms: list[int] = []
+        wanted = self._wants(executor, pace)
+        self._asked += wanted
+        trip = asyncio.get_running_loop().create_task(self._travel(executor, outbox, wanted))
+        self._trips.add(trip)
+        trip.add_done_callback(self._arrive)
 
-        if looking:
-            # Before the trip, not after it: a token that comes meanwhile may be for a job that it does not see.
-            self._looking = False
+    def _arrive(self, trip: asyncio.Task[None]) -> None:
+        self._trips.discard(trip)
+        self._signal.set()
+
+        if not trip.cancelled():
+            trip.result()  # nothing is expected to come out of it; if it does, the loop's handler reports it
+
+    async def _travel(self, executor: Executor, outbox: list[tuple[Run, Outcome]], wanted: int) -> None:
+        looks, missing = self._looks, wanted
+        due_ms: list[int] = []
 
         try:
             for store in self._stores:
-                commands, covered = _ending(store, outbox)
+                mine = [each for each in outbox if each[0].store is store]
 
-                if wanted:
-                    commands = [*commands, store.claim_command(self._worker, wanted)]
+                if mine or missing:
+                    taken, due = await self._visit(executor, store, mine, missing)
+                    outbox = [each for each in outbox if each[0].store is not store]
+                    missing -= taken
+                    due_ms += due
 
-                if not commands:
-                    continue
-
-                replies = await self._connection.calls(commands)
-                _report(covered, replies)
-                outbox = [each for each in outbox if each[0].store is not store]
-
-                if wanted:
-                    claims = store.read_claims(replies[-1], self._worker)
-                    wanted -= self._begin(executor, store, claims)
-                    due_ms.append(claims.due_in_ms)
-
-                    if claims.verdict == "paused":
-                        due_ms.append(PAUSED_MS)
-                    elif claims.verdict == "missing":
-                        await self._rejoin(executor, store)
-                        due_ms.append(0)
-        except BaseException:
+            self._pause = SHORTEST_PAUSE
+        except BaseException as error:
+            # The outcomes are kept; sent twice they are harmless, so nothing is lost and nothing doubled.
             self._outbox = outbox + self._outbox
+            self._in_doubt = self._looking = True
 
-            raise
+            if not isinstance(error, ServerError):
+                raise
 
-        if looking:
-            # Everything that was asked for came: there may be more. Otherwise the queues are empty for now.
-            self._looking = self._looking or wanted <= 0
-            self._set_timer(due_ms)
+            log.warning("%s; trying again", error)
+        else:
+            if wanted:
+                self._conclude(looks, missing, due_ms)
+        finally:
+            self._asked -= wanted
 
-    def _begin(self, executor: Executor, store: Store, claims: Claims) -> int:
-        for claim in claims.jobs:
-            executor.start(store, claim)
+    async def _visit(
+        self, executor: Executor, store: Store, outbox: list[tuple[Run, Outcome]], wanted: int
+    ) -> tuple[int, list[int]]:
+        """One round trip to one queue. How many jobs it brought, and in how many ms to look again."""
+        pairs = store.end_commands([(run.claim, outcome) for run, outcome in outbox])
+        commands = [command for command, _ in pairs]
 
-        taken = len(claims.jobs)
-        self.claimed += taken
+        if wanted:
+            commands.append(store.claim_command(self._worker, wanted))
 
-        if taken:
-            self._begun()
+        replies = await self._connection.calls(commands)
+        _report(store, [claims for _, claims in pairs], replies)
+
+        if not wanted:
+            return 0, []
+
+        claims = store.read_claims(replies[-1], self._worker)
+
+        if claims.verdict == "missing":
+            await self._rejoin(executor, store)
+
+        again = {"paused": [PAUSED_MS], "missing": [0]}.get(claims.verdict, [])
+
+        return self._take(executor, store, claims), [claims.due_in_ms, *again]
+
+    def _take(self, executor: Executor, store: Store, claims: Claims) -> int:
+        self._count(len(claims.jobs))
+
+        if claims.jobs:
+            self._taken([executor.take(store, claim) for claim in claims.jobs])
+
+        return len(claims.jobs)
+
+    def _count(self, jobs: int) -> None:
+        self.claimed += jobs
 
         if self.limits.jobs_left is not None:
-            self.limits.jobs_left -= taken
+            self.limits.jobs_left -= jobs
 
-        return taken
+    def _conclude(self, looks: int, missing: int, due_ms: list[int]) -> None:
+        """Whether to look again at once: if all came that was asked for there may be more; else they are empty."""
+        if missing <= 0:
+            self._looking = True
+        elif looks == self._looks:  # a token that came meanwhile may be for a job that this trip did not see
+            self._looking = False
 
-    def _set_timer(self, due_ms: list[int]) -> None:
         waits = [ms / 1000 for ms in due_ms if ms >= 0]
 
         if self._due is not None:
@@ -214,6 +270,21 @@ class Courier:
             # A millisecond more: the server counts whole ones, and must not be asked just before.
             self._due = asyncio.get_running_loop().call_later(min(waits) + 0.001, self.look)
 
+    async def _land(self) -> None:
+        if self._trips:
+            await asyncio.wait(self._trips)
+
+    async def _recover(self, executor: Executor) -> None:
+        """After a trip that failed: wait for the others, and for a while; then find out what was claimed."""
+        await self._land()
+        await asyncio.sleep(self._pause * (0.5 + random.random()))  # noqa: S311 - spreads a crowd, no secret
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+        try:
+            await self._resync(executor)
+        except ServerError as error:
+            log.warning("%s; trying again", error)
+
     async def _rejoin(self, executor: Executor, store: Store) -> None:
         """The worker has no lease: it was away for too long, or the server has lost its data."""
         log.warning("worker %s has no lease on queue %s; it joins again", self._worker, store.queue)
@@ -222,7 +293,7 @@ class Courier:
 
     async def audit(self, executor: Executor, store: Store) -> None:
         """End the runs whose claims are not valid any more."""
-        runs = [run for run in executor.running if run.store is store]
+        runs = [run for run in executor.held if run.store is store]
         records = await store.load([run.id for run in runs])
 
         for run, record in zip(runs, records, strict=True):
@@ -233,7 +304,7 @@ class Courier:
     async def _resync(self, executor: Executor) -> None:
         """After a lost reply: jobs that were claimed for this worker without its knowing go back."""
         for store in self._stores:
-            held = [run.claim for run in executor.running if run.store is store]
+            held = [run.claim for run in executor.held if run.store is store]
             held += [run.claim for run, _ in self._outbox if run.store is store]
             _, back, _ = await store.reclaim(self._worker, held)
 
@@ -245,17 +316,8 @@ class Courier:
         self._in_doubt = False
 
 
-def _ending(
-    store: Store, outbox: list[tuple[Run, Outcome]]
-) -> tuple[list[Command], list[tuple[Store, list[Claim]]]]:
-    ended = [(run.claim, outcome) for run, outcome in outbox if run.store is store]
-    pairs = store.end_commands(ended) if ended else []
-
-    return [command for command, _ in pairs], [(store, claims) for _, claims in pairs]
-
-
-def _report(covered: list[tuple[Store, list[Claim]]], replies: list[object]) -> None:
-    for (store, claims), reply in zip(covered, replies, strict=False):
+def _report(store: Store, covered: list[list[Claim]], replies: list[object]) -> None:
+    for claims, reply in zip(covered, replies, strict=False):
         for position, verdict in read_refused(reply).items():
             if verdict != "already":
                 log.warning(

@@ -10,7 +10,9 @@ import asyncio
 import inspect
 import logging
 import random
+import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -37,8 +39,12 @@ MAX_ERROR = 32_768
 CANCELS = 5
 
 
+#: A run that was claimed ahead and could not begin within this time, in seconds, is given back.
+PATIENCE = 0.1
+
+
 class Executor:
-    """Runs jobs side by side.
+    """Runs jobs side by side; those that come while all slots are taken wait for a moment.
 
     Args:
         concurrency: how many runs there may be; also how many threads plain functions may use.
@@ -49,27 +55,39 @@ class Executor:
 
     def __init__(self, concurrency: int, result_ttl_ms: int, ended: Callable[[Run, Outcome | None], None]) -> None:
         self.concurrency = concurrency
-        self.running: dict[Run, None] = {}
+        self.held: dict[Run, None] = {}
+        self.running = 0
+        self.ended = 0
         self.successful = 0
         self.failed = 0
+        self._waiting: deque[Run] = deque()
+        self._review: asyncio.TimerHandle | None = None
         self._result_ttl_ms = result_ttl_ms
         self._ended = ended
         self._threads = CapacityLimiter(concurrency)
 
-    @property
-    def free(self) -> int:
-        """How many more runs may be started."""
-        return self.concurrency - len(self.running)
-
-    def start(self, store: Store, claim: Claim) -> None:
-        """Begin a run. Returns at once."""
+    def take(self, store: Store, claim: Claim) -> Run:
+        """Begin a run, or let it wait for a slot. Returns at once."""
         run = Run(store, claim)
-        self.running[run] = None
-        run.task = asyncio.get_running_loop().create_task(self._run(run))
+        self.held[run] = None
+
+        if self.running < self.concurrency:
+            self._begin(run)
+        else:
+            run.taken_at = time.monotonic()
+            self._waiting.append(run)
+            self._review = self._review or asyncio.get_running_loop().call_later(PATIENCE, self._lose_patience)
+
+        return run
+
+    def give_back(self) -> None:
+        """Let the jobs go that wait for a slot."""
+        while self._waiting:
+            self.end(self._waiting.popleft(), Cause.INTERRUPTED)
 
     def end(self, run: Run, cause: Cause, cancels: int = CANCELS) -> None:
         """End a run from outside: cancel its coroutine, or raise in its thread."""
-        if run.ended or run.task is None:
+        if run.ended:
             return
 
         if run.cause is None or cause is Cause.DROPPED:
@@ -77,6 +95,11 @@ class Executor:
 
         if run.timer is not None:
             run.timer.cancel()
+
+        if run.task is None:
+            self._settle(run, self._outcome_of_end(run))
+
+            return
 
         if not run.entered:  # a task that is cancelled before its first step never runs its body
             run.task.cancel()
@@ -95,6 +118,22 @@ class Executor:
 
         run.task.cancel()
         run.timer = asyncio.get_running_loop().call_later(1, self.end, run, cause, cancels - 1)
+
+    def _begin(self, run: Run) -> None:
+        self.running += 1
+        run.task = asyncio.get_running_loop().create_task(self._run(run))
+
+    def _lose_patience(self) -> None:
+        """Jobs turned out slower than the pace at which they were claimed: others may have room for them."""
+        self._review = None
+
+        if self._waiting:
+            waited = time.monotonic() - self._waiting[0].taken_at
+
+            if waited >= PATIENCE:
+                self.give_back()
+            else:
+                self._review = asyncio.get_running_loop().call_later(PATIENCE - waited, self._lose_patience)
 
     async def _run(self, run: Run) -> None:
         outcome: Outcome | None
@@ -183,11 +222,18 @@ class Executor:
             return
 
         run.ended = True
+        del self.held[run]
 
         if run.timer is not None:
             run.timer.cancel()
 
-        del self.running[run]
+        if run.task is not None:
+            self.running -= 1
+            self.ended += 1
+
+        while self._waiting and self.running < self.concurrency:
+            if not (following := self._waiting.popleft()).ended:
+                self._begin(following)
 
         if isinstance(outcome, Finished):
             self.successful += 1

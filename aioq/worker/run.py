@@ -27,7 +27,7 @@ class Run:
 
     """
 
-    __slots__ = ("begun", "call", "cause", "claim", "ended", "entered", "store", "task", "timer")
+    __slots__ = ("begun", "call", "cause", "claim", "ended", "entered", "store", "taken_at", "task", "timer")
 
     def __init__(self, store: Store, claim: Claim) -> None:
         self.store = store
@@ -36,6 +36,7 @@ class Run:
         self.timer: asyncio.TimerHandle | None = None
         self.call: ThreadCall | None = None
         self.cause: Cause | None = None
+        self.taken_at = 0.0
         self.entered = False
         self.begun = False
         self.ended = False

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -72,9 +71,9 @@ class Service:
             plan.name,
             LEASE_MS,
             Limits(burst=plan.burst, jobs_left=plan.max_jobs),
-            self._begun,
+            self._end_revoked,
         )
-        self._revoked: deque[bytes] = deque(maxlen=REVOKED)
+        self._revoked: dict[bytes, None] = {}
         self._waker = Waker(connection, self._stores, self.courier, self._executor)
         self._reclaimer = Reclaimer(self._stores, self.courier.look)
         self._sweeper = Sweeper(self._stores)
@@ -90,7 +89,7 @@ class Service:
             log.info(
                 "worker %s stops; %d running jobs have %g seconds",
                 self._plan.name,
-                len(self._executor.running),
+                self._executor.running,
                 self._plan.shutdown_timeout,
             )
 
@@ -176,12 +175,13 @@ class Service:
             log.warning("worker %s could not sign off: %s; its leases end by themselves", self._plan.name, error)
 
     def _interrupt(self) -> None:
-        for run in list(self._executor.running):
+        for run in list(self._executor.held):
             self._executor.end(run, Cause.INTERRUPTED)
 
     async def _obey_stop(self) -> None:
         await self._stopping.wait()
         self.courier.stop()
+        self._executor.give_back()
 
         with anyio.move_on_after(self._plan.shutdown_timeout):
             await self._hurry.wait()
@@ -203,7 +203,7 @@ class Service:
         while True:
             await anyio.sleep(min(1.0, longest / 4))
 
-            if self._executor.running or self.courier.claimed != claimed:
+            if self._executor.held or self.courier.claimed != claimed:
                 busy_at, claimed = time.monotonic(), self.courier.claimed
             elif time.monotonic() - busy_at >= longest:
                 self.request_stop()
@@ -211,10 +211,6 @@ class Service:
                 return
 
     # What this worker hears
-
-    def _begun(self) -> None:
-        if self._revoked:
-            self._end_revoked()
 
     def _on_end(self, run: Run, outcome: Outcome | None) -> None:
         self.courier.put(run, outcome)
@@ -239,19 +235,33 @@ class Service:
 
     def _told(self, message: bytes) -> None:
         """A message on the control channel: `cancel <key of the job> <fence>`."""
-        self._revoked.append(message.removeprefix(b"cancel "))
-        self._end_revoked()
+        name = message.removeprefix(b"cancel ")
 
-    def _end_revoked(self) -> None:
-        """End the runs that were revoked. One may be revoked before the reply of its claim has come."""
-        for run in list(self._executor.running):
+        for run in self._executor.held:
+            if run.name == name:
+                self._executor.end(run, Cause.DROPPED)
+
+                return
+
+        # The reply of its claim may still be on its way.
+        self._revoked[name] = None
+
+        if len(self._revoked) > REVOKED:
+            del self._revoked[next(iter(self._revoked))]
+
+    def _end_revoked(self, taken: list[Run]) -> None:
+        """End runs that were revoked before the reply of their claim has come."""
+        if not self._revoked:
+            return
+
+        for run in taken:
             if run.name in self._revoked:
-                self._revoked.remove(run.name)
+                del self._revoked[run.name]
                 self._executor.end(run, Cause.DROPPED)
 
     def _facts(self) -> dict[str, str | int]:
         """What `aioq info` shows of this worker. Called on the heartbeat's thread."""
-        running = len(self._executor.running)
+        running = self._executor.running
 
         return {
             "hostname": socket.gethostname(),

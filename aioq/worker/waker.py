@@ -76,7 +76,7 @@ class Waker:
 
     async def _pass_on(self, store: Store) -> None:
         """Use a token, or leave it to another worker if this one has become busy meanwhile."""
-        if self._courier.limits.claiming and self._executor.free:
+        if self._courier.limits.claiming and self._executor.running < self._executor.concurrency:
             self._courier.look()
             return
 

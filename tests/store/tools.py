@@ -28,7 +28,7 @@ def job(
     """A job as `enqueue` takes it."""
     named = {name.encode(): value for name, value in fields.items()}
 
-    return Submission(JobRecord(job_id, FUNC | named), front, due, ttl_ms, nonce)
+    return Submission(JobRecord(job_id, FUNC | named), 100, front, due, ttl_ms, nonce)
 
 
 async def put(store: Store, *ids: str, **options: Any) -> None:

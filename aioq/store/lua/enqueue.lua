@@ -15,6 +15,9 @@
 
 -- Whether a job with this id is stored that stays, whether it is another one than this, and the one that goes.
 local function look(id, nonce)
+  if nonce == '' then -- an id that was made for this call: if it is stored, the call has come twice
+    return redis.call('EXISTS', job .. id) == 1, false
+  end
   local seen = redis.call('HMGET', job .. id, 'status', 'nonce', 'expires_at', 'entry', 'waiters')
   if not seen[1] then
     return false, false
@@ -59,9 +62,13 @@ local function moment(due)
   return delay and now + tonumber(delay) or tonumber(due)
 end
 
-local duplicates, queued, has_ttl = {}, false, false
-local soonest = redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2]
-local sooner = false
+-- Whether a job that is due then is the next one of the schedule; a worker may wait for a later one.
+local function is_next(due_at)
+  local soonest = redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2]
+  return not soonest or due_at < tonumber(soonest)
+end
+
+local duplicates, queued, has_ttl, sooner = {}, false, false, false
 local at, position = jobs, 0
 expired_ttl = tonumber(expired_ttl)
 
@@ -80,13 +87,13 @@ while at <= #ARGV do
       queued = true
     else
       local due_at = moment(due)
+      sooner = sooner or is_next(due_at)
       redis.call('ZADD', scheduled, due_at, id)
       fields = {'status', 'scheduled', 'created_at', now, 'due_at', due_at}
       if lane == 'front' then
         fields[#fields + 1] = 'front'
         fields[#fields + 1] = '1'
       end
-      sooner = sooner or not soonest or due_at < tonumber(soonest)
     end
     if ended then
       replace(id, ended)
