@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from aioq.store.batcher import MAX_BYTES, MAX_ITEMS, Batcher
+from aioq.store.batcher import FLIGHTS, MANY, MAX_BYTES, MAX_ITEMS, Batcher
 
 
 class Trips:
@@ -89,7 +89,7 @@ async def test_what_comes_during_a_round_trip_travels_together_in_the_next(
     assert trips.sent == [[1], [2, 3, 4], [5, 6]]
 
 
-async def test_a_thousand_callers_take_three_round_trips(trips: Trips) -> None:
+async def test_hundreds_of_callers_take_three_round_trips(trips: Trips) -> None:
     async def send(items: Sequence[int]) -> Sequence[int]:
         trips.sent.append(list(items))
         await asyncio.sleep(0)
@@ -102,6 +102,52 @@ async def test_a_thousand_callers_take_three_round_trips(trips: Trips) -> None:
         range(1 + 2 * MAX_ITEMS)
     )
     assert [len(items) for items in trips.sent] == [1, MAX_ITEMS, MAX_ITEMS]
+
+
+async def test_when_many_wait_a_second_trip_leaves_before_the_first_is_back(
+    batcher: Batcher[int, str], trips: Trips
+) -> None:
+    tasks = submit(batcher, *range(1 + MANY + 3 * MAX_ITEMS))
+    await trips.begun(FLIGHTS)
+    assert [len(items) for items in trips.sent] == [1, MAX_ITEMS]
+
+    for gate in trips.gates:
+        gate.set_result(None)
+
+    await trips.begun(2 * FLIGHTS)
+    await settled()
+    assert [len(items) for items in trips.sent] == [1, MAX_ITEMS, MAX_ITEMS, MAX_ITEMS]
+
+    for gate in trips.gates[FLIGHTS:]:
+        gate.set_result(None)
+
+    await trips.begun(2 * FLIGHTS + 1)
+    trips.finish()
+    assert await asyncio.gather(*tasks) == [f"answer to {number}" for number in range(len(tasks))]
+
+
+async def test_a_few_wait_for_the_trip_that_is_under_way(batcher: Batcher[int, str], trips: Trips) -> None:
+    tasks = submit(batcher, *range(MANY))
+    await settled()
+    assert trips.sent == [[0]]
+
+    trips.finish()
+    await trips.begun(2)
+    trips.finish()
+    await asyncio.gather(*tasks)
+
+
+async def test_an_error_of_one_of_two_trips_does_not_touch_the_other(
+    batcher: Batcher[int, str], trips: Trips
+) -> None:
+    tasks = submit(batcher, *range(1 + MANY))
+    await trips.begun(2)
+    trips.gates[0].set_exception(OSError("lost"))
+    trips.gates[1].set_result(None)
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert str(found[0]) == "lost"
+    assert found[1:] == [f"answer to {number}" for number in range(1, 1 + MANY)]
 
 
 async def test_heavy_items_do_not_all_travel_together(trips: Trips) -> None:
