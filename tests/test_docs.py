@@ -317,7 +317,7 @@ def test_the_key_table_names_every_key() -> None:
     listed = {re.sub(r"<[\w ]+>$", "", name) for row in rows for name in re.findall(r"`([^`]+)`", row["key"])}
     keys, shared = Keys.of("q"), SharedKeys()
     own = {getattr(keys, each.name).decode().replace("aioq:{q}:", "p:") for each in fields(Keys)}
-    until = {f"p:{state}:until" for state in states.FINAL}
+    until = {f"p:{state}:{end}" for state in states.FINAL for end in ("until", "usual")}
     common = {shared.queues, shared.workers, shared.suspended, shared.worker("")}
     assert listed == own | until | common
 

@@ -170,7 +170,7 @@ async def test_at_no_moment_is_a_requeued_job_in_two_places_or_in_none(
     while not requeuing.done():
         with raw.pipeline() as pipe:
             pipe.xlen("aioq:{default}:lane:main")
-            pipe.zcard("aioq:{default}:failed")
+            pipe.zcard("aioq:{default}:failed:usual")
             assert sum(pipe.execute()) == 60
         await asyncio.sleep(0)
     await requeuing

@@ -114,8 +114,7 @@ async def test_expiry_leaves_nothing_but_the_record_and_its_registry(
     await burst()
     assert sorted(raw.keys()) == [
         "aioq:queues",
-        "aioq:{default}:expired",
-        "aioq:{default}:expired:until",
+        "aioq:{default}:expired:usual",
         "aioq:{default}:job:" + job.id,
         "aioq:{default}:wake",
     ]

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import redis
 
+import aioq.store
 from aioq.store import Store
 from aioq.store.store import CHUNK
+from aioq.values.options import RESULT_TTL_MS
 from aioq.values.outcome import Failed, Finished
 from aioq.values.states import FINAL, JobStatus
-from tests.store.tools import bring, clock, end, passed, put, start, take, unchanged
+from tests.store.tools import USUAL, bring, clock, end, passed, put, start, take, unchanged
+
+LUA = Path(aioq.store.__file__).parent / "lua"
 
 
 async def ended(store: Store, client: redis.Redis, ids: list[str], ttl_ms: int) -> None:
@@ -72,8 +79,10 @@ async def test_registries_go_by_themselves_if_nobody_ever_sweeps(
     state: JobStatus, store: Store, client: redis.Redis
 ) -> None:
     await bring(store, client, state)
+    found = list(client.scan_iter(getattr(store.keys, state) + b"*"))
 
-    for key in (getattr(store.keys, state), getattr(store.keys, state) + b":until"):
+    assert found
+    for key in found:
         assert client.pexpiretime(key) >= client.pexpiretime(store.keys.job + b"a") > 0
 
 
@@ -91,3 +100,83 @@ async def test_a_longer_retention_lets_a_registry_live_longer(store: Store, clie
 
     assert client.pttl(store.keys.finished) > 50_000
     assert client.pttl(store.keys.finished + b":until") > 50_000
+
+
+def test_the_usual_retentions_are_the_defaults() -> None:
+    rows = dict(re.findall(r"(\w+) = (\d+)", (LUA / "lib" / "usual.lua").read_text()))
+    assert {state: int(ms) for state, ms in rows.items()} == USUAL
+
+
+async def make_old(store: Store, client: redis.Redis, *ids: str) -> None:
+    """As if these finished jobs had ended longer ago than the usual retention."""
+    long_ago = clock(client) - RESULT_TTL_MS
+
+    for job_id in ids:
+        client.zadd(store.keys.finished + b":usual", {job_id: long_ago}, xx=True)
+        client.delete(store.keys.job + job_id.encode())
+
+
+async def test_a_job_with_the_usual_retention_takes_one_entry(store: Store, client: redis.Redis) -> None:
+    await ended(store, client, ["a"], RESULT_TTL_MS)
+
+    assert client.zrange(store.keys.finished + b":usual", 0, -1) == [b"a"]
+    assert not client.exists(store.keys.finished, store.keys.finished + b":until")
+    assert (await store.count()).finished == 1
+
+
+async def test_what_is_past_the_usual_retention_is_gone_before_any_sweep_and_then_swept(
+    store: Store, client: redis.Redis
+) -> None:
+    await ended(store, client, ["a", "b", "c"], RESULT_TTL_MS)
+    await ended(store, client, ["own"], 60_000)
+    await make_old(store, client, "a", "b")
+
+    assert (await store.count()).finished == 2
+    assert sorted((await store.ids(JobStatus.FINISHED))[0]) == ["c", "own"]
+    assert await store.sweep() is False
+    assert client.zrange(store.keys.finished + b":usual", 0, -1) == [b"c"]
+    assert client.zrange(store.keys.finished, 0, -1) == [b"own"]
+
+
+async def test_a_sweep_of_the_usual_comes_back_for_more_than_it_takes_at_once(
+    store: Store, client: redis.Redis
+) -> None:
+    ids = [f"j{number}" for number in range(CHUNK + 50)]
+    await ended(store, client, ids, RESULT_TTL_MS)
+    await make_old(store, client, *ids)
+
+    assert [await store.sweep(), await store.sweep(), await store.sweep()] == [True, False, False]
+    assert not client.exists(store.keys.finished + b":usual")
+
+
+@pytest.mark.parametrize("desc", [False, True])
+async def test_a_registry_is_one_list_whatever_the_retentions_in_it(
+    desc: bool, store: Store, client: redis.Redis
+) -> None:
+    names = [f"j{number:04}" for number in range(40)]
+
+    for number, name in enumerate(names):
+        await ended(store, client, [name], (RESULT_TTL_MS, 60_000, -1, RESULT_TTL_MS)[number % 4])
+        await passed(client, clock(client) + 1)
+
+    expected = names[::-1] if desc else names
+    assert (await store.ids(JobStatus.FINISHED, desc=desc))[0] == expected
+    assert (await store.count()).finished == 40
+
+    pages = [(await store.ids(JobStatus.FINISHED, start, 7, desc=desc))[0] for start in range(0, 40, 7)]
+    assert [name for page in pages for name in page] == expected
+    client.flushall()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(RESULT_TTL_MS, 60_000), (60_000, RESULT_TTL_MS), (RESULT_TTL_MS, -1)]
+)
+async def test_an_id_that_is_used_again_stands_in_one_index(
+    first: int, second: int, store: Store, client: redis.Redis
+) -> None:
+    await ended(store, client, ["a"], first)
+    client.delete(store.keys.job + b"a")  # as if it had been forgotten, and not swept yet
+    await ended(store, client, ["a"], second)
+
+    assert (await store.count()).finished == 1
+    assert (await store.ids(JobStatus.FINISHED))[0] == ["a"]

@@ -11,6 +11,7 @@ import redis
 
 from aioq.store import Store
 from aioq.store.store import Claim, Claims, Submission, read_beat, read_refused
+from aioq.values.options import CANCELED_TTL_MS, EXPIRED_TTL_MS, FAILURE_TTL_MS, RESULT_TTL_MS
 from aioq.values.outcome import Failed, Finished, Outcome
 from aioq.values.record import JobRecord
 from aioq.values.states import FINAL
@@ -233,6 +234,16 @@ _NUMBERS = (
 )
 
 
+#: The retentions of jobs that stand in `<registry>:usual`.
+USUAL = {
+    "finished": RESULT_TTL_MS,
+    "failed": FAILURE_TTL_MS,
+    "canceled": CANCELED_TTL_MS,
+    "stopped": FAILURE_TTL_MS,
+    "expired": EXPIRED_TTL_MS,
+}
+
+
 class _Audit:
     def __init__(self, client: redis.Redis, store: Store, *, ghosts: bool) -> None:
         self.keys, self.ghosts = store.keys, ghosts
@@ -245,7 +256,7 @@ class _Audit:
         self.all_keys = sorted(client.scan_iter(self.keys.job.removesuffix(b"job:") + b"*", count=10_000))
         ids = [key.removeprefix(self.keys.job) for key in self.all_keys if key.startswith(self.keys.job)]
         zsets = [self.keys.scheduled, self.keys.expiring, *self.registries.values()]
-        zsets += [registry + b":until" for registry in self.registries.values()]
+        zsets += [registry + end for registry in self.registries.values() for end in (b":until", b":usual")]
         lanes = [self.keys.main, self.keys.front]
 
         pipeline = client.pipeline(transaction=True)
@@ -334,6 +345,10 @@ class _Audit:
     def _ended(self) -> Iterator[str]:
         for state, registry in self.registries.items():
             members, until = self.zsets[registry], self.zsets[registry + b":until"]
+            usual = self.zsets[registry + b":usual"]
+
+            if both := set(members) & set(usual):
+                yield f"{both} stand in both indexes of {state}"
 
             for job_id in set(until) - set(members):
                 yield f"{job_id!r} stands in the companion of {state} alone"
@@ -354,6 +369,28 @@ class _Audit:
 
             if members:
                 yield from self._life(registry, members, until)
+
+            yield from self._usual(state, registry + b":usual", usual)
+
+    def _usual(self, state: str, key: bytes, members: dict[bytes, float]) -> Iterator[str]:
+        for job_id, ended_at in members.items():
+            known, forgotten_at = self.jobs.get(job_id, {}), ended_at + USUAL[state]
+
+            if known.get(b"status") != state.encode() and forgotten_at <= self.now:
+                continue  # as above
+
+            yield from self._place(job_id, state)
+
+            if known.get(b"ended_at") != b"%d" % ended_at:
+                yield f"{job_id!r} ended at {ended_at} by its registry, and says {known}"
+
+            if known and self._goes_at(self.keys.job + job_id) != forgotten_at:
+                yield f"{job_id!r} goes at another time than is usual: {forgotten_at}"
+
+        goes_at = self._goes_at(key)
+
+        if members and goes_at is not None and goes_at < max(members.values()) + USUAL[state]:
+            yield f"{key!r} goes at {goes_at}, before its last member"
 
     def _life(self, registry: bytes, members: dict[bytes, float], until: dict[bytes, float]) -> Iterator[str]:
         for key in (registry, registry + b":until"):
@@ -405,7 +442,7 @@ class _Audit:
 
     def _other_keys(self) -> Iterator[str]:
         known = {getattr(self.keys, name) for name in self.keys.__slots__}
-        known |= {registry + b":until" for registry in self.registries.values()}
+        known |= {registry + end for registry in self.registries.values() for end in (b":until", b":usual")}
 
         for key in self.all_keys:
             if key.startswith(self.keys.attempts):

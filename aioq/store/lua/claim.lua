@@ -9,6 +9,7 @@
 --@include wake
 --@include lane
 --@include leave
+--@include usual
 --@include keep
 --@include notify
 --@include expire

@@ -4,6 +4,7 @@
 -- SAYS: ok
 -- Returns queued, scheduled, started, finished, failed, canceled, stopped, expired, workers.
 --@include now
+--@include usual
 
 local function in_lane(lane)
   local pending = redis.pcall('XPENDING', lane, 'workers')
@@ -11,7 +12,8 @@ local function in_lane(lane)
   return redis.call('XLEN', lane) - started, started
 end
 local function in_registry(key)
-  return redis.call('ZCARD', key) - redis.call('ZCOUNT', key .. ':until', '-inf', now)
+  local usual = redis.call('ZCOUNT', key .. ':usual', '(' .. (now - usual_life(key)), '+inf')
+  return usual + redis.call('ZCARD', key) - redis.call('ZCOUNT', key .. ':until', '-inf', now)
 end
 
 local queued_main, started_main = in_lane(main)

@@ -6,6 +6,7 @@
 -- Returns position (from 0) and verdict of each job that was not recorded: already, stale or gone.
 --@include now
 --@include leave
+--@include usual
 --@include keep
 --@include notify
 --@include holds

@@ -4,6 +4,7 @@
 -- SAYS: ok
 -- order: asc or desc. before: only what entered the registry up to this moment in ms, or ''.
 --@include now
+--@include usual
 
 offset, limit = tonumber(offset), tonumber(limit)
 local found, skipped = {}, 0
@@ -70,21 +71,45 @@ local function list_started()
   end
 end
 
-local function list_registry(key)
-  local at, last = 0, tonumber(before) or math.huge
-  while true do
-    local page = redis.call(order == 'desc' and 'ZREVRANGE' or 'ZRANGE', key, at, at + 999, 'WITHSCORES')
-    for i = 1, #page, 2 do
-      local over = redis.call('ZSCORE', key .. ':until', page[i])
-      local kept = not (over and tonumber(over) <= now)
-      if kept and tonumber(page[i + 1]) <= last and not take(page[i]) then
-        return
-      end
+-- Goes through an index in pages; each call gives the next id and its score, nothing at the end.
+local function walk(key)
+  local from, page, at = 0, {}, 1
+  return function()
+    if at > #page then
+      page = redis.call(order == 'desc' and 'ZREVRANGE' or 'ZRANGE', key, from, from + 999, 'WITHSCORES')
+      from, at = from + 1000, 1
     end
-    if #page < 2000 then
+    at = at + 2
+    return page[at - 2], tonumber(page[at - 1] or 0)
+  end
+end
+local function list_scheduled()
+  for id in walk(scheduled) do
+    if not take(id) then
       return
     end
-    at = at + 1000
+  end
+end
+-- A registry is one list in two indexes.
+local function list_registry(key)
+  local last, oldest = tonumber(before) or math.huge, now - usual_life(key)
+  local next_own, next_usual = walk(key), walk(key .. ':usual')
+  local own, own_at = next_own()
+  local usual, usual_at = next_usual()
+  while own or usual do
+    local is_own = own and (not usual or own_at == usual_at or (own_at < usual_at) == (order == 'asc'))
+    if is_own then
+      local over = redis.call('ZSCORE', key .. ':until', own)
+      if not (over and tonumber(over) <= now) and own_at <= last and not take(own) then
+        return
+      end
+      own, own_at = next_own()
+    else
+      if usual_at > oldest and usual_at <= last and not take(usual) then
+        return
+      end
+      usual, usual_at = next_usual()
+    end
   end
 end
 
@@ -107,6 +132,8 @@ if state == 'queued' then
   list_lane(main, '')
 elseif state == 'started' then
   list_started()
+elseif state == 'scheduled' then
+  list_scheduled()
 elseif state == 'expired' and order == 'desc' then
   list_late()
   list_registry(expired)
@@ -114,8 +141,6 @@ elseif state == 'expired' then
   list_registry(expired)
   list_late()
 else
-  list_registry(({
-    scheduled = scheduled, finished = finished, failed = failed, canceled = canceled, stopped = stopped,
-  })[state])
+  list_registry(({finished = finished, failed = failed, canceled = canceled, stopped = stopped})[state])
 end
 return {'ok', found, now}

@@ -10,6 +10,7 @@
 --@include wake
 --@include lane
 --@include leave
+--@include usual
 --@include keep
 --@include notify
 --@include history

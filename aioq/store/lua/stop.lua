@@ -7,6 +7,7 @@
 --@include transition
 --@include late
 --@include leave
+--@include usual
 --@include keep
 --@include notify
 --@include end_run

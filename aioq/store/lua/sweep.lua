@@ -4,10 +4,12 @@
 -- SAYS: ok
 -- Returns how many were taken out; a full chunk means that there may be more.
 --@include now
+--@include usual
 --@include forget
 
 local STRAYS = 20 -- members of each registry that are looked at: over time, all of them
 local swept = 0
+chunk = tonumber(chunk)
 for _, registry in ipairs({finished, failed, canceled, stopped, expired}) do
   local over = redis.call('ZRANGEBYSCORE', registry .. ':until', '-inf', now, 'LIMIT', 0, chunk)
   if #over > 0 then
@@ -15,12 +17,18 @@ for _, registry in ipairs({finished, failed, canceled, stopped, expired}) do
     redis.call('ZREM', registry .. ':until', unpack(over))
     swept = math.max(swept, #over)
   end
+  local count = redis.call('ZCOUNT', registry .. ':usual', '-inf', now - usual_life(registry))
+  if count > 0 then
+    swept = math.max(swept, redis.call('ZREMRANGEBYRANK', registry .. ':usual', 0, math.min(count, chunk) - 1))
+  end
 end
 -- A job that was evicted, or removed by hand, has left its id behind.
 for status, registry in pairs(REGISTRIES) do
-  for _, id in ipairs(redis.call('ZRANDMEMBER', registry, STRAYS)) do
-    if redis.call('EXISTS', job .. id) == 0 then
-      leave_registry(id, status)
+  for _, index in ipairs({registry, registry .. ':usual'}) do
+    for _, id in ipairs(redis.call('ZRANDMEMBER', index, STRAYS)) do
+      if redis.call('EXISTS', job .. id) == 0 then
+        leave_registry(id, status)
+      end
     end
   end
 end

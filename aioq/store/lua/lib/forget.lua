@@ -2,7 +2,7 @@
 local REGISTRIES = {finished = finished, failed = failed, canceled = canceled, stopped = stopped, expired = expired}
 local function leave_registry(id, status)
   local registry = REGISTRIES[status]
-  if not registry or redis.call('ZREM', registry, id) == 0 then
+  if not registry or redis.call('ZREM', registry .. ':usual', id) == 1 or redis.call('ZREM', registry, id) == 0 then
     return
   end
   local companion = registry .. ':until'

@@ -1,5 +1,6 @@
 -- keep: enter the registry of a final state, with a retention in ms (-1: for ever).
--- A registry is ordered by when its jobs ended; its companion `<registry>:until` by when they are forgotten.
+-- A registry is ordered by when its jobs ended; its companion `<registry>:until` by when they are forgotten. Jobs with
+-- the usual retention stand in `<registry>:usual` instead: one entry, not two.
 local kept = {}
 local function set_retention(key, ttl)
   if ttl < 0 then
@@ -11,12 +12,18 @@ end
 local function keep(registry, id, ttl, ended_at)
   local rows = kept[registry]
   if not rows then
-    rows = {ended = {}, forgotten = {}, longest = 0}
+    rows = {usual = {}, ended = {}, forgotten = {}, longest = 0, life = usual_life(registry)}
     kept[registry] = rows
   end
-  rows.ended[#rows.ended + 1] = ended_at or now
-  rows.ended[#rows.ended + 1] = id
+  ended_at = ended_at or now
   set_retention(job .. id, ttl)
+  if now + ttl == ended_at + rows.life then
+    rows.usual[#rows.usual + 1] = ended_at
+    rows.usual[#rows.usual + 1] = id
+    return
+  end
+  rows.ended[#rows.ended + 1] = ended_at
+  rows.ended[#rows.ended + 1] = id
   if ttl < 0 then
     rows.forever = true
     -- A job with the same id may have been forgotten and not swept yet; its row would hide this one.
@@ -32,15 +39,32 @@ local function add_members(key, members)
     redis.call('ZADD', key, unpack(members, at, math.min(at + 999, #members)))
   end
 end
--- Both live as long as their longest kept member, so they go even if no worker ever sweeps. They live equally
--- long: a member that had lost its row in the companion would be taken for one that is kept for ever.
+-- What a forgotten job with the same id has left in the other index goes.
+local function remove_members(key, members)
+  if #members > 0 and redis.call('EXISTS', key) == 1 then
+    for at = 2, #members, 2 do
+      redis.call('ZREM', key, members[at])
+    end
+  end
+end
+-- They live as long as their longest kept member, so they go even if no worker ever sweeps. A registry and its
+-- companion live equally long: a member that had lost its row there would be taken for one that is kept for ever.
 local function flush_kept()
   for registry, rows in pairs(kept) do
-    local left = redis.call('PTTL', registry)
-    local life = (rows.forever or left == -1) and -1 or math.max(left, rows.longest)
-    add_members(registry, rows.ended)
-    add_members(registry .. ':until', rows.forgotten)
-    set_retention(registry, life)
-    set_retention(registry .. ':until', life)
+    remove_members(registry, rows.usual)
+    remove_members(registry .. ':until', rows.usual)
+    remove_members(registry .. ':usual', rows.ended)
+    if #rows.usual > 0 then
+      add_members(registry .. ':usual', rows.usual)
+      redis.call('PEXPIRE', registry .. ':usual', rows.life)
+    end
+    if #rows.ended > 0 then
+      local left = redis.call('PTTL', registry)
+      local life = (rows.forever or left == -1) and -1 or math.max(left, rows.longest)
+      add_members(registry, rows.ended)
+      add_members(registry .. ':until', rows.forgotten)
+      set_retention(registry, life)
+      set_retention(registry .. ':until', life)
+    end
   end
 end
