@@ -50,7 +50,7 @@ async def fill(
     await client.aclose()
 
 
-async def worker(talk: Talk, system: str, url: str, concurrency: int, limit: int | None = None) -> None:
+async def worker(talk: Talk, system: str, url: str, concurrency: int | None, limit: int | None = None) -> None:
     """Run jobs, and report what ran."""
     stop = asyncio.Event()
 

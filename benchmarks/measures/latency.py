@@ -20,11 +20,11 @@ WARM = 20
 
 
 def measure(bench: Bench) -> Iterator[Outcome]:
-    yield from bench.interleave(("aioq",), _run)
+    yield from bench.interleave(("aioq", *bench.peers("latency")), _run)
 
 
 def _run(bench: Bench, system: str) -> Outcome:
-    count = bench.size(2_000)
+    count = bench.size(2_000, system=system)
 
     with (
         bench.server() as server,

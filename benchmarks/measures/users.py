@@ -15,14 +15,14 @@ from benchmarks.systems import load
 
 
 def measure(bench: Bench) -> Iterator[Outcome]:
-    yield from bench.interleave(("aioq",), _run)
+    yield from bench.interleave(("aioq", *bench.peers("users")), _run)
 
 
 def _run(bench: Bench, system: str) -> Outcome:
     outcome = Outcome(system)
-    _loop(bench, outcome, "users", 100, bench.size(20_000))
+    _loop(bench, outcome, "users", 100, bench.size(20_000, system=system))
     # With each call of a lone user the worker falls idle and is woken: what a lost hint would cost, shows here.
-    _loop(bench, outcome, "users.alone", 1, bench.size(2_000))
+    _loop(bench, outcome, "users.alone", 1, bench.size(2_000, system=system))
 
     return outcome
 

@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
-#: All systems. Those that are not measured in a benchmark are left out by its `SYSTEMS`.
-NAMES = ("aioq", "floor")
+from benchmarks.peers import with_defaults
 
 Job = Callable[..., Any]
 
@@ -57,11 +56,29 @@ class System(Protocol):
 
     @staticmethod
     async def work(
-        url: str, concurrency: int, limit: int | None, ready: Callable[[], None], stop: asyncio.Event
+        url: str, concurrency: int | None, limit: int | None, ready: Callable[[], None], stop: asyncio.Event
     ) -> None:
-        """Serve until stopped, or until `limit` jobs have ended; `ready` is called when jobs would be taken."""
+        """Serve until stopped, or until `limit` jobs have ended; `ready` is called when jobs would be taken.
+
+        Without a concurrency it is the system's own. Peers need no limit.
+        """
 
 
-def load(name: str) -> Any:
-    """The adapter of a system."""
-    return importlib.import_module(f"benchmarks.systems.{name}")
+def load(system: str) -> Any:
+    """The adapter of a system. What an adapter has in TUNED is left out when its defaults are wanted."""
+    module = importlib.import_module(f"benchmarks.systems.{system.partition(':')[0]}")
+
+    if with_defaults(system):
+        module.TUNED.clear()
+
+    return module
+
+
+async def gather_many(client: Client, job: Job, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Many jobs for a system without a call for that."""
+    return await asyncio.gather(*(client.enqueue(job, *call) for call in calls))
+
+
+def given(concurrency: int | None, name: str) -> dict[str, int]:
+    """A worker's keyword for its concurrency; nothing if it is to be the system's own."""
+    return {} if concurrency is None else {name: concurrency}
