@@ -87,7 +87,7 @@ class Bench:
         try:
             return run(self, system)
         except Exception as error:
-            return Outcome(system, notes=[f"no figures: {type(error).__name__}: {error}"])
+            return Outcome(system, notes=[f"{system} broke: {type(error).__name__}: {error}"])
 
     def step(self, text: str) -> None:
         self._step(text)

@@ -1,4 +1,4 @@
-"""Environments: each peer has a virtual environment of its own, because their requirements contradict each other."""
+"""Environments: a virtual environment for each peer, because their requirements contradict each other."""
 
 from __future__ import annotations
 

@@ -36,11 +36,11 @@ class Peer:
 
 PEERS = {
     "ardiq": Peer(("ardiq==1.2.0", "redis==5.3.1"), concurrency=500),
-    "streaq": Peer(("streaq==7.2.0", "redis==5.3.1")),
+    "streaq": Peer(("streaq==7.2.0", "redis==5.3.1"), ways=("one", "gather", "many", "drain", "latency")),
     "docket": Peer(("pydocket==0.26.0", "redis==5.3.1")),
     "arq": Peer(("arq==0.28.0", "redis==5.3.1"), ways=("one", "gather", "drain", "users", "latency")),
     "saq": Peer(
-        ("saq[redis]==0.26.4", "redis==5.3.1"),
+        ("saq[redis]==0.26.4", "redis==5.3.1", "typing-extensions==4.15.0"),  # the last is missing in its own
         ways=("one", "gather", "drain", "users", "latency"),
         concurrency=32,
     ),

@@ -12,7 +12,7 @@ from benchmarks.bench import Bench, Outcome
 from benchmarks.child import Talk
 from benchmarks.peers import peer
 from benchmarks.roles import CALL
-from benchmarks.systems import load
+from benchmarks.systems import connect
 
 #: Jobs before the clock starts: they open the connection and load the scripts.
 WARM = 20
@@ -84,7 +84,7 @@ def _run(bench: Bench, outcome: Outcome, way: str, lone_bytes: float = 0) -> Non
 
 async def client(talk: Talk, system: str, url: str) -> None:
     """Enqueue in the ways that it is told."""
-    client = load(system).Client(url)
+    client = await connect(system, url)
     handles: list[Any] = []
     expected: list[int] = []
 

@@ -11,7 +11,7 @@ from benchmarks import jobs
 from benchmarks.bench import Bench, Outcome, percentile
 from benchmarks.child import Talk
 from benchmarks.crew import Crew
-from benchmarks.systems import load
+from benchmarks.systems import connect
 
 
 def measure(bench: Bench) -> Iterator[Outcome]:
@@ -53,7 +53,7 @@ def _loop(bench: Bench, outcome: Outcome, key: str, users: int, count: int) -> N
 
 async def client(talk: Talk, system: str, url: str, users: int, rounds: int) -> None:
     """The users. One round before the clock starts opens connections and subscriptions."""
-    client = load(system).Client(url)
+    client = await connect(system, url)
     waits: list[float] = []
     right = 0
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -24,6 +25,9 @@ class Client(Protocol):
     """The producer's side. A handle is whatever the system returns for a job."""
 
     def __init__(self, url: str) -> None: ...
+
+    async def open(self) -> None:
+        """Called once, before all else, if it is there."""
 
     async def enqueue(self, job: Job, *args: Any) -> Any:
         """One job, awaited."""
@@ -72,6 +76,26 @@ def load(system: str) -> Any:
         module.TUNED.clear()
 
     return module
+
+
+async def connect(system: str, url: str) -> Any:
+    """A client that is ready."""
+    client = load(system).Client(url)
+
+    if opening := getattr(client, "open", None):
+        await opening()
+
+    return client
+
+
+async def serve(serving: Coroutine[Any, Any, Any], stop: asyncio.Event) -> None:
+    """Let a peer's worker serve until it is told to stop."""
+    worker, stopping = asyncio.create_task(serving), asyncio.create_task(stop.wait())
+    await asyncio.wait([worker, stopping], return_when=asyncio.FIRST_COMPLETED)
+    worker.cancel()
+
+    with suppress(asyncio.CancelledError):
+        await worker
 
 
 async def gather_many(client: Client, job: Job, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
