@@ -34,6 +34,7 @@ class Peer:
     results: bool = True
 
 
+#: Where a package is named that is no requirement of the benchmark, the peer imports it without asking for it.
 PEERS = {
     "ardiq": Peer(("ardiq==1.2.0", "redis==5.3.1"), concurrency=500),
     "streaq": Peer(("streaq==7.2.0", "redis==5.3.1"), ways=("one", "gather", "many", "drain", "latency")),
@@ -47,10 +48,14 @@ PEERS = {
     "taskiq": Peer(
         ("taskiq==0.13.0", "taskiq-redis==1.2.4", "redis==8.1.0"), ways=("one", "gather", "drain", "users")
     ),
-    "repid": Peer(("repid[redis]==2.1.4", "redis==7.4.1"), ways=("one", "gather", "drain"), results=False),
+    "repid": Peer(
+        ("repid[redis]==2.1.4", "redis==7.4.1", "typing-extensions==4.15.0"),
+        ways=("one", "gather", "drain"),
+        results=False,
+    ),
     "rq": Peer(("rq==3.0.0", "redis==5.3.1"), ways=("one", "many", "drain", "latency"), share=0.025),
     "dramatiq": Peer(("dramatiq==2.2.1", "redis==5.3.1"), ways=("one", "drain", "latency")),
-    "celery": Peer(("celery==5.6.3", "redis==5.3.1"), ways=("one", "drain", "latency")),
+    "celery": Peer(("celery==5.6.3", "redis==5.3.1", "packaging==25.0"), ways=("one", "drain", "latency")),
     "huey": Peer(("huey==3.5.4", "redis==5.3.1"), ways=("one", "drain", "latency")),
     "bullmq": Peer(("bullmq==3.4.4", "redis==7.4.1")),
 }

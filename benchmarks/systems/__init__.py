@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import threading
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -96,6 +97,12 @@ async def serve(serving: Coroutine[Any, Any, Any], stop: asyncio.Event) -> None:
 
     with suppress(asyncio.CancelledError):
         await worker
+
+
+async def serve_on_thread(serving: Callable[[], Any], stop: asyncio.Event) -> None:
+    """The same for a worker that blocks. Its thread ends with the process."""
+    threading.Thread(target=serving, daemon=True).start()
+    await stop.wait()
 
 
 async def gather_many(client: Client, job: Job, calls: Sequence[tuple[Any, ...]]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""saq: 32 jobs at once, which was its fastest; results are looked for every 5 ms (500 by default), as in apply()."""
+"""saq: 32 jobs at once, which was its fastest; a result is polled every 5 ms (500 by default), as by apply()."""
 
 from __future__ import annotations
 
