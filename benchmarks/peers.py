@@ -34,14 +34,14 @@ class Peer:
     results: bool = True
 
 
-#: Where a package is named that is no requirement of the benchmark, the peer imports it without asking for it.
+#: typing-extensions and packaging stand here for peers that import them without requiring them.
 PEERS = {
     "ardiq": Peer(("ardiq==1.2.0", "redis==5.3.1"), concurrency=500),
     "streaq": Peer(("streaq==7.2.0", "redis==5.3.1"), ways=("one", "gather", "many", "drain", "latency")),
     "docket": Peer(("pydocket==0.26.0", "redis==5.3.1")),
     "arq": Peer(("arq==0.28.0", "redis==5.3.1"), ways=("one", "gather", "drain", "users", "latency")),
     "saq": Peer(
-        ("saq[redis]==0.26.4", "redis==5.3.1", "typing-extensions==4.15.0"),  # the last is missing in its own
+        ("saq[redis]==0.26.4", "redis==5.3.1", "typing-extensions==4.15.0"),
         ways=("one", "gather", "drain", "users", "latency"),
         concurrency=32,
     ),
@@ -55,7 +55,7 @@ PEERS = {
     ),
     "rq": Peer(("rq==3.0.0", "redis==5.3.1"), ways=("one", "many", "drain", "latency"), share=0.025),
     "dramatiq": Peer(("dramatiq==2.2.1", "redis==5.3.1"), ways=("one", "drain", "latency")),
-    "celery": Peer(("celery==5.6.3", "redis==5.3.1", "packaging==25.0"), ways=("one", "drain", "latency")),
+    "celery": Peer(("celery==5.6.3", "redis==6.4.0", "packaging==25.0"), ways=("one", "drain", "latency")),
     "huey": Peer(("huey==3.5.4", "redis==5.3.1"), ways=("one", "drain", "latency")),
     "bullmq": Peer(("bullmq==3.4.4", "redis==7.4.1")),
 }

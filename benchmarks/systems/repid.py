@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import signal
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +17,7 @@ from redis.asyncio import Redis
 from repid import RedisServer, Repid, Router
 
 from benchmarks import jobs
-from benchmarks.systems import Seen, gather_many, given, serve
+from benchmarks.systems import Seen, gather_many, given
 
 CHANNEL, STREAM = "bench", "repid:bench"
 TUNED: dict[str, Any] = {"batch_size": 100}
@@ -75,5 +76,8 @@ async def work(
     app.include_router(router)
 
     async with server.connection():
+        working = asyncio.create_task(app.run_worker(**given(concurrency, "tasks_limit")))
         ready()
-        await serve(app.run_worker(register_signals=[], **given(concurrency, "tasks_limit")), stop)
+        await stop.wait()
+        signal.raise_signal(signal.SIGTERM)  # it reports a cancelled worker as an error
+        await working

@@ -1,6 +1,7 @@
 """rq: its SimpleWorker on a thread, one job after the other, with the timeouts for threads (a timer for each job).
 
-Its default, a fork for each job, is not measured: what runs there cannot be counted. Nothing else is set. Its client blocks, so there is no gather and no loop of many users.
+Its default, a fork for each job, is not measured: what runs there cannot be counted. Nothing else is set. Its
+client blocks, so there is no gather and no loop of many users.
 """
 
 from __future__ import annotations
