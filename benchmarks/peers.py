@@ -55,7 +55,7 @@ PEERS = {
     ),
     "rq": Peer(("rq==3.0.0", "redis==5.3.1"), ways=("one", "many", "drain", "latency"), share=0.025),
     "dramatiq": Peer(("dramatiq==2.2.1", "redis==5.3.1"), ways=("one", "drain", "latency")),
-    "celery": Peer(("celery==5.6.3", "redis==6.4.0", "packaging==25.0"), ways=("one", "drain")),
+    "celery": Peer(("celery==5.6.3", "redis==6.4.0", "packaging==25.0"), ways=("one", "drain", "latency")),
     "huey": Peer(("huey==3.5.4", "redis==5.3.1"), ways=("one", "drain", "latency")),
     "bullmq": Peer(("bullmq==3.4.4", "redis==7.4.1")),
 }

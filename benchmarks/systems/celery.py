@@ -1,8 +1,7 @@
 """celery: its solo pool on a thread, 100 messages prefetched (4 by default), without gossip, mingle and heartbeat.
 
 Its default pool is not measured: what runs in its processes cannot be counted. It has no call for many jobs. Its
-client blocks, so there is no gather and no loop of many users. Its latency is left out: with one job at a time to this
-worker the result did not reach the client within 30 s, though the job ran; why is not known.
+client blocks, so there is no gather and no loop of many users.
 """
 
 from __future__ import annotations
@@ -81,6 +80,7 @@ async def work(
 ) -> None:
     app, _ = _app(url)
     app.finalize()
+    app.set_default()  # a thread has no current app of its own
     worker = app.WorkController(app=app, pool="solo", concurrency=1, **TUNED.get("worker", {}))
     ready()
     await serve_on_thread(worker.start, stop)
