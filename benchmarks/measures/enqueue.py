@@ -10,8 +10,9 @@ from typing import Any
 from benchmarks import jobs
 from benchmarks.bench import Bench, Outcome
 from benchmarks.child import Talk
+from benchmarks.peers import peer
 from benchmarks.roles import CALL
-from benchmarks.systems import load
+from benchmarks.systems import connect
 
 #: Jobs before the clock starts: they open the connection and load the scripts.
 WARM = 20
@@ -32,18 +33,22 @@ def measure(bench: Bench) -> Iterator[Outcome]:
             for part in ("", ".client", ".server"):
                 outcome.figures[f"enqueue.gather{part}"] = outcome.figures[f"enqueue.many{part}"]
         else:
-            for way in ("one", "gather", "many"):
-                _run(bench, outcome, way)
+            found = peer(system)
 
-            lone_bytes = outcome.figures["enqueue.one.bytes"]
+            for way in ("one", "gather", "many"):
+                if found is None or way in found.ways:
+                    _run(bench, outcome, way)
+
+            if found is None:
+                lone_bytes = outcome.figures["enqueue.one.bytes"]
 
         return outcome
 
-    yield from bench.interleave(("aioq", "floor"), run)
+    yield from bench.interleave(("aioq", "floor", *bench.peers("one", "gather", "many")), run)
 
 
 def _run(bench: Bench, outcome: Outcome, way: str, lone_bytes: float = 0) -> None:
-    count = bench.size(20_000 if way in ("gather", "many") else 4_000)
+    count = bench.size(20_000 if way in ("gather", "many") else 4_000, system=outcome.system)
     key = "enqueue.one" if way == "padded" else f"enqueue.{way}"
     role = "measures.enqueue:client"
 
@@ -79,7 +84,7 @@ def _run(bench: Bench, outcome: Outcome, way: str, lone_bytes: float = 0) -> Non
 
 async def client(talk: Talk, system: str, url: str) -> None:
     """Enqueue in the ways that it is told."""
-    client = load(system).Client(url)
+    client = await connect(system, url)
     handles: list[Any] = []
     expected: list[int] = []
 

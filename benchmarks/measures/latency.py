@@ -10,7 +10,7 @@ from benchmarks import jobs
 from benchmarks.bench import Bench, Outcome, percentile
 from benchmarks.child import Talk
 from benchmarks.crew import Crew
-from benchmarks.systems import load
+from benchmarks.systems import connect
 
 #: Between two jobs, so that the worker has come to rest before the next one.
 PAUSE = 0.003
@@ -20,11 +20,11 @@ WARM = 20
 
 
 def measure(bench: Bench) -> Iterator[Outcome]:
-    yield from bench.interleave(("aioq",), _run)
+    yield from bench.interleave(("aioq", *bench.peers("latency")), _run)
 
 
 def _run(bench: Bench, system: str) -> Outcome:
-    count = bench.size(2_000)
+    count = bench.size(2_000, system=system)
 
     with (
         bench.server() as server,
@@ -45,7 +45,7 @@ def _run(bench: Bench, system: str) -> Outcome:
 
 
 async def client(talk: Talk, system: str, url: str, count: int) -> None:
-    client = load(system).Client(url)
+    client = await connect(system, url)
     waits: dict[str, list[float]] = {"start": [], "result": []}
 
     for index in range(count + WARM):

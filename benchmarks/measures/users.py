@@ -11,18 +11,18 @@ from benchmarks import jobs
 from benchmarks.bench import Bench, Outcome, percentile
 from benchmarks.child import Talk
 from benchmarks.crew import Crew
-from benchmarks.systems import load
+from benchmarks.systems import connect
 
 
 def measure(bench: Bench) -> Iterator[Outcome]:
-    yield from bench.interleave(("aioq",), _run)
+    yield from bench.interleave(("aioq", *bench.peers("users")), _run)
 
 
 def _run(bench: Bench, system: str) -> Outcome:
     outcome = Outcome(system)
-    _loop(bench, outcome, "users", 100, bench.size(20_000))
+    _loop(bench, outcome, "users", 100, bench.size(20_000, system=system))
     # With each call of a lone user the worker falls idle and is woken: what a lost hint would cost, shows here.
-    _loop(bench, outcome, "users.alone", 1, bench.size(2_000))
+    _loop(bench, outcome, "users.alone", 1, bench.size(2_000, system=system))
 
     return outcome
 
@@ -53,7 +53,7 @@ def _loop(bench: Bench, outcome: Outcome, key: str, users: int, count: int) -> N
 
 async def client(talk: Talk, system: str, url: str, users: int, rounds: int) -> None:
     """The users. One round before the clock starts opens connections and subscriptions."""
-    client = load(system).Client(url)
+    client = await connect(system, url)
     waits: list[float] = []
     right = 0
 

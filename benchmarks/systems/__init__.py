@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
-#: All systems. Those that are not measured in a benchmark are left out by its `SYSTEMS`.
-NAMES = ("aioq", "floor")
+from benchmarks.peers import with_defaults
 
 Job = Callable[..., Any]
 
@@ -25,6 +26,9 @@ class Client(Protocol):
     """The producer's side. A handle is whatever the system returns for a job."""
 
     def __init__(self, url: str) -> None: ...
+
+    async def open(self) -> None:
+        """Called once, before all else, if it is there."""
 
     async def enqueue(self, job: Job, *args: Any) -> Any:
         """One job, awaited."""
@@ -57,11 +61,55 @@ class System(Protocol):
 
     @staticmethod
     async def work(
-        url: str, concurrency: int, limit: int | None, ready: Callable[[], None], stop: asyncio.Event
+        url: str, concurrency: int | None, limit: int | None, ready: Callable[[], None], stop: asyncio.Event
     ) -> None:
-        """Serve until stopped, or until `limit` jobs have ended; `ready` is called when jobs would be taken."""
+        """Serve until stopped, or until `limit` jobs have ended; `ready` is called when jobs would be taken.
+
+        Without a concurrency it is the system's own. Peers need no limit.
+        """
 
 
-def load(name: str) -> Any:
-    """The adapter of a system."""
-    return importlib.import_module(f"benchmarks.systems.{name}")
+def load(system: str) -> Any:
+    """The adapter of a system. What an adapter has in TUNED is left out when its defaults are wanted."""
+    module = importlib.import_module(f"benchmarks.systems.{system.partition(':')[0]}")
+
+    if with_defaults(system):
+        module.TUNED.clear()
+
+    return module
+
+
+async def connect(system: str, url: str) -> Any:
+    """A client that is ready."""
+    client = load(system).Client(url)
+
+    if opening := getattr(client, "open", None):
+        await opening()
+
+    return client
+
+
+async def serve(serving: Coroutine[Any, Any, Any], stop: asyncio.Event) -> None:
+    """Let a peer's worker serve until it is told to stop."""
+    worker, stopping = asyncio.create_task(serving), asyncio.create_task(stop.wait())
+    await asyncio.wait([worker, stopping], return_when=asyncio.FIRST_COMPLETED)
+    worker.cancel()
+
+    with suppress(asyncio.CancelledError):
+        await worker
+
+
+async def serve_on_thread(serving: Callable[[], Any], stop: asyncio.Event) -> None:
+    """The same for a worker that blocks. Its thread ends with the process."""
+    threading.Thread(target=serving, daemon=True).start()
+    await stop.wait()
+
+
+async def gather_many(client: Client, job: Job, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Many jobs for a system without a call for that."""
+    return await asyncio.gather(*(client.enqueue(job, *call) for call in calls))
+
+
+def given(concurrency: int | None, name: str) -> dict[str, int]:
+    """A worker's keyword for its concurrency; nothing if it is to be the system's own."""
+    return {} if concurrency is None else {name: concurrency}
