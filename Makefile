@@ -30,5 +30,5 @@ check: $(VENV)/made ## Lint, check types and the direction of imports
 bench: $(VENV)/made ## Measure speed beside the protocol's floor (make bench ARGS="--quick")
 	$(RUN) -m benchmarks $(ARGS)
 
-clean: ## Remove the virtual environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+clean: ## Remove the virtual environments and caches
+	rm -rf $(VENV) .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -36,7 +36,7 @@ class Peer:
 
 #: typing-extensions and packaging stand here for peers that import them without requiring them.
 PEERS = {
-    "ardiq": Peer(("ardiq==1.2.0", "redis==5.3.1"), concurrency=500),
+    "ardiq": Peer(("ardiq==1.2.0", "redis==5.3.1"), concurrency=500, share=1),
     "streaq": Peer(("streaq==7.2.0", "redis==5.3.1"), ways=("one", "gather", "many", "drain", "latency")),
     "docket": Peer(("pydocket==0.26.0", "redis==5.3.1")),
     "arq": Peer(("arq==0.28.0", "redis==5.3.1"), ways=("one", "gather", "drain", "users", "latency")),
@@ -51,6 +51,7 @@ PEERS = {
     "repid": Peer(
         ("repid[redis]==2.1.4", "redis==7.4.1", "typing-extensions==4.15.0"),
         ways=("one", "gather", "drain"),
+        share=1,
         results=False,
     ),
     "rq": Peer(("rq==3.0.0", "redis==5.3.1"), ways=("one", "many", "drain", "latency"), share=0.025),

@@ -161,7 +161,7 @@ async def test_a_result_that_has_expired_is_seen_nowhere(queue: Queue, burst, ra
     with pytest.raises(NoSuchJobError):
         await job.result(5)
     await burst()  # a worker sweeps
-    assert raw.zcard(f"{BASE}finished") == 1
+    assert raw.zcard(f"{BASE}finished:usual") == 1
 
 
 async def test_a_worker_may_have_a_default(queue: Queue, burst, raw: redis.Redis) -> None:  # D12
