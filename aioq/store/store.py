@@ -109,15 +109,19 @@ class Store:
 
         for each in submissions:
             fields = each.record.fields
+            has_more = len(fields) > 1 + (b"data" in fields)
             flat += (
                 each.record.id,
                 "front" if each.at_front else "",
                 each.due,
                 each.ttl_ms or "",
                 each.nonce,
-                len(fields),
+                len(fields) + has_more,
             )
             flat += chain.from_iterable(fields.items())
+
+            if has_more:  # tells a claim to read more than function and arguments
+                flat += (b"more", b"1")
 
         reply = await self._call("enqueue", expired_ttl=EXPIRED_TTL_MS, jobs=flat)
         clock: int = reply[1]
@@ -328,7 +332,7 @@ class Store:
         jobs = []
 
         for job_id, fence, row in zip(flat, flat, flat, strict=True):
-            fields = fields_of(row)
+            fields = _plain_fields(*row) if len(row) == 3 else fields_of(row)
             # The fields are those from before the claim; what it changes is known.
             fields[b"status"], fields[b"fence"], fields[b"started_at"] = b"started", b"%d" % fence, started_at
             fields[b"worker"] = name
@@ -411,7 +415,19 @@ def _bytes(text: str) -> bytes:
 
 def fields_of(row: Any) -> Fields:
     """A hash, from the flat list of a reply."""
-    return dict(zip(row[::2], row[1::2], strict=True))
+    flat = iter(row)
+
+    return dict(zip(flat, flat, strict=True))
+
+
+def _plain_fields(func: bytes | None, data: bytes | None, created_at: bytes | None) -> Fields:
+    """The fields of a job that is nothing but a call, as far as they are there."""
+    if data is not None and func is not None and created_at is not None:
+        return {b"func": func, b"data": data, b"created_at": created_at}
+
+    names = (b"func", b"data", b"created_at")
+
+    return {name: value for name, value in zip(names, (func, data, created_at), strict=True) if value is not None}
 
 
 def _verdict(reply: Any) -> tuple[str, str]:

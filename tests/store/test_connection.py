@@ -298,7 +298,7 @@ async def test_what_was_opened_here_is_closed_here(server: Server, client: redis
     await connection.aclose()
     await connection.aclose()
 
-    assert len(client.client_list()) == before
+    await eventually(lambda: len(client.client_list()) == before)
 
 
 async def test_all_calls_share_one_connection_and_each_gets_its_own_answer(

@@ -46,6 +46,7 @@ async def test_a_plain_job_is_stored_and_enters_the_main_lane(store: Store, clie
         b"entry": entry,
         b"data": EVERY_BYTE,
         b"opts": b"{}",
+        b"more": b"1",
     }
     assert values == {b"id": b"a"}
     assert client.ttl(store.keys.job + b"a") == -1
@@ -275,7 +276,7 @@ async def test_a_job_may_have_more_fields_than_lua_unpacks_at_once(store: Store,
     many = {f"meta.{number}": b"%d" % number for number in range(9_000)}
     await put(store, "a", **many)
 
-    assert len(fields(client, store)) == 9_000 + 4
+    assert len(fields(client, store)) == 9_000 + 5
 
 
 async def test_an_enqueue_leaves_one_token_that_ends_by_itself(store: Store, client: redis.Redis) -> None:

@@ -530,7 +530,7 @@ async def test_a_damaged_record_is_the_jobs_failure(
 ) -> None:
     job = await queue.enqueue(note, "damaged", "ran")
     with redis.Redis.from_url(server.url) as client:
-        client.hset(f"aioq:{{default}}:job:{job.id}", mapping=fields)
+        client.hset(f"aioq:{{default}}:job:{job.id}", mapping=fields | {"more": b"1"})
     running = await start_worker(concurrency=1)
     await is_failure(queue, job, text)
     assert not running.task.done()

@@ -3,7 +3,8 @@
 -- ARGV: worker limit chunk expired_ttl
 -- SAYS: ok paused missing
 -- ok brings: the clock, ms until the next scheduled job is due (-1: none), then id, fence and fields of each
--- job. missing: the worker has no lease here; it must join the queue (again) first.
+-- job: func, data and created_at of one that is nothing but a call, else names and values of all of them.
+-- missing: the worker has no lease here; it must join the queue (again) first.
 --@include now
 --@include transition
 --@include wake
@@ -55,25 +56,31 @@ end
 
 local claims = {}
 
+-- Most jobs are nothing but a call: they have not run before, and no field says that there is more to them. Of these
+-- three fields are read, of the others all: for most jobs that is a third of what this script takes.
 local function start(id, entry)
-  local fields = redis.call('HGETALL', job .. id)
-  local seen = {}
-  for i = 1, #fields, 2 do
-    seen[fields[i]] = fields[i + 1]
-  end
-  if not allows(seen.status, 'claim') or seen.entry ~= entry then
+  local key = job .. id
+  local seen = redis.call(
+    'HMGET', key, 'status', 'entry', 'fence', 'more', 'enqueued_at', 'func', 'data', 'created_at'
+  )
+  if not allows(seen[1], 'claim') or seen[2] ~= entry then
     leave_lane(entry)
     return
   end
-  if seen.expires_at then
-    end_ttl(id, entry)
-    if tonumber(seen.expires_at) <= now then
-      expire(id, entry, seen.waiters, tonumber(seen.expires_at))
-      return
+  local fields = {seen[6], seen[7], seen[8]}
+  if seen[3] or seen[4] or seen[5] then
+    local rest = redis.call('HMGET', key, 'expires_at', 'waiters')
+    if rest[1] then
+      end_ttl(id, entry)
+      if tonumber(rest[1]) <= now then
+        expire(id, entry, rest[2], tonumber(rest[1]))
+        return
+      end
     end
+    fields = redis.call('HGETALL', key)
   end
-  local fence = (seen.fence or 0) + 1
-  redis.call('HSET', job .. id, 'status', 'started', 'fence', fence, 'started_at', now, 'worker', worker)
+  local fence = (seen[3] or 0) + 1
+  redis.call('HSET', key, 'status', 'started', 'fence', fence, 'started_at', now, 'worker', worker)
   claims[#claims + 1] = id
   claims[#claims + 1] = fence
   claims[#claims + 1] = fields

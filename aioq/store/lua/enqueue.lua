@@ -112,6 +112,10 @@ while at <= #ARGV do
       fields[#fields + 1] = 'ttl'
       fields[#fields + 1] = ttl
     end
+    if ttl ~= '' or due ~= '' then
+      fields[#fields + 1] = 'more'
+      fields[#fields + 1] = '1'
+    end
     write(id, fields)
     if ttl ~= '' and entry then
       start_ttl(id, entry, tonumber(ttl))

@@ -12,7 +12,7 @@ if fence ~= '' and (seen[2] ~= fence or seen[1] ~= 'started') then
 end
 local removed = changes + 2 * tonumber(count)
 for at = changes, removed - 1, 2 do
-  redis.call('HSET', job .. id, ARGV[at], ARGV[at + 1])
+  redis.call('HSET', job .. id, ARGV[at], ARGV[at + 1], 'more', '1')
 end
 for at = removed, #ARGV do
   redis.call('HDEL', job .. id, ARGV[at])
