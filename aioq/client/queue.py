@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Generic, NamedTuple, ParamSpec, Self, TypeVar, Unpack, cast, overload
 
 from aioq.client.job import Job
-from aioq.client.registry import Registry
+from aioq.client.registry import CHUNK, Registry
 from aioq.client.submission import arguments, describe, settle
 from aioq.client.task import Task
 from aioq.store import Connection, Fleet, Server, Store
@@ -344,9 +344,9 @@ class Queue:
         ids = list(dict.fromkeys(job_ids))
         verdicts: list[str] = []
 
-        for start in range(0, len(ids), MAX_ITEMS):
+        for start in range(0, len(ids), CHUNK):
             verdicts += await self.store.requeue(
-                ids[start : start + MAX_ITEMS], at_front=at_front, reset=reset_retries
+                ids[start : start + CHUNK], at_front=at_front, reset=reset_retries
             )
 
         return dict(zip(ids, verdicts, strict=True))
@@ -451,7 +451,7 @@ class Queue:
         removed = 0
 
         while True:
-            ids, _ = await self.store.ids(state, 0, MAX_ITEMS)
+            ids, _ = await self.store.ids(state, 0, CHUNK)
             deleted = await self.store.delete(ids, state)
             removed += deleted
 

@@ -23,6 +23,8 @@ META = b"meta."
 
 Fields = dict[bytes, bytes]
 
+_NO_OPTS: dict[str, Any] = {}
+
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
@@ -70,10 +72,14 @@ class JobRecord:
 
         data = self.fields.get(b"data", b"")
 
-        if not data or data == self.serializer.tag:
+        if len(data) < 2:  # no arguments; the tag alone if the serializer is not the usual one
+            written_by(data)
             return None, (), {}
 
         value = loads(data, "the job's arguments")
+
+        if type(value) is tuple and len(value) == 3 and type(value[1]) is tuple and type(value[2]) is dict:
+            return value  # what pickle brings
 
         if not isinstance(value, tuple | list) or len(value) != 3:
             raise DeserializationError("the job's arguments are not an instance, a tuple and a dict")
@@ -139,12 +145,14 @@ class JobRecord:
 
     @property
     def timeout_ms(self) -> int:
-        return int(self.opts.get("timeout", TIMEOUT_MS))
+        timeout_ms: int = self._unpack().get("timeout", TIMEOUT_MS)
+
+        return timeout_ms
 
     @property
     def result_ttl_ms(self) -> int | None:
         """None where the worker's default applies."""
-        return self.opts.get("result_ttl")
+        return self._unpack().get("result_ttl")
 
     @property
     def ttl_ms(self) -> int | None:
@@ -196,7 +204,8 @@ class JobRecord:
 
     def _unpack(self) -> dict[str, Any]:
         if self._opts is None:
-            self._opts, self._damage = _read_opts(self.fields.get(b"opts"))
+            packed = self.fields.get(b"opts")
+            self._opts, self._damage = (_NO_OPTS, "") if packed is None else _read_opts(packed)
 
         return self._opts
 
@@ -230,11 +239,8 @@ def _read_meta(value: bytes) -> Any:
         return Unreadable(value, str(error))
 
 
-def _read_opts(packed: bytes | None) -> tuple[dict[str, Any], str]:
+def _read_opts(packed: bytes) -> tuple[dict[str, Any], str]:
     """The options, and why they cannot be used if so."""
-    if packed is None:
-        return {}, ""
-
     try:
         opts: dict[str, Any] = json.loads(packed)
         is_usable = (

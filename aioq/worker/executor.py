@@ -140,8 +140,7 @@ class Executor:
         run.entered = True
 
         try:
-            result = await self._call(run)
-            outcome = self._finished(run, result)
+            outcome = self._finished(run, await self._call(run))
         except BaseException as error:  # noqa: BLE001 - SystemExit too: whatever a job raises is its own failure
             outcome = self._failed(run, error)
         finally:
@@ -179,7 +178,7 @@ class Executor:
         return await result if inspect.isawaitable(result) else result
 
     def _finished(self, run: Run, result: Any) -> Outcome | None:
-        if run.cause in (Cause.TIMEOUT, Cause.DROPPED):  # it swallowed the cancellation
+        if run.cause is Cause.TIMEOUT or run.cause is Cause.DROPPED:  # it swallowed the cancellation
             return self._outcome_of_end(run)
 
         record = run.claim.record

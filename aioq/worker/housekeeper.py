@@ -81,7 +81,7 @@ class Sweeper:
 
     def __init__(self, stores: Sequence[Store]) -> None:
         self._stores = stores
-        self.ended = asyncio.Event()
+        self.working = asyncio.Event()
 
     async def run(self) -> None:
         """Sweep, until cancelled."""
@@ -92,11 +92,11 @@ class Sweeper:
             except ServerError as error:
                 log.debug("the registries could not be swept: %s", error)
 
-            self.ended.clear()
+            self.working.clear()
             await asyncio.sleep(SWEEP_BUSY)
 
             with move_on_after(SWEEP_IDLE):
-                await self.ended.wait()
+                await self.working.wait()
 
 
 async def _sweep(store: Store) -> None:

@@ -18,7 +18,6 @@ from aioq.store import Connection, Fleet, Store
 from aioq.store.pulse import Pulse
 from aioq.store.store import Beat
 from aioq.values.errors import ServerError
-from aioq.values.outcome import Outcome
 from aioq.worker.courier import Courier, Limits
 from aioq.worker.executor import Executor
 from aioq.worker.heartbeat import LEASE_MS, Heartbeat
@@ -64,15 +63,15 @@ class Service:
         self._connection = connection
         self._fleet = Fleet(connection)
         self._stores = [Store(connection, name) for name in plan.queues]
-        self._executor = Executor(plan.concurrency, plan.result_ttl_ms, self._on_end)
         self.courier = Courier(
             connection,
             self._stores,
             plan.name,
             LEASE_MS,
             Limits(burst=plan.burst, jobs_left=plan.max_jobs),
-            self._end_revoked,
+            self._on_taken,
         )
+        self._executor = Executor(plan.concurrency, plan.result_ttl_ms, self.courier.put)
         self._revoked: dict[bytes, None] = {}
         self._waker = Waker(connection, self._stores, self.courier, self._executor)
         self._reclaimer = Reclaimer(self._stores, self.courier.look)
@@ -212,10 +211,6 @@ class Service:
 
     # What this worker hears
 
-    def _on_end(self, run: Run, outcome: Outcome | None) -> None:
-        self.courier.put(run, outcome)
-        self._sweeper.ended.set()
-
     def _heard(self, beats: list[Beat]) -> None:
         self._reclaimer.heard(beats)
 
@@ -249,11 +244,14 @@ class Service:
         if len(self._revoked) > REVOKED:
             del self._revoked[next(iter(self._revoked))]
 
+    def _on_taken(self, taken: list[Run]) -> None:
+        self._sweeper.working.set()
+
+        if self._revoked:
+            self._end_revoked(taken)
+
     def _end_revoked(self, taken: list[Run]) -> None:
         """End runs that were revoked before the reply of their claim has come."""
-        if not self._revoked:
-            return
-
         for run in taken:
             if run.name in self._revoked:
                 del self._revoked[run.name]
