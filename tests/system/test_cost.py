@@ -1,0 +1,143 @@
+"""What a job costs, counted and not timed, so that a change that adds work to every job fails here.
+
+The limits are what was counted when they were set, and a little for the batches, whose number varies with the machine.
+Raise one only together with the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
+
+import pytest
+
+import aioq
+from aioq import Queue, Worker
+from aioq.store.wire import Wire
+from tests import jobs
+from tests.conftest import Server
+
+PACKAGE = str(Path(aioq.__file__).parent)
+
+JOBS = 2000
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one job: commands that the server ran (those in scripts too), round trips, bytes sent, calls in Python."""
+
+    commands: float
+    trips: float
+    bytes: float
+    calls: float
+
+
+class Meter:
+    """Counts while it is entered: what the server says, what goes over wires, and calls of aioq's own functions."""
+
+    def __init__(self, server: Server, patch: pytest.MonkeyPatch) -> None:
+        self._client = server.client()
+        self._patch = patch
+        self.trips = self.bytes = self.calls = 0
+
+    def __enter__(self) -> Self:
+        send: Callable[..., Any] = Wire.send
+
+        def counted(wire: Wire, packed: bytes, count: int) -> Any:
+            self.trips += 1
+            self.bytes += len(packed)
+            return send(wire, packed, count)
+
+        self._patch.setattr(Wire, "send", counted)
+        self._before = self._commands()
+        sys.setprofile(self._on_call)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+        self.commands = self._commands() - self._before - 1  # the question itself
+        self._patch.undo()
+        self._client.close()
+
+    def per_job(self, count: int) -> Cost:
+        return Cost(self.commands / count, self.trips / count, self.bytes / count, self.calls / count)
+
+    def _commands(self) -> int:
+        return int(self._client.info("stats")["total_commands_processed"])
+
+    def _on_call(self, frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(PACKAGE):
+            self.calls += 1
+
+
+@pytest.fixture
+def meter(server: Server):
+    with pytest.MonkeyPatch.context() as patch:
+        yield Meter(server, patch)
+
+
+def within(found: Cost, limit: Cost) -> None:
+    over = {
+        name: (round(getattr(found, name), 3), most)
+        for name, most in vars(limit).items()
+        if getattr(found, name) > most
+    }
+    assert not over, f"more than the limit: {over}"
+
+
+async def test_an_enqueue_alone(queue: Queue, meter: Meter) -> None:
+    await queue.enqueue(jobs.add, 0, 0)
+
+    with meter:
+        for number in range(200):
+            await queue.enqueue(jobs.add, number, 1)
+
+    within(meter.per_job(200), Cost(commands=6, trips=1, bytes=575, calls=44))
+
+
+async def test_enqueues_gathered(queue: Queue, meter: Meter) -> None:
+    await queue.enqueue(jobs.add, 0, 0)
+
+    with meter:
+        await asyncio.gather(*(queue.enqueue(jobs.add, number, 1) for number in range(JOBS)))
+
+    within(meter.per_job(JOBS), Cost(commands=3.05, trips=0.01, bytes=140, calls=25.5))
+
+
+async def test_enqueue_many(queue: Queue, meter: Meter) -> None:
+    await queue.enqueue(jobs.add, 0, 0)
+
+    with meter:
+        await queue.enqueue_many([Queue.prepare_data(jobs.add, (number, 1)) for number in range(JOBS)])
+
+    within(meter.per_job(JOBS), Cost(commands=3.05, trips=0.01, bytes=140, calls=20.5))
+
+
+async def test_a_drain(queue: Queue, server: Server, meter: Meter) -> None:
+    await queue.enqueue_many([Queue.prepare_data(jobs.add, (number, 1)) for number in range(JOBS)])
+    worker = Worker("default", server.url)
+
+    with meter:
+        await worker.run(max_jobs=JOBS)
+
+    within(meter.per_job(JOBS), Cost(commands=5.5, trips=0.04, bytes=84, calls=30))
+
+
+async def test_a_wait_for_each_of_a_hundred(queue: Queue, start_worker, meter: Meter) -> None:
+    await start_worker()
+    job = await queue.enqueue(jobs.add, 0, 0)
+    await job.result(timeout=10)
+
+    async def user(first: int) -> None:
+        for number in range(first, first + JOBS // 100):
+            assert await (await queue.enqueue(jobs.add, number, 1)).result(timeout=10) == number + 1
+
+    with meter:
+        await asyncio.gather(*(user(100 * number) for number in range(100)))
+
+    within(meter.per_job(JOBS), Cost(commands=14, trips=0.3, bytes=330, calls=90))
