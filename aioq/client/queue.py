@@ -558,7 +558,7 @@ def due_in(delay: Duration) -> str:
 def _split(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], JobOptions]:
     """The function's arguments and the options, out of RQ's mixed form."""
     if not kwargs:
-        return args, kwargs, read_options({})
+        return args, kwargs, NO_OPTIONS
 
     given = cast("Options", {name: kwargs.pop(name) for name in OPTION_NAMES.intersection(kwargs)})
 

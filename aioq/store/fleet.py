@@ -46,10 +46,6 @@ class Fleet:
         """The names of all queues, in order."""
         return sorted(name.decode() for name in await self.connection.call(("SMEMBERS", self._shared.queues)))
 
-    async def forget_queue(self, name: str) -> None:
-        """Take a queue off the list."""
-        await self.connection.call(("SREM", self._shared.queues, name))
-
     async def workers(self) -> list[WorkerInfo]:
         """All workers whose description has not run out, by name."""
         names = sorted(name.decode() for name in await self.connection.call(("SMEMBERS", self._shared.workers)))

@@ -21,6 +21,7 @@ class Keys:
     scheduled: bytes
     expiring: bytes
     leases: bytes
+    sessions: bytes
     paused: bytes
     suspended: bytes
     job: bytes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from aioq.store.batcher import Batcher
@@ -92,7 +93,7 @@ class Store:
         self._heads = {name: each.head(self.keys) for name, each in all_scripts().items()}
         self._registered = False
         self._mailbox: Mailbox | None = None
-        self._enqueuing: Batcher[Submission, int] = Batcher(self.enqueue_many, lambda job: job.size)
+        self._enqueuing: Batcher[Submission, int] = Batcher(self.enqueue_many, attrgetter("size"))
 
     # Producers
 
@@ -279,9 +280,9 @@ class Store:
 
     # Workers
 
-    async def join(self, worker: str, lease_ms: int) -> None:
+    async def join(self, worker: str, lease_ms: int, session: int = 0) -> None:
         """Begin to serve the queue, with a lease."""
-        await self._call("join", worker=worker, lease=lease_ms)
+        await self._call("join", worker=worker, lease=lease_ms, session=session)
 
     async def leave(self, worker: str) -> bool:
         """Stop serving the queue. False: the worker still holds jobs, and keeps its lease."""
@@ -291,15 +292,19 @@ class Store:
         """Let one idle worker look at the queue."""
         await self._call("wake")
 
-    async def reclaim(self, worker: str, held: Sequence[Claim] | None = None) -> tuple[bool, list[str], list[str]]:
+    async def reclaim(
+        self, worker: str, held: Sequence[Claim] | None = None, session: int = 0
+    ) -> tuple[bool, list[str], list[str]]:
         """Take back jobs of a lost worker; or, with `held`, those that this worker claimed without knowing it.
 
+        With `held` a new session begins: a claim of an older one that is still on its way will be refused.
         Returns whether there is more to take, the ids that went back to the queue, and those that failed.
         """
         reply = await self._call(
             "reclaim",
             worker=worker,
             cause="lost" if held is None else "resync",
+            session=session,
             chunk=CHUNK if held is None else 100_000,
             poison=POISON,
             expired_ttl=EXPIRED_TTL_MS,
@@ -316,9 +321,11 @@ class Store:
         """Take ids whose retention has passed out of the registries. True: there may be more."""
         return bool((await self._call("sweep", chunk=CHUNK))[1] == CHUNK)
 
-    def claim_command(self, worker: str, limit: int) -> Command:
+    def claim_command(self, worker: str, limit: int, session: int = 0) -> Command:
         """The call that claims up to `limit` jobs; `read_claims` reads its reply."""
-        return self._command("claim", worker=worker, limit=limit, chunk=CHUNK, expired_ttl=EXPIRED_TTL_MS)
+        return self._command(
+            "claim", worker=worker, session=session, limit=limit, chunk=CHUNK, expired_ttl=EXPIRED_TTL_MS
+        )
 
     def read_claims(self, reply: Any, worker: str) -> Claims:
         """The claims of a worker in a reply."""

@@ -10,6 +10,7 @@ import json
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aioq.values.errors import DeserializationError, InvalidInput, SerializationError
@@ -58,11 +59,7 @@ def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
-def _pickle(value: object) -> bytes:
-    return pickle.dumps(value, protocol=5)
-
-
-PICKLE = Serializer("pickle", b"p", _pickle, pickle.loads)
+PICKLE = Serializer("pickle", b"p", partial(pickle.dumps, protocol=5), pickle.loads)
 JSON = Serializer("json", b"j", _json, json.loads)
 SERIALIZERS = {serializer.name: serializer for serializer in (PICKLE, JSON)}
 _BY_TAG = {serializer.tag: serializer for serializer in SERIALIZERS.values()}

@@ -86,6 +86,7 @@ class Courier:
         self._trips: set[asyncio.Task[None]] = set()
         self._asked = 0
         self._in_doubt = False
+        self._session = 0
         self._pause = SHORTEST_PAUSE
 
     def put(self, run: Run, outcome: Outcome | None) -> None:
@@ -222,7 +223,7 @@ class Courier:
         commands = [command for command, _ in pairs]
 
         if wanted:
-            commands.append(store.claim_command(self._worker, wanted))
+            commands.append(store.claim_command(self._worker, wanted, self._session))
 
         replies = await self._connection.calls(commands)
         _report(store, [claims for _, claims in pairs], replies)
@@ -288,7 +289,7 @@ class Courier:
     async def _rejoin(self, executor: Executor, store: Store) -> None:
         """The worker has no lease: it was away for too long, or the server has lost its data."""
         log.warning("worker %s has no lease on queue %s; it joins again", self._worker, store.queue)
-        await store.join(self._worker, self._lease_ms)
+        await store.join(self._worker, self._lease_ms, self._session)
         await self.audit(executor, store)
 
     async def audit(self, executor: Executor, store: Store) -> None:
@@ -303,10 +304,12 @@ class Courier:
 
     async def _resync(self, executor: Executor) -> None:
         """After a lost reply: jobs that were claimed for this worker without its knowing go back."""
+        self._session += 1
+
         for store in self._stores:
             held = [run.claim for run in executor.held if run.store is store]
             held += [run.claim for run, _ in self._outbox if run.store is store]
-            _, back, _ = await store.reclaim(self._worker, held)
+            _, back, _ = await store.reclaim(self._worker, held, self._session)
 
             if back:
                 log.info("queue %s: %d jobs of a lost reply went back", store.queue, len(back))

@@ -414,3 +414,40 @@ async def test_a_late_beat_does_not_hinder_a_claim(store: Store, client: redis.R
     assert (await beat(store)).lapsed is False
 
     assert await end(store, (claimed, Finished(b"p", 60_000))) == ["ok"]
+
+
+async def test_a_claim_that_was_delayed_on_its_way_takes_nothing(store: Store, client: redis.Redis) -> None:
+    await store.join("w1", LEASE, 0)
+    delayed = store.claim_command("w1", 10, 0)
+    await store.reclaim("w1", [], 1)  # the worker has given up waiting for its reply
+    await put(store, "a")
+
+    with unchanged(client):
+        reply = await store.connection.call(delayed)
+        assert store.read_claims(reply, "w1").verdict == "missing"
+
+    reply = await store.connection.call(store.claim_command("w1", 10, 1))
+    assert [each.record.id for each in store.read_claims(reply, "w1").jobs] == ["a"]
+
+
+async def test_a_worker_whose_session_was_lost_joins_again(store: Store, client: redis.Redis) -> None:
+    await store.join("w1", LEASE, 3)
+    client.delete(store.keys.sessions)
+    reply = await store.connection.call(store.claim_command("w1", 10, 3))
+    assert store.read_claims(reply, "w1").verdict == "missing"
+
+    await store.join("w1", LEASE, 3)
+    reply = await store.connection.call(store.claim_command("w1", 10, 3))
+    assert store.read_claims(reply, "w1").verdict == "ok"
+
+
+async def test_sessions_go_with_their_workers(store: Store, client: redis.Redis) -> None:
+    await store.join("w1", LEASE)
+    await store.join("w2", 1)
+    assert client.hkeys(store.keys.sessions) == [b"w1", b"w2"]
+    assert client.pttl(store.keys.sessions) > 0
+
+    await store.leave("w1")
+    await passed(client, clock(client) + 1)
+    await store.reclaim("w2")
+    assert not client.exists(store.keys.sessions)

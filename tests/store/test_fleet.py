@@ -32,7 +32,7 @@ async def test_queues_are_listed_by_name_once_they_have_been_used(fleet: Fleet) 
         await put(Store(fleet.connection, name), "x")
 
     assert await fleet.queues() == ["a", "a:c", "b"]
-    await fleet.forget_queue("b")
+    await Store(fleet.connection, "b").unregister()
     assert await fleet.queues() == ["a", "a:c"]
 
 

@@ -308,3 +308,16 @@ async def test_orphans_without_a_lease_are_adopted_by_whoever_joins(store: Store
 
     assert (await beat(store, "w2")).lost == ["w1"]
     assert await store.reclaim("w1") == (False, ["a"], [])
+
+
+async def test_a_resync_that_was_delayed_on_its_way_takes_nothing_back(store: Store, client: redis.Redis) -> None:
+    await store.join("w1", LEASE)
+    await store.reclaim("w1", [], 2)
+    await put(store, "a")
+    reply = await store.connection.call(store.claim_command("w1", 10, 2))
+    assert len(store.read_claims(reply, "w1").jobs) == 1
+
+    with unchanged(client):
+        assert await store.reclaim("w1", [], 1) == (False, [], [])
+
+    assert await status(store) == "started"

@@ -1,7 +1,7 @@
 """What a job costs, counted and not timed, so that a change that adds work to every job fails here.
 
-The limits are what was counted when they were set, and a little for the batches, whose number varies with the machine.
-Raise one only together with the reason.
+The limits are what was counted when they were set, and a little for the batches, whose number varies with the
+machine. Raise one only together with the reason.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ JOBS = 2000
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one job: commands that the server ran (those in scripts too), round trips, bytes sent, calls in Python."""
+    """Of one job: commands of the server (those in scripts too), round trips, bytes sent, calls in Python."""
 
     commands: float
     trips: float
@@ -38,7 +38,7 @@ class Cost:
 
 
 class Meter:
-    """Counts while it is entered: what the server says, what goes over wires, and calls of aioq's own functions."""
+    """Counts while it is entered: what the server says, what goes over wires, calls of aioq's own functions."""
 
     def __init__(self, server: Server, patch: pytest.MonkeyPatch) -> None:
         self._client = server.client()

@@ -1,5 +1,5 @@
 -- beat: a worker is alive; its lease begins anew.
--- KEYS: leases
+-- KEYS: leases sessions
 -- ARGV: worker lease
 -- SAYS: ok lapsed
 -- lapsed: the lease had ended and others took (or are taking) the worker's jobs; it has a new lease.

@@ -1,10 +1,10 @@
 -- claim: hand up to `limit` jobs to a worker: promote what is due, expire what has waited too long, start the rest.
--- KEYS: main front wake scheduled expiring paused suspended leases job attempts expired
--- ARGV: worker limit chunk expired_ttl
+-- KEYS: main front wake scheduled expiring paused suspended leases sessions job attempts expired
+-- ARGV: worker session limit chunk expired_ttl
 -- SAYS: ok paused missing
 -- ok brings: the clock, ms until the next scheduled job is due (-1: none), then id, fence and fields of each
 -- job: func, data and created_at of one that is nothing but a call, else names and values of all of them.
--- missing: the worker has no lease here; it must join the queue (again) first.
+-- missing: the worker has no lease here, or the call is of a session that is over; it must join (again) first.
 --@include now
 --@include transition
 --@include wake
@@ -18,7 +18,7 @@
 if redis.call('EXISTS', paused, suspended) > 0 then
   return {'paused'}
 end
-if not redis.call('ZSCORE', leases, worker) then
+if not redis.call('ZSCORE', leases, worker) or redis.call('HGET', sessions, worker) ~= session then
   return {'missing'}
 end
 expired_ttl, limit = tonumber(expired_ttl), tonumber(limit)

@@ -1,6 +1,6 @@
 -- join: a worker begins to serve a queue.
--- KEYS: main front leases
--- ARGV: worker lease
+-- KEYS: main front leases sessions
+-- ARGV: worker lease session
 -- SAYS: ok
 -- Consumers that hold jobs but have no lease (it was lost with the server's data) get one, so that they are
 -- reclaimed when it ends.
@@ -8,6 +8,7 @@
 --@include lease
 
 renew(worker, lease)
+begin_session(worker, session)
 for _, lane in ipairs({main, front}) do
   local made = redis.pcall('XGROUP', 'CREATE', lane, 'workers', '0', 'MKSTREAM')
   if made.err and not string.find(made.err, 'BUSYGROUP') then

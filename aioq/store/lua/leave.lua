@@ -1,5 +1,5 @@
 -- leave: a worker stops serving a queue. It keeps its lease while it still holds jobs.
--- KEYS: main front leases wake
+-- KEYS: main front leases sessions wake
 -- ARGV: worker
 -- SAYS: ok holding
 --@include wake
@@ -11,6 +11,7 @@ for _, lane in ipairs({main, front}) do
   end
 end
 redis.call('ZREM', leases, worker)
+redis.call('HDEL', sessions, worker)
 for _, lane in ipairs({main, front}) do
   if redis.call('EXISTS', lane) == 1 then
     redis.pcall('XGROUP', 'DELCONSUMER', lane, 'workers', worker)

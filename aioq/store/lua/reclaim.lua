@@ -1,12 +1,13 @@
 -- reclaim: jobs that a worker claimed and does not run go back to the front of the queue.
--- KEYS: main front wake leases expiring job attempts failed
--- ARGV: worker cause chunk poison expired_ttl failure_ttl held...
+-- KEYS: main front wake leases sessions expiring job attempts failed
+-- ARGV: worker cause session chunk poison expired_ttl failure_ttl held...
 -- SAYS: ok alive
 -- cause lost: the worker's lease has ended. Its runs count as deliveries; at `poison` of them the job fails.
 -- cause resync: the worker itself asks, because the reply of a claim may have been lost; it names the jobs
--- that it does hold, each as `<id> <fence>`.
+-- that it does hold, each as `<id> <fence>`, and its new session.
 -- Returns whether there is more, the ids that went back and the ids that failed.
 --@include now
+--@include lease
 --@include wake
 --@include lane
 --@include leave
@@ -20,6 +21,14 @@ local lost = cause == 'lost'
 local lease = redis.call('ZSCORE', leases, worker)
 if lost and lease and tonumber(lease) > now then
   return {'alive'}
+end
+if not lost then
+  local last = tonumber(redis.call('HGET', sessions, worker) or -1)
+  if tonumber(session) < last then
+    return {'alive'} -- it was delayed on its way: what it names is not what the worker holds now
+  elseif tonumber(session) > last then
+    begin_session(worker, session)
+  end
 end
 expired_ttl, chunk, poison = tonumber(expired_ttl), tonumber(chunk), tonumber(poison)
 
@@ -80,6 +89,7 @@ if lost and more == 1 then
   redis.call('ZADD', leases, 'XX', 0, worker) -- should it wake up meanwhile, it is told
 elseif lost then
   redis.call('ZREM', leases, worker)
+  redis.call('HDEL', sessions, worker)
   for _, lane in ipairs({main, front}) do
     if redis.call('EXISTS', lane) == 1 then
       redis.pcall('XGROUP', 'DELCONSUMER', lane, 'workers', worker)

@@ -1,0 +1,51 @@
+"""A claim that was given up, and is carried out later all the same, takes no job with it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aioq.store import Connection, Store
+from aioq.store.script import script
+from aioq.store.store import Submission
+from aioq.values.errors import ServerUnreachable
+from aioq.values.record import JobRecord
+from aioq.worker.courier import Courier, Limits
+from aioq.worker.executor import Executor
+from tests.tools import eventually
+
+
+class Slow(Connection):
+    """A connection that loses its first claim on the way; the test lets it arrive later."""
+
+    lost: list[tuple] | None = None
+
+    async def calls(self, commands):
+        if self.lost is None and commands[-1][1] == script("claim").sha:
+            self.lost = list(commands)
+            raise ServerUnreachable("the claim was delayed")
+
+        return await super().calls(commands)
+
+
+async def test_a_claim_that_arrives_after_the_worker_has_given_it_up_takes_nothing(server) -> None:
+    connection, other = Slow(server.url), Connection(server.url)
+    store = Store(connection, "default")
+    await store.join("w", 7_000)
+    courier = Courier(connection, [store], "w", 7_000, Limits())
+    executor = Executor(10, 500_000, courier.put)
+    running = asyncio.create_task(courier.run(executor))
+    await eventually(lambda: connection.lost is not None)
+    await eventually(courier.idle.is_set)
+
+    await store.enqueue(Submission(JobRecord("a", {b"func": b"tests.jobs.noop"})))
+    (reply,) = await other.calls(connection.lost)
+    assert store.read_claims(reply, "w").verdict == "missing"
+
+    courier.look()
+    await eventually(lambda: courier.claimed == 1)
+    courier.stop()
+    await running
+    assert (await store.load(["a"]))[0].status == "finished"
+    await store.leave("w")
+    await connection.aclose()
+    await other.aclose()
