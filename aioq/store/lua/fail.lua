@@ -12,22 +12,9 @@
 --@include holds
 --@include bury
 
-local refused, run = {}, {}
-
-for at = jobs, #ARGV, 3 do
-  local verdict, seen = holds(ARGV[at], ARGV[at + 1], 'failed')
-  if verdict == 'ok' then
-    leave_lane(seen[3])
-    run[#run + 1] = {at, seen}
-  else
-    refused[#refused + 1] = (at - jobs) / 3
-    refused[#refused + 1] = verdict
-  end
-end
-flush_lanes()
-
-for _, each in ipairs(run) do
-  bury(ARGV[each[1]], ARGV[each[1] + 2], each[2][4], each[2][5] or failure_ttl)
+local run, seen, refused = judge(ARGV, jobs, 3, 'failed')
+for _, at in ipairs(run) do
+  bury(ARGV[at], ARGV[at + 2], seen[at][4], seen[at][5] or failure_ttl)
 end
 flush_kept()
 flush_mail()

@@ -12,24 +12,11 @@
 --@include holds
 
 local TOMBSTONE = 5000 -- ms in which a job without a kept result can still be seen to have finished
-local refused, run = {}, {}
 
-for at = jobs, #ARGV, 4 do
-  local verdict, seen = holds(ARGV[at], ARGV[at + 1], 'finished')
-  if verdict == 'ok' then
-    leave_lane(seen[3])
-    run[#run + 1] = {at, seen[4]}
-  else
-    refused[#refused + 1] = (at - jobs) / 4
-    refused[#refused + 1] = verdict
-  end
-end
-flush_lanes()
-
-for _, each in ipairs(run) do
-  local at, waiters = each[1], each[2]
+local run, seen, refused = judge(ARGV, jobs, 4, 'finished')
+for _, at in ipairs(run) do
   local id, fence, result, ttl = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
-  local is_kept = ttl ~= 0
+  local waiters, is_kept = seen[at][4], ttl ~= 0
   if is_kept then
     redis.call('HSET', job .. id, 'status', 'finished', 'ended_at', now, 'result', result)
   else

@@ -11,21 +11,9 @@
 --@include holds
 --@include history
 
-local refused, run = {}, {}
 expired_ttl = tonumber(expired_ttl)
 
-for at = jobs, #ARGV, 3 do
-  local verdict, seen = holds(ARGV[at], ARGV[at + 1])
-  if verdict == 'ok' then
-    leave_lane(seen[3])
-    run[#run + 1] = at
-  else
-    refused[#refused + 1] = (at - jobs) / 3
-    refused[#refused + 1] = verdict
-  end
-end
-flush_lanes()
-
+local run, _, refused = judge(ARGV, jobs, 3)
 for _, at in ipairs(run) do
   local id, begun = ARGV[at], ARGV[at + 2] == '1'
   redis.call('HINCRBY', job .. id, 'uncounted', 1)

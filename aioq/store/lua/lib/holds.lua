@@ -16,3 +16,22 @@ local function holds(id, fence, ended)
   end
   return 'ok', seen
 end
+-- judge: the runs that a call is about: id, fence and more, `step` arguments each from `first` on. Those that may
+-- write leave their lanes. Returns where these stand in the arguments, what was read of each, and of the others the
+-- position (from 0) and the verdict.
+local function judge(args, first, step, ended)
+  local run, seen, refused = {}, {}, {}
+  for at = first, #args, step do
+    local verdict
+    verdict, seen[at] = holds(args[at], args[at + 1], ended)
+    if verdict == 'ok' then
+      leave_lane(seen[at][3])
+      run[#run + 1] = at
+    else
+      refused[#refused + 1] = (at - first) / step
+      refused[#refused + 1] = verdict
+    end
+  end
+  flush_lanes()
+  return run, seen, refused
+end
