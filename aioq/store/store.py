@@ -19,7 +19,7 @@ from aioq.values.record import Fields, JobRecord
 from aioq.values.states import JobStatus
 
 #: Jobs that one call of a script touches beyond what it was asked for: due ones, late ones, reclaimed ones.
-CHUNK = 200
+CHUNK = 100
 
 #: Runs of one job that may be lost with their worker before the job is held to be the cause.
 POISON = 3

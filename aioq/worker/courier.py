@@ -32,8 +32,10 @@ PAUSED_MS = 1000
 SHORTEST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
 
-#: Trips under way at the same time.
+#: Trips under way at the same time, and how many outcomes or claims one of them carries: what the server does for
+#: them takes some milliseconds, in which it answers nobody else.
 FLIGHTS = 2
+LOAD = 200
 
 
 @dataclass(slots=True)
@@ -148,7 +150,7 @@ class Courier:
         if self.limits.jobs_left is not None:
             room = min(room, self.limits.jobs_left - self._asked)
 
-        return max(0, min(room, executor.concurrency))
+        return max(0, min(room, executor.concurrency, LOAD))
 
     def _is_worth_a_trip(self, executor: Executor, pace: Pace) -> bool:
         """Whether there is an outcome to take along, or a reason to claim."""
@@ -157,7 +159,7 @@ class Courier:
         if not self._trips:
             return load > 0
 
-        return len(self._trips) < FLIGHTS and 2 * load >= executor.concurrency
+        return len(self._trips) < FLIGHTS and 2 * load >= min(executor.concurrency, LOAD)
 
     async def _wait(self, executor: Executor, pace: Pace) -> None:
         while not (self._in_doubt or self._is_worth_a_trip(executor, pace) or self._done(executor)):
@@ -171,7 +173,7 @@ class Courier:
 
     def _depart(self, executor: Executor, pace: Pace) -> None:
         pace.note(executor.ended)
-        outbox, self._outbox = self._outbox, []
+        outbox, self._outbox = self._outbox[:LOAD], self._outbox[LOAD:]
         wanted = self._wants(executor, pace)
         self._asked += wanted
         trip = asyncio.get_running_loop().create_task(self._travel(executor, outbox, wanted))

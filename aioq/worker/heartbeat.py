@@ -16,14 +16,14 @@ log = logging.getLogger("aioq.worker")
 
 #: How long a worker is believed alive after a beat, and how often it beats. One beat may be missed. A killed
 #: worker's jobs are reclaimed 4 to 7 seconds after its death.
-LEASE_MS = 7_000
-INTERVAL = 3.0
+LEASE_MS = 7_200
+INTERVAL = 3.4
 
 #: How soon a failed beat is tried again, in seconds.
 AGAIN = 0.5
 
-#: The description of the worker travels with every third beat.
-DESCRIBE = 3
+#: The description of the worker travels with a beat when it has changed, and with every sixth one.
+DESCRIBE = 6
 
 
 class Heartbeat:
@@ -59,12 +59,13 @@ class Heartbeat:
         self._pulse.close()
 
     def _run(self) -> None:
-        beats, pause = 0, 0.0
+        beats, pause, told = 0, 0.0, None
 
         while not self._stopped.wait(pause):
             try:
-                found = self._pulse.beat(self._describe() if beats % DESCRIBE == 0 else ())
-                beats += 1
+                description = self._describe()
+                found = self._pulse.beat(description if description != told or beats % DESCRIBE == 0 else ())
+                beats, told = beats + 1, description
                 pause = _until_next(found)
                 self._tell(found)
             except ServerError as error:

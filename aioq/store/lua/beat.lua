@@ -10,11 +10,10 @@
 lease = tonumber(lease)
 local mine = redis.call('ZSCORE', leases, worker)
 local first = redis.call('ZRANGE', leases, 0, 1, 'WITHSCORES')
-local last = redis.call('ZRANGE', leases, -1, -1, 'WITHSCORES')[2]
+local lost, is_late = {}, first[2] and tonumber(first[2]) < now
+local last = is_late and redis.call('ZRANGE', leases, -1, -1, 'WITHSCORES')[2]
 renew(worker, lease)
-
-local lost = {}
-if first[2] and tonumber(first[2]) < now then
+if is_late then
   -- If nobody at all has beaten for half a lease, it was the server that was away: everyone gets a lease's
   -- time to come back, before anyone is declared dead.
   if now - (tonumber(last) - lease) > lease / 2 then
