@@ -138,6 +138,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.store = Store(self.connection, "default")
         self.jobs: dict[str, Job] = {}
         self.alive: dict[str, bool] = {}  # the workers that have a lease, and whether it has not ended
+        self.sessions: set[str] = set()  # those that have joined since they were last reclaimed
         self.claims: list[Claim] = []
         self.sent: list[Submission] = []
         self.used: set[str] = {"unknown"}
@@ -267,7 +268,7 @@ class StoreMachine(RuleBasedStateMachine):
         if self.paused:
             assert found.verdict == "paused"
             self.switch()
-        elif worker not in self.alive:
+        elif worker not in self.alive or worker not in self.sessions:
             assert found.verdict == "missing"
             self.join(worker)
         else:
@@ -356,6 +357,7 @@ class StoreMachine(RuleBasedStateMachine):
     def join(self, worker: str) -> None:
         self.run(self.store.join(worker, LEASE))
         self.alive[worker] = True
+        self.sessions.add(worker)
 
     def leave(self, worker: str) -> None:
         left = self.run(self.store.leave(worker))
@@ -363,6 +365,7 @@ class StoreMachine(RuleBasedStateMachine):
 
         if left:
             self.alive.pop(worker, None)
+            self.sessions.discard(worker)
 
     def lose(self, worker: str) -> None:
         """A worker has not beaten for too long."""
@@ -393,6 +396,7 @@ class StoreMachine(RuleBasedStateMachine):
             return
 
         self.alive.pop(worker, None)
+        self.sessions.discard(worker)
 
         for each in self.held_by(worker):
             each.uncounted += 1
@@ -419,6 +423,7 @@ class StoreMachine(RuleBasedStateMachine):
             each.uncounted += 1
             self.enter(each, front=True)
 
+        self.sessions.add(worker)
         self.let_time_pass()
 
     # Users
