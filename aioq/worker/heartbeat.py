@@ -22,8 +22,8 @@ INTERVAL = 3.4
 #: How soon a failed beat is tried again, in seconds.
 AGAIN = 0.5
 
-#: The description of the worker travels with a beat when it has changed, and with every sixth one.
-DESCRIBE = 6
+#: The description of the worker travels with a beat when it has changed, and with every eighth one.
+DESCRIBE = 8
 
 
 class Heartbeat:
