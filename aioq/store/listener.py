@@ -66,7 +66,8 @@ class Listener:
             # Others may come to wait for it too, so it must not end with the caller that was the first.
             found.opening = loop.create_task(self._open(channel, found))
 
-        await asyncio.shield(found.confirmed)
+        if not found.confirmed.done():
+            await asyncio.shield(found.confirmed)
 
     async def aclose(self) -> None:
         tasks = [channel.opening for channel in self._channels.values()]
