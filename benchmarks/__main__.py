@@ -46,7 +46,7 @@ def main() -> int:
         binary=options.server or default_binary(),
         peers=_peers(options.peers or [], options.defaults),
     )
-    report = Report(plan, "python -m benchmarks " + shlex.join(sys.argv[1:]))
+    report = Report(plan, shlex.join(["python", "-m", "benchmarks", *_measuring(sys.argv[1:])]))
     _measure(plan, names, report)
 
     if options.json:
@@ -61,6 +61,19 @@ def main() -> int:
     _show(report)
 
     return 1 if report.failed else 0
+
+
+def _measuring(words: list[str]) -> list[str]:
+    """The command line without what only says where the figures go."""
+    kept, rest = [], iter(words)
+
+    for word in rest:
+        if word in ("--json", "--markdown"):
+            next(rest)
+        elif word != "--write":
+            kept.append(word)
+
+    return kept
 
 
 def _measure(plan: Plan, names: list[str], report: Report) -> None:
