@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 import redis
 
-from aioq import Connection, Queue
+from aioq import Connection, Queue, Worker
 from tests.tools import RunningWorker, leaks, server_binary
 
 URL_VARIABLES = ("AIOQ_REDIS_URL", "REDIS_URL", "RQ_REDIS_URL")
@@ -157,3 +158,26 @@ def environment() -> dict[str, str]:
     root = str(Path(__file__).parent.parent)
     kept = {name: value for name, value in os.environ.items() if name not in URL_VARIABLES}
     return kept | {"PYTHONPATH": root, "PYTHONWARNINGS": "error"}
+
+
+@pytest.fixture
+def raw(server: Server) -> Iterator[redis.Redis]:
+    """A bare client of the test's server."""
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def burst(server: Server) -> Callable[..., Awaitable[int]]:
+    """Runs a worker until its queues are empty."""
+
+    async def run(*queues: str, **options: object) -> int:
+        return await Worker(list(queues) or ["default"], server.url, **options).run(burst=True)
+
+    return run
+
+
+@pytest.fixture
+def key() -> str:
+    """A word by which a test and its jobs find each other."""
+    return secrets.token_hex(8)

@@ -96,7 +96,7 @@ class Courier:
         if outcome is not None:
             self._outbox.append((run, outcome))
 
-            if outcome.__class__ is Interrupted and not run.begun:
+            if isinstance(outcome, Interrupted) and not outcome.begun:  # it did not run: it counts for no limit
                 self._count(-1)
 
         self._signal.set()
