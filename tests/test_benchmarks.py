@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.figures import Figure, Goal, Samples
+from benchmarks.plot import AHEAD, BEHIND, FLOOR, OWN, draw, panels
 
 ROOT = Path(__file__).parent.parent
 
@@ -72,3 +74,47 @@ def test_a_goal_is_judged_by_medians_and_by_ratios_of_the_same_repetition(
         "fast": [500, 250, 1000],
     }
     assert samples.judge(goal) == verdict
+
+
+PLAN = {"quick": True, "repeat": 2, "size": 5_000, "uvloop": True, "spin": True, "aof": False, "unix": False}
+RUN = {
+    "plan": PLAN | {"binary": "valkey-server", "peers": ["ardiq", "arq"]},
+    "figures": {
+        "drain.rate": {"arq": [10.0], "floor": [90.0], "aioq": [50.0, 70.0]},
+        "enqueue.many": {"aioq": [70.0], "ardiq": [80.0]},
+        "latency.start.p50": {"aioq": [0.4], "arq": [4.0], "ardiq": [0.3]},
+        "latency.start.p99": {"aioq": [0.6], "arq": [9.0], "ardiq": [1.0]},
+        "depth.base": {"aioq": [40.0, 50.0]},
+        "depth.queued.1M": {"aioq": [1.1, 1.3]},
+    },
+}
+
+
+def test_a_plot_shows_medians_and_says_who_is_ahead() -> None:
+    (many, drain), (latency, depth) = panels(RUN)
+    assert [(mark.name, mark.values, mark.rank) for mark in drain.marks] == [
+        ("aioq", (60.0,), OWN),
+        ("floor", (90.0,), FLOOR),
+        ("ardiq", (), BEHIND),
+        ("arq", (10.0,), BEHIND),
+    ]
+    assert [(mark.name, mark.rank) for mark in many.marks if mark.values] == [("aioq", OWN), ("ardiq", AHEAD)]
+    assert [(mark.text, mark.rank) for mark in latency.marks] == [
+        ("0.40 / 0.60", OWN),
+        ("0.30 / 1.00", AHEAD),
+        ("4.00 / 9.00", BEHIND),
+    ]
+    # With --quick fewer jobs stand for a million, and the plot says how many.
+    assert [mark.name for mark in depth.marks] == ["1,250 jobs", "100 k more queued"]
+
+
+def test_a_plot_draws_what_is_there(tmp_path: Path) -> None:
+    assert panels(RUN | {"figures": {"idle.cpu": {"aioq": [1.0]}}}) == []
+    (row,) = panels(RUN | {"figures": {"drain.rate": {"arq": [10.0]}}})
+    assert [mark.name for mark in row[0].marks] == ["arq"]
+
+    if importlib.util.find_spec("matplotlib"):
+        draw(RUN, tmp_path / "plot.svg")
+        text = (tmp_path / "plot.svg").read_text()
+        assert "1.20" in text
+        assert "100 k more queued" in text
