@@ -12,6 +12,8 @@ import pytest
 
 from benchmarks.figures import Figure, Goal, Samples
 from benchmarks.plot import AHEAD, BEHIND, FLOOR, OWN, draw, panels
+from benchmarks.simulation import Costs, Load, Setup, simulate
+from benchmarks.sizing import Wanted, costs_of, least_shards, least_workers, size
 
 ROOT = Path(__file__).parent.parent
 
@@ -118,3 +120,50 @@ def test_a_plot_draws_what_is_there(tmp_path: Path) -> None:
         text = (tmp_path / "plot.svg").read_text()
         assert "1.20" in text
         assert "100 k more queued" in text
+
+
+def test_more_load_waits_longer_and_the_same_seed_brings_the_same() -> None:
+    setup = Setup(workers=1, slots=10)
+    waits = [simulate(Load(rate, duration=0.002, cpu=0.002), setup, count=4_000).p99 for rate in (100, 300, 450)]
+    assert waits == sorted(waits)
+    assert waits[-1] > 3 * waits[0]
+    load = Load(300, 0.01, 0.001, shape="lognormal", burst=50, every=1, producers=2)
+    assert simulate(load, setup, count=2_000, seed=7) == simulate(load, setup, count=2_000, seed=7)
+    assert simulate(load, setup, count=2_000, seed=7) != simulate(load, setup, count=2_000, seed=8)
+
+
+def test_a_simulated_core_waits_like_its_formula() -> None:
+    # One core, random arrivals, the same 10 ms each: the mean wait is busy / (2 (1 - busy)) of a job (M/D/1). Its
+    # median and p99 at 0.7 are 0.6 and 6 jobs; the calls of aioq beside that take a part of the core of their own.
+    free = Costs(*[0.0] * 7, worker_job=0, hop=0)
+    found = simulate(Load(70, 0.01, 0.01), Setup(workers=1, slots=1000), free, count=20_000)
+    assert found.jobs == 20_000
+    assert found.worker == pytest.approx(0.7, rel=0.05)
+    assert 0.004 < found.p50 < 0.010
+    assert 0.04 < found.p99 < 0.09
+
+
+def test_a_size_has_the_cores_that_the_jobs_take() -> None:
+    answer = size(Load(800, duration=0.005, cpu=0.005), Wanted(wait=0.05), Costs())
+    assert answer.reached
+    assert answer.shards == 1
+    assert 5 <= answer.workers <= 8  # 4 cores of work, and a quarter more
+    assert answer.shard.p99 <= 0.05
+    assert answer.finished_bytes == 800 * 500 * Costs().finished_bytes
+    assert size(Load(10), Wanted(wait=0.000_1), Costs()).reached is False
+
+
+def test_a_load_that_one_server_cannot_hold_gets_more() -> None:
+    costs = Costs()
+    assert least_shards(Load(1_000), costs) == 1
+    assert least_shards(Load(100_000), costs) == 3
+    assert least_workers(Load(1_000, duration=0.1), Wanted(1, slots=10), costs, shards=1) == 13
+
+
+def test_costs_are_read_from_two_sizes_of_calls() -> None:
+    figures = {"enqueue.one.server": 60.0, "enqueue.gather.server": 6.2, "memory.queued": 230.0}
+    found = costs_of(figures, Costs())
+    assert found.enqueue_call + found.enqueue_job == pytest.approx(60)
+    assert found.enqueue_call / 250 + found.enqueue_job == pytest.approx(6.2)
+    assert found.queued_bytes == 230
+    assert found.claim_call == Costs().claim_call
