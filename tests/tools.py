@@ -10,7 +10,8 @@ from typing import Any, Self
 
 import redis
 
-from aioq import Worker
+from aioq import Queue, Worker
+from aioq.doctor import examine
 
 
 def server_binary() -> str:
@@ -110,3 +111,8 @@ def _kept_for_ever(client: redis.Redis, key: str) -> bool:
     base, _, job_id = key.partition(":job:")
     registry = f"{base}:{client.hget(key, 'status')}"
     return client.zscore(registry, job_id) is not None and client.zscore(f"{registry}:until", job_id) is None
+
+
+async def assert_sound(*queues: Queue) -> None:
+    """The doctor finds nothing wrong with what is stored of these queues."""
+    assert [str(found) for queue in queues for found in await examine(queue)] == []

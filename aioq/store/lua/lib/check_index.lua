@@ -3,7 +3,7 @@ local function is_over(moment)
   return moment and moment <= now + SLACK
 end
 function checks.scheduled(_, id)
-  local seen = score(scheduled, id) and look(id, 'status')
+  local seen = score(scheduled, id) and look(id)
   if not seen or seen[1] == 'scheduled' then
     return
   end
@@ -27,7 +27,7 @@ function checks.registry(key, id)
   else
     goes = score(key .. ':until', id)
   end
-  local seen = look(id, 'status')
+  local seen = look(id)
   if not seen or seen[1] and REGISTRIES[seen[1]] == registry or is_over(goes) then
     return
   end
@@ -60,7 +60,7 @@ function checks.deadline(_, row)
   end
   local seen = {}
   if id then
-    seen = look(id, 'status', 'entry', 'expires_at')
+    seen = look(id, 'entry', 'expires_at')
   end
   if not seen or seen[1] == 'queued' and seen[2] == entry and seen[3] then
     return

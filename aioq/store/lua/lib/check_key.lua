@@ -43,7 +43,7 @@ function checks.life(life, key)
   elseif left ~= -1 and needed == FOREVER then
     report('unwanted-retention', key, 'it would be gone in ' .. math.ceil(left / 1000) .. ' s, with what it holds',
       mend)
-  elseif life == 'members' and left + SLACK < needed then
+  elseif left ~= -1 and life == 'members' and left + SLACK < needed then
     report('retention-differs', key, 'it goes before the last job that it lists', mend)
   end
 end

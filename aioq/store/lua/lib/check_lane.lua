@@ -8,7 +8,7 @@ function checks.entry(lane, bare)
     return
   end
   local entry = marked(lane, bare)
-  local seen = look(id, 'status', 'entry')
+  local seen = look(id, 'entry')
   if not seen or seen[2] == entry and (seen[1] == 'queued' or seen[1] == 'started') then
     return
   end
