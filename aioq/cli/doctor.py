@@ -26,9 +26,10 @@ Repair = Annotated[bool, typer.Option("--repair", help="Repair what is found. No
 
 
 class Examined(NamedTuple):
-    """A queue, how many jobs of it were looked at, and what was found."""
+    """A queue, whether it is on the list of queues, how many jobs were looked at, and what was found."""
 
     name: str
+    listed: bool
     jobs: int
     findings: list[Finding]
 
@@ -77,7 +78,7 @@ async def _examine_queue(queue: Queue, *, repair: bool) -> Examined:
 
         findings = await examine(queue, repair=repair, advance=count)
 
-    return Examined(queue.name, jobs, findings)
+    return Examined(queue.name, await queue.store.is_registered(), jobs, findings)
 
 
 async def _estimate(queue: Queue) -> int:
@@ -129,6 +130,10 @@ def _server_lines(settings: Sequence[Setting]) -> Iterator[str]:
 def _queue_lines(queue: Examined) -> Iterator[str]:
     jobs = output.count(queue.jobs, "job")
     yield ""
+
+    if not (queue.listed or queue.jobs or queue.findings):
+        yield f"Queue {queue.name}: there is no such queue here"
+        return
 
     if not queue.findings:
         yield f"Queue {queue.name}: {jobs} examined, nothing found"

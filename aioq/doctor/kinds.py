@@ -119,7 +119,7 @@ KINDS = {
     ),
     "wrong-type": Kind(
         "keys with a value of another type",
-        "Every script that meets them fails. Another program has written them.",
+        "Every script that meets them fails, and the doctor may not look further. Another program wrote them.",
         "They are moved to <queue>:damaged:<key> for 30 days. What they listed is found and listed anew.",
     ),
     "too-many-tokens": Kind(
