@@ -28,12 +28,12 @@ os.register_at_fork(after_in_child=_drawn.clear)  # two processes would use the 
 
 def _draw() -> None:
     digits = os.urandom(16 * _DRAWN).translate(_DIGIT_OF_BYTE).decode()
-    _drawn.extend(digits[at : at + 16] for at in range(0, len(digits), 16))
+    _drawn.extend([digits[at : at + 16] for at in range(0, len(digits), 16)])
 
 
 @lru_cache(maxsize=1)  # many jobs are made in the same millisecond
 def _written(ms: int) -> str:
-    return bytes(_DIGITS[ms >> shift & 31] for shift in range(45, -1, -5)).decode()
+    return bytes([_DIGITS[ms >> shift & 31] for shift in range(45, -1, -5)]).decode()
 
 
 def new_id() -> str:
