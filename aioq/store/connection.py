@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import redis as redis_sync
 import redis.exceptions as failures
@@ -85,6 +86,7 @@ class Connection:
         self._listener: Listener | None = None
         self._wire: Wire | None = None
         self._opening: asyncio.Task[Wire] | None = None
+        self._lent: WeakSet[Wire] = WeakSet()
         self._pauses = PAUSES if patient else ()
 
         if source is not None and not isinstance(source, str | Redis):
@@ -111,10 +113,27 @@ class Connection:
         other.shared, other.url, other._provider, other._listener = self.shared, self.url, None, None
         other._kwargs, other._connection_class = self._kwargs, self._connection_class
         other._wire, other._opening, other._pauses = None, None, ()
+        other._lent = WeakSet()
         options = {"socket_timeout": blocking + CALL_TIMEOUT / 3} if blocking else {}
         other._pool = other._make_pool(**options)
 
         return other
+
+    async def lend_wire(self, blocking: float) -> Wire:
+        """A wire of one's own, for commands that block the one that they are sent on. It is closed with this.
+
+        Args:
+            blocking: seconds that the server may take to answer, beside its usual time.
+
+        """
+        pool = self._make_pool(socket_timeout=blocking + CALL_TIMEOUT / 3)
+
+        with translated(self.url):
+            wire = await Wire.open(pool.make_connection())
+
+        self._lent.add(wire)
+
+        return wire
 
     async def call(self, command: Command) -> Any:
         """One command, in one round trip; a script that the server has forgotten is loaded again."""
@@ -134,7 +153,7 @@ class Connection:
         """Make every script known to the server. Loaded ones are not evicted, unlike those sent by EVAL."""
         for reply in await self._trip([("SCRIPT", "LOAD", script.text) for script in all_scripts().values()]):
             if isinstance(reply, ReplyError):
-                raise _refusal(self.url, reply)
+                raise refusal(self.url, reply)
 
     async def check_server(self) -> None:
         """Refuse a server that is too old.
@@ -201,6 +220,12 @@ class Connection:
 
             self._wire = None
 
+        for wire in list(self._lent):
+            if wire.loop is asyncio.get_running_loop():
+                await wire.aclose()
+
+        self._lent.clear()
+
         if self._provider is not None:
             self._provider.close()
             self._provider = None
@@ -229,12 +254,12 @@ class Connection:
         try:
             replies = await wire.send(packed, count)
         except OSError as error:
-            raise _unreachable(self.url, error) from error
+            raise unreachable(self.url, error) from error
 
         for reply in replies:
             if isinstance(reply, ReplyError) and reply.code in TRANSIENT:
                 wire.abort(ConnectionResetError(str(reply)))  # another address may have taken over
-                raise _unreachable(self.url, reply)
+                raise unreachable(self.url, reply)
 
         return replies
 
@@ -252,7 +277,7 @@ class Connection:
 
         for reply in replies:
             if isinstance(reply, ReplyError):
-                raise _refusal(self.url, reply)
+                raise refusal(self.url, reply)
 
         return replies
 
@@ -364,16 +389,18 @@ def translated(url: str) -> Iterator[None]:
     except (failures.AuthenticationError, failures.NoPermissionError, failures.AuthorizationError) as error:
         raise ServerRefused(f"the server at {redacted(url)} refused: {error}") from error
     except (failures.ConnectionError, failures.TimeoutError, OSError) as error:
-        raise _unreachable(url, error) from error
+        raise unreachable(url, error) from error
     except failures.RedisError as error:
-        raise _refusal(url, error) from error
+        raise refusal(url, error) from error
 
 
-def _unreachable(url: str, error: Exception) -> ServerUnreachable:
+def unreachable(url: str, error: Exception) -> ServerUnreachable:
+    """A connection that was lost or not made, as an error of aioq."""
     return ServerUnreachable(f"no connection to {redacted(url)}: {str(error) or type(error).__name__}")
 
 
-def _refusal(url: str, error: Exception) -> ServerError:
+def refusal(url: str, error: Exception) -> ServerError:
+    """What the server said, as an error of aioq."""
     where, text = f"the server at {redacted(url)}", str(error)
 
     if "WRONGTYPE" in text:
