@@ -121,9 +121,9 @@ class NotDurable(AioqError):
         ids = tuple(job_ids)
         more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
         super().__init__(
-            f"job {', '.join(ids[:5])}{more} is in the queue, but was not {wanted} within {seconds:g} s. It will run"
-            " unless the server loses its memory, so do not enqueue it again. Look at the server's disk and replicas,"
-            " or raise Queue(durability_timeout=…)"
+            f"job {', '.join(ids[:5])}{more} is in the queue, but was not known to be {wanted} within {seconds:g}"
+            " s. It will run unless the server loses its memory, so do not enqueue it again. Look at the server's"
+            " disk and replicas, or raise Queue(durability_timeout=…)"
         )
         self.job_ids = ids
         self.wanted = wanted
