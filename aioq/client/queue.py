@@ -444,6 +444,7 @@ class Queue:
     def _check_durability(
         self, prepared: list[Submission], jobs: list[Job[Any] | None], cause: DuplicateJobError | None
     ) -> None:
+        """Raise NotDurable for those that were enqueued, and have not reached what they were to reach."""
         short = [
             (job.id, each.durability)
             for each, job in zip(prepared, jobs, strict=True)

@@ -13,8 +13,8 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
-from aioq.store.connection import PAUSES, TRANSIENT, Connection, redacted, refusal, unreachable
-from aioq.store.script import Command
+from aioq.store.connection import TRANSIENT, Connection, redacted, refusal, unreachable
+from aioq.store.script import Command, loading
 from aioq.store.wire import ReplyError, Wire, pack
 from aioq.values.durability import MEMORY, Durability, Level
 from aioq.values.errors import ServerError, ServerUnreachable, ServerUnsuitable
@@ -79,10 +79,11 @@ class Means(Protocol):
 class Fsync:
     """On the server's disk: WAITAOF, and with `appendfsync everysec` something else.
 
-    Under everysec, Redis 7.4 and Valkey (9.1 at least) answer WAITAOF before the fsync, if the last one was less
-    than a second ago (redis/redis, pull request 13793). So WAITAOF is not believed there. A write is followed by
-    an fsync within a second; when that second has passed, the server says that none is under way and nothing is
-    left in its buffer, and it has put none off meanwhile because its disk was slow, the write is on the disk.
+    Under everysec, some servers (Redis 7.4 until it was mended, Valkey 9.1 at least) answer WAITAOF before the
+    fsync if the last one was less than a second ago: https://github.com/redis/redis/pull/13793. So WAITAOF is not
+    believed there. A write is followed by an fsync within a second; when that second has passed, the server says
+    that none is under way and nothing is left in its buffer, and it has put none off meanwhile because of a slow
+    disk, the write is on the disk.
     """
 
     def __init__(self) -> None:
@@ -251,10 +252,12 @@ class Committer:
                 # What was written is in doubt now: it is written again, where it changes nothing if it is there.
                 self._new, self._written, self._wire = self._written + self._new, [], None
 
-                if losses == len(PAUSES):
+                pauses = self._connection.pauses
+
+                if losses == len(pauses):
                     self._fail(self._new, error)
                 else:
-                    await asyncio.sleep(PAUSES[losses] * (0.5 + random.random()))  # noqa: S311 - no secret
+                    await asyncio.sleep(pauses[losses] * (0.5 + random.random()))  # noqa: S311 - no secret
                     losses += 1
             except ServerError as error:
                 self._fail(self._new + self._written, error)
@@ -309,7 +312,10 @@ class Committer:
 
         if forgotten:
             self._new[:0] = forgotten
-            await self._connection.load_scripts()
+
+            for reply in await self._ask(*loading()):
+                if isinstance(reply, ReplyError):
+                    raise refusal(self._connection.url, reply)
 
     async def _wait(self, seconds: float) -> None:
         """Ask for a slice of time how durable is what was written, and end what has waited long enough."""

@@ -22,7 +22,7 @@ from redis.retry import Retry as SyncRetry
 
 from aioq.store.keys import SharedKeys
 from aioq.store.listener import Listener
-from aioq.store.script import Command, all_scripts
+from aioq.store.script import Command, loading
 from aioq.store.wire import ReplyError, Wire, pack
 from aioq.values.errors import (
     InvalidInput,
@@ -87,7 +87,7 @@ class Connection:
         self._wire: Wire | None = None
         self._opening: asyncio.Task[Wire] | None = None
         self._lent: WeakSet[Wire] = WeakSet()
-        self._pauses = PAUSES if patient else ()
+        self.pauses = PAUSES if patient else ()
 
         if source is not None and not isinstance(source, str | Redis):
             raise TypeError(f"connection: expected a URL or a redis.asyncio.Redis, not {_type_name(source)}")
@@ -112,7 +112,7 @@ class Connection:
         other = object.__new__(Connection)
         other.shared, other.url, other._provider, other._listener = self.shared, self.url, None, None
         other._kwargs, other._connection_class = self._kwargs, self._connection_class
-        other._wire, other._opening, other._pauses = None, None, ()
+        other._wire, other._opening, other.pauses = None, None, ()
         other._lent = WeakSet()
         options = {"socket_timeout": blocking + CALL_TIMEOUT / 3} if blocking else {}
         other._pool = other._make_pool(**options)
@@ -150,8 +150,8 @@ class Connection:
         return replies
 
     async def load_scripts(self) -> None:
-        """Make every script known to the server. Loaded ones are not evicted, unlike those sent by EVAL."""
-        for reply in await self._trip([("SCRIPT", "LOAD", script.text) for script in all_scripts().values()]):
+        """Make every script known to the server."""
+        for reply in await self._trip(loading()):
             if isinstance(reply, ReplyError):
                 raise refusal(self.url, reply)
 
@@ -237,7 +237,7 @@ class Connection:
         except TypeError as error:
             raise ServerError(f"a value cannot be sent: {error}") from None
 
-        for pause in self._pauses:
+        for pause in self.pauses:
             try:
                 return await self._attempt(packed, len(commands))
             except ServerUnreachable:

@@ -121,7 +121,7 @@ class Scene:
                 worker.destroy()
 
     async def _calibrate(self, seconds: float) -> float:
-        """Jobs a second that the workers can take, by two drains: a short one, and one for the rest of the time."""
+        """Jobs a second that the workers can take, from two drains: a short one, and one for most of the time."""
         rate = 200.0
 
         async with Queue("default", self._server.url, default_result_ttl=0) as queue:
