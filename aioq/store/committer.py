@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from aioq.store.connection import TRANSIENT, Connection, redacted, refusal, unreachable
 from aioq.store.script import Command, loading
@@ -29,6 +29,9 @@ SLICE, LONGEST_SLICE = 0.05, 1.0
 #: Seconds after which a server with `appendfsync everysec` owes a write its fsync: its second, and some more.
 LAG = 1.05
 
+#: Seconds that writes of such a server wait for each other, so that one question is asked for all of them.
+GRAIN = 0.02
+
 ON_DISK = Durability("fsync")
 
 Ask = Callable[..., Awaitable[list[Any]]]
@@ -37,7 +40,7 @@ Ask = Callable[..., Awaitable[list[Any]]]
 class Write:
     """A call of a script that is to be durable, and how far it has come. Times are those of the event loop."""
 
-    __slots__ = ("command", "deadline", "future", "limit", "reply", "since", "stalls")
+    __slots__ = ("command", "deadline", "future", "is_begun", "limit", "reply", "since", "stalls")
 
     def __init__(self, command: Command, limit: float, future: asyncio.Future[tuple[Any, Durability]]) -> None:
         self.command = command
@@ -46,6 +49,7 @@ class Write:
         self.reply: Any = None
         self.since = self.deadline = 0.0
         self.stalls = 0
+        self.is_begun = False  # the fsync that covers it
 
     def end(self, reached: Durability) -> None:
         if not self.future.done():
@@ -57,11 +61,36 @@ class Write:
             self.future.set_exception(type(error)(*error.args))
 
 
+class Disk(NamedTuple):
+    """What a server says of its append-only file.
+
+    Args:
+        is_idle: no fsync is under way.
+        is_clean: the file is in use, nothing waits to be written to it, and the last write went well.
+        stalls: how often a write was put off because an fsync took long.
+
+    """
+
+    is_idle: bool
+    is_clean: bool
+    stalls: int
+
+    @classmethod
+    def of(cls, facts: Mapping[str, str]) -> Disk:
+        is_clean = {
+            "aof_enabled": "1",
+            "aof_buffer_length": "0",
+            "aof_last_write_status": "ok",
+        }.items() <= facts.items()
+
+        return cls(facts.get("aof_pending_bio_fsync") == "0", is_clean, int(facts.get("aof_delayed_fsync", -1)))
+
+
 class Means(Protocol):
     """How a level of durability is reached.
 
     lag: seconds after a write before which there is nothing to ask.
-    stalls: how often the server had put off an fsync when it was last asked.
+    stalls: how often the server had put off a write when it was last asked.
     """
 
     lag: float
@@ -81,9 +110,10 @@ class Fsync:
 
     Under everysec, some servers (Redis 7.4 until it was mended, Valkey 9.1 at least) answer WAITAOF before the
     fsync if the last one was less than a second ago: https://github.com/redis/redis/pull/13793. So WAITAOF is not
-    believed there. A write is followed by an fsync within a second; when that second has passed, the server says
-    that none is under way and nothing is left in its buffer, and it has put none off meanwhile because of a slow
-    disk, the write is on the disk.
+    believed there. A write is followed by an fsync within a second, unless another one is still under way. So when
+    that second has passed, and the server has been seen without one under way, then the one that counts has begun;
+    and when it is seen without one again, it has ended. That does not hold if the server has put a write off
+    meanwhile because of a slow disk, which it counts; such a write gets another second.
     """
 
     def __init__(self) -> None:
@@ -126,45 +156,56 @@ class Fsync:
                 " durability='fsync' would wait in vain. Set no-appendfsync-on-rewrite to no"
             )
 
-        self.lag = 0.0 if policy == b"always" else LAG
+        self.lag = 0.0 if policy == b"always" else LAG + GRAIN
 
         if self.lag and isinstance(info, ReplyError):
             raise info
 
-        self.stalls = int(_facts(info).get("aof_delayed_fsync", 0))
+        self.stalls = Disk.of(_facts(info)).stalls
 
     async def reached(
         self, ask: Ask, writes: Sequence[Write], slice_ms: int
     ) -> tuple[Sequence[Write], Durability]:
-        begun = asyncio.get_running_loop().time()
-        (reply,) = await ask(("WAITAOF", 1, 0, 1 if self.lag else slice_ms))
+        if self.lag:
+            return await self._synced(ask, writes), ON_DISK
+
+        (reply,) = await ask(("WAITAOF", 1, 0, slice_ms))
 
         if isinstance(reply, ReplyError):
             raise reply
 
-        if self.lag:
-            return await self._settled(ask, [each for each in writes if each.since + LAG <= begun]), ON_DISK
-
         return (writes, ON_DISK) if reply[0] else ((), MEMORY)
 
-    async def _settled(self, ask: Ask, writes: Sequence[Write]) -> Sequence[Write]:
-        """Those of the writes whose second has passed that are on the disk; the others get another second.
+    async def _synced(self, ask: Ask, writes: Sequence[Write]) -> Sequence[Write]:
+        """Those of the writes that are on the disk, under everysec."""
+        now = asyncio.get_running_loop().time()
+        due = [each for each in writes if each.since + LAG <= now]
+        first = await self._look(ask)
 
-        The round trip before this one has made the server begin the fsync that was due.
-        """
-        (info,) = await ask(("INFO", "persistence"))
-        facts = _facts(info)
-        self.stalls = int(facts.get("aof_delayed_fsync", 0))
-        is_still = (
-            facts.get("aof_last_write_status") == "ok"
-            and facts.get("aof_pending_bio_fsync") == facts.get("aof_buffer_length") == "0"
-        )
-        done = [each for each in writes if is_still and each.stalls == self.stalls]
+        for each in due:
+            each.is_begun = each.is_begun or first.is_idle
 
-        for each in writes:
-            each.since, each.stalls = asyncio.get_running_loop().time(), self.stalls
+        second = await self._look(ask)
+        self.stalls = second.stalls
+        done = []
+
+        for each in due:
+            if each.stalls != second.stalls:
+                each.since, each.stalls, each.is_begun = now, second.stalls, False
+            elif each.is_begun and second.is_idle and second.is_clean:
+                done.append(each)
+            else:
+                each.since = now - LAG + GRAIN  # ask again soon
 
         return done
+
+    async def _look(self, ask: Ask) -> Disk:
+        (info,) = await ask(("INFO", "persistence"))
+
+        if isinstance(info, ReplyError):
+            raise info
+
+        return Disk.of(_facts(info))
 
 
 class Replicated:
@@ -302,7 +343,7 @@ class Committer:
 
         for write, reply in zip(batch, replies, strict=True):
             if not isinstance(reply, ReplyError):
-                write.reply, write.since, write.stalls = reply, now, self._means.stalls
+                write.reply, write.since, write.stalls, write.is_begun = reply, now, self._means.stalls, False
                 write.deadline = write.deadline or now + write.limit
                 self._written.append(write)
             elif reply.code == "NOSCRIPT":
@@ -321,7 +362,7 @@ class Committer:
         """Ask for a slice of time how durable is what was written, and end what has waited long enough."""
         try:
             done, reached = await self._means.reached(self._ask, self._written, max(1, int(seconds * 1000)))
-        except ReplyError:  # a setting was changed meanwhile: this was as durable as it gets
+        except ReplyError:  # a setting was changed meanwhile: it will not get more durable than this
             for each in self._written:
                 each.end(MEMORY)
         else:
