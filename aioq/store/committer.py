@@ -292,7 +292,6 @@ class Committer:
             except ServerUnreachable as error:
                 # What was written is in doubt now: it is written again, where it changes nothing if it is there.
                 self._new, self._written, self._wire = self._written + self._new, [], None
-
                 pauses = self._connection.pauses
 
                 if losses == len(pauses):
