@@ -259,7 +259,7 @@ async def test_of_many_the_ones_that_are_not_durable_are_named(replicated) -> No
 async def test_a_setting_that_is_changed_during_the_wait_ends_it(own_server) -> None:
     server = own_server(*EVERYSEC)
 
-    async with Queue("default", server.url) as queue:
+    async with Queue("default", server.url, durability_timeout=1.5) as queue:
         task = asyncio.create_task(queue.enqueue(jobs.add, 1, 2, durability="fsync"))
         await eventually(lambda: _has_job(server))
 
