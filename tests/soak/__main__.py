@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.soak.scene import FAULTS, SHORTEST_JUDGED, Report, soak
+from tests.soak.scene import FAULTS, PUT_OFF, SHORTEST_JUDGED, Report, soak
 
 
 def main() -> int:
@@ -46,6 +46,8 @@ def main() -> int:
 def show(report: Report, console: Console) -> None:
     table = Table("what", "second quarter", "last quarter", "allowed", "slope per hour", "")
 
+    table.columns[0].no_wrap = True
+
     for column in table.columns[1:5]:
         column.justify = "right"
 
@@ -66,11 +68,13 @@ def show(report: Report, console: Console) -> None:
         console.print(f"Too short to judge what grows: that takes {SHORTEST_JUDGED} s.")
 
     made = report.produced
+    put_off = max((value for _, value in report.samples.get(PUT_OFF, [])), default=0)
     console.print(
         f"{made['sent']} jobs at {report.rate:.0f}/s (of {report.most:.0f}/s), {len(report.faults)} faults:"
         f" {len(report.lost)} lost, {len(made['unanswered'])} unanswered, {report.repeated} run again,"
-        f" {len(made['unknown'])} not accepted, {made['durable']} durable"
-        f" ({made['not_durable']} of them not in time), {len(report.findings)} findings of the doctor"
+        f" {len(made['unknown'])} not accepted, {len(report.findings)} findings of the doctor;"
+        f" {made['durable']} waited for an fsync, {len(made['not_durable'])} of them in vain"
+        f" (the server has put off {put_off:.0f} writes)"
     )
 
     for found in report.findings:

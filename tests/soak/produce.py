@@ -30,7 +30,8 @@ class Producer:
         self.sent = 0
         self.unknown: list[int] = []
         self.unanswered: list[int] = []
-        self.durable = self.not_durable = 0
+        self.durable = 0
+        self.not_durable: list[int] = []
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def run(self, rate: float, stop: asyncio.Event) -> None:
@@ -55,7 +56,7 @@ class Producer:
         try:
             job = await self._enqueue(number)
         except NotDurable:
-            self.not_durable += 1
+            self.not_durable.append(number)
             return
         except ServerError:  # it may have arrived, and may not
             self.unknown.append(number)

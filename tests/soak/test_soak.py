@@ -14,11 +14,11 @@ from rich.console import Console
 
 from tests.soak.__main__ import as_json, show
 from tests.soak.judge import Metric, judge
-from tests.soak.scene import METRICS, ROOT, SHORTEST_JUDGED, Report
+from tests.soak.scene import METRICS, PUT_OFF, ROOT, SHORTEST_JUDGED, Report
 
 MEMORY = Metric("memory", "MiB", slack=2, part=0.1)
 
-WORK = {"sent": 3, "unknown": [], "unanswered": [], "durable": 0, "not_durable": 0}
+WORK = {"sent": 3, "unknown": [], "unanswered": [], "durable": 0, "not_durable": []}
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -34,7 +34,7 @@ def test_a_short_soak_loses_no_job(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "soak.json").read_text())
     assert found["produced"]["sent"] > 100
     assert [fault for _, fault in found["faults"]] == ["kill", "cut", "flush", "restart"]
-    assert found["samples"].keys() == {metric.name for metric in METRICS}
+    assert found["samples"].keys() == {metric.name for metric in METRICS} | {PUT_OFF}
     assert (found["is_good"], found["lost"], found["lines"]) == (True, [], [])
 
 
@@ -88,7 +88,6 @@ def report(**changes) -> Report:
         {"lost": [2]},
         {"findings": ["a finding"]},
         {"produced": WORK | {"unanswered": [1]}},
-        {"produced": WORK | {"not_durable": 1}},
         {"samples": report().samples | {"keys": [(at, at * 10.0) for at in range(SHORTEST_JUDGED)]}},
     ],
     ids=lambda changes: next(iter(changes)),
