@@ -14,8 +14,10 @@ from aioq.store.connection import Connection
 from aioq.values.errors import (
     AbandonedJobError,
     AioqError,
+    BadSignature,
     DeserializationError,
     DuplicateJobError,
+    FunctionNotAllowed,
     InvalidFunction,
     InvalidInput,
     InvalidJobOperation,
@@ -44,10 +46,12 @@ from aioq.worker.worker import Worker
 __all__ = [
     "AbandonedJobError",
     "AioqError",
+    "BadSignature",
     "Connection",
     "DeserializationError",
     "DuplicateJobError",
     "EnqueueData",
+    "FunctionNotAllowed",
     "InvalidFunction",
     "InvalidInput",
     "InvalidJobOperation",

@@ -31,9 +31,11 @@ from aioq.values.errors import (
     ServerUnreachable,
     ServerUnsuitable,
 )
+from aioq.values.signature import Secret, read_secret
 
 DEFAULT_URL = "redis://localhost:6379/0"
 URL_VARIABLES = ("AIOQ_REDIS_URL", "REDIS_URL", "RQ_REDIS_URL")
+SECRET_VARIABLE = "AIOQ_SECRET"  # noqa: S105 - its name, not its value
 SCHEMES = ("redis", "rediss", "unix")
 
 #: Schemes that another package of aioq serves: it is imported when such a URL is used, and may be missing.
@@ -73,14 +75,19 @@ class Connection:
         prefix: the first word of every key (default "aioq").
         patient: repeat a call a few times when the connection is lost; scripts are safe to repeat. Workers
             switch it off, because they must know when a reply may have been lost.
+        secret: signs what is stored, and nothing is read that is not signed; several: the first one signs, all of
+            them verify. None: the environment's AIOQ_SECRET.
 
     Raises:
-        InvalidInput: the URL cannot be read.
+        InvalidInput: the URL cannot be read, or the secret cannot be used.
 
     """
 
-    def __init__(self, source: Server = None, *, prefix: str = "aioq", patient: bool = True) -> None:
+    def __init__(
+        self, source: Server = None, *, prefix: str = "aioq", patient: bool = True, secret: Secret = None
+    ) -> None:
         self.shared = SharedKeys(_check_prefix(prefix))
+        self.keyring = read_secret(secret, os.environ.get(SECRET_VARIABLE, ""))
         self._provider: Provider | None = None
         self._listener: Listener | None = None
         self._wire: Wire | None = None
@@ -109,6 +116,7 @@ class Connection:
         """
         other = object.__new__(Connection)
         other.shared, other.url, other._provider, other._listener = self.shared, self.url, None, None
+        other.keyring = self.keyring
         other._kwargs, other._connection_class = self._kwargs, self._connection_class
         other._wire, other._opening, other._pauses = None, None, ()
         options = {"socket_timeout": blocking + CALL_TIMEOUT / 3} if blocking else {}
@@ -307,6 +315,22 @@ class Connection:
             kwargs.pop("socket_keepalive")
 
         return BlockingConnectionPool(connection_class=self._connection_class, timeout=None, **kwargs)
+
+
+def connect(server: Server | Connection, *, prefix: str, secret: Secret) -> Connection:
+    """The connection that is shared, or one that is opened with these options.
+
+    Raises:
+        InvalidInput: a shared connection was given and a secret, which is the connection's to have.
+
+    """
+    if not isinstance(server, Connection):
+        return Connection(server, prefix=prefix, secret=secret)
+
+    if secret is not None:
+        raise InvalidInput("secret: a Connection that is shared brings its own; give it to Connection(secret=…)")
+
+    return server
 
 
 def default_url() -> str:

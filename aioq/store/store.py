@@ -91,6 +91,7 @@ class Store:
         self.queue = queue
         self.keys = Keys.of(queue, connection.shared.prefix)
         self._heads = {name: each.head(self.keys) for name, each in all_scripts().items()}
+        self.signer = None if connection.keyring is None else connection.keyring.signer(self.keys.job)
         self._registered = False
         self._mailbox: Mailbox | None = None
         self._enqueuing: Batcher[Submission, int] = Batcher(self.enqueue_many, attrgetter("size"))
@@ -241,7 +242,8 @@ class Store:
         reply = await self._call("load", ids=list(ids))
 
         return [
-            JobRecord(job_id, fields_of(row)) if row else None for job_id, row in zip(ids, reply[1], strict=True)
+            JobRecord(job_id, fields_of(row), self.signer) if row else None
+            for job_id, row in zip(ids, reply[1], strict=True)
         ]
 
     async def attempts(self, job_id: str) -> list[bytes]:
@@ -344,7 +346,7 @@ class Store:
             fields[b"status"], fields[b"fence"], fields[b"started_at"] = b"started", b"%d" % fence, started_at
             fields[b"worker"] = name
             fields.pop(b"expires_at", None)
-            jobs.append(Claim(JobRecord(job_id.decode(), fields), fence))
+            jobs.append(Claim(JobRecord(job_id.decode(), fields, self.signer), fence))
 
         return Claims(verdict, jobs, int(reply[2]))
 

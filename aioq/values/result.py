@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aioq.values.record import JobRecord
-from aioq.values.serializer import loads
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +46,11 @@ def present_result(record: JobRecord) -> Result | None:
     if not record.status.is_final:
         return None
 
-    result = record.fields.get(b"result")
-
     return Result(
         record.id,
         record.status.value,
         record.fence,
-        None if result is None else loads(result, "the job's result"),
+        record.result(),
         record.error,
         record.worker,
         record.started_at,

@@ -24,7 +24,7 @@ from aioq.client.job import Job
 from aioq.store import Store
 from aioq.store.store import Claim
 from aioq.values.durations import FOREVER
-from aioq.values.errors import JobTimeout
+from aioq.values.errors import BadSignature, JobTimeout
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, decide
 from aioq.values.reference import resolve
 from aioq.worker.run import Cause, Run
@@ -157,6 +157,10 @@ class Executor:
         job: Job[Any] = Job(record, run.store, fence=run.claim.fence)
         job.bind(loop)
         current.set(job)
+
+        if record.signer is not None:
+            record.verify()
+
         func = resolve(record.func_name)
         instance, args, kwargs = record.call()
 
@@ -185,6 +189,9 @@ class Executor:
         own_ttl = record.result_ttl_ms
         packed = record.serializer.dumps(result, f"the result of {record.func_name}")
 
+        if record.signer is not None:
+            packed = record.seal(b"result", packed)
+
         return Finished(packed, self._result_ttl_ms if own_ttl is None else own_ttl)
 
     def _failed(self, run: Run, error: BaseException) -> Outcome | None:
@@ -206,6 +213,9 @@ class Executor:
 
     def _decide(self, run: Run, error: BaseException) -> Outcome:
         text = error_text(error)
+
+        if not run.begun and isinstance(error, BadSignature):  # it will be no better the next time
+            return Failed(text)
 
         try:
             record = run.claim.record

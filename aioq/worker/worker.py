@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from os import getpid
 
 from aioq.client.queue import Queue
-from aioq.store import Connection, Server
+from aioq.store import Connection, Server, connect
 from aioq.values.durations import Duration, positive_ms, retention_ms, to_ms
 from aioq.values.errors import InvalidInput
 from aioq.values.ids import check_queue_name
 from aioq.values.options import RESULT_TTL_MS
+from aioq.values.signature import Secret, read_secret
 from aioq.worker.service import Plan, Service
 
 #: Jobs that a worker runs side by side, unless it is told otherwise.
@@ -37,6 +38,7 @@ class Worker:
         shutdown_timeout: how long running jobs may go on after a stop was asked for (default 25 s); what is left
             then goes back to its queue, without using up an attempt.
         prefix: the first word of every key (default "aioq").
+        secret: as for Queue: jobs that are not signed are refused unread, and results are signed.
 
     Raises:
         InvalidInput: a value cannot be used.
@@ -57,6 +59,7 @@ class Worker:
         result_ttl: Duration = RESULT_TTL_MS / 1000,
         shutdown_timeout: Duration = SHUTDOWN_TIMEOUT,
         prefix: str = "aioq",
+        secret: Secret = None,
     ) -> None:
         if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
             raise InvalidInput(f"concurrency={concurrency!r}: expected a whole number of at least 1")
@@ -78,6 +81,11 @@ class Worker:
         self.concurrency = concurrency
         self._server = connection
         self._prefix = prefix
+        self._secret = read_secret(secret)
+
+        if isinstance(connection, Connection):
+            connect(connection, prefix=prefix, secret=secret)  # says if the two do not go together
+
         self._result_ttl_ms = retention_ms(result_ttl, "result_ttl")
         self._shutdown_timeout = max(0, to_ms(shutdown_timeout, "shutdown_timeout")) / 1000
         self._service: Service | None = None
@@ -134,9 +142,7 @@ class Worker:
         )
         # The connection of a Queue is its owner's to close; one that was opened here is not.
         given = isinstance(self._server, Connection)
-        source = (
-            self._server if isinstance(self._server, Connection) else Connection(self._server, prefix=self._prefix)
-        )
+        source = connect(self._server, prefix=self._prefix, secret=self._secret)
         connection = source.sibling()
 
         try:
