@@ -45,12 +45,13 @@ class JobRecord:
 
     """
 
-    __slots__ = ("_damage", "_opts", "fields", "id", "signer")
+    __slots__ = ("_call", "_damage", "_opts", "fields", "id", "signer")
 
     def __init__(self, job_id: str, fields: Fields, signer: Signer | None = None) -> None:
         self.id = job_id
         self.fields = fields
         self.signer = signer
+        self._call: bytes | None = None
         self._opts: dict[str, Any] | None = None
         self._damage = ""
 
@@ -86,7 +87,7 @@ class JobRecord:
             BadSignature: the queue signs, and this call is not signed for this job.
 
         """
-        self._open(b"data", f"the call of job {self.id}")
+        self._verified_call()
 
     def call(self) -> tuple[object | None, tuple[Any, ...], dict[str, Any]]:
         """The instance that the function is bound to (or None), and its arguments.
@@ -100,10 +101,7 @@ class JobRecord:
         if self._damage:
             raise DeserializationError(f"the job's options cannot be read: {self._damage}")
 
-        data = self.fields.get(b"data", b"")
-
-        if self.signer is not None:
-            data = self._open(b"data", f"the call of job {self.id}")
+        data = self.fields.get(b"data", b"") if self.signer is None else self._verified_call()
 
         if len(data) < 2:  # no arguments; the tag alone if the serializer is not the usual one
             written_by(data, "the call")
@@ -279,6 +277,12 @@ class JobRecord:
         func, opts = self.fields.get(b"func", b""), self.fields.get(b"opts", b"")
 
         return self.id.encode(), field, func, opts
+
+    def _verified_call(self) -> bytes:
+        if self._call is None:
+            self._call = self._open(b"data", f"the call of job {self.id}")
+
+        return self._call
 
     def _open(self, field: bytes, what: str) -> bytes:
         """The bytes of a field, once it is known that they may be read."""

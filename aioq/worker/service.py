@@ -17,6 +17,7 @@ from anyio import to_thread
 from aioq.store import Connection, Fleet, Store
 from aioq.store.pulse import Pulse
 from aioq.store.store import Beat
+from aioq.values.allowlist import Allowlist
 from aioq.values.errors import ServerError
 from aioq.worker.courier import Courier, Limits
 from aioq.worker.executor import Executor
@@ -47,6 +48,7 @@ class Plan:
     max_jobs: int | None
     max_idle_time: float | None
     signals: bool
+    allow: Allowlist | None = None
 
 
 class Service:
@@ -71,7 +73,7 @@ class Service:
             Limits(burst=plan.burst, jobs_left=plan.max_jobs),
             self._on_taken,
         )
-        self._executor = Executor(plan.concurrency, plan.result_ttl_ms, self.courier.put)
+        self._executor = Executor(plan.concurrency, plan.result_ttl_ms, self.courier.put, plan.allow)
         self._revoked: dict[bytes, None] = {}
         self._waker = Waker(connection, self._stores, self.courier, self._executor)
         self._reclaimer = Reclaimer(self._stores, self.courier.look)
