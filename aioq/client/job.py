@@ -22,7 +22,6 @@ from aioq.values.errors import (
     PayloadTooLarge,
 )
 from aioq.values.options import (
-    FAILURE_TTL_MS,
     MAX_PAYLOAD,
     RESULT_TTL_MS,
     Options,
@@ -141,7 +140,12 @@ class Job(Generic[R]):
 
     @property
     def status(self) -> JobStatus | None:
-        """The state when the snapshot was taken; None for a job that was never enqueued."""
+        """The state when the snapshot was taken; None for a job that was never enqueued.
+
+        Raises:
+            DeserializationError: what is stored is no state.
+
+        """
         return self.record.status if b"status" in self.record.fields else None
 
     @property
@@ -206,7 +210,7 @@ class Job(Generic[R]):
     @property
     def failure_ttl(self) -> float:
         """Seconds that a failed job is kept; -1 for ever."""
-        return seconds(int(self.record.fields.get(b"failure_ttl", FAILURE_TTL_MS))) or 0
+        return seconds(self.record.failure_ttl_ms) or 0
 
     @property
     def created_at(self) -> datetime | None:
@@ -566,7 +570,9 @@ class Job(Generic[R]):
         return hash(self.id)
 
     def __repr__(self) -> str:
-        return f"<Job {self.id} {self.func_name} {self.status or 'not enqueued'}>"
+        status = self.record.fields.get(b"status", b"not enqueued").decode(errors="backslashreplace")
+
+        return f"<Job {self.id} {self.func_name} {status}>"
 
 
 def _gone(store: Store, job_id: str) -> NoSuchJobError:

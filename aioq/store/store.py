@@ -204,7 +204,7 @@ class Store:
             ids=list(ids),
         )
 
-        return [verdict.decode() for verdict in reply[1]]
+        return [text(verdict) for verdict in reply[1]]
 
     async def save_meta(
         self, job_id: str, fence: int | None, changes: Sequence[bytes], removed: Sequence[bytes]
@@ -278,7 +278,7 @@ class Store:
             expired_ttl=EXPIRED_TTL_MS,
         )
 
-        return [job_id.decode() for job_id in reply[1]], int(reply[2])
+        return [text(job_id) for job_id in reply[1]], int(reply[2])
 
     # Workers
 
@@ -304,7 +304,7 @@ class Store:
         """
         reply = await self._call(
             "reclaim",
-            worker=worker,
+            worker=worker.encode(errors="surrogateescape"),
             cause="lost" if held is None else "resync",
             session=session,
             chunk=CHUNK if held is None else 100_000,
@@ -317,7 +317,7 @@ class Store:
         if reply[0] == b"alive":
             return False, [], []
 
-        return bool(reply[1]), [each.decode() for each in reply[2]], [each.decode() for each in reply[3]]
+        return bool(reply[1]), [text(each) for each in reply[2]], [text(each) for each in reply[3]]
 
     async def sweep(self) -> bool:
         """Take ids whose retention has passed out of the registries. True: there may be more."""
@@ -374,7 +374,7 @@ class Store:
     async def _call(self, name: str, **values: Argument | Sequence[Argument]) -> Any:
         reply = await self.connection.call(self._command(name, **values))
 
-        if reply[0].decode() not in all_scripts()[name].says:
+        if text(reply[0]) not in all_scripts()[name].says:
             raise ServerError(f"{name}.lua answered {reply[0]!r}; expected {sorted(all_scripts()[name].says)}")
 
         return reply
@@ -382,7 +382,10 @@ class Store:
 
 def read_beat(reply: Any) -> Beat:
     """The beat in a reply."""
-    return Beat(reply[0] == b"lapsed", int(reply[1]), [name.decode() for name in reply[2]])
+    # The name of a worker may be anything, and must be the same when it is reclaimed.
+    lost = [name.decode(errors="surrogateescape") for name in reply[2]]
+
+    return Beat(reply[0] == b"lapsed", int(reply[1]), lost)
 
 
 def read_refused(reply: Any) -> dict[int, str]:
@@ -440,7 +443,12 @@ def _plain_fields(func: bytes | None, data: bytes | None, created_at: bytes | No
 
 
 def _verdict(reply: Any) -> tuple[str, str]:
-    return reply[0].decode(), reply[1].decode() if len(reply) > 1 else ""
+    return reply[0].decode(), text(reply[1]) if len(reply) > 1 else ""
+
+
+def text(name: bytes) -> str:
+    """A name that was stored, whatever its bytes are."""
+    return name.decode(errors="backslashreplace")
 
 
 def _set(key: bytes | str, ttl_ms: int | None) -> Command:

@@ -57,11 +57,26 @@ class JobRecord:
 
     @property
     def status(self) -> JobStatus:
-        return JobStatus(self.fields[b"status"].decode())
+        """Where the job stands.
+
+        Raises:
+            DeserializationError: what is stored is no state.
+
+        """
+        try:
+            return JobStatus(self.fields.get(b"status", b"").decode())
+        except ValueError:
+            raise DeserializationError(
+                f"job {self.id} is damaged: its status is {self.fields.get(b'status')!r}; it can only be deleted"
+            ) from None
+
+    def is_in(self, status: JobStatus) -> bool:
+        """Whether the job is in this state."""
+        return self.fields.get(b"status") == status.value.encode()
 
     @property
     def func_name(self) -> str:
-        return self.fields[b"func"].decode(errors="replace")
+        return self.fields.get(b"func", b"").decode(errors="replace")
 
     @property
     def serializer(self) -> Serializer:
@@ -141,8 +156,8 @@ class JobRecord:
         }
 
     def meta_fields(self) -> Fields:
-        """The meta values as they are stored."""
-        return {name: value for name, value in self.fields.items() if name.startswith(META)}
+        """The meta values as they are stored; without those whose names are no text."""
+        return {name: value for name, value in self.fields.items() if name.startswith(META) and _is_text(name)}
 
     def pack_meta(self, name: str, value: object) -> bytes:
         """A meta value as it is stored.
@@ -190,11 +205,11 @@ class JobRecord:
     @property
     def attempt(self) -> int:
         """How many runs count against the retries: all, but those that the user's code did not decide."""
-        return self.fence - self._int(b"uncounted")
+        return max(0, self.fence - self._int(b"uncounted"))
 
     def is_claimed(self, fence: int) -> bool:
         """Whether the claim with this fence is the one that counts."""
-        return self.status is JobStatus.STARTED and self.fence == fence
+        return self.is_in(JobStatus.STARTED) and self.fence == fence
 
     @property
     def deliveries(self) -> int:
@@ -231,7 +246,7 @@ class JobRecord:
 
     @property
     def failure_ttl_ms(self) -> int:
-        return int(self.fields.get(b"failure_ttl", FAILURE_TTL_MS))
+        return self._int(b"failure_ttl", FAILURE_TTL_MS)
 
     @property
     def retry(self) -> Retry | None:
@@ -303,8 +318,12 @@ class JobRecord:
 
         return self._opts
 
-    def _int(self, name: bytes) -> int:
-        return int(self.fields.get(name, 0))
+    def _int(self, name: bytes, default: int = 0) -> int:
+        """The number in a field; what is none counts as not stored."""
+        try:
+            return int(self.fields.get(name, default))
+        except ValueError:
+            return default
 
     def _text(self, name: bytes) -> str | None:
         value = self.fields.get(name)
@@ -312,9 +331,19 @@ class JobRecord:
         return None if value is None else value.decode(errors="replace")
 
     def _moment(self, name: bytes) -> datetime | None:
-        value = self.fields.get(name)
+        try:
+            return datetime.fromtimestamp(int(self.fields[name]) / 1000, UTC)
+        except (KeyError, ValueError, OverflowError, OSError):  # not stored, or no moment
+            return None
 
-        return None if value is None else datetime.fromtimestamp(int(value) / 1000, UTC)
+
+def _is_text(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+
+    return True
 
 
 def _short(value: object) -> str:
