@@ -98,6 +98,7 @@ class Registry:
         self._require("requeue")
         moved = skipped = 0
         start: int | None = None
+        before: list[str] = []
 
         while True:
             ids, now = await self._store.ids(self.status, skipped, CHUNK, before_ms=start)
@@ -106,6 +107,11 @@ class Registry:
             if not ids:
                 return moved
 
+            if ids == before:  # none of them will move: the registry is damaged, and lists jobs of other states
+                skipped += len(ids)
+                continue
+
+            before = ids
             verdicts = await self._store.requeue(ids, at_front=at_front, reset=reset_retries)
             done = verdicts.count("ok")
             moved += done

@@ -22,6 +22,9 @@ from aioq.values.states import JobStatus
 #: Fields of the hash that hold one meta value each begin with this.
 META = b"meta."
 
+#: No moment, count or duration is larger; lua/lib/read.lua has the same limit.
+LARGEST = 10**15
+
 Fields = dict[bytes, bytes]
 
 _NO_OPTS: dict[str, Any] = {}
@@ -319,11 +322,13 @@ class JobRecord:
         return self._opts
 
     def _int(self, name: bytes, default: int = 0) -> int:
-        """The number in a field; what is none counts as not stored."""
+        """The number in a field; what is none, or larger than any that is stored, counts as not stored."""
         try:
-            return int(self.fields.get(name, default))
+            value = int(self.fields.get(name, default))
         except ValueError:
             return default
+
+        return value if abs(value) <= LARGEST else default
 
     def _text(self, name: bytes) -> str | None:
         value = self.fields.get(name)

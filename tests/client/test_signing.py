@@ -23,8 +23,8 @@ from aioq import (
 )
 from aioq.values.record import Unreadable
 from tests import jobs
-from tests.client.plant import trap, trap_call
 from tests.conftest import Server
+from tests.security.plant import trap, trap_call
 from tests.tools import eventually
 
 SECRET, OTHER = "correct horse battery", "another secret entirely"

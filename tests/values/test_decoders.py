@@ -11,6 +11,7 @@ import typer
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from aioq import Job
 from aioq.cli.arguments import read_arguments, read_meta
 from aioq.store.fleet import WorkerInfo, _info
 from aioq.store.mailbox import Mailbox
@@ -110,6 +111,17 @@ def test_a_record_of_arbitrary_bytes(fields: dict[bytes, bytes]) -> None:
         else:
             with suppress(DeserializationError):
                 read(JobRecord("a", fields))
+
+
+@given(FIELDS)
+@example({b"ttl": b"9" * 400, b"failure_ttl": b"9" * 400})
+def test_a_handle_on_arbitrary_bytes(fields: dict[bytes, bytes]) -> None:
+    for name, kind in vars(Job).items():
+        if isinstance(kind, property):
+            with suppress(DeserializationError):
+                getattr(Job(JobRecord("a", fields), None), name)
+
+    assert repr(Job(JobRecord("a", fields), None))
 
 
 @given(FIELDS)

@@ -9,7 +9,7 @@ import pytest
 from aioq import InvalidInput, Queue, Worker
 from tests import jobs
 from tests.client import kinds
-from tests.client.plant import trap_call
+from tests.security.plant import trap_call
 from tests.tools import eventually
 
 

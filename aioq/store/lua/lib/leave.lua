@@ -1,14 +1,11 @@
 -- leave: entries go out of their lanes together. XACK first: it is not refused when memory is full.
 local left_main, left_front = {}, {}
 local function leave_lane(entry)
-  if not entry then
-    return
-  end
-  local at_front = string.match(entry, '^front/(.+)$')
-  if at_front then
-    left_front[#left_front + 1] = at_front
-  else
-    left_main[#left_main + 1] = entry
+  -- What does not look like an entry is none: an error would keep all the others in their lanes.
+  local mark, own = string.match(entry or '', '^(f?r?o?n?t?/?)(%d+%-%d+)$')
+  if own and #own <= 20 then
+    local left = mark == '' and left_main or left_front
+    left[#left + 1] = own
   end
 end
 local function flush_lane(lane, entries)
