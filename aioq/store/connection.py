@@ -7,7 +7,7 @@ import importlib
 import os
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -153,10 +153,9 @@ class Connection:
         """
         info = await self.call(("INFO", "server"))
         facts = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
-        kind = "valkey" if "valkey_version" in facts else "redis"
-        version = facts[f"{kind}_version"]
+        kind, version, numbers = version_of(facts)
 
-        if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < OLDEST[kind]:
+        if numbers < OLDEST[kind]:
             oldest = ".".join(str(part) for part in OLDEST[kind])
             raise ServerUnsuitable(
                 f"{kind} {version} at {self.url} is too old; aioq needs {kind} {oldest} or later"
@@ -331,6 +330,14 @@ def connect(server: Server | Connection, *, prefix: str, secret: Secret) -> Conn
         raise InvalidInput("secret: a Connection that is shared brings its own; give it to Connection(secret=…)")
 
     return server
+
+
+def version_of(facts: Mapping[str, str]) -> tuple[str, str, tuple[int, ...]]:
+    """Whether the server is redis or valkey, its version, and the first two numbers of that."""
+    kind = "valkey" if "valkey_version" in facts else "redis"
+    version = facts.get(f"{kind}_version", "")
+
+    return kind, version, tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 def default_url() -> str:

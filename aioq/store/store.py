@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from aioq.store.batcher import Batcher
 from aioq.store.connection import Connection
+from aioq.store.examination import Finding, Subject, read_findings
 from aioq.store.keys import Keys
 from aioq.store.mailbox import Mailbox, Standing
 from aioq.store.script import Argument, Command, all_scripts
@@ -279,6 +280,27 @@ class Store:
         )
 
         return [text(job_id) for job_id in reply[1]], int(reply[2])
+
+    # Looking for damage
+
+    async def examine(self, subjects: Sequence[Subject], *, repair: bool = False) -> list[Finding]:
+        """What is wrong with these subjects at one moment; `Examination` names all subjects of a queue.
+
+        Args:
+            subjects: as many as one script may look at: `examination.CHUNK`.
+            repair: repair what is found, in the same call.
+
+        """
+        flat = [part for subject in subjects for part in subject]
+        reply = await self._call(
+            "examine", repair="1" if repair else "", expired_ttl=EXPIRED_TTL_MS, subjects=flat
+        )
+
+        return read_findings(reply)
+
+    async def is_registered(self) -> bool:
+        """Whether the queue is on the list of all queues."""
+        return bool(await self.connection.call(("SISMEMBER", self.connection.shared.queues, self.queue)))
 
     # Workers
 
