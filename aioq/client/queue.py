@@ -435,9 +435,8 @@ class Queue:
                     yield answer
 
     def _job(self, submission: Submission, created: int) -> Job[Any]:
-        fields = dict(submission.record.fields)
-        fields[b"status"] = b"scheduled" if submission.due else b"queued"
-        fields[b"created_at"] = b"%d" % created
+        status = b"scheduled" if submission.due else b"queued"
+        fields = {**submission.record.fields, b"status": status, b"created_at": b"%d" % created}
 
         if submission.due:
             due = submission.due

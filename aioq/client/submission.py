@@ -108,10 +108,10 @@ def settle(
 
     """
     options = call.options.over(defaults)
-    fields = call.fields.copy()
+    fields = call.fields
 
     if options is not NO_OPTIONS:
-        _add_options(fields, call, options)
+        fields = fields | _stored(call, options)
 
     if (size := sum(map(len, fields.values()))) > max_payload:
         raise PayloadTooLarge(
@@ -132,7 +132,9 @@ def settle(
     )
 
 
-def _add_options(fields: Fields, call: Call, options: JobOptions) -> None:
+def _stored(call: Call, options: JobOptions) -> Fields:
+    fields: Fields = {}
+
     if options.meta:
         for name, value in options.meta.items():
             fields[META + name.encode()] = call.serializer.dumps(value, f"meta value {name!r}")
@@ -142,3 +144,5 @@ def _add_options(fields: Fields, call: Call, options: JobOptions) -> None:
 
     if options.failure_ttl_ms is not None:
         fields[b"failure_ttl"] = b"%d" % options.failure_ttl_ms
+
+    return fields
