@@ -1,9 +1,10 @@
 -- read: what is stored of a job, as far as it can be used. Whoever can write to the server may have written anything:
 -- one damaged job must not end a script that other jobs are waiting for.
--- A number; or the default for what is none, or too large to be a moment, a count or a duration.
+-- A whole number as the scripts write it; or the default for what is none, or too large to be a moment, a count or
+-- a duration.
 local function number(text, default)
-  local value = tonumber(text or nil)
-  if value and value == math.floor(value) and math.abs(value) <= 1e15 then
+  local value = text and string.match(text, '^-?%d+$') and tonumber(text)
+  if value and math.abs(value) <= 1e15 then
     return value
   end
   return default
