@@ -21,6 +21,7 @@ from redis.retry import Retry as SyncRetry
 
 from aioq.store.keys import SharedKeys
 from aioq.store.listener import Listener
+from aioq.store.remedy import is_refusal, remedy
 from aioq.store.script import Command, all_scripts
 from aioq.store.wire import ReplyError, Wire, pack
 from aioq.values.errors import (
@@ -167,7 +168,7 @@ class Connection:
         if self._listener is None:
             self._listener = Listener(
                 lambda: Redis(connection_pool=self._make_pool(health_check_interval=15)).pubsub(),
-                lambda: translated(self.url),
+                lambda command: translated(self.url, command),
             )
 
         return self._listener
@@ -258,9 +259,9 @@ class Connection:
             for at, reply in zip(forgotten, await self._trip([commands[at] for at in forgotten]), strict=True):
                 replies[at] = reply
 
-        for reply in replies:
+        for command, reply in zip(commands, replies, strict=True):
             if isinstance(reply, ReplyError):
-                raise _refusal(self.url, reply)
+                raise _refusal(self.url, reply, command)
 
         return replies
 
@@ -381,24 +382,25 @@ def redacted(url: str) -> str:
 
 
 @contextmanager
-def translated(url: str) -> Iterator[None]:
-    """Turn redis-py's errors into those of aioq."""
+def translated(url: str, command: Command = ()) -> Iterator[None]:
+    """Turn redis-py's errors into those of aioq. command: what is sent, as far as that is known."""
     try:
         yield
     except (failures.AuthenticationError, failures.NoPermissionError, failures.AuthorizationError) as error:
-        raise ServerRefused(f"the server at {redacted(url)} refused: {error}") from error
+        advice = remedy(str(error), url, command)
+        raise ServerRefused(f"the server at {redacted(url)} refused: {error}{advice}") from error
     except (failures.ConnectionError, failures.TimeoutError, OSError) as error:
         raise _unreachable(url, error) from error
     except failures.RedisError as error:
-        raise _refusal(url, error) from error
+        raise _refusal(url, error, command) from error
 
 
 def _unreachable(url: str, error: Exception) -> ServerUnreachable:
     return ServerUnreachable(f"no connection to {redacted(url)}: {str(error) or type(error).__name__}")
 
 
-def _refusal(url: str, error: Exception) -> ServerError:
-    where, text = f"the server at {redacted(url)}", str(error)
+def _refusal(url: str, error: Exception, command: Command = ()) -> ServerError:
+    where, text = f"the server at {redacted(url)}", str(error).rstrip(".")
 
     if "WRONGTYPE" in text:
         return ServerUnsuitable(f"{where} holds a key of aioq with a value of another type: {text}")
@@ -406,8 +408,8 @@ def _refusal(url: str, error: Exception) -> ServerError:
     if "OOM" in text:
         return ServerFull(f"{where} is at its memory limit: {text}")
 
-    if text.startswith(("NOAUTH", "NOPERM", "WRONGPASS")):
-        return ServerRefused(f"{where} refused: {text}")
+    if is_refusal(text):
+        return ServerRefused(f"{where} refused: {text}{remedy(text, url, command)}")
 
     return ServerError(f"{where} failed: {text}")
 
