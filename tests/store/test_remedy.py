@@ -40,7 +40,7 @@ IN_SCRIPT = "ERR ACL failure in script: User weak has no permissions to"
             "ACL SETUSER weak &aioq:waiter:*",
         ),
         (
-            "ERR The user executing the script can't run this command or subcommand script: 00, on @user_script:9.",
+            "ERR The user executing the script can't run this command or subcommand script: 00.",
             ENQUEUE,
             "ACL LOG on the server names the command (for enqueue.lua)",
         ),
