@@ -1,6 +1,6 @@
 """Remedy: the rule that a user of the server lacks, made of the server's refusal and the call that was refused.
 
-Servers tell different parts of it. Redis before 7.2 does not say which command of a script it was.
+Servers tell different parts of it. Redis up to 7.0 does not say which command of a script it was.
 """
 
 from __future__ import annotations
