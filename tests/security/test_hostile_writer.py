@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from aioq import AioqError, Job, JobStatus, Queue, Worker
+from aioq.doctor import examine
 from aioq.store import Fleet
 from tests import jobs
 from tests.cli.tools import Cli
@@ -246,3 +247,24 @@ async def test_a_random_server_with_a_secret(server, bare, populate, start_worke
         await asyncio.to_thread(run_commands, cli, "default", ids, AIOQ_SECRET=SECRET)
 
     assert not marker.exists()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_the_doctor_repairs_what_the_scripts_live_with(server, bare, populate, seed: int) -> None:
+    vandal = Vandal(bare, seed)
+
+    async with Queue("victim", server.url) as victim:
+        await populate(victim)
+
+        for _ in range(2):
+            vandal.every_field(0.7)
+            await examine(victim)
+            await Worker("victim", server.url).run(burst=True)
+
+        await examine(victim, repair=True)
+        # What is left is not aioq's, or was wrong because of something that was repaired after it.
+        await examine(victim, repair=True)
+        left = [each for each in await examine(victim) if each.kind != "unknown-key"]
+        assert left == []
+        await Worker("victim", server.url).run(burst=True)
+        assert [each for each in await examine(victim) if each.kind != "unknown-key"] == []

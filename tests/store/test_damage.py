@@ -191,3 +191,17 @@ async def test_a_job_with_a_damaged_number_runs_as_one_without_it(store: Store, 
     assert await store.reclaim("w1") == (False, ["a"], [])
     (record,) = await store.load(["a"])
     assert (record.deliveries, record.attempt) == (1, 0)
+
+
+@pytest.mark.parametrize("last", ["1999999999999-9999999999", "18446744073709551614-5"])
+@pytest.mark.parametrize("front", [True, False])
+async def test_entries_of_many_digits_leave_their_lane(
+    store: Store, client: redis.Redis, last: str, front: bool
+) -> None:
+    """After the clock has jumped back, all entries are counted within the last millisecond before."""
+    lane = store.keys.front if front else store.keys.main
+    client.xadd(lane, {"id": "none"}, id=last)
+    await store.enqueue(job("a", front=front))
+    (claim,) = await take(store)
+    assert await end(store, (claim, Finished(b"pr", 60_000))) == ["ok"]
+    assert client.xlen(lane) == 0

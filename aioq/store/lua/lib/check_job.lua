@@ -137,6 +137,11 @@ local function give_up(id, record)
   flush_kept()
   kept = {}
 end
+-- The moment that the schedule has for a job; nothing if it has none, or one that is no moment.
+local function due_of(id)
+  local due = score(scheduled, id)
+  return due and number(string.format('%.0f', due))
+end
 local function mend_field(id, record)
   local name = record.unreadable
   if name == 'fence' or name == 'uncounted' then
@@ -147,7 +152,7 @@ local function mend_field(id, record)
   elseif name == 'ended_at' and FINAL[record.status] then
     redis.call('HSET', job .. id, 'ended_at', now)
   elseif name == 'due_at' and record.status == 'scheduled' then
-    redis.call('HSET', job .. id, 'due_at', score(scheduled, id) or now)
+    redis.call('HSET', job .. id, 'due_at', due_of(id) or now)
   else
     redis.call('HDEL', job .. id, name)
   end
@@ -205,9 +210,9 @@ local function check_ended(id, record)
 end
 
 local function check_scheduled(id, record)
-  local due = score(scheduled, id)
+  local due = due_of(id)
   if not due then
-    report('job-without-index', id, 'it is scheduled, and is not in the schedule', function()
+    report('job-without-index', id, 'it is scheduled, and the schedule has no moment for it', function()
       redis.call('ZADD', scheduled, record.due_at, id)
       wake_one()
     end)
