@@ -5,6 +5,8 @@
 >>> job = await queue.enqueue(count_words_at_url, "http://nvie.com")  # doctest: +SKIP
 """
 
+import typing
+
 from aioq.client.context import get_current_job
 from aioq.client.job import Job
 from aioq.client.queue import EnqueueData, Queue
@@ -41,7 +43,9 @@ from aioq.values.errors import (
 from aioq.values.result import Result
 from aioq.values.retry import Retry
 from aioq.values.states import JobStatus
-from aioq.worker.worker import Worker
+
+if typing.TYPE_CHECKING:
+    from aioq.worker.worker import Worker
 
 __all__ = [
     "AbandonedJobError",
@@ -82,3 +86,15 @@ __all__ = [
     "get_current_job",
     "task",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Load the worker when it is asked for: an application that only enqueues need not wait for that."""
+    if name != "Worker":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    from aioq.worker.worker import Worker  # noqa: PLC0415
+
+    globals()[name] = Worker
+
+    return Worker

@@ -6,6 +6,8 @@ import ast
 import importlib
 import inspect
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -198,3 +200,15 @@ def test_every_module_can_be_imported_alone() -> None:
     for name in MODULES:
         if not name.endswith("__main__"):
             importlib.import_module(name)
+
+
+def test_an_application_that_only_enqueues_does_not_load_the_worker() -> None:
+    code = "import sys, aioq; print('aioq.worker.worker' in sys.modules, aioq.Worker.__module__)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert said.split() == ["False", "aioq.worker.worker"]
+
+
+def test_a_name_that_aioq_does_not_have_is_an_error() -> None:
+    with pytest.raises(AttributeError, match="'aioq' has no attribute 'Wroker'"):
+        aioq.Wroker

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -16,7 +16,7 @@ from aioq.client.registry import CHUNK, Registry
 from aioq.client.submission import arguments, describe, settle
 from aioq.client.task import Task
 from aioq.store import Connection, Fleet, Server, Store, connect
-from aioq.store.batcher import MAX_BYTES, MAX_ITEMS
+from aioq.store.batcher import MAX_BYTES
 from aioq.store.store import Submission
 from aioq.values.durations import Duration, positive_ms, to_ms
 from aioq.values.errors import DuplicateJobError, InvalidInput, InvalidJobOperation
@@ -39,7 +39,9 @@ from aioq.values.states import JobStatus
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: Chunks of one `enqueue_many` that are on their way at the same time.
+#: How many jobs a chunk of one `enqueue_many` has, and how many chunks are on their way at the same time. With
+#: smaller chunks the server begins sooner; with larger ones there are fewer calls to make.
+BULK = 125
 ABREAST = 8
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -194,21 +196,19 @@ class Queue:
         """
         prepared = [self._prepare(*_checked(each)) for each in calls]
         _refuse_twins(prepared)
-        jobs: list[Job[Any]] = []
-        duplicates: list[str] = []
+        chunks = _chunks(prepared)
+        jobs: list[Job[Any] | None] = []
 
-        answers = [answer async for answer in self._send(prepared)]
+        while some := list(islice(chunks, ABREAST)):
+            for made in await asyncio.gather(*map(self._enqueue_chunk, some)):
+                jobs += made
 
-        for submission, created in zip(prepared, answers, strict=True):
-            if created:
-                jobs.append(self._job(submission, created))
-            else:
-                duplicates.append(submission.record.id)
+        duplicates = [each.record.id for each, job in zip(prepared, jobs, strict=True) if job is None]
 
         if duplicates:
             raise _duplicate(self.name, *duplicates)
 
-        return jobs
+        return [job for job in jobs if job is not None]
 
     @staticmethod
     def prepare_data(
@@ -425,14 +425,11 @@ class Queue:
 
         return self._job(submission, created)
 
-    async def _send(self, prepared: list[Submission]) -> AsyncIterator[int]:
-        """The server's answers. One chunk is made ready while the server works on another."""
-        chunks = _chunks(prepared)
+    async def _enqueue_chunk(self, chunk: list[Submission]) -> list[Job[Any] | None]:
+        """The jobs, None for each duplicate. They are made here, while the server works on another chunk."""
+        answers = await self.store.enqueue_many(chunk)
 
-        while some := list(islice(chunks, ABREAST)):
-            for answers in await asyncio.gather(*map(self.store.enqueue_many, some)):
-                for answer in answers:
-                    yield answer
+        return [self._job(*each) if each[1] else None for each in zip(chunk, answers, strict=True)]
 
     def _job(self, submission: Submission, created: int) -> Job[Any]:
         status = b"scheduled" if submission.due else b"queued"
@@ -606,7 +603,7 @@ def _chunks(submissions: list[Submission]) -> Iterator[list[Submission]]:
         chunk.append(each)
         size += each.size
 
-        if len(chunk) == MAX_ITEMS or size >= MAX_BYTES:
+        if len(chunk) == BULK or size >= MAX_BYTES:
             yield chunk
             chunk, size = [], 0
 

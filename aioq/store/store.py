@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from itertools import chain
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -99,9 +99,9 @@ class Store:
 
     # Producers
 
-    async def enqueue(self, submission: Submission) -> int:
+    def enqueue(self, submission: Submission) -> Awaitable[int]:
         """Store one job; concurrent calls travel together. The server's clock in ms; 0: a live job has this id."""
-        return await self._enqueuing.submit(submission)
+        return self._enqueuing.submit(submission)
 
     async def enqueue_many(self, submissions: Sequence[Submission]) -> list[int]:
         """Store jobs in one call. The server's clock in ms, or 0 for each whose id belongs to a live job."""
