@@ -23,7 +23,7 @@ from aioq.values.states import JobStatus
 CHUNK = 100
 
 #: Of due and of late ones, a claim moves fewer: many workers claim at once, and while one runs others wait.
-#: With 100,000 jobs due and four workers, p99 of others' commands is 4 ms; with 100 it was 28 ms, at the same rate.
+#: With 100,000 jobs due and four workers, p99 of others' commands is 4 ms; with 100 it was 28, at the same rate.
 DUE = 50
 
 #: Runs of one job that may be lost with their worker before the job is held to be the cause.
