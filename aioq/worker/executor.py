@@ -223,10 +223,8 @@ class Executor:
     def _decide(self, run: Run, error: BaseException) -> Outcome:
         text = error_text(error)
 
-        if not run.begun and isinstance(
-            error, BadSignature | FunctionNotAllowed
-        ):  # it will be no better the next time
-            return Failed(text)
+        if not run.begun and isinstance(error, BadSignature | FunctionNotAllowed):
+            return Failed(text)  # it would be no better the next time
 
         try:
             record = run.claim.record
