@@ -21,7 +21,8 @@ from aioq import (
     Worker,
     get_current_job,
 )
-from aioq.values.record import Unreadable
+from aioq.values.record import JobRecord, Unreadable
+from aioq.values.signature import Signer
 from tests import jobs
 from tests.conftest import Server
 from tests.security.plant import trap, trap_call
@@ -279,3 +280,19 @@ async def test_secrets_are_not_in_representations_errors_or_logs(
 
     shown += [record.getMessage() for record in caplog.records] + [str(vars(signed)), str(vars(worker))]
     assert SECRET not in "".join(shown)
+
+
+async def test_without_a_secret_nothing_is_computed(queue: Queue, start_worker, monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("there is no secret")
+
+    for name in ("sign", "open", "_signature"):
+        monkeypatch.setattr(Signer, name, refuse)
+
+    for name in ("verify", "sealed"):
+        monkeypatch.setattr(JobRecord, name, refuse)
+
+    await start_worker()
+    job = await queue.enqueue(set_meta, meta={"a": 1})
+    assert await job.result(10) == {"a": 1, "b": 2}
+    assert await job.get_meta() == {"a": 1, "b": 2}
