@@ -29,7 +29,7 @@ from aioq.values.options import (
     read_options,
     seconds,
 )
-from aioq.values.record import META, Fields, JobRecord
+from aioq.values.record import META, JobRecord
 from aioq.values.reference import resolve
 from aioq.values.result import Result, earlier_result, present_result
 from aioq.values.serializer import PICKLE, Serializer, find_serializer
@@ -351,7 +351,7 @@ class Job(Generic[R]):
         try:
             # 0 asks once: that takes a round trip, which must be given its time.
             async with asyncio.timeout(None if timeout is None else timeout or 0.25):
-                ending = await store.mailbox.wait(self.id)
+                ending = await store.mailbox.wait(self.record.id)
         except TimeoutError:
             raise TimeoutError(f"job {self.id} has not ended within {timeout} seconds") from None
 
@@ -366,7 +366,7 @@ class Job(Generic[R]):
     async def _ended_record(self, ending: Ending) -> JobRecord:
         """The record of a job that has ended, as far as the message tells it; the rest takes a round trip."""
         if ending.fields is not None:
-            return self._with(ending.fields)
+            return JobRecord(self.id, ending.fields, self.record.signer)
 
         if ending.value is None or ending.status == "deleted":
             await self.refresh()
@@ -378,7 +378,7 @@ class Job(Generic[R]):
             b"result" if ending.status == "finished" else b"error": ending.value,
         }
 
-        return self._with(self.record.fields | news)
+        return JobRecord(self.id, self.record.fields | news, self.record.signer)
 
     async def return_value(self) -> R | None:
         """What the function returned; None if it has not finished (or returned None)."""
@@ -456,7 +456,7 @@ class Job(Generic[R]):
             raise InvalidJobOperation(f"job {self.id}: this run has lost its claim; its meta was not saved")
 
         kept = {name: value for name, value in self.record.fields.items() if not name.startswith(META)}
-        self.record = self._with(kept | present)
+        self.record = JobRecord(self.id, kept | present, self.record.signer)
 
     def save_meta_sync(self) -> None:
         """As `save_meta`, for a plain function that a worker runs on a thread.
@@ -545,9 +545,6 @@ class Job(Generic[R]):
             raise InvalidJobOperation(f"job {self.id} is {status}; {verb} does nothing to it")
 
         await self.refresh()
-
-    def _with(self, fields: Fields) -> JobRecord:
-        return JobRecord(self.id, fields, self.record.signer)
 
     def _kept(self) -> Store:
         if self._store is None:

@@ -400,7 +400,7 @@ class Store:
     async def _call(self, name: str, **values: Argument | Sequence[Argument]) -> Any:
         reply = await self.connection.call(self._command(name, **values))
 
-        if text(reply[0]) not in all_scripts()[name].says:
+        if reply[0].decode() not in all_scripts()[name].says:
             raise ServerError(f"{name}.lua answered {reply[0]!r}; expected {sorted(all_scripts()[name].says)}")
 
         return reply

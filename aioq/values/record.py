@@ -16,7 +16,7 @@ from aioq.values.errors import DeserializationError, SerializationError
 from aioq.values.options import FAILURE_TTL_MS, TIMEOUT_MS
 from aioq.values.retry import Retry
 from aioq.values.serializer import Serializer, loads, written_by
-from aioq.values.signature import Signer, inner
+from aioq.values.signature import SIGNED, Signer, inner
 from aioq.values.states import JobStatus
 
 #: Fields of the hash that hold one meta value each begin with this.
@@ -84,7 +84,9 @@ class JobRecord:
     @property
     def serializer(self) -> Serializer:
         """The serializer of the arguments; the result and meta use the same."""
-        return written_by(inner(self.fields.get(b"data", b"")))
+        data = self.fields.get(b"data", b"")
+
+        return written_by(inner(data) if data[:1] == SIGNED else data)
 
     def seal(self, field: bytes, data: bytes) -> bytes:
         """The bytes as they are stored in a field: signed, if the queue signs."""
@@ -195,10 +197,12 @@ class JobRecord:
             DeserializationError: it cannot be read here.
 
         """
-        if b"result" not in self.fields:
-            return None
+        data = self.fields.get(b"result")
 
-        return loads(self._open(b"result", f"the result of job {self.id}"), "the job's result")
+        if data is not None and self.signer is not None:
+            data = self._open(b"result", f"the result of job {self.id}")
+
+        return None if data is None else loads(data, "the job's result")
 
     @property
     def fence(self) -> int:

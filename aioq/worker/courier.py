@@ -106,15 +106,12 @@ class Courier:
     def put(self, run: Run, outcome: Outcome | None) -> None:
         """Take an outcome along on the next trip."""
         if outcome is not None:
-            self._keep(run, outcome)
+            self._aside.get(run.store, self._outbox).append((run, outcome))
 
             if isinstance(outcome, Interrupted) and not outcome.begun:  # it did not run: it counts for no limit
                 self._count(-1)
 
         self._signal.set()
-
-    def _keep(self, run: Run, outcome: Outcome) -> None:
-        self._aside.get(run.store, self._outbox).append((run, outcome))
 
     def look(self) -> None:
         """There may be something to claim."""
@@ -219,10 +216,16 @@ class Courier:
                 mine = [each for each in outbox if each[0].store is store]
 
                 if store not in self._aside and (mine or missing):
-                    taken, due = await self._visit_or_set_aside(executor, store, mine, missing)
+                    try:
+                        taken, due = await self._visit(executor, store, mine, missing)
+                    except ServerError as error:
+                        self._set_aside(executor, store, mine, error)
+                    else:
+                        self._refusals[store] = 0
+                        missing -= taken
+                        due_ms += due
+
                     outbox = [each for each in outbox if each[0].store is not store]
-                    missing -= taken
-                    due_ms += due
 
             self._pause = SHORTEST_PAUSE
         except BaseException as error:
@@ -236,28 +239,12 @@ class Courier:
             log.warning("%s; trying again", error)
         else:
             for run, outcome in outbox:  # of a queue that another trip has set aside meanwhile
-                self._keep(run, outcome)
+                self._aside.get(run.store, self._outbox).append((run, outcome))
 
             if wanted:
                 self._conclude(looks, missing, due_ms)
         finally:
             self._asked -= wanted
-
-    async def _visit_or_set_aside(
-        self, executor: Executor, store: Store, outbox: list[tuple[Run, Outcome]], wanted: int
-    ) -> tuple[int, list[int]]:
-        try:
-            brought = await self._visit(executor, store, outbox, wanted)
-        except ServerUnreachable:
-            raise
-        except ServerError as error:
-            self._set_aside(executor, store, outbox, error)
-
-            return 0, []
-
-        self._refusals[store] = 0
-
-        return brought
 
     async def _visit(
         self, executor: Executor, store: Store, outbox: list[tuple[Run, Outcome]], wanted: int
@@ -351,8 +338,6 @@ class Courier:
         for store in [each for each in self._stores if each not in self._aside]:
             try:
                 await self._resync_one(executor, store)
-            except ServerUnreachable:
-                raise
             except ServerError as error:
                 self._set_aside(executor, store, [], error)
 
@@ -372,7 +357,15 @@ class Courier:
     def _set_aside(
         self, executor: Executor, store: Store, outbox: list[tuple[Run, Outcome]], error: ServerError
     ) -> None:
-        """The server refuses the calls of a queue: let it wait for a while, and go on with the others."""
+        """The server refuses the calls of a queue: let it wait for a while, and go on with the others.
+
+        Raises:
+            ServerUnreachable: it was no refusal; then all queues wait.
+
+        """
+        if isinstance(error, ServerUnreachable):
+            raise error
+
         self._refusals[store] += 1
         log.warning("queue %s is set aside, and tried again: %s", store.queue, error)
         is_new = store not in self._aside
