@@ -194,7 +194,7 @@ async def test_a_producer_enqueues_waits_and_cancels(server: Server, queue: Queu
         assert (await own.fetch_job(done.id)).is_queued
         mine = used(server)
         assert denied(server) == []
-        await eventually(lambda: not_suspended(queue))
+        resume(server)
         await Worker("mail", server.url).run(burst=True)
         assert await waiting == 3
         used(server)
@@ -215,10 +215,6 @@ async def is_waited_for(job: Job[Any]) -> bool:
     return b"waiters" in job.record.fields
 
 
-async def not_suspended(queue: Queue) -> bool:
-    return not await queue.is_paused()
-
-
 async def is_started(job: Job[Any]) -> bool:
     return await job.get_status() == "started"
 
@@ -232,9 +228,14 @@ async def failed_twice(queue: Queue) -> None:
 
 
 def suspend(server: Server) -> None:
-    """All workers are suspended, for a moment: new queues, and workers, take that over."""
+    """All workers are suspended, for a while: new queues, and workers, take that over."""
     with server.client() as admin:
-        admin.set("aioq:suspended", "1", px=100)
+        admin.set("aioq:suspended", "1", px=60_000)
+
+
+def resume(server: Server) -> None:
+    with server.client() as admin:
+        admin.delete("aioq:suspended", *admin.scan_iter("aioq:{*}:suspended"))
 
 
 async def test_a_worker_runs_jobs_and_looks_after_others(server: Server, queue: Queue) -> None:
@@ -257,9 +258,11 @@ async def test_a_worker_runs_jobs_and_looks_after_others(server: Server, queue: 
     forget_scripts(server)
 
     async with RunningWorker(["mail", "news"], connection=url(server, "worker")) as running:
-        executor = running.worker._service._executor
+        executor, courier = running.worker._service._executor, running.worker._service.courier
+        await eventually(lambda: takes_over(server, "news"))
+        resume(server)
         await eventually(lambda: executor.ended >= 11 and not executor.held, timeout=20)
-        await asyncio.sleep(0.1)  # the last outcomes are on their way
+        await eventually(lambda: not courier._outbox and not courier._trips)
         mine = used(server)
         held = await queue.enqueue(jobs.sleep, 60)
         stopped = await queue.enqueue(jobs.sleep, 60)
@@ -286,6 +289,11 @@ async def failed_twice_by_hand(queue: Queue, server: Server) -> None:
         admin.zadd("aioq:{mail}:finished", {"over": 5})
         admin.zadd("aioq:{mail}:finished:until", {"over": 6})
         admin.sadd("aioq:workers", "killed")
+
+
+def takes_over(server: Server, queue: str) -> bool:
+    with server.client() as admin:
+        return bool(admin.exists(f"aioq:{{{queue}}}:suspended"))
 
 
 async def lost_worker(queue: Queue, server: Server) -> None:
