@@ -16,8 +16,10 @@ from aioq.store.connection import Connection
 from aioq.values.errors import (
     AbandonedJobError,
     AioqError,
+    BadSignature,
     DeserializationError,
     DuplicateJobError,
+    FunctionNotAllowed,
     InvalidFunction,
     InvalidInput,
     InvalidJobOperation,
@@ -48,10 +50,12 @@ if typing.TYPE_CHECKING:
 __all__ = [
     "AbandonedJobError",
     "AioqError",
+    "BadSignature",
     "Connection",
     "DeserializationError",
     "DuplicateJobError",
     "EnqueueData",
+    "FunctionNotAllowed",
     "InvalidFunction",
     "InvalidInput",
     "InvalidJobOperation",
