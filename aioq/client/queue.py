@@ -15,7 +15,7 @@ from aioq.client.job import Job
 from aioq.client.registry import CHUNK, Registry
 from aioq.client.submission import arguments, describe, settle
 from aioq.client.task import Task
-from aioq.store import Connection, Fleet, Server, Store
+from aioq.store import Connection, Fleet, Server, Store, connect
 from aioq.store.batcher import MAX_BYTES
 from aioq.store.store import Submission
 from aioq.values.durability import MEMORY, Level
@@ -34,6 +34,7 @@ from aioq.values.options import (
 from aioq.values.record import JobRecord
 from aioq.values.retry import Retry
 from aioq.values.serializer import Serializer, find_serializer
+from aioq.values.signature import Secret
 from aioq.values.states import JobStatus
 
 P = ParamSpec("P")
@@ -70,6 +71,8 @@ class Queue:
         durability_timeout: how long `enqueue` waits for the durability that was asked for (default 5 s).
         max_payload: the most bytes of arguments and meta of one job (default 1 MiB).
         prefix: the first word of every key (default "aioq").
+        secret: signs what is stored, and nothing is read that is not signed; several: the first one signs, all of
+            them verify. None: AIOQ_SECRET. A Connection that is shared brings its own.
 
     Raises:
         InvalidInput: a value cannot be used; nothing is connected yet.
@@ -96,12 +99,11 @@ class Queue:
         durability_timeout: Duration = 5,
         max_payload: int = MAX_PAYLOAD,
         prefix: str = "aioq",
+        secret: Secret = None,
     ) -> None:
         self.name = check_queue_name(name)
         self._owns_connection = not isinstance(connection, Connection)
-        self.connection = (
-            connection if isinstance(connection, Connection) else Connection(connection, prefix=prefix)
-        )
+        self.connection = connect(connection, prefix=prefix, secret=secret)
         self.store = Store(self.connection, name)
         self._serializer = find_serializer(serializer)
         self._max_payload = _check_limit(max_payload)
@@ -235,8 +237,10 @@ class Queue:
         call = job.call._replace(
             options=replace(given, meta=check_meta(job.meta), at_front=at_front or given.at_front)
         )
-        submission = settle(call, self._defaults, max_payload=self._max_payload)
-        job.adopt(await self._enqueue(submission._replace(record=JobRecord(job.id, submission.record.fields))))
+        submission = settle(
+            call, self._defaults, max_payload=self._max_payload, job_id=job.id, signer=self.store.signer
+        )
+        job.adopt(await self._enqueue(submission))
 
         return job
 
@@ -409,7 +413,7 @@ class Queue:
     ) -> Submission:
         call = describe(func, args, kwargs, options, self._serializer)
 
-        return settle(call, self._defaults, due=due, max_payload=self._max_payload)
+        return settle(call, self._defaults, due=due, max_payload=self._max_payload, signer=self.store.signer)
 
     async def _enqueue(self, submission: Submission) -> Job[Any]:
         if submission.durability != "memory":
@@ -487,7 +491,7 @@ class Queue:
             if not submission.due:
                 fields[b"expires_at"] = b"%d" % (created + submission.ttl_ms)
 
-        job: Job[Any] = Job(JobRecord(submission.record.id, fields), self.store)
+        job: Job[Any] = Job(JobRecord(submission.record.id, fields, self.store.signer), self.store)
         job.durability = MEMORY
 
         return job

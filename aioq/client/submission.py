@@ -14,6 +14,7 @@ from aioq.values.options import MAX_PAYLOAD, NO_OPTIONS, JobOptions
 from aioq.values.record import META, Fields, JobRecord
 from aioq.values.reference import refer
 from aioq.values.serializer import PICKLE, Serializer
+from aioq.values.signature import Signer
 
 
 class Call(NamedTuple):
@@ -84,7 +85,13 @@ def describe(
 
 
 def settle(
-    call: Call, defaults: JobOptions = NO_OPTIONS, *, due: str = "", max_payload: int = MAX_PAYLOAD
+    call: Call,
+    defaults: JobOptions = NO_OPTIONS,
+    *,
+    due: str = "",
+    max_payload: int = MAX_PAYLOAD,
+    job_id: str = "",
+    signer: Signer | None = None,
 ) -> Submission:
     """The job that a call makes.
 
@@ -93,6 +100,8 @@ def settle(
         defaults: the options of the queue, for those that were not given.
         due: "" for now, "+ms" from now, or a moment in ms.
         max_payload: the most bytes that arguments, meta and options may have together.
+        job_id: the id that was made for it before; "" for a new one.
+        signer: signs what is stored, if the queue signs.
 
     Raises:
         InvalidInput: what cannot be used, and why.
@@ -110,8 +119,10 @@ def settle(
             " Pass a reference to the data, or raise Queue(max_payload=…)"
         )
 
+    record = JobRecord(options.job_id or job_id or new_id(), fields, signer)
+
     return Submission(
-        JobRecord(options.job_id or new_id(), fields),
+        record if signer is None else record.sealed(),
         size,
         bool(options.at_front),
         due,

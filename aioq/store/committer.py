@@ -348,7 +348,7 @@ class Committer:
             elif reply.code == "NOSCRIPT":
                 forgotten.append(write)
             else:
-                write.fail(refusal(self._connection.url, reply))
+                write.fail(refusal(self._connection.url, reply, write.command))
 
         if forgotten:
             self._new[:0] = forgotten
@@ -392,7 +392,7 @@ class Committer:
 
         if wire is None or not wire.is_open or wire.loop is not asyncio.get_running_loop():
             if self._written:  # what was written on another wire must be written again on this one
-                raise ServerUnreachable("the connection was lost")
+                raise unreachable(self._connection.url, ConnectionResetError("the connection was lost"))
 
             wire = self._wire = await self._connection.lend_wire(LONGEST_SLICE)
 

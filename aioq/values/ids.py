@@ -66,6 +66,11 @@ def check_id(value: object) -> str:
     return value
 
 
+def is_queue_name(value: str) -> bool:
+    """Whether a queue can have this name."""
+    return bool(_QUEUE.fullmatch(value)) and len(value) <= _MAX_LENGTH
+
+
 def check_queue_name(value: object) -> str:
     """A queue's name. Braces are refused: they would change the hash tag that a Cluster shards by.
 
@@ -77,7 +82,7 @@ def check_queue_name(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"queue name {value!r}: expected a str, not {type(value).__name__}")
 
-    if not _QUEUE.fullmatch(value) or len(value) > _MAX_LENGTH:
+    if not is_queue_name(value):
         raise InvalidInput(
             f"queue name {value!r}: expected 1 to {_MAX_LENGTH} letters, digits or characters of _ . : @ / + -"
         )

@@ -158,6 +158,12 @@ async def scheduled_and_not_in_the_schedule(store: Store, client: redis.Redis) -
     client.delete(store.keys.scheduled)
 
 
+@damage("scheduled", "job-without-index")
+async def scheduled_for_a_moment_that_never_comes(store: Store, client: redis.Redis) -> None:
+    await queued(store, due=f"+{LEASE}")
+    client.zadd(store.keys.scheduled, {"a": float("inf")})
+
+
 @damage("scheduled", "index-differs")
 async def scheduled_for_two_moments(store: Store, client: redis.Redis) -> None:
     await queued(store, due=f"+{LEASE}")

@@ -45,9 +45,9 @@ import os
 from aioq.values.ids import new_id
 new_id()  # what is left of this draw is what both would use
 child = os.fork()
-print(new_id()[10:], flush=True)
 if child:
-    os.waitpid(child, 0)
+    os.waitpid(child, 0)  # one after the other: what they write must not mix
+print(new_id()[10:])
 """
 
 

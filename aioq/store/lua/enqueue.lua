@@ -6,6 +6,7 @@
 -- or a moment in ms. A nonce marks an id that a user chose, so that the same call sent twice is told from
 -- another call with the same id. Returns the clock and the positions (from 0) of the duplicates.
 --@include now
+--@include read
 --@include late
 --@include wake
 --@include lane
@@ -34,7 +35,7 @@ end
 local function replace(id, seen)
   if seen[1] == 'queued' then
     leave_lane(seen[4])
-    redis.call('ZREM', expiring, id .. ' ' .. seen[4])
+    redis.call('ZREM', expiring, id .. ' ' .. (seen[4] or ''))
     tell(seen[5], id, 'expired')
   end
   forget(id, seen[1])
@@ -76,7 +77,7 @@ while at <= #ARGV do
     duplicates[#duplicates + 1] = position
   elseif stored then
     -- WAIT and WAITAOF look at a connection's own writes. A call that is repeated on another one must be a write, too.
-    redis.call('HSET', job .. id, 'status', redis.call('HGET', job .. id, 'status') or '')
+    redis.call('HSET', job .. id, 'status', redis.call('HMGET', job .. id, 'status')[1] or '')
   else
     -- The way in comes first: it is the write that is refused when memory is full.
     local key, entry, due_at = job .. id, nil, nil

@@ -7,6 +7,7 @@
 -- repaired.
 -- To register a check, put a function into `checks` in a file of lib, and what leads to it into store/examination.py.
 --@include now
+--@include read
 --@include transition
 --@include late
 --@include wake

@@ -8,9 +8,6 @@ local NEEDED = {scheduled = {'due_at'}, started = {'fence'}}
 for status in pairs(FINAL) do
   NEEDED[status] = {'ended_at'}
 end
-local function number_of(text)
-  return text and #text < 17 and string.match(text, '^-?%d+$') and tonumber(text)
-end
 
 local function read_record(id)
   local seen = redis.call('HMGET', job .. id, 'status', 'func', 'entry', 'worker', unpack(NUMBERS))
@@ -19,7 +16,7 @@ local function read_record(id)
   }
   for i, name in ipairs(NUMBERS) do
     local text = seen[i + 4]
-    record[name] = number_of(text) or nil
+    record[name] = number(text)
     if text and not record[name] then
       record.unreadable = record.unreadable or name
     end
@@ -35,17 +32,6 @@ local function read_record(id)
   return record
 end
 
--- The lane of an entry as a record names it, and the entry as the lane does; nothing if it cannot be one.
-local function lane_of(entry)
-  local mark, bare = string.match(entry or '', '^(f?r?o?n?t?/?)(%d+%-%d+)$')
-  if not mark or #bare > 36 then
-    return
-  elseif mark == '' then
-    return main, bare
-  elseif mark == 'front/' then
-    return front, bare
-  end
-end
 local function id_at(lane, bare)
   local entry = redis.call('XRANGE', lane, bare, bare)[1]
   return entry and entry[2][2]
@@ -121,7 +107,7 @@ local function retention_of(id, record)
   end
   local given = record.failure_ttl
   if record.status == 'finished' then
-    given = number_of(string.match(redis.call('HGET', job .. id, 'opts') or '', '"result_ttl"[^%d-]*(-?%d+)'))
+    given = number(string.match(redis.call('HGET', job .. id, 'opts') or '', '"result_ttl"[^%d-]*(-?%d+)'))
   elseif record.status ~= 'failed' and record.status ~= 'stopped' then
     given = nil
   end
@@ -151,6 +137,11 @@ local function give_up(id, record)
   flush_kept()
   kept = {}
 end
+-- The moment that the schedule has for a job; nothing if it has none, or one that is no moment.
+local function due_of(id)
+  local due = score(scheduled, id)
+  return due and number(string.format('%.0f', due))
+end
 local function mend_field(id, record)
   local name = record.unreadable
   if name == 'fence' or name == 'uncounted' then
@@ -161,7 +152,7 @@ local function mend_field(id, record)
   elseif name == 'ended_at' and FINAL[record.status] then
     redis.call('HSET', job .. id, 'ended_at', now)
   elseif name == 'due_at' and record.status == 'scheduled' then
-    redis.call('HSET', job .. id, 'due_at', score(scheduled, id) or now)
+    redis.call('HSET', job .. id, 'due_at', due_of(id) or now)
   else
     redis.call('HDEL', job .. id, name)
   end
@@ -219,9 +210,9 @@ local function check_ended(id, record)
 end
 
 local function check_scheduled(id, record)
-  local due = score(scheduled, id)
+  local due = due_of(id)
   if not due then
-    report('job-without-index', id, 'it is scheduled, and is not in the schedule', function()
+    report('job-without-index', id, 'it is scheduled, and the schedule has no moment for it', function()
       redis.call('ZADD', scheduled, record.due_at, id)
       wake_one()
     end)
