@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench soak clean
 
 help: ## Show these commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ $(VENV)/made-bench: $(VENV)/made
 
 bench: $(VENV)/made-bench ## Measure speed beside the protocol's floor (make bench ARGS="--quick")
 	$(RUN) -m benchmarks $(ARGS)
+
+soak: $(VENV)/made ## Keep a fleet under load and faults, and see whether anything grows (make soak ARGS="--minutes 60")
+	$(RUN) -m tests.soak $(ARGS)
 
 clean: ## Remove the virtual environments and caches
 	rm -rf $(VENV) .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -13,6 +13,7 @@ from aioq.client.queue import EnqueueData, Queue
 from aioq.client.registry import Registry
 from aioq.client.task import Task, task
 from aioq.store.connection import Connection
+from aioq.values.durability import Durability
 from aioq.values.errors import (
     AbandonedJobError,
     AioqError,
@@ -31,6 +32,7 @@ from aioq.values.errors import (
     JobTimeout,
     JobTimeoutException,
     NoSuchJobError,
+    NotDurable,
     PayloadTooLarge,
     SerializationError,
     ServerError,
@@ -54,6 +56,7 @@ __all__ = [
     "Connection",
     "DeserializationError",
     "DuplicateJobError",
+    "Durability",
     "EnqueueData",
     "FunctionNotAllowed",
     "InvalidFunction",
@@ -69,6 +72,7 @@ __all__ = [
     "JobTimeout",
     "JobTimeoutException",
     "NoSuchJobError",
+    "NotDurable",
     "PayloadTooLarge",
     "Queue",
     "Registry",

@@ -12,6 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar, Unpack
 from aioq.client.submission import Call, arguments, describe, settle
 from aioq.store import Store
 from aioq.store.mailbox import Ending
+from aioq.values.durability import Durability
 from aioq.values.errors import (
     InvalidJobOperation,
     JobCanceled,
@@ -65,11 +66,13 @@ class Job(Generic[R]):
     Two Jobs are equal if they name the same job of the same queue.
     """
 
-    __slots__ = ("_fence", "_loop", "_meta", "_store", "call", "record")
+    __slots__ = ("_fence", "_loop", "_meta", "_store", "call", "durability", "record")
 
     def __init__(self, record: JobRecord, store: Store | None, *, fence: int | None = None) -> None:
         self.record = record
         self.call: Call | None = None
+        #: How durable the job was known to be when this handle's `enqueue` returned; None for other handles.
+        self.durability: Durability | None = None
         self._store = store
         self._fence = fence
         self._meta: dict[str, Any] | None = None
@@ -527,6 +530,7 @@ class Job(Generic[R]):
     def adopt(self, other: Job[R]) -> None:
         """Become the job that was enqueued for this one. For the queue."""
         self.record, self._store, self.call, self._meta = other.record, other._store, None, None
+        self.durability = other.durability
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let `save_meta_sync` reach the worker's event loop. For the worker."""

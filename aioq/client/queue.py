@@ -18,8 +18,9 @@ from aioq.client.task import Task
 from aioq.store import Connection, Fleet, Server, Store, connect
 from aioq.store.batcher import MAX_BYTES
 from aioq.store.store import Submission
+from aioq.values.durability import MEMORY, Level
 from aioq.values.durations import Duration, positive_ms, to_ms
-from aioq.values.errors import DuplicateJobError, InvalidInput, InvalidJobOperation
+from aioq.values.errors import DuplicateJobError, InvalidInput, InvalidJobOperation, NotDurable
 from aioq.values.ids import check_queue_name
 from aioq.values.options import (
     MAX_PAYLOAD,
@@ -65,8 +66,9 @@ class Queue:
             owns, or a Connection that is shared. None: AIOQ_REDIS_URL, else REDIS_URL, else
             redis://localhost:6379/0.
         serializer: "pickle" (default) or "json", for arguments, results and meta.
-        default_timeout, default_result_ttl, default_ttl, default_failure_ttl, default_retry: options of jobs
-            that do not give their own.
+        default_timeout, default_result_ttl, default_ttl, default_failure_ttl, default_retry, default_durability:
+            options of jobs that do not give their own.
+        durability_timeout: how long `enqueue` waits for the durability that was asked for (default 5 s).
         max_payload: the most bytes of arguments and meta of one job (default 1 MiB).
         prefix: the first word of every key (default "aioq").
         secret: signs what is stored, and nothing is read that is not signed; several: the first one signs, all of
@@ -93,6 +95,8 @@ class Queue:
         default_ttl: Duration | None = None,
         default_failure_ttl: Duration | None = None,
         default_retry: Retry | int | None = None,
+        default_durability: Level | None = None,
+        durability_timeout: Duration = 5,
         max_payload: int = MAX_PAYLOAD,
         prefix: str = "aioq",
         secret: Secret = None,
@@ -103,6 +107,7 @@ class Queue:
         self.store = Store(self.connection, name)
         self._serializer = find_serializer(serializer)
         self._max_payload = _check_limit(max_payload)
+        self._durability_timeout = positive_ms(durability_timeout, "durability_timeout") / 1000
         defaults = read_options(
             {
                 "job_timeout": default_timeout,
@@ -110,6 +115,7 @@ class Queue:
                 "ttl": default_ttl,
                 "failure_ttl": default_failure_ttl,
                 "retry": default_retry,
+                "durability": default_durability,
             }
         )
         self._defaults = NO_OPTIONS if defaults == NO_OPTIONS else defaults
@@ -132,13 +138,15 @@ class Queue:
     async def enqueue(self, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Job[Any]:
         """Put a call into the queue.
 
-        Option names (job_timeout, result_ttl, ttl, failure_ttl, description, job_id, at_front, meta, retry) are
-        taken out of kwargs; the rest goes to the function. `args=` and `kwargs=` pass a function's arguments
-        explicitly, for one whose own names are those of options. `using` is the typed form.
+        Option names (job_timeout, result_ttl, ttl, failure_ttl, description, job_id, at_front, meta, retry,
+        durability) are taken out of kwargs; the rest goes to the function. `args=` and `kwargs=` pass a function's
+        arguments explicitly, for one whose own names are those of options. `using` is the typed form.
 
         Raises:
             InvalidInput: the function, an argument or an option cannot be used. Nothing was written.
             DuplicateJobError: a job with this job_id has not ended.
+            NotDurable: the job is in the queue, but not as durable as `durability` asks for.
+            ServerUnsuitable: the server cannot do what `durability` asks for. Nothing was written.
             ServerError: the server cannot be reached, or refuses.
 
         Example:
@@ -189,6 +197,7 @@ class Queue:
         Raises:
             InvalidInput: one of the calls cannot be used. Nothing was written.
             DuplicateJobError: ids of live jobs; the other calls were enqueued.
+            NotDurable: jobs that are in the queue, but not as durable as `durability` asks for.
 
         Example:
             >>> await queue.enqueue_many([Queue.prepare_data(send, (name,)) for name in names])  # doctest: +SKIP
@@ -196,19 +205,8 @@ class Queue:
         """
         prepared = [self._prepare(*_checked(each)) for each in calls]
         _refuse_twins(prepared)
-        chunks = _chunks(prepared)
-        jobs: list[Job[Any] | None] = []
 
-        while some := list(islice(chunks, ABREAST)):
-            for made in await asyncio.gather(*map(self._enqueue_chunk, some)):
-                jobs += made
-
-        duplicates = [each.record.id for each, job in zip(prepared, jobs, strict=True) if job is None]
-
-        if duplicates:
-            raise _duplicate(self.name, *duplicates)
-
-        return [job for job in jobs if job is not None]
+        return await self._enqueue_all(prepared)
 
     @staticmethod
     def prepare_data(
@@ -418,6 +416,11 @@ class Queue:
         return settle(call, self._defaults, due=due, max_payload=self._max_payload, signer=self.store.signer)
 
     async def _enqueue(self, submission: Submission) -> Job[Any]:
+        if submission.durability != "memory":
+            (job,) = await self._enqueue_all([submission])
+
+            return job
+
         created = await self.store.enqueue(submission)
 
         if not created:
@@ -425,11 +428,54 @@ class Queue:
 
         return self._job(submission, created)
 
+    async def _enqueue_all(self, prepared: list[Submission]) -> list[Job[Any]]:
+        chunks = _chunks(prepared)
+        jobs: list[Job[Any] | None] = []
+
+        while some := list(islice(chunks, ABREAST)):
+            for made in await asyncio.gather(*map(self._enqueue_chunk, some)):
+                jobs += made
+
+        duplicates = [each.record.id for each, job in zip(prepared, jobs, strict=True) if job is None]
+        error = _duplicate(self.name, *duplicates) if duplicates else None
+        self._check_durability(prepared, jobs, error)
+
+        if error:
+            raise error
+
+        return [job for job in jobs if job is not None]
+
+    def _check_durability(
+        self, prepared: list[Submission], jobs: list[Job[Any] | None], cause: DuplicateJobError | None
+    ) -> None:
+        """Raise NotDurable for those that were enqueued, and have not reached what they were to reach."""
+        short = [
+            (job.id, each.durability)
+            for each, job in zip(prepared, jobs, strict=True)
+            if each.durability != "memory" and job is not None and job.durability == MEMORY
+        ]
+
+        if short:
+            levels = " or ".join(sorted({level for _, level in short}))
+            raise NotDurable([job_id for job_id, _ in short], levels, self._durability_timeout) from cause
+
     async def _enqueue_chunk(self, chunk: list[Submission]) -> list[Job[Any] | None]:
         """The jobs, None for each duplicate. They are made here, while the server works on another chunk."""
-        answers = await self.store.enqueue_many(chunk)
+        level = chunk[0].durability
 
-        return [self._job(*each) if each[1] else None for each in zip(chunk, answers, strict=True)]
+        if level == "memory":
+            answers = await self.store.enqueue_many(chunk)
+        else:
+            answers, reached = await self.store.enqueue_durably(chunk, level, self._durability_timeout)
+
+        made = [self._job(*each) if each[1] else None for each in zip(chunk, answers, strict=True)]
+
+        if level != "memory":
+            for job in made:
+                if job is not None:
+                    job.durability = reached
+
+        return made
 
     def _job(self, submission: Submission, created: int) -> Job[Any]:
         status = b"scheduled" if submission.due else b"queued"
@@ -445,7 +491,10 @@ class Queue:
             if not submission.due:
                 fields[b"expires_at"] = b"%d" % (created + submission.ttl_ms)
 
-        return Job(JobRecord(submission.record.id, fields, self.store.signer), self.store)
+        job: Job[Any] = Job(JobRecord(submission.record.id, fields, self.store.signer), self.store)
+        job.durability = MEMORY
+
+        return job
 
     async def _delete_all(self, state: JobStatus) -> int:
         removed = 0
@@ -600,6 +649,10 @@ def _chunks(submissions: list[Submission]) -> Iterator[list[Submission]]:
     size = 0
 
     for each in submissions:
+        if chunk and each.durability != chunk[0].durability:
+            yield chunk
+            chunk, size = [], 0
+
         chunk.append(each)
         size += each.size
 

@@ -129,6 +129,7 @@ def settle(
         options.ttl_ms or 0,
         # An id that a user chose may be chosen twice; a repeated call is told from that by its nonce.
         secrets.token_hex(4) if options.job_id else "",
+        options.durability or "memory",
     )
 
 

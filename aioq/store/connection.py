@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import redis as redis_sync
 import redis.exceptions as failures
@@ -22,7 +23,7 @@ from redis.retry import Retry as SyncRetry
 from aioq.store.keys import SharedKeys
 from aioq.store.listener import Listener
 from aioq.store.remedy import is_refusal, remedy
-from aioq.store.script import Command, all_scripts
+from aioq.store.script import Command, loading
 from aioq.store.wire import ReplyError, Wire, pack
 from aioq.values.errors import (
     InvalidInput,
@@ -93,7 +94,8 @@ class Connection:
         self._listener: Listener | None = None
         self._wire: Wire | None = None
         self._opening: asyncio.Task[Wire] | None = None
-        self._pauses = PAUSES if patient else ()
+        self._lent: WeakSet[Wire] = WeakSet()
+        self.pauses = PAUSES if patient else ()
 
         if source is not None and not isinstance(source, str | Redis):
             raise TypeError(f"connection: expected a URL or a redis.asyncio.Redis, not {_type_name(source)}")
@@ -119,11 +121,28 @@ class Connection:
         other.shared, other.url, other._provider, other._listener = self.shared, self.url, None, None
         other.keyring = self.keyring
         other._kwargs, other._connection_class = self._kwargs, self._connection_class
-        other._wire, other._opening, other._pauses = None, None, ()
+        other._wire, other._opening, other.pauses = None, None, ()
+        other._lent = WeakSet()
         options = {"socket_timeout": blocking + CALL_TIMEOUT / 3} if blocking else {}
         other._pool = other._make_pool(**options)
 
         return other
+
+    async def lend_wire(self, blocking: float) -> Wire:
+        """A wire of one's own, for commands that block the one that they are sent on. It is closed with this.
+
+        Args:
+            blocking: seconds that the server may take to answer, beside its usual time.
+
+        """
+        pool = self._make_pool(socket_timeout=blocking + CALL_TIMEOUT / 3)
+
+        with translated(self.url):
+            wire = await Wire.open(pool.make_connection())
+
+        self._lent.add(wire)
+
+        return wire
 
     async def call(self, command: Command) -> Any:
         """One command, in one round trip; a script that the server has forgotten is loaded again."""
@@ -140,10 +159,10 @@ class Connection:
         return replies
 
     async def load_scripts(self) -> None:
-        """Make every script known to the server. Loaded ones are not evicted, unlike those sent by EVAL."""
-        for reply in await self._trip([("SCRIPT", "LOAD", script.text) for script in all_scripts().values()]):
+        """Make every script known to the server."""
+        for reply in await self._trip(loading()):
             if isinstance(reply, ReplyError):
-                raise _refusal(self.url, reply)
+                raise refusal(self.url, reply)
 
     async def check_server(self) -> None:
         """Refuse a server that is too old.
@@ -210,6 +229,12 @@ class Connection:
 
             self._wire = None
 
+        for wire in list(self._lent):
+            if wire.loop is asyncio.get_running_loop():
+                await wire.aclose()
+
+        self._lent.clear()
+
         if self._provider is not None:
             self._provider.close()
             self._provider = None
@@ -221,7 +246,7 @@ class Connection:
         except TypeError as error:
             raise ServerError(f"a value cannot be sent: {error}") from None
 
-        for pause in self._pauses:
+        for pause in self.pauses:
             try:
                 return await self._attempt(packed, len(commands))
             except ServerUnreachable:
@@ -238,12 +263,12 @@ class Connection:
         try:
             replies = await wire.send(packed, count)
         except OSError as error:
-            raise _unreachable(self.url, error) from error
+            raise unreachable(self.url, error) from error
 
         for reply in replies:
             if isinstance(reply, ReplyError) and reply.code in TRANSIENT:
                 wire.abort(ConnectionResetError(str(reply)))  # another address may have taken over
-                raise _unreachable(self.url, reply)
+                raise unreachable(self.url, reply)
 
         return replies
 
@@ -261,7 +286,7 @@ class Connection:
 
         for command, reply in zip(commands, replies, strict=True):
             if isinstance(reply, ReplyError):
-                raise _refusal(self.url, reply, command)
+                raise refusal(self.url, reply, command)
 
         return replies
 
@@ -390,16 +415,18 @@ def translated(url: str, command: Command = ()) -> Iterator[None]:
         advice = remedy(str(error), url, command)
         raise ServerRefused(f"the server at {redacted(url)} refused: {error}{advice}") from error
     except (failures.ConnectionError, failures.TimeoutError, OSError) as error:
-        raise _unreachable(url, error) from error
+        raise unreachable(url, error) from error
     except failures.RedisError as error:
-        raise _refusal(url, error, command) from error
+        raise refusal(url, error, command) from error
 
 
-def _unreachable(url: str, error: Exception) -> ServerUnreachable:
+def unreachable(url: str, error: Exception) -> ServerUnreachable:
+    """A connection that was lost or not made, as an error of aioq."""
     return ServerUnreachable(f"no connection to {redacted(url)}: {str(error) or type(error).__name__}")
 
 
-def _refusal(url: str, error: Exception, command: Command = ()) -> ServerError:
+def refusal(url: str, error: Exception, command: Command = ()) -> ServerError:
+    """What the server said, as an error of aioq."""
     where, text = f"the server at {redacted(url)}", str(error).rstrip(".")
 
     if "WRONGTYPE" in text:

@@ -92,6 +92,11 @@ def all_scripts() -> dict[str, Script]:
     return {name: script(name) for name in names}
 
 
+def loading() -> list[Command]:
+    """The commands that make every script known to a server. Loaded ones are not evicted, unlike those by EVAL."""
+    return [("SCRIPT", "LOAD", each.text) for each in all_scripts().values()]
+
+
 def _bindings(keys: tuple[str, ...], args: tuple[str, ...]) -> list[str]:
     lines = [f"local {', '.join(keys)} = {', '.join(f'KEYS[{i}]' for i in range(1, len(keys) + 1))}"]
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import chain
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 from aioq.store.batcher import Batcher
+from aioq.store.committer import Committer
 from aioq.store.connection import Connection
 from aioq.store.examination import Finding, Subject, read_findings
 from aioq.store.keys import Keys
 from aioq.store.mailbox import Mailbox, Standing
 from aioq.store.script import Argument, Command, all_scripts
+from aioq.values.durability import MEMORY, Durability, Level
 from aioq.values.errors import ServerError
 from aioq.values.options import CANCELED_TTL_MS, EXPIRED_TTL_MS, FAILURE_TTL_MS
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, Retried
 from aioq.values.record import Fields, JobRecord
 from aioq.values.states import JobStatus
+
+#: A way for a command to the server, and its reply back.
+Send = Callable[[Command], Awaitable[Any]]
 
 #: Jobs that one call of a script touches beyond what it was asked for: due ones, late ones, reclaimed ones.
 CHUNK = 100
@@ -34,7 +39,7 @@ class Submission(NamedTuple):
     """A job on its way to the server.
 
     size is that of the values in bytes; due is "" (now), "+ms" (from now) or a moment in ms; ttl_ms is 0 for none;
-    nonce marks an id that the user chose.
+    nonce marks an id that the user chose; durability is what is waited for, and is not stored.
     """
 
     record: JobRecord
@@ -43,6 +48,7 @@ class Submission(NamedTuple):
     due: str = ""
     ttl_ms: int = 0
     nonce: str = ""
+    durability: Level = "memory"
 
 
 class Claim(NamedTuple):
@@ -98,6 +104,7 @@ class Store:
         self._heads = {name: each.head(self.keys) for name, each in all_scripts().items()}
         self.signer = None if connection.keyring is None else connection.keyring.signer(self.keys.job)
         self._registered = False
+        self._committers: dict[Level, Committer] = {}
         self._mailbox: Mailbox | None = None
         self._enqueuing: Batcher[Submission, int] = Batcher(self.enqueue_many, attrgetter("size"))
 
@@ -107,8 +114,14 @@ class Store:
         """Store one job; concurrent calls travel together. The server's clock in ms; 0: a live job has this id."""
         return self._enqueuing.submit(submission)
 
-    async def enqueue_many(self, submissions: Sequence[Submission]) -> list[int]:
-        """Store jobs in one call. The server's clock in ms, or 0 for each whose id belongs to a live job."""
+    async def enqueue_many(self, submissions: Sequence[Submission], send: Send | None = None) -> list[int]:
+        """Store jobs in one call. The server's clock in ms, or 0 for each whose id belongs to a live job.
+
+        Args:
+            submissions: the jobs.
+            send: another way than the connection's.
+
+        """
         if not self._registered:
             await self.register()
 
@@ -130,7 +143,7 @@ class Store:
             if has_more:  # tells a claim to read more than function and arguments
                 flat += (b"more", b"1")
 
-        reply = await self._call("enqueue", expired_ttl=EXPIRED_TTL_MS, jobs=flat)
+        reply = await self._call("enqueue", send, expired_ttl=EXPIRED_TTL_MS, jobs=flat)
         clock: int = reply[1]
 
         if not reply[2]:
@@ -139,6 +152,23 @@ class Store:
         duplicates = set(reply[2])
 
         return [0 if position in duplicates else clock for position in range(len(submissions))]
+
+    async def enqueue_durably(
+        self, submissions: Sequence[Submission], level: Level, limit: float
+    ) -> tuple[list[int], Durability]:
+        """As `enqueue_many`, and wait until the jobs are durable; see Committer. Also says what was reached."""
+        reached = MEMORY
+
+        if level not in self._committers:
+            self._committers[level] = Committer(self.connection, level)
+
+        async def send(command: Command) -> Any:
+            nonlocal reached
+            reply, reached = await self._committers[level].submit(command, limit)
+
+            return reply
+
+        return await self.enqueue_many(submissions, send), reached
 
     async def register(self) -> None:
         """Put the queue on the list of all queues; a suspension of all workers holds for it too."""
@@ -397,8 +427,8 @@ class Store:
     def _command(self, name: str, **values: Argument | Sequence[Argument]) -> Command:
         return self._heads[name] + all_scripts()[name].arguments(**values)
 
-    async def _call(self, name: str, **values: Argument | Sequence[Argument]) -> Any:
-        reply = await self.connection.call(self._command(name, **values))
+    async def _call(self, name: str, send: Send | None = None, /, **values: Argument | Sequence[Argument]) -> Any:
+        reply = await (send or self.connection.call)(self._command(name, **values))
 
         if reply[0].decode() not in all_scripts()[name].says:
             raise ServerError(f"{name}.lua answered {reply[0]!r}; expected {sorted(all_scripts()[name].says)}")

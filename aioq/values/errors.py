@@ -18,14 +18,17 @@ AioqError
 │   └── JobExpired
 ├── JobTimeout                           = JobTimeoutException: the run took longer than its timeout
 ├── AbandonedJobError                    the job's workers died too often while they ran it
+├── NotDurable                           the job is in the queue, but not as safe as was asked for
 └── ServerError                          the server's side
     ├── ServerUnreachable (ConnectionError)
     ├── ServerRefused                    a password, a permission or a setting forbids the call
     ├── ServerFull                       the server is at its memory limit
-    └── ServerUnsuitable                 too old, or a key of the wrong type is in the way
+    └── ServerUnsuitable                 too old, lacks what was asked for, or has a key of the wrong type
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class AioqError(Exception):
@@ -114,6 +117,32 @@ class AbandonedJobError(AioqError):
     """The workers that ran the job were lost too often (see the poison limit)."""
 
 
+class NotDurable(AioqError):
+    """Jobs are in the queue and will run, but were not as durable as was asked for when the time was over.
+
+    Args:
+        job_ids: the jobs. Do not enqueue them again: they may run at any moment.
+        wanted: the durability that was asked for.
+        seconds: how long it was waited for.
+
+    """
+
+    def __init__(self, job_ids: Sequence[str], wanted: str, seconds: float) -> None:
+        ids = tuple(job_ids)
+        more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
+        super().__init__(
+            f"job {', '.join(ids[:5])}{more} is in the queue, but was not known to be {wanted} within {seconds:g}"
+            " s. It will run unless the server loses its memory, so do not enqueue it again. Look at the server's"
+            " disk and replicas, or raise Queue(durability_timeout=…)"
+        )
+        self.job_ids = ids
+        self.wanted = wanted
+        self.seconds = seconds
+
+    def __reduce__(self) -> tuple[type[NotDurable], tuple[tuple[str, ...], str, float]]:
+        return type(self), (self.job_ids, self.wanted, self.seconds)
+
+
 class ServerError(AioqError):
     """The server could not do what was asked."""
 
@@ -131,4 +160,4 @@ class ServerFull(ServerError):
 
 
 class ServerUnsuitable(ServerError):
-    """The server is too old, or a key that aioq needs holds something else."""
+    """The server is too old, lacks what was asked for, or a key that aioq needs holds something else."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
+from aioq.values.durability import Level, check_level
 from aioq.values.durations import FOREVER, Duration, limit_ms, positive_ms, retention_ms
 from aioq.values.errors import InvalidInput
 from aioq.values.ids import check_id
@@ -32,6 +33,7 @@ class Options(TypedDict, total=False):
     at_front: bool
     meta: Mapping[str, Any] | None
     retry: Retry | int | None
+    durability: Level | None
 
 
 OPTION_NAMES: frozenset[str] = frozenset(Options.__annotations__)
@@ -50,6 +52,7 @@ class JobOptions:
     at_front: bool | None = None
     meta: Mapping[str, Any] | None = None
     retry: Retry | None = None
+    durability: Level | None = None
 
     def over(self, defaults: JobOptions) -> JobOptions:
         """These options, with those of `defaults` where nothing was given."""
@@ -111,6 +114,7 @@ def read_options(given: Options) -> JobOptions:
         at_front=None if given.get("at_front") is None else bool(given["at_front"]),
         meta=None if given.get("meta") is None else check_meta(given["meta"]),
         retry=as_retry(given.get("retry")),
+        durability=None if given.get("durability") is None else check_level(given["durability"]),
     )
 
 

@@ -13,6 +13,7 @@ import redis
 
 from aioq import (
     Connection,
+    Durability,
     Job,
     JobCanceled,
     JobExpired,
@@ -32,6 +33,7 @@ from tests import jobs
 from tests.cli.tools import Cli
 from tests.conftest import Server
 from tests.doctor.test_damage import DAMAGES
+from tests.system.proxy import Proxy
 from tests.tools import RunningWorker, eventually
 
 PAGE = Path(__file__).parent.parent.parent / "docs/security.md"
@@ -556,3 +558,19 @@ async def test_a_failure_reaches_a_producer_that_waits(server: Server) -> None:
 
         with pytest.raises(JobFailed, match="ZeroDivisionError"):
             await job.result(10)
+
+
+async def test_a_producer_with_two_more_rules_may_ask_for_durability(own_server: Callable[..., Server]) -> None:
+    """Also when the reply of its enqueue is lost, and the call is repeated."""
+    (more,) = re.findall(r"`([+\w ]+)` for `\"fsync\"`", PAGE.read_text())
+    made = own_server("--appendonly", "yes")
+
+    with made.client() as admin:
+        admin.execute_command("ACL", "SETUSER", "producer", *USERS["producer"], *more.split())
+
+    async with Proxy(made.socket) as proxy:
+        async with Queue("default", proxy.url.replace("redis://", "redis://producer:PASSWORD@")) as queue:
+            proxy.cut_reply_of("enqueue")
+            job = await queue.enqueue(jobs.add, 1, 2, durability="fsync")
+            assert (job.durability, proxy.cuts) == (Durability("fsync"), 1)
+            assert (await queue.fetch_job(job.id)).is_queued

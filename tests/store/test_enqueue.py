@@ -333,3 +333,16 @@ async def test_a_finished_job_s_id_can_be_used_again_and_again(store: Store) -> 
 
     assert (await store.count()).finished == 1
     assert (await claim(store)).jobs == []
+
+
+@pytest.mark.parametrize("nonce", ["", "n1"])
+async def test_the_same_call_sent_twice_changes_nothing_and_is_a_write_both_times(
+    store: Store, client: redis.Redis, nonce: str
+) -> None:
+    """A connection that repeats a call can then wait for its own writes with WAIT and WAITAOF."""
+    again = job("a", nonce=nonce)
+    await store.enqueue(again)
+    before, writes = dump(client), client.info("persistence")["rdb_changes_since_last_save"]
+    await store.enqueue(again)
+    assert dump(client) == before
+    assert client.info("persistence")["rdb_changes_since_last_save"] > writes

@@ -75,7 +75,10 @@ while at <= #ARGV do
   local stored, duplicate, ended = look(id, nonce)
   if duplicate then
     duplicates[#duplicates + 1] = position
-  elseif not stored then
+  elseif stored then
+    -- WAIT and WAITAOF look at a connection's own writes. A call that is repeated on another one must be a write, too.
+    redis.call('HSET', job .. id, 'status', redis.call('HMGET', job .. id, 'status')[1] or '')
+  else
     -- The way in comes first: it is the write that is refused when memory is full.
     local key, entry, due_at = job .. id, nil, nil
     if due == '' then
