@@ -20,6 +20,7 @@ from aioq.store.store import Beat
 from aioq.values.errors import ServerError
 from aioq.worker.courier import Courier, Limits
 from aioq.worker.executor import Executor
+from aioq.worker.guard import Guard
 from aioq.worker.heartbeat import LEASE_MS, Heartbeat
 from aioq.worker.housekeeper import Reclaimer, Sweeper
 from aioq.worker.run import Cause, Run
@@ -102,9 +103,11 @@ class Service:
             lambda: self._fleet.worker_commands(self._plan.name, self._facts(), list(self._plan.queues)),
             self._heard,
         )
+        guard = Guard(lambda: self._executor.held)
 
         async with self._loops:
             heartbeat.start()
+            guard.start()
 
             try:
                 self._start_loops()
@@ -115,6 +118,7 @@ class Service:
                 with anyio.CancelScope(shield=True):
                     await self._farewell()
                     await to_thread.run_sync(heartbeat.stop)
+                    guard.stop()
                     await self._leave()
 
                 self._loops.cancel_scope.cancel()
