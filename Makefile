@@ -27,7 +27,11 @@ check: $(VENV)/made ## Lint, check types and the direction of imports
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-bench: $(VENV)/made ## Measure speed beside the protocol's floor (make bench ARGS="--quick")
+$(VENV)/made-bench: $(VENV)/made
+	$(VENV)/bin/pip install --quiet --group bench
+	touch $@
+
+bench: $(VENV)/made-bench ## Measure speed beside the protocol's floor (make bench ARGS="--quick")
 	$(RUN) -m benchmarks $(ARGS)
 
 clean: ## Remove the virtual environments and caches

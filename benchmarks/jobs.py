@@ -82,6 +82,18 @@ def clock_plain(index: int) -> float:
     return now
 
 
+async def pause(index: int, seconds: float) -> float:
+    """When its body began; then it waits for I/O, if that is to take any time."""
+    now = time.perf_counter()
+    tally.begin()
+
+    if seconds:
+        await asyncio.sleep(seconds)
+
+    tally.end(index)
+    return now
+
+
 async def answer() -> int:
     """A job without arguments. It is counted but not listed, so that the count itself takes no memory."""
     tally.ended += 1

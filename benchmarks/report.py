@@ -33,6 +33,9 @@ BESIDE = (
 #: In docs/benchmarks.md the table stands between these lines.
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
+#: And over it the plot of the same run, in a file beside the page.
+PLOT = "benchmarks.svg"
+
 
 @dataclass
 class Report:
@@ -101,7 +104,7 @@ class Report:
     def _cell(self, system: str, keys: tuple[str, ...]) -> str:
         found = [self.samples[key] for key in keys if key in self.samples]
 
-        return " / ".join(_number(samples.median(system)) for samples in found if samples.values.get(system))
+        return " / ".join(number(samples.median(system)) for samples in found if samples.values.get(system))
 
     def remarks(self) -> list[str]:
         """What stands under the table."""
@@ -178,7 +181,8 @@ class Report:
         """Put the table into its place in the page."""
         text = page.read_text()
         before, after = text.split(BEGIN)[0], text.split(END)[1]
-        page.write_text(f"{before}{BEGIN}\n{self.markdown()}\n{END}{after}")
+        plot = f"![Throughput, latency and cost by depth: the figures of the tables below]({PLOT})"
+        page.write_text(f"{before}{BEGIN}\n{plot}\n\n{self.markdown()}\n{END}{after}")
 
 
 def _columns(rows: Sequence[tuple[str, ...]], right: Collection[int]) -> list[str]:
@@ -210,12 +214,12 @@ def _spread(values: list[float] | None) -> str:
         if len(values) % 2
         else sum(sorted(values)[len(values) // 2 - 1 :][:2]) / 2
     )
-    text = _number(middle)
+    text = number(middle)
 
-    return text if len(values) == 1 else f"{text} ({_number(min(values))}-{_number(max(values))})"
+    return text if len(values) == 1 else f"{text} ({number(min(values))}-{number(max(values))})"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Three digits that mean something, and no more."""
     if abs(value) >= 100:
         return f"{value:,.0f}"

@@ -18,7 +18,7 @@ import redis
 from aioq import Connection, Queue, Worker
 from tests.tools import RunningWorker, leaks, server_binary
 
-URL_VARIABLES = ("AIOQ_REDIS_URL", "REDIS_URL", "RQ_REDIS_URL")
+VARIABLES = ("AIOQ_REDIS_URL", "REDIS_URL", "RQ_REDIS_URL", "AIOQ_SECRET", "AIOQ_ALLOW")
 
 
 @pytest.fixture(scope="session")
@@ -28,8 +28,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A URL of the user's own must never be used by a test."""
-    for name in URL_VARIABLES:
+    """A URL or a secret of the user's own must never be used by a test."""
+    for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -156,7 +156,7 @@ async def start_worker(server: Server) -> AsyncIterator[Callable[..., RunningWor
 def environment() -> dict[str, str]:
     """The environment for processes that tests start: tests' own modules can be imported there."""
     root = str(Path(__file__).parent.parent)
-    kept = {name: value for name, value in os.environ.items() if name not in URL_VARIABLES}
+    kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     return kept | {"PYTHONPATH": root, "PYTHONWARNINGS": "error"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.figures import Figure, Goal, Samples
+from benchmarks.plot import AHEAD, BEHIND, FLOOR, OWN, draw, panels
+from benchmarks.simulation import Costs, Load, Setup, simulate
+from benchmarks.sizing import Wanted, costs_of, least_shards, least_workers, size
 
 ROOT = Path(__file__).parent.parent
 
@@ -72,3 +76,94 @@ def test_a_goal_is_judged_by_medians_and_by_ratios_of_the_same_repetition(
         "fast": [500, 250, 1000],
     }
     assert samples.judge(goal) == verdict
+
+
+PLAN = {"quick": True, "repeat": 2, "size": 5_000, "uvloop": True, "spin": True, "aof": False, "unix": False}
+RUN = {
+    "plan": PLAN | {"binary": "valkey-server", "peers": ["ardiq", "arq"]},
+    "figures": {
+        "drain.rate": {"arq": [10.0], "floor": [90.0], "aioq": [50.0, 70.0]},
+        "enqueue.many": {"aioq": [70.0], "ardiq": [80.0]},
+        "latency.start.p50": {"aioq": [0.4], "arq": [4.0], "ardiq": [0.3]},
+        "latency.start.p99": {"aioq": [0.6], "arq": [9.0], "ardiq": [1.0]},
+        "depth.base": {"aioq": [40.0, 50.0]},
+        "depth.queued.1M": {"aioq": [1.1, 1.3]},
+    },
+}
+
+
+def test_a_plot_shows_medians_and_says_who_is_ahead() -> None:
+    (many, drain), (latency, depth) = panels(RUN)
+    assert [(mark.name, mark.values, mark.rank) for mark in drain.marks] == [
+        ("aioq", (60.0,), OWN),
+        ("floor", (90.0,), FLOOR),
+        ("ardiq", (), BEHIND),
+        ("arq", (10.0,), BEHIND),
+    ]
+    assert [(mark.name, mark.rank) for mark in many.marks if mark.values] == [("aioq", OWN), ("ardiq", AHEAD)]
+    assert [(mark.text, mark.rank) for mark in latency.marks] == [
+        ("0.40 / 0.60", OWN),
+        ("0.30 / 1.00", AHEAD),
+        ("4.00 / 9.00", BEHIND),
+    ]
+    # With --quick fewer jobs stand for a million, and the plot says how many.
+    assert [mark.name for mark in depth.marks] == ["1,250 jobs", "100 k more queued"]
+
+
+def test_a_plot_draws_what_is_there(tmp_path: Path) -> None:
+    assert panels(RUN | {"figures": {"idle.cpu": {"aioq": [1.0]}}}) == []
+    (row,) = panels(RUN | {"figures": {"drain.rate": {"arq": [10.0]}}})
+    assert [mark.name for mark in row[0].marks] == ["arq"]
+
+    if importlib.util.find_spec("matplotlib"):
+        draw(RUN, tmp_path / "plot.svg")
+        text = (tmp_path / "plot.svg").read_text()
+        assert "1.20" in text
+        assert "100 k more queued" in text
+
+
+def test_more_load_waits_longer_and_the_same_seed_brings_the_same() -> None:
+    setup = Setup(workers=1, slots=10)
+    waits = [simulate(Load(rate, duration=0.002, cpu=0.002), setup, count=4_000).p99 for rate in (100, 300, 450)]
+    assert waits == sorted(waits)
+    assert waits[-1] > 3 * waits[0]
+    load = Load(300, 0.01, 0.001, shape="lognormal", burst=50, every=1, producers=2)
+    assert simulate(load, setup, count=2_000, seed=7) == simulate(load, setup, count=2_000, seed=7)
+    assert simulate(load, setup, count=2_000, seed=7) != simulate(load, setup, count=2_000, seed=8)
+
+
+def test_a_simulated_core_waits_like_its_formula() -> None:
+    # One core, random arrivals, the same 10 ms each: the mean wait is busy / (2 (1 - busy)) of a job (M/D/1). Its
+    # median and p99 at 0.7 are 0.6 and 6 jobs; the calls of aioq beside that take a part of the core of their own.
+    free = Costs(*[0.0] * 7, worker_job=0, hop=0)
+    found = simulate(Load(70, 0.01, 0.01), Setup(workers=1, slots=1000), free, count=20_000)
+    assert found.jobs == 20_000
+    assert found.worker == pytest.approx(0.7, rel=0.05)
+    assert 0.004 < found.p50 < 0.010
+    assert 0.04 < found.p99 < 0.09
+
+
+def test_a_size_has_the_cores_that_the_jobs_take() -> None:
+    answer = size(Load(800, duration=0.005, cpu=0.005), Wanted(wait=0.05), Costs())
+    assert answer.reached
+    assert answer.shards == 1
+    assert 5 <= answer.workers <= 8  # 4 cores of work, and a quarter more
+    assert answer.shard.p99 <= 0.05
+    assert answer.finished_bytes == 800 * 500 * Costs().finished_bytes
+    assert size(Load(10), Wanted(wait=0.000_1), Costs()).reached is False
+
+
+def test_a_load_that_one_server_cannot_hold_gets_more() -> None:
+    costs = Costs()
+    assert least_shards(Load(1_000), costs) == 1
+    assert least_shards(Load(100_000), costs) == 3
+    assert least_workers(Load(1_000, duration=0.1), Wanted(1, slots=10), costs, shards=1) == 13
+
+
+def test_costs_are_read_from_two_sizes_of_calls() -> None:
+    figures = {"enqueue.one.server": 60.0, "enqueue.gather.server": 6.2, "memory.queued": 230.0}
+    found = costs_of(figures, Costs())
+    assert found.enqueue_call + found.enqueue_job == pytest.approx(60)
+    assert found.enqueue_call / 250 + found.enqueue_job == pytest.approx(6.2)
+    assert found.queued_bytes == 230
+    assert found.claim_call == Costs().claim_call

@@ -6,6 +6,8 @@ import ast
 import importlib
 import inspect
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -99,6 +101,20 @@ def test_names_of_keys_are_spelled_in_one_place(name: str) -> None:
         assert not [each for each in literals(name) if re.match(r"aioq:(?!/)", each)]
 
 
+def test_bytes_are_turned_into_values_in_one_place() -> None:
+    """What is signed is verified there, so nothing else may read what is stored."""
+    users = [name for name in MODULES if "aioq.values.serializer" in imports(name) and reads_values(name)]
+    assert users == ["aioq.values.record"]
+    assert not [name for name in MODULES if "pickle" in imports(name) and name != "aioq.values.serializer"]
+
+
+def reads_values(name: str) -> bool:
+    return any(
+        isinstance(node, ast.ImportFrom) and any(alias.name == "loads" for alias in node.names)
+        for node in ast.walk(tree(MODULES[name]))
+    )
+
+
 def test_no_modules_import_each_other_in_a_circle_not_even_for_types() -> None:
     graph = {name: {each for each in imports(name) if each in MODULES and each != name} for name in MODULES}
     seen: dict[str, bool] = {}
@@ -184,3 +200,15 @@ def test_every_module_can_be_imported_alone() -> None:
     for name in MODULES:
         if not name.endswith("__main__"):
             importlib.import_module(name)
+
+
+def test_an_application_that_only_enqueues_does_not_load_the_worker() -> None:
+    code = "import sys, aioq; print('aioq.worker.worker' in sys.modules, aioq.Worker.__module__)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert said.split() == ["False", "aioq.worker.worker"]
+
+
+def test_a_name_that_aioq_does_not_have_is_an_error() -> None:
+    with pytest.raises(AttributeError, match="'aioq' has no attribute 'Wroker'"):
+        aioq.Wroker

@@ -10,7 +10,8 @@ from typing import Any, Self
 
 import redis
 
-from aioq import Worker
+from aioq import Connection, Queue, Worker
+from aioq.doctor import examine
 
 
 def server_binary() -> str:
@@ -110,3 +111,18 @@ def _kept_for_ever(client: redis.Redis, key: str) -> bool:
     base, _, job_id = key.partition(":job:")
     registry = f"{base}:{client.hget(key, 'status')}"
     return client.zscore(registry, job_id) is not None and client.zscore(f"{registry}:until", job_id) is None
+
+
+async def assert_sound(*queues: Queue) -> None:
+    """The doctor finds nothing wrong with what is stored of these queues."""
+    assert [str(found) for queue in queues for found in await examine(queue)] == []
+
+
+async def assert_all_sound(url: str) -> None:
+    """As `assert_sound`, for all queues of a server: what a test that breaks things ends with."""
+    connection = Connection(url)
+
+    try:
+        await assert_sound(*await Queue.all(connection))
+    finally:
+        await connection.aclose()

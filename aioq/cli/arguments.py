@@ -81,7 +81,7 @@ def read_meta(words: Sequence[str]) -> dict[str, Any]:
 
         try:
             meta[name] = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise typer.BadParameter(
                 f"{word!r} is not JSON: {error}. A text needs its own quotes: {name}='\"text\"'",
                 param_hint="'--meta'",

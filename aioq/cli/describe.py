@@ -12,7 +12,6 @@ from aioq.client.job import Job
 from aioq.values.errors import DeserializationError
 from aioq.values.record import Unreadable
 from aioq.values.result import Result
-from aioq.values.serializer import loads
 
 
 def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
@@ -26,7 +25,6 @@ def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
     record = job.record
     unreadable: list[str] = []
     call = _read(record.call, unreadable)
-    result = record.fields.get(b"result", b"")
     meta = {name: _known(name, value, unreadable) for name, value in record.meta.items()}
 
     return {
@@ -52,7 +50,7 @@ def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
         "started_at": moment(job.started_at),
         "ended_at": moment(job.ended_at),
         "worker": job.worker_name,
-        "result": as_json(_read(lambda: loads(result, "the job's result"), unreadable)) if result else None,
+        "result": as_json(_read(record.result, unreadable)),
         "error": job.exc_info,
         "unreadable": unreadable,
         "runs": [_run(run) for run in runs],

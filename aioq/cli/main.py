@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from aioq.cli import demo, enqueue, info, jobs, output, queues, requeue, server, worker
+from aioq.cli import demo, doctor, enqueue, info, jobs, output, queues, requeue, server, worker
 from aioq.values.errors import AioqError
 
 
@@ -58,6 +58,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("requeue", requeue.requeue, "aioq requeue --queue mail --all"),
     ("info", info.info, "aioq info --interval 1"),
     ("ls", jobs.ls, "aioq ls --queue mail --status failed --limit 10"),
+    ("doctor", doctor.doctor, "aioq doctor mail --repair"),
     ("empty", queues.empty, "aioq empty mail"),
     ("suspend", queues.suspend, "aioq suspend --duration 60"),
     ("resume", queues.resume, "aioq resume"),

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from aioq.cli.common import CHUNK, JsonOption, UrlOption, opened, refuse_names_with_all
 from aioq.cli.output import count, progress
 from aioq.cli.report import Report
+from aioq.client.job import Job
 from aioq.client.queue import Queue
 from aioq.client.registry import Registry
+from aioq.values.errors import DeserializationError
 from aioq.values.states import JobStatus
 
 
@@ -77,7 +79,7 @@ async def _requeue_these(
         chunk = ids[start : start + CHUNK]
         found = zip(chunk, await queue.fetch_many(chunk), strict=True)
         # The queue would requeue a job from any of the sources; here it has to be the one that was asked for.
-        verdicts = {job_id: "gone" if job is None else str(job.status) for job_id, job in found}
+        verdicts = {job_id: "gone" if job is None else _status(job) for job_id, job in found}
         verdicts |= await queue.requeue([job_id for job_id in chunk if verdicts[job_id] == state], **options)
 
         for job_id, verdict in verdicts.items():
@@ -90,6 +92,7 @@ async def _requeue_all(
     """What is in the registry at the start; a job that fails again meanwhile is left there."""
     skipped = 0
     begun: int | None = None
+    before: list[str] = []
 
     with progress(total, "Requeueing", err=True) as advance:
         while True:
@@ -99,6 +102,11 @@ async def _requeue_all(
             if not ids:
                 break
 
+            if ids == before:  # none of them will move: the registry is damaged, and lists jobs of other states
+                skipped += len(ids)
+                continue
+
+            before = ids
             verdicts = await queue.requeue(ids, **options)
             report.done += [job_id for job_id, verdict in verdicts.items() if verdict == "ok"]
             # What is gone is still listed; anything else that did not move has been requeued by somebody else.
@@ -106,6 +114,14 @@ async def _requeue_all(
             advance(len(ids))
 
     report.say(f"{count(len(report.done), 'job')} requeued")
+
+
+def _status(job: Job[Any]) -> str:
+    """The job's state; one that cannot be read must not stop the others."""
+    try:
+        return str(job.status)
+    except DeserializationError:
+        return "damaged"
 
 
 def _refusal(verdict: str, state: JobStatus) -> str | None:

@@ -82,6 +82,15 @@ Paths = Annotated[
     ),
 ]
 
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="Run only functions whose dotted names match, such as 'shop.tasks.*'; any number."
+        " Without it: AIOQ_ALLOW, else all.",
+    ),
+]
+
 
 def worker(
     queues: Queues = None,
@@ -98,6 +107,7 @@ def worker(
     logging_level: LogLevel = Level.INFO,
     pid: PidFile = None,
     path: Paths = None,
+    allow: Allow = None,
     url: UrlOption = None,
 ) -> None:
     """Run the jobs of queues until SIGINT or SIGTERM. A second signal hands running jobs back at once."""
@@ -111,6 +121,7 @@ def worker(
         "concurrency": concurrency,
         "result_ttl": results_ttl,
         "shutdown_timeout": shutdown_timeout,
+        "allow": allow or None,
     }
     limits: dict[str, Any] = {"burst": burst, "max_jobs": max_jobs, "max_idle_time": max_idle_time}
 

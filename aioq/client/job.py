@@ -13,7 +13,6 @@ from aioq.client.submission import Call, arguments, describe, settle
 from aioq.store import Store
 from aioq.store.mailbox import Ending
 from aioq.values.errors import (
-    DeserializationError,
     InvalidJobOperation,
     JobCanceled,
     JobExpired,
@@ -21,10 +20,8 @@ from aioq.values.errors import (
     JobStopped,
     NoSuchJobError,
     PayloadTooLarge,
-    SerializationError,
 )
 from aioq.values.options import (
-    FAILURE_TTL_MS,
     MAX_PAYLOAD,
     RESULT_TTL_MS,
     Options,
@@ -32,10 +29,10 @@ from aioq.values.options import (
     read_options,
     seconds,
 )
-from aioq.values.record import META, JobRecord, Unreadable
+from aioq.values.record import META, JobRecord
 from aioq.values.reference import resolve
 from aioq.values.result import Result, earlier_result, present_result
-from aioq.values.serializer import PICKLE, Serializer, find_serializer, loads
+from aioq.values.serializer import PICKLE, Serializer, find_serializer
 from aioq.values.states import JobStatus
 
 R = TypeVar("R")
@@ -143,7 +140,12 @@ class Job(Generic[R]):
 
     @property
     def status(self) -> JobStatus | None:
-        """The state when the snapshot was taken; None for a job that was never enqueued."""
+        """The state when the snapshot was taken; None for a job that was never enqueued.
+
+        Raises:
+            DeserializationError: what is stored is no state.
+
+        """
         return self.record.status if b"status" in self.record.fields else None
 
     @property
@@ -208,7 +210,7 @@ class Job(Generic[R]):
     @property
     def failure_ttl(self) -> float:
         """Seconds that a failed job is kept; -1 for ever."""
-        return seconds(int(self.record.fields.get(b"failure_ttl", FAILURE_TTL_MS))) or 0
+        return seconds(self.record.failure_ttl_ms) or 0
 
     @property
     def created_at(self) -> datetime | None:
@@ -349,22 +351,22 @@ class Job(Generic[R]):
         try:
             # 0 asks once: that takes a round trip, which must be given its time.
             async with asyncio.timeout(None if timeout is None else timeout or 0.25):
-                ending = await store.mailbox.wait(self.id)
+                ending = await store.mailbox.wait(self.record.id)
         except TimeoutError:
             raise TimeoutError(f"job {self.id} has not ended within {timeout} seconds") from None
 
         self.record, self._meta = await self._ended_record(ending), None
-        status, result = self.record.status, self.record.fields.get(b"result")
+        status = self.record.status
 
         if status in _ENDINGS:
             raise _ENDINGS[status](self.id, self.record.error or f"it is {status}")
 
-        return None if result is None else loads(result, "the job's result")  # type: ignore[return-value]
+        return self.record.result()  # type: ignore[no-any-return]
 
     async def _ended_record(self, ending: Ending) -> JobRecord:
         """The record of a job that has ended, as far as the message tells it; the rest takes a round trip."""
         if ending.fields is not None:
-            return JobRecord(self.id, ending.fields)
+            return JobRecord(self.id, ending.fields, self.record.signer)
 
         if ending.value is None or ending.status == "deleted":
             await self.refresh()
@@ -376,7 +378,7 @@ class Job(Generic[R]):
             b"result" if ending.status == "finished" else b"error": ending.value,
         }
 
-        return JobRecord(self.id, self.record.fields | news)
+        return JobRecord(self.id, self.record.fields | news, self.record.signer)
 
     async def return_value(self) -> R | None:
         """What the function returned; None if it has not finished (or returned None)."""
@@ -427,17 +429,12 @@ class Job(Generic[R]):
             PayloadTooLarge: the changed values have more than 1 MiB; nothing is written.
 
         """
-        serializer = self.record.serializer
-        stored = {name: value for name, value in self.record.fields.items() if name.startswith(META)}
+        stored = self.record.meta_fields()
         present = {
-            META + name.encode(): value.data
-            if isinstance(value, Unreadable)
-            else serializer.dumps(value, f"meta value {name!r}")
+            META + name.encode(): self.record.pack_meta(name, value)
             for name, value in check_meta(self.meta).items()
         }
-        changed = {
-            name: value for name, value in present.items() if not _is_same(value, stored.get(name), serializer)
-        }
+        changed = {name: value for name, value in present.items() if not self.record.is_same_meta(name, value)}
         changes = list(chain.from_iterable(changed.items()))
         removed = [name for name in stored if name not in present]
 
@@ -459,7 +456,7 @@ class Job(Generic[R]):
             raise InvalidJobOperation(f"job {self.id}: this run has lost its claim; its meta was not saved")
 
         kept = {name: value for name, value in self.record.fields.items() if not name.startswith(META)}
-        self.record = JobRecord(self.id, kept | present)
+        self.record = JobRecord(self.id, kept | present, self.record.signer)
 
     def save_meta_sync(self) -> None:
         """As `save_meta`, for a plain function that a worker runs on a thread.
@@ -570,21 +567,12 @@ class Job(Generic[R]):
         return hash(self.id)
 
     def __repr__(self) -> str:
-        return f"<Job {self.id} {self.func_name} {self.status or 'not enqueued'}>"
+        status = self.record.fields.get(b"status", b"not enqueued").decode(errors="backslashreplace")
+
+        return f"<Job {self.id} {self.func_name} {status}>"
 
 
 def _gone(store: Store, job_id: str) -> NoSuchJobError:
     return NoSuchJobError(
         f"queue {store.queue!r} has no job {job_id!r}: it never had, it was deleted, or its retention has passed"
     )
-
-
-def _is_same(value: bytes, stored: bytes | None, serializer: Serializer) -> bool:
-    """Whether a meta value was not changed. Another process may have written the same value in other bytes."""
-    if stored is None or value == stored:
-        return value == stored
-
-    try:
-        return serializer.dumps(loads(stored, "a meta value"), "a meta value") == value
-    except (DeserializationError, SerializationError):
-        return False

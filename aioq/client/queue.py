@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -15,8 +15,8 @@ from aioq.client.job import Job
 from aioq.client.registry import CHUNK, Registry
 from aioq.client.submission import arguments, describe, settle
 from aioq.client.task import Task
-from aioq.store import Connection, Fleet, Server, Store
-from aioq.store.batcher import MAX_BYTES, MAX_ITEMS
+from aioq.store import Connection, Fleet, Server, Store, connect
+from aioq.store.batcher import MAX_BYTES
 from aioq.store.store import Submission
 from aioq.values.durations import Duration, positive_ms, to_ms
 from aioq.values.errors import DuplicateJobError, InvalidInput, InvalidJobOperation
@@ -33,12 +33,15 @@ from aioq.values.options import (
 from aioq.values.record import JobRecord
 from aioq.values.retry import Retry
 from aioq.values.serializer import Serializer, find_serializer
+from aioq.values.signature import Secret
 from aioq.values.states import JobStatus
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: Chunks of one `enqueue_many` that are on their way at the same time.
+#: How many jobs a chunk of one `enqueue_many` has, and how many chunks are on their way at the same time. With
+#: smaller chunks the server begins sooner; with larger ones there are fewer calls to make.
+BULK = 125
 ABREAST = 8
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -66,6 +69,8 @@ class Queue:
             that do not give their own.
         max_payload: the most bytes of arguments and meta of one job (default 1 MiB).
         prefix: the first word of every key (default "aioq").
+        secret: signs what is stored, and nothing is read that is not signed; several: the first one signs, all of
+            them verify. None: AIOQ_SECRET. A Connection that is shared brings its own.
 
     Raises:
         InvalidInput: a value cannot be used; nothing is connected yet.
@@ -90,12 +95,11 @@ class Queue:
         default_retry: Retry | int | None = None,
         max_payload: int = MAX_PAYLOAD,
         prefix: str = "aioq",
+        secret: Secret = None,
     ) -> None:
         self.name = check_queue_name(name)
         self._owns_connection = not isinstance(connection, Connection)
-        self.connection = (
-            connection if isinstance(connection, Connection) else Connection(connection, prefix=prefix)
-        )
+        self.connection = connect(connection, prefix=prefix, secret=secret)
         self.store = Store(self.connection, name)
         self._serializer = find_serializer(serializer)
         self._max_payload = _check_limit(max_payload)
@@ -192,21 +196,19 @@ class Queue:
         """
         prepared = [self._prepare(*_checked(each)) for each in calls]
         _refuse_twins(prepared)
-        jobs: list[Job[Any]] = []
-        duplicates: list[str] = []
+        chunks = _chunks(prepared)
+        jobs: list[Job[Any] | None] = []
 
-        answers = [answer async for answer in self._send(prepared)]
+        while some := list(islice(chunks, ABREAST)):
+            for made in await asyncio.gather(*map(self._enqueue_chunk, some)):
+                jobs += made
 
-        for submission, created in zip(prepared, answers, strict=True):
-            if created:
-                jobs.append(self._job(submission, created))
-            else:
-                duplicates.append(submission.record.id)
+        duplicates = [each.record.id for each, job in zip(prepared, jobs, strict=True) if job is None]
 
         if duplicates:
             raise _duplicate(self.name, *duplicates)
 
-        return jobs
+        return [job for job in jobs if job is not None]
 
     @staticmethod
     def prepare_data(
@@ -237,8 +239,10 @@ class Queue:
         call = job.call._replace(
             options=replace(given, meta=check_meta(job.meta), at_front=at_front or given.at_front)
         )
-        submission = settle(call, self._defaults, max_payload=self._max_payload)
-        job.adopt(await self._enqueue(submission._replace(record=JobRecord(job.id, submission.record.fields))))
+        submission = settle(
+            call, self._defaults, max_payload=self._max_payload, job_id=job.id, signer=self.store.signer
+        )
+        job.adopt(await self._enqueue(submission))
 
         return job
 
@@ -411,7 +415,7 @@ class Queue:
     ) -> Submission:
         call = describe(func, args, kwargs, options, self._serializer)
 
-        return settle(call, self._defaults, due=due, max_payload=self._max_payload)
+        return settle(call, self._defaults, due=due, max_payload=self._max_payload, signer=self.store.signer)
 
     async def _enqueue(self, submission: Submission) -> Job[Any]:
         created = await self.store.enqueue(submission)
@@ -421,19 +425,15 @@ class Queue:
 
         return self._job(submission, created)
 
-    async def _send(self, prepared: list[Submission]) -> AsyncIterator[int]:
-        """The server's answers. One chunk is made ready while the server works on another."""
-        chunks = _chunks(prepared)
+    async def _enqueue_chunk(self, chunk: list[Submission]) -> list[Job[Any] | None]:
+        """The jobs, None for each duplicate. They are made here, while the server works on another chunk."""
+        answers = await self.store.enqueue_many(chunk)
 
-        while some := list(islice(chunks, ABREAST)):
-            for answers in await asyncio.gather(*map(self.store.enqueue_many, some)):
-                for answer in answers:
-                    yield answer
+        return [self._job(*each) if each[1] else None for each in zip(chunk, answers, strict=True)]
 
     def _job(self, submission: Submission, created: int) -> Job[Any]:
-        fields = dict(submission.record.fields)
-        fields[b"status"] = b"scheduled" if submission.due else b"queued"
-        fields[b"created_at"] = b"%d" % created
+        status = b"scheduled" if submission.due else b"queued"
+        fields = {**submission.record.fields, b"status": status, b"created_at": b"%d" % created}
 
         if submission.due:
             due = submission.due
@@ -445,7 +445,7 @@ class Queue:
             if not submission.due:
                 fields[b"expires_at"] = b"%d" % (created + submission.ttl_ms)
 
-        return Job(JobRecord(submission.record.id, fields), self.store)
+        return Job(JobRecord(submission.record.id, fields, self.store.signer), self.store)
 
     async def _delete_all(self, state: JobStatus) -> int:
         removed = 0
@@ -603,7 +603,7 @@ def _chunks(submissions: list[Submission]) -> Iterator[list[Submission]]:
         chunk.append(each)
         size += each.size
 
-        if len(chunk) == MAX_ITEMS or size >= MAX_BYTES:
+        if len(chunk) == BULK or size >= MAX_BYTES:
             yield chunk
             chunk, size = [], 0
 

@@ -42,9 +42,7 @@ class Registry:
         records = await self._store.load(await self.job_ids(offset, limit, desc=desc))
 
         # One that has changed its state between the two calls is not of this registry any more.
-        return [
-            Job(record, self._store) for record in records if record is not None and record.status == self.status
-        ]
+        return [Job(record, self._store) for record in records if record is not None and record.is_in(self.status)]
 
     async def contains(self, job: Job[Any] | str) -> bool:
         """Whether the job is in this state now."""
@@ -53,7 +51,7 @@ class Registry:
 
         (record,) = await self._store.load([_id(job)])
 
-        return record is not None and record.status == self.status
+        return record is not None and record.is_in(self.status)
 
     async def requeue(
         self, job: Job[Any] | str, *, at_front: bool = False, reset_retries: bool = True
@@ -100,6 +98,7 @@ class Registry:
         self._require("requeue")
         moved = skipped = 0
         start: int | None = None
+        before: list[str] = []
 
         while True:
             ids, now = await self._store.ids(self.status, skipped, CHUNK, before_ms=start)
@@ -108,6 +107,11 @@ class Registry:
             if not ids:
                 return moved
 
+            if ids == before:  # none of them will move: the registry is damaged, and lists jobs of other states
+                skipped += len(ids)
+                continue
+
+            before = ids
             verdicts = await self._store.requeue(ids, at_front=at_front, reset=reset_retries)
             done = verdicts.count("ok")
             moved += done

@@ -14,6 +14,7 @@ from aioq.values.options import MAX_PAYLOAD, NO_OPTIONS, JobOptions
 from aioq.values.record import META, Fields, JobRecord
 from aioq.values.reference import refer
 from aioq.values.serializer import PICKLE, Serializer
+from aioq.values.signature import Signer
 
 
 class Call(NamedTuple):
@@ -84,7 +85,13 @@ def describe(
 
 
 def settle(
-    call: Call, defaults: JobOptions = NO_OPTIONS, *, due: str = "", max_payload: int = MAX_PAYLOAD
+    call: Call,
+    defaults: JobOptions = NO_OPTIONS,
+    *,
+    due: str = "",
+    max_payload: int = MAX_PAYLOAD,
+    job_id: str = "",
+    signer: Signer | None = None,
 ) -> Submission:
     """The job that a call makes.
 
@@ -93,16 +100,18 @@ def settle(
         defaults: the options of the queue, for those that were not given.
         due: "" for now, "+ms" from now, or a moment in ms.
         max_payload: the most bytes that arguments, meta and options may have together.
+        job_id: the id that was made for it before; "" for a new one.
+        signer: signs what is stored, if the queue signs.
 
     Raises:
         InvalidInput: what cannot be used, and why.
 
     """
     options = call.options.over(defaults)
-    fields = call.fields.copy()
+    fields = call.fields
 
     if options is not NO_OPTIONS:
-        _add_options(fields, call, options)
+        fields = fields | _stored(call, options)
 
     if (size := sum(map(len, fields.values()))) > max_payload:
         raise PayloadTooLarge(
@@ -110,8 +119,10 @@ def settle(
             " Pass a reference to the data, or raise Queue(max_payload=…)"
         )
 
+    record = JobRecord(options.job_id or job_id or new_id(), fields, signer)
+
     return Submission(
-        JobRecord(options.job_id or new_id(), fields),
+        record if signer is None else record.sealed(),
         size,
         bool(options.at_front),
         due,
@@ -121,7 +132,9 @@ def settle(
     )
 
 
-def _add_options(fields: Fields, call: Call, options: JobOptions) -> None:
+def _stored(call: Call, options: JobOptions) -> Fields:
+    fields: Fields = {}
+
     if options.meta:
         for name, value in options.meta.items():
             fields[META + name.encode()] = call.serializer.dumps(value, f"meta value {name!r}")
@@ -131,3 +144,5 @@ def _add_options(fields: Fields, call: Call, options: JobOptions) -> None:
 
     if options.failure_ttl_ms is not None:
         fields[b"failure_ttl"] = b"%d" % options.failure_ttl_ms
+
+    return fields

@@ -1,7 +1,7 @@
 """Floor 1: the only package that imports redis. One method of Store is one script."""
 
-from aioq.store.connection import Connection, Server
+from aioq.store.connection import Connection, Server, connect
 from aioq.store.fleet import Fleet
 from aioq.store.store import Store
 
-__all__ = ["Connection", "Fleet", "Server", "Store"]
+__all__ = ["Connection", "Fleet", "Server", "Store", "connect"]

@@ -7,7 +7,7 @@ import importlib
 import os
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -21,6 +21,7 @@ from redis.retry import Retry as SyncRetry
 
 from aioq.store.keys import SharedKeys
 from aioq.store.listener import Listener
+from aioq.store.remedy import is_refusal, remedy
 from aioq.store.script import Command, all_scripts
 from aioq.store.wire import ReplyError, Wire, pack
 from aioq.values.errors import (
@@ -31,9 +32,11 @@ from aioq.values.errors import (
     ServerUnreachable,
     ServerUnsuitable,
 )
+from aioq.values.signature import Secret, read_secret
 
 DEFAULT_URL = "redis://localhost:6379/0"
 URL_VARIABLES = ("AIOQ_REDIS_URL", "REDIS_URL", "RQ_REDIS_URL")
+SECRET_VARIABLE = "AIOQ_SECRET"  # noqa: S105 - its name, not its value
 SCHEMES = ("redis", "rediss", "unix")
 
 #: Schemes that another package of aioq serves: it is imported when such a URL is used, and may be missing.
@@ -73,14 +76,19 @@ class Connection:
         prefix: the first word of every key (default "aioq").
         patient: repeat a call a few times when the connection is lost; scripts are safe to repeat. Workers
             switch it off, because they must know when a reply may have been lost.
+        secret: signs what is stored, and nothing is read that is not signed; several: the first one signs, all of
+            them verify. None: the environment's AIOQ_SECRET.
 
     Raises:
-        InvalidInput: the URL cannot be read.
+        InvalidInput: the URL cannot be read, or the secret cannot be used.
 
     """
 
-    def __init__(self, source: Server = None, *, prefix: str = "aioq", patient: bool = True) -> None:
+    def __init__(
+        self, source: Server = None, *, prefix: str = "aioq", patient: bool = True, secret: Secret = None
+    ) -> None:
         self.shared = SharedKeys(_check_prefix(prefix))
+        self.keyring = read_secret(secret, os.environ.get(SECRET_VARIABLE, ""))
         self._provider: Provider | None = None
         self._listener: Listener | None = None
         self._wire: Wire | None = None
@@ -109,6 +117,7 @@ class Connection:
         """
         other = object.__new__(Connection)
         other.shared, other.url, other._provider, other._listener = self.shared, self.url, None, None
+        other.keyring = self.keyring
         other._kwargs, other._connection_class = self._kwargs, self._connection_class
         other._wire, other._opening, other._pauses = None, None, ()
         options = {"socket_timeout": blocking + CALL_TIMEOUT / 3} if blocking else {}
@@ -145,10 +154,9 @@ class Connection:
         """
         info = await self.call(("INFO", "server"))
         facts = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
-        kind = "valkey" if "valkey_version" in facts else "redis"
-        version = facts[f"{kind}_version"]
+        kind, version, numbers = version_of(facts)
 
-        if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < OLDEST[kind]:
+        if numbers < OLDEST[kind]:
             oldest = ".".join(str(part) for part in OLDEST[kind])
             raise ServerUnsuitable(
                 f"{kind} {version} at {self.url} is too old; aioq needs {kind} {oldest} or later"
@@ -160,7 +168,7 @@ class Connection:
         if self._listener is None:
             self._listener = Listener(
                 lambda: Redis(connection_pool=self._make_pool(health_check_interval=15)).pubsub(),
-                lambda: translated(self.url),
+                lambda command: translated(self.url, command),
             )
 
         return self._listener
@@ -251,9 +259,9 @@ class Connection:
             for at, reply in zip(forgotten, await self._trip([commands[at] for at in forgotten]), strict=True):
                 replies[at] = reply
 
-        for reply in replies:
+        for command, reply in zip(commands, replies, strict=True):
             if isinstance(reply, ReplyError):
-                raise _refusal(self.url, reply)
+                raise _refusal(self.url, reply, command)
 
         return replies
 
@@ -309,6 +317,30 @@ class Connection:
         return BlockingConnectionPool(connection_class=self._connection_class, timeout=None, **kwargs)
 
 
+def connect(server: Server | Connection, *, prefix: str, secret: Secret) -> Connection:
+    """The connection that is shared, or one that is opened with these options.
+
+    Raises:
+        InvalidInput: a shared connection was given and a secret, which is the connection's to have.
+
+    """
+    if not isinstance(server, Connection):
+        return Connection(server, prefix=prefix, secret=secret)
+
+    if secret is not None:
+        raise InvalidInput("secret: a Connection that is shared brings its own; give it to Connection(secret=…)")
+
+    return server
+
+
+def version_of(facts: Mapping[str, str]) -> tuple[str, str, tuple[int, ...]]:
+    """Whether the server is redis or valkey, its version, and the first two numbers of that."""
+    kind = "valkey" if "valkey_version" in facts else "redis"
+    version = facts.get(f"{kind}_version", "")
+
+    return kind, version, tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+
+
 def default_url() -> str:
     """The URL from the environment, else that of a server on this machine."""
     return next((os.environ[name] for name in URL_VARIABLES if os.environ.get(name)), DEFAULT_URL)
@@ -350,24 +382,25 @@ def redacted(url: str) -> str:
 
 
 @contextmanager
-def translated(url: str) -> Iterator[None]:
-    """Turn redis-py's errors into those of aioq."""
+def translated(url: str, command: Command = ()) -> Iterator[None]:
+    """Turn redis-py's errors into those of aioq. command: what is sent, as far as that is known."""
     try:
         yield
     except (failures.AuthenticationError, failures.NoPermissionError, failures.AuthorizationError) as error:
-        raise ServerRefused(f"the server at {redacted(url)} refused: {error}") from error
+        advice = remedy(str(error), url, command)
+        raise ServerRefused(f"the server at {redacted(url)} refused: {error}{advice}") from error
     except (failures.ConnectionError, failures.TimeoutError, OSError) as error:
         raise _unreachable(url, error) from error
     except failures.RedisError as error:
-        raise _refusal(url, error) from error
+        raise _refusal(url, error, command) from error
 
 
 def _unreachable(url: str, error: Exception) -> ServerUnreachable:
     return ServerUnreachable(f"no connection to {redacted(url)}: {str(error) or type(error).__name__}")
 
 
-def _refusal(url: str, error: Exception) -> ServerError:
-    where, text = f"the server at {redacted(url)}", str(error)
+def _refusal(url: str, error: Exception, command: Command = ()) -> ServerError:
+    where, text = f"the server at {redacted(url)}", str(error).rstrip(".")
 
     if "WRONGTYPE" in text:
         return ServerUnsuitable(f"{where} holds a key of aioq with a value of another type: {text}")
@@ -375,8 +408,8 @@ def _refusal(url: str, error: Exception) -> ServerError:
     if "OOM" in text:
         return ServerFull(f"{where} is at its memory limit: {text}")
 
-    if text.startswith(("NOAUTH", "NOPERM", "WRONGPASS")):
-        return ServerRefused(f"{where} refused: {text}")
+    if is_refusal(text):
+        return ServerRefused(f"{where} refused: {text}{remedy(text, url, command)}")
 
     return ServerError(f"{where} failed: {text}")
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from aioq.store.connection import Connection
 from aioq.store.keys import Keys
 from aioq.store.script import Command
-from aioq.store.store import Store, fields_of
+from aioq.store.store import Store, fields_of, text
+from aioq.values.ids import is_queue_name
 
 #: How long a worker's description outlives its last renewal, in ms.
 WORKER_TTL_MS = 45_000
@@ -43,12 +44,14 @@ class Fleet:
         self._shared = connection.shared
 
     async def queues(self) -> list[str]:
-        """The names of all queues, in order."""
-        return sorted(name.decode() for name in await self.connection.call(("SMEMBERS", self._shared.queues)))
+        """The names of all queues, in order. What cannot be the name of a queue is left out."""
+        names = map(text, await self.connection.call(("SMEMBERS", self._shared.queues)))
+
+        return sorted(name for name in names if is_queue_name(name))
 
     async def workers(self) -> list[WorkerInfo]:
         """All workers whose description has not run out, by name."""
-        names = sorted(name.decode() for name in await self.connection.call(("SMEMBERS", self._shared.workers)))
+        names = sorted(map(text, await self.connection.call(("SMEMBERS", self._shared.workers))))
 
         if not names:
             return []
@@ -80,7 +83,9 @@ class Fleet:
         if not names:
             return
 
-        alive = await self.connection.calls([("EXISTS", self._shared.worker(name.decode())) for name in names])
+        alive = await self.connection.calls(
+            [("EXISTS", self._shared.worker("").encode() + name) for name in names]
+        )
         dead = [name for name, is_alive in zip(names, alive, strict=True) if not is_alive]
 
         if dead:
@@ -111,18 +116,26 @@ class Fleet:
 
 
 def _info(name: str, row: Mapping[bytes, bytes]) -> WorkerInfo:
-    facts = {key.decode(): value.decode() for key, value in row.items()}
+    facts = {text(key): text(value) for key, value in row.items()}
 
     return WorkerInfo(
         name=name,
         hostname=facts.get("hostname", "?"),
-        pid=int(facts.get("pid", 0)),
+        pid=_number(facts, "pid"),
         queues=facts.get("queues", "").split(),
         state=facts.get("state", "?"),
-        running=int(facts.get("running", 0)),
-        concurrency=int(facts.get("concurrency", 0)),
-        successful=int(facts.get("successful", 0)),
-        failed=int(facts.get("failed", 0)),
-        started_at_ms=int(facts.get("started_at", 0)),
+        running=_number(facts, "running"),
+        concurrency=_number(facts, "concurrency"),
+        successful=_number(facts, "successful"),
+        failed=_number(facts, "failed"),
+        started_at_ms=_number(facts, "started_at"),
         version=facts.get("version", "?"),
     )
+
+
+def _number(facts: Mapping[str, str], name: str) -> int:
+    """The number that a worker told; 0 for what is none."""
+    try:
+        return int(facts.get(name, 0))
+    except ValueError:
+        return 0

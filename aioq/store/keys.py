@@ -11,8 +11,9 @@ PREFIX = "aioq"
 class Keys:
     """The keys of one queue. They share one hash tag, so a Cluster keeps them on one shard.
 
-    `job` and `attempts` are beginnings: a job's id follows. The registry of a final state has a companion
-    `<registry>:until`, ordered by when its jobs are forgotten.
+    `job` and `attempts` are beginnings: a job's id follows. So is `damaged`: what follows is the end of a key that
+    was moved there. The registry of a final state has a companion `<registry>:until`, ordered by when its jobs are
+    forgotten, and `<registry>:usual`, with those that have the usual retention.
     """
 
     main: bytes
@@ -31,12 +32,14 @@ class Keys:
     canceled: bytes
     stopped: bytes
     expired: bytes
+    damaged: bytes
 
     @classmethod
     def of(cls, queue: str, prefix: str = PREFIX) -> Keys:
         """The keys of the queue with this name."""
         base = f"{prefix}:{{{queue}}}"
-        special = {"main": "lane:main", "front": "lane:front", "job": "job:", "attempts": "attempts:"}
+        special = {"main": "lane:main", "front": "lane:front"}
+        special |= {name: f"{name}:" for name in ("job", "attempts", "damaged")}
 
         return cls(*(f"{base}:{special.get(f.name, f.name)}".encode() for f in fields(cls)))
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import redis.exceptions as failures
 from redis.asyncio.client import PubSub
 
-from aioq.values.errors import ServerError, ServerRefused
+from aioq.store.script import Command
+from aioq.values.errors import ServerError
 
 Handler = Callable[[bytes], None]
 
@@ -34,11 +35,13 @@ class Listener:
 
     Args:
         make: a new subscription, on a connection of its own.
-        translated: turns redis-py's errors into those of aioq.
+        translated: turns redis-py's errors about a command into those of aioq.
 
     """
 
-    def __init__(self, make: Callable[[], PubSub], translated: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(
+        self, make: Callable[[], PubSub], translated: Callable[[Command], AbstractContextManager[None]]
+    ) -> None:
         self._make = make
         self._translated = translated
         self._channels: dict[str, Channel] = {}
@@ -83,7 +86,7 @@ class Listener:
 
     async def _open(self, name: str, channel: Channel) -> None:
         try:
-            with self._translated():
+            with self._translated(("SUBSCRIBE", name)):
                 async with self._turn:
                     await self._pubsub.subscribe(name)
         except ServerError as error:
@@ -130,7 +133,11 @@ class Listener:
         """The server has refused a subscription; it does not say which one."""
         for name, channel in list(self._channels.items()):
             if not channel.confirmed.done():
-                self._refuse(name, channel, ServerRefused(f"the server refused a subscription to {name}: {error}"))
+                try:
+                    with self._translated(("SUBSCRIBE", name)):
+                        raise error
+                except ServerError as refusal:
+                    self._refuse(name, channel, refusal)
 
     async def _subscribe_again(self) -> None:
         pause = 0.05

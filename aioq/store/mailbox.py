@@ -18,6 +18,9 @@ from aioq.values.record import Fields
 #: What `wait` answers for one job: its fields ({}: gone), or ms until it expires (-1: never).
 Standing = Fields | int
 
+#: After this long the server is asked again in any case.
+LONGEST_MS = 86_400_000
+
 
 class Ending(NamedTuple):
     """How a job ended: its status, and either the bytes of its result or error, or all of its fields."""
@@ -60,7 +63,7 @@ class Mailbox:
                 standing = await self._asking.submit(job_id)
 
                 if not isinstance(standing, int):
-                    status = standing[b"status"].decode() if standing else "deleted"
+                    status = standing[b"status"].decode(errors="replace") if standing else "deleted"
 
                     return Ending(status, None, standing or None)
 
@@ -93,7 +96,7 @@ class Mailbox:
             return await asyncio.shield(future)
 
         try:
-            async with asyncio.timeout(expires_in_ms / 1000 + 0.002):
+            async with asyncio.timeout(min(expires_in_ms, LONGEST_MS) / 1000 + 0.002):
                 return await asyncio.shield(future)
         except TimeoutError:
             return None
@@ -108,6 +111,9 @@ class Mailbox:
             value = None
 
             if length != "-":
+                if not length.isdecimal():  # a negative one would lead back, for ever
+                    raise ValueError(f"{length!r} is not a length")
+
                 value = message[at : at + int(length)]
                 at += int(length)
 

@@ -42,11 +42,12 @@ class Pulse:
                 self._send([("SCRIPT", "LOAD", each.text) for each in all_scripts().values()])
                 replies = self._send([*self._commands, *others])
 
-            for reply in replies:
-                if isinstance(reply, Exception):
-                    raise reply
+            errors = [reply for reply in replies if isinstance(reply, Exception)]
 
-        return [read_beat(reply) for reply in replies[: len(self._commands)]]
+            if len(errors) == len(replies) or not all(map(_is_of_one_queue, errors)):
+                raise errors[0]
+
+        return [_beat(reply) for reply in replies[: len(self._commands)]]
 
     def close(self) -> None:
         self._client.close()
@@ -59,3 +60,12 @@ class Pulse:
             pipeline.execute_command(*command)
 
         return pipeline.execute(raise_on_error=False)
+
+
+def _is_of_one_queue(error: Exception) -> bool:
+    """Whether a key of another type is in the way; the leases on other queues must not end for that."""
+    return "WRONGTYPE" in str(error)
+
+
+def _beat(reply: object) -> Beat:
+    return Beat(False, -1, []) if isinstance(reply, Exception) else read_beat(reply)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from itertools import chain
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 from aioq.store.batcher import Batcher
 from aioq.store.connection import Connection
+from aioq.store.examination import Finding, Subject, read_findings
 from aioq.store.keys import Keys
 from aioq.store.mailbox import Mailbox, Standing
 from aioq.store.script import Argument, Command, all_scripts
@@ -20,6 +21,10 @@ from aioq.values.states import JobStatus
 
 #: Jobs that one call of a script touches beyond what it was asked for: due ones, late ones, reclaimed ones.
 CHUNK = 100
+
+#: Of due and of late ones, a claim moves fewer: many workers claim at once, and while one runs others wait.
+#: With 100,000 jobs due and four workers, p99 of others' commands is 4 ms; with 100 it was 28, at the same rate.
+DUE = 50
 
 #: Runs of one job that may be lost with their worker before the job is held to be the cause.
 POISON = 3
@@ -91,15 +96,16 @@ class Store:
         self.queue = queue
         self.keys = Keys.of(queue, connection.shared.prefix)
         self._heads = {name: each.head(self.keys) for name, each in all_scripts().items()}
+        self.signer = None if connection.keyring is None else connection.keyring.signer(self.keys.job)
         self._registered = False
         self._mailbox: Mailbox | None = None
         self._enqueuing: Batcher[Submission, int] = Batcher(self.enqueue_many, attrgetter("size"))
 
     # Producers
 
-    async def enqueue(self, submission: Submission) -> int:
+    def enqueue(self, submission: Submission) -> Awaitable[int]:
         """Store one job; concurrent calls travel together. The server's clock in ms; 0: a live job has this id."""
-        return await self._enqueuing.submit(submission)
+        return self._enqueuing.submit(submission)
 
     async def enqueue_many(self, submissions: Sequence[Submission]) -> list[int]:
         """Store jobs in one call. The server's clock in ms, or 0 for each whose id belongs to a live job."""
@@ -203,7 +209,7 @@ class Store:
             ids=list(ids),
         )
 
-        return [verdict.decode() for verdict in reply[1]]
+        return [text(verdict) for verdict in reply[1]]
 
     async def save_meta(
         self, job_id: str, fence: int | None, changes: Sequence[bytes], removed: Sequence[bytes]
@@ -241,7 +247,8 @@ class Store:
         reply = await self._call("load", ids=list(ids))
 
         return [
-            JobRecord(job_id, fields_of(row)) if row else None for job_id, row in zip(ids, reply[1], strict=True)
+            JobRecord(job_id, fields_of(row), self.signer) if row else None
+            for job_id, row in zip(ids, reply[1], strict=True)
         ]
 
     async def attempts(self, job_id: str) -> list[bytes]:
@@ -276,7 +283,28 @@ class Store:
             expired_ttl=EXPIRED_TTL_MS,
         )
 
-        return [job_id.decode() for job_id in reply[1]], int(reply[2])
+        return [text(job_id) for job_id in reply[1]], int(reply[2])
+
+    # Looking for damage
+
+    async def examine(self, subjects: Sequence[Subject], *, repair: bool = False) -> list[Finding]:
+        """What is wrong with these subjects at one moment; `Examination` names all subjects of a queue.
+
+        Args:
+            subjects: as many as one script may look at: `examination.CHUNK`.
+            repair: repair what is found, in the same call.
+
+        """
+        flat = [part for subject in subjects for part in subject]
+        reply = await self._call(
+            "examine", repair="1" if repair else "", expired_ttl=EXPIRED_TTL_MS, subjects=flat
+        )
+
+        return read_findings(reply)
+
+    async def is_registered(self) -> bool:
+        """Whether the queue is on the list of all queues."""
+        return bool(await self.connection.call(("SISMEMBER", self.connection.shared.queues, self.queue)))
 
     # Workers
 
@@ -302,7 +330,7 @@ class Store:
         """
         reply = await self._call(
             "reclaim",
-            worker=worker,
+            worker=worker.encode(errors="surrogateescape"),
             cause="lost" if held is None else "resync",
             session=session,
             chunk=CHUNK if held is None else 100_000,
@@ -315,7 +343,7 @@ class Store:
         if reply[0] == b"alive":
             return False, [], []
 
-        return bool(reply[1]), [each.decode() for each in reply[2]], [each.decode() for each in reply[3]]
+        return bool(reply[1]), [text(each) for each in reply[2]], [text(each) for each in reply[3]]
 
     async def sweep(self) -> bool:
         """Take ids whose retention has passed out of the registries. True: there may be more."""
@@ -324,7 +352,7 @@ class Store:
     def claim_command(self, worker: str, limit: int, session: int = 0) -> Command:
         """The call that claims up to `limit` jobs; `read_claims` reads its reply."""
         return self._command(
-            "claim", worker=worker, session=session, limit=limit, chunk=CHUNK, expired_ttl=EXPIRED_TTL_MS
+            "claim", worker=worker, session=session, limit=limit, chunk=DUE, expired_ttl=EXPIRED_TTL_MS
         )
 
     def read_claims(self, reply: Any, worker: str) -> Claims:
@@ -344,7 +372,7 @@ class Store:
             fields[b"status"], fields[b"fence"], fields[b"started_at"] = b"started", b"%d" % fence, started_at
             fields[b"worker"] = name
             fields.pop(b"expires_at", None)
-            jobs.append(Claim(JobRecord(job_id.decode(), fields), fence))
+            jobs.append(Claim(JobRecord(job_id.decode(), fields, self.signer), fence))
 
         return Claims(verdict, jobs, int(reply[2]))
 
@@ -380,7 +408,10 @@ class Store:
 
 def read_beat(reply: Any) -> Beat:
     """The beat in a reply."""
-    return Beat(reply[0] == b"lapsed", int(reply[1]), [name.decode() for name in reply[2]])
+    # The name of a worker may be anything, and must be the same when it is reclaimed.
+    lost = [name.decode(errors="surrogateescape") for name in reply[2]]
+
+    return Beat(reply[0] == b"lapsed", int(reply[1]), lost)
 
 
 def read_refused(reply: Any) -> dict[int, str]:
@@ -438,7 +469,12 @@ def _plain_fields(func: bytes | None, data: bytes | None, created_at: bytes | No
 
 
 def _verdict(reply: Any) -> tuple[str, str]:
-    return reply[0].decode(), reply[1].decode() if len(reply) > 1 else ""
+    return reply[0].decode(), text(reply[1]) if len(reply) > 1 else ""
+
+
+def text(name: bytes) -> str:
+    """A name that was stored, whatever its bytes are."""
+    return name.decode(errors="backslashreplace")
 
 
 def _set(key: bytes | str, ttl_ms: int | None) -> Command:

@@ -10,6 +10,8 @@ AioqError
 ├── DuplicateJobError                    the id belongs to a job that has not ended
 ├── InvalidJobOperation                  the job is in a state that does not allow the verb
 ├── DeserializationError                 a stored payload or result that cannot be read
+│   └── BadSignature                     it is not signed with a secret that is known here, and was not read
+├── FunctionNotAllowed                   the worker was told which functions it may run, and this is none of them
 ├── JobFailed                            raised by Job.result(): the job ended without a value
 │   ├── JobCanceled
 │   ├── JobStopped
@@ -67,6 +69,14 @@ class InvalidJobOperation(AioqError):
 
 class DeserializationError(AioqError):
     """Stored bytes cannot be turned back into a value here."""
+
+
+class BadSignature(DeserializationError):
+    """Stored bytes are not signed with a secret that is known here. They were not read."""
+
+
+class FunctionNotAllowed(AioqError):
+    """The worker may not run the function: no pattern of `allow` covers it. Nothing of the job was loaded."""
 
 
 class JobFailed(AioqError):

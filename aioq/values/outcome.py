@@ -58,4 +58,4 @@ def decide(error: BaseException, text: str, attempt: int, retry: Retry | None, c
     if retry is None or attempt > retry.max or not retry.retries(error):
         return Failed(text)
 
-    return Retried(text, retry.delay_ms(attempt, chance), retry.at_front)
+    return Retried(text, retry.delay_ms(max(1, attempt), chance), retry.at_front)

@@ -12,14 +12,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aioq.values.durations import FOREVER, LONGEST_MS
-from aioq.values.errors import DeserializationError
+from aioq.values.errors import DeserializationError, SerializationError
 from aioq.values.options import FAILURE_TTL_MS, TIMEOUT_MS
 from aioq.values.retry import Retry
 from aioq.values.serializer import Serializer, loads, written_by
+from aioq.values.signature import SIGNED, Signer, inner
 from aioq.values.states import JobStatus
 
 #: Fields of the hash that hold one meta value each begin with this.
 META = b"meta."
+
+#: No moment, count or duration is larger; lua/lib/read.lua has the same limit.
+LARGEST = 10**15
 
 Fields = dict[bytes, bytes]
 
@@ -35,28 +39,75 @@ class Unreadable:
 
 
 class JobRecord:
-    """The stored fields of a job. Never changed in place: a change of state is a script's work."""
+    """The stored fields of a job. Never changed in place: a change of state is a script's work.
 
-    __slots__ = ("_damage", "_opts", "fields", "id")
+    Args:
+        job_id: the job.
+        fields: what is stored of it.
+        signer: of the queue, if what it stores is signed; then nothing else is read.
 
-    def __init__(self, job_id: str, fields: Fields) -> None:
+    """
+
+    __slots__ = ("_call", "_damage", "_opts", "fields", "id", "signer")
+
+    def __init__(self, job_id: str, fields: Fields, signer: Signer | None = None) -> None:
         self.id = job_id
         self.fields = fields
+        self.signer = signer
+        self._call: bytes | None = None
         self._opts: dict[str, Any] | None = None
         self._damage = ""
 
     @property
     def status(self) -> JobStatus:
-        return JobStatus(self.fields[b"status"].decode())
+        """Where the job stands.
+
+        Raises:
+            DeserializationError: what is stored is no state.
+
+        """
+        try:
+            return JobStatus(self.fields.get(b"status", b"").decode())
+        except ValueError:
+            raise DeserializationError(
+                f"job {self.id} is damaged: its status is {self.fields.get(b'status')!r}; it can only be deleted"
+            ) from None
+
+    def is_in(self, status: JobStatus) -> bool:
+        """Whether the job is in this state."""
+        return self.fields.get(b"status") == status.value.encode()
 
     @property
     def func_name(self) -> str:
-        return self.fields[b"func"].decode(errors="replace")
+        return self.fields.get(b"func", b"").decode(errors="replace")
 
     @property
     def serializer(self) -> Serializer:
         """The serializer of the arguments; the result and meta use the same."""
-        return written_by(self.fields.get(b"data", b""))
+        data = self.fields.get(b"data", b"")
+
+        return written_by(inner(data) if data[:1] == SIGNED else data)
+
+    def seal(self, field: bytes, data: bytes) -> bytes:
+        """The bytes as they are stored in a field: signed, if the queue signs."""
+        return data if self.signer is None else self.signer.sign(self._subject(field), data)
+
+    def sealed(self) -> JobRecord:
+        """The record, made just now, with all that is serialised in it as it is stored."""
+        # A call without arguments is signed, too: else anybody could have any function called.
+        fields = self.fields | {b"data": self.seal(b"data", self.fields.get(b"data", b""))}
+        fields |= {name: self.seal(name, value) for name, value in self.meta_fields().items()}
+
+        return JobRecord(self.id, fields, self.signer)
+
+    def verify(self) -> None:
+        """Refuse a call that is not signed, before anything of it is read.
+
+        Raises:
+            BadSignature: the queue signs, and this call is not signed for this job.
+
+        """
+        self._verified_call()
 
     def call(self) -> tuple[object | None, tuple[Any, ...], dict[str, Any]]:
         """The instance that the function is bound to (or None), and its arguments.
@@ -70,10 +121,10 @@ class JobRecord:
         if self._damage:
             raise DeserializationError(f"the job's options cannot be read: {self._damage}")
 
-        data = self.fields.get(b"data", b"")
+        data = self.fields.get(b"data", b"") if self.signer is None else self._verified_call()
 
         if len(data) < 2:  # no arguments; the tag alone if the serializer is not the usual one
-            written_by(data)
+            written_by(data, "the call")
             return None, (), {}
 
         value = loads(data, "the job's arguments")
@@ -106,10 +157,52 @@ class JobRecord:
     def meta(self) -> dict[str, Any]:
         """The meta values; one that cannot be read here is an Unreadable with its bytes."""
         return {
-            name[len(META) :].decode(): _read_meta(value)
-            for name, value in self.fields.items()
-            if name.startswith(META)
+            name[len(META) :].decode(): self._read_meta(name, value) for name, value in self.meta_fields().items()
         }
+
+    def meta_fields(self) -> Fields:
+        """The meta values as they are stored; without those whose names are no text."""
+        return {name: value for name, value in self.fields.items() if name.startswith(META) and _is_text(name)}
+
+    def pack_meta(self, name: str, value: object) -> bytes:
+        """A meta value as it is stored.
+
+        Raises:
+            SerializationError: it cannot be serialised.
+
+        """
+        if isinstance(value, Unreadable):
+            return value.data
+
+        return self.seal(META + name.encode(), self.serializer.dumps(value, f"meta value {name!r}"))
+
+    def is_same_meta(self, field: bytes, packed: bytes) -> bool:
+        """Whether a packed meta value is what is stored. The same value may be stored in other bytes."""
+        stored = self.fields.get(field)
+
+        if stored is None or packed == stored:
+            return packed == stored
+
+        try:
+            value = loads(self._open(field, "a meta value"), "a meta value")
+
+            return self.seal(field, self.serializer.dumps(value, "a meta value")) == packed
+        except (DeserializationError, SerializationError):
+            return False
+
+    def result(self) -> Any:
+        """What the function returned; None if nothing is kept of it.
+
+        Raises:
+            DeserializationError: it cannot be read here.
+
+        """
+        data = self.fields.get(b"result")
+
+        if data is not None and self.signer is not None:
+            data = self._open(b"result", f"the result of job {self.id}")
+
+        return None if data is None else loads(data, "the job's result")
 
     @property
     def fence(self) -> int:
@@ -119,11 +212,11 @@ class JobRecord:
     @property
     def attempt(self) -> int:
         """How many runs count against the retries: all, but those that the user's code did not decide."""
-        return self.fence - self._int(b"uncounted")
+        return max(0, self.fence - self._int(b"uncounted"))
 
     def is_claimed(self, fence: int) -> bool:
         """Whether the claim with this fence is the one that counts."""
-        return self.status is JobStatus.STARTED and self.fence == fence
+        return self.is_in(JobStatus.STARTED) and self.fence == fence
 
     @property
     def deliveries(self) -> int:
@@ -160,7 +253,7 @@ class JobRecord:
 
     @property
     def failure_ttl_ms(self) -> int:
-        return int(self.fields.get(b"failure_ttl", FAILURE_TTL_MS))
+        return self._int(b"failure_ttl", FAILURE_TTL_MS)
 
     @property
     def retry(self) -> Retry | None:
@@ -202,6 +295,29 @@ class JobRecord:
         """The packed options; empty if all are default or the bytes are damaged."""
         return self._unpack()
 
+    def _subject(self, field: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+        func, opts = self.fields.get(b"func", b""), self.fields.get(b"opts", b"")
+
+        return self.id.encode(), field, func, opts
+
+    def _verified_call(self) -> bytes:
+        if self._call is None:
+            self._call = self._open(b"data", f"the call of job {self.id}")
+
+        return self._call
+
+    def _open(self, field: bytes, what: str) -> bytes:
+        """The bytes of a field, once it is known that they may be read."""
+        data = self.fields.get(field, b"")
+
+        return data if self.signer is None else self.signer.open(self._subject(field), data, what)
+
+    def _read_meta(self, name: bytes, value: bytes) -> Any:
+        try:
+            return loads(self._open(name, "the value"), "the value")
+        except DeserializationError as error:
+            return Unreadable(value, str(error))
+
     def _unpack(self) -> dict[str, Any]:
         if self._opts is None:
             packed = self.fields.get(b"opts")
@@ -209,8 +325,14 @@ class JobRecord:
 
         return self._opts
 
-    def _int(self, name: bytes) -> int:
-        return int(self.fields.get(name, 0))
+    def _int(self, name: bytes, default: int = 0) -> int:
+        """The number in a field; what is none, or larger than any that is stored, counts as not stored."""
+        try:
+            value = int(self.fields.get(name, default))
+        except ValueError:
+            return default
+
+        return value if abs(value) <= LARGEST else default
 
     def _text(self, name: bytes) -> str | None:
         value = self.fields.get(name)
@@ -218,9 +340,19 @@ class JobRecord:
         return None if value is None else value.decode(errors="replace")
 
     def _moment(self, name: bytes) -> datetime | None:
-        value = self.fields.get(name)
+        try:
+            return datetime.fromtimestamp(int(self.fields[name]) / 1000, UTC)
+        except (KeyError, ValueError, OverflowError, OSError):  # not stored, or no moment
+            return None
 
-        return None if value is None else datetime.fromtimestamp(int(value) / 1000, UTC)
+
+def _is_text(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+
+    return True
 
 
 def _short(value: object) -> str:
@@ -230,13 +362,6 @@ def _short(value: object) -> str:
         text = f"<{type(value).__name__}>"
 
     return text if len(text) <= 75 else f"{text[:74]}…"
-
-
-def _read_meta(value: bytes) -> Any:
-    try:
-        return loads(value, "the value")
-    except DeserializationError as error:
-        return Unreadable(value, str(error))
 
 
 def _read_opts(packed: bytes) -> tuple[dict[str, Any], str]:

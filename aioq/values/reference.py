@@ -98,6 +98,16 @@ def resolve(name: str) -> Callable[..., Any]:
         DeserializationError: there is no such module, or no such attribute in it.
 
     """
+    return locate(name)[1]
+
+
+def locate(name: str) -> tuple[object, Callable[..., Any]]:
+    """The callable behind a dotted name, and the module or class that it was found in.
+
+    Raises:
+        DeserializationError: there is no such module, or no such attribute in it.
+
+    """
     parts = name.split(".")
 
     if not all(part.isidentifier() for part in parts):
@@ -113,8 +123,10 @@ def resolve(name: str) -> Callable[..., Any]:
                 continue
             raise DeserializationError(f"importing {module_name} for {name} failed: {error}") from error
 
+        owner = target
+
         for part in parts[cut:]:
-            target = getattr(target, part, None)
+            owner, target = target, getattr(target, part, None)
 
         if not callable(target):
             raise DeserializationError(
@@ -122,7 +134,7 @@ def resolve(name: str) -> Callable[..., Any]:
             )
 
         # A task stands in for the function that it wraps; the worker runs the function.
-        return getattr(target, "__aioq_function__", target)  # type: ignore[no-any-return]
+        return owner, getattr(target, "__aioq_function__", target)
 
     raise DeserializationError(
         f"no module of {name!r} can be imported by this worker; is its code on the worker's path?"

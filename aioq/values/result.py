@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from aioq.values.errors import DeserializationError
 from aioq.values.record import JobRecord
-from aioq.values.serializer import loads
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,11 @@ def present_result(record: JobRecord) -> Result | None:
     if not record.status.is_final:
         return None
 
-    result = record.fields.get(b"result")
-
     return Result(
         record.id,
         record.status.value,
         record.fence,
-        None if result is None else loads(result, "the job's result"),
+        record.result(),
         record.error,
         record.worker,
         record.started_at,
@@ -62,19 +60,31 @@ def present_result(record: JobRecord) -> Result | None:
 
 
 def earlier_result(job_id: str, packed: bytes) -> Result:
-    """A run from the history, as the scripts pack it."""
-    run = json.loads(packed.decode(errors="replace"))
+    """A run from the history, as the scripts pack it.
 
-    return Result(
-        job_id,
-        run["outcome"],
-        int(run["fence"]),
-        None,
-        run["error"] or None,
-        run["worker"] or None,
-        _moment(run["started_at"]),
-        _moment(run["ended_at"]),
-    )
+    Raises:
+        DeserializationError: it is damaged.
+
+    """
+    try:
+        run = json.loads(packed.decode(errors="replace"))
+        outcome, error, worker = (run[name] for name in ("outcome", "error", "worker"))
+
+        if not all(isinstance(text, str) for text in (outcome, error, worker)):
+            raise TypeError("a text is none")  # noqa: TRY301 - damage has many forms and one answer
+
+        return Result(
+            job_id,
+            outcome,
+            int(run["fence"]),
+            None,
+            error or None,
+            worker or None,
+            _moment(run["started_at"]),
+            _moment(run["ended_at"]),
+        )
+    except (ValueError, TypeError, LookupError, ArithmeticError, OSError, RecursionError) as damage:
+        raise DeserializationError(f"an earlier run of job {job_id} cannot be read: {damage}") from None
 
 
 def _moment(ms: str) -> datetime | None:

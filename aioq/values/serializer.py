@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from aioq.values.errors import DeserializationError, InvalidInput, SerializationError
+from aioq.values.errors import BadSignature, DeserializationError, InvalidInput, SerializationError
+from aioq.values.signature import FIX, SIGNED
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +82,11 @@ def find_serializer(name: str | Serializer) -> Serializer:
     return SERIALIZERS[name]
 
 
-def written_by(data: bytes) -> Serializer:
-    """The serializer that wrote `data`; pickle for no data.
+def written_by(data: bytes, what: str = "it") -> Serializer:
+    """The serializer that wrote `data`; pickle for no data. `what` says in the error what it is.
 
     Raises:
-        DeserializationError: the first byte names none.
+        DeserializationError: the first byte names none; a BadSignature, if it says that the data is signed.
 
     """
     if not data:
@@ -94,6 +95,9 @@ def written_by(data: bytes) -> Serializer:
     serializer = _BY_TAG.get(data[:1])
 
     if serializer is None:
+        if data[:1] == SIGNED:
+            raise BadSignature(f"{what} is signed, and no secret is set here, so it was not read. {FIX}")
+
         raise DeserializationError(f"unknown serializer tag {data[:1]!r}; expected one of {sorted(_BY_TAG)}")
 
     return serializer
@@ -106,7 +110,7 @@ def loads(data: bytes, what: str) -> Any:
         DeserializationError: the bytes are damaged, or need code that is not here.
 
     """
-    serializer = written_by(data)
+    serializer = written_by(data, what)
 
     try:
         return serializer.decode(data[1:])

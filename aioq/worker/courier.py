@@ -5,6 +5,9 @@ of the batches follows the pace of jobs and server, and there is no timer. When 
 travel empty, a second trip leaves before the first is back: server and worker then work at the same time. When a
 claim brings less than was asked for, the queue is empty: then nothing is sent until a token comes (see Waker), a
 run ends, or a scheduled job is due.
+
+A queue whose calls the server refuses (a key of another type is in the way, say) is set aside: it is tried again
+and again by itself, and holds up no other queue.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from dataclasses import dataclass
 
 from aioq.store import Connection, Store
 from aioq.store.store import Claim, Claims, read_refused
-from aioq.values.errors import ServerError
+from aioq.values.errors import ServerError, ServerUnreachable
 from aioq.values.outcome import Interrupted, Outcome
 from aioq.worker.executor import Executor
 from aioq.worker.pace import Pace
@@ -36,6 +39,12 @@ LONGEST_PAUSE = 2.0
 #: them takes some milliseconds, in which it answers nobody else.
 FLIGHTS = 2
 LOAD = 200
+
+#: A burst gives a queue that was set aside up after this many refusals in a row.
+REFUSALS = 5
+
+#: The longest wait for a scheduled job, in seconds; then the server is asked again.
+LONGEST_WAIT = 3600.0
 
 
 @dataclass(slots=True)
@@ -88,13 +97,16 @@ class Courier:
         self._trips: set[asyncio.Task[None]] = set()
         self._asked = 0
         self._in_doubt = False
-        self._session = 0
+        self._sessions = dict.fromkeys(stores, 0)
         self._pause = SHORTEST_PAUSE
+        self._aside: dict[Store, list[tuple[Run, Outcome]]] = {}
+        self._refusals = dict.fromkeys(stores, 0)
+        self._healers: set[asyncio.Task[None]] = set()
 
     def put(self, run: Run, outcome: Outcome | None) -> None:
         """Take an outcome along on the next trip."""
         if outcome is not None:
-            self._outbox.append((run, outcome))
+            self._aside.get(run.store, self._outbox).append((run, outcome))
 
             if isinstance(outcome, Interrupted) and not outcome.begun:  # it did not run: it counts for no limit
                 self._count(-1)
@@ -117,6 +129,9 @@ class Courier:
         """Travel until everything is done that the limits ask for."""
         pace = Pace(executor.concurrency)
 
+        for store in self._aside:
+            self._heal_later(executor, store)
+
         try:
             while not self._done(executor):
                 await self._wait(executor, pace)
@@ -126,8 +141,8 @@ class Courier:
                 elif self._is_worth_a_trip(executor, pace):
                     self._depart(executor, pace)
         finally:
-            for trip in self._trips:
-                trip.cancel()
+            for task in (*self._trips, *self._healers):
+                task.cancel()
 
             await self._land()
 
@@ -135,10 +150,15 @@ class Courier:
         if self._outbox or executor.held or self._trips or (self._in_doubt and self.limits.claiming):
             return False
 
-        if not self.limits.claiming or self.limits.jobs_left == 0:
-            return True
+        hopeful = [outbox for store, outbox in self._aside.items() if not self._is_given_up(store)]
 
-        return self.limits.burst and not self._looking
+        if not self.limits.claiming or self.limits.jobs_left == 0:
+            return not any(hopeful)
+
+        return self.limits.burst and not self._looking and not hopeful
+
+    def _is_given_up(self, store: Store) -> bool:
+        return self.limits.burst and self._refusals[store] >= REFUSALS
 
     def _wants(self, executor: Executor, pace: Pace) -> int:
         """How many jobs may be claimed now."""
@@ -195,11 +215,17 @@ class Courier:
             for store in self._stores:
                 mine = [each for each in outbox if each[0].store is store]
 
-                if mine or missing:
-                    taken, due = await self._visit(executor, store, mine, missing)
+                if store not in self._aside and (mine or missing):
+                    try:
+                        taken, due = await self._visit(executor, store, mine, missing)
+                    except ServerError as error:
+                        self._set_aside(executor, store, mine, error)
+                    else:
+                        self._refusals[store] = 0
+                        missing -= taken
+                        due_ms += due
+
                     outbox = [each for each in outbox if each[0].store is not store]
-                    missing -= taken
-                    due_ms += due
 
             self._pause = SHORTEST_PAUSE
         except BaseException as error:
@@ -212,6 +238,9 @@ class Courier:
 
             log.warning("%s; trying again", error)
         else:
+            for run, outcome in outbox:  # of a queue that another trip has set aside meanwhile
+                self._aside.get(run.store, self._outbox).append((run, outcome))
+
             if wanted:
                 self._conclude(looks, missing, due_ms)
         finally:
@@ -225,7 +254,7 @@ class Courier:
         commands = [command for command, _ in pairs]
 
         if wanted:
-            commands.append(store.claim_command(self._worker, wanted, self._session))
+            commands.append(store.claim_command(self._worker, wanted, self._sessions[store]))
 
         replies = await self._connection.calls(commands)
         _report(store, [claims for _, claims in pairs], replies)
@@ -271,7 +300,7 @@ class Courier:
 
         if waits and not self._looking:
             # A millisecond more: the server counts whole ones, and must not be asked just before.
-            self._due = asyncio.get_running_loop().call_later(min(waits) + 0.001, self.look)
+            self._due = asyncio.get_running_loop().call_later(min(*waits, LONGEST_WAIT) + 0.001, self.look)
 
     async def _land(self) -> None:
         if self._trips:
@@ -291,7 +320,7 @@ class Courier:
     async def _rejoin(self, executor: Executor, store: Store) -> None:
         """The worker has no lease: it was away for too long, or the server has lost its data."""
         log.warning("worker %s has no lease on queue %s; it joins again", self._worker, store.queue)
-        await store.join(self._worker, self._lease_ms, self._session)
+        await store.join(self._worker, self._lease_ms, self._sessions[store])
         await self.audit(executor, store)
 
     async def audit(self, executor: Executor, store: Store) -> None:
@@ -306,19 +335,70 @@ class Courier:
 
     async def _resync(self, executor: Executor) -> None:
         """After a lost reply: jobs that were claimed for this worker without its knowing go back."""
-        self._session += 1
-
-        for store in self._stores:
-            held = [run.claim for run in executor.held if run.store is store]
-            held += [run.claim for run, _ in self._outbox if run.store is store]
-            _, back, _ = await store.reclaim(self._worker, held, self._session)
-
-            if back:
-                log.info("queue %s: %d jobs of a lost reply went back", store.queue, len(back))
-
-            await self.audit(executor, store)
+        for store in [each for each in self._stores if each not in self._aside]:
+            try:
+                await self._resync_one(executor, store)
+            except ServerError as error:
+                self._set_aside(executor, store, [], error)
 
         self._in_doubt = False
+
+    async def _resync_one(self, executor: Executor, store: Store) -> None:
+        self._sessions[store] += 1
+        held = [run.claim for run in executor.held if run.store is store]
+        held += [run.claim for run, _ in (*self._outbox, *self._aside.get(store, ())) if run.store is store]
+        _, back, _ = await store.reclaim(self._worker, held, self._sessions[store])
+
+        if back:
+            log.info("queue %s: %d jobs of a lost reply went back", store.queue, len(back))
+
+        await self.audit(executor, store)
+
+    def _set_aside(
+        self, executor: Executor, store: Store, outbox: list[tuple[Run, Outcome]], error: ServerError
+    ) -> None:
+        """The server refuses the calls of a queue: let it wait for a while, and go on with the others.
+
+        Raises:
+            ServerUnreachable: it was no refusal; then all queues wait.
+
+        """
+        if isinstance(error, ServerUnreachable):
+            raise error
+
+        self._refusals[store] += 1
+        log.warning("queue %s is set aside, and tried again: %s", store.queue, error)
+        is_new = store not in self._aside
+        kept = self._aside.setdefault(store, [])
+        # Outcomes are kept; sent twice they are harmless.
+        kept += outbox + [each for each in self._outbox if each[0].store is store]
+        self._outbox = [each for each in self._outbox if each[0].store is not store]
+
+        if is_new:
+            self._heal_later(executor, store)
+
+    def _heal_later(self, executor: Executor, store: Store) -> None:
+        healer = asyncio.get_running_loop().create_task(self._heal(executor, store))
+        self._healers.add(healer)
+        healer.add_done_callback(self._healers.discard)
+
+    async def _heal(self, executor: Executor, store: Store) -> None:
+        """Try a queue that was set aside, with growing pauses, until the server takes its calls again."""
+        while True:
+            pause = min(SHORTEST_PAUSE * 2 ** min(self._refusals[store], 10), LONGEST_PAUSE)
+            await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - spreads a crowd, no secret
+
+            try:
+                await self._resync_one(executor, store)
+            except ServerError as error:
+                self._refusals[store] += 1
+                self._signal.set()
+                log.debug("queue %s stays aside: %s", store.queue, error)
+            else:
+                self._outbox += self._aside.pop(store)
+                self.look()
+
+                return
 
 
 def _report(store: Store, covered: list[list[Claim]], replies: list[object]) -> None:

@@ -23,8 +23,9 @@ from aioq.client.context import current
 from aioq.client.job import Job
 from aioq.store import Store
 from aioq.store.store import Claim
+from aioq.values.allowlist import Allowlist
 from aioq.values.durations import FOREVER
-from aioq.values.errors import JobTimeout
+from aioq.values.errors import BadSignature, FunctionNotAllowed, JobTimeout
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, decide
 from aioq.values.reference import resolve
 from aioq.worker.run import Cause, Run
@@ -50,10 +51,17 @@ class Executor:
         concurrency: how many runs there may be; also how many threads plain functions may use.
         result_ttl_ms: how long results of jobs without a result_ttl are kept.
         ended: called when a run has ended, with its outcome; None: nothing is to be recorded.
+        allow: the functions that may be run; None: all.
 
     """
 
-    def __init__(self, concurrency: int, result_ttl_ms: int, ended: Callable[[Run, Outcome | None], None]) -> None:
+    def __init__(
+        self,
+        concurrency: int,
+        result_ttl_ms: int,
+        ended: Callable[[Run, Outcome | None], None],
+        allow: Allowlist | None = None,
+    ) -> None:
         self.concurrency = concurrency
         self.held: dict[Run, None] = {}
         self.running = 0
@@ -64,6 +72,7 @@ class Executor:
         self._review: asyncio.TimerHandle | None = None
         self._result_ttl_ms = result_ttl_ms
         self._ended = ended
+        self._resolve = resolve if allow is None else allow.resolve
         self._threads = CapacityLimiter(concurrency)
 
     def take(self, store: Store, claim: Claim) -> Run:
@@ -157,7 +166,11 @@ class Executor:
         job: Job[Any] = Job(record, run.store, fence=run.claim.fence)
         job.bind(loop)
         current.set(job)
-        func = resolve(record.func_name)
+
+        if record.signer is not None:
+            record.verify()
+
+        func = self._resolve(record.func_name)
         instance, args, kwargs = record.call()
 
         if instance is not None:
@@ -185,6 +198,9 @@ class Executor:
         own_ttl = record.result_ttl_ms
         packed = record.serializer.dumps(result, f"the result of {record.func_name}")
 
+        if record.signer is not None:
+            packed = record.seal(b"result", packed)
+
         return Finished(packed, self._result_ttl_ms if own_ttl is None else own_ttl)
 
     def _failed(self, run: Run, error: BaseException) -> Outcome | None:
@@ -206,6 +222,9 @@ class Executor:
 
     def _decide(self, run: Run, error: BaseException) -> Outcome:
         text = error_text(error)
+
+        if not run.begun and isinstance(error, BadSignature | FunctionNotAllowed):
+            return Failed(text)  # it would be no better the next time
 
         try:
             record = run.claim.record

@@ -86,11 +86,11 @@ class Sweeper:
     async def run(self) -> None:
         """Sweep, until cancelled."""
         while True:
-            try:
-                for store in self._stores:
+            for store in self._stores:
+                try:
                     await _sweep(store)
-            except ServerError as error:
-                log.debug("the registries could not be swept: %s", error)
+                except ServerError as error:
+                    log.debug("the registries of queue %s could not be swept: %s", store.queue, error)
 
             self.working.clear()
             await asyncio.sleep(SWEEP_BUSY)

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -17,7 +17,8 @@ from anyio import to_thread
 from aioq.store import Connection, Fleet, Store
 from aioq.store.pulse import Pulse
 from aioq.store.store import Beat
-from aioq.values.errors import ServerError
+from aioq.values.allowlist import Allowlist
+from aioq.values.errors import ServerError, ServerUnreachable
 from aioq.worker.courier import Courier, Limits
 from aioq.worker.executor import Executor
 from aioq.worker.guard import Guard
@@ -48,6 +49,7 @@ class Plan:
     max_jobs: int | None
     max_idle_time: float | None
     signals: bool
+    allow: Allowlist | None = None
 
 
 class Service:
@@ -72,7 +74,7 @@ class Service:
             Limits(burst=plan.burst, jobs_left=plan.max_jobs),
             self._on_taken,
         )
-        self._executor = Executor(plan.concurrency, plan.result_ttl_ms, self.courier.put)
+        self._executor = Executor(plan.concurrency, plan.result_ttl_ms, self.courier.put, plan.allow)
         self._revoked: dict[bytes, None] = {}
         self._waker = Waker(connection, self._stores, self.courier, self._executor)
         self._reclaimer = Reclaimer(self._stores, self.courier.look)
@@ -169,13 +171,16 @@ class Service:
             )
 
     async def _leave(self) -> None:
-        try:
-            for store in self._stores:
-                await store.leave(self._plan.name)
+        goodbyes: list[Callable[[str], Awaitable[object]]] = [store.leave for store in self._stores]
 
-            await self._fleet.remove_worker(self._plan.name)
-        except ServerError as error:
-            log.warning("worker %s could not sign off: %s; its leases end by themselves", self._plan.name, error)
+        for goodbye in (*goodbyes, self._fleet.remove_worker):
+            try:
+                await goodbye(self._plan.name)
+            except ServerError as error:
+                log.warning("worker %s could not sign off: %s; its lease ends by itself", self._plan.name, error)
+
+                if isinstance(error, ServerUnreachable):
+                    return
 
     def _interrupt(self) -> None:
         for run in list(self._executor.held):
@@ -226,11 +231,11 @@ class Service:
         self._loops.start_soon(self._audit)
 
     async def _audit(self) -> None:
-        try:
-            for store in self._stores:
+        for store in self._stores:
+            try:
                 await self.courier.audit(self._executor, store)
-        except ServerError as error:
-            log.debug("the runs could not be checked: %s", error)
+            except ServerError as error:
+                log.debug("the runs of queue %s could not be checked: %s", store.queue, error)
 
     def _told(self, message: bytes) -> None:
         """A message on the control channel: `cancel <key of the job> <fence>`."""

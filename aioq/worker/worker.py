@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import socket
 from collections.abc import Callable, Sequence
-from os import getpid
 
 from aioq.client.queue import Queue
-from aioq.store import Connection, Server
+from aioq.store import Connection, Server, connect
+from aioq.values.allowlist import read_allow
 from aioq.values.durations import Duration, positive_ms, retention_ms, to_ms
 from aioq.values.errors import InvalidInput
 from aioq.values.ids import check_queue_name
 from aioq.values.options import RESULT_TTL_MS
+from aioq.values.signature import Secret, read_secret
 from aioq.worker.service import Plan, Service
 
 #: Jobs that a worker runs side by side, unless it is told otherwise.
@@ -21,6 +23,9 @@ CONCURRENCY = 100
 
 #: How long running jobs may go on after a stop was asked for. Kubernetes kills after 30 seconds.
 SHUTDOWN_TIMEOUT = 25.0
+
+#: Patterns of functions, for workers that are given none.
+ALLOW_VARIABLE = "AIOQ_ALLOW"
 
 
 class Worker:
@@ -37,6 +42,9 @@ class Worker:
         shutdown_timeout: how long running jobs may go on after a stop was asked for (default 25 s); what is left
             then goes back to its queue, without using up an attempt.
         prefix: the first word of every key (default "aioq").
+        allow: patterns of the functions that it may run, such as "shop.tasks.*": a job of any other fails before
+            anything of it is loaded. None: AIOQ_ALLOW; without that, all functions.
+        secret: as for Queue: jobs that are not signed are refused unread, and results are signed.
 
     Raises:
         InvalidInput: a value cannot be used.
@@ -57,6 +65,8 @@ class Worker:
         result_ttl: Duration = RESULT_TTL_MS / 1000,
         shutdown_timeout: Duration = SHUTDOWN_TIMEOUT,
         prefix: str = "aioq",
+        allow: str | Sequence[str] | None = None,
+        secret: Secret = None,
     ) -> None:
         if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
             raise InvalidInput(f"concurrency={concurrency!r}: expected a whole number of at least 1")
@@ -78,6 +88,12 @@ class Worker:
         self.concurrency = concurrency
         self._server = connection
         self._prefix = prefix
+        self._allow = read_allow(allow, os.environ.get(ALLOW_VARIABLE, ""))
+        self._secret = read_secret(secret)
+
+        if isinstance(connection, Connection):
+            connect(connection, prefix=prefix, secret=secret)  # says if the two do not go together
+
         self._result_ttl_ms = retention_ms(result_ttl, "result_ttl")
         self._shutdown_timeout = max(0, to_ms(shutdown_timeout, "shutdown_timeout")) / 1000
         self._service: Service | None = None
@@ -131,12 +147,11 @@ class Worker:
             max_jobs=_check_max_jobs(max_jobs),
             max_idle_time=None if max_idle_time is None else positive_ms(max_idle_time, "max_idle_time") / 1000,
             signals=signals,
+            allow=self._allow,
         )
         # The connection of a Queue is its owner's to close; one that was opened here is not.
         given = isinstance(self._server, Connection)
-        source = (
-            self._server if isinstance(self._server, Connection) else Connection(self._server, prefix=self._prefix)
-        )
+        source = connect(self._server, prefix=self._prefix, secret=self._secret)
         connection = source.sibling()
 
         try:
@@ -169,7 +184,7 @@ def _check_max_jobs(value: int | None) -> int | None:
 
 def _check_name(name: str | None) -> str:
     if name is None:
-        return f"{re.sub('[^A-Za-z0-9_-]', '-', socket.gethostname())[:40]}.{getpid()}"
+        return f"{re.sub('[^A-Za-z0-9_-]', '-', socket.gethostname())[:40]}.{os.getpid()}"
 
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name):
         raise InvalidInput(f"name={name!r}: expected 1 to 100 of the characters A-Z a-z 0-9 _ . -")

@@ -16,8 +16,7 @@ from benchmarks.systems import load
 
 
 def measure(bench: Bench) -> Iterator[Outcome]:
-    long, longest = (40_000, 400_000) if bench.plan.quick else (100_000, 1_000_000)
-    long, longest = bench.size(long), bench.size(longest)
+    long, longest = sizes(bench)
     note = f"depth: {long:,} and {longest:,} jobs stand for 100 k and 1 M" if longest != 1_000_000 else ""
 
     # Both servers live at the same time, so that each ratio is of two measures side by side. Both have enqueued as
@@ -45,6 +44,13 @@ def measure(bench: Bench) -> Iterator[Outcome]:
                     cost, cost_check = _cost(bench, deep, bench.size(5_000))
                     figures = {"depth.base": base, f"depth.{place}": cost / base}
                     yield Outcome("aioq", figures, [made, base_check, cost_check], [note] if note else [])
+
+
+def sizes(bench: Bench) -> tuple[int, int]:
+    """How many jobs stand for 100 k and for 1 M."""
+    long, longest = (40_000, 400_000) if bench.plan.quick else (100_000, 1_000_000)
+
+    return bench.size(long), bench.size(longest)
 
 
 def _cost(bench: Bench, server: Server, count: int) -> tuple[float, tuple[str, bool]]:

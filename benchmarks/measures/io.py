@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterator
 
 from benchmarks.bench import Bench, Outcome
+from benchmarks.child import Talk
 from benchmarks.measures.drain import drain
 
 WAITS = {10: 100, 100: 10}  # ms, and how many rounds: each takes about a second
@@ -19,13 +22,29 @@ def _run(bench: Bench, system: str) -> Outcome:
     no_op = drain(bench, system, bench.size(20_000))
     outcome.checks += no_op.checks
 
-    for ms, rounds in WAITS.items():
+    for ms, full in WAITS.items():
         for width in (100, 500, 1000):
-            count = width * max(5, round(rounds * (0.5 if bench.plan.quick else 1)))
-            took = drain(bench, system, count, job="sleep", args=(ms / 1000,), concurrency=width)
+            rounds = max(5, round(full * (0.5 if bench.plan.quick else 1)))
+            took = drain(bench, system, width * rounds, job="sleep", args=(ms / 1000,), concurrency=width)
+
+            with bench.process("measures.io:sleep", width=width, rounds=rounds, seconds=ms / 1000) as alone:
+                ideal = width * rounds / alone.hear("slept")
+
             # No worker can be faster than its no-op rate; above that, it is the limit that counts.
-            ideal = min(width / ms * 1000, no_op.rate)
-            outcome.figures[f"io.{ms}.{width}"] = took.rate / ideal
+            outcome.figures[f"io.{ms}.{width}"] = took.rate / min(ideal, no_op.rate)
+            outcome.figures[f"io.{ms}.{width}.busy"] = took.worker_cpu * took.rate / (width * rounds)
             outcome.checks += took.checks
 
     return outcome
+
+
+async def sleep(talk: Talk, width: int, rounds: int, seconds: float) -> None:
+    """The same sleeps with nothing around them. A timer of the loop is late by a part of a millisecond, too."""
+
+    async def often() -> None:
+        for _ in range(rounds):
+            await asyncio.sleep(seconds)
+
+    start = time.perf_counter()
+    await asyncio.gather(*(often() for _ in range(width)))
+    talk.say("slept", time.perf_counter() - start)

@@ -42,7 +42,19 @@ def options(command: Any) -> list[Any]:
 
 def test_the_commands() -> None:
     jobs = {f"aioq job {verb}" for verb in ("show", "cancel", "stop", "delete")}
-    others = ["worker", "enqueue", "requeue", "info", "ls", "empty", "suspend", "resume", "server", "demo"]
+    others = [
+        "worker",
+        "enqueue",
+        "requeue",
+        "info",
+        "ls",
+        "doctor",
+        "empty",
+        "suspend",
+        "resume",
+        "server",
+        "demo",
+    ]
     assert COMMANDS.keys() == jobs | {f"aioq {name}" for name in others}
 
 

@@ -187,3 +187,37 @@ def test_a_signal_before_it_serves_ends_it(cli: Cli, start: Start, own_server, t
     worker.signal(signal.SIGTERM)
     assert (worker.ends(), worker.stderr) == (143, "")
     assert not pid_file.exists()
+
+
+def test_it_runs_only_what_it_may(cli: Cli) -> None:
+    cli.enqueue("a", "b")
+    cli.enqueue("c", func=jobs.add, args=(1, 2))
+    done = cli.process("worker", "-b", "--allow", "tests.jobs.a*", "--allow", "tests.cli.*")
+    assert done.returncode == 0, done.stderr
+    assert [cli.status(each) for each in ("a", "b", "c")] == ["failed", "failed", "finished"]
+    assert "--allow tests.jobs.a* tests.cli.*" in cli.job("a").exc_info
+
+    done = cli.process("worker", "-b", "--allow", "a b")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "allow: 'a b' is not a pattern" in done.stderr
+
+
+def test_the_environment_s_secret_signs_and_is_not_shown(cli: Cli) -> None:
+    secret = {"AIOQ_SECRET": "correct horse battery"}
+    assert (
+        cli.process("enqueue", "tests.jobs.add", ":1", ":2", "--job-id", "a", environment=secret).returncode == 0
+    )
+    cli.enqueue("b")
+    worked = cli.process("worker", "-b", "-v", environment=secret)
+    shown = cli.process("job", "show", "a", "--json", environment=secret)
+    bare = cli.process("job", "show", "a", "--json")
+    assert (json.loads(shown.stdout)["result"], json.loads(bare.stdout)["result"]) == (3, None)
+    assert "no secret is set here" in bare.stdout
+    assert "BadSignature: the call of job b is not signed" in cli.job("b").exc_info
+
+    short = cli.process("info", environment={"AIOQ_SECRET": "too short"})
+    assert (short.returncode, short.stderr.count("\n")) == (1, 1)
+
+    for done in (worked, shown, bare, short):
+        assert "correct horse" not in done.stdout + done.stderr
+        assert "too short" not in done.stdout + done.stderr

@@ -4,7 +4,7 @@ import pytest
 import redis
 
 from aioq.store import Store
-from aioq.store.store import CHUNK
+from aioq.store.store import CHUNK, DUE
 from aioq.values.options import EXPIRED_TTL_MS
 from aioq.values.outcome import Finished, Retried
 from aioq.values.states import JobStatus
@@ -187,17 +187,16 @@ async def test_the_ttl_of_a_scheduled_job_begins_when_it_is_promoted(store: Stor
 async def test_more_due_jobs_than_one_call_promotes_come_in_the_next_ones(
     store: Store, client: redis.Redis
 ) -> None:
-    total = 2 * CHUNK + 50
+    total = 2 * DUE + 20
 
-    for number in range(0, total, 50):
-        await store.enqueue_many([job(f"j{each}", due=str(1 + each)) for each in range(number, number + 50)])
+    await store.enqueue_many([job(f"j{each}", due=str(1 + each)) for each in range(total)])
 
     await store.join("w1", LEASE)
     first = await claim(store, limit=total)
-    assert (len(first.jobs), first.due_in_ms) == (CHUNK, 0)
+    assert (len(first.jobs), first.due_in_ms) == (DUE, 0)
 
     second, third = await claim(store, limit=total), await claim(store, limit=total)
-    assert (len(second.jobs), len(third.jobs), third.due_in_ms) == (CHUNK, 50, -1)
+    assert (len(second.jobs), len(third.jobs), third.due_in_ms) == (DUE, 20, -1)
     assert [each.record.id for each in first.jobs + second.jobs + third.jobs] == [f"j{n}" for n in range(total)]
 
 

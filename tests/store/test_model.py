@@ -18,12 +18,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from aioq.store import Connection, Store
+from aioq import Queue
+from aioq.store import Connection
 from aioq.store.store import POISON, Claim, Submission
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, Retried
 from aioq.values.states import FINAL, JobStatus, allows
 from tests.conftest import Server
 from tests.store.tools import LEASE, audit, beat, claim, clock, end, job, passed
+from tests.tools import assert_sound
 
 T = TypeVar("T")
 
@@ -135,7 +137,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.client = redis.Redis.from_url(url)
         self.client.flushall()
         self.connection = Connection(url)
-        self.store = Store(self.connection, "default")
+        self.queue = Queue("default", self.connection)
+        self.store = self.queue.store
         self.jobs: dict[str, Job] = {}
         self.alive: dict[str, bool] = {}  # the workers that have a lease, and whether it has not ended
         self.sessions: set[str] = set()  # those that have joined since they were last reclaimed
@@ -147,6 +150,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.looks = 0
 
     def teardown(self) -> None:
+        self.the_doctor_finds_nothing()
         self.run(self.connection.aclose())
         self.client.flushall()
         self.client.close()
@@ -501,6 +505,14 @@ class StoreMachine(RuleBasedStateMachine):
     @invariant()
     def the_stored_data_keeps_the_laws(self) -> None:
         assert audit(self.client, self.store) == []
+
+    def the_doctor_finds_nothing(self) -> None:
+        self.run(assert_sound(self.queue))
+
+    @invariant()
+    def the_doctor_finds_nothing_now_and_then(self) -> None:
+        if self.looks % 10 == 0:
+            self.the_doctor_finds_nothing()
 
     @invariant()
     def every_job_is_as_the_model_says(self) -> None:

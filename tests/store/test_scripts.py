@@ -48,7 +48,7 @@ LUA_WORDS = {
 }
 LUA_GLOBALS = {
     *("KEYS", "ARGV", "redis", "cjson", "string", "math", "table"),
-    *("tonumber", "tostring", "ipairs", "pairs", "unpack"),
+    *("tonumber", "tostring", "ipairs", "pairs", "type", "unpack"),
 }
 
 #: Commands that a script may call although it must not write.

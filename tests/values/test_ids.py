@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 
 import pytest
 from hypothesis import given
@@ -21,6 +25,36 @@ def test_new_ids_are_26_characters_that_a_user_could_have_chosen() -> None:
 
 def test_ids_made_together_differ() -> None:
     assert len({new_id() for _ in range(10_000)}) == 10_000
+
+
+def test_ids_made_on_many_threads_differ() -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            made = list(chain.from_iterable(pool.map(lambda _: [new_id() for _ in range(5_000)], range(8))))
+    finally:
+        sys.setswitchinterval(interval)
+
+    assert len(set(made)) == 40_000
+
+
+FORK = """
+import os
+from aioq.values.ids import new_id
+new_id()  # what is left of this draw is what both would use
+child = os.fork()
+if child:
+    os.waitpid(child, 0)  # one after the other: what they write must not mix
+print(new_id()[10:])
+"""
+
+
+def test_a_forked_process_makes_ids_of_its_own() -> None:
+    own, its = subprocess.run([sys.executable, "-c", FORK], capture_output=True, check=True).stdout.split()
+
+    assert own != its
 
 
 @given(st.lists(st.integers(0, 2**48 - 1), min_size=2))

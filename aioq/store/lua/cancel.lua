@@ -4,6 +4,7 @@
 -- SAYS: ok already refused gone
 -- refused brings the status that does not allow it.
 --@include now
+--@include read
 --@include transition
 --@include late
 --@include leave
@@ -13,7 +14,7 @@
 --@include forget
 --@include end_run
 
-local seen = redis.call('HMGET', job .. id, 'status', 'entry', 'worker', 'fence', 'waiters', 'expires_at')
+local seen = peek(id, 'status', 'entry', 'worker', 'fence', 'waiters', 'expires_at')
 local status = is_late(seen[1], seen[6]) and 'expired' or seen[1]
 if not status then
   return {'gone'}

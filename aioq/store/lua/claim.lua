@@ -6,6 +6,7 @@
 -- job: func, data and created_at of one that is nothing but a call, else names and values of all of them.
 -- missing: the worker has no lease here, or the call is of a session that is over; it must join (again) first.
 --@include now
+--@include read
 --@include transition
 --@include wake
 --@include lane
@@ -35,7 +36,7 @@ end
 
 local function promote()
   for _, id in ipairs(pop_due(scheduled)) do
-    local seen = redis.call('HMGET', job .. id, 'status', 'front')
+    local seen = peek(id, 'status', 'front')
     if allows(seen[1], 'promote') then
       return_to_lane(id, seen[2])
     end
@@ -45,11 +46,11 @@ end
 local function expire_late()
   for _, row in ipairs(pop_due(expiring)) do
     local id, entry = string.match(row, '^(%S+) (%S+)$')
-    local seen = redis.call('HMGET', job .. id, 'status', 'entry', 'waiters', 'expires_at')
+    local seen = id and peek(id, 'status', 'entry', 'waiters', 'expires_at') or {}
     if seen[2] ~= entry then
       leave_lane(entry) -- the job has run out by itself; what has its id now is another one
     elseif allows(seen[1], 'expire') then
-      expire(id, entry, seen[3], tonumber(seen[4]))
+      expire(id, entry, seen[3], number(seen[4], now))
     end
   end
 end
@@ -59,27 +60,29 @@ local claims = {}
 -- Most jobs are nothing but a call: they have not run before, and no field says that there is more to them. Of these
 -- three fields are read, of the others all: for most jobs that is a third of what this script takes.
 local function start(id, entry)
-  local key = job .. id
-  local seen = redis.call(
-    'HMGET', key, 'status', 'entry', 'fence', 'more', 'enqueued_at', 'func', 'data', 'created_at'
-  )
+  local seen = {}
+  if id then
+    seen = peek(id, 'status', 'entry', 'fence', 'more', 'enqueued_at', 'func', 'data', 'created_at')
+  end
   if not allows(seen[1], 'claim') or seen[2] ~= entry then
     leave_lane(entry)
     return
   end
+  local key = job .. id
   local fields = {seen[6], seen[7], seen[8]}
   if seen[3] or seen[4] or seen[5] then
     local rest = redis.call('HMGET', key, 'expires_at', 'waiters')
     if rest[1] then
       end_ttl(id, entry)
-      if tonumber(rest[1]) <= now then
-        expire(id, entry, rest[2], tonumber(rest[1]))
+      local deadline = number(rest[1], math.huge)
+      if deadline <= now then
+        expire(id, entry, rest[2], deadline)
         return
       end
     end
     fields = redis.call('HGETALL', key)
   end
-  local fence = (seen[3] or 0) + 1
+  local fence = number(seen[3], 0) + 1
   redis.call('HSET', key, 'status', 'started', 'fence', fence, 'started_at', now, 'worker', worker)
   claims[#claims + 1] = id
   claims[#claims + 1] = fence
@@ -97,7 +100,7 @@ local function read(lane, mark, count)
     return 0
   end
   for _, entry in ipairs(reply[1][2]) do
-    start(entry[2][2], mark .. entry[1])
+    start(id_of(entry), mark .. entry[1])
   end
   return #reply[1][2]
 end

@@ -4,6 +4,7 @@
 -- SAYS: ok
 -- only: a status that the jobs must have, or ''. Returns how many were deleted.
 --@include now
+--@include read
 --@include late
 --@include leave
 --@include notify
@@ -13,9 +14,11 @@
 local deleted = 0
 for i = ids, #ARGV do
   local id = ARGV[i]
-  local seen = redis.call('HMGET', job .. id, 'status', 'entry', 'worker', 'fence', 'waiters', 'expires_at')
+  local seen = peek(id, 'status', 'entry', 'worker', 'fence', 'waiters', 'expires_at')
   local status = is_late(seen[1], seen[6]) and 'expired' or seen[1]
-  if status and (only == '' or only == status) then
+  if not status and only == '' and redis.call('DEL', job .. id) == 1 then
+    deleted = deleted + 1 -- something else than a job
+  elseif status and (only == '' or only == status) then
     end_run(id, seen)
     forget(id, status)
     tell(seen[5], id, 'deleted')

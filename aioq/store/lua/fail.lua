@@ -5,6 +5,7 @@
 -- A job is: id, fence, error. failure_ttl (ms) holds for jobs without their own.
 -- Returns position (from 0) and verdict of each job that was not recorded: already, stale or gone.
 --@include now
+--@include read
 --@include leave
 --@include usual
 --@include keep
@@ -14,7 +15,7 @@
 
 local run, seen, refused = judge(ARGV, jobs, 3, 'failed')
 for _, at in ipairs(run) do
-  bury(ARGV[at], ARGV[at + 2], seen[at][4], seen[at][5] or failure_ttl)
+  bury(ARGV[at], ARGV[at + 2], seen[at][4], number(seen[at][5], tonumber(failure_ttl)))
 end
 flush_kept()
 flush_mail()

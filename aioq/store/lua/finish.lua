@@ -5,6 +5,7 @@
 -- A job is: id, fence, result, ttl (ms; -1: for ever; 0: the result is not kept, the record a moment longer).
 -- Returns position (from 0) and verdict of each job that was not recorded: already, stale or gone.
 --@include now
+--@include read
 --@include leave
 --@include usual
 --@include keep

@@ -4,6 +4,7 @@
 -- SAYS: ok
 -- order: asc or desc. before: only what entered the registry up to this moment in ms, or ''.
 --@include now
+--@include read
 --@include usual
 
 offset, limit = tonumber(offset), tonumber(limit)
@@ -33,9 +34,9 @@ local function list_lane(lane, mark)
   while true do
     local page = redis.call('XRANGE', lane, from, '+', 'COUNT', 1000)
     for _, entry in ipairs(page) do
-      local id = entry[2][2]
-      local deadline = redis.call('ZSCORE', expiring, id .. ' ' .. mark .. entry[1])
-      if not (deadline and tonumber(deadline) <= now) and not take(id) then
+      local id = id_of(entry)
+      local deadline = id and redis.call('ZSCORE', expiring, id .. ' ' .. mark .. entry[1])
+      if id and not (deadline and tonumber(deadline) <= now) and not take(id) then
         return
       end
       from = '(' .. entry[1]
@@ -59,9 +60,9 @@ local function list_started()
     local pending = redis.pcall('XPENDING', lane, 'workers', '-', '+', 10000)
     for _, row in ipairs(pending.err and {} or pending) do
       local entry = redis.call('XRANGE', lane, row[1], row[1])[1]
-      if entry then
-        local id = entry[2][2]
-        rows[#rows + 1] = {tonumber(redis.call('HGET', job .. id, 'started_at') or 0), #rows, id}
+      local id = id_of(entry)
+      if id then
+        rows[#rows + 1] = {number(peek(id, 'started_at')[1], 0), #rows, id}
       end
     end
   end

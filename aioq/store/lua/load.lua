@@ -3,6 +3,7 @@
 -- ARGV: ids...
 -- SAYS: ok
 --@include now
+--@include read
 --@include late
 --@include view
 

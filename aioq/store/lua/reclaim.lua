@@ -7,6 +7,7 @@
 -- that it does hold, each as `<id> <fence>`, and its new session.
 -- Returns whether there is more, the ids that went back and the ids that failed.
 --@include now
+--@include read
 --@include lease
 --@include wake
 --@include lane
@@ -23,14 +24,15 @@ if lost and lease and tonumber(lease) > now then
   return {'alive'}
 end
 if not lost then
-  local last = tonumber(redis.call('HGET', sessions, worker) or -1)
+  local last = number(redis.call('HGET', sessions, worker), -1)
   if tonumber(session) < last then
     return {'alive'} -- it was delayed on its way: what it names is not what the worker holds now
   elseif tonumber(session) > last then
     begin_session(worker, session)
   end
 end
-expired_ttl, chunk, poison = tonumber(expired_ttl), tonumber(chunk), tonumber(poison)
+expired_ttl, failure_ttl = tonumber(expired_ttl), tonumber(failure_ttl)
+chunk, poison = tonumber(chunk), tonumber(poison)
 
 local holding = {}
 for i = held, #ARGV do
@@ -48,9 +50,9 @@ local function collect(lane, mark)
   end
   for _, row in ipairs(pending) do
     local entry = redis.call('XRANGE', lane, row[1], row[1])[1]
-    local id = entry and entry[2][2]
+    local id = id_of(entry)
     -- By fence, too: the lost reply may be that of a new claim of a job whose last run is still to be recorded.
-    if not (id and holding[id .. ' ' .. (redis.call('HGET', job .. id, 'fence') or '')]) then
+    if not (id and holding[id .. ' ' .. (peek(id, 'fence')[1] or '')]) then
       found[#found + 1] = {id, mark .. row[1]}
       leave_lane(mark .. row[1])
     end
@@ -63,13 +65,13 @@ flush_lanes()
 local back, dead = {}, {}
 for _, each in ipairs(found) do
   local id, entry = each[1], each[2]
-  local seen = id and redis.call('HMGET', job .. id, 'status', 'worker', 'entry', 'waiters', 'failure_ttl') or {}
+  local seen = id and peek(id, 'status', 'worker', 'entry', 'waiters', 'failure_ttl') or {}
   if seen[1] == 'started' and seen[2] == worker and seen[3] == entry then
-    redis.call('HINCRBY', job .. id, 'uncounted', 1)
-    local deliveries = lost and redis.call('HINCRBY', job .. id, 'deliveries', 1) or 0
+    count_up(id, 'uncounted')
+    local deliveries = lost and count_up(id, 'deliveries') or 0
     if deliveries >= poison then
       bury(id, 'AbandonedJobError: the workers that ran this job were lost ' .. deliveries
-        .. ' times (the last was ' .. worker .. '); it is not run again', seen[4], seen[5] or failure_ttl)
+        .. ' times (the last was ' .. worker .. '); it is not run again', seen[4], number(seen[5], failure_ttl))
       dead[#dead + 1] = id
     else
       if lost then

@@ -5,6 +5,7 @@
 -- A job is: id, fence, begun (1: its function had been called, which counts as a delivery; 0: not yet).
 -- The attempt is not used up. Returns position (from 0) and verdict of each job that was not recorded.
 --@include now
+--@include read
 --@include wake
 --@include lane
 --@include leave
@@ -16,10 +17,10 @@ expired_ttl = tonumber(expired_ttl)
 local run, _, refused = judge(ARGV, jobs, 3)
 for _, at in ipairs(run) do
   local id, begun = ARGV[at], ARGV[at + 2] == '1'
-  redis.call('HINCRBY', job .. id, 'uncounted', 1)
+  count_up(id, 'uncounted')
   if begun then
     archive(id, 'interrupted')
-    redis.call('HINCRBY', job .. id, 'deliveries', 1)
+    count_up(id, 'deliveries')
   else
     clear_run(id)
   end

@@ -5,6 +5,7 @@
 -- reset 1: the attempts and deliveries are counted anew. What is known of the last run moves to the history,
 -- and the retention that it had is taken off. Returns for each id: ok, gone, or the status that does not allow it.
 --@include now
+--@include read
 --@include transition
 --@include wake
 --@include lane
@@ -18,10 +19,10 @@ expired_ttl = tonumber(expired_ttl)
 
 for i = ids, #ARGV do
   local id = ARGV[i]
-  local seen = redis.call('HMGET', job .. id, 'status', 'fence', 'expires_at', 'entry')
+  local seen = peek(id, 'status', 'fence', 'expires_at', 'entry')
   if is_late(seen[1], seen[3]) then
     leave_lane(seen[4])
-    redis.call('ZREM', expiring, id .. ' ' .. seen[4])
+    redis.call('ZREM', expiring, id .. ' ' .. (seen[4] or ''))
     seen[1] = 'expired'
   end
   if not seen[1] then
@@ -36,7 +37,7 @@ for i = ids, #ARGV do
     redis.call('PERSIST', job .. id)
     redis.call('PERSIST', attempts .. id)
     if reset == '1' then
-      redis.call('HSET', job .. id, 'uncounted', seen[2] or '0')
+      redis.call('HSET', job .. id, 'uncounted', number(seen[2], 0))
       redis.call('HDEL', job .. id, 'deliveries')
     end
     return_to_lane(id, lane == 'front')

@@ -5,6 +5,7 @@
 -- A job is: id, fence, error, delay (ms), lane.
 -- Returns position (from 0) and verdict of each job that was not recorded: stale or gone.
 --@include now
+--@include read
 --@include wake
 --@include lane
 --@include leave

@@ -4,6 +4,7 @@
 -- SAYS: ok already refused gone
 -- refused brings the status that does not allow it. With a retention of 0 the job is deleted.
 --@include now
+--@include read
 --@include transition
 --@include late
 --@include leave
@@ -12,9 +13,7 @@
 --@include notify
 --@include end_run
 
-local seen = redis.call(
-  'HMGET', job .. id, 'status', 'entry', 'worker', 'fence', 'waiters', 'failure_ttl', 'expires_at'
-)
+local seen = peek(id, 'status', 'entry', 'worker', 'fence', 'waiters', 'failure_ttl', 'expires_at')
 if not seen[1] then
   return {'gone'}
 end
@@ -24,7 +23,7 @@ end
 if not allows(seen[1], 'stop') then
   return {'refused', is_late(seen[1], seen[7]) and 'expired' or seen[1]}
 end
-local ttl = tonumber(seen[6] or failure_ttl)
+local ttl = number(seen[6], tonumber(failure_ttl))
 end_run(id, seen)
 tell(seen[5], id, 'stopped')
 if ttl == 0 then

@@ -5,25 +5,27 @@
 -- Returns for each id: its fields if it has ended, nothing if it is gone, or after how many ms to ask again
 -- (-1: not at all): a job with a ttl may expire while no worker looks, and then nobody tells of it.
 --@include now
+--@include read
 --@include transition
 --@include late
 --@include view
 
 local function next_look(status, expires_at, ttl, due_at)
   if expires_at then
-    return math.max(1, tonumber(expires_at) - now)
+    return math.max(1, number(expires_at, now) - now)
   end
-  if not ttl then
+  ttl = number(ttl, 0)
+  if ttl <= 0 then
     return -1
   end
-  local begins_at = status == 'scheduled' and math.max(now, tonumber(due_at)) or now
-  return math.max(1000, begins_at + tonumber(ttl) - now)
+  local begins_at = status == 'scheduled' and math.max(now, number(due_at, now)) or now
+  return math.max(1000, begins_at + ttl - now)
 end
 
 local replies = {}
 for i = ids, #ARGV do
   local key = job .. ARGV[i]
-  local seen = redis.call('HMGET', key, 'status', 'waiters', 'expires_at', 'ttl', 'due_at')
+  local seen = peek(ARGV[i], 'status', 'waiters', 'expires_at', 'ttl', 'due_at')
   if not seen[1] then
     replies[#replies + 1] = {}
   elseif FINAL[seen[1]] or is_late(seen[1], seen[3]) then

@@ -1,6 +1,5 @@
--- bury: put a job into the failed registry; with a retention of 0 it is deleted, and only waiters hear of it.
+-- bury: put a job into the failed registry; with a retention (ms) of 0 it is deleted, and only waiters hear of it.
 local function bury(id, error, waiters, ttl)
-  ttl = tonumber(ttl)
   tell(waiters, id, 'failed', error, ttl == 0)
   if ttl == 0 then
     redis.call('DEL', job .. id, attempts .. id)

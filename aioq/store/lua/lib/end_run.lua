@@ -6,10 +6,10 @@ local function end_run(id, seen)
     flush_lanes()
   end
   if status == 'queued' then
-    redis.call('ZREM', expiring, id .. ' ' .. entry)
+    redis.call('ZREM', expiring, id .. ' ' .. (entry or ''))
   elseif status == 'scheduled' then
     redis.call('ZREM', scheduled, id)
   elseif status == 'started' then
-    redis.call('PUBLISH', control .. runner, 'cancel ' .. job .. id .. ' ' .. (seen[4] or '0'))
+    redis.call('PUBLISH', control .. (runner or ''), 'cancel ' .. job .. id .. ' ' .. (seen[4] or '0'))
   end
 end

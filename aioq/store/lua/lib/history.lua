@@ -7,14 +7,27 @@ local function archive(id, outcome, error)
   if not run[3] then
     return -- it has not been started since the last one was moved
   end
-  redis.call('RPUSH', attempts .. id, cjson.encode({
+  local row = cjson.encode({
     fence = run[1],
     worker = run[2] or '',
     started_at = run[3],
     ended_at = run[4] or string.format('%.0f', now),
     outcome = outcome,
     error = error or run[5] or '',
-  }))
+  })
+  if redis.call('TYPE', attempts .. id).ok ~= 'list' then
+    redis.call('DEL', attempts .. id) -- nothing, or something else that is in the way
+  end
+  redis.call('RPUSH', attempts .. id, row)
   redis.call('LTRIM', attempts .. id, -10, -1)
   clear_run(id)
+end
+-- Counts a field up: what kinds of runs a job has had.
+local function count_up(id, field)
+  local count = redis.pcall('HINCRBY', job .. id, field, 1)
+  if type(count) == 'number' then
+    return count
+  end
+  redis.call('HSET', job .. id, field, 1) -- it was no number
+  return 1
 end

@@ -21,9 +21,9 @@ local function end_ttl(id, entry)
 end
 -- Back to the lane, for a job that exists: promote, retry, release, reclaim, requeue.
 local function return_to_lane(id, at_front)
-  local ttl, entry = redis.call('HGET', job .. id, 'ttl'), enter_lane(id, at_front)
+  local ttl, entry = number(redis.call('HGET', job .. id, 'ttl'), 0), enter_lane(id, at_front)
   redis.call('HSET', job .. id, 'status', 'queued', 'enqueued_at', now, 'entry', entry)
-  if ttl then
-    start_ttl(id, entry, tonumber(ttl))
+  if ttl > 0 then
+    start_ttl(id, entry, ttl)
   end
 end

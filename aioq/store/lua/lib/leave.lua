@@ -1,14 +1,25 @@
 -- leave: entries go out of their lanes together. XACK first: it is not refused when memory is full.
+local LARGEST = '18446744073709551615'
+local function is_part(digits)
+  return digits and (#digits < 20 or #digits == 20 and digits <= LARGEST)
+end
+-- The lane of an entry as a record names it, and the entry as the lane does; nothing if it cannot be one.
+local function lane_of(entry)
+  local lane, bare = main, entry or ''
+  if string.sub(bare, 1, 6) == 'front/' then
+    lane, bare = front, string.sub(bare, 7)
+  end
+  local ms, count = string.match(bare, '^(%d+)%-(%d+)$')
+  if is_part(ms) and is_part(count) then
+    return lane, bare
+  end
+end
 local left_main, left_front = {}, {}
 local function leave_lane(entry)
-  if not entry then
-    return
-  end
-  local at_front = string.match(entry, '^front/(.+)$')
-  if at_front then
-    left_front[#left_front + 1] = at_front
-  else
-    left_main[#left_main + 1] = entry
+  local lane, bare = lane_of(entry)
+  if bare then -- the server's error about one that is none would keep all the others in their lanes
+    local left = lane == front and left_front or left_main
+    left[#left + 1] = bare
   end
 end
 local function flush_lane(lane, entries)

@@ -18,6 +18,6 @@ local function tell(waiters, id, status, bytes, always)
 end
 local function flush_mail()
   for channel, parts in pairs(mail) do
-    redis.call('PUBLISH', channel, table.concat(parts))
+    redis.pcall('PUBLISH', channel, table.concat(parts)) -- it may be one that this user may not publish to
   end
 end

@@ -1,6 +1,12 @@
 -- view: a job as a reader must see it.
 local function view(key)
-  local fields = redis.call('HGETALL', key)
+  local fields = redis.pcall('HGETALL', key)
+  if fields.err then
+    if not string.find(fields.err, 'WRONGTYPE', 1, true) then
+      return redis.call('HGETALL', key)
+    end
+    fields = {} -- something else than a job
+  end
   local status_at, expires_at
   for i = 1, #fields, 2 do
     if fields[i] == 'status' then

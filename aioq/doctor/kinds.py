@@ -1,0 +1,140 @@
+"""The kinds of damage: for each, what it means for jobs and what a repair does."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Kind(NamedTuple):
+    """A kind of damage.
+
+    Args:
+        title: what is wrong, in a few words.
+        means: what it means for jobs.
+        repair: what a repair does, or what to do if it does nothing.
+
+    """
+
+    title: str
+    means: str
+    repair: str
+
+
+#: Each by the word that stands in reports. The words stay the same.
+KINDS = {
+    "job-without-index": Kind(
+        "jobs that their state's index does not list",
+        "A queued or scheduled one would never run; an ended one is in no list.",
+        "A queued one goes back to its lane, a scheduled one to the schedule, an ended one to its registry.",
+    ),
+    "job-in-two-indexes": Kind(
+        "jobs that two indexes list",
+        "They would be counted twice, or be held by a worker that does not run them.",
+        "Only the index of the job's state keeps it.",
+    ),
+    "job-in-wrong-index": Kind(
+        "rows of an index whose jobs are in another state",
+        "Lists and counts are wrong. No job is lost.",
+        "The rows are removed.",
+    ),
+    "index-without-job": Kind(
+        "rows of an index without a job",
+        "Lists and counts are wrong. The record was evicted, or deleted by hand.",
+        "The rows are removed.",
+    ),
+    "index-differs": Kind(
+        "jobs whose index and record name different moments",
+        "They are listed out of order, or do not expire when they should.",
+        "They are made equal.",
+    ),
+    "companion-alone": Kind(
+        "rows of a registry's companion without their job",
+        "Nothing is lost; the rows take memory.",
+        "The rows are removed.",
+    ),
+    "entry-without-job": Kind(
+        "lane entries that belong to no waiting or running job",
+        "The queue looks longer than it is.",
+        "The entries are acknowledged and deleted.",
+    ),
+    "entry-passed-over": Kind(
+        "queued jobs whose lane was handed out past them",
+        "They would never run. Somebody has changed the consumer group by hand.",
+        "They go to the front of the queue.",
+    ),
+    "run-without-holder": Kind(
+        "started jobs that are pending for no worker, or for another one",
+        "If the worker dies, nobody takes them back.",
+        "They go to the front of the queue. What a run of one that still goes on comes to is refused.",
+    ),
+    "pending-without-entry": Kind(
+        "pending entries that are in no lane",
+        "Counts are wrong, and their worker cannot leave.",
+        "They are acknowledged.",
+    ),
+    "consumer-without-lease": Kind(
+        "workers that hold jobs and have no lease",
+        "Their jobs would not come back when they die.",
+        "They get a lease of ten seconds. If it is not renewed, the next worker takes the jobs back.",
+    ),
+    "consumer-left-over": Kind(
+        "consumers without jobs and without a lease",
+        "Nothing is lost; they take memory.",
+        "They are removed.",
+    ),
+    "lease-too-long": Kind(
+        "leases that end far in the future",
+        "A worker that dies would not be noticed. The server's clock has gone back.",
+        "The lease ends in ten seconds. A worker that lives renews it.",
+    ),
+    "no-retention": Kind(
+        "keys that would stay for ever",
+        "Memory does not come back.",
+        "They get the retention that they should have.",
+    ),
+    "unwanted-retention": Kind(
+        "keys that will be gone before their time",
+        "Jobs would be lost without having run.",
+        "The retention is taken off.",
+    ),
+    "retention-differs": Kind(
+        "keys that go earlier or later than what belongs to them",
+        "Jobs are forgotten too early, or are in no list for a while.",
+        "They get one and the same retention.",
+    ),
+    "history-without-job": Kind(
+        "histories of jobs that are gone",
+        "Nothing is lost; they take memory.",
+        "They are deleted.",
+    ),
+    "record-unreadable": Kind(
+        "records without a state or a function that can be",
+        "Nobody can tell whether they have run. They are in no list.",
+        "They go to the failed registry, with a note. Requeue those that are to run.",
+    ),
+    "field-unreadable": Kind(
+        "records with a field that is no number",
+        "Scripts fail when they meet them: no worker may be able to claim from this queue.",
+        "The field is set to what other data says, or removed. A started job goes back to the queue.",
+    ),
+    "wrong-type": Kind(
+        "keys with a value of another type",
+        "Every script that meets them fails, and the doctor may not look further. Another program wrote them.",
+        "They are moved to <queue>:damaged:<key> for 30 days. What they listed is found and listed anew.",
+    ),
+    "too-many-tokens": Kind(
+        "more than one wake token",
+        "Idle workers look in vain.",
+        "One is left.",
+    ),
+    "unknown-key": Kind(
+        "keys that aioq does not know",
+        "Nothing, as far as aioq can tell. Another program or a later version may have written them.",
+        "Not repaired: look at them, and delete those that nobody needs.",
+    ),
+    "queue-not-listed": Kind(
+        "a queue that has keys and is not on the list of queues",
+        "`aioq info` does not show it, and a suspension of all workers does not hold for it.",
+        "It is put on the list.",
+    ),
+}

@@ -1,0 +1,34 @@
+-- check_worker: who holds jobs has a lease, and no lease is for ever.
+local GRACE, LONGEST = 10000, 3600000 -- ms
+function checks.consumer(lane, name)
+  if redis.call('ZSCORE', leases, name) then
+    return
+  end
+  local pending = redis.pcall('XPENDING', lane, 'workers', '-', '+', 1, name)
+  if pending.err then
+    return
+  elseif pending[1] then
+    report('consumer-without-lease', name, 'it holds jobs and has no lease, so nobody would take them back', function()
+      redis.call('ZADD', leases, 'NX', now + GRACE, name)
+      redis.call('PEXPIRE', leases, ABANDONED)
+      wake_one()
+    end)
+    return
+  end
+  for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', lane, 'workers')) do
+    if row[2] == name then
+      report('consumer-left-over', name, 'it is a consumer that holds nothing and has no lease', function()
+        redis.call('XGROUP', 'DELCONSUMER', lane, 'workers', name)
+      end)
+    end
+  end
+end
+function checks.lease(_, name)
+  local ends = score(leases, name)
+  if ends and ends > now + LONGEST then
+    report('lease-too-long', name, 'its lease ends in ' .. math.floor((ends - now) / 1000)
+      .. ' s, and would hide its death until then', function()
+      redis.call('ZADD', leases, 'XX', now + GRACE, name)
+    end)
+  end
+end

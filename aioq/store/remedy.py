@@ -1,0 +1,105 @@
+"""Remedy: the rule that a user of the server lacks, made of the server's refusal and the call that was refused.
+
+Servers tell different parts of it. Redis up to 7.0 does not say which command of a script it was.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from aioq.store.script import Command, all_scripts
+
+_USER = re.compile(r"User (\S+) has no permissions")
+_COMMAND = re.compile(r"run the '([^']+)' command")
+_NAMED = re.compile(r"access the '(.+)' (key|channel)")
+_IN_SCRIPT = ("ACL failure in script", "The user executing the script can't")
+
+
+def is_refusal(text: str) -> bool:
+    """Whether the text of an error says that a password or a right is missing."""
+    return text.startswith(("NOAUTH", "NOPERM", "WRONGPASS")) or any(each in text for each in _IN_SCRIPT)
+
+
+def remedy(text: str, url: str, command: Command = ()) -> str:
+    """The rule to add, as a sentence that follows the refusal; "" if no rule would help.
+
+    Args:
+        text: the refusal.
+        url: names the user, where the refusal does not.
+        command: what was refused; () if that is not known.
+
+    Example:
+        >>> remedy("NOPERM User u has no permissions to run the 'sadd' command", "redis://u:p@h")
+        '. To allow it: ACL SETUSER u +sadd; docs/security.md has all rules'
+
+    """
+    script = _script_of(command)
+    rules = _rules(text, command)
+    caller = f" (for {script}.lua)" if script else ""
+
+    if rules:
+        found = _USER.search(text)
+        user = found[1] if found else _user_of(url)
+
+        return f". To allow it{caller}: ACL SETUSER {user} {' '.join(rules)}; docs/security.md has all rules"
+
+    if any(each in text for each in _IN_SCRIPT):
+        return f". ACL LOG on the server names the command{caller}; docs/security.md has all rules"
+
+    return ""
+
+
+def _rules(text: str, command: Command) -> list[str]:
+    if found := _COMMAND.search(text):
+        return [f"+{found[1]}"]
+
+    if found := _NAMED.search(text):
+        name, kind = found.groups()
+
+        return [f"&{_any_channel(name)}" if kind == "channel" else f"~{_any_key(name)}"]
+
+    if re.search(r"access .*channel", text) and command:
+        return sorted({f"&{_any_channel(_text(name))}" for name in command[1:]})
+
+    if re.search(r"access .*key", text):
+        return sorted({f"~{_any_key(_text(key))}" for key in _keys_of(command)})
+
+    return []
+
+
+def _keys_of(command: Command) -> Command:
+    if _script_of(command):
+        return command[3 : 3 + int(command[2])]
+
+    at = 2 if command[:1] == ("XINFO",) else 1
+
+    return command[at : at + 1]
+
+
+def _any_key(key: str) -> str:
+    """A queue's keys together; the others each by itself."""
+    base, tag, _ = key.partition("}:")
+
+    return f"{base}{tag}*" if tag else key
+
+
+def _any_channel(name: str) -> str:
+    return f"{name.rpartition(':')[0]}:*"
+
+
+def _script_of(command: Command) -> str:
+    if command[:1] != ("EVALSHA",):
+        return ""
+
+    return next((each.name for each in all_scripts().values() if each.sha == command[1]), "")
+
+
+def _user_of(url: str) -> str:
+    parts = urlsplit(url)
+
+    return parts.username or ("default" if parts.scheme else "<user>")
+
+
+def _text(value: object) -> str:
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)

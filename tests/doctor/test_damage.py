@@ -1,0 +1,646 @@
+"""Damage of each kind is planted, found, named and repaired; then the queue works, and nothing more is found."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import redis
+
+import aioq.store
+from aioq import JobStatus, Queue
+from aioq.doctor import KINDS, examine
+from aioq.store import Store
+from aioq.values.states import FINAL
+from tests import jobs
+from tests.conftest import Server
+from tests.store.tools import LEASE, bring, claim, clock, dump, fields, put, start, take
+from tests.tools import assert_sound
+
+Plant = Callable[[Store, redis.Redis], Awaitable[Any]]
+JOB = b"aioq:{default}:job:a"
+
+
+class Damage(NamedTuple):
+    """What is done to a queue with a job `a`, what is to be found, and how the job is to end.
+
+    ends: "runs" (a worker then finishes it), a status that it keeps, or "" (there is none).
+    """
+
+    name: str
+    plant: Plant
+    found: set[tuple[str, str]]
+    ends: str
+
+
+DAMAGES: list[Damage] = []
+
+
+def damage(ends: str, *found: str) -> Callable[[Plant], Plant]:
+    """Registers a plant; `found` is kinds, each about the job `a`, or `kind name`."""
+
+    def register(plant: Plant) -> Plant:
+        expected = {(kind, name or "a") for kind, _, name in (each.partition(" ") for each in found)}
+        DAMAGES.append(Damage(plant.__name__, plant, expected, ends))
+        return plant
+
+    return register
+
+
+async def queued(store: Store, **options: Any) -> None:
+    await put(store, "a", **options)
+
+
+def entry_of(client: redis.Redis) -> bytes:
+    entry = client.hget(JOB, "entry")
+    assert entry is not None
+    return entry.removeprefix(b"front/")
+
+
+# Jobs that wait
+
+
+@damage("runs", "job-without-index")
+async def queued_and_not_in_the_lane(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.xdel(store.keys.main, entry_of(client))
+
+
+@damage("runs", "job-without-index")
+async def queued_and_the_lane_is_gone(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.delete(store.keys.main)
+
+
+@damage("runs", "job-without-index")
+async def queued_with_an_entry_that_is_none(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.xdel(store.keys.main, entry_of(client))
+    client.hset(JOB, "entry", "front/99999999999999999999999999999999999999-1")
+
+
+@damage("runs", "job-without-index", "entry-without-job")
+async def queued_without_an_entry_field(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.hdel(JOB, "entry")
+
+
+@damage("runs", "entry-passed-over")
+async def queued_behind_what_was_handed_out(store: Store, client: redis.Redis) -> None:
+    await store.join("w1", LEASE)
+    await queued(store)
+    client.xgroup_setid(store.keys.main, "workers", "$")
+
+
+@damage("runs", "entry-passed-over", "consumer-left-over w1")
+async def queued_and_acknowledged_by_hand(store: Store, client: redis.Redis) -> None:
+    await store.join("w1", LEASE)
+    await queued(store)
+    client.xreadgroup("workers", "w1", {store.keys.main: ">"})
+    client.xack(store.keys.main, "workers", entry_of(client))
+    client.zrem(store.keys.leases, "w1")
+
+
+@damage("runs", "job-in-two-indexes")
+async def queued_and_held_by_a_worker(store: Store, client: redis.Redis) -> None:
+    await store.join("w1", LEASE)
+    await queued(store)
+    client.xreadgroup("workers", "w1", {store.keys.main: ">"})
+
+
+@damage("runs", "job-in-wrong-index")
+async def queued_and_in_the_schedule(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.zadd(store.keys.scheduled, {"a": clock(client) + LEASE})
+
+
+@damage("runs", "entry-without-job")
+async def queued_twice(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.xadd(store.keys.front, {"id": "a"})
+
+
+@damage("runs", "unwanted-retention")
+async def queued_and_about_to_vanish(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.pexpire(JOB, LEASE)
+
+
+@damage("runs", "index-differs")
+async def queued_with_a_ttl_and_no_deadline(store: Store, client: redis.Redis) -> None:
+    await queued(store, ttl_ms=LEASE)
+    client.delete(store.keys.expiring)
+
+
+@damage("runs", "index-differs", "job-in-wrong-index")
+async def queued_with_a_ttl_and_no_moment(store: Store, client: redis.Redis) -> None:
+    await queued(store, ttl_ms=LEASE)
+    client.hdel(JOB, "expires_at")
+
+
+@damage("runs", "no-retention")
+async def queued_with_a_ttl_and_for_ever(store: Store, client: redis.Redis) -> None:
+    await queued(store, ttl_ms=LEASE)
+    client.persist(JOB)
+
+
+@damage("expired", "index-differs")
+async def late_and_not_in_the_index_of_deadlines(store: Store, client: redis.Redis) -> None:
+    await bring(store, client, "late")
+    client.delete(store.keys.expiring)
+
+
+@damage("runs", "job-without-index")
+async def scheduled_and_not_in_the_schedule(store: Store, client: redis.Redis) -> None:
+    await queued(store, due="+1")
+    client.delete(store.keys.scheduled)
+
+
+@damage("scheduled", "job-without-index")
+async def scheduled_for_a_moment_that_never_comes(store: Store, client: redis.Redis) -> None:
+    await queued(store, due=f"+{LEASE}")
+    client.zadd(store.keys.scheduled, {"a": float("inf")})
+
+
+@damage("scheduled", "index-differs")
+async def scheduled_for_two_moments(store: Store, client: redis.Redis) -> None:
+    await queued(store, due=f"+{LEASE}")
+    client.hincrby(JOB, "due_at", 5)
+
+
+@damage("runs", "field-unreadable")
+async def scheduled_for_no_moment(store: Store, client: redis.Redis) -> None:
+    await queued(store, due="+1")
+    client.hset(JOB, "due_at", "soon")
+
+
+@damage("scheduled", "unwanted-retention")
+async def scheduled_and_about_to_vanish(store: Store, client: redis.Redis) -> None:
+    await queued(store, due=f"+{LEASE}")
+    client.pexpire(JOB, LEASE)
+
+
+# Jobs that run
+
+
+async def _started_and_lost(store: Store, client: redis.Redis) -> None:
+    """A run of a worker whose lease has ended; whoever comes next takes it back."""
+    await start(store)
+    client.zadd(store.keys.leases, {"w1": clock(client) - 1})
+
+
+@damage("runs", "run-without-holder")
+async def started_and_the_consumer_was_deleted(store: Store, client: redis.Redis) -> None:
+    await _started_and_lost(store, client)
+    client.xgroup_delconsumer(store.keys.front, "workers", "w1")
+
+
+@damage("runs", "run-without-holder")
+async def started_and_the_lane_is_gone(store: Store, client: redis.Redis) -> None:
+    await _started_and_lost(store, client)
+    client.delete(store.keys.front)
+
+
+@damage("runs", "run-without-holder")
+async def started_and_the_group_is_gone(store: Store, client: redis.Redis) -> None:
+    await _started_and_lost(store, client)
+    client.xgroup_destroy(store.keys.front, "workers")
+
+
+@damage("runs", "run-without-holder", "consumer-without-lease w2")
+async def started_and_pending_for_another(store: Store, client: redis.Redis) -> None:
+    await _started_and_lost(store, client)
+    client.xclaim(store.keys.front, "workers", "w2", 0, [entry_of(client)])
+
+
+@damage("runs", "run-without-holder", "pending-without-entry front/*")
+async def started_and_the_entry_was_deleted(store: Store, client: redis.Redis) -> None:
+    await _started_and_lost(store, client)
+    client.xdel(store.keys.front, entry_of(client))
+
+
+@damage("started", "consumer-without-lease w1")
+async def started_by_a_worker_without_a_lease(store: Store, client: redis.Redis) -> None:
+    await start(store)
+    client.delete(store.keys.leases)
+
+
+@damage("started", "lease-too-long w1")
+async def started_by_a_worker_that_never_dies(store: Store, client: redis.Redis) -> None:
+    await start(store)
+    client.zadd(store.keys.leases, {"w1": clock(client) + 30 * 86_400_000})
+
+
+@damage("runs", "field-unreadable")
+async def started_with_a_fence_that_is_none(store: Store, client: redis.Redis) -> None:
+    await start(store)
+    client.hset(JOB, "fence", "x")
+
+
+@damage("started", "unwanted-retention")
+async def started_and_about_to_vanish(store: Store, client: redis.Redis) -> None:
+    await start(store)
+    client.pexpire(JOB, LEASE)
+
+
+# Fields and records
+
+
+@damage("runs", "field-unreadable")
+async def a_counter_above_the_fence(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.hset(JOB, "uncounted", 3)
+
+
+@damage("runs", "field-unreadable")
+async def several_fields_that_are_no_numbers(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.hset(JOB, mapping={"deliveries": "?", "failure_ttl": "1e3", "enqueued_at": "", "ttl": "x"})
+
+
+@damage("failed", "record-unreadable")
+async def a_state_that_there_is_not(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.hset(JOB, "status", "lost")
+
+
+@damage("failed", "record-unreadable")
+async def a_record_without_a_state(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.hdel(JOB, "status")
+
+
+@damage("failed", "record-unreadable")
+async def a_hash_that_is_no_job(store: Store, client: redis.Redis) -> None:
+    await store.register()
+    client.hset(JOB, "other", "thing")
+
+
+@damage("", "wrong-type aioq:{default}:job:a")
+async def a_record_of_another_type(store: Store, client: redis.Redis) -> None:
+    await store.register()
+    client.set(JOB, "x")
+
+
+# Jobs that have ended
+
+STATES = sorted(FINAL)
+
+
+def _ended(state: str) -> Callable[[str, Callable[[Store, redis.Redis], Any], str], None]:
+    def add(name: str, plant: Callable[[Store, redis.Redis], Any], *found: str) -> None:
+        async def run(store: Store, client: redis.Redis) -> None:
+            await bring(store, client, state)
+            plant(store, client)
+
+        run.__name__ = f"{state} {name}"
+        damage(state, *found)(run)
+
+    return add
+
+
+def _both(store: Store, state: str) -> list[bytes]:
+    registry: bytes = getattr(store.keys, state)
+    return [registry, registry + b":until", registry + b":usual"]
+
+
+def _twice(store: Store, client: redis.Redis, state: str) -> None:
+    registry, until, usual = _both(store, state)
+    client.zadd(registry, {"a": clock(client)})
+    client.zadd(until, {"a": clock(client) + LEASE})
+    client.zadd(usual, {"a": clock(client)})
+    client.pexpire(registry, LEASE)
+    client.pexpire(until, LEASE)
+    client.pexpire(usual, 400 * 86_400_000)
+
+
+for state in STATES:
+    add = _ended(state)
+    add(
+        "and in no registry",
+        lambda store, client, state=state: client.delete(*_both(store, state)),
+        "job-without-index",
+    )
+    add("and for ever", lambda store, client: client.persist(JOB), "no-retention")
+    add("and gone too early", lambda store, client: client.pexpire(JOB, 20_000), "retention-differs")
+    add("at two moments", lambda store, client: client.hincrby(JOB, "ended_at", -5), "index-differs")
+    add("at no moment", lambda store, client: client.hdel(JOB, "ended_at"), "field-unreadable")
+    add("twice", lambda store, client, state=state: _twice(store, client, state), "job-in-two-indexes")
+
+
+def _registry(state: str, *found: str) -> Callable[[Callable[[Store, redis.Redis], Any]], None]:
+    def register(plant: Callable[[Store, redis.Redis], Any]) -> None:
+        async def run(store: Store, client: redis.Redis) -> None:
+            await bring(store, client, state)
+            plant(store, client)
+
+        run.__name__ = plant.__name__
+        damage(state, *found)(run)
+
+    return register
+
+
+@_registry("finished", "index-without-job b")
+def a_registry_with_a_job_that_is_gone(store: Store, client: redis.Redis) -> None:
+    client.zadd(store.keys.finished, {"b": clock(client)})
+    client.zadd(store.keys.finished + b":until", {"b": clock(client) + LEASE})
+
+
+@_registry("failed", "job-in-wrong-index")
+def a_registry_with_a_job_of_another_state(store: Store, client: redis.Redis) -> None:
+    client.zadd(store.keys.stopped + b":usual", {"a": clock(client)})
+    client.pexpire(store.keys.stopped + b":usual", 400 * 86_400_000)
+
+
+@_registry("finished", "companion-alone b")
+def a_companion_with_a_job_of_its_own(store: Store, client: redis.Redis) -> None:
+    client.zadd(store.keys.finished + b":until", {"b": clock(client) + 10})
+
+
+@_registry("finished", "retention-differs", "unwanted-retention aioq:{default}:finished")
+def a_companion_that_is_gone(store: Store, client: redis.Redis) -> None:
+    client.delete(store.keys.finished + b":until")
+
+
+@_registry("finished", "no-retention aioq:{default}:finished", "no-retention aioq:{default}:finished:until")
+def a_registry_that_would_stay(store: Store, client: redis.Redis) -> None:
+    client.persist(store.keys.finished)
+    client.persist(store.keys.finished + b":until")
+
+
+@_registry("finished", "retention-differs aioq:{default}:finished")
+def a_registry_that_goes_too_early(store: Store, client: redis.Redis) -> None:
+    client.pexpire(store.keys.finished, 10_000)
+
+
+@_registry("failed", "no-retention aioq:{default}:failed:usual")
+def an_index_of_the_usual_that_would_stay(store: Store, client: redis.Redis) -> None:
+    client.persist(store.keys.failed + b":usual")
+
+
+# Other rows and keys
+
+
+@damage("runs", "entry-without-job b")
+async def an_entry_without_a_job(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.xadd(store.keys.main, {"id": "b"})
+
+
+@damage("finished", "entry-without-job")
+async def an_entry_of_a_job_that_has_ended(store: Store, client: redis.Redis) -> None:
+    await bring(store, client, "finished")
+    client.xadd(store.keys.main, {"id": "a"})
+
+
+@damage("runs", "index-without-job b")
+async def a_schedule_of_nothing(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.zadd(store.keys.scheduled, {"b": clock(client) + LEASE})
+
+
+@damage("runs", "index-without-job b", "index-without-job c")
+async def deadlines_of_nothing(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.zadd(store.keys.expiring, {"b 1-1": clock(client) + LEASE, "c": clock(client) - 9 * LEASE * LEASE})
+
+
+@damage("runs", "history-without-job b")
+async def a_history_without_a_job(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.rpush(store.keys.attempts + b"b", "{}")
+
+
+@damage("failed", "no-retention")
+async def a_history_that_would_stay(store: Store, client: redis.Redis) -> None:
+    await bring(store, client, "failed")
+    client.rpush(store.keys.attempts + b"a", "{}")
+
+
+@damage("runs", "wrong-type aioq:{default}:attempts:a")
+async def a_history_of_another_type(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.set(store.keys.attempts + b"a", "x", px=LEASE)
+
+
+@damage("runs", "consumer-left-over w9")
+async def a_consumer_that_nobody_is(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.xgroup_create(store.keys.main, "workers", "0")
+    client.xgroup_createconsumer(store.keys.main, "workers", "w9")
+
+
+@damage("runs", "too-many-tokens aioq:{default}:wake")
+async def a_heap_of_tokens(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.rpush(store.keys.wake, "1", "1")
+
+
+@damage(
+    "runs",
+    "no-retention aioq:{default}:wake",
+    "no-retention aioq:{default}:leases",
+    "no-retention aioq:{default}:sessions",
+)
+async def keys_that_would_stay(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    await store.join("w1", LEASE)
+
+    for key in (store.keys.wake, store.keys.leases, store.keys.sessions):
+        client.persist(key)
+
+
+@damage("runs", "unwanted-retention aioq:{default}:lane:main")
+async def a_lane_that_would_go(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.pexpire(store.keys.main, LEASE)
+
+
+@damage("runs", "queue-not-listed default")
+async def a_queue_that_is_on_no_list(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.srem("aioq:queues", "default")
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(server.url) as client:
+        yield client
+
+
+@pytest.mark.parametrize("planted", DAMAGES, ids=lambda each: each.name)
+async def test_damage_is_found_and_repaired(
+    planted: Damage, queue: Queue, client: redis.Redis, burst: Callable[..., Awaitable[int]]
+) -> None:
+    store = queue.store
+    await planted.plant(store, client)
+
+    if client.type(JOB) == b"hash" and client.hget(JOB, "func") == b"m.f":
+        client.hset(JOB, "func", "tests.jobs.noop")
+
+    before = dump(client)
+    found = await examine(queue)
+    assert dump(client) == before  # a look writes nothing
+    assert _matches({(each.kind, each.name) for each in found}, planted.found), found
+    assert not any(each.repaired for each in found)
+    assert all(each.queue == "default" and each.words for each in found)
+
+    repaired = await examine(queue, repair=True)
+    # What was wrong because of something else is right when that is.
+    assert {each.kind for each in repaired} & {kind for kind, _ in planted.found}
+    assert all(each.repaired for each in repaired), repaired
+    await assert_sound(queue)
+
+    await _ends(planted, queue, client, burst)
+    await assert_sound(queue)
+
+
+async def _ends(planted: Damage, queue: Queue, client: redis.Redis, burst: Callable[..., Awaitable[int]]) -> None:
+    if planted.ends == "runs":
+        await _expire_leases(queue.store, client)
+        await burst()
+        job = await queue.fetch_job("a")
+        assert job is not None
+        assert job.status is JobStatus.FINISHED
+    elif planted.ends == "":
+        assert await queue.fetch_job("a") is None
+    else:
+        job = await queue.fetch_job("a")
+        assert job is not None
+        assert job.status == planted.ends
+
+    await queue.delete()
+    client.delete(*client.keys("aioq:{default}:damaged:*") or ["none"])
+
+
+async def _expire_leases(store: Store, client: redis.Redis) -> None:
+    """The workers of the plant are dead, and their jobs are taken back."""
+    for worker in ("w1", "w2"):
+        if client.zscore(store.keys.leases, worker) is not None:
+            client.zadd(store.keys.leases, {worker: 1})
+            await store.reclaim(worker)
+
+
+def _matches(found: set[tuple[str, str]], expected: set[tuple[str, str]]) -> bool:
+    """Whether all that is expected is there and nothing else; an expected name may end in *."""
+    if len(found) != len(expected):
+        return False
+
+    return all(
+        any(
+            kind == other and (name == given or (given[-1:] == "*" and name.startswith(given[:-1])))
+            for kind, name in found
+        )
+        for other, given in expected
+    )
+
+
+PLACES = ["main", "front", "wake", "scheduled", "expiring", "leases", "sessions", *STATES]
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_key_of_another_type_is_moved_aside_whole(
+    place: str, queue: Queue, client: redis.Redis, burst: Callable[..., Awaitable[int]]
+) -> None:
+    await queue.enqueue(jobs.noop, job_id="a")
+    await queue.enqueue_in(0.001, jobs.noop, job_id="b")
+    key = getattr(queue.store.keys, place)
+    client.delete(key)
+    client.set(key, "precious")
+
+    (found,) = await examine(queue)
+    assert (found.kind, found.name) == ("wrong-type", key.decode())
+    assert "it is a string" in found.words
+
+    repaired = await examine(queue, repair=True)
+    assert all(each.repaired for each in repaired)
+    (kept,) = client.keys("aioq:{default}:damaged:*")
+    assert client.get(kept) == b"precious"
+    assert 0 < client.pttl(kept) <= 30 * 86_400_000
+    await assert_sound(queue)
+    await burst()
+    assert (await queue.fetch_job("a")).is_finished
+    assert (await queue.fetch_job("b")).is_finished
+
+
+async def test_a_key_that_nobody_knows_is_reported_and_left(queue: Queue, client: redis.Redis) -> None:
+    client.set("aioq:{default}:other", "x", px=LEASE)
+    client.set("aioq:{default}:jobs", "x", px=LEASE)
+    found = await examine(queue, repair=True)
+    assert [(each.kind, each.name, each.repaired) for each in found] == [
+        ("unknown-key", "aioq:{default}:jobs", False),
+        ("unknown-key", "aioq:{default}:other", False),
+    ]
+    assert client.get("aioq:{default}:other") == b"x"
+
+
+async def test_a_repair_has_no_end_in_a_job_that_is_wrong_in_every_way(
+    queue: Queue, client: redis.Redis, burst: Callable[..., Awaitable[int]]
+) -> None:
+    await queue.enqueue(jobs.noop, job_id="a", ttl=60)
+    client.hset(JOB, mapping={"fence": "x", "deliveries": "x", "due_at": "x", "expires_at": "x"})
+    client.delete(queue.store.keys.main, queue.store.keys.expiring)
+    client.zadd(queue.store.keys.scheduled, {"a": 5})
+    assert all(each.repaired for each in await examine(queue, repair=True))
+    await assert_sound(queue)
+    await burst()
+    assert (await queue.fetch_job("a")).is_finished
+
+
+async def test_what_a_run_says_after_its_job_was_put_back_is_refused(queue: Queue, client: redis.Redis) -> None:
+    claimed = await start(queue.store)
+    client.xgroup_delconsumer(queue.store.keys.front, "workers", "w1")
+    await examine(queue, repair=True)
+    again = await take(queue.store)
+    assert [each.record.id for each in again] == ["a"]
+    assert again[0].fence > claimed.fence
+    assert again[0].record.attempt == 1  # no attempt was used up
+
+
+async def test_a_job_that_is_kept_for_ever_is_sound(queue: Queue, burst: Callable[..., Awaitable[int]]) -> None:
+    await queue.enqueue(jobs.noop, job_id="a", result_ttl=-1)
+    await queue.enqueue(jobs.noop, job_id="b", result_ttl=60)
+    await queue.enqueue(jobs.noop, job_id="c")
+    await burst()
+    await assert_sound(queue)
+    await queue.delete()
+
+
+async def test_a_job_that_was_to_be_kept_for_ever_still_is(
+    queue: Queue, client: redis.Redis, burst: Callable[..., Awaitable[int]]
+) -> None:
+    await queue.enqueue(jobs.noop, job_id="a", result_ttl=-1)
+    await burst()
+    client.delete(*_both(queue.store, "finished"))
+    (found,) = await examine(queue, repair=True)
+    assert found.kind == "job-without-index"
+    assert client.pttl(JOB) == -1
+    await assert_sound(queue)
+    await queue.delete()
+
+
+async def test_entries_of_jobs_that_have_run_out_are_sound(queue: Queue, client: redis.Redis) -> None:
+    """A record goes with its ttl by itself; its entry and deadline wait for the next claim."""
+    await put(queue.store, "a", ttl_ms=1)
+    hour = 3_600_000
+    client.delete(JOB)
+    (row,) = client.zrange(queue.store.keys.expiring, 0, -1)
+    client.zadd(queue.store.keys.expiring, {row: clock(client) - hour})
+    await assert_sound(queue)
+    await queue.store.join("w1", LEASE)
+    assert (await claim(queue.store)).jobs == []
+    await assert_sound(queue)
+    assert fields(client, queue.store) == {}
+
+
+def test_every_kind_is_planted_and_explained() -> None:
+    folder = Path(aioq.store.__file__).parent / "lua"
+    text = "\n".join(path.read_text() for path in folder.rglob("*.lua"))
+    assert [kind for kind in KINDS if f"'{kind}'" not in text] == ["queue-not-listed"]
+    planted = {kind for each in DAMAGES for kind, _ in each.found}
+    assert set(KINDS) == planted | {"unknown-key"}
+
+    for kind in KINDS.values():
+        assert all(part.endswith(".") for part in (kind.means, kind.repair))

@@ -1,0 +1,116 @@
+"""The doctor beside producers and workers, and on a long queue."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import tracemalloc
+from collections.abc import Callable
+
+import pytest
+import redis
+
+from aioq import Queue, Retry
+from aioq.doctor import examine
+from aioq.store.examination import CHUNK, PAGE, Examination
+from tests import jobs
+from tests.conftest import Server
+from tests.store.tools import job
+from tests.tools import RunningWorker, assert_sound
+
+JOBS = 2_000
+
+
+async def produce(queue: Queue) -> None:
+    """Jobs of all kinds, some of which are taken back while they wait or run."""
+    for number in range(0, JOBS, 50):
+        batch = [
+            Queue.prepare_data(jobs.noop),
+            Queue.prepare_data(jobs.noop, ttl=30),
+            Queue.prepare_data(jobs.noop, result_ttl=0),
+            Queue.prepare_data(jobs.noop, result_ttl=60),
+            Queue.prepare_data(jobs.div_by_zero, (1,), retry=Retry(1)),
+            Queue.prepare_data(jobs.div_by_zero, (1,), failure_ttl=60, retry=Retry(1, interval=0.01)),
+        ]
+        made = await queue.enqueue_many([batch[at % len(batch)] for at in range(number, number + 45)])
+        made += [await queue.enqueue_in(0.01, jobs.noop, job_id=f"again-{at}") for at in range(5) if not number]
+        await asyncio.gather(*(each.cancel() for each in made[::9]), return_exceptions=True)
+        await asyncio.gather(*(each.delete() for each in made[4::9]))
+        await queue.requeue([each.id for each in made[::18]])
+        await asyncio.sleep(0)
+
+
+async def test_a_busy_queue_is_sound_all_the_time(
+    queue: Queue, start_worker: Callable[..., object], raw: redis.Redis
+) -> None:
+    for _ in range(2):
+        await start_worker(concurrency=20)
+
+    producing = asyncio.create_task(produce(queue))
+    looks = 0
+
+    while not producing.done():
+        await assert_sound(queue)
+        looks += 1
+
+    await producing
+    assert looks >= 3
+
+    while not await queue.is_empty():
+        await assert_sound(queue)
+
+    await assert_sound(queue)
+    counts = await queue.store.count()
+    assert counts.finished > JOBS / 2
+    assert counts.failed > JOBS / 10
+    assert counts.canceled
+
+
+async def test_a_worker_that_comes_and_goes_is_no_finding(queue: Queue, server: Server) -> None:
+    for _ in range(3):
+        await queue.enqueue_many([Queue.prepare_data(jobs.noop) for _ in range(100)])
+
+        async with RunningWorker(["default"], connection=server.url):
+            await assert_sound(queue)
+
+        await assert_sound(queue)
+
+
+@pytest.fixture
+async def long_queue(queue: Queue) -> Queue:
+    for start in range(0, 50_000, 500):
+        await queue.store.enqueue_many([job(f"j{number}") for number in range(start, start + 500)])
+
+    return queue
+
+
+async def test_50_000_jobs_take_bounded_time_and_memory(long_queue: Queue, raw: redis.Redis) -> None:
+    seen = 0
+    largest = 0
+
+    async for page in Examination(long_queue.connection, long_queue.store.keys).pages():
+        largest = max(largest, len(page))
+
+    assert largest <= 2 * PAGE
+
+    def advance(number: int) -> None:
+        nonlocal seen
+        seen += number
+
+    raw.config_resetstat()
+    tracemalloc.start()
+    begun = time.monotonic()
+
+    try:
+        assert await examine(long_queue, advance=advance) == []
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    took = raw.info("commandstats")["cmdstat_evalsha"]
+    raw.flushall()  # or the look for leaks takes longer than all of this
+    assert seen >= 50_000
+    assert peak < 4_000_000
+    assert time.monotonic() - begun < 40
+    assert took["calls"] >= seen / CHUNK
+    assert took["usec_per_call"] < 10_000  # others are served in between
