@@ -75,6 +75,7 @@ class Service:
             self._on_taken,
         )
         self._executor = Executor(plan.concurrency, plan.result_ttl_ms, self.courier.put, plan.allow)
+        self._guard = Guard(lambda: self._executor.held)
         self._revoked: dict[bytes, None] = {}
         self._waker = Waker(connection, self._stores, self.courier, self._executor)
         self._reclaimer = Reclaimer(self._stores, self.courier.look)
@@ -105,11 +106,9 @@ class Service:
             lambda: self._fleet.worker_commands(self._plan.name, self._facts(), list(self._plan.queues)),
             self._heard,
         )
-        guard = Guard(lambda: self._executor.held)
-
         async with self._loops:
             heartbeat.start()
-            guard.start()
+            self._guard.start()
 
             try:
                 self._start_loops()
@@ -120,7 +119,7 @@ class Service:
                 with anyio.CancelScope(shield=True):
                     await self._farewell()
                     await to_thread.run_sync(heartbeat.stop)
-                    guard.stop()
+                    self._guard.stop()
                     await self._leave()
 
                 self._loops.cancel_scope.cancel()
@@ -278,6 +277,7 @@ class Service:
             "concurrency": self._plan.concurrency,
             "successful": self._executor.successful,
             "failed": self._executor.failed,
+            "blocks": self._guard.blocks,
             "started_at": self._started_ms,
             "version": version("aioq"),
         }

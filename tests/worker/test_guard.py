@@ -14,7 +14,7 @@ from aioq.worker.guard import Guard
 
 
 async def _blocks() -> None:
-    time.sleep(1)  # noqa: ASYNC251 - this is what is tested
+    time.sleep(1)  # this is what is tested
 
 
 async def _waits() -> None:
@@ -22,7 +22,9 @@ async def _waits() -> None:
 
 
 def _run(name: str, task: asyncio.Task[None]) -> Any:
-    return SimpleNamespace(id=name, task=task, claim=SimpleNamespace(record=SimpleNamespace(func_name=name)))
+    return SimpleNamespace(
+        id=name, task=task, begun=True, claim=SimpleNamespace(record=SimpleNamespace(func_name=name))
+    )
 
 
 async def test_a_blocked_loop_is_logged_once_with_the_job_and_its_line(caplog: pytest.LogCaptureFixture) -> None:
@@ -40,4 +42,32 @@ async def test_a_blocked_loop_is_logged_once_with_the_job_and_its_line(caplog: p
     assert "job blocks (blocks) has blocked the event loop" in began
     assert "time.sleep(1)" in began
     assert "job blocks (blocks) blocked it for" in ended
-    assert guard.blocked == 1
+    assert guard.blocks == 1
+
+
+async def test_a_task_that_a_job_has_started_is_named_by_its_own_name(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "aioq.worker")
+    guard = Guard(list)
+    guard.start()
+
+    try:
+        await asyncio.create_task(_blocks(), name="inner")
+    finally:
+        guard.stop()
+
+    began = caplog.records[0].getMessage()
+    assert began.startswith("the task inner has blocked the event loop")
+    assert "time.sleep(1)" in began
+
+
+async def test_a_loop_that_turns_is_never_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "aioq.worker")
+    guard = Guard(list)
+    guard.start()
+
+    try:
+        await _waits()
+    finally:
+        guard.stop()
+
+    assert (guard.blocks, caplog.records) == (0, [])
