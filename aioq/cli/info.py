@@ -228,23 +228,26 @@ def _others(queue: QueueInfo) -> Iterable[str]:
 
 
 def _worker_table(workers: Sequence[WorkerInfo]) -> output.Table:
-    return output.Table(
-        ["worker", "host", "pid", "state", "queues", "running", "successful", "failed"],
+    heads = ["worker", "host", "pid", "state", "queues", "running", "successful", "failed"]
+    rows: list[list[str | int | None]] = [
         [
-            [
-                each.name,
-                each.hostname,
-                each.pid,
-                each.state,
-                (", " if sys.stdout.isatty() else ",").join(each.queues),
-                f"{each.running}/{each.concurrency}",
-                each.successful,
-                each.failed,
-            ]
-            for each in workers
-        ],
-        wraps=["worker", "host", "queues"],
-    )
+            each.name,
+            each.hostname,
+            each.pid,
+            each.state,
+            (", " if sys.stdout.isatty() else ",").join(each.queues),
+            f"{each.running}/{each.concurrency}",
+            each.successful,
+            each.failed,
+        ]
+        for each in workers
+    ]
+
+    if any(each.blocks for each in workers):  # rare; most terminals have room for it only then
+        heads.append("blocks")
+        rows = [[*row, each.blocks] for row, each in zip(rows, workers, strict=True)]
+
+    return output.Table(heads, rows, wraps=["worker", "host", "queues"])
 
 
 def _yes(value: bool) -> str:

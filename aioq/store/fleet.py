@@ -16,7 +16,7 @@ WORKER_TTL_MS = 45_000
 
 
 class WorkerInfo(NamedTuple):
-    """What a worker tells of itself."""
+    """What a worker tells of itself. blocks: how often its event loop did not turn for more than half a second."""
 
     name: str
     hostname: str
@@ -27,6 +27,7 @@ class WorkerInfo(NamedTuple):
     concurrency: int
     successful: int
     failed: int
+    blocks: int
     started_at_ms: int
     version: str
 
@@ -128,6 +129,7 @@ def _info(name: str, row: Mapping[bytes, bytes]) -> WorkerInfo:
         concurrency=_number(facts, "concurrency"),
         successful=_number(facts, "successful"),
         failed=_number(facts, "failed"),
+        blocks=_number(facts, "blocks"),
         started_at_ms=_number(facts, "started_at"),
         version=facts.get("version", "?"),
     )

@@ -21,6 +21,7 @@ from aioq.values.allowlist import Allowlist
 from aioq.values.errors import ServerError, ServerUnreachable
 from aioq.worker.courier import Courier, Limits
 from aioq.worker.executor import Executor
+from aioq.worker.guard import Guard
 from aioq.worker.heartbeat import LEASE_MS, Heartbeat
 from aioq.worker.housekeeper import Reclaimer, Sweeper
 from aioq.worker.run import Cause, Run
@@ -74,6 +75,7 @@ class Service:
             self._on_taken,
         )
         self._executor = Executor(plan.concurrency, plan.result_ttl_ms, self.courier.put, plan.allow)
+        self._guard = Guard(lambda: self._executor.held)
         self._revoked: dict[bytes, None] = {}
         self._waker = Waker(connection, self._stores, self.courier, self._executor)
         self._reclaimer = Reclaimer(self._stores, self.courier.look)
@@ -104,9 +106,9 @@ class Service:
             lambda: self._fleet.worker_commands(self._plan.name, self._facts(), list(self._plan.queues)),
             self._heard,
         )
-
         async with self._loops:
             heartbeat.start()
+            self._guard.start()
 
             try:
                 self._start_loops()
@@ -117,6 +119,7 @@ class Service:
                 with anyio.CancelScope(shield=True):
                     await self._farewell()
                     await to_thread.run_sync(heartbeat.stop)
+                    self._guard.stop()
                     await self._leave()
 
                 self._loops.cancel_scope.cancel()
@@ -274,6 +277,7 @@ class Service:
             "concurrency": self._plan.concurrency,
             "successful": self._executor.successful,
             "failed": self._executor.failed,
+            "blocks": self._guard.blocks,
             "started_at": self._started_ms,
             "version": version("aioq"),
         }

@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable
 
 import pytest
+import redis
 
 from aioq import JobStatus
 from tests.cli.tools import Cli, Running
+from tests.conftest import Server
 from tests.tools import eventually_sync
 
 STATES = [state.value for state in JobStatus]
@@ -52,8 +54,8 @@ def test_plain_and_on_a_terminal(cli: Cli, scene: Running) -> None:
     assert lines[1].split() == ["default", "0", "0", "0", "1", "2", "1", "0", "0", "no"]
     assert lines[2].split() == ["mail", "3", "0", "0", "0", "0", "0", "0", "0", "yes"]
     assert lines[3] == ""
-    assert lines[4].split() == ["worker", "host", "pid", "state", "queues", "running", "successful", "failed"]
-    assert lines[5].split()[2:] == [str(scene.process.pid), "idle", "default,mail", "0/7", "0", "0"]
+    assert lines[4].split()[:8] == ["worker", "host", "pid", "state", "queues", "running", "successful", "failed"]
+    assert lines[5].split()[2:8] == [str(scene.process.pid), "idle", "default,mail", "0/7", "0", "0"]
     status, seen = cli.on_terminal("info")
     assert status == 0
     assert all(len(line) <= 80 for line in seen.splitlines())
@@ -75,6 +77,18 @@ def test_choices(cli: Cli, scene: Running) -> None:
     by_queue = cli.call("info", "--by-queue", "-W", "default", "none").stdout.splitlines()
     assert by_queue == [f"default: {name} (idle)", "none: -"]
     assert set(json.loads(cli.call("info", "--json", "-Q").stdout)) == {"suspended", "queues"}
+
+
+def test_blocks_of_the_event_loop_are_shown_when_there_are_some(cli: Cli, scene: Running, server: Server) -> None:
+    name = json.loads(cli.call("info", "--json").stdout)["workers"][0]["name"]
+
+    with redis.Redis.from_url(server.url) as client:
+        client.hset(f"aioq:worker:{name}", "blocks", 3)
+
+    assert json.loads(cli.call("info", "--json").stdout)["workers"][0]["blocks"] == 3
+    lines = cli.call("info", "-W").stdout.splitlines()
+    assert lines[0].split()[-1] == "blocks"
+    assert lines[1].split()[-1] == "3"
 
 
 def test_an_empty_server(cli: Cli) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import time
 from pathlib import Path
@@ -47,6 +48,15 @@ async def block_the_loop(path: str, seconds: float) -> str:
     time.sleep(seconds)  # what a job must not do, and does
     note(path, "end")
     return "done"
+
+
+async def hold_the_interpreter(path: str, seconds: float) -> str:
+    """As some C code does: no other thread of the process runs meanwhile, the heartbeat's neither."""
+    note(path, "start")
+    fence = get_current_job().fence
+    ctypes.PyDLL(None).sleep(int(seconds)) if fence == 1 else None
+    note(path, "end")
+    return f"fence {fence}"
 
 
 async def die(path: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from aioq import JobFailed, Queue
+from aioq.store import Fleet
 from tests.system import jobs
 from tests.system.jobs import notes
 from tests.tools import eventually
@@ -77,16 +78,54 @@ async def test_a_worker_that_was_frozen_past_its_lease_writes_nothing(queue: Que
     assert await queue.started_job_registry.count() == 0
 
 
-async def test_a_job_that_blocks_the_event_loop_keeps_its_lease(queue: Queue, spawn, tmp_path: Path) -> None:
-    path = tmp_path / "notes"
+async def test_a_job_that_blocks_the_event_loop_keeps_all_leases_and_is_named(
+    queue: Queue, spawn, tmp_path: Path
+) -> None:
+    path, other = tmp_path / "notes", tmp_path / "other"
     blocked = await spawn()
+    neighbour = await queue.enqueue(jobs.work, str(other), 9)
+    await eventually(lambda: notes(other, "start"))
     job = await queue.enqueue(jobs.block_the_loop, str(path), 9)
     await eventually(lambda: notes(path, "start"))
+    began = time.time()
+    await eventually(lambda: "has blocked the event loop" in blocked.text(), timeout=5)
+    assert time.time() - began < 1.5  # a second, and what this machine takes to look
+
+    assert f"job {job.id} (tests.system.jobs.block_the_loop) has blocked the event loop" in blocked.text()
+    assert "time.sleep(seconds)" in blocked.text()
+
     await spawn()
     assert await job.result(timeout=20) == "done"
-    assert [line[1] for line in notes(path, "start")] == [str(blocked.process.pid)]
+    await neighbour.result(timeout=20)
+
+    for each, file in ((job, path), (neighbour, other)):
+        assert [line[1] for line in notes(file, "start")] == [str(blocked.process.pid)]
+        await each.refresh()
+        assert each.deliveries == 0
+
+    await eventually(lambda: "the event loop turns again" in blocked.text())
+    told = {each.pid: each.blocks for each in await Fleet(queue.connection).workers()}
+    assert told[blocked.process.pid] == 1
+
+
+async def test_c_code_that_holds_the_interpreter_past_the_lease_leaves_one_result(
+    queue: Queue, spawn, tmp_path: Path
+) -> None:
+    path = tmp_path / "notes"
+    held = await spawn()
+    job = await queue.enqueue(jobs.hold_the_interpreter, str(path), 11)
+    await eventually(lambda: notes(path, "start"))
+    await spawn()
+
+    # Nobody can renew a lease while one thread keeps the interpreter: it ends, and another worker runs the job.
+    assert await job.result(timeout=20) == "fence 2"
+    await eventually(lambda: len(notes(path, "end")) == 2, timeout=20)
+    await eventually(lambda: "was not recorded (stale)" in held.text() or "lost its claim" in held.text())
+    await eventually(lambda: "the whole process stood still" in held.text())
+
     await job.refresh()
-    assert job.deliveries == 0
+    assert await job.return_value() == "fence 2"
+    assert [each.type for each in await job.results()] == ["finished", "abandoned"]
 
 
 async def test_a_job_that_kills_its_workers_fails_in_the_end(queue: Queue, spawn, tmp_path: Path) -> None:
