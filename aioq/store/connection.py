@@ -52,6 +52,10 @@ CONNECT_TIMEOUT = 5.0
 #: A patient call is repeated after these pauses, in seconds, each shortened or lengthened by up to a half.
 PAUSES = (0.05, 0.2, 0.8)
 
+#: What redis-py says when a server takes a connection and ends it at once. What the server says then (it has as
+#: many clients as it takes) is lost more often than not.
+HUNG_UP = ("Connection lost", "Connection reset", "closed by server", "max number of clients")
+
 #: Errors of a server that will soon be able to answer, or of one that is not the one to ask any more.
 TRANSIENT = frozenset(("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"))
 
@@ -298,9 +302,17 @@ class Connection:
             self._opening = loop.create_task(Wire.open(self._pool.make_connection()))
             self._opening.add_done_callback(self._opened)
 
-        # A caller that gives up must not take the wire from the others.
-        with translated(self.url):
-            return await asyncio.shield(self._opening)
+        try:
+            # A caller that gives up must not take the wire from the others.
+            with translated(self.url):
+                return await asyncio.shield(self._opening)
+        except ServerUnreachable as error:
+            if any(words in str(error) for words in HUNG_UP):
+                raise ServerUnreachable(
+                    f"{error} It was taken and hung up: see maxclients of the server"
+                ) from error
+
+            raise
 
     def _opened(self, task: asyncio.Task[Wire]) -> None:
         if self._opening is task:
@@ -415,6 +427,9 @@ def translated(url: str, command: Command = ()) -> Iterator[None]:
         advice = remedy(str(error), url, command)
         raise ServerRefused(f"the server at {redacted(url)} refused: {error}{advice}") from error
     except (failures.ConnectionError, failures.TimeoutError, OSError) as error:
+        if "MISCONF" in str(error):  # redis-py asks for a PONG, which such a server does not give
+            raise refusal(url, error, command) from error
+
         raise unreachable(url, error) from error
     except failures.RedisError as error:
         raise refusal(url, error, command) from error
@@ -434,6 +449,9 @@ def refusal(url: str, error: Exception, command: Command = ()) -> ServerError:
 
     if "OOM" in text:
         return ServerFull(f"{where} is at its memory limit: {text}")
+
+    if "MISCONF" in text:
+        return ServerFull(f"{where} cannot write to its disk, and takes no data until it can: {text}")
 
     if is_refusal(text):
         return ServerRefused(f"{where} refused: {text}{remedy(text, url, command)}")

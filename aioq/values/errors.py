@@ -22,7 +22,7 @@ AioqError
 └── ServerError                          the server's side
     ├── ServerUnreachable (ConnectionError)
     ├── ServerRefused                    a password, a permission or a setting forbids the call
-    ├── ServerFull                       the server is at its memory limit
+    ├── ServerFull                       the server is at its memory limit, or its disk is full
     └── ServerUnsuitable                 too old, lacks what was asked for, or has a key of the wrong type
 """
 
@@ -156,7 +156,7 @@ class ServerRefused(ServerError):
 
 
 class ServerFull(ServerError):
-    """The server is at its memory limit and refuses new data."""
+    """The server has no room: it is at its memory limit, or cannot write to its disk, and refuses new data."""
 
 
 class ServerUnsuitable(ServerError):

@@ -1,4 +1,4 @@
-"""A proxy before a server that can lose the reply of one script: forwarded, run, and never answered."""
+"""A proxy before a server that can lose the reply of one script (it is run, never answered), or be far away."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ from aioq.store.script import script
 
 
 class Proxy:
-    """Passes bytes on, connection by connection."""
+    """Passes bytes on, connection by connection.
 
-    def __init__(self, socket: Path) -> None:
+    Args:
+        socket: the server's.
+        delay: seconds that bytes are on their way, in each direction.
+
+    """
+
+    def __init__(self, socket: Path, *, delay: float = 0) -> None:
         self._socket = socket
+        self._delay = delay
         self._sha: bytes | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.cuts = 0
@@ -60,8 +67,7 @@ class Proxy:
                 if self._sha is not None and self._sha in data:
                     self._sha = None
                     cut.set()
-                up_writer.write(data)
-                await up_writer.drain()
+                await self._write(up_writer, data)
 
         async def down() -> None:
             while data := await up_reader.read(65536):
@@ -69,8 +75,7 @@ class Proxy:
                 if cut.is_set() and b"NOSCRIPT" not in data:
                     self.cuts += 1
                     return
-                writer.write(data)
-                await writer.drain()
+                await self._write(writer, data)
 
         ways = [asyncio.create_task(up()), asyncio.create_task(down())]
         try:
@@ -79,3 +84,15 @@ class Proxy:
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
+
+    async def _write(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        if self._delay:  # a long way, not a narrow one: what comes next need not wait
+            asyncio.get_running_loop().call_later(self._delay, _write_if_open, writer, data)
+        else:
+            writer.write(data)
+            await writer.drain()
+
+
+def _write_if_open(writer: asyncio.StreamWriter, data: bytes) -> None:
+    if not writer.is_closing():
+        writer.write(data)

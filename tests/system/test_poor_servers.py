@@ -1,0 +1,238 @@
+"""Servers that are far away, full, or refuse what is asked of them: nothing is lost, and work goes on later."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from redis.asyncio import BlockingConnectionPool, Redis
+
+from aioq import Queue, ServerFull, ServerUnreachable, Worker
+from aioq.store.script import all_scripts
+from tests import jobs as simple
+from tests.conftest import Server
+from tests.system import jobs
+from tests.system.jobs import notes
+from tests.system.proxy import Proxy
+from tests.tools import eventually
+
+pytestmark = pytest.mark.timeout(90)
+
+
+async def test_half_a_second_of_round_trip(server: Server, spawn, tmp_path: Path) -> None:
+    """Sixty jobs take a few round trips, not sixty; no lease ends, and nobody runs a job twice."""
+    path = tmp_path / "notes"
+
+    async with Proxy(server.socket, delay=0.25) as far:
+        await asyncio.gather(*(spawn(url=far.url, concurrency=10) for _ in range(2)))
+
+        async with Queue("default", far.url) as queue:
+            began = time.monotonic()
+            enqueued = await asyncio.gather(*(queue.enqueue(jobs.work, str(path), 0.01) for _ in range(60)))
+            results = await asyncio.gather(*(each.result(timeout=60) for each in enqueued))
+            took = time.monotonic() - began
+
+            assert results == ["attempt 1"] * 60
+            assert len(notes(path, "start")) == 60
+            await enqueued[0].refresh()
+            assert enqueued[0].deliveries == 0
+
+    assert took < 20  # one job after the other would take 60 times three round trips: 90 seconds
+
+
+async def test_a_full_memory_refuses_new_jobs_and_lets_the_others_end(own_server, spawn, tmp_path: Path) -> None:
+    server = own_server("--maxmemory-policy", "noeviction")
+    worker = await spawn(url=server.url, concurrency=2)
+    path = tmp_path / "notes"
+
+    async with Queue("default", server.url) as queue:
+        stored = [await queue.enqueue(jobs.work, str(path), 0.5) for _ in range(6)]
+        waits = asyncio.gather(*(each.result(timeout=30) for each in stored))
+        await eventually(lambda: len(notes(path, "start")) >= 2)
+
+        with server.client() as client:
+            client.config_set("maxmemory", "1")
+
+            with pytest.raises(ServerFull, match="memory limit"):
+                await queue.enqueue(simple.add, 1, 2)
+
+            assert await waits == ["attempt 1"] * 6
+            (before,) = (score for _, score in client.zrange("aioq:{default}:leases", 0, -1, withscores=True))
+            await eventually(
+                lambda: client.zrange("aioq:{default}:leases", 0, -1, withscores=True)[0][1] > before,
+                describe="a beat while the memory is full",
+            )
+            client.config_set("maxmemory", "0")
+
+        later = await queue.enqueue(simple.add, 1, 2)
+        assert await later.result(timeout=10) == 3
+        assert len(notes(path, "start")) == 6
+        assert worker.process.poll() is None
+
+
+async def test_a_full_disk_stops_the_queue_and_loses_nothing(own_server, spawn, tmp_path: Path) -> None:
+    """The server cannot save, so it refuses all writes; an outcome is kept until it takes them again."""
+    server: Server = own_server("--enable-protected-configs", "yes")  # the folder is one
+    worker = await spawn(url=server.url, concurrency=4)
+    path = tmp_path / "notes"
+
+    async with Queue("default", server.url) as queue:
+        stored = [await queue.enqueue(jobs.work, str(path), 1) for _ in range(6)]
+        waits = asyncio.gather(*(each.result(timeout=60) for each in stored))
+        await eventually(lambda: len(notes(path, "start")) == 4)
+
+        with server.client() as client:
+            await eventually(lambda: client.pubsub_channels("aioq:waiter:*"), describe="the waits have begun")
+
+            with _unsaved(client, server.folder):
+                with pytest.raises(ServerFull, match="cannot write to its disk"):
+                    await queue.enqueue(simple.add, 1, 2)
+
+                await eventually(lambda: len(notes(path, "end")) == 4, describe="jobs end meanwhile")
+                await eventually(lambda: "cannot write to its disk" in worker.text())
+                assert worker.text().count("cannot write to its disk") < 50  # it waits between its attempts
+
+        assert await waits == ["attempt 1"] * 6
+        assert len(notes(path, "start")) == 6
+
+
+@contextmanager
+def _unsaved(client: redis.Redis, folder: Path) -> Iterator[None]:
+    """The server's last snapshot has failed, and it is set to take no writes then (as it is by default)."""
+    gone = folder / "gone"
+    gone.mkdir()
+    client.config_set("dir", str(gone))
+    gone.rmdir()
+    client.config_set("save", "3600 1")
+    client.bgsave()
+    _await(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+
+    yield
+
+    client.config_set("dir", str(folder))
+    client.bgsave()
+    _await(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "ok")
+    client.config_set("save", "")
+
+
+def _await(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 10
+
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+async def test_scripts_that_the_server_forgets_are_loaded_again(server: Server, spawn, tmp_path: Path) -> None:
+    await spawn(concurrency=5)
+
+    async with Queue("default", server.url) as queue:
+        with server.client() as client:
+            for number in range(10):
+                enqueued = [await queue.enqueue(simple.add, number, each) for each in range(5)]
+                client.script_flush()
+                assert [await each.result(timeout=20) for each in enqueued] == [number + each for each in range(5)]
+
+            await eventually(lambda: client.script_exists(all_scripts()["beat"].sha) == [True], timeout=20)
+
+
+async def test_a_server_that_loads_its_data_is_waited_for(own_server, spawn) -> None:
+    server: Server = own_server()
+    await spawn(url=server.url)
+
+    async with Queue("default", server.url) as queue, Queue("later", server.url) as later:
+        await later.enqueue_many([Queue.prepare_data(simple.add, (1, each)) for each in range(600)])
+        await (await queue.enqueue(simple.add, 1, 1)).result(timeout=10)
+
+        with server.client() as client:
+            client.save()
+
+        server.stop(kill=True)
+        server.options = ("--key-load-delay", "1000")  # µs for each key
+        starting = asyncio.create_task(asyncio.to_thread(server.start))
+        job = None
+
+        while job is None:  # a call waits for about a second by itself; a loaded machine may take longer
+            with suppress(ServerUnreachable):
+                job = await queue.enqueue(simple.add, 1, 2)
+
+        assert await job.result(timeout=20) == 3
+        assert await later.count() == 600
+        await starting
+
+
+async def test_a_primary_that_becomes_a_replica_is_not_written_to(own_server, spawn, tmp_path: Path) -> None:
+    server: Server = own_server()
+    worker = await spawn(url=server.url)
+    path = tmp_path / "notes"
+
+    async with Queue("default", server.url) as queue:
+        job = await queue.enqueue(jobs.work, str(path), 0.5)
+        await eventually(lambda: notes(path, "start"))
+
+        with server.client() as client:
+            client.execute_command("REPLICAOF", "127.0.0.1", "1")
+
+            with pytest.raises(ServerUnreachable, match="READONLY"):
+                await queue.enqueue(simple.add, 1, 2)
+
+            await eventually(lambda: "READONLY" in worker.text())
+            client.execute_command("REPLICAOF", "NO", "ONE")
+
+        assert await job.result(timeout=20) == "attempt 1"
+        assert await (await queue.enqueue(simple.add, 1, 2)).result(timeout=20) == 3
+        assert len(notes(path, "start")) == 1
+
+
+async def test_no_more_clients_are_taken(own_server, spawn, tmp_path: Path) -> None:
+    server: Server = own_server()
+    worker = await spawn(url=server.url)
+    path = tmp_path / "notes"
+
+    async with Queue("default", server.url) as queue:
+        job = await queue.enqueue(jobs.work, str(path), 0.5)
+        await eventually(lambda: notes(path, "start"))
+
+        with server.client() as client:
+            most = client.config_get("maxclients")["maxclients"]
+            client.config_set("maxclients", 1)
+            client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+            with pytest.raises(ServerUnreachable, match="maxclients"):
+                await queue.enqueue(simple.add, 1, 2)
+
+            await eventually(lambda: "maxclients" in worker.text())
+            client.config_set("maxclients", most)
+
+        assert await job.result(timeout=20) == "attempt 1"
+        assert await (await queue.enqueue(simple.add, 1, 2)).result(timeout=20) == 3
+        assert len(notes(path, "start")) == 1
+
+
+@pytest.mark.parametrize("pool_class", [redis.asyncio.ConnectionPool, BlockingConnectionPool])
+async def test_a_pool_of_two_connections_serves_five_hundred_jobs(server: Server, pool_class: Any) -> None:
+    pool = pool_class.from_url(server.url, max_connections=2)
+
+    async with Redis(connection_pool=pool) as own, Queue("default", own) as queue:
+        worker = asyncio.create_task(Worker("default", own, concurrency=500).run())
+        enqueued = await asyncio.gather(*(queue.enqueue(simple.add, 1, each) for each in range(500)))
+        results = await asyncio.gather(*(each.result(timeout=30) for each in enqueued))
+        assert results == [1 + each for each in range(500)]
+
+        with server.client() as client:
+            # The queue's calls and its subscription; the worker's calls, token, subscription and heartbeat.
+            mine = [each for each in client.client_list() if each["id"] != str(client.client_id())]
+            assert len(mine) <= 8
+
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
+        await queue.aclose()
+        assert await own.ping()  # the user's client is still the user's
+
+    await pool.aclose()
