@@ -38,7 +38,11 @@ def main() -> int:
 
     if options.plot:
         source, picture = options.plot
-        draw(json.loads(source.read_text()), picture)
+
+        try:
+            draw(json.loads(source.read_text()), picture)
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            parser.error(f"{source} is not what --json writes, or {picture} cannot be written: {error}")
 
         return 0
 
