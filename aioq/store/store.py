@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import chain
 from operator import attrgetter
@@ -236,6 +237,7 @@ class Store:
             lane="front" if at_front else "",
             reset=int(reset),
             expired_ttl=EXPIRED_TTL_MS,
+            nonce=secrets.token_hex(4),
             ids=list(ids),
         )
 

@@ -80,6 +80,20 @@ async def test_after_the_server_was_away_everyone_has_a_lease_s_time_to_come_bac
     assert await store.reclaim("w2") == (False, [], [])
 
 
+async def test_a_worker_that_starts_first_after_an_outage_takes_nobody_s_time_to_come_back(
+    store: Store, client: redis.Redis
+) -> None:
+    now = clock(client)
+    await start(store, "a", "w1")
+    await start(store, "b", "w2")
+    client.zadd(store.keys.leases, {"w1": now - 10_000, "w2": now - 11_000})
+    await store.join("new", LEASE)
+
+    assert (await beat(store, "new")).lost == []
+    assert lease(client, store, "w2") >= now + LEASE
+    assert await store.reclaim("w2") == (False, [], [])
+
+
 async def test_while_someone_has_beaten_lately_the_dead_get_no_grace(store: Store, client: redis.Redis) -> None:
     now = clock(client)
     await store.join("w3", LEASE)

@@ -360,6 +360,10 @@ class StoreMachine(RuleBasedStateMachine):
 
     def join(self, worker: str) -> None:
         self.run(self.store.join(worker, LEASE))
+
+        if not any(self.alive.values()):
+            self.alive = dict.fromkeys(self.alive, True)  # it was the server that was away
+
         self.alive[worker] = True
         self.sessions.add(worker)
 

@@ -86,6 +86,23 @@ async def test_the_same_call_twice_moves_the_job_once(state: str, store: Store, 
     assert await requeue(store, "a", "a") == ["queued", "queued"]
 
 
+async def test_a_call_that_was_repeated_does_not_bring_back_what_failed_again(
+    store: Store, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first reply was lost, and the job was claimed and has failed before the second came."""
+    monkeypatch.setattr("secrets.token_hex", lambda _: "the same call")
+    await bring(store, client, "failed")
+    assert await requeue(store, "a", "a") == ["ok", "queued"]
+    (claim,) = await take(store)
+    await end(store, (claim, Failed("again")))
+
+    with unchanged(client):
+        assert await requeue(store, "a", "a") == ["ok", "failed"]
+
+    monkeypatch.undo()
+    assert await requeue(store, "a") == ["ok"]
+
+
 async def test_an_id_twice_in_one_call_moves_the_job_once(store: Store, client: redis.Redis) -> None:
     await bring(store, client, "failed")
 

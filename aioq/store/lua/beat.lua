@@ -11,18 +11,10 @@ lease = tonumber(lease)
 local mine = redis.call('ZSCORE', leases, worker)
 local first = redis.call('ZRANGE', leases, 0, 1, 'WITHSCORES')
 local lost, is_late = {}, first[2] and tonumber(first[2]) < now
-local last = is_late and redis.call('ZRANGE', leases, -1, -1, 'WITHSCORES')[2]
+local is_graced = is_late and give_grace(lease)
 renew(worker, lease)
-if is_late then
-  -- If nobody at all has beaten for half a lease, it was the server that was away: everyone gets a lease's
-  -- time to come back, before anyone is declared dead.
-  if now - (tonumber(last) - lease) > lease / 2 then
-    for _, name in ipairs(redis.call('ZRANGEBYSCORE', leases, 1, '+inf')) do
-      redis.call('ZADD', leases, now + lease, name)
-    end
-  else
-    lost = redis.call('ZRANGEBYSCORE', leases, '-inf', '(' .. now, 'LIMIT', 0, 100)
-  end
+if is_late and not is_graced then
+  lost = redis.call('ZRANGEBYSCORE', leases, '-inf', '(' .. now, 'LIMIT', 0, 100)
 end
 local others = first[2]
 if first[1] == worker then

@@ -7,6 +7,7 @@
 --@include now
 --@include lease
 
+give_grace(tonumber(lease)) -- else its fresh lease would hide that nobody could beat
 renew(worker, lease)
 begin_session(worker, session)
 for _, lane in ipairs({main, front}) do

@@ -14,3 +14,16 @@ local function renew(worker, lease)
     redis.call('PEXPIRE', leases, ABANDONED)
   end
 end
+-- If nobody at all has beaten for half a lease, it was the server that was away: everyone gets a lease's time to come
+-- back, before anyone is declared dead. This is asked before the caller has a lease of its own.
+local function give_grace(lease)
+  local first = redis.call('ZRANGE', leases, 0, 0, 'WITHSCORES')
+  local last = redis.call('ZRANGE', leases, -1, -1, 'WITHSCORES')
+  if first[2] and tonumber(first[2]) < now and now - (tonumber(last[2]) - lease) > lease / 2 then
+    redis.call('PEXPIRE', leases, ABANDONED) -- not refused when memory is full, and then neither is what follows
+    for _, name in ipairs(redis.call('ZRANGEBYSCORE', leases, 1, '+inf')) do
+      redis.call('ZADD', leases, now + lease, name)
+    end
+    return true
+  end
+end
