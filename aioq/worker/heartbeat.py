@@ -19,8 +19,9 @@ log = logging.getLogger("aioq.worker")
 LEASE_MS = 7_200
 INTERVAL = 3.4
 
-#: How soon a failed beat is tried again, in seconds.
-AGAIN = 0.5
+#: How soon a failed beat is tried again, in seconds. After an outage of under half a lease nobody gets a grace.
+#: A worker that was about to beat when it began has what is left of its lease then: LEASE - LEASE / 2 - INTERVAL.
+AGAIN = 0.1
 
 #: The description of the worker travels with a beat when it has changed, and with every eighth one.
 DESCRIBE = 8
