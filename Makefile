@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak clean
+.PHONY: help demo test chaos check bench soak clean
 
 help: ## Show these commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -20,6 +20,10 @@ demo: $(VENV)/made ## Run the example job on real documents: enqueue, work, fail
 
 test: $(VENV)/made ## Run the tests on a real server
 	$(RUN) -m pytest -n 2
+
+chaos: $(VENV)/made ## Break servers, workers and networks under load (make chaos ARGS="--kills 1000 --seed 7")
+	$(RUN) -m pytest -m chaos -n 4
+	$(RUN) -m tests.chaos $(ARGS)
 
 check: $(VENV)/made ## Lint, check types and the direction of imports
 	$(VENV)/bin/ruff check .

