@@ -13,8 +13,10 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from aioq.store.connection import TRANSIENT, Connection, redacted, refusal, unreachable
-from aioq.store.script import Command, loading
+from aioq.store.address import redacted
+from aioq.store.connection import Connection
+from aioq.store.script import Argument, Command, loading
+from aioq.store.translation import TRANSIENT, refusal, unreachable
 from aioq.store.wire import ReplyError, Wire, pack
 from aioq.values.durability import MEMORY, Durability, Level
 from aioq.values.errors import ServerError, ServerUnreachable, ServerUnsuitable
@@ -33,6 +35,9 @@ LAG = 1.05
 GRAIN = 0.02
 
 ON_DISK = Durability("fsync")
+
+#: Errors after which another wire is opened: this server cannot answer now, or is not the one to ask any more.
+ELSEWHERE = TRANSIENT | {"MOVED", "ASK"}
 
 Ask = Callable[..., Awaitable[list[Any]]]
 
@@ -242,11 +247,13 @@ class Committer:
     Args:
         connection: the server.
         level: "fsync" or "replicated".
+        key: what is written; in a Cluster it says where.
 
     """
 
-    def __init__(self, connection: Connection, level: Level) -> None:
+    def __init__(self, connection: Connection, level: Level, key: Argument) -> None:
         self._connection = connection
+        self._key = key
         self._means = MEANS[level]()
         self._wire: Wire | None = None
         self._new: list[Write] = []
@@ -394,7 +401,7 @@ class Committer:
             if self._written:  # what was written on another wire must be written again on this one
                 raise unreachable(self._connection.url, ConnectionResetError("the connection was lost"))
 
-            wire = self._wire = await self._connection.lend_wire(LONGEST_SLICE)
+            wire = self._wire = await self._connection.lend_wire(LONGEST_SLICE, self._key)
 
         try:
             replies = await wire.send(pack(commands), len(commands))
@@ -402,7 +409,7 @@ class Committer:
             raise unreachable(self._connection.url, error) from error
 
         for reply in replies:
-            if isinstance(reply, ReplyError) and reply.code in TRANSIENT:
+            if isinstance(reply, ReplyError) and reply.code in ELSEWHERE:
                 wire.abort(ConnectionResetError(str(reply)))
                 raise unreachable(self._connection.url, reply)
 

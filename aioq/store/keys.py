@@ -11,9 +11,13 @@ PREFIX = "aioq"
 class Keys:
     """The keys of one queue. They share one hash tag, so a Cluster keeps them on one shard.
 
-    `job` and `attempts` are beginnings: a job's id follows. So is `damaged`: what follows is the end of a key that
-    was moved there. The registry of a final state has a companion `<registry>:until`, ordered by when its jobs are
-    forgotten, and `<registry>:usual`, with those that have the usual retention.
+    `job` and `attempts` are beginnings: an id follows, so there is never a key of just this name. A script that
+    makes names of its own from what it declares declares one of them and another key. So a Cluster that is moving
+    the slot key by key refuses it before it begins (TRYAGAIN), and never in its middle.
+
+    `damaged` is a beginning, too: what follows is the end of a key that was moved there. The registry of a final
+    state has a companion `<registry>:until`, ordered by when its jobs are forgotten, and `<registry>:usual`, with
+    those that have the usual retention.
     """
 
     main: bytes

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import redis.exceptions as failures
-
-from aioq.store.connection import Connection, translated
-from aioq.store.script import Command, all_scripts
+from aioq.store.connection import Connection
+from aioq.store.script import Command
 from aioq.store.store import Beat, Store, read_beat
+from aioq.store.translation import translated
 
 
 class Pulse:
@@ -16,7 +15,7 @@ class Pulse:
 
     Args:
         connection: names the server.
-        stores: the queues that the worker serves.
+        stores: queues that the worker serves; none, if only others travel.
         worker: its name.
         lease_ms: how long it is believed alive after a beat.
 
@@ -25,7 +24,7 @@ class Pulse:
     def __init__(self, connection: Connection, stores: Sequence[Store], worker: str, lease_ms: int) -> None:
         self._url = connection.url
         # A beat that takes longer than half a lease is better given up and tried again.
-        self._client = connection.for_thread(lease_ms / 2000)
+        self._way = connection.for_thread(lease_ms / 2000)
         self._commands = [store.beat_command(worker, lease_ms) for store in stores]
 
     def beat(self, others: Sequence[Command] = ()) -> list[Beat]:
@@ -35,31 +34,22 @@ class Pulse:
             ServerError: the server cannot be reached, or refuses.
 
         """
+        commands = [*self._commands, *others]
+
+        if not commands:
+            return []
+
         with translated(self._url):
-            replies = self._send([*self._commands, *others])
-
-            if any(isinstance(reply, failures.NoScriptError) for reply in replies):
-                self._send([("SCRIPT", "LOAD", each.text) for each in all_scripts().values()])
-                replies = self._send([*self._commands, *others])
-
+            replies = self._way.trip(commands)
             errors = [reply for reply in replies if isinstance(reply, Exception)]
 
-            if len(errors) == len(replies) or not all(map(_is_of_one_queue, errors)):
+            if errors and (len(errors) == len(replies) or not all(map(_is_of_one_queue, errors))):
                 raise errors[0]
 
         return [_beat(reply) for reply in replies[: len(self._commands)]]
 
     def close(self) -> None:
-        self._client.close()
-        self._client.connection_pool.disconnect()
-
-    def _send(self, commands: Sequence[Command]) -> list[object]:
-        pipeline = self._client.pipeline(transaction=False)
-
-        for command in commands:
-            pipeline.execute_command(*command)
-
-        return pipeline.execute(raise_on_error=False)
+        self._way.close()
 
 
 def _is_of_one_queue(error: Exception) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from aioq.store.script import Command, all_scripts
+from aioq.store.script import Command, all_scripts, keys_of
 
 _USER = re.compile(r"User (\S+) has no permissions")
 _COMMAND = re.compile(r"run the '([^']+)' command")
@@ -63,18 +63,9 @@ def _rules(text: str, command: Command) -> list[str]:
         return sorted({f"&{_any_channel(_text(name))}" for name in command[1:]})
 
     if re.search(r"access .*key", text):
-        return sorted({f"~{_any_key(_text(key))}" for key in _keys_of(command)})
+        return sorted({f"~{_any_key(_text(key))}" for key in keys_of(command)})
 
     return []
-
-
-def _keys_of(command: Command) -> Command:
-    if _script_of(command):
-        return command[3 : 3 + int(command[2])]
-
-    at = 2 if command[:1] == ("XINFO",) else 1
-
-    return command[at : at + 1]
 
 
 def _any_key(key: str) -> str:

@@ -23,6 +23,11 @@ _HEADER = re.compile(r"^-- (KEYS|ARGV|SAYS):(.*)$", re.MULTILINE)
 Argument = bytes | str | int
 Command = tuple[Argument, ...]
 
+#: Commands that have no key.
+KEYLESS = frozenset(
+    ("ASKING", "CLUSTER", "CONFIG", "INFO", "PING", "SCRIPT", "SUBSCRIBE", "TIME", "WAIT", "WAITAOF")
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Script:
@@ -92,6 +97,22 @@ def all_scripts() -> dict[str, Script]:
     return {name: script(name) for name in names}
 
 
+def keys_of(command: Command) -> Command:
+    """The keys that a command names; of SCAN, its pattern, which has the hash tag of the keys."""
+    match command:
+        case ("EVALSHA", _, count, *rest):
+            return tuple(rest[: int(count)])
+        case ("XINFO", _, key, *_):
+            return (key,)
+        case ("SCAN", _, "MATCH", pattern, *_):
+            return (pattern,)
+        case (name, *_) if name in KEYLESS:
+            return ()
+
+    return command[1:2]
+
+
+@cache
 def loading() -> list[Command]:
     """The commands that make every script known to a server. Loaded ones are not evicted, unlike those by EVAL."""
     return [("SCRIPT", "LOAD", each.text) for each in all_scripts().values()]

@@ -161,7 +161,7 @@ class Store:
         reached = MEMORY
 
         if level not in self._committers:
-            self._committers[level] = Committer(self.connection, level)
+            self._committers[level] = Committer(self.connection, level, self.keys.job)
 
         async def send(command: Command) -> Any:
             nonlocal reached

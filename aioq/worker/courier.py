@@ -7,7 +7,7 @@ claim brings less than was asked for, the queue is empty: then nothing is sent u
 run ends, or a scheduled job is due.
 
 A queue whose calls the server refuses (a key of another type is in the way, say) is set aside: it is tried again
-and again by itself, and holds up no other queue.
+and again by itself, and holds up no other queue. So is a queue of a Cluster whose server is away.
 """
 
 from __future__ import annotations
@@ -360,13 +360,13 @@ class Courier:
         """The server refuses the calls of a queue: let it wait for a while, and go on with the others.
 
         Raises:
-            ServerUnreachable: it was no refusal; then all queues wait.
+            ServerUnreachable: it was no refusal, and all queues are on this server; then all of them wait.
 
         """
-        if isinstance(error, ServerUnreachable):
+        if isinstance(error, ServerUnreachable) and not self._connection.is_cluster:
             raise error
 
-        self._refusals[store] += 1
+        self._count_refusal(store, error)
         log.warning("queue %s is set aside, and tried again: %s", store.queue, error)
         is_new = store not in self._aside
         kept = self._aside.setdefault(store, [])
@@ -377,6 +377,10 @@ class Courier:
         if is_new:
             self._heal_later(executor, store)
 
+    def _count_refusal(self, store: Store, error: ServerError) -> None:
+        """A server of a Cluster that is away comes back, or another one in its place: that is no refusal."""
+        self._refusals[store] += not isinstance(error, ServerUnreachable)
+
     def _heal_later(self, executor: Executor, store: Store) -> None:
         healer = asyncio.get_running_loop().create_task(self._heal(executor, store))
         self._healers.add(healer)
@@ -384,14 +388,17 @@ class Courier:
 
     async def _heal(self, executor: Executor, store: Store) -> None:
         """Try a queue that was set aside, with growing pauses, until the server takes its calls again."""
+        pause = SHORTEST_PAUSE
+
         while True:
-            pause = min(SHORTEST_PAUSE * 2 ** min(self._refusals[store], 10), LONGEST_PAUSE)
+            pause = min(2 * pause, LONGEST_PAUSE)
             await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - spreads a crowd, no secret
+            await self._land()  # what another trip brings by now is known, and does not go back
 
             try:
                 await self._resync_one(executor, store)
             except ServerError as error:
-                self._refusals[store] += 1
+                self._count_refusal(store, error)
                 self._signal.set()
                 log.debug("queue %s stays aside: %s", store.queue, error)
             else:

@@ -23,20 +23,18 @@ class Reclaimer:
     """Brings back the jobs of workers whose lease has ended.
 
     Args:
-        stores: the queues.
         look: called after each: the jobs are there to be claimed, and so is what the dead worker was woken for.
 
     """
 
-    def __init__(self, stores: Sequence[Store], look: Callable[[], None]) -> None:
-        self._stores = stores
+    def __init__(self, look: Callable[[], None]) -> None:
         self._look = look
         self._lost: asyncio.Queue[tuple[Store, str]] = asyncio.Queue()
         self._known: set[tuple[str, str]] = set()
 
-    def heard(self, beats: list[Beat]) -> None:
-        """Note the workers that a beat found dead."""
-        for store, beat in zip(self._stores, beats, strict=True):
+    def heard(self, stores: Sequence[Store], beats: Sequence[Beat]) -> None:
+        """Note the workers that beats on these queues found dead."""
+        for store, beat in zip(stores, beats, strict=True):
             for worker in beat.lost:
                 if (store.queue, worker) not in self._known:
                     self._known.add((store.queue, worker))

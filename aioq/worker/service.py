@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 import anyio
@@ -16,6 +17,7 @@ from anyio import to_thread
 
 from aioq.store import Connection, Fleet, Store
 from aioq.store.pulse import Pulse
+from aioq.store.script import Command
 from aioq.store.store import Beat
 from aioq.values.allowlist import Allowlist
 from aioq.values.errors import ServerError, ServerUnreachable
@@ -77,8 +79,10 @@ class Service:
         self._executor = Executor(plan.concurrency, plan.result_ttl_ms, self.courier.put, plan.allow)
         self._guard = Guard(lambda: self._executor.held)
         self._revoked: dict[bytes, None] = {}
-        self._waker = Waker(connection, self._stores, self.courier, self._executor)
-        self._reclaimer = Reclaimer(self._stores, self.courier.look)
+        # What goes to one server can travel together; in a Cluster, each queue may be on another one.
+        self._groups = [[store] for store in self._stores] if connection.is_cluster else [self._stores]
+        self._wakers = [Waker(connection, group, self.courier, self._executor) for group in self._groups]
+        self._reclaimer = Reclaimer(self.courier.look)
         self._sweeper = Sweeper(self._stores)
         self._stopping, self._hurry = anyio.Event(), anyio.Event()
         self._loops = anyio.create_task_group()
@@ -101,13 +105,12 @@ class Service:
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve the queues until a stop is asked for, or the plan is fulfilled."""
         await self._join()
-        heartbeat = Heartbeat(
-            Pulse(self._connection, self._stores, self._plan.name, LEASE_MS),
-            lambda: self._fleet.worker_commands(self._plan.name, self._facts(), list(self._plan.queues)),
-            self._heard,
-        )
+        heartbeats = self._heartbeats()
+
         async with self._loops:
-            heartbeat.start()
+            for heartbeat in heartbeats:
+                heartbeat.start()
+
             self._guard.start()
 
             try:
@@ -118,14 +121,18 @@ class Service:
                 # Shielded: what has ended is recorded and what runs is handed back, also if this is cancelled.
                 with anyio.CancelScope(shield=True):
                     await self._farewell()
-                    await to_thread.run_sync(heartbeat.stop)
+
+                    async with anyio.create_task_group() as stops:
+                        for heartbeat in heartbeats:
+                            stops.start_soon(to_thread.run_sync, heartbeat.stop)
+
                     self._guard.stop()
                     await self._leave()
 
                 self._loops.cancel_scope.cancel()
 
     def _start_loops(self) -> None:
-        loops = [self._waker.run, self._reclaimer.run, self._sweeper.run, self._obey_stop]
+        loops = [*(waker.run for waker in self._wakers), self._reclaimer.run, self._sweeper.run, self._obey_stop]
 
         if self._plan.signals:
             loops.append(self._obey_signals)
@@ -135,6 +142,24 @@ class Service:
 
         for loop in loops:
             self._loops.start_soon(loop)
+
+    def _heartbeats(self) -> list[Heartbeat]:
+        """One for each group of queues. The worker's description travels with the first, or alone in a Cluster."""
+
+        def describe() -> list[Command]:
+            return self._fleet.worker_commands(self._plan.name, self._facts(), list(self._plan.queues))
+
+        alone: list[list[Store]] = [[]] if self._connection.is_cluster else []
+        groups = [*alone, *self._groups]
+
+        return [
+            Heartbeat(
+                Pulse(self._connection, group, self._plan.name, LEASE_MS),
+                describe if group is groups[0] else list,
+                partial(self._heard, group),
+            )
+            for group in groups
+        ]
 
     # Coming and going
 
@@ -219,8 +244,8 @@ class Service:
 
     # What this worker hears
 
-    def _heard(self, beats: list[Beat]) -> None:
-        self._reclaimer.heard(beats)
+    def _heard(self, stores: list[Store], beats: list[Beat]) -> None:
+        self._reclaimer.heard(stores, beats)
 
         if any(beat.lapsed for beat in beats):
             log.warning("a lease of worker %s had ended; its runs are checked", self._plan.name)

@@ -21,9 +21,10 @@ from aioq.worker.executor import Executor
 
 log = logging.getLogger("aioq.worker")
 
-#: How long one blocking read lasts, in seconds. The worker looks anyway after LOOKS of them.
-BLOCK = 10
-LOOKS = 6
+#: How long one blocking read lasts, in seconds; less where another server may take over, since a silent one is not
+#: noticed before its end. The worker looks anyway after LOOK seconds.
+BLOCK, SHORT_BLOCK = 10, 3
+LOOK = 60
 
 
 class Waker:
@@ -31,7 +32,7 @@ class Waker:
 
     Args:
         connection: names the server; the blocking read gets a connection of its own.
-        stores: the queues.
+        stores: the queues; in a Cluster one, since a command blocks on one server.
         courier: is told to look.
         executor: tells whether there is room for more jobs.
 
@@ -40,21 +41,22 @@ class Waker:
     def __init__(
         self, connection: Connection, stores: Sequence[Store], courier: Courier, executor: Executor
     ) -> None:
-        self._connection = connection.sibling(blocking=BLOCK)
+        self._block = SHORT_BLOCK if connection.has_others else BLOCK
+        self._connection = connection.sibling(blocking=self._block)
         self._stores = {store.keys.wake: store for store in stores}
         self._courier = courier
         self._executor = executor
 
     async def run(self) -> None:
         """Wait and wake, until cancelled."""
-        quiet, pause = 0, 0.05
+        quiet, pause = 0, 0.05  # quiet: seconds
 
         try:
             while True:
                 await self._courier.idle.wait()
 
                 try:
-                    reply = await self._connection.call(("BLPOP", *self._stores, BLOCK))
+                    reply = await self._connection.call(("BLPOP", *self._stores, self._block))
                     pause = 0.05
                 except ServerError:
                     # The courier meets the same trouble and reports it; here it only must not be missed.
@@ -63,11 +65,11 @@ class Waker:
                     pause = min(2 * pause, LONGEST_PAUSE)
                     continue
 
-                quiet = quiet + 1 if reply is None else 0
+                quiet = quiet + self._block if reply is None else 0
 
                 if reply is not None:
                     await self._pass_on(self._stores[reply[0]])
-                elif quiet >= LOOKS:
+                elif quiet >= LOOK:
                     quiet = 0
                     self._courier.look()
         finally:

@@ -171,22 +171,6 @@ async def test_a_job_may_fork_and_run_a_loop_of_its_own(queue: Queue, spawn) -> 
     assert worker.process.poll() is None
 
 
-@pytest.mark.chaos
-async def test_a_job_that_keeps_the_interpreter_to_itself_is_recorded_once(queue: Queue, spawn, tmp_path) -> None:
-    """No thread of its worker runs, so its lease ends. Another one runs the job; the first result is refused."""
-    path = tmp_path / "notes"
-    hog = await spawn()
-    job = await queue.enqueue(accidents.hold_the_interpreter, str(path), 12)
-    await eventually(lambda: notes(path, "start"))
-    other = await spawn()
-    assert await job.result(timeout=40) == str(other.process.pid)
-    await eventually(lambda: len(notes(path, "end")) == 2, timeout=20)
-    assert await (await queue.enqueue(simple.add, 1, 1)).result(timeout=10) == 2
-    await job.refresh()
-    assert (job.fence, job.deliveries) == (2, 1)
-    assert hog.process.poll() is None
-
-
 # Processes
 
 

@@ -8,7 +8,8 @@ import redis
 import redis.asyncio
 
 from aioq.store import Connection, Store
-from aioq.store.connection import CALL_TIMEOUT, DEFAULT_URL, default_url, redacted
+from aioq.store.address import DEFAULT_URL, default_url, redacted
+from aioq.store.node import CALL_TIMEOUT
 from aioq.values.errors import (
     InvalidInput,
     ServerError,
@@ -358,7 +359,7 @@ async def test_a_server_that_does_not_answer_is_given_up(
 ) -> None:
     assert CALL_TIMEOUT < 60
     server = own_server()
-    monkeypatch.setattr("aioq.store.connection.CALL_TIMEOUT", 0.1)
+    monkeypatch.setattr("aioq.store.node.CALL_TIMEOUT", 0.1)
     connection = Connection(server.url, patient=False)
     await connection.call(("PING",))
 
@@ -401,9 +402,8 @@ async def test_a_client_for_a_thread_speaks_to_the_same_server(server: Server, c
     ):
         connection = Connection(source)
         other = connection.for_thread(1)
-        assert other.get("aioq:x") == bytes(range(256))
+        assert other.trip([("GET", "aioq:x")]) == [bytes(range(256))]
         other.close()
-        other.connection_pool.disconnect()
         await connection.aclose()
 
     client.delete("aioq:x")

@@ -9,7 +9,7 @@ import pytest
 
 from aioq import Queue
 from aioq.store import Connection
-from aioq.store.script import script
+from aioq.store.script import loading, script
 from aioq.values.errors import ServerUnreachable
 from tests import jobs
 from tests.system.proxy import Proxy, frame_end
@@ -41,7 +41,7 @@ async def test_the_nth_call_is_cut_where_it_is_asked_for(server, where, ran) -> 
     async with Proxy(server.socket) as proxy, Queue("default", server.url) as direct:
         hasty = Connection(proxy.url, patient=False)
         queue = Queue("default", hasty)
-        await hasty.load_scripts()
+        await hasty.calls(loading())
         proxy.cut("enqueue", where, nth=2)
         await queue.enqueue_in(60, jobs.noop)
         with pytest.raises(ServerUnreachable):

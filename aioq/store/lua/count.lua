@@ -1,5 +1,5 @@
 -- count: how many jobs there are in each state, without what is past its time but not swept yet.
--- KEYS: main front scheduled expiring leases finished failed canceled stopped expired
+-- KEYS: main front scheduled expiring leases job finished failed canceled stopped expired
 -- ARGV: expired_ttl
 -- SAYS: ok
 -- Returns queued, scheduled, started, finished, failed, canceled, stopped, expired, workers.

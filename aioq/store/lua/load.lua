@@ -1,5 +1,5 @@
 -- load: the stored fields of jobs, as a reader must see them; nothing for a job that is not there.
--- KEYS: job
+-- KEYS: job attempts
 -- ARGV: ids...
 -- SAYS: ok
 --@include now

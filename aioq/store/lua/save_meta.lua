@@ -1,5 +1,5 @@
 -- save_meta: write and remove single meta values; values that are not named stay as they are.
--- KEYS: job
+-- KEYS: job attempts
 -- ARGV: id fence count changes...
 -- SAYS: ok stale gone
 -- changes: count fields with their values, then the fields to remove. fence '' means: not from within a run.

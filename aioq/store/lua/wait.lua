@@ -1,5 +1,5 @@
 -- wait: whoever listens on `channel` is told when these jobs end; those that have ended are answered at once.
--- KEYS: job
+-- KEYS: job attempts
 -- ARGV: channel ids...
 -- SAYS: ok
 -- Returns for each id: its fields if it has ended, nothing if it is gone, or after how many ms to ask again

@@ -1,0 +1,386 @@
+"""Address: how servers are reached, from a URL or a client: one, the primary that sentinels name, or a Cluster.
+
+redis-py makes the connections: hosts, TLS, credentials and databases are its business.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+import redis as redis_sync
+import redis.asyncio.sentinel as sentinel_async
+import redis.sentinel as sentinel_sync
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry as SyncRetry
+
+from aioq.values.errors import InvalidInput, ServerUnreachable
+
+DEFAULT_URL = "redis://localhost:6379/0"
+URL_VARIABLES = ("AIOQ_REDIS_URL", "REDIS_URL", "RQ_REDIS_URL")
+SCHEMES = (
+    "redis",
+    "rediss",
+    "unix",
+    "redis+sentinel",
+    "rediss+sentinel",
+    "redis+cluster",
+    "rediss+cluster",
+)
+
+#: Schemes that another package of aioq serves: it is imported when such a URL is used, and may be missing.
+PROVIDERS = {"embedded": "aioq.embedded"}
+
+#: Where servers and sentinels listen if nothing else is said.
+PORT, SENTINEL_PORT = 6379, 26379
+
+#: A server that does not take a connection within this many seconds is away; so is a sentinel that says nothing.
+CONNECT_TIMEOUT = 5.0
+SENTINEL_TIMEOUT = 1.0
+
+#: A server, by host and port.
+Place = tuple[str, int]
+
+#: What a user names a server by: a URL, a client that the user owns, or None for the environment's URL.
+Server = str | Redis | RedisCluster | None
+
+
+class Provider(Protocol):
+    """What a provider of a scheme returns: a server that lives until it is closed."""
+
+    url: str
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sentinels:
+    """Who knows where the primary of a service is.
+
+    Args:
+        places: the sentinels; the first one that answers is believed.
+        service: the name under which they watch the primary.
+        kwargs: what their connections are made with.
+
+    """
+
+    places: tuple[Place, ...]
+    service: str
+    kwargs: Mapping[str, Any]
+
+    def options(self) -> dict[str, Any]:
+        return {"socket_timeout": SENTINEL_TIMEOUT, "socket_connect_timeout": SENTINEL_TIMEOUT, **self.kwargs}
+
+
+class _Asked:
+    """What redis-py's managed connections ask for an address each time they connect, in the place of a pool."""
+
+    is_master, check_connection = True, False
+
+    def __init__(self, sentinels: Sentinels) -> None:
+        self._sentinels = sentinels
+        self.service_name = sentinels.service
+
+    async def get_master_address(self) -> Place:
+        # Sentinels are asked anew each time: their connections belong to one event loop, and are seldom needed.
+        manager = sentinel_async.Sentinel(self._sentinels.places, sentinel_kwargs=self._sentinels.options())
+
+        try:
+            place: Place = await manager.discover_master(self._sentinels.service)
+        finally:
+            for each in manager.sentinels:
+                await each.aclose()
+
+        return place
+
+
+class _AskedByThread(_Asked):
+    def get_master_address(self) -> Place:  # type: ignore[override]
+        manager = sentinel_sync.Sentinel(self._sentinels.places, sentinel_kwargs=self._sentinels.options())
+
+        try:
+            place: Place = manager.discover_master(self._sentinels.service)
+        finally:
+            for each in manager.sentinels:
+                each.close()
+
+        return place
+
+
+_CLASSES: dict[str, tuple[type[Any], type[Any]]] = {
+    "Connection": (redis_sync.Connection, sentinel_sync.SentinelManagedConnection),
+    "SSLConnection": (redis_sync.SSLConnection, sentinel_sync.SentinelManagedSSLConnection),
+    "UnixDomainSocketConnection": (redis_sync.UnixDomainSocketConnection, redis_sync.UnixDomainSocketConnection),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """How a server is reached.
+
+    Args:
+        url: names it in errors.
+        connection_class: of redis-py's connections for an event loop, as they would reach one server.
+        kwargs: what they are made with.
+        sentinels: who knows the primary, if it may be another one each time.
+        seeds: some servers of a Cluster; () for a server that stands alone.
+
+    """
+
+    url: str
+    connection_class: type[Any]
+    kwargs: Mapping[str, Any]
+    sentinels: Sentinels | None = None
+    seeds: tuple[Place, ...] = ()
+
+    @property
+    def has_others(self) -> bool:
+        """Whether another server may take over when this one is silent."""
+        return self.sentinels is not None or bool(self.seeds)
+
+    def at(self, place: Place) -> Self:
+        """The address of one server of a Cluster."""
+        host, port = place
+        scheme = "rediss" if issubclass(self.connection_class, SSLConnection) else "redis"
+
+        return replace(
+            self, url=f"{scheme}://{_host(place)}", kwargs={**self.kwargs, "host": host, "port": port}, seeds=()
+        )
+
+    def connection(self, **options: Any) -> AbstractConnection:
+        """A connection for the running event loop; it connects when it is told to."""
+        connection: AbstractConnection = self.pool(**options).make_connection()
+
+        return connection
+
+    def pool(self, **options: Any) -> BlockingConnectionPool:
+        kwargs = {"socket_connect_timeout": CONNECT_TIMEOUT, **_portable(self.kwargs)}
+        kwargs |= {"decode_responses": False, "protocol": 2, "retry": AsyncRetry(NoBackoff(), 0)}
+        kwargs |= {"socket_keepalive": True, **options}
+        connection_class = self.connection_class
+
+        if "path" in kwargs:
+            kwargs.pop("socket_keepalive")
+
+        if self.sentinels is not None:
+            is_tls = issubclass(connection_class, SSLConnection)
+            plain, tls = sentinel_async.SentinelManagedConnection, sentinel_async.SentinelManagedSSLConnection
+            connection_class = tls if is_tls else plain
+            kwargs["connection_pool"] = _Asked(self.sentinels)
+
+        return BlockingConnectionPool(connection_class=connection_class, timeout=None, **kwargs)
+
+    def thread_client(self, timeout: float) -> redis_sync.Redis:
+        """A client for one thread beside the event loop, with one connection.
+
+        Args:
+            timeout: seconds that a call, or connecting, may take.
+
+        """
+        plain, managed = _CLASSES[self.connection_class.__name__]
+        kwargs = _portable(self.kwargs) | {
+            "decode_responses": False,
+            "protocol": 2,
+            "socket_timeout": timeout,
+            "socket_connect_timeout": timeout,
+            "retry": SyncRetry(NoBackoff(), 0),
+        }
+
+        if self.sentinels is not None:
+            kwargs["connection_pool"] = _AskedByThread(self.sentinels)
+
+        pool = redis_sync.ConnectionPool(
+            connection_class=plain if self.sentinels is None else managed, max_connections=1, **kwargs
+        )
+
+        return redis_sync.Redis(connection_pool=pool)
+
+
+def address_of(source: object) -> tuple[Address, Provider | None]:
+    """The address that a URL or a client names, and who provides the server, if it was started for this.
+
+    Raises:
+        InvalidInput: the URL cannot be used.
+        TypeError: it is neither.
+
+    """
+    if isinstance(source, RedisCluster):
+        return _of_cluster_client(source), None
+
+    if isinstance(source, Redis):
+        return _of_client(source), None
+
+    if not isinstance(source, str | None):
+        name = f"{type(source).__module__}.{type(source).__qualname__}"
+        raise TypeError(f"connection: expected a URL, a redis.asyncio.Redis or RedisCluster, not {name}")
+
+    url = check_url(source or default_url())
+    scheme = url.split("://", 1)[0]
+
+    if scheme in PROVIDERS:
+        provider = _provide(scheme, url)
+
+        return replace(_of_url(provider.url), url=url), provider
+
+    return (_of_url(url) if "+" not in scheme else _of_several(url)), None
+
+
+def default_url() -> str:
+    """The URL from the environment, else that of a server on this machine."""
+    return next((os.environ[name] for name in URL_VARIABLES if os.environ.get(name)), DEFAULT_URL)
+
+
+def check_url(url: str) -> str:
+    """Refuse what is not a URL with a known scheme."""
+    scheme = url.split("://", 1)[0] if "://" in url else None
+
+    if scheme not in (*SCHEMES, *PROVIDERS):
+        known = ", ".join(f"{name}://" for name in (*SCHEMES, *PROVIDERS))
+        raise InvalidInput(f"{redacted(url)!r} is not a server's URL; expected {known} and an address")
+
+    return url
+
+
+def redacted(url: str) -> str:
+    """The URL without its passwords."""
+    url = re.sub(r"([?&](?:sentinel_)?password=)[^&#]*", r"\1***", url)
+    scheme, separator, rest = url.partition("://")
+    userinfo, at, host = rest.rpartition("@")
+    user = userinfo.split(":", 1)[0]
+
+    return f"{scheme}{separator}{user}:***@{host}" if at and ":" in userinfo else url
+
+
+def _of_url(url: str) -> Address:
+    """One server: redis://, rediss:// or unix://."""
+    try:
+        pool = BlockingConnectionPool.from_url(url)
+        pool.connection_class(**pool.connection_kwargs)  # it connects later, but looks at its options now
+    except (ValueError, TypeError) as error:
+        raise InvalidInput(f"{redacted(url)} is not a URL that can be used: {error}") from None
+
+    database = urlsplit(url).path.strip("/")
+
+    if "path" not in pool.connection_kwargs and database and not database.isdigit():
+        raise InvalidInput(f"{redacted(url)} names the database {database!r}; expected a number")
+
+    return Address(url, pool.connection_class, dict(pool.connection_kwargs))
+
+
+def _of_several(url: str) -> Address:
+    """Several servers: redis+sentinel://a:1,b:2/service/db or redis+cluster://a:1,b:2, both with options."""
+    scheme, _, rest = url.partition("://")
+    rest, _, query = rest.partition("?")
+    userinfo, at, rest = rest.rpartition("@")
+    hosts, *path = rest.split("/")
+    scheme, _, kind = scheme.partition("+")
+    places = _places(url, hosts, SENTINEL_PORT if kind == "sentinel" else PORT)
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    own = {name: options.pop(name) for name in list(options) if name.startswith("sentinel_")}
+    path = [unquote(part) for part in path if part]
+
+    if kind == "cluster" and (own or path not in ([], ["0"])):
+        raise InvalidInput(f"{redacted(url)}: expected nothing after the hosts; a Cluster has one database, 0")
+
+    if kind == "sentinel" and (not path or not own.keys() <= {"sentinel_username", "sentinel_password"}):
+        example = f"{scheme}+sentinel://host:26379,host:26379/mymaster/0"
+        raise InvalidInput(f"{redacted(url)}: expected the name of the primary after the hosts, as in {example}")
+
+    database = "/".join(path[1:]) if kind == "sentinel" else ""
+    one = _of_url(f"{scheme}://{userinfo}{at}{_host(places[0])}/{database}?{urlencode(options)}")
+
+    if kind == "cluster":
+        return replace(one, url=url, seeds=places)
+
+    kwargs = {name.removeprefix("sentinel_"): value for name, value in own.items()}
+
+    if scheme == "rediss":
+        kwargs |= {"ssl": True} | {name: value for name, value in one.kwargs.items() if name.startswith("ssl_")}
+
+    return replace(one, url=url, sentinels=Sentinels(places, path[0], kwargs))
+
+
+def _places(url: str, hosts: str, port: int) -> tuple[Place, ...]:
+    found = []
+
+    for host in hosts.split(","):
+        try:
+            parts = urlsplit(f"//{host}")
+            name, number = parts.hostname, parts.port
+        except ValueError as error:
+            raise InvalidInput(f"{redacted(url)}: {host!r} is not a host and a port: {error}") from None
+
+        if not name:
+            raise InvalidInput(f"{redacted(url)}: expected hosts with ports, separated by commas")
+
+        found.append((name, port if number is None else number))
+
+    return tuple(found)
+
+
+def _host(place: Place) -> str:
+    host, port = place
+
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _of_client(client: Redis) -> Address:
+    pool = client.connection_pool
+    kwargs = dict(pool.connection_kwargs)
+    connection_class, sentinels = pool.connection_class, None
+
+    if isinstance(pool, sentinel_async.SentinelConnectionPool):
+        manager = pool.sentinel_manager
+        watchers = [each.connection_pool.connection_kwargs for each in manager.sentinels]
+        places = tuple((each["host"], each["port"]) for each in watchers)
+        sentinels = Sentinels(places, pool.service_name, dict(manager.sentinel_kwargs))
+        kwargs.pop("connection_pool", None)
+        is_tls = issubclass(connection_class, SSLConnection)
+        connection_class = SSLConnection if is_tls else Connection
+
+    return Address("a client of the caller", connection_class, kwargs, sentinels)
+
+
+def _of_cluster_client(client: RedisCluster) -> Address:
+    nodes = list(client.nodes_manager.startup_nodes.values())
+    kwargs = {name: value for name, value in nodes[0].connection_kwargs.items() if name != "redis_connect_func"}
+    seeds = tuple((node.host, int(node.port)) for node in nodes)
+
+    return Address("a client of the caller", nodes[0].connection_class, kwargs, seeds=seeds)
+
+
+def _portable(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that any client of the same server can be made with; what belongs to one pool is left out."""
+    own = (
+        "retry",
+        "himport_registry",
+        "maint_notifications_config",
+        "event_dispatcher",
+        "oss_cluster_maint_notifications_handler",
+    )
+
+    return {name: value for name, value in kwargs.items() if name not in own and not name.startswith("maint")}
+
+
+def _provide(scheme: str, url: str) -> Provider:
+    try:
+        module = importlib.import_module(PROVIDERS[scheme])
+    except ModuleNotFoundError as error:
+        raise InvalidInput(f"{url}: this installation has no support for {scheme}:// ({error})") from None
+
+    try:
+        provider: Provider = module.open_url(url)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from None
+    except RuntimeError as error:
+        raise ServerUnreachable(str(error)) from error
+
+    return provider

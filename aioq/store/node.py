@@ -1,0 +1,204 @@
+"""Node: one server, or the primary that sentinels name. All calls share one wire, opened when it is needed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import redis as redis_sync
+from redis.asyncio import BlockingConnectionPool
+from redis.exceptions import NoScriptError
+
+from aioq.store.address import Address
+from aioq.store.script import Argument, Command, loading
+from aioq.store.translation import AWAY, HUNG_UP, TRANSIENT, refusal, translated, unreachable
+from aioq.store.wire import ReplyError, Wire, pack
+from aioq.values.errors import ServerError, ServerUnreachable
+
+#: A call fails after this many seconds without an answer; far above any script's time, below anyone's patience.
+CALL_TIMEOUT = 15.0
+
+#: The same where another server takes over when one is silent.
+SHORT_TIMEOUT = 5.0
+
+
+class Node:
+    """The way to one server.
+
+    Args:
+        address: how it is reached.
+        blocking: seconds that the server may take to answer, beside its usual time.
+
+    """
+
+    def __init__(self, address: Address, blocking: float = 0) -> None:
+        self.address = address
+        self.url = address.url
+        self._timeout = blocking + SHORT_TIMEOUT if blocking or address.has_others else CALL_TIMEOUT
+        self._wire: Wire | None = None
+        self._opening: asyncio.Task[Wire] | None = None
+
+    def sibling(self, blocking: float = 0) -> Node:
+        """Another way to the same server."""
+        return Node(self.address, blocking)
+
+    async def trip(self, commands: Sequence[Command]) -> list[Any]:
+        """One round trip. Errors of single commands stand in their place; scripts that are missing are loaded.
+
+        Raises:
+            ServerUnreachable: nobody answers, or not now; it may have been carried out.
+
+        """
+        try:
+            packed = pack(commands)
+        except TypeError as error:
+            raise ServerError(f"a value cannot be sent: {error}") from None
+
+        replies = await self._attempt(packed, len(commands))
+
+        for reply in replies:
+            if isinstance(reply, ReplyError) and reply.code == "NOSCRIPT":
+                return await self._mend(commands, replies)
+
+        return replies
+
+    async def nodes(self) -> list[Node]:
+        """The servers that have keys: this one."""
+        return [self]
+
+    async def open_wire(self, patience: float, key: Argument) -> Wire:  # noqa: ARG002 - it has all keys
+        """A wire of one's own; calls on it fail after these seconds without an answer."""
+        with translated(self.url):
+            return await Wire.open(self.address.connection(socket_timeout=patience))
+
+    def pool(self, **options: Any) -> BlockingConnectionPool:
+        """What redis-py's own clients take their connections from."""
+        return self.address.pool(socket_timeout=self._timeout, **options)
+
+    def for_thread(self, timeout: float) -> ThreadNode:
+        """The way there for one thread beside the event loop. timeout: seconds that a call may take."""
+        return ThreadNode(self.address, timeout)
+
+    async def aclose(self) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
+            self._opening = None
+
+        if self._wire is not None:
+            if self._wire.loop is asyncio.get_running_loop():
+                await self._wire.aclose()
+
+            self._wire = None
+
+    async def _attempt(self, packed: bytes, count: int) -> list[Any]:
+        wire = self._wire
+
+        if wire is None or not wire.is_open or wire.loop is not asyncio.get_running_loop():
+            wire = await self._open()
+
+        try:
+            replies = await wire.send(packed, count)
+        except OSError as error:
+            raise unreachable(self.url, error) from error
+
+        for reply in replies:
+            if isinstance(reply, ReplyError) and reply.code in TRANSIENT:
+                if reply.code in AWAY:  # another address may have taken over
+                    wire.abort(ConnectionResetError(str(reply)))
+
+                raise unreachable(self.url, reply)
+
+        return replies
+
+    async def _mend(self, commands: Sequence[Command], replies: list[Any]) -> list[Any]:
+        """Load scripts that the server has forgotten, and send again only what did not run."""
+        forgotten = [
+            at for at, reply in enumerate(replies) if isinstance(reply, ReplyError) and reply.code == "NOSCRIPT"
+        ]
+        await self._load_scripts()
+        again = [commands[at] for at in forgotten]
+
+        for at, reply in zip(forgotten, await self._attempt(pack(again), len(again)), strict=True):
+            replies[at] = reply
+
+        return replies
+
+    async def _load_scripts(self) -> None:
+        for reply in await self._attempt(pack(loading()), len(loading())):
+            if isinstance(reply, ReplyError):
+                raise refusal(self.url, reply)
+
+    async def _open(self) -> Wire:
+        """The wire, opened once for all who wait for it."""
+        loop = asyncio.get_running_loop()
+
+        if self._opening is None or self._opening.get_loop() is not loop:
+            connection = self.address.connection(socket_timeout=self._timeout)
+            self._opening = loop.create_task(Wire.open(connection))
+            self._opening.add_done_callback(self._opened)
+
+        try:
+            # A caller that gives up must not take the wire from the others.
+            with translated(self.url):
+                return await asyncio.shield(self._opening)
+        except ServerUnreachable as error:
+            if any(words in str(error) for words in HUNG_UP):
+                raise ServerUnreachable(
+                    f"{error} It was taken and hung up: see maxclients of the server"
+                ) from error
+
+            raise
+
+    def _opened(self, task: asyncio.Task[Wire]) -> None:
+        if self._opening is task:
+            self._opening = None
+
+        if not task.cancelled() and task.exception() is None:
+            self._wire = task.result()
+
+
+class ThreadNode:
+    """The way to one server for one thread, which may wait for it.
+
+    Args:
+        address: how it is reached.
+        timeout: seconds that a call may take.
+
+    """
+
+    def __init__(self, address: Address, timeout: float) -> None:
+        self._url = address.url
+        self._client: redis_sync.Redis = address.thread_client(timeout)
+
+    def trip(self, commands: Sequence[Command]) -> list[Any]:
+        """One round trip. Errors of single commands stand in their place; scripts that are missing are loaded.
+
+        Raises:
+            ServerUnreachable: nobody answers.
+
+        """
+        replies = self._send(commands)
+        forgotten = [at for at, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+
+        if forgotten:
+            self._send(loading())
+
+            for at, reply in zip(forgotten, self._send([commands[at] for at in forgotten]), strict=True):
+                replies[at] = reply
+
+        return replies
+
+    def close(self) -> None:
+        self._client.close()
+        self._client.connection_pool.disconnect()
+
+    def _send(self, commands: Sequence[Command]) -> list[Any]:
+        pipeline = self._client.pipeline(transaction=False)
+
+        for command in commands:
+            pipeline.execute_command(*command)
+
+        with translated(self._url):
+            return pipeline.execute(raise_on_error=False)

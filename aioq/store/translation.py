@@ -1,0 +1,69 @@
+"""Translation: what redis-py raises and what a server refuses, as errors of aioq."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis.exceptions as failures
+
+from aioq.store.address import redacted
+from aioq.store.remedy import is_refusal, remedy
+from aioq.store.script import Command
+from aioq.values.errors import ServerError, ServerFull, ServerRefused, ServerUnreachable, ServerUnsuitable
+
+#: Errors of a server that is not the one to ask any more, or not yet: another connection may lead to a better one.
+AWAY = frozenset(("LOADING", "READONLY", "MASTERDOWN", "BUSY"))
+
+#: Errors of a server of a Cluster that will soon be able to answer; its connection is as good as another.
+PASSING = frozenset(("CLUSTERDOWN", "TRYAGAIN"))
+
+TRANSIENT = AWAY | PASSING
+
+#: What redis-py says when a server takes a connection and ends it at once. What the server says then (it has as
+#: many clients as it takes) is lost more often than not.
+HUNG_UP = ("Connection lost", "Connection reset", "closed by server", "max number of clients")
+
+
+@contextmanager
+def translated(url: str, command: Command = ()) -> Iterator[None]:
+    """Turn redis-py's errors into those of aioq. command: what is sent, as far as that is known."""
+    try:
+        yield
+    except (failures.AuthenticationError, failures.NoPermissionError, failures.AuthorizationError) as error:
+        advice = remedy(str(error), url, command)
+        raise ServerRefused(f"the server at {redacted(url)} refused: {error}{advice}") from error
+    except (failures.ConnectionError, failures.TimeoutError, OSError) as error:
+        if "MISCONF" in str(error):  # redis-py asks for a PONG, which such a server does not give
+            raise refusal(url, error, command) from error
+
+        raise unreachable(url, error) from error
+    except failures.RedisError as error:
+        raise refusal(url, error, command) from error
+
+
+def unreachable(url: str, error: Exception) -> ServerUnreachable:
+    """A connection that was lost or not made, as an error of aioq."""
+    return ServerUnreachable(f"no connection to {redacted(url)}: {str(error) or type(error).__name__}")
+
+
+def refusal(url: str, error: Exception, command: Command = ()) -> ServerError:
+    """What the server said, as an error of aioq."""
+    where, text = f"the server at {redacted(url)}", str(error).rstrip(".")
+
+    if "WRONGTYPE" in text:
+        return ServerUnsuitable(f"{where} holds a key of aioq with a value of another type: {text}")
+
+    if "OOM" in text:
+        return ServerFull(f"{where} is at its memory limit: {text}")
+
+    if "MISCONF" in text:
+        return ServerFull(f"{where} cannot write to its disk, and takes no data until it can: {text}")
+
+    if text.startswith("MOVED "):
+        return ServerUnsuitable(f"{where} is one of a Cluster: {text}. Use redis+cluster:// and its address")
+
+    if is_refusal(text):
+        return ServerRefused(f"{where} refused: {text}{remedy(text, url, command)}")
+
+    return ServerError(f"{where} failed: {text}")
