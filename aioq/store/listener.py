@@ -91,6 +91,11 @@ class Listener:
                     await self._pubsub.subscribe(name)
         except ServerError as error:
             self._refuse(name, channel, error)
+
+            if self._task is None:  # nobody reads who would notice; the next attempt may find another server
+                async with self._turn:
+                    await self._drop()
+                    self._pubsub = self._make()
         else:
             if self._task is None:
                 self._task = asyncio.get_running_loop().create_task(self._run())
