@@ -18,6 +18,9 @@ from .node import HOST, PASSWORD, Node, Scene, Settings, data_settings, free_por
 
 SLOTS = 16384
 
+#: What each user of a Cluster may do as well.
+CLIENTS = "+asking +cluster|slots"
+
 #: What happens while a slot is half moved.
 Halfway = Callable[[], Awaitable[Any] | Any]
 
@@ -310,7 +313,7 @@ class ClusterOfSix(Scene):
 
     def _node(self, number: int, port: int) -> Node:
         def settings() -> Iterator[tuple[str, str]]:
-            yield from data_settings(self.access, self._options)
+            yield from data_settings(self.access, self._options, more=CLIENTS)
             yield from {
                 "cluster-enabled": "yes",
                 "cluster-port": str(self._buses[port]),

@@ -252,13 +252,13 @@ class Node:
             yield from self.access.certificates.settings()
 
 
-def data_settings(access: Access, settings: Settings) -> Iterator[tuple[str, str]]:
-    """What all nodes have that hold data: replication without waiting, and the users."""
+def data_settings(access: Access, settings: Settings, more: str = "") -> Iterator[tuple[str, str]]:
+    """What all nodes have that hold data: replication without waiting, and users, with more rules if need be."""
     yield from ({"save": '""', "repl-diskless-sync": "yes", "repl-diskless-sync-delay": "0"} | settings).items()
 
     if access.secured:
         yield "requirepass", PASSWORD
-        yield from (("user", f"{name} {rules}") for name, rules in users().items())
+        yield from (("user", f"{name} {rules} {more}") for name, rules in users().items())
 
 
 class Scene:
