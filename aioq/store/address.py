@@ -87,6 +87,7 @@ class _Asked:
 
     def __init__(self, sentinels: Sentinels) -> None:
         self._sentinels = sentinels
+        self._nobody = f"no sentinel names a primary for {sentinels.service!r} that is up"
         self.service_name = sentinels.service
 
     async def get_master_address(self) -> Place:
@@ -94,12 +95,12 @@ class _Asked:
         manager = sentinel_async.Sentinel(self._sentinels.places, sentinel_kwargs=self._sentinels.options())
 
         try:
-            place: Place = await manager.discover_master(self._sentinels.service)
+            return await manager.discover_master(self._sentinels.service)  # type: ignore[no-any-return]
+        except sentinel_async.MasterNotFoundError:
+            raise ConnectionError(self._nobody) from None
         finally:
             for each in manager.sentinels:
                 await each.aclose()
-
-        return place
 
 
 class _AskedByThread(_Asked):
@@ -107,12 +108,12 @@ class _AskedByThread(_Asked):
         manager = sentinel_sync.Sentinel(self._sentinels.places, sentinel_kwargs=self._sentinels.options())
 
         try:
-            place: Place = manager.discover_master(self._sentinels.service)
+            return manager.discover_master(self._sentinels.service)  # type: ignore[no-any-return]
+        except sentinel_sync.MasterNotFoundError:
+            raise ConnectionError(self._nobody) from None
         finally:
             for each in manager.sentinels:
                 each.close()
-
-        return place
 
 
 _CLASSES: dict[str, tuple[type[Any], type[Any]]] = {

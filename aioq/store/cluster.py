@@ -11,10 +11,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import MovedError
 
@@ -22,7 +21,7 @@ from aioq.store.address import Address, Place
 from aioq.store.node import Node, ThreadNode
 from aioq.store.script import Argument, Command, keys_of
 from aioq.store.translation import unreachable
-from aioq.store.wire import ReplyError, Wire
+from aioq.store.wire import ReplyError, Subscription, Wire
 from aioq.values.errors import ServerError, ServerUnreachable
 
 SLOTS: Command = ("CLUSTER", "SLOTS")
@@ -162,9 +161,13 @@ class Cluster:
 
         return await self._node(self._slots.owner(key)).open_wire(patience, key)
 
-    def pool(self, **options: Any) -> BlockingConnectionPool:
-        """Connections to one of the servers: what is published on any of them is heard on all."""
-        return self._node(self._slots.known()[0]).pool(**options)
+    async def open_subscription(self, hear: Callable[[Any], None]) -> Subscription:
+        """A connection to one of the servers: what is published on any of them is heard on all."""
+        await self._ask_for_slots()
+
+        place = random.choice(self._slots.primaries())  # noqa: S311 - spreads a crowd, no secret
+
+        return await self._node(place).open_subscription(hear)
 
     def for_thread(self, timeout: float) -> ThreadCluster:
         """The way there for one thread beside the event loop. timeout: seconds that a call may take."""

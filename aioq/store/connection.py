@@ -10,15 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakSet
 
-from redis.asyncio import Redis
-
 from aioq.store.address import Address, Server, address_of
 from aioq.store.cluster import Cluster, ThreadCluster
 from aioq.store.keys import SharedKeys
 from aioq.store.listener import Listener
 from aioq.store.node import Node, ThreadNode
 from aioq.store.script import Argument, Command
-from aioq.store.translation import refusal, translated
+from aioq.store.translation import refusal
 from aioq.store.wire import ReplyError, Wire
 from aioq.values.errors import InvalidInput, ServerUnreachable, ServerUnsuitable
 from aioq.values.signature import Secret, read_secret
@@ -136,12 +134,9 @@ class Connection:
 
     @property
     def listener(self) -> Listener:
-        """The subscription that all who wait here share; a silent peer is noticed by its health check."""
+        """The subscription that all who wait here share."""
         if self._listener is None:
-            self._listener = Listener(
-                lambda: Redis(connection_pool=self._way.pool(health_check_interval=15)).pubsub(),
-                lambda command: translated(self.url, command),
-            )
+            self._listener = Listener(self.url, self._way.open_subscription)
 
         return self._listener
 

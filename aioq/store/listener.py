@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
-import redis.exceptions as failures
-from redis.asyncio.client import PubSub
-
-from aioq.store.script import Command
+from aioq.store.translation import refusal
+from aioq.store.wire import ReplyError, Subscription
 from aioq.values.errors import ServerError
 
 Handler = Callable[[bytes], None]
+
+#: Makes a subscription that calls this with what it hears.
+Open = Callable[[Callable[[Any], None]], Awaitable[Subscription]]
 
 #: The longest pause between two attempts to subscribe again, in seconds.
 LONGEST_PAUSE = 2.0
@@ -34,19 +36,18 @@ class Listener:
     """Calls a handler for each message of its channel, over lost connections and restarts.
 
     Args:
-        make: a new subscription, on a connection of its own.
-        translated: turns redis-py's errors about a command into those of aioq.
+        url: names the server in errors.
+        open_subscription: a new subscription, on a connection of its own.
 
     """
 
-    def __init__(
-        self, make: Callable[[], PubSub], translated: Callable[[Command], AbstractContextManager[None]]
-    ) -> None:
-        self._make = make
-        self._translated = translated
+    def __init__(self, url: str, open_subscription: Open) -> None:
+        self._url = url
+        self._open_subscription = open_subscription
         self._channels: dict[str, Channel] = {}
-        self._task: asyncio.Task[None] | None = None
-        self._pubsub = make()
+        self._names: dict[bytes, str] = {}
+        self._subscription: Subscription | None = None
+        self._keeper: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
 
     async def listen(self, channel: str, handler: Handler, missed: Callable[[], None]) -> None:
@@ -66,6 +67,7 @@ class Listener:
         if found is None:
             loop = asyncio.get_running_loop()
             found = self._channels[channel] = Channel(handler, missed, loop.create_future())
+            self._names[channel.encode()] = channel
             # Others may come to wait for it too, so it must not end with the caller that was the first.
             found.opening = loop.create_task(self._open(channel, found))
 
@@ -75,20 +77,23 @@ class Listener:
     async def aclose(self) -> None:
         tasks = [channel.opening for channel in self._channels.values()]
 
-        for task in (self._task, *tasks):
+        for task in (self._keeper, *tasks):
             if task is not None:
                 task.cancel()
 
                 with suppress(asyncio.CancelledError):
                     await task
 
-        await self._drop()
+        if self._subscription is not None:
+            await self._subscription.aclose()
 
     async def _open(self, name: str, channel: Channel) -> None:
         try:
-            with self._translated(("SUBSCRIBE", name)):
-                async with self._turn:
-                    await self._pubsub.subscribe(name)
+            async with self._turn:
+                if self._subscription is not None and self._subscription.is_open:
+                    self._subscription.subscribe((name,))
+                else:
+                    await self._subscribe_to_all()
         except ServerError as error:
             self._refuse(name, channel, error)
 
@@ -97,72 +102,70 @@ class Listener:
                     await self._drop()
                     self._pubsub = self._make()
         else:
-            if self._task is None:
-                self._task = asyncio.get_running_loop().create_task(self._run())
+            if self._keeper is None:
+                self._keeper = asyncio.get_running_loop().create_task(self._keep())
+
+    async def _subscribe_to_all(self) -> None:
+        self._subscription = await self._open_subscription(self._hear)
+        self._subscription.subscribe(tuple(self._channels))
+
+    async def _keep(self) -> None:
+        """Subscribe again whenever the connection is lost."""
+        while True:
+            assert self._subscription is not None
+            await self._subscription.closed()
+            pause = 0.05
+
+            while not await self._tried():
+                await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - spreads a crowd, no secret
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _tried(self) -> bool:
+        async with self._turn:
+            if self._subscription is not None and self._subscription.is_open:
+                return True
+
+            try:
+                await self._subscribe_to_all()
+            except ServerError:
+                return False
+
+        return True
+
+    def _hear(self, reply: Any) -> None:
+        if isinstance(reply, ReplyError):
+            self._refuse_new(reply)
+            return
+
+        if not isinstance(reply, list) or reply[0] not in (b"subscribe", b"message"):
+            return  # it has answered a question
+
+        kind, name, data = reply
+        channel = self._channels.get(self._names.get(name, ""))
+
+        if channel is None:
+            return
+
+        if kind == b"message":
+            try:
+                channel.handler(data)
+            except Exception:  # noqa: BLE001 - a message of another version, say, must not end all listening
+                channel.missed()
+        elif channel.confirmed.done():  # not for the first time: it was interrupted
+            channel.missed()
+        else:
+            channel.confirmed.set_result(None)
 
     def _refuse(self, name: str, channel: Channel, error: ServerError) -> None:
-        self._channels.pop(name, None)
+        if self._channels.pop(name, None) is not None:
+            del self._names[name.encode()]
 
         if not channel.confirmed.done():
             channel.confirmed.set_exception(error)
             channel.confirmed.exception()  # seen, even if all who waited have given up
 
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self._read()
-            except failures.ResponseError as error:
-                self._refuse_new(error)
-            except (failures.RedisError, OSError):
-                await self._subscribe_again()
-
-    async def _read(self) -> None:
-        message = await self._pubsub.get_message(timeout=10)
-        channel = None if message is None else self._channels.get(message["channel"].decode())
-
-        if message is None or channel is None:
-            return
-
-        if message["type"] == "subscribe":
-            if channel.confirmed.done():  # not for the first time: it was interrupted
-                channel.missed()
-            else:
-                channel.confirmed.set_result(None)
-        elif message["type"] == "message":
-            try:
-                channel.handler(message["data"])
-            except Exception:  # noqa: BLE001 - a message of another version, say, must not end all listening
-                channel.missed()
-
-    def _refuse_new(self, error: Exception) -> None:
+    def _refuse_new(self, error: ReplyError) -> None:
         """The server has refused a subscription; it does not say which one."""
         for name, channel in list(self._channels.items()):
             if not channel.confirmed.done():
-                try:
-                    with self._translated(("SUBSCRIBE", name)):
-                        raise error
-                except ServerError as refusal:
-                    self._refuse(name, channel, refusal)
-
-    async def _subscribe_again(self) -> None:
-        pause = 0.05
-
-        while not await self._tried_to_subscribe():
-            await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - spreads a crowd, no secret
-            pause = min(2 * pause, LONGEST_PAUSE)
-
-    async def _tried_to_subscribe(self) -> bool:
-        async with self._turn:
-            await self._drop()
-            self._pubsub = self._make()
-
-            try:
-                await self._pubsub.subscribe(*self._channels)
-            except (failures.RedisError, OSError):
-                return False
-
-        return True
-
-    async def _drop(self) -> None:
-        await self._pubsub.aclose()
-        await self._pubsub.connection_pool.disconnect()
+                self._refuse(name, channel, refusal(self._url, error, ("SUBSCRIBE", name)))

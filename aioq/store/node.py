@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis as redis_sync
-from redis.asyncio import BlockingConnectionPool
 from redis.exceptions import NoScriptError
 
 from aioq.store.address import Address
 from aioq.store.script import Argument, Command, loading
 from aioq.store.translation import AWAY, HUNG_UP, TRANSIENT, refusal, translated, unreachable
-from aioq.store.wire import ReplyError, Wire, pack
+from aioq.store.wire import ReplyError, Subscription, Wire, pack
 from aioq.values.errors import ServerError, ServerUnreachable
 
 #: A call fails after this many seconds without an answer; far above any script's time, below anyone's patience.
@@ -21,6 +20,9 @@ CALL_TIMEOUT = 15.0
 
 #: The same where another server takes over when one is silent.
 SHORT_TIMEOUT = 5.0
+
+#: How often a server that publishes is asked whether it is there, in seconds; it has as long to say anything.
+SILENCE, SHORT_SILENCE = 15.0, 2.5
 
 
 class Node:
@@ -72,9 +74,12 @@ class Node:
         with translated(self.url):
             return await Wire.open(self.address.connection(socket_timeout=patience))
 
-    def pool(self, **options: Any) -> BlockingConnectionPool:
-        """What redis-py's own clients take their connections from."""
-        return self.address.pool(socket_timeout=self._timeout, **options)
+    async def open_subscription(self, hear: Callable[[Any], None]) -> Subscription:
+        """A connection that hears what is published."""
+        silence = SHORT_SILENCE if self.address.has_others else SILENCE
+
+        with translated(self.url):
+            return await Subscription.open(self.address.connection(socket_timeout=self._timeout), hear, silence)
 
     def for_thread(self, timeout: float) -> ThreadNode:
         """The way there for one thread beside the event loop. timeout: seconds that a call may take."""

@@ -39,11 +39,11 @@ class Pulse:
         if not commands:
             return []
 
-        with translated(self._url):
-            replies = self._way.trip(commands)
-            errors = [reply for reply in replies if isinstance(reply, Exception)]
+        replies = self._way.trip(commands)
+        errors = [reply for reply in replies if isinstance(reply, Exception)]
 
-            if errors and (len(errors) == len(replies) or not all(map(_is_of_one_queue, errors))):
+        if errors and (len(errors) == len(replies) or not all(map(_is_of_one_queue, errors))):
+            with translated(self._url):
                 raise errors[0]
 
         return [_beat(reply) for reply in replies[: len(self._commands)]]

@@ -29,8 +29,69 @@ class ReplyError(Exception):
         return str(self).partition(" ")[0]
 
 
-class Wire(asyncio.Protocol):
-    """An open connection.
+class Stream(asyncio.Protocol):
+    """An open connection, taken over from redis-py. Its ends differ: see Wire and Subscription.
+
+    Args:
+        connection: a connection of redis-py that has connected; it belongs to the stream from now on.
+
+    """
+
+    def __init__(self, connection: AbstractConnection) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.is_open = True
+        self._gone = asyncio.Event()
+        self._reader = hiredis.Reader(replyError=ReplyError, notEnoughData=_NOTHING)
+        # The stream is kept, because it closes its transport when it is collected.
+        self._stream = _take_over(connection)
+        self._transport: Any = self._stream.transport
+        self._transport.set_protocol(self)
+
+    async def closed(self) -> None:
+        """Wait until the connection has ended, for whatever reason."""
+        await self._gone.wait()
+
+    async def aclose(self) -> None:
+        """Close it; who waits for an answer gets an error."""
+        self._transport.close()
+
+        try:
+            await asyncio.wait_for(self._gone.wait(), 1)
+        except TimeoutError:
+            self._transport.abort()
+            await self._gone.wait()
+
+    def abort(self, error: OSError) -> None:
+        """Give it up at once; who waits for an answer gets this error."""
+        self._end(error)
+        self._transport.abort()
+
+    # asyncio.Protocol
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._reader.feed(data)
+
+            while (reply := self._reader.gets()) is not _NOTHING:
+                self._take(reply)
+        except (hiredis.ProtocolError, IndexError) as error:
+            self.abort(ConnectionResetError(f"the server does not speak RESP: {error}"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(exc if isinstance(exc, OSError) else ConnectionResetError("the server closed the connection"))
+        self._gone.set()
+
+    # What the ends do
+
+    def _take(self, reply: Any) -> None:
+        raise NotImplementedError
+
+    def _end(self, error: OSError) -> None:
+        raise NotImplementedError
+
+
+class Wire(Stream):
+    """A connection for calls.
 
     A caller that is cancelled leaves its reply to nobody. Nothing holds back a write: every caller waits for its
     reply, so what has not been written yet is no more than what callers have in hand.
@@ -41,18 +102,11 @@ class Wire(asyncio.Protocol):
     """
 
     def __init__(self, connection: AbstractConnection) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.is_open = True
-        self._gone = asyncio.Event()
-        self._reader = hiredis.Reader(replyError=ReplyError, notEnoughData=_NOTHING)
+        super().__init__(connection)
         self._trips: deque[tuple[asyncio.Future[list[Any]], int, float]] = deque()
         self._replies: list[Any] = []
         self._timeout: float | None = connection.socket_timeout
         self._watch: asyncio.TimerHandle | None = None
-        # The stream is kept, because it closes its transport when it is collected.
-        self._stream = _take_over(connection)
-        self._transport: Any = self._stream.transport
-        self._transport.set_protocol(self)
 
     @classmethod
     async def open(cls, connection: AbstractConnection) -> Wire:
@@ -90,38 +144,6 @@ class Wire(asyncio.Protocol):
 
         return future
 
-    async def aclose(self) -> None:
-        """Close it; calls under way fail."""
-        self._transport.close()
-
-        try:
-            await asyncio.wait_for(self._gone.wait(), 1)
-        except TimeoutError:
-            self._transport.abort()
-            await self._gone.wait()
-
-    def abort(self, error: OSError) -> None:
-        """Give it up at once; calls under way fail with this error."""
-        self._end(error)
-        self._transport.abort()
-
-    # asyncio.Protocol
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            self._reader.feed(data)
-
-            while (reply := self._reader.gets()) is not _NOTHING:
-                self._take(reply)
-        except (hiredis.ProtocolError, IndexError) as error:
-            self.abort(ConnectionResetError(f"the server does not speak RESP: {error}"))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._end(exc if isinstance(exc, OSError) else ConnectionResetError("the server closed the connection"))
-        self._gone.set()
-
-    # Internals
-
     def _take(self, reply: Any) -> None:
         future, count, _ = self._trips[0]
         self._replies.append(reply)
@@ -158,6 +180,57 @@ class Wire(asyncio.Protocol):
 
             if not future.done():
                 future.set_exception(error)
+
+
+class Subscription(Stream):
+    """A connection that hears what is published.
+
+    The server is asked now and then whether it is there; one that says nothing until the next time is given up.
+
+    Args:
+        connection: a connection of redis-py that has connected; it belongs to the subscription from now on.
+        hear: called with each reply: [b"subscribe", channel, number], [b"message", channel, bytes], a ReplyError.
+        silence: seconds between two questions.
+
+    """
+
+    def __init__(self, connection: AbstractConnection, hear: Callable[[Any], None], silence: float) -> None:
+        super().__init__(connection)
+        self._hear = hear
+        self._silence = silence
+        self._heard = True
+        self._watch = self.loop.call_later(silence, self._ask)
+
+    @classmethod
+    async def open(
+        cls, connection: AbstractConnection, hear: Callable[[Any], None], silence: float
+    ) -> Subscription:
+        """Connect, and take the connection over. As Wire.open."""
+        await connection.connect()
+
+        return cls(connection, hear, silence)
+
+    def subscribe(self, channels: Sequence[str]) -> None:
+        """Ask for what is published on these channels; `hear` is told of each when it is so."""
+        if self.is_open and channels:
+            self._transport.write(pack((("SUBSCRIBE", *channels),)))
+
+    def _take(self, reply: Any) -> None:
+        self._heard = True
+        self._hear(reply)
+
+    def _ask(self) -> None:
+        if not self._heard:
+            self.abort(TimeoutError(f"no sign of the server for {self._silence:g} s"))
+            return
+
+        self._heard = False
+        self._transport.write(pack((("PING",),)))
+        self._watch = self.loop.call_later(self._silence, self._ask)
+
+    def _end(self, error: OSError) -> None:  # noqa: ARG002 - nobody waits for an answer
+        self.is_open = False
+        self._watch.cancel()
 
 
 def _take_over(connection: AbstractConnection) -> asyncio.StreamWriter:
