@@ -96,11 +96,6 @@ class Listener:
                     await self._subscribe_to_all()
         except ServerError as error:
             self._refuse(name, channel, error)
-
-            if self._task is None:  # nobody reads who would notice; the next attempt may find another server
-                async with self._turn:
-                    await self._drop()
-                    self._pubsub = self._make()
         else:
             if self._keeper is None:
                 self._keeper = asyncio.get_running_loop().create_task(self._keep())
