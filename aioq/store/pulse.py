@@ -29,7 +29,7 @@ class Pulse:
         self._commands = [store.beat_command(worker, lease_ms) for store in stores]
 
     def beat(self, others: Sequence[Command] = ()) -> list[Beat]:
-        """Renew the lease on each queue, in one round trip; `others` travel along.
+        """Renew the lease on each queue, in one round trip; `others` travel along, and may be refused.
 
         Raises:
             ServerError: the server cannot be reached, or refuses.
@@ -42,12 +42,14 @@ class Pulse:
                 self._send([("SCRIPT", "LOAD", each.text) for each in all_scripts().values()])
                 replies = self._send([*self._commands, *others])
 
+            # A server whose memory is full refuses to describe the worker; the leases are no less renewed.
+            replies = replies[: len(self._commands)]
             errors = [reply for reply in replies if isinstance(reply, Exception)]
 
             if len(errors) == len(replies) or not all(map(_is_of_one_queue, errors)):
                 raise errors[0]
 
-        return [_beat(reply) for reply in replies[: len(self._commands)]]
+        return [_beat(reply) for reply in replies]
 
     def close(self) -> None:
         self._client.close()

@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -18,7 +19,7 @@ from aioq.store import Connection, Fleet, Store
 from aioq.store.pulse import Pulse
 from aioq.store.store import Beat
 from aioq.values.allowlist import Allowlist
-from aioq.values.errors import ServerError, ServerUnreachable
+from aioq.values.errors import ServerError, ServerFull, ServerUnreachable
 from aioq.worker.courier import Courier, Limits
 from aioq.worker.executor import Executor
 from aioq.worker.guard import Guard
@@ -143,7 +144,10 @@ class Service:
         await self._fleet.sweep_workers()
 
         for store in self._stores:
-            await store.register()
+            # When memory is full, jobs must still be run; a queue that has any is on the list already.
+            with suppress(ServerFull):
+                await store.register()
+
             await store.join(self._plan.name, LEASE_MS)
 
         await self._connection.listener.listen(
