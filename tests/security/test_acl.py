@@ -506,7 +506,7 @@ async def test_a_worker_names_the_rule_that_is_missing(server: Server, queue: Qu
     with server.client() as admin:
         admin.execute_command("ACL", "SETUSER", "worker", "-xreadgroup")
 
-    with pytest.raises(ServerRefused, match="xreadgroup|ACL LOG"):  # Redis up to 7.0 does not say which command
+    with pytest.raises(ServerRefused, match=r"xreadgroup|ACL LOG"):  # Redis up to 7.0 does not say which command
         await claim(store, "w")
 
     await store.connection.aclose()
