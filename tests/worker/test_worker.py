@@ -700,7 +700,7 @@ async def test_a_stopped_worker_leaves_no_trace(queue: Queue, start_worker, raw:
     before = len(raw.client_list())
     threads = threading.active_count()
     running: RunningWorker = await start_worker()
-    await (await queue.enqueue(jobs.noop, result_ttl=0.01)).result(5)
+    await (await queue.enqueue(jobs.noop, result_ttl=1)).result(5)
     await eventually(lambda: raw.keys("aioq:worker:*"))
     assert running.worker.name in raw.smembers("aioq:workers")
     running.worker.request_stop()
