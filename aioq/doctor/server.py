@@ -235,4 +235,3 @@ def _unknown(name: str) -> Setting:
 
 def _mib(size: int) -> str:
     return f"{size / 2**20:.0f} MiB"
-
