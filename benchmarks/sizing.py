@@ -394,7 +394,10 @@ def _display() -> Iterator[tuple[Callable[[str], None], Step]]:
 
 
 def _number(text: str, least: float, *, above: bool = False) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
 
     if not math.isfinite(value) or value < least or (above and value == least):
         raise argparse.ArgumentTypeError(

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.figures import Figure, Goal, Samples
 from benchmarks.plot import AHEAD, BEHIND, FLOOR, OWN, draw, panels
 from benchmarks.simulation import Costs, Load, Setup, simulate
-from benchmarks.sizing import Wanted, costs_of, least_shards, least_workers, size
+from benchmarks.sizing import Wanted, costs_of, least_shards, least_workers, main, size
 
 ROOT = Path(__file__).parent.parent
 
@@ -158,6 +158,14 @@ def test_a_load_that_one_server_cannot_hold_gets_more() -> None:
     assert least_shards(Load(1_000), costs) == 1
     assert least_shards(Load(100_000), costs) == 3
     assert least_workers(Load(1_000, duration=0.1), Wanted(1, slots=10), costs, shards=1) == 13
+
+
+@pytest.mark.parametrize("value", ["many", "0", "-5", "nan"])
+def test_a_load_that_is_no_number_is_refused(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--rate", value])
+
+    assert f"argument --rate: {value}: expected a number above 0" in capsys.readouterr().err
 
 
 def test_costs_are_read_from_two_sizes_of_calls() -> None:

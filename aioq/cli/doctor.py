@@ -103,7 +103,8 @@ def _document(settings: Sequence[Setting], examined: Sequence[Examined], *, is_s
 def _report(
     settings: Sequence[Setting], examined: Sequence[Examined], left: Sequence[Finding], *, repair: bool
 ) -> Iterator[str]:
-    yield from _server_lines(settings)
+    for server, group in groupby(settings, key=lambda each: each.server):
+        yield from _server_lines(f"Server {server}".rstrip(), list(group))
 
     if not examined:
         yield "No queues."
@@ -115,9 +116,9 @@ def _report(
     yield _verdict(settings, examined, left, repair=repair)
 
 
-def _server_lines(settings: Sequence[Setting]) -> Iterator[str]:
+def _server_lines(title: str, settings: Sequence[Setting]) -> Iterator[str]:
     fine = [f"{each.name} {each.value}" for each in settings if each.level == "ok"]
-    yield from _wrapped("Server: ", "; ".join(fine))
+    yield from _wrapped(f"{title}: ", "; ".join(fine), indent=8)
 
     for each in settings:
         if each.level in ("warning", "problem"):

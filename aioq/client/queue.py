@@ -62,7 +62,7 @@ class Queue:
 
     Args:
         name: letters, digits and _ . : @ / + - (default "default").
-        connection: a URL (redis://, rediss://, unix://, embedded://), a redis.asyncio.Redis that the caller
+        connection: a URL (docs/servers.md has all kinds), a redis.asyncio.Redis or RedisCluster that the caller
             owns, or a Connection that is shared. None: AIOQ_REDIS_URL, else REDIS_URL, else
             redis://localhost:6379/0.
         serializer: "pickle" (default) or "json", for arguments, results and meta.

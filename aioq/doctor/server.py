@@ -29,6 +29,7 @@ class Setting(NamedTuple):
             are lost or refused as it is).
         value: as the server says it.
         words: for a warning or problem, what it endangers and the fix.
+        server: which one of a Cluster; "" for the only one.
 
     """
 
@@ -36,16 +37,24 @@ class Setting(NamedTuple):
     level: Level
     value: str
     words: str = ""
+    server: str = ""
 
 
 async def examine_server(connection: Connection) -> list[Setting]:
-    """Look at the settings of a server. Nothing is written.
+    """Look at the settings of a server, or of each primary of a Cluster. Nothing is written.
 
     Raises:
-        ServerError: the server cannot be reached.
+        ServerError: a server cannot be reached.
 
     """
-    return list(judge(await read_server(connection)))
+    if not connection.is_cluster:
+        return list(judge(await read_server(connection)))
+
+    return [
+        setting._replace(server=server.url.partition("://")[2])
+        for server in await connection.servers()
+        for setting in judge(await read_server(server))
+    ]
 
 
 def judge(facts: ServerFacts) -> Iterator[Setting]:
@@ -59,7 +68,7 @@ def judge(facts: ServerFacts) -> Iterator[Setting]:
     yield _replicas(facts)
     yield _script_limit(facts)
     yield _round_trip(facts)
-    yield Setting("cluster", "ok" if facts.info else "unknown", _yes(facts.info.get("cluster_enabled")))
+    yield _cluster(facts)
 
 
 def _version(facts: ServerFacts) -> Setting:
@@ -207,13 +216,22 @@ def _round_trip(facts: ServerFacts) -> Setting:
     return Setting("round trip", "ok", value)
 
 
+def _cluster(facts: ServerFacts) -> Setting:
+    enabled = facts.info.get("cluster_enabled")
+
+    if enabled is None:
+        return _unknown("cluster")
+
+    if enabled == "1" and facts.config.get("cluster-require-full-coverage") == "yes":
+        words = "While one shard is away, all others refuse calls, too. Set cluster-require-full-coverage to no."
+        return Setting("cluster", "warning", "yes", words)
+
+    return Setting("cluster", "ok", "yes" if enabled == "1" else "no")
+
+
 def _unknown(name: str) -> Setting:
     return Setting(name, "unknown", "not readable")
 
 
 def _mib(size: int) -> str:
     return f"{size / 2**20:.0f} MiB"
-
-
-def _yes(flag: str | None) -> str:
-    return "not readable" if flag is None else "yes" if flag == "1" else "no"

@@ -276,18 +276,20 @@ def redacted(url: str) -> str:
     return f"{scheme}{separator}{user}:***@{host}" if at and ":" in userinfo else url
 
 
-def _of_url(url: str) -> Address:
-    """One server: redis://, rediss:// or unix://."""
+def _of_url(url: str, given: str = "") -> Address:
+    """One server: redis://, rediss:// or unix://. given: what the caller has written, if it is another one."""
+    shown = redacted(given or url)
+
     try:
         pool = BlockingConnectionPool.from_url(url)
         pool.connection_class(**pool.connection_kwargs)  # it connects later, but looks at its options now
     except (ValueError, TypeError) as error:
-        raise InvalidInput(f"{redacted(url)} is not a URL that can be used: {error}") from None
+        raise InvalidInput(f"{shown} is not a URL that can be used: {error}") from None
 
     database = urlsplit(url).path.strip("/")
 
     if "path" not in pool.connection_kwargs and database and not database.isdigit():
-        raise InvalidInput(f"{redacted(url)} names the database {database!r}; expected a number")
+        raise InvalidInput(f"{shown} names the database {database!r}; expected a number")
 
     return Address(url, pool.connection_class, dict(pool.connection_kwargs))
 
@@ -312,7 +314,7 @@ def _of_several(url: str) -> Address:
         raise InvalidInput(f"{redacted(url)}: expected the name of the primary after the hosts, as in {example}")
 
     database = "/".join(path[1:]) if kind == "sentinel" else ""
-    one = _of_url(f"{scheme}://{userinfo}{at}{_host(places[0])}/{database}?{urlencode(options)}")
+    one = _of_url(f"{scheme}://{userinfo}{at}{_host(places[0])}/{database}?{urlencode(options)}", url)
 
     if kind == "cluster":
         return replace(one, url=url, seeds=places)

@@ -147,7 +147,7 @@ class Cluster:
             if not left:
                 return replies
 
-        raise unreachable(self.url, ConnectionError(f"{replies[left[0]]}: it was sent on {HOPS} times"))
+        raise sent_on(self.url, replies[left[0]])
 
     async def nodes(self) -> list[Node]:
         """The servers that have keys."""
@@ -269,16 +269,31 @@ class ThreadCluster:
         self._nodes: dict[Place, ThreadNode] = {}
 
     def trip(self, commands: Sequence[Command]) -> list[Any]:
-        """Each command to the server of its key, one server after the other. As ThreadNode.trip.
-
-        A server that does not have a key any more is named among the replies; the next trip goes elsewhere.
-        """
+        """Each command to the server of its key, one server after the other. As ThreadNode.trip."""
         replies: list[Any] = [None] * len(commands)
+        left: Sequence[int] = range(len(commands))
 
-        if self._slots.is_stale:
-            self._read_slots()
+        for _ in range(HOPS):
+            if self._slots.is_stale:
+                self._read_slots()
 
-        for place, mine in self._slots.group(commands, range(len(commands))).items():
+            left = self._visit_all(commands, left, replies)
+
+            if not left:
+                return replies
+
+        raise sent_on(self._address.url, replies[left[0]])
+
+    def close(self) -> None:
+        for node in self._nodes.values():
+            node.close()
+
+        self._nodes.clear()
+
+    def _visit_all(self, commands: Sequence[Command], left: Sequence[int], replies: list[Any]) -> Sequence[int]:
+        again: list[int] = []
+
+        for place, mine in self._slots.group(commands, left).items():
             try:
                 answers = self._node(place).trip([commands[at] for at in mine])
             except ServerUnreachable:
@@ -290,14 +305,9 @@ class ThreadCluster:
 
                 if isinstance(answer, MovedError):
                     self._slots.learn(answer.slot_id, (answer.host or place[0], answer.port))
+                    again.append(at)
 
-        return replies
-
-    def close(self) -> None:
-        for node in self._nodes.values():
-            node.close()
-
-        self._nodes.clear()
+        return again
 
     def _node(self, place: Place) -> ThreadNode:
         if place not in self._nodes:
@@ -319,6 +329,11 @@ class ThreadCluster:
 
         assert failure is not None
         raise failure
+
+
+def sent_on(url: str, answer: object) -> ServerUnreachable:
+    """The servers disagree on who has a key; they will agree soon."""
+    return unreachable(url, ConnectionError(f"{answer}: sent on {HOPS} times"))
 
 
 def _told(answer: ReplyError, asked: Place) -> tuple[int, Place]:

@@ -28,7 +28,7 @@ class Pulse:
         self._commands = [store.beat_command(worker, lease_ms) for store in stores]
 
     def beat(self, others: Sequence[Command] = ()) -> list[Beat]:
-        """Renew the lease on each queue, in one round trip; `others` travel along.
+        """Renew the lease on each queue, in one round trip; `others` travel along, and may be refused.
 
         Raises:
             ServerError: the server cannot be reached, or refuses.
@@ -39,14 +39,15 @@ class Pulse:
         if not commands:
             return []
 
-        replies = self._way.trip(commands)
+        # A server whose memory is full refuses to describe the worker; the leases are no less renewed.
+        replies = self._way.trip(commands)[: len(self._commands)]
         errors = [reply for reply in replies if isinstance(reply, Exception)]
 
         if errors and (len(errors) == len(replies) or not all(map(_is_of_one_queue, errors))):
             with translated(self._url):
                 raise errors[0]
 
-        return [_beat(reply) for reply in replies[: len(self._commands)]]
+        return [_beat(reply) for reply in replies]
 
     def close(self) -> None:
         self._way.close()

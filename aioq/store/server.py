@@ -17,6 +17,7 @@ SETTINGS = (
     "min-replicas-to-write",
     "busy-reply-threshold",
     "lua-time-limit",
+    "cluster-require-full-coverage",
 )
 
 #: Round trips that are timed.

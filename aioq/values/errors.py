@@ -5,7 +5,7 @@ AioqError
 │   ├── TimeoutFormatError               a duration that cannot be read
 │   ├── InvalidFunction                  a function that no worker could import, or wrong arguments for it
 │   ├── SerializationError               an argument, meta value or result that cannot be serialised
-│   └── PayloadTooLarge                  arguments or meta over the queue's limit
+│   └── PayloadTooLarge                  arguments, meta or a result over the limit
 ├── NoSuchJobError (LookupError)         = JobNotFound
 ├── DuplicateJobError                    the id belongs to a job that has not ended
 ├── InvalidJobOperation                  the job is in a state that does not allow the verb
@@ -52,7 +52,7 @@ class SerializationError(InvalidInput):
 
 
 class PayloadTooLarge(InvalidInput):
-    """The serialised arguments or meta are larger than the limit of the queue."""
+    """The serialised arguments or meta are larger than the limit of the queue, or a result than servers take."""
 
 
 class NoSuchJobError(AioqError, LookupError):

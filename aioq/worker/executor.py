@@ -25,7 +25,7 @@ from aioq.store import Store
 from aioq.store.store import Claim
 from aioq.values.allowlist import Allowlist
 from aioq.values.durations import FOREVER
-from aioq.values.errors import BadSignature, FunctionNotAllowed, JobTimeout
+from aioq.values.errors import BadSignature, FunctionNotAllowed, JobTimeout, PayloadTooLarge
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, decide
 from aioq.values.reference import resolve
 from aioq.worker.run import Cause, Run
@@ -35,6 +35,10 @@ log = logging.getLogger("aioq.worker")
 
 #: Characters of a traceback that are kept: its end tells what happened.
 MAX_ERROR = 32_768
+
+#: The most bytes of a result. A server takes no value of more (its proto-max-bulk-len, if nobody has changed it):
+#: it ends the connection, and with it the call that would record other jobs, too.
+MAX_RESULT = 536_870_912
 
 #: A run that does not end when it is cancelled is cancelled again this often, a second apart; then it is given up.
 CANCELS = 5
@@ -200,6 +204,12 @@ class Executor:
 
         if record.signer is not None:
             packed = record.seal(b"result", packed)
+
+        if len(packed) > MAX_RESULT:
+            raise PayloadTooLarge(
+                f"the result of {record.func_name} has {len(packed)} bytes; the limit is {MAX_RESULT}."
+                " Store it elsewhere, and return a reference to it"
+            )
 
         return Finished(packed, self._result_ttl_ms if own_ttl is None else own_ttl)
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -20,7 +21,7 @@ from aioq.store.pulse import Pulse
 from aioq.store.script import Command
 from aioq.store.store import Beat
 from aioq.values.allowlist import Allowlist
-from aioq.values.errors import ServerError, ServerUnreachable
+from aioq.values.errors import ServerError, ServerFull, ServerUnreachable
 from aioq.worker.courier import Courier, Limits
 from aioq.worker.executor import Executor
 from aioq.worker.guard import Guard
@@ -168,7 +169,10 @@ class Service:
         await self._fleet.sweep_workers()
 
         for store in self._stores:
-            await store.register()
+            # When memory is full, jobs must still be run; a queue that has any is on the list already.
+            with suppress(ServerFull):
+                await store.register()
+
             await store.join(self._plan.name, LEASE_MS)
 
         await self._connection.listener.listen(

@@ -82,7 +82,7 @@ def test_json(cli: Cli, damaged: None) -> None:
         "words": "it is queued, and is in no lane",
         "repaired": False,
     }
-    assert {"name", "level", "value", "words"} == set(document["server"][0])
+    assert {"name", "level", "value", "words", "server"} == set(document["server"][0])
 
 
 @pytest.mark.parametrize("columns", [80, 120])

@@ -73,6 +73,11 @@ def test_a_good_server_is_good() -> None:
         ("writes to disk", "problem", {"info": {"aof_last_write_status": "err"}}),
         ("min-replicas-to-write", "warning", {"info": {"connected_slaves": "1"}}),
         ("busy-reply-threshold", "warning", {"config": {"busy-reply-threshold": "20"}}),
+        (
+            "cluster",
+            "warning",
+            {"info": {"cluster_enabled": "1"}, "config": {"cluster-require-full-coverage": "yes"}},
+        ),
         ("round trip", "warning", {"rtt_ms": 30.0}),
         ("round trip", "problem", {"rtt_ms": 900.0}),
     ],

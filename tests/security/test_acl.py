@@ -33,6 +33,7 @@ from tests import jobs
 from tests.cli.tools import Cli
 from tests.conftest import Server
 from tests.doctor.test_damage import DAMAGES
+from tests.store.tools import claim
 from tests.system.proxy import Proxy
 from tests.tools import RunningWorker, eventually
 
@@ -495,6 +496,20 @@ async def test_who_adds_what_the_errors_tell_has_what_is_needed(server: Server) 
         "~aioq:{mail}:*",
         "&aioq:waiter:*",
     ]
+
+
+async def test_a_worker_names_the_rule_that_is_missing(server: Server, queue: Queue) -> None:
+    store = Store(Connection(url(server, "worker")), "mail")
+    await store.join("w", 60_000)
+    await queue.enqueue(jobs.add, 1, 2)
+
+    with server.client() as admin:
+        admin.execute_command("ACL", "SETUSER", "worker", "-xreadgroup")
+
+    with pytest.raises(ServerRefused, match=r"xreadgroup|ACL LOG"):  # Redis up to 7.0 does not say which command
+        await claim(store, "w")
+
+    await store.connection.aclose()
 
 
 async def test_the_command_line_names_the_rule_that_is_missing(

@@ -135,6 +135,20 @@ async def test_leases_are_kept(store: Store, client: redis.Redis, fill: Callable
     pulse.close()
 
 
+async def test_a_beat_says_who_was_lost_also_if_a_worker_cannot_be_described(
+    store: Store, client: redis.Redis, fill: Callable[[], None]
+) -> None:
+    await store.join("w1", LEASE)
+    await store.join("w2", LEASE)
+    client.zadd(store.keys.leases, {"w2": 1})
+    fill()
+    pulse = Pulse(store.connection, [store], "w1", LEASE)
+    (beat,) = pulse.beat(Fleet(store.connection).worker_commands("w1", {"pid": 1}, ["default"]))
+    pulse.close()
+
+    assert beat.lost == ["w2"]
+
+
 async def test_after_the_server_was_away_its_workers_have_time_to_come_back(
     store: Store, client: redis.Redis, fill: Callable[[], None]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -75,6 +76,24 @@ async def test_a_full_memory_refuses_new_jobs_and_lets_the_others_end(own_server
         assert await later.result(timeout=10) == 3
         assert len(notes(path, "start")) == 6
         assert worker.process.poll() is None
+
+
+async def test_workers_come_and_are_lost_while_the_memory_is_full(own_server, spawn, tmp_path: Path) -> None:
+    """What drains the queue makes room, so workers can start then, and the jobs of killed ones come back."""
+    server = own_server("--maxmemory-policy", "noeviction")
+    path = tmp_path / "notes"
+    victim = await spawn(url=server.url, concurrency=1)
+
+    async with Queue("default", server.url) as queue:
+        job = await queue.enqueue(jobs.hang_once, str(path))
+        await eventually(lambda: notes(path, "start"))
+
+        with server.client() as client:
+            client.config_set("maxmemory", "1")
+            await spawn(url=server.url, concurrency=1)
+            victim.signal(signal.SIGKILL)
+            assert await job.result(timeout=20) == "attempt 1"
+            client.config_set("maxmemory", "0")
 
 
 async def test_a_full_disk_stops_the_queue_and_loses_nothing(own_server, spawn, tmp_path: Path) -> None:

@@ -158,6 +158,10 @@ async def return_the_unserialisable() -> Any:
     return threading.Lock()
 
 
+async def return_many(size: int) -> bytes:
+    return bytes(size)
+
+
 async def return_the_deep() -> Any:
     nested: list[Any] = []
     for _ in range(100_000):

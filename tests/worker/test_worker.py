@@ -475,6 +475,18 @@ async def test_a_result_that_cannot_be_serialised_is_the_jobs_failure(
     await is_failure(queue, job, "SerializationError: the result of tests.worker.misbehaviour.return_the_")
 
 
+async def test_a_result_that_no_server_would_take_is_the_jobs_failure(
+    own_server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server would refuse the whole call and end the connection: no other job could be recorded."""
+    server: Server = own_server("--proto-max-bulk-len", "1mb")
+    monkeypatch.setattr("aioq.worker.executor.MAX_RESULT", 1_048_576)
+
+    async with Queue("default", server.url) as queue, RunningWorker(["default"], connection=server.url):
+        job = await queue.enqueue(bad.return_many, 2_000_000)
+        await is_failure(queue, job, "PayloadTooLarge: the result of tests.worker.misbehaviour.return_many has")
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -688,7 +700,7 @@ async def test_a_stopped_worker_leaves_no_trace(queue: Queue, start_worker, raw:
     before = len(raw.client_list())
     threads = threading.active_count()
     running: RunningWorker = await start_worker()
-    await (await queue.enqueue(jobs.noop, result_ttl=0.01)).result(5)
+    await (await queue.enqueue(jobs.noop, result_ttl=1)).result(5)
     await eventually(lambda: raw.keys("aioq:worker:*"))
     assert running.worker.name in raw.smembers("aioq:workers")
     running.worker.request_stop()

@@ -92,8 +92,11 @@ end
 local function read(lane, mark, count)
   local reply = redis.pcall('XREADGROUP', 'GROUP', 'workers', worker, 'COUNT', count, 'STREAMS', lane, '>')
   if reply and reply.err then
-    -- The lane was dropped when it was empty and nobody served it, and an enqueue has made it again.
-    redis.call('XGROUP', 'CREATE', lane, 'workers', '0')
+    -- The lane was dropped when it was empty and nobody served it, and an enqueue has made it again. Any other error
+    -- comes again, and is the caller's.
+    if string.find(reply.err, 'NOGROUP', 1, true) then
+      redis.call('XGROUP', 'CREATE', lane, 'workers', '0')
+    end
     reply = redis.call('XREADGROUP', 'GROUP', 'workers', worker, 'COUNT', count, 'STREAMS', lane, '>')
   end
   if not reply then

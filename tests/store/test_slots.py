@@ -1,0 +1,68 @@
+"""The map of a Cluster's slots, by itself."""
+
+from __future__ import annotations
+
+import pytest
+from redis.crc import key_slot
+
+from aioq.store.cluster import SlotMap
+from aioq.store.wire import ReplyError
+from aioq.values.errors import ServerUnreachable
+
+HERE, THERE = ("a", 1), ("b", 2)
+HALVES = [[0, 8191, [b"a", 1, b"id"], [b"c", 3, b"id"]], [8192, 16383, [b"b", 2, b"id"]]]
+
+
+def slots() -> SlotMap:
+    found = SlotMap("redis+cluster://a", [HERE])
+    found.read(HALVES, HERE)
+
+    return found
+
+
+def test_commands_are_grouped_by_the_server_of_their_keys() -> None:
+    found = slots()
+    low, high = (
+        next(n for n in range(1000) if is_low == (key_slot(b"%d" % n) < 8192)) for is_low in (True, False)
+    )
+    commands = [("GET", f"{high}"), ("GET", f"{low}"), ("EVALSHA", "sha", 1, b"%d" % high), ("PING",)]
+
+    assert found.group(commands, range(4)) == {THERE: [0, 2], HERE: [1, 3]}
+    assert found.group(commands, [2]) == {THERE: [2]}
+    assert found.primaries() == [HERE, THERE]
+    assert not found.is_stale
+
+
+def test_what_a_refusal_tells_is_taken_over_and_the_rest_is_doubted() -> None:
+    found = slots()
+    found.learn(key_slot(b"x"), ("d", 4))
+    assert found.owner("x") == ("d", 4)
+    assert found.is_stale
+    assert ("d", 4) in found.known()
+
+
+def test_an_empty_host_is_that_of_the_server_that_was_asked() -> None:
+    found = SlotMap("redis+cluster://a", [HERE])
+    found.read([[0, 16383, [b"", 7, b"id"]]], ("z", 1))
+    assert found.owner(b"x") == ("z", 7)
+    found.read([[0, 16383, [None, 8, b"id"]]], ("z", 1))
+    assert found.owner(b"x") == ("z", 8)
+
+
+def test_a_slot_that_nobody_has_is_no_key_s_end() -> None:
+    found = SlotMap("redis+cluster://a", [HERE])
+
+    with pytest.raises(ServerUnreachable, match="no server of the Cluster has the slot of 'x'"):
+        found.owner("x")
+
+    found.read([], HERE)
+
+    with pytest.raises(ServerUnreachable):
+        found.owner(None)
+
+    assert found.is_stale
+
+
+def test_a_server_that_stands_alone_is_no_cluster() -> None:
+    with pytest.raises(ServerUnreachable, match="cluster support disabled"):
+        slots().read(ReplyError("ERR This instance has cluster support disabled"), HERE)
