@@ -65,7 +65,7 @@ class ClusterOfSix(Scene):
     Args:
         settings: of all nodes.
         node_timeout: milliseconds until a node that does not answer is believed to be down.
-        tls, secured: see Scene.
+        tls, secured, program: see Scene.
 
     """
 
@@ -76,8 +76,9 @@ class ClusterOfSix(Scene):
         node_timeout: int = 1500,
         tls: bool = False,
         secured: bool = False,
+        program: str | None = None,
     ) -> None:
-        super().__init__(tls=tls, secured=secured)
+        super().__init__(tls=tls, secured=secured, program=program)
         self._options = settings or {}
         self._node_timeout = node_timeout
         ports = free_ports(12)

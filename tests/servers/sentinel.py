@@ -34,7 +34,7 @@ class SentinelTrio(Scene):
         down_after: milliseconds until a node that does not answer is believed to be down.
         failover_timeout: milliseconds after which a failover is given up.
         min_replicas: a primary takes writes only with that many replicas.
-        tls, secured: see Scene. When secured, sentinels have a user of their own for clients, too: "finder".
+        tls, secured, program: see Scene. When secured, sentinels have a user for clients, too: "finder".
 
     """
 
@@ -47,8 +47,9 @@ class SentinelTrio(Scene):
         min_replicas: int = 0,
         tls: bool = False,
         secured: bool = False,
+        program: str | None = None,
     ) -> None:
-        super().__init__(tls=tls, secured=secured)
+        super().__init__(tls=tls, secured=secured, program=program)
         self._options = settings or {}
         self._times = {"down-after-milliseconds": down_after, "failover-timeout": failover_timeout}
         self._min_replicas = min_replicas
