@@ -288,6 +288,7 @@ class Sentinelled(Topology):
     def __init__(self, kind: str = "valkey9", disk: str = "always", **more: object) -> None:
         super().__init__(kind, disk, **more)  # type: ignore[arg-type]
         self.servers = SentinelTrio(_settings(disk), min_replicas=1, secured=True, program=binary_of(kind))
+        self.epoch, self.seen = 0, 0.0  # how many failovers there were, and when that was looked at
 
     @property
     def url(self) -> str:

@@ -31,7 +31,8 @@ class SentinelTrio(Scene):
 
     Args:
         settings: of the nodes with data.
-        down_after: milliseconds until a node that does not answer is believed to be down.
+        down_after: milliseconds until a node that does not answer is believed to be down. Sentinels ask once a
+            second, so with 1000 they take one for dead that they have only just begun to ask.
         failover_timeout: milliseconds after which a failover is given up.
         min_replicas: a primary takes writes only with that many replicas.
         tls, secured, program: see Scene. When secured, sentinels have a user for clients, too: "finder".
@@ -42,7 +43,7 @@ class SentinelTrio(Scene):
         self,
         settings: Settings | None = None,
         *,
-        down_after: int = 1000,
+        down_after: int = 2000,
         failover_timeout: int = 3000,
         min_replicas: int = 0,
         tls: bool = False,
@@ -95,6 +96,12 @@ class SentinelTrio(Scene):
     def primary(self) -> Node:
         """Who the sentinels say it is."""
         return self._named(self.ask("GET-MASTER-ADDR-BY-NAME", SERVICE))
+
+    def epoch(self) -> int:
+        """How many failovers sentinels have begun, whoever asked for them."""
+        told = self.ask("MASTER", SERVICE)
+
+        return int(told[told.index("config-epoch") + 1])
 
     def replicas(self) -> list[Node]:
         primary = self.primary()
