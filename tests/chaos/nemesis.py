@@ -472,19 +472,22 @@ async def slow_network(scene: Standalone, rng: random.Random) -> Event | None:
 LAG = 1.0
 
 
+#: What nobody has asked for.
+OF_ITS_OWN = "failover-of-its-own"
+
+
 async def replaced(scene: Sentinelled, at: float, until: float = 0, loses: float = LAG) -> Event:
     """What a failover was, when all is whole again.
 
     On a busy machine sentinels may replace a primary that only seems to be down; that may lose something, too.
     """
     await scene.servers.healthy()
-    epoch, before = await asyncio.to_thread(scene.servers.epoch), scene.epoch
-    scene.epoch = epoch
+    epoch = await asyncio.to_thread(scene.servers.epoch)
 
-    if epoch > before + 1:
-        scene.note(Event(scene.seen, "fault", "failover-of-its-own", until=now(), loses=LAG))
+    if epoch > scene.epoch + 1:
+        scene.note(Event(scene.seen, "fault", OF_ITS_OWN, until=now(), loses=LAG))
 
-    scene.seen = now()
+    scene.epoch, scene.seen = epoch, now()
 
     return Event(at, "fault", until=until or now(), loses=loses)
 

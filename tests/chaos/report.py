@@ -9,7 +9,7 @@ from datetime import date
 from benchmarks.machine import versions
 from benchmarks.report import bars
 
-from .nemesis import FAULTS
+from .nemesis import FAULTS, OF_ITS_OWN
 from .trial import Outcome
 
 HEAD = ("fault", "times", "runs again", "done twice", "p50 (s)", "p99 (s)", "max (s)")
@@ -52,7 +52,7 @@ def rows(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
         for name in outcome.faults:
             groups["all at once" if outcome.plan.mix == "mixed" else name].append((outcome, name))
 
-    return [_row(name, groups[name]) for name in (*FAULTS, "all at once") if name in groups]
+    return [_row(name, groups[name]) for name in (*FAULTS, OF_ITS_OWN, "all at once") if name in groups]
 
 
 def _row(title: str, group: list[tuple[Outcome, str]]) -> tuple[str, ...]:

@@ -97,6 +97,7 @@ async def test_a_primary_that_was_frozen_comes_back_as_a_replica() -> None:
         assert scene.replica_of(scene.node_of(name)) is old
 
 
+@pytest.mark.chaos
 async def test_tls_and_users(tls: None) -> None:
     async with ClusterOfSix(tls=True, secured=True) as scene:
         assert scene.url("worker").startswith(f"rediss+cluster://worker:{PASSWORD}@127.0.0.1:")

@@ -84,6 +84,7 @@ async def test_a_primary_that_is_cut_off_or_was_frozen_or_killed_comes_back_as_a
         assert alone in scene.replicas()
 
 
+@pytest.mark.chaos
 async def test_tls_and_users(tls: None) -> None:
     async with SentinelTrio(tls=True, secured=True) as scene:
         assert scene.url("worker").startswith(f"rediss+sentinel://worker:{PASSWORD}@127.0.0.1:")
