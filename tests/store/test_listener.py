@@ -174,7 +174,7 @@ async def test_a_server_that_comes_back_is_listened_to_again(own_server: Callabl
 async def test_a_server_that_has_gone_silent_is_left_and_listened_to_again(
     own_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A frozen server ends no connection. What it does not answer is noticed, and told when it can be heard again."""
+    """A frozen server ends no connection. That it is silent is noticed, and told when it can be heard again."""
     monkeypatch.setattr("aioq.store.node.SILENCE", 0.2)
     monkeypatch.setattr("aioq.store.node.CALL_TIMEOUT", 0.5)
     server = own_server()
