@@ -10,7 +10,7 @@ from benchmarks.environments import python
 from benchmarks.machine import cores
 from benchmarks.peers import peer
 from benchmarks.process import Process
-from benchmarks.server import Server
+from benchmarks.server import Server, Shards
 
 #: `--size` names the jobs of the drain benchmark; all other sizes keep their proportion to it.
 FULL_SIZE = 20_000
@@ -95,6 +95,10 @@ class Bench:
     def server(self) -> Server:
         """A fresh, empty server."""
         return Server(self.plan.binary, self._server_core, aof=self.plan.aof, unix=self.plan.unix)
+
+    def shards(self, count: int) -> Shards:
+        """Fresh servers that are a Cluster, all of them on the server's core."""
+        return Shards(self.plan.binary, self._server_core, count, aof=self.plan.aof)
 
     def process(self, role: str, environment: dict[str, str] | None = None, **spec: Any) -> Process:
         """A fresh process, on the core of clients and workers, with the interpreter of its system."""

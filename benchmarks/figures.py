@@ -136,6 +136,10 @@ FIGURES = (
     Figure("workers.one", "CPU of 1 worker and the server", "s/1000 jobs"),
     Figure("workers.two", "of 2 workers, to that of 1", "times", (Goal(most=1.1),), "T15"),
     Figure("workers.four", "of 4 workers, to that of 1", "times", (Goal(most=1.1),), "T15"),
+    Figure("shards.none", "CPU of 1 worker on 12 queues and one server", "s/1000 jobs"),
+    Figure("shards.one", "of a Cluster of 1 server, to that", "times"),
+    Figure("shards.three", "of 3 servers", "times"),
+    Figure("shards.six", "of 6 servers", "times"),
     Figure(
         "threads.overhead", "plain function on a thread: more than a coroutine", "µs/job", (Goal(most=150),), "T16"
     ),

@@ -6,17 +6,19 @@ import socket
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import redis
 
 from benchmarks.machine import on_core
 
+#: Of a Cluster.
+SLOTS = 16384
 
-@dataclass(frozen=True)
-class Usage:
+
+class Usage(NamedTuple):
     """What the server has used. `commands` counts those inside scripts too; `trips` are reads from a socket."""
 
     cpu: float
@@ -26,10 +28,7 @@ class Usage:
     bytes_out: int
 
     def __sub__(self, other: Usage) -> Usage:
-        return Usage(*(mine - its for mine, its in zip(self._values(), other._values(), strict=True)))
-
-    def _values(self) -> tuple[Any, ...]:
-        return self.cpu, self.commands, self.trips, self.bytes_in, self.bytes_out
+        return Usage(*(mine - its for mine, its in zip(self, other, strict=True)))
 
 
 class Server:
@@ -40,10 +39,13 @@ class Server:
         core: where it is pinned.
         aof: appendonly yes, appendfsync everysec.
         unix: listen on a unix socket instead of a loopback port.
+        more: other settings.
 
     """
 
-    def __init__(self, binary: str, core: int | None, *, aof: bool, unix: bool) -> None:
+    def __init__(
+        self, binary: str, core: int | None, *, aof: bool, unix: bool, more: Mapping[str, Any] | None = None
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="aioq-bench-")
         path = Path(self._folder.name) / "server.sock"
         port = 0 if unix else _free_port()
@@ -54,6 +56,8 @@ class Server:
             "save": "",
             "appendonly": "yes" if aof else "no",
         }
+
+        settings |= more or {}
 
         if unix:
             settings["unixsocket"] = path
@@ -122,6 +126,72 @@ class Server:
                     raise
 
                 time.sleep(0.01)
+
+
+class Shards:
+    """Servers that share the slots of a Cluster, without replicas. They are one server to whoever measures.
+
+    Args:
+        binary: valkey-server or redis-server.
+        core: where all of them are pinned.
+        count: how many.
+        aof: as Server.
+
+    """
+
+    def __init__(self, binary: str, core: int | None, count: int, *, aof: bool) -> None:
+        self._servers = []
+
+        for _ in range(count):
+            more = {"cluster-enabled": "yes", "cluster-port": _free_port(), "cluster-require-full-coverage": "no"}
+            self._servers.append(Server(binary, core, aof=aof, unix=False, more=more))
+
+        places = [server.url.removeprefix("redis://").removesuffix("/0") for server in self._servers]
+        self.url = f"redis+cluster://{','.join(places)}"
+        self._form(count)
+
+    def usage(self) -> Usage:
+        """What all of them have used so far."""
+        return Usage(*(sum(values) for values in zip(*(server.usage() for server in self._servers), strict=True)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for server in self._servers:
+            server.__exit__(*error)
+
+    def _form(self, count: int) -> None:
+        first, *others = [server.client for server in self._servers]
+        kwargs = first.connection_pool.connection_kwargs
+        share = -(-SLOTS // count)
+
+        for number, client in enumerate((first, *others)):
+            client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+            last = min(SLOTS, (number + 1) * share) - 1
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", number * share, last)
+
+            if number:
+                bus = first.config_get("cluster-port")["cluster-port"]
+                client.execute_command("CLUSTER", "MEET", kwargs["host"], kwargs["port"], bus)
+
+        deadline = time.monotonic() + 20
+
+        while not all(_is_whole(client, count) for client in (first, *others)):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{count} servers did not become a Cluster")
+
+            time.sleep(0.05)
+
+
+def _is_whole(client: redis.Redis, count: int) -> bool:
+    told = dict(line.split(":", 1) for line in client.execute_command("CLUSTER", "INFO").split("\r\n") if line)
+
+    return (
+        told["cluster_state"] == "ok"
+        and told["cluster_slots_ok"] == f"{SLOTS}" == told["cluster_slots_assigned"]
+        and (told["cluster_known_nodes"] == f"{count}")
+    )
 
 
 def default_binary() -> str:

@@ -13,6 +13,7 @@ NAMES = (
     "promotion",
     "recovery",
     "workers",
+    "shards",
     "threads",
     "imports",
 )

@@ -52,9 +52,10 @@ def drain(
     args: tuple[Any, ...] = (),
     concurrency: int | None = None,
     workers: int = 1,
+    shards: int = 0,
 ) -> Drained:
     """Fill a queue, then let workers empty it. The clock runs from the first job's begin to the last one's end."""
-    with bench.server() as server:
+    with bench.shards(shards) if shards else bench.server() as server:
         filling = {"system": system, "url": server.url, "job": job, "count": count, "args": args}
 
         with bench.process("roles:fill", **filling) as filler:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aioq import Job, Queue, Worker
@@ -30,7 +31,7 @@ class Client:
 
         for start in range(0, len(handles), 500):
             ids = [handle.id for handle in handles[start : start + 500]]
-            seen += await asyncio.gather(*(_see(job) for job in await self._queue.fetch_many(ids)))
+            seen += await asyncio.gather(*(see(job) for job in await self._queue.fetch_many(ids)))
 
         return seen
 
@@ -41,7 +42,7 @@ class Client:
         await self._queue.aclose()
 
 
-async def _see(job: Job[Any] | None) -> Seen:
+async def see(job: Job[Any] | None) -> Seen:
     if job is None:
         return Seen(False, None)
 
@@ -53,10 +54,18 @@ async def work(
 ) -> None:
     worker = Worker(QUEUE, url, concurrency=concurrency)
 
+    async with obeying(worker, stop):
+        await worker.run(max_jobs=limit, ready=ready)
+
+
+@asynccontextmanager
+async def obeying(worker: Worker, stop: asyncio.Event) -> AsyncIterator[None]:
+    """The worker stops when it is told to."""
+
     async def obey() -> None:
         await stop.wait()
         worker.request_stop()
 
-    obeying = asyncio.create_task(obey())
-    await worker.run(max_jobs=limit, ready=ready)
-    obeying.cancel()
+    task = asyncio.create_task(obey())
+    yield
+    task.cancel()
