@@ -63,6 +63,7 @@ async def test_a_slot_moves_key_by_key_and_as_a_whole() -> None:
         assert await asyncio.to_thread(read, scene, one) == {*numbers, "meanwhile"}
 
 
+@pytest.mark.chaos
 async def test_a_replica_takes_over_when_it_is_told_and_when_its_primary_dies() -> None:
     async with ClusterOfSix({"appendonly": "yes"}) as scene:
         (name,) = scene.queues(1)

@@ -43,6 +43,7 @@ async def test_a_planned_failover_keeps_all() -> None:
         assert old in scene.replicas()
 
 
+@pytest.mark.chaos
 async def test_who_kills_the_primary_gets_another_one() -> None:
     async with SentinelTrio({"appendonly": "yes"}) as scene:
         await keep(scene, "before")
