@@ -50,6 +50,7 @@ class Plan:
     max_idle_time: float | None
     signals: bool
     allow: Allowlist | None = None
+    job_processes: int = 1
 
 
 class Service:
@@ -74,7 +75,9 @@ class Service:
             Limits(burst=plan.burst, jobs_left=plan.max_jobs),
             self._on_taken,
         )
-        self._executor = Executor(plan.concurrency, plan.result_ttl_ms, self.courier.put, plan.allow)
+        self._executor = Executor(
+            plan.concurrency, plan.result_ttl_ms, self.courier.put, plan.allow, plan.job_processes
+        )
         self._guard = Guard(lambda: self._executor.held)
         self._revoked: dict[bytes, None] = {}
         self._waker = Waker(connection, self._stores, self.courier, self._executor)
@@ -118,6 +121,7 @@ class Service:
                 # Shielded: what has ended is recorded and what runs is handed back, also if this is cancelled.
                 with anyio.CancelScope(shield=True):
                     await self._farewell()
+                    await self._executor.close()
                     await to_thread.run_sync(heartbeat.stop)
                     self._guard.stop()
                     await self._leave()
