@@ -33,6 +33,9 @@ from aioq.worker.frames import pack, take
 #: How much is read at once, in bytes.
 CHUNK = 262_144
 
+#: What is sent to all processes of a service, or of a terminal, is the worker's to answer.
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class Channel:
     """The socket to the worker.
@@ -173,14 +176,11 @@ def _run(job: ChildJob) -> tuple[bytes, ...]:
 
 
 def _leave_signals_to_the_worker() -> None:
-    """What is sent to all processes of a service or a terminal is the worker's to answer.
-
-    The signals are not ignored, because programs that a job starts would then ignore them, too.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM):
+    """Do nothing at them. They are not ignored, because programs that a job starts would then ignore them, too."""
+    for number in SIGNALS:
         signal.signal(number, lambda *_: None)
 
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # the worker has blocked them for the start
 
 
 def _end_with_the_worker(life: int) -> None:
@@ -217,5 +217,10 @@ def _keep_from_others(*descriptors: int) -> None:
 
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
-    os.register_at_fork(after_in_child=forget)
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS),
+        after_in_child=forget,
+    )

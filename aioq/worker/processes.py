@@ -150,14 +150,17 @@ class Processes:
         self._living[child] = None
 
         try:
-            await asyncio.get_running_loop().create_unix_connection(lambda: child, sock=channel)
+            loop = asyncio.get_running_loop()
+            child.transport, _ = await loop.create_unix_connection(lambda: child, sock=channel)
             await child.receive()  # that it is ready
         except EOFError:
             code = await self._bury(child)
 
             raise JobProcessError(f"the process for the job {_ending(code)} before it was ready") from None
         except BaseException:
-            channel.close()
+            if child.transport is None:
+                channel.close()
+
             await self._bury(child)
 
             raise
@@ -185,12 +188,12 @@ class Child(asyncio.Protocol):
 
     def __init__(self, process: subprocess.Popen[bytes], life: int) -> None:
         self.fault = ""
+        self.transport: asyncio.Transport | None = None
         self._process = process
         self._life = life
         self._buffer = bytearray()
         self._frames: deque[list[bytes]] = deque()
         self._waiter: asyncio.Future[None] | None = None
-        self._transport: asyncio.WriteTransport | None = None
         self._lost = False
 
     @property
@@ -198,8 +201,8 @@ class Child(asyncio.Protocol):
         return not self._lost and self._process.poll() is None
 
     def send(self, *parts: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(pack(*parts))
+        assert self.transport is not None
+        self.transport.write(pack(*parts))
 
     async def receive(self) -> list[bytes]:
         """The next frame. Raises EOFError if there will be none."""
@@ -224,18 +227,14 @@ class Child(asyncio.Protocol):
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_LOOK)
 
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.transport.abort()
 
         if self._life >= 0:
             os.close(self._life)
             self._life = -1
 
         return code
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data

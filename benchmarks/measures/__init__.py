@@ -14,5 +14,6 @@ NAMES = (
     "recovery",
     "workers",
     "threads",
+    "processes",
     "imports",
 )
