@@ -30,7 +30,7 @@ from aioq.values.options import (
     read_options,
     seconds,
 )
-from aioq.values.record import META, JobRecord
+from aioq.values.record import META, Fields, JobRecord
 from aioq.values.reference import resolve
 from aioq.values.result import Result, earlier_result, present_result
 from aioq.values.serializer import PICKLE, Serializer, find_serializer
@@ -432,34 +432,11 @@ class Job(Generic[R]):
             PayloadTooLarge: the changed values have more than 1 MiB; nothing is written.
 
         """
-        stored = self.record.meta_fields()
-        present = {
-            META + name.encode(): self.record.pack_meta(name, value)
-            for name, value in check_meta(self.meta).items()
-        }
-        changed = {name: value for name, value in present.items() if not self.record.is_same_meta(name, value)}
-        changes = list(chain.from_iterable(changed.items()))
-        removed = [name for name in stored if name not in present]
+        present, changed, removed = self._changed_meta()
 
-        if (size := sum(map(len, changes))) > MAX_PAYLOAD:
-            raise PayloadTooLarge(
-                f"the changed meta values of job {self.id} have {size} bytes; the limit is {MAX_PAYLOAD}."
-                " Store a reference to the data instead"
-            )
-
-        if not changes and not removed:
-            return
-
-        verdict = await self._kept().save_meta(self.id, self._fence, changes, removed)
-
-        if verdict == "gone":
-            raise self._gone()
-
-        if verdict == "stale":
-            raise InvalidJobOperation(f"job {self.id}: this run has lost its claim; its meta was not saved")
-
-        kept = {name: value for name, value in self.record.fields.items() if not name.startswith(META)}
-        self.record = JobRecord(self.id, kept | present, self.record.signer)
+        if changed or removed:
+            changes = list(chain.from_iterable(changed.items()))
+            self._meta_saved(await self._kept().save_meta(self.id, self._fence, changes, removed), present)
 
     def save_meta_sync(self) -> None:
         """As `save_meta`, for a plain function that a worker runs on a thread.
@@ -535,6 +512,33 @@ class Job(Generic[R]):
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let `save_meta_sync` reach the worker's event loop. For the worker."""
         self._loop = loop
+
+    def _changed_meta(self) -> tuple[Fields, Fields, list[bytes]]:
+        """The meta values as they are to be stored: all, the changed ones, and the names of the removed ones."""
+        present = {
+            META + name.encode(): self.record.pack_meta(name, value)
+            for name, value in check_meta(self.meta).items()
+        }
+        changed = {name: value for name, value in present.items() if not self.record.is_same_meta(name, value)}
+        removed = [name for name in self.record.meta_fields() if name not in present]
+
+        if (size := sum(map(len, chain.from_iterable(changed.items())))) > MAX_PAYLOAD:
+            raise PayloadTooLarge(
+                f"the changed meta values of job {self.id} have {size} bytes; the limit is {MAX_PAYLOAD}."
+                " Store a reference to the data instead"
+            )
+
+        return present, changed, removed
+
+    def _meta_saved(self, verdict: str, present: Fields) -> None:
+        if verdict == "gone":
+            raise self._gone()
+
+        if verdict == "stale":
+            raise InvalidJobOperation(f"job {self.id}: this run has lost its claim; its meta was not saved")
+
+        kept = {name: value for name, value in self.record.fields.items() if not name.startswith(META)}
+        self.record = JobRecord(self.id, kept | present, self.record.signer)
 
     async def _end(self, verb: str, verdict: str, status: str) -> None:
         if verdict == "gone":

@@ -139,8 +139,8 @@ class Queue:
         """Put a call into the queue.
 
         Option names (job_timeout, result_ttl, ttl, failure_ttl, description, job_id, at_front, meta, retry,
-        durability) are taken out of kwargs; the rest goes to the function. `args=` and `kwargs=` pass a function's
-        arguments explicitly, for one whose own names are those of options. `using` is the typed form.
+        durability, executor) are taken out of kwargs; the rest goes to the function. `args=` and `kwargs=` pass a
+        function's arguments explicitly, for one whose own names are those of options. `using` is the typed form.
 
         Raises:
             InvalidInput: the function, an argument or an option cannot be used. Nothing was written.

@@ -141,6 +141,15 @@ def locate(name: str) -> tuple[object, Callable[..., Any]]:
     )
 
 
+def is_plain(func: Callable[..., Any]) -> bool:
+    """Whether a callable is a plain function: no coroutine function and no async generator function."""
+    called = func if inspect.isroutine(func) else getattr(func, "__call__", func)  # noqa: B004 - the method itself
+
+    return not any(
+        inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each) for each in (called, func)
+    )
+
+
 def _named(name: str) -> Reference:
     if "." not in name or not all(part.isidentifier() for part in name.split(".")):
         raise InvalidFunction(f'{name!r} is not a dotted name such as "package.module.function"')

@@ -25,9 +25,11 @@ from aioq.store import Store
 from aioq.store.store import Claim
 from aioq.values.allowlist import Allowlist
 from aioq.values.durations import FOREVER
-from aioq.values.errors import BadSignature, FunctionNotAllowed, JobTimeout, PayloadTooLarge
+from aioq.values.errors import BadSignature, FunctionNotAllowed, JobTimeout, PayloadTooLarge, RemoteError
+from aioq.values.options import PROCESS
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, decide
 from aioq.values.reference import resolve
+from aioq.worker.processes import Packed, Processes
 from aioq.worker.run import Cause, Run
 from aioq.worker.threads import RunEnded, ThreadCall
 
@@ -56,6 +58,7 @@ class Executor:
         result_ttl_ms: how long results of jobs without a result_ttl are kept.
         ended: called when a run has ended, with its outcome; None: nothing is to be recorded.
         allow: the functions that may be run; None: all.
+        job_processes: how many processes jobs with executor="process" may use.
 
     """
 
@@ -65,6 +68,7 @@ class Executor:
         result_ttl_ms: int,
         ended: Callable[[Run, Outcome | None], None],
         allow: Allowlist | None = None,
+        job_processes: int = 1,
     ) -> None:
         self.concurrency = concurrency
         self.held: dict[Run, None] = {}
@@ -78,6 +82,7 @@ class Executor:
         self._ended = ended
         self._resolve = resolve if allow is None else allow.resolve
         self._threads = CapacityLimiter(concurrency)
+        self._processes = Processes(job_processes, self._resolve)
 
     def take(self, store: Store, claim: Claim) -> Run:
         """Begin a run, or let it wait for a slot. Returns at once."""
@@ -94,9 +99,16 @@ class Executor:
         return run
 
     def give_back(self) -> None:
-        """Let the jobs go that wait for a slot."""
+        """Let the jobs go that wait for a slot, or for a process."""
         while self._waiting:
             self.end(self._waiting.popleft(), Cause.INTERRUPTED)
+
+        for run in list(self._processes.waiting):
+            self.end(run, Cause.INTERRUPTED)
+
+    async def close(self) -> None:
+        """End the processes of jobs."""
+        await self._processes.close()
 
     def end(self, run: Run, cause: Cause, cancels: int = CANCELS) -> None:
         """End a run from outside: cancel its coroutine, or raise in its thread."""
@@ -164,6 +176,9 @@ class Executor:
     async def _call(self, run: Run) -> Any:
         record, loop = run.claim.record, asyncio.get_running_loop()
 
+        if record.executor == PROCESS:
+            return await self._processes.run(run, self._begin_in_process)
+
         if (timeout_ms := record.timeout_ms) != FOREVER:
             run.timer = loop.call_later(timeout_ms / 1000, self.end, run, Cause.TIMEOUT)
 
@@ -194,13 +209,23 @@ class Executor:
         # A plain function may still hand back something to await: a partial of a coroutine function, say.
         return await result if inspect.isawaitable(result) else result
 
+    def _begin_in_process(self, run: Run) -> None:
+        run.begun = True
+
+        if (timeout_ms := run.claim.record.timeout_ms) != FOREVER:
+            run.timer = asyncio.get_running_loop().call_later(timeout_ms / 1000, self.end, run, Cause.TIMEOUT)
+
     def _finished(self, run: Run, result: Any) -> Outcome | None:
         if run.cause is Cause.TIMEOUT or run.cause is Cause.DROPPED:  # it swallowed the cancellation
             return self._outcome_of_end(run)
 
         record = run.claim.record
         own_ttl = record.result_ttl_ms
-        packed = record.serializer.dumps(result, f"the result of {record.func_name}")
+
+        if isinstance(result, Packed):
+            packed = result.data
+        else:
+            packed = record.serializer.dumps(result, f"the result of {record.func_name}")
 
         if record.signer is not None:
             packed = record.seal(b"result", packed)
@@ -275,6 +300,9 @@ def error_text(error: BaseException) -> str:
     """The traceback of an error, without the frames of the worker; its end if it is very long."""
     if isinstance(error, RunEnded):
         return "RunEnded"
+
+    if isinstance(error, RemoteError):
+        return error.text
 
     own = frames = error.__traceback__
 
