@@ -349,12 +349,9 @@ class Job(Generic[R]):
             >>> count = await job.result(timeout=10)  # doctest: +SKIP
 
         """
-        store = self._kept()
-
         try:
             # 0 asks once: that takes a round trip, which must be given its time.
-            async with asyncio.timeout(None if timeout is None else timeout or 0.25):
-                ending = await store.mailbox.wait(self.record.id)
+            ending = await self._kept().mailbox.wait(self.record.id, None if timeout is None else timeout or 0.25)
         except TimeoutError:
             raise TimeoutError(f"job {self.id} has not ended within {timeout} seconds") from None
 
