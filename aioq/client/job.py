@@ -349,39 +349,39 @@ class Job(Generic[R]):
             >>> count = await job.result(timeout=10)  # doctest: +SKIP
 
         """
-        store = self._kept()
-
         try:
             # 0 asks once: that takes a round trip, which must be given its time.
-            async with asyncio.timeout(None if timeout is None else timeout or 0.25):
-                ending = await store.mailbox.wait(self.record.id)
+            ending = await self._kept().mailbox.wait(self.record.id, None if timeout is None else timeout or 0.25)
         except TimeoutError:
             raise TimeoutError(f"job {self.id} has not ended within {timeout} seconds") from None
 
-        self.record, self._meta = await self._ended_record(ending), None
-        status = self.record.status
+        fields = ending.fields or self._told(ending)
 
-        if status in _ENDINGS:
-            raise _ENDINGS[status](self.id, self.record.error or f"it is {status}")
+        if fields is None:
+            await self.refresh()
+        else:
+            self.record, self._meta = JobRecord(self.record.id, fields, self.record.signer), None
+
+        if self.record.fields.get(b"status") != b"finished":
+            status = self.record.status
+
+            if status in _ENDINGS:
+                raise _ENDINGS[status](self.id, self.record.error or f"it is {status}")
 
         return self.record.result()  # type: ignore[no-any-return]
 
-    async def _ended_record(self, ending: Ending) -> JobRecord:
-        """The record of a job that has ended, as far as the message tells it; the rest takes a round trip."""
-        if ending.fields is not None:
-            return JobRecord(self.id, ending.fields, self.record.signer)
+    def _told(self, ending: Ending) -> Fields | None:
+        """The fields of a job that has ended, as far as the message tells them; None: they must be loaded."""
+        status, value, _ = ending
 
-        if ending.value is None or ending.status == "deleted":
-            await self.refresh()
+        if value is None or status == "deleted":
+            return None
 
-            return self.record
-
-        news = {
-            b"status": ending.status.encode(),
-            b"result" if ending.status == "finished" else b"error": ending.value,
+        return {
+            **self.record.fields,
+            b"status": status.encode(),
+            b"result" if status == "finished" else b"error": value,
         }
-
-        return JobRecord(self.id, self.record.fields | news, self.record.signer)
 
     async def return_value(self) -> R | None:
         """What the function returned; None if it has not finished (or returned None)."""

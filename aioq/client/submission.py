@@ -115,7 +115,7 @@ def settle(
         InvalidInput: what cannot be used, and why.
 
     """
-    options = call.options.over(defaults)
+    options = call.options if defaults is NO_OPTIONS else call.options.over(defaults)
     fields = call.fields
 
     if options is not NO_OPTIONS:
@@ -129,8 +129,14 @@ def settle(
 
     record = JobRecord(options.job_id or job_id or new_id(), fields, signer)
 
+    if signer is not None:
+        record = record.sealed()
+
+    if options is NO_OPTIONS:
+        return Submission(record, size, False, due)
+
     return Submission(
-        record if signer is None else record.sealed(),
+        record,
         size,
         bool(options.at_front),
         due,

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import FunctionType
 from typing import Any
 
 from aioq.values.errors import DeserializationError, InvalidFunction
@@ -60,11 +61,11 @@ def refer(func: Any) -> tuple[Reference, object | None]:
         InvalidFunction: no worker could import it; the text says why and what to do.
 
     """
+    if isinstance(func, FunctionType):
+        return _function(func), None
+
     if isinstance(func, str):
         return _named(func), None
-
-    if inspect.isfunction(func):
-        return _function(func), None
 
     if inspect.ismethod(func) or inspect.isbuiltin(func):
         owner: Any = func.__self__
