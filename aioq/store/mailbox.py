@@ -23,6 +23,9 @@ Standing = Fields | int
 #: After this long the server is asked again in any case.
 LONGEST_MS = 86_400_000
 
+#: The same where messages pass from one server to another on their way, as in a Cluster.
+ANEW_MS = 30_000
+
 #: Each wait that was answered adds two to a mailbox's habit, each job that is enqueued takes one off, down to 0.
 #: So it grows, up to FIRM, while more than half of the jobs are waited for; from ENOUGH on that is done ahead.
 ENOUGH = 100
@@ -52,6 +55,7 @@ class Mailbox:
         listener: the subscription of the process.
         channel: makes a channel's name from a random word.
         ask: one round trip: registers the channel for these jobs and says where they stand.
+        may_miss: a message may be lost without the subscription ending, so that one asks again now and then.
 
     """
 
@@ -60,8 +64,11 @@ class Mailbox:
         listener: Listener,
         channel: Callable[[str], str],
         ask: Callable[[str, Sequence[str]], Awaitable[Sequence[Standing]]],
+        *,
+        may_miss: bool = False,
     ) -> None:
         self._listener = listener
+        self._may_miss = may_miss
         self.channel = channel(secrets.token_hex(8))
         self._waits: dict[str, list[asyncio.Future[Ending | None]]] = {}
         self._asking: Batcher[str, Standing] = Batcher(lambda ids: ask(self.channel, ids), lambda _: 30)
@@ -148,11 +155,14 @@ class Mailbox:
 
     async def _until(self, future: asyncio.Future[Ending | None], expires_in_ms: int) -> Ending | None:
         """The ending, or None if the server must be asked again."""
-        if expires_in_ms < 0:
+        if expires_in_ms < 0 and not self._may_miss:
             return await future
 
+        longest_ms = ANEW_MS if self._may_miss else LONGEST_MS
+        wait_ms = longest_ms if expires_in_ms < 0 else min(expires_in_ms, longest_ms)
+
         try:
-            async with asyncio.timeout(min(expires_in_ms, LONGEST_MS) / 1000 + 0.002):
+            async with asyncio.timeout(wait_ms / 1000 + 0.002):
                 return await future
         except TimeoutError:
             return None

@@ -102,7 +102,7 @@ class Node:
     async def _attempt(self, packed: bytes, count: int) -> list[Any]:
         wire = self._wire
 
-        if wire is not None and self._place != self.address.named:
+        if wire is not None and self._place is not None and self._place != self.address.named:
             # Another connection was told of a new primary. The old one may still answer, and know nothing.
             wire.abort(ConnectionResetError("there is another primary"))
 

@@ -208,7 +208,12 @@ class Store:
     def mailbox(self) -> Mailbox:
         """Waits for the ends of jobs."""
         if self._mailbox is None:
-            self._mailbox = Mailbox(self.connection.listener, self.connection.shared.waiter, self.wait)
+            self._mailbox = Mailbox(
+                self.connection.listener,
+                self.connection.shared.waiter,
+                self.wait,
+                may_miss=self.connection.is_cluster,
+            )
 
         return self._mailbox
 

@@ -45,6 +45,22 @@ async def test_a_result_comes_with_the_message(result: bytes, store: Store, clie
     assert await ending(task) == Ending("finished", result, None)
 
 
+async def test_where_messages_may_be_lost_one_asks_again(
+    store: Store, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As between two servers of a Cluster: the subscription stands, and the message does not come."""
+    monkeypatch.setattr(mailbox, "ANEW_MS", 20)
+    store._mailbox = Mailbox(store.connection.listener, store.connection.shared.waiter, store.wait, may_miss=True)
+    claimed = await start(store)
+    task = await waiting(store, client)
+    client.hdel(store.keys.job + b"a", "waiters")  # so nothing is published
+    await end(store, (claimed, Finished(b"p", 60_000)))
+
+    found = await ending(task)
+    assert found.fields is not None
+    assert found.fields[b"result"] == b"p"
+
+
 async def test_a_long_result_is_left_to_be_loaded(store: Store, client: redis.Redis) -> None:
     claimed = await start(store)
     task = await waiting(store, client)
