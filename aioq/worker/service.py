@@ -120,6 +120,7 @@ class Service:
                     await self._farewell()
                     await to_thread.run_sync(heartbeat.stop)
                     self._guard.stop()
+                    self._executor.close()
                     await self._leave()
 
                 self._loops.cancel_scope.cancel()
