@@ -1,7 +1,8 @@
 """Executor: claims in, outcomes out. It runs users' code and touches no server.
 
-Every job is one asyncio task with one timer. The structure that anyio gives (task groups, cancel scopes) costs
-five times that for each job, so it carries the worker's loops and not its jobs (docs/design.md has the figures).
+Every job is one asyncio task; one timer serves the timeouts of all. The structure that anyio gives (task groups,
+cancel scopes) costs five times that for each job, so it carries the worker's loops and not its jobs (docs/design.md
+has the figures).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import math
 import random
 import time
 import traceback
@@ -78,6 +80,8 @@ class Executor:
         self.failed = 0
         self._waiting: deque[Run] = deque()
         self._review: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = math.inf
         self._result_ttl_ms = result_ttl_ms
         self._ended = ended
         self._resolve = resolve if allow is None else allow.resolve
@@ -107,7 +111,10 @@ class Executor:
             self.end(run, Cause.INTERRUPTED)
 
     async def close(self) -> None:
-        """End the processes of jobs."""
+        """No run will come any more: end the processes of jobs."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+
         await self._processes.close()
 
     def end(self, run: Run, cause: Cause, cancels: int = CANCELS) -> None:
@@ -117,6 +124,8 @@ class Executor:
 
         if run.cause is None or cause is Cause.DROPPED:
             run.cause = cause
+
+        run.deadline = math.inf
 
         if run.timer is not None:
             run.timer.cancel()
@@ -160,6 +169,26 @@ class Executor:
             else:
                 self._review = asyncio.get_running_loop().call_later(PATIENCE - waited, self._lose_patience)
 
+    def _set_alarm(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
+        """One timer for the timeouts of all runs: nearly all end long before, and would cancel their own."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+        self._alarm, self._alarm_at = loop.call_at(at, self._end_late), at
+
+    def _end_late(self) -> None:
+        """End the runs whose time is over. The alarm rings again when the next one's may be."""
+        loop = asyncio.get_running_loop()
+        # The loop may ring a moment early, by the resolution of its clock.
+        now = max(loop.time(), self._alarm_at)
+        self._alarm, self._alarm_at = None, math.inf
+
+        for run in [run for run in self.held if run.deadline <= now]:
+            self.end(run, Cause.TIMEOUT)
+
+        if (following := min((run.deadline for run in self.held), default=math.inf)) < self._alarm_at:
+            self._set_alarm(loop, following)
+
     async def _run(self, run: Run) -> None:
         outcome: Outcome | None
         run.entered = True
@@ -179,9 +208,7 @@ class Executor:
         if record.executor == PROCESS:
             return await self._processes.run(run, self._begin_in_process)
 
-        if (timeout_ms := record.timeout_ms) != FOREVER:
-            run.timer = loop.call_later(timeout_ms / 1000, self.end, run, Cause.TIMEOUT)
-
+        self._limit(run, loop)
         job: Job[Any] = Job(record, run.store, fence=run.claim.fence)
         job.bind(loop)
         current.set(job)
@@ -211,9 +238,15 @@ class Executor:
 
     def _begin_in_process(self, run: Run) -> None:
         run.begun = True
+        self._limit(run, asyncio.get_running_loop())
 
+    def _limit(self, run: Run, loop: asyncio.AbstractEventLoop) -> None:
+        """Its time begins now."""
         if (timeout_ms := run.claim.record.timeout_ms) != FOREVER:
-            run.timer = asyncio.get_running_loop().call_later(timeout_ms / 1000, self.end, run, Cause.TIMEOUT)
+            run.deadline = loop.time() + timeout_ms / 1000
+
+            if run.deadline < self._alarm_at:
+                self._set_alarm(loop, run.deadline)
 
     def _finished(self, run: Run, result: Any) -> Outcome | None:
         if run.cause is Cause.TIMEOUT or run.cause is Cause.DROPPED:  # it swallowed the cancellation

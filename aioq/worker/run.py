@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from enum import Enum, auto
 
 from aioq.store import Store
@@ -27,7 +28,19 @@ class Run:
 
     """
 
-    __slots__ = ("begun", "call", "cause", "claim", "ended", "entered", "store", "taken_at", "task", "timer")
+    __slots__ = (
+        "begun",
+        "call",
+        "cause",
+        "claim",
+        "deadline",
+        "ended",
+        "entered",
+        "store",
+        "taken_at",
+        "task",
+        "timer",
+    )
 
     def __init__(self, store: Store, claim: Claim) -> None:
         self.store = store
@@ -37,6 +50,7 @@ class Run:
         self.call: ThreadCall | None = None
         self.cause: Cause | None = None
         self.taken_at = 0.0
+        self.deadline = math.inf
         self.entered = False
         self.begun = False
         self.ended = False
