@@ -97,7 +97,7 @@ async def test_an_enqueue_alone(queue: Queue, meter: Meter) -> None:
         for number in range(200):
             await queue.enqueue(jobs.add, number, 1)
 
-    within(meter.per_job(200), Cost(commands=6, trips=1, bytes=575, calls=44))
+    within(meter.per_job(200), Cost(commands=6, trips=1, bytes=575, calls=42))
 
 
 async def test_enqueues_gathered(queue: Queue, meter: Meter) -> None:
@@ -106,7 +106,7 @@ async def test_enqueues_gathered(queue: Queue, meter: Meter) -> None:
     with meter:
         await asyncio.gather(*(queue.enqueue(jobs.add, number, 1) for number in range(JOBS)))
 
-    within(meter.per_job(JOBS), Cost(commands=3.05, trips=0.01, bytes=140, calls=25))
+    within(meter.per_job(JOBS), Cost(commands=3.05, trips=0.01, bytes=140, calls=21))
 
 
 async def test_enqueue_many(queue: Queue, meter: Meter) -> None:
@@ -115,7 +115,7 @@ async def test_enqueue_many(queue: Queue, meter: Meter) -> None:
     with meter:
         await queue.enqueue_many([Queue.prepare_data(jobs.add, (number, 1)) for number in range(JOBS)])
 
-    within(meter.per_job(JOBS), Cost(commands=3.05, trips=0.01, bytes=140.5, calls=20))
+    within(meter.per_job(JOBS), Cost(commands=3.05, trips=0.01, bytes=140.5, calls=17))
 
 
 async def test_a_drain(queue: Queue, server: Server, meter: Meter) -> None:
@@ -140,4 +140,4 @@ async def test_a_wait_for_each_of_a_hundred(queue: Queue, start_worker, meter: M
     with meter:
         await asyncio.gather(*(user(100 * number) for number in range(100)))
 
-    within(meter.per_job(JOBS), Cost(commands=10.5, trips=0.2, bytes=320, calls=85))
+    within(meter.per_job(JOBS), Cost(commands=10.5, trips=0.2, bytes=320, calls=72))
