@@ -15,8 +15,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from aioq.store import Connection, Store
 from aioq.store.store import Claim, Claims, read_refused
@@ -198,10 +200,11 @@ class Courier:
         self._asked += wanted
         trip = asyncio.get_running_loop().create_task(self._travel(executor, outbox, wanted))
         self._trips.add(trip)
-        trip.add_done_callback(self._arrive)
+        trip.add_done_callback(partial(self._arrive, pace, time.monotonic()))
 
-    def _arrive(self, trip: asyncio.Task[None]) -> None:
+    def _arrive(self, pace: Pace, departed: float, trip: asyncio.Task[None]) -> None:
         self._trips.discard(trip)
+        pace.note_trip(time.monotonic() - departed)
         self._signal.set()
 
         if not trip.cancelled():
