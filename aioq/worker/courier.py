@@ -210,8 +210,8 @@ class Courier:
         self._signal.set()
 
         if self._connection.opened != self._opened:
-            # The end of a run that was recorded may be forgotten, by a replica that has taken over, say. Such a job
-            # is pending for this worker, which does not run it, and lives: nobody else would take it back.
+            # The recorded end of a run may be forgotten, by a replica that has taken over, say. The job is pending
+            # for this worker then, which does not run it, and lives: nobody else would take it back.
             self._in_doubt = True
 
         if not trip.cancelled():
