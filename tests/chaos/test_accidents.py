@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -12,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from aioq import Queue
+from aioq import JobFailed, Queue
 from aioq.values.errors import ServerError
 from tests import jobs as simple
 from tests.conftest import Server
 from tests.system import jobs
 from tests.system.jobs import notes
+from tests.system.processes import WorkerProcess
 from tests.system.proxy import Proxy
 from tests.system.test_lost_servers import DURABLE
 from tests.tools import RunningWorker, assert_all_sound, eventually
@@ -171,7 +174,113 @@ async def test_a_job_may_fork_and_run_a_loop_of_its_own(queue: Queue, spawn) -> 
     assert worker.process.poll() is None
 
 
+@pytest.mark.chaos
+async def test_a_job_that_crashes_the_interpreter_fails_at_the_third_worker(
+    queue: Queue, spawn, tmp_path: Path
+) -> None:
+    path = tmp_path / "notes"
+    victims = [await spawn(name=f"victim{number}") for number in range(3)]
+    job = await queue.enqueue(accidents.touch_no_address, str(path))
+
+    assert [await victim.ended() for victim in victims] == [-signal.SIGSEGV] * 3
+    # All three lost it, and nobody is left to say so: the next worker does.
+    await spawn()
+
+    with pytest.raises(JobFailed, match="AbandonedJobError: the workers that ran this job were lost 3 times"):
+        await job.result(timeout=30)
+
+    await job.refresh()
+    assert (job.deliveries, job.attempt, len(notes(path, "start"))) == (3, 0, 3)
+    assert [each.type for each in await job.results()] == ["failed", "abandoned", "abandoned"]
+    assert await (await queue.enqueue(simple.add, 1, 1)).result(timeout=10) == 2
+
+
+async def test_a_job_that_finds_no_memory_has_failed_and_its_worker_goes_on(queue: Queue, spawn) -> None:
+    worker = await spawn(concurrency=2)
+    warm = [await queue.enqueue(each, 1, 1) for each in (simple.add, simple.add_sync) for _ in range(4)]
+    assert set(await asyncio.gather(*(job.result(timeout=10) for job in warm))) == {2}
+    # From here on it may have 200 MB more of addresses, as with `prlimit --as`.
+    used = re.search(r"VmSize:\s+(\d+) kB", Path(f"/proc/{worker.process.pid}/status").read_text())
+    limit = int(used[1]) * 1024 + 200_000_000
+    resource.prlimit(worker.process.pid, resource.RLIMIT_AS, (limit, limit))
+
+    for function, size in (
+        (accidents.take_memory, 1_000_000_000),
+        (accidents.take_memory_bit_by_bit, 1_000_000_000),
+        (accidents.return_much, 120_000_000),
+    ):
+        job = await queue.enqueue(function, size)
+
+        with pytest.raises(JobFailed, match="MemoryError"):
+            await job.result(timeout=20)
+
+        assert await (await queue.enqueue(simple.add, 1, 1)).result(timeout=10) == 2
+        assert await (await queue.enqueue(simple.add_sync, 1, 1)).result(timeout=10) == 2
+
+    assert worker.process.poll() is None
+
+
+async def test_a_deploy_that_changes_the_arguments_of_a_function_fails_its_jobs_and_keeps_them(
+    queue: Queue, spawn, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The next deploy takes the old arguments again; then a requeue brings the jobs to their end."""
+    environment["PYTHONPATH"] += f":{tmp_path}"
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"  # two versions in one second look the same
+    deployed = tmp_path / "deployed.py"
+    job = await queue.enqueue("deployed.greet", "Ada", polite=True)
+
+    deployed.write_text("async def greet(name, *, language):\n    return language + name\n")
+    worker = await spawn()
+
+    with pytest.raises(JobFailed, match=r"TypeError: greet\(\) got an unexpected keyword argument 'polite'"):
+        await job.result(timeout=10)
+
+    worker.signal(signal.SIGTERM)
+    assert await worker.ended() == 0
+    await job.refresh()
+    assert (job.args, job.kwargs, job.is_failed) == (("Ada",), {"polite": True}, True)
+
+    deployed.write_text(
+        "async def greet(name, *, polite=False, language='en'):\n    return name, polite, language\n"
+    )
+    await spawn()
+    assert await queue.requeue([job.id]) == {job.id: "ok"}
+    assert await job.result(timeout=10) == ("Ada", True, "en")
+
+
 # Processes
+
+
+def descriptors(worker: WorkerProcess) -> list[int]:
+    return sorted(int(each.name) for each in Path(f"/proc/{worker.process.pid}/fd").iterdir())
+
+
+async def test_connections_that_are_killed_again_and_again_leave_no_descriptor(
+    queue: Queue, raw, spawn, tmp_path: Path
+) -> None:
+    """The worker may have a few descriptors more than it needs, so a leak would end it."""
+    worker = await spawn(concurrency=4)
+    await asyncio.gather(*[(await queue.enqueue(simple.add_sync, 1, 1)).result(timeout=10) for _ in range(8)])
+    before = descriptors(worker)
+    few = before[-1] + 20
+    resource.prlimit(worker.process.pid, resource.RLIMIT_NOFILE, (few, few))
+
+    for number in range(25):
+        raw.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        raw.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        assert await (await queue.enqueue(simple.add, number, 1)).result(timeout=20) == number + 1
+
+    await eventually(lambda: len(descriptors(worker)) <= len(before), describe=f"{len(before)} descriptors")
+
+    # A job takes all that are left, and the connections are gone meanwhile: none can be opened until it ends.
+    job = await queue.enqueue(accidents.take_descriptors, str(tmp_path / "notes"), 2)
+    await eventually(lambda: notes(tmp_path / "notes", "full"))
+    raw.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    raw.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+    assert await job.result(timeout=20) >= 15
+    assert await (await queue.enqueue(simple.add, 1, 1)).result(timeout=20) == 2
+    assert worker.process.poll() is None
+    await eventually(lambda: len(descriptors(worker)) <= len(before), describe=f"{len(before)} descriptors")
 
 
 async def test_a_worker_whose_log_cannot_be_written_works(queue: Queue, environment) -> None:
