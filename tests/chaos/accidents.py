@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import os
 import warnings
+from collections import defaultdict
 from pathlib import Path
 
 from tests import jobs
@@ -27,6 +28,19 @@ async def fork() -> int:
 
 def loop_of_its_own(number: int) -> int:
     return asyncio.run(jobs.add(number, 1))
+
+
+#: What the jobs of one process have done, in its order.
+done: defaultdict[str, list[str]] = defaultdict(list)
+
+
+async def fail(key: str) -> None:
+    done[key].append("bad")
+    raise ConnectionError("what it depends on is away")
+
+
+async def succeed(key: str) -> None:
+    done[key].append("good")
 
 
 async def touch_no_address(path: str) -> None:
@@ -51,17 +65,19 @@ async def return_much(size: int) -> bytes:
 
 
 async def take_descriptors(path: str, seconds: float) -> int:
-    """Opens all files that the process may, and gives them back some time later."""
-    taken = []
+    """Opens all files that the process may, also for what others close meanwhile; at last it closes them."""
+    loop, taken = asyncio.get_running_loop(), []
+    ends = loop.time() + seconds
 
     with Path(path).open("a") as file:
-        try:
-            while True:
+        while loop.time() < ends:
+            try:
                 taken.append(os.open("/dev/null", os.O_RDONLY))
-        except OSError:
-            print("full", file=file, flush=True)
-            await asyncio.sleep(seconds)
-            return len(taken)
-        finally:
-            for each in taken:
-                os.close(each)
+            except OSError:
+                print("full", file=file, flush=True)
+                await asyncio.sleep(0)
+
+    for each in taken:
+        os.close(each)
+
+    return len(taken)
