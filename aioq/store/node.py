@@ -147,8 +147,7 @@ class Node:
         loop = asyncio.get_running_loop()
 
         if self._opening is None or self._opening.get_loop() is not loop:
-            connection = self.address.connection(socket_timeout=self._timeout)
-            self._opening = loop.create_task(Wire.open(connection))
+            self._opening = loop.create_task(self._connect())
             self._opening.add_done_callback(self._opened)
 
         try:
@@ -162,6 +161,10 @@ class Node:
                 ) from error
 
             raise
+
+    async def _connect(self) -> Wire:
+        # To make a connection takes a descriptor for a moment already: an error of that is one of connecting.
+        return await Wire.open(self.address.connection(socket_timeout=self._timeout))
 
     def _opened(self, task: asyncio.Task[Wire]) -> None:
         if self._opening is task:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import resource
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
-from aioq import Queue
+from aioq import JobFailed, Queue, Retry
+from aioq.store.listener import Listener
+from aioq.store.store import read_beat
 from aioq.values.errors import ServerError
 from tests import jobs as simple
 from tests.conftest import Server
 from tests.system import jobs
 from tests.system.jobs import notes
+from tests.system.processes import WorkerProcess
 from tests.system.proxy import Proxy
 from tests.system.test_lost_servers import DURABLE
 from tests.tools import RunningWorker, assert_all_sound, eventually
@@ -37,6 +44,11 @@ def clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = Path(__file__).parent / "clock.c"
     subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"], check=True)
     return library
+
+
+async def drained_but_scheduled(queue: Queue) -> bool:
+    counts = await queue.store.count()
+    return counts.queued == counts.started == 0
 
 
 async def drained(queue: Queue) -> bool:
@@ -90,6 +102,25 @@ async def test_a_worker_goes_on_when_the_server_has_lost_its_keys(
         assert await (await queue.enqueue(simple.add, number, 1)).result(timeout=20) == number + 1
 
 
+async def test_a_job_whose_entry_is_gone_runs_after_a_repair(
+    queue: Queue, raw, spawn, environment: dict[str, str]
+) -> None:
+    made = [await queue.enqueue(simple.add, number, 1) for number in range(6)]
+    entries = [entry for entry, _ in raw.xrange("aioq:{default}:lane:main")]
+    raw.xdel("aioq:{default}:lane:main", *entries[::2])
+    await spawn()
+    assert [await job.result(timeout=10) for job in made[1::2]] == [2, 4, 6]
+    assert [await job.get_status() for job in made[::2]] == ["queued"] * 3
+
+    for is_damaged in (True, False):
+        command = [sys.executable, "-m", "aioq", "doctor", "--repair", "--url", queue.connection.url]
+        doctor = await asyncio.create_subprocess_exec(*command, env=environment, stdout=subprocess.PIPE)
+        told, _ = await doctor.communicate()
+        assert (doctor.returncode, "job-without-index" in told.decode()) == (0, is_damaged)
+
+    assert [await job.result(timeout=10) for job in made[::2]] == [1, 3, 5]
+
+
 async def test_a_server_that_cannot_save_refuses_and_later_all_goes_on(own_server) -> None:
     """MISCONF, as with a disk that is full: enqueue raises, and outcomes are kept until the server takes them."""
     server: Server = own_server("--stop-writes-on-bgsave-error", "yes")
@@ -113,6 +144,132 @@ async def test_a_server_that_cannot_save_refuses_and_later_all_goes_on(own_serve
 
         assert await running.result(timeout=20) == "attempt 1"
         assert await (await queue.enqueue(simple.add, 1, 1)).result(timeout=20) == 2
+
+
+# Crowds
+
+
+@pytest.mark.chaos
+async def test_a_thousand_connections_that_are_lost_at_once_come_back_one_by_one(own_server, monkeypatch) -> None:
+    """Five hundred clients wait for a result, with two connections each; then the server is away."""
+    clients, server = 500, own_server(*DURABLE)
+    pauses: defaultdict[object, list[float]] = defaultdict(list)
+    sleep = asyncio.sleep
+
+    def noted(seconds: float) -> Awaitable[None]:
+        if sys._getframe(1).f_code is Listener._keep.__code__:
+            pauses[asyncio.current_task()].append(seconds)
+        return sleep(seconds)
+
+    async with AsyncExitStack() as stack:
+        queues = [await stack.enter_async_context(Queue("default", server.url)) for _ in range(clients)]
+        waits = [
+            asyncio.create_task((await queue.enqueue(simple.add, number, 1)).result(timeout=80))
+            for number, queue in enumerate(queues)
+        ]
+
+        with server.client() as client:
+            await eventually(lambda: client.info("clients")["pubsub_clients"] == clients)
+            assert client.info("clients")["connected_clients"] > 2 * clients
+
+        monkeypatch.setattr(asyncio, "sleep", noted)
+        server.stop(kill=True)
+        await eventually(lambda: len(pauses) == clients and all(len(each) >= 3 for each in pauses.values()))
+        await asyncio.to_thread(server.start)
+
+        async with RunningWorker(["default"], connection=server.url):
+            assert await asyncio.gather(*waits) == [number + 1 for number in range(clients)]
+
+    # They have lost it together, and are not to come back together: each pause has all lengths from a half of it
+    # to one and a half.
+    for nth, usual in enumerate((0.05, 0.1, 0.2)):
+        shares = Counter(int(10 * each[nth] / usual) for each in pauses.values())
+        assert shares.keys() == set(range(5, 15))
+        assert max(shares.values()) < clients / 4
+
+
+async def test_good_jobs_beside_a_storm_of_retries_are_not_starved(queue: Queue, start_worker, key: str) -> None:
+    """Retries go behind what waits: a good job waits for one lap of the bad ones, not for all their attempts."""
+    bad = [Queue.prepare_data(accidents.fail, (key,), retry=Retry(10)) for _ in range(100)]
+    await queue.enqueue_many(bad)
+    await queue.enqueue_many([Queue.prepare_data(accidents.succeed, (key,)) for _ in range(100)])
+    await start_worker(concurrency=10)
+    await eventually(lambda: accidents.done[key].count("good") == 100)
+    lap = accidents.done[key][: _rindex(accidents.done[key], "good")].count("bad")
+    assert 100 <= lap <= 200
+    await eventually(lambda: accidents.done[key].count("bad") == 11 * 100, timeout=30)
+    await eventually(lambda: drained(queue))
+    assert await queue.failed_job_registry.count() == 100
+
+
+def _rindex(values: list[str], value: str) -> int:
+    return len(values) - 1 - values[::-1].index(value)
+
+
+async def test_a_storm_of_delayed_retries_waits_in_the_schedule(queue: Queue, start_worker, key: str) -> None:
+    retry = Retry(10, interval=60, jitter=0.5)
+    await start_worker(concurrency=10)
+    made = await queue.enqueue_many([Queue.prepare_data(accidents.fail, (key,), retry=retry) for _ in range(300)])
+    good = [await queue.enqueue(accidents.succeed, key) for _ in range(50)]
+    await asyncio.gather(*(job.result(timeout=10) for job in good))
+    await eventually(lambda: drained_but_scheduled(queue))
+    assert await queue.scheduled_job_registry.count() == 300
+    assert len(accidents.done[key]) == 350
+    due = sorted([(await queue.fetch_job(job.id)).scheduled_at for job in made])
+    assert (due[-1] - due[0]).total_seconds() > 20  # they do not come back all at once
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(180)
+async def test_ten_thousand_workers_that_come_and_go_leave_nothing(queue: Queue, raw) -> None:
+    store, lease = queue.store, 60_000
+
+    async def come_and_go(number: int) -> None:
+        name = f"w{number}"
+        await store.join(name, lease)
+        assert store.read_claims(await queue.connection.call(store.claim_command(name, 1)), name).verdict == "ok"
+        await queue.connection.call(store.beat_command(name, lease))
+        assert await store.leave(name)
+
+    for first in range(0, 10_000, 50):
+        await asyncio.gather(*(come_and_go(number) for number in range(first, first + 50)))
+
+    assert set(raw.scan_iter()) <= {"aioq:queues", "aioq:{default}:wake"}
+
+    # Killed ones never leave; some of them hold a job. A living one hears of them, at most a hundred at a time.
+    await queue.enqueue_many([Queue.prepare_data(simple.noop) for _ in range(100)])
+    await store.join("survivor", 10 * lease)
+
+    for number in range(1_000):
+        name = f"killed{number}"
+        await store.join(name, lease)
+
+        if number % 10 == 0:
+            await queue.connection.call(store.claim_command(name, 1))
+
+        await queue.connection.call(store.beat_command(name, 1))
+
+    async def all_reclaimed() -> bool:
+        beat = read_beat(await queue.connection.call(store.beat_command("survivor", 10 * lease)))
+
+        for name in beat.lost:
+            await store.reclaim(name)
+
+        return not beat.lost
+
+    await eventually(all_reclaimed, timeout=60)
+    assert raw.zrange(store.keys.leases, 0, -1) == ["survivor"]
+    assert raw.hkeys(store.keys.sessions) == ["survivor"]
+    consumers = [
+        each["name"]
+        for lane in (store.keys.main, store.keys.front)
+        for each in raw.xinfo_consumers(lane, "workers")
+    ]
+    assert set(consumers) <= {"survivor"}
+    assert (await store.count()).queued == 100
+    await queue.empty()
+    assert await store.leave("survivor")
+    assert set(raw.scan_iter()) <= {"aioq:queues", "aioq:{default}:wake"}
 
 
 # Clocks
@@ -171,7 +328,114 @@ async def test_a_job_may_fork_and_run_a_loop_of_its_own(queue: Queue, spawn) -> 
     assert worker.process.poll() is None
 
 
+@pytest.mark.chaos
+async def test_a_job_that_crashes_the_interpreter_fails_at_the_third_worker(
+    queue: Queue, spawn, tmp_path: Path
+) -> None:
+    path = tmp_path / "notes"
+    victims = [await spawn(name=f"victim{number}") for number in range(3)]
+    job = await queue.enqueue(accidents.touch_no_address, str(path))
+
+    assert [await victim.ended() for victim in victims] == [-signal.SIGSEGV] * 3
+    # All three lost it, and nobody is left to say so: the next worker does.
+    await spawn()
+
+    with pytest.raises(JobFailed, match="AbandonedJobError: the workers that ran this job were lost 3 times"):
+        await job.result(timeout=30)
+
+    await job.refresh()
+    assert (job.deliveries, job.attempt, len(notes(path, "start"))) == (3, 0, 3)
+    assert [each.type for each in await job.results()] == ["failed", "abandoned", "abandoned"]
+    assert await (await queue.enqueue(simple.add, 1, 1)).result(timeout=10) == 2
+
+
+async def test_a_job_that_finds_no_memory_has_failed_and_its_worker_goes_on(queue: Queue, spawn) -> None:
+    worker = await spawn(concurrency=2)
+    warm = [await queue.enqueue(each, 1, 1) for each in (simple.add, simple.add_sync) for _ in range(4)]
+    assert set(await asyncio.gather(*(job.result(timeout=10) for job in warm))) == {2}
+    # From here on it may have 200 MB more of addresses, as with `prlimit --as`.
+    used = re.search(r"VmSize:\s+(\d+) kB", Path(f"/proc/{worker.process.pid}/status").read_text())
+    limit = int(used[1]) * 1024 + 200_000_000
+    resource.prlimit(worker.process.pid, resource.RLIMIT_AS, (limit, limit))
+
+    for function, size in (
+        (accidents.take_memory, 1_000_000_000),
+        (accidents.take_memory_bit_by_bit, 1_000_000_000),
+        (accidents.return_much, 120_000_000),
+    ):
+        job = await queue.enqueue(function, size)
+
+        with pytest.raises(JobFailed, match="MemoryError"):
+            await job.result(timeout=20)
+
+        assert await (await queue.enqueue(simple.add, 1, 1)).result(timeout=10) == 2
+        assert await (await queue.enqueue(simple.add_sync, 1, 1)).result(timeout=10) == 2
+
+    assert worker.process.poll() is None
+
+
+async def test_a_deploy_that_changes_the_arguments_of_a_function_fails_its_jobs_and_keeps_them(
+    queue: Queue, spawn, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The next deploy takes the old arguments again; then a requeue brings the jobs to their end."""
+    environment["PYTHONPATH"] += f":{tmp_path}"
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"  # two versions in one second look the same
+    deployed = tmp_path / "deployed.py"
+    job = await queue.enqueue("deployed.greet", "Ada", polite=True)
+
+    deployed.write_text("async def greet(name, *, language):\n    return language + name\n")
+    worker = await spawn()
+
+    with pytest.raises(JobFailed, match=r"TypeError: greet\(\) got an unexpected keyword argument 'polite'"):
+        await job.result(timeout=10)
+
+    worker.signal(signal.SIGTERM)
+    assert await worker.ended() == 0
+    await job.refresh()
+    assert (job.args, job.kwargs, job.is_failed) == (("Ada",), {"polite": True}, True)
+
+    deployed.write_text(
+        "async def greet(name, *, polite=False, language='en'):\n    return name, polite, language\n"
+    )
+    await spawn()
+    assert await queue.requeue([job.id]) == {job.id: "ok"}
+    assert await job.result(timeout=10) == ("Ada", True, "en")
+
+
 # Processes
+
+
+def descriptors(worker: WorkerProcess) -> list[int]:
+    return sorted(int(each.name) for each in Path(f"/proc/{worker.process.pid}/fd").iterdir())
+
+
+@pytest.mark.chaos
+async def test_connections_that_are_killed_again_and_again_leave_no_descriptor(
+    queue: Queue, raw, spawn, tmp_path: Path
+) -> None:
+    """The worker may have a few descriptors more than it needs, so a leak would end it."""
+    worker = await spawn(concurrency=4)
+    await asyncio.gather(*[(await queue.enqueue(simple.add_sync, 1, 1)).result(timeout=10) for _ in range(8)])
+    before = descriptors(worker)
+    few = before[-1] + 20
+    resource.prlimit(worker.process.pid, resource.RLIMIT_NOFILE, (few, few))
+
+    for number in range(25):
+        raw.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        raw.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        assert await (await queue.enqueue(simple.add, number, 1)).result(timeout=20) == number + 1
+
+    await eventually(lambda: len(descriptors(worker)) <= len(before), describe=f"{len(before)} descriptors")
+
+    # A job takes all that are left and all that become free, so no connection can be opened until it ends.
+    job = await queue.enqueue(accidents.take_descriptors, str(tmp_path / "notes"), 2)
+    await eventually(lambda: notes(tmp_path / "notes", "full"))
+    raw.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    raw.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+    assert await job.result(timeout=20) >= 15
+    assert await (await queue.enqueue(simple.add, 1, 1)).result(timeout=20) == 2
+    assert worker.process.poll() is None
+    await eventually(lambda: len(descriptors(worker)) <= len(before), describe=f"{len(before)} descriptors")
 
 
 async def test_a_worker_whose_log_cannot_be_written_works(queue: Queue, environment) -> None:

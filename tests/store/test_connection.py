@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import os
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 import redis
@@ -336,6 +339,41 @@ async def test_an_impatient_call_is_not_repeated(connection: Connection, client:
 
     await sibling.call(("PING",))
     await sibling.aclose()
+
+
+@contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """As long as this lasts, this process can open nothing."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = [os.open("/dev/null", os.O_RDONLY)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (taken[0] + 10, hard))
+
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.open("/dev/null", os.O_RDONLY))
+
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+        for each in taken:
+            os.close(each)
+
+
+async def test_a_process_that_can_open_nothing_more_has_no_connection_and_later_one(
+    connection: Connection,
+) -> None:
+    """Who goes on after a connection that failed, as a worker does, goes on after this."""
+    impatient = connection.sibling()
+
+    with no_descriptor_left():
+        for attempt in (impatient.call(("PING",)), connection.listener.listen("x", print, print)):
+            with pytest.raises(ServerUnreachable, match="Too many open files"):
+                await attempt
+
+    assert await impatient.call(("PING",)) == b"PONG"
+    await impatient.aclose()
 
 
 async def test_a_patient_call_does_not_notice_that_the_server_was_restarted(

@@ -33,6 +33,11 @@ async def work(path: str, seconds: float) -> str:
     return f"attempt {get_current_job().attempt}"
 
 
+async def slow_echo(text: str) -> str:
+    await asyncio.sleep(0.02)
+    return text
+
+
 async def hang_once(path: str) -> str:
     """Hangs in its first run, and returns in every later one."""
     first = not notes(Path(path), "start")

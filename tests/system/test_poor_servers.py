@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -14,14 +15,15 @@ import pytest
 import redis
 from redis.asyncio import BlockingConnectionPool, Redis
 
-from aioq import Queue, ServerFull, ServerUnreachable, Worker
+from aioq import Queue, ServerError, ServerFull, ServerUnreachable, Worker
+from aioq.doctor import examine, examine_server
 from aioq.store.script import all_scripts
 from tests import jobs as simple
 from tests.conftest import Server
 from tests.system import jobs
 from tests.system.jobs import notes
 from tests.system.proxy import Proxy
-from tests.tools import eventually
+from tests.tools import assert_sound, eventually, server_binary
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -122,6 +124,94 @@ async def test_a_full_disk_stops_the_queue_and_loses_nothing(own_server, spawn, 
         assert len(notes(path, "start")) == 6
 
 
+ROOM = 1_000_000
+
+
+def _resize_disk(server: Server, size: int) -> None:
+    """From here on, no file of the server may be larger than this: it meets that as a disk that is full."""
+    assert server.process is not None
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+@pytest.fixture
+def small_disk(own_server: Callable[..., Server]) -> Callable[..., Server]:
+    """Servers whose append-only file has room for a megabyte."""
+
+    def make(*options: str) -> Server:
+        server = own_server()
+        server.stop()
+        # Without this a write past the limit ends the process by a signal, and is no error.
+        wrapper = server.folder / "server.sh"
+        wrapper.write_text(f"#!/bin/sh\ntrap '' XFSZ\nexec {server_binary()} \"$@\"\n")
+        wrapper.chmod(0o700)
+        server.binary, server.options = str(wrapper), ("--appendonly", "yes", *options)
+        server.start()
+        _resize_disk(server, ROOM)
+        return server
+
+    return make
+
+
+async def test_a_disk_without_room_for_the_append_only_file_stops_the_queue_until_there_is_some(
+    small_disk: Callable[..., Server], spawn, tmp_path: Path
+) -> None:
+    """As above, but what is full is the disk, and it is met while jobs run."""
+    server = small_disk("--appendfsync", "everysec")
+    worker = await spawn(url=server.url, concurrency=4)
+    path = tmp_path / "notes"
+
+    async with Queue("default", server.url) as queue, Queue("later", server.url) as later:
+        running = [await queue.enqueue(jobs.work, str(path), 1.5) for _ in range(4)]
+        await eventually(lambda: len(notes(path, "start")) == 4)
+        confirmed = []
+
+        with pytest.raises(ServerFull, match="cannot write to its disk"):
+            while True:
+                confirmed.append(await later.enqueue(simple.noop, description="x" * 50_000))
+
+        await eventually(lambda: len(notes(path, "end")) == 4)
+        await eventually(lambda: "cannot write to its disk" in worker.text())
+        assert [(await queue.fetch_job(each.id)).is_started for each in running] == [True] * 4
+
+        _resize_disk(server, resource.RLIM_INFINITY)
+        assert [await each.result(timeout=20) for each in running] == ["attempt 1"] * 4
+        assert len(notes(path, "start")) == 4
+        assert await (await queue.enqueue(simple.add, 1, 2)).result(timeout=10) == 3
+        assert await later.job_ids() == [each.id for each in confirmed]
+
+        server.stop(kill=True)
+        server.start()
+        assert await later.job_ids() == [each.id for each in confirmed]
+        assert await (await queue.enqueue(simple.add, 1, 2)).result(timeout=20) == 3
+
+
+async def test_a_disk_without_room_ends_a_server_that_must_write_always_and_nothing_is_lost(
+    small_disk: Callable[..., Server], spawn, tmp_path: Path
+) -> None:
+    server = small_disk("--appendfsync", "always")
+    worker = await spawn(url=server.url, concurrency=4)
+    path = tmp_path / "notes"
+
+    async with Queue("default", server.url) as queue, Queue("later", server.url) as later:
+        running = [await queue.enqueue(jobs.work, str(path), 1.5) for _ in range(4)]
+        await eventually(lambda: len(notes(path, "start")) == 4)
+        confirmed = []
+
+        with pytest.raises(ServerError):
+            while True:
+                confirmed.append(await later.enqueue(simple.noop, description="x" * 50_000))
+
+        assert server.process is not None
+        assert await asyncio.to_thread(server.process.wait, 10) == 1
+        server.start()
+        # The enqueue that raised may have happened or not.
+        assert (await later.job_ids())[: len(confirmed)] == [each.id for each in confirmed]
+        assert await later.count() <= len(confirmed) + 1
+        assert [await each.result(timeout=20) for each in running] == ["attempt 1"] * 4
+        assert len(notes(path, "start")) == 4
+        assert worker.process.poll() is None
+
+
 @contextmanager
 def _unsaved(client: redis.Redis, folder: Path) -> Iterator[None]:
     """The server's last snapshot has failed, and it is set to take no writes then (as it is by default)."""
@@ -208,6 +298,68 @@ async def test_a_primary_that_becomes_a_replica_is_not_written_to(own_server, sp
         assert await job.result(timeout=20) == "attempt 1"
         assert await (await queue.enqueue(simple.add, 1, 2)).result(timeout=20) == 3
         assert len(notes(path, "start")) == 1
+
+
+@pytest.mark.chaos
+async def test_a_replica_whose_primary_is_away_is_waited_for(own_server, spawn, tmp_path: Path) -> None:
+    """The roles are exchanged while a job runs, then the new primary is gone: READONLY first, then MASTERDOWN."""
+    server: Server = own_server("--replica-serve-stale-data", "no")
+    other: Server = own_server("--repl-diskless-sync-delay", "0", "--replicaof", "127.0.0.1", str(server.port))
+    worker = await spawn(url=server.url)
+    path = tmp_path / "notes"
+
+    async with Queue("default", server.url) as queue:
+        job = await queue.enqueue(jobs.work, str(path), 1)
+        await eventually(lambda: notes(path, "start"))
+
+        with server.client() as client, other.client() as successor:
+            await eventually(lambda: client.wait(1, 100) == 1)
+            successor.execute_command("REPLICAOF", "NO", "ONE")
+            client.execute_command("REPLICAOF", "127.0.0.1", str(other.port))
+            await eventually(lambda: client.info("replication")["master_link_status"] == "up")
+            other.stop(kill=True)
+            await eventually(lambda: client.info("replication")["master_link_status"] == "down")
+
+            with pytest.raises(ServerUnreachable, match="MASTERDOWN"):
+                await queue.enqueue(simple.add, 1, 2)
+
+            with pytest.raises(ServerUnreachable, match="MASTERDOWN"):
+                await queue.fetch_job(job.id)
+
+            await eventually(lambda: "MASTERDOWN" in worker.text())
+            client.execute_command("REPLICAOF", "NO", "ONE")
+
+        assert await job.result(timeout=20) == "attempt 1"
+        assert await (await queue.enqueue(simple.add, 1, 2)).result(timeout=20) == 3
+        assert len(notes(path, "start")) == 1
+        assert worker.process.poll() is None
+
+
+async def test_a_server_that_evicts_takes_jobs_and_what_is_left_can_be_repaired(own_server, spawn) -> None:
+    """Any key may go: records, lanes, leases. The worker lives, and the doctor says why it has happened."""
+    server: Server = own_server("--maxmemory-policy", "allkeys-lru")
+    worker = await spawn(url=server.url, concurrency=4)
+
+    async with Queue("default", server.url) as queue:
+        with server.client() as client:
+            client.config_set("maxmemory", client.info("memory")["used_memory"] + 2_000_000)
+            payload = "x" * 10_000
+
+            for _ in range(10):  # 20 MB in all
+                await queue.enqueue_many([Queue.prepare_data(simple.noop, description=payload)] * 100)
+                await queue.enqueue_many([Queue.prepare_data(jobs.slow_echo, (payload,))] * 100)
+
+            assert client.info("stats")["evicted_keys"] > 100
+            found = {each.name: each for each in await examine_server(queue.connection)}
+            assert found["maxmemory-policy"].level == "problem"
+            assert "Set maxmemory-policy to noeviction" in found["maxmemory-policy"].words
+            client.config_set("maxmemory", "0")
+
+        assert await examine(queue, repair=True)
+        await assert_sound(queue)
+        assert await (await queue.enqueue(simple.add, 1, 2, at_front=True)).result(timeout=20) == 3
+        await eventually(queue.is_empty, timeout=30)
+        assert worker.process.poll() is None
 
 
 async def test_no_more_clients_are_taken(own_server, spawn, tmp_path: Path) -> None:

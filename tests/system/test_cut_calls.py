@@ -1,0 +1,313 @@
+"""Each script that writes is cut at each end of its call: after the next call all is as if nothing had been cut.
+
+A call is cut before the server sees it, after it has run, or in the middle of its reply. What repeats it is what
+repeats it in earnest: a client's connection the call itself, a worker its outcomes, and for a claim the courier
+finds out first what has become of the lost one. What then stands on the server is compared with what stands there
+after one whole call.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+import redis
+
+from aioq import Connection
+from aioq.store import Store
+from aioq.store.examination import Subject
+from aioq.store.script import all_scripts
+from aioq.store.store import Claims, read_refused
+from aioq.values.errors import ServerUnreachable
+from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, Retried
+from tests.conftest import Server
+from tests.store.tools import LEASE, audit, bring, clock, dump, job, passed, put, start, take
+from tests.system.proxy import Cut, Proxy
+
+#: A call through a store; made again by its connection, or by itself.
+Call = Callable[[Store], Awaitable[Any]]
+
+
+class Scene(NamedTuple):
+    """What one call changes.
+
+    Args:
+        prepare: brings a queue to where it can be called, and gives the call.
+        differs: fields that are another's after a second call; why is said where they are named.
+
+    """
+
+    prepare: Callable[[Store, redis.Redis], Awaitable[Call]]
+    differs: frozenset[bytes] = frozenset()
+
+
+SCENES: dict[str, Scene] = {}
+
+
+def scene(*differs: bytes) -> Callable[[Callable[[Store, redis.Redis], Awaitable[Call]]], None]:
+    """Registers the scene of the script that the function is called after."""
+
+    def register(prepare: Callable[[Store, redis.Redis], Awaitable[Call]]) -> None:
+        SCENES[prepare.__name__.removeprefix("to_")] = Scene(prepare, frozenset(differs))
+
+    return register
+
+
+@scene()
+async def to_enqueue(store: Store, client: redis.Redis) -> Call:
+    await bring(store, client, "failed", "again", nonce="n0")
+    submissions = [
+        job("random"),
+        job("front", front=True),
+        job("late", due="+60000"),
+        job("chosen", nonce="n1"),
+        job("again", nonce="n2"),  # takes the place of one that has ended
+        job("short", ttl_ms=60_000),
+    ]
+
+    return lambda store: store.enqueue_many(submissions)
+
+
+# What a claim had taken whose reply was lost goes back, and is claimed with the next fence, which is no attempt.
+# The worker `w1` has a new session then.
+@scene(b"fence", b"uncounted", b"entry", b"enqueued_at", b"w1")
+async def to_claim(store: Store, client: redis.Redis) -> Call:
+    await store.join("w1", LEASE)
+    await put(store, "a", "b", "c", front=True)
+    await put(store, "d")
+    return _claim
+
+
+async def _claim(store: Store) -> list[str]:
+    """As the courier does it: on a connection that repeats nothing; after a lost reply a new session begins."""
+    connection = store.connection.sibling()
+    session = 0
+
+    async def claim() -> Claims:
+        return store.read_claims(await connection.call(store.claim_command("w1", 3, session)), "w1")
+
+    try:
+        claims = await claim()
+    except ServerUnreachable:
+        session = 1
+        await store.reclaim("w1", (), session)
+        claims = await claim()
+    finally:
+        await connection.aclose()
+
+    assert [claim.record.attempt for claim in claims.jobs] == [1, 1, 1]
+
+    return [claim.record.id for claim in claims.jobs]
+
+
+@scene()
+async def to_finish(store: Store, client: redis.Redis) -> Call:
+    return await _ends(store, Finished(b"p1", 60_000), Finished(b"p2", 500_000), Finished(b"p3", 0))
+
+
+@scene()
+async def to_fail(store: Store, client: redis.Redis) -> Call:
+    return await _ends(store, Failed("boom"), Failed("bang"))
+
+
+@scene()
+async def to_retry(store: Store, client: redis.Redis) -> Call:
+    return await _ends(store, Retried("boom", 0), Retried("bang", 60_000), Retried("boo", 0, at_front=True))
+
+
+@scene()
+async def to_release(store: Store, client: redis.Redis) -> Call:
+    return await _ends(store, Interrupted(begun=True), Interrupted(begun=False))
+
+
+async def _ends(store: Store, *outcomes: Outcome) -> Call:
+    """Runs that end like this, in one call."""
+    names = [f"j{number}" for number in range(len(outcomes))]
+    await put(store, *names)
+    ((command, _),) = store.end_commands(zip(await take(store), outcomes, strict=True))
+
+    async def call(store: Store) -> dict[int, str]:
+        return read_refused(await store.connection.call(command))
+
+    return call
+
+
+@scene()
+async def to_reclaim(store: Store, client: redis.Redis) -> Call:
+    await put(store, "a", "b")
+    await put(store, "third", deliveries=b"2")
+    await take(store)
+    await store.join("w2", LEASE)
+    await _end_lease(store, client)
+    return lambda store: store.reclaim("w1")
+
+
+async def _end_lease(store: Store, client: redis.Redis) -> None:
+    await store.connection.call(store.beat_command("w1", 1))
+    await passed(client, clock(client) + 1)
+
+
+@scene(b"requeued")  # the mark of the call, a random word
+async def to_requeue(store: Store, client: redis.Redis) -> Call:
+    await bring(store, client, "failed", "a")
+    await bring(store, client, "canceled", "b")
+    return lambda store: store.requeue(["a", "b", "none"], at_front=False, reset=True)
+
+
+@scene()
+async def to_cancel(store: Store, client: redis.Redis) -> Call:
+    await start(store, "a")
+    return lambda store: store.cancel("a")
+
+
+@scene()
+async def to_stop(store: Store, client: redis.Redis) -> Call:
+    await start(store, "a")
+    return lambda store: store.stop("a")
+
+
+@scene()
+async def to_delete(store: Store, client: redis.Redis) -> Call:
+    await start(store, "a")
+    await bring(store, client, "failed", "b")
+    await bring(store, client, "scheduled", "c")
+    await put(store, "kept")
+    return lambda store: store.delete(["a", "b", "c"])
+
+
+@scene()
+async def to_save_meta(store: Store, client: redis.Redis) -> Call:
+    claim = await start(store, "a", **{"meta.old": b"1", "meta.gone": b"2"})
+    return lambda store: store.save_meta("a", claim.fence, [b"meta.new", b"3", b"meta.old", b"4"], [b"meta.gone"])
+
+
+@scene()
+async def to_wait(store: Store, client: redis.Redis) -> Call:
+    await put(store, "a")
+    await bring(store, client, "failed", "b")
+    return lambda store: store.wait("aioq:waiter:x", ["a", "b", "none"])
+
+
+@scene()
+async def to_wake(store: Store, client: redis.Redis) -> Call:
+    return lambda store: store.wake()
+
+
+@scene()
+async def to_beat(store: Store, client: redis.Redis) -> Call:
+    await store.join("w1", LEASE)
+    return lambda store: store.connection.call(store.beat_command("w1", LEASE))
+
+
+@scene()
+async def to_join(store: Store, client: redis.Redis) -> Call:
+    await take(store, "gone")  # has left a consumer that holds nothing
+    return lambda store: store.join("w1", LEASE, 3)
+
+
+@scene()
+async def to_leave(store: Store, client: redis.Redis) -> Call:
+    await store.join("w1", LEASE)
+    await store.join("w2", LEASE)
+    return lambda store: store.leave("w1")
+
+
+@scene()
+async def to_sweep(store: Store, client: redis.Redis) -> Call:
+    await put(store, "short", "long")
+    outcomes = Finished(b"p1", 1), Finished(b"p2", 600_000)
+    for command, _ in store.end_commands(zip(await take(store), outcomes, strict=True)):
+        await store.connection.call(command)
+    await passed(client, clock(client) + 1)
+    return lambda store: store.sweep()
+
+
+@scene()
+async def to_examine(store: Store, client: redis.Redis) -> Call:
+    await put(store, "a", "b")
+    client.delete(store.keys.main)
+    return lambda store: store.examine([Subject("job", b"", "a"), Subject("job", b"", "b")], repair=True)
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[redis.Redis]:
+    """A plain client, undecoded."""
+    with redis.Redis.from_url(server.url) as client:
+        yield client
+
+
+@pytest.mark.parametrize("where", ["request", "reply", "inside"])
+@pytest.mark.parametrize("verb", SCENES)
+async def test_a_cut_call_changes_as_much_as_a_whole_one(
+    server: Server, client: redis.Redis, verb: str, where: Cut
+) -> None:
+    prepare, differs = SCENES[verb]
+
+    async with Proxy(server.socket) as proxy:
+        direct, through = Connection(server.url), Connection(proxy.url)
+
+        try:
+            store = Store(direct, "default")
+            said = await (await prepare(store, client))(store)
+            expected, counts = _plain(client, differs), await store.count()
+            client.flushall()
+
+            store = Store(direct, "default")
+            call = await prepare(store, client)
+            await through.call(("PING",))
+            proxy.cut(verb, where)
+            answer = await call(Store(through, "default"))
+
+            assert proxy.cuts == 1
+            assert _plain(client, differs) == expected
+            assert await store.count() == counts
+            assert audit(client, store) == []
+
+            if where == "request":
+                assert _words(answer) == _words(said)
+        finally:
+            await through.aclose()
+            await direct.aclose()
+
+
+def test_each_script_has_its_scene() -> None:
+    assert SCENES.keys() == all_scripts().keys() - {"count", "ids", "load"}, "these three only read"
+
+
+_MOMENT, _ENTRY = re.compile(rb"\b1\d{12}\b"), re.compile(rb"\b1\d{12}-\d+\b")
+
+
+def _plain(client: redis.Redis, differs: frozenset[bytes]) -> dict[bytes, Any]:
+    """What is on the server, with one word for each moment that has passed meanwhile."""
+    return {
+        key: (_words(_comparable(value, differs)), goes_at > 0) for key, (value, goes_at) in dump(client).items()
+    }
+
+
+def _comparable(value: Any, differs: frozenset[bytes]) -> Any:
+    if isinstance(value, dict):
+        return {name: text for name, text in value.items() if name not in differs}
+
+    if isinstance(value, tuple):
+        entries, held, groups = value  # of a stream
+        return [row for _, row in entries], sorted(held.values()), [group["consumers"] for group in groups]
+
+    return value
+
+
+def _words(value: Any) -> Any:
+    match value:
+        case bytes():
+            return _MOMENT.sub(b"moment", _ENTRY.sub(b"entry", value))
+        case int() | float() if value > 1e12:
+            return "moment"
+        case dict():
+            return {name: _words(each) for name, each in sorted(value.items())}
+        case set():
+            return sorted(value)
+        case list() | tuple():
+            return [_words(each) for each in value]
+        case _:
+            return value
