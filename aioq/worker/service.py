@@ -179,10 +179,12 @@ class Service:
             f"{self._connection.shared.control}{self._plan.name}", self._told, self._audit_soon
         )
         log.info(
-            "worker %s serves %s, %d jobs at once",
+            "worker %s serves %s, %d jobs at once%s%s",
             self._plan.name,
             ", ".join(self._plan.queues),
             self._plan.concurrency,
+            "; jobs must be signed" if self._connection.keyring else "",
+            f"; it may run {' '.join(self._plan.allow.patterns)}" if self._plan.allow else "",
         )
 
     async def _farewell(self) -> None:

@@ -196,10 +196,18 @@ def test_it_runs_only_what_it_may(cli: Cli) -> None:
     assert done.returncode == 0, done.stderr
     assert [cli.status(each) for each in ("a", "b", "c")] == ["failed", "failed", "finished"]
     assert "--allow tests.jobs.a* tests.cli.*" in cli.job("a").exc_info
+    assert "100 jobs at once; it may run tests.jobs.a* tests.cli.*\n" in done.stderr
 
     done = cli.process("worker", "-b", "--allow", "a b")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "allow: 'a b' is not a pattern" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["AIOQ_SECRET", "AIOQ_ALLOW"])
+def test_a_protection_that_is_set_and_empty_is_refused(cli: Cli, name: str) -> None:
+    done = cli.process("worker", "-b", environment={name: ""})
+    assert done.returncode
+    assert done.stderr == f"Error: {name} is set and empty: unset it, or give it a value\n"
 
 
 def test_the_environment_s_secret_signs_and_is_not_shown(cli: Cli) -> None:
@@ -209,6 +217,7 @@ def test_the_environment_s_secret_signs_and_is_not_shown(cli: Cli) -> None:
     )
     cli.enqueue("b")
     worked = cli.process("worker", "-b", "-v", environment=secret)
+    assert "100 jobs at once; jobs must be signed\n" in worked.stderr
     shown = cli.process("job", "show", "a", "--json", environment=secret)
     bare = cli.process("job", "show", "a", "--json")
     assert (json.loads(shown.stdout)["result"], json.loads(bare.stdout)["result"]) == (3, None)
