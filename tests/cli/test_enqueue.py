@@ -154,7 +154,7 @@ def test_usage_errors(cli: Cli, words: list[str], error: str) -> None:
 )
 def test_values_that_the_queue_refuses_are_one_line(cli: Cli, words: list[str], error: str) -> None:
     result = cli.call("enqueue", *words)
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"Error: {error}")
     assert result.stderr.count("\n") == 1
 
