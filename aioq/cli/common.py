@@ -12,6 +12,7 @@ import typer
 
 from aioq.client.queue import Queue
 from aioq.store import Connection
+from aioq.values.durations import to_ms
 from aioq.values.errors import AioqError
 
 #: Jobs that one round trip reads or moves.
@@ -64,6 +65,27 @@ def make_importable(paths: Sequence[Path] = ()) -> None:
     """Let modules in these directories be imported, and after them those in the current directory."""
     wanted = [str(path.absolute()) for path in (*paths, Path.cwd())]
     sys.path[:0] = [path for path in dict.fromkeys(wanted) if path not in sys.path]
+
+
+def read_seconds(text: str | None, option: str, least: float) -> float | None:
+    """The seconds of a duration that is an option's value; None if it is not given.
+
+    Raises:
+        InvalidInput: it is no duration.
+        BadParameter: it is shorter than `least` seconds.
+
+    """
+    if text is None:
+        return None
+
+    seconds = to_ms(text, option) / 1000
+
+    if seconds < least:
+        raise typer.BadParameter(
+            f"{text!r}: expected a duration of at least {least:g} s", param_hint=f"'{option}'"
+        )
+
+    return seconds
 
 
 def refuse_names_with_all(names: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from aioq.cli import output
-from aioq.cli.common import JsonOption, UrlOption, connected, refuse_names_with_all
+from aioq.cli.common import JsonOption, UrlOption, connected, read_seconds, refuse_names_with_all
 from aioq.client.queue import Queue
 from aioq.store import Connection, Fleet
 
@@ -18,8 +18,8 @@ Only = Annotated[
     list[str] | None,
     typer.Option("--queue", metavar="QUEUE", help="Only this queue; may be given more than once."),
 ]
-Seconds = Annotated[
-    int | None, typer.Option("--duration", min=1, metavar="SECONDS", help="End it by itself after this long.")
+Limit = Annotated[
+    str | None, typer.Option("--duration", metavar="DURATION", help="End it by itself after this long.")
 ]
 
 
@@ -59,10 +59,10 @@ async def _queues(connection: Connection, names: Sequence[str] | None) -> list[Q
     return await Queue.all(connection) if names is None else [Queue(name, connection) for name in names]
 
 
-def suspend(queues: Only = None, *, duration: Seconds = None, url: UrlOption = None) -> None:
+def suspend(queues: Only = None, *, duration: Limit = None, url: UrlOption = None) -> None:
     """Let workers start no more jobs, of all queues or of some. Jobs that run go on."""
-    asyncio.run(_suspend(url, queues or [], duration))
-    limit = "" if duration is None else f" for {output.count(duration, 'second')}"
+    asyncio.run(_suspend(url, queues or [], read_seconds(duration, "--duration", 1)))
+    limit = "" if duration is None else f" for {_spelled(duration)}"
 
     for name in queues or []:
         output.say(f"Queue {name} is paused{limit}.")
@@ -71,13 +71,18 @@ def suspend(queues: Only = None, *, duration: Seconds = None, url: UrlOption = N
         output.say(f"All workers are suspended{limit}.")
 
 
-async def _suspend(url: str | None, names: list[str], duration: int | None) -> None:
+def _spelled(duration: str) -> str:
+    """As it was given; a bare number with its unit."""
+    return output.count(int(duration), "second") if duration.isdecimal() else duration
+
+
+async def _suspend(url: str | None, names: list[str], seconds: float | None) -> None:
     async with connected(url) as connection:
         for name in names:
-            await Queue(name, connection).pause(duration)
+            await Queue(name, connection).pause(seconds)
 
         if not names:
-            await Fleet(connection).suspend(None if duration is None else duration * 1000)
+            await Fleet(connection).suspend(None if seconds is None else round(seconds * 1000))
 
 
 def resume(queues: Only = None, *, url: UrlOption = None) -> None:

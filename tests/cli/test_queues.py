@@ -59,10 +59,12 @@ def test_suspend_ends_by_itself(cli: Cli, server) -> None:
     with server.client() as client:
         assert 0 < client.pttl("aioq:suspended") <= 1_000
         assert 0 < client.pttl("aioq:{default}:suspended") <= 1_000
+        assert cli.call("suspend", "--duration", "1m30s").stdout == "All workers are suspended for 1m30s.\n"
+        assert 60_000 < client.pttl("aioq:suspended") <= 90_000
 
 
 def test_a_duration_is_at_least_a_second(cli: Cli) -> None:
-    for duration in ("0", "-1", "x"):
+    for duration in ("0", "-1", "x", "900ms"):
         assert cli.call("suspend", "--duration", duration).exit_code == 2
 
 
