@@ -25,8 +25,8 @@ from aioq.store import Store
 from aioq.store.store import Claim
 from aioq.values.allowlist import Allowlist
 from aioq.values.durations import FOREVER
-from aioq.values.errors import BadSignature, FunctionNotAllowed, JobTimeout, PayloadTooLarge
-from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, decide
+from aioq.values.errors import JobTimeout, PayloadTooLarge
+from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, decide, is_final
 from aioq.values.reference import resolve
 from aioq.worker.run import Cause, Run
 from aioq.worker.threads import RunEnded, ThreadCall
@@ -175,6 +175,7 @@ class Executor:
             record.verify()
 
         func = self._resolve(record.func_name)
+        run.found = True
         instance, args, kwargs = record.call()
 
         if instance is not None:
@@ -233,8 +234,8 @@ class Executor:
     def _decide(self, run: Run, error: BaseException) -> Outcome:
         text = error_text(error)
 
-        if not run.begun and isinstance(error, BadSignature | FunctionNotAllowed):
-            return Failed(text)  # it would be no better the next time
+        if not run.begun and is_final(error, run.found):
+            return Failed(text)
 
         try:
             record = run.claim.record

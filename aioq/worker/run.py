@@ -27,7 +27,19 @@ class Run:
 
     """
 
-    __slots__ = ("begun", "call", "cause", "claim", "ended", "entered", "store", "taken_at", "task", "timer")
+    __slots__ = (
+        "begun",
+        "call",
+        "cause",
+        "claim",
+        "ended",
+        "entered",
+        "found",
+        "store",
+        "taken_at",
+        "task",
+        "timer",
+    )
 
     def __init__(self, store: Store, claim: Claim) -> None:
         self.store = store
@@ -38,6 +50,7 @@ class Run:
         self.cause: Cause | None = None
         self.taken_at = 0.0
         self.entered = False
+        self.found = False  # its function was
         self.begun = False
         self.ended = False
 

@@ -158,5 +158,5 @@ def test_without_a_secret_the_error_says_that_one_is_needed() -> None:
     assert bare.call_text() == "m.f"
     assert issubclass(BadSignature, DeserializationError)
 
-    with pytest.raises(BadSignature, match="the thing is signed"):
+    with pytest.raises(BadSignature, match="the thing: signed"):
         loads(SIGNED + b"x", "the thing")
