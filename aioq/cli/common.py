@@ -10,13 +10,17 @@ from typing import Annotated
 
 import typer
 
+from aioq.cli import output
 from aioq.client.queue import Queue
-from aioq.store import Connection
+from aioq.store import Connection, Fleet
 from aioq.values.durations import to_ms
 from aioq.values.errors import AioqError
 
 #: Jobs that one round trip reads or moves.
 CHUNK = 500
+
+#: Queues that there may be if all are to be named to somebody who asks for one that there is not.
+FEW = 10
 
 UrlOption = Annotated[
     str | None,
@@ -59,6 +63,20 @@ async def opened(name: str, url: str | None) -> AsyncIterator[Queue]:
     """A queue, on a connection as `connected` makes it."""
     async with connected(url) as connection:
         yield Queue(name, connection)
+
+
+async def tell_of_missing(connection: Connection, names: Sequence[str]) -> list[str]:
+    """Those of these names under which there is no queue; each is told on stderr."""
+    fleet = Fleet(connection)
+
+    if missing := await fleet.missing(names):
+        known = await fleet.queues()
+        hint = f" (there {'is' if len(known) == 1 else 'are'} {', '.join(known)})" if 0 < len(known) <= FEW else ""
+
+        for name in missing:
+            output.warn(f"no such queue: {name}{hint}")
+
+    return missing
 
 
 def make_importable(paths: Sequence[Path] = ()) -> None:

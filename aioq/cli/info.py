@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from aioq.cli import output
-from aioq.cli.common import JsonOption, UrlOption, connected, read_seconds
+from aioq.cli.common import JsonOption, UrlOption, connected, read_seconds, tell_of_missing
 from aioq.client.queue import Queue
 from aioq.store import Connection, Fleet
 from aioq.store.fleet import WorkerInfo
@@ -98,11 +98,15 @@ def info(
 
 async def _look_once(url: str | None, names: Sequence[str] | None) -> Snapshot:
     async with connected(url) as connection:
+        await tell_of_missing(connection, names or [])
+
         return await _look(connection, names)
 
 
 async def _watch(url: str | None, names: Sequence[str] | None, view: View, interval: float) -> None:
     async with connected(url) as connection:
+        await tell_of_missing(connection, names or [])
+
         if not sys.stdout.isatty():
             while True:
                 _print(await _look(connection, names), view)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from aioq.store.connection import Connection
+from aioq.store.examination import PLACES
 from aioq.store.keys import Keys
 from aioq.store.script import Command
 from aioq.store.store import Store, fields_of, text
-from aioq.values.ids import is_queue_name
+from aioq.values.ids import check_queue_name, is_queue_name
 
 #: How long a worker's description outlives its last renewal, in ms.
 WORKER_TTL_MS = 45_000
@@ -49,6 +50,26 @@ class Fleet:
         names = map(text, await self.connection.call(("SMEMBERS", self._shared.queues)))
 
         return sorted(name for name in names if is_queue_name(name))
+
+    async def missing(self, names: Sequence[str]) -> list[str]:
+        """Those of these names under which there is no queue: not on the list, and none of the keys of one.
+
+        Raises:
+            InvalidInput: one cannot be the name of a queue.
+
+        """
+        listed = set(await self.queues())
+        doubtful = [name for name in dict.fromkeys(map(check_queue_name, names)) if name not in listed]
+
+        if not doubtful:
+            return []
+
+        keys = [Keys.of(name, self._shared.prefix) for name in doubtful]
+        found = await self.connection.calls(
+            [("EXISTS", *(getattr(each, place.key) + place.end for place in PLACES)) for each in keys]
+        )
+
+        return [name for name, number in zip(doubtful, found, strict=True) if not number]
 
     async def workers(self) -> list[WorkerInfo]:
         """All workers whose description has not run out, by name."""
