@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from aioq.store.connection import Connection
-from aioq.store.examination import PLACES
+from aioq.store.examination import PLACES, scan
 from aioq.store.keys import Keys
 from aioq.store.script import Command
 from aioq.store.store import Store, fields_of, text
@@ -50,6 +51,20 @@ class Fleet:
         names = map(text, await self.connection.call(("SMEMBERS", self._shared.queues)))
 
         return sorted(name for name in names if is_queue_name(name))
+
+    async def stored(self) -> list[str]:
+        """The names of all queues that have keys, whether they are listed or not, in order.
+
+        All keys of each server are gone through.
+        """
+        of_a_queue = re.compile(rf"{re.escape(self._shared.prefix)}:{{([^{{}}]+)}}:")
+        found = set()
+
+        for server in await self.connection.servers():
+            async for keys in scan(server.call, ("SCAN",), "MATCH", f"{self._shared.prefix}:{{*}}:*"):
+                found |= {match[1] for key in keys if (match := of_a_queue.match(text(key)))}
+
+        return sorted(name for name in found if is_queue_name(name))
 
     async def missing(self, names: Sequence[str]) -> list[str]:
         """Those of these names under which there is no queue: not on the list, and none of the keys of one.
