@@ -144,6 +144,14 @@ FIGURES = (
         "threads.overhead", "plain function on a thread: more than a coroutine", "µs/job", (Goal(most=150),), "T16"
     ),
     Figure("threads.rate", "plain functions on threads", "jobs/s"),
+    Figure(
+        "processes.overhead",
+        "plain function in a process of its own: more than a coroutine",
+        "µs/job",
+        (Goal(most=1000),),
+        "T16",
+    ),
+    Figure("processes.rate", "plain functions in processes of their own", "jobs/s"),
     Figure("imports.aioq", "import aioq", "ms", (Goal(most=150),), "T17"),
     Figure("imports.help", "aioq --help, to its first line", "ms", (Goal(most=350),), "T17"),
 )

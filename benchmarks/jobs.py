@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 import time
+from functools import cache
 
 
 class Tally:
@@ -94,6 +95,12 @@ async def pause(index: int, seconds: float) -> float:
     return now
 
 
+def note_apart(index: int, path: str) -> int:
+    """The no-op job in a process of its own, where nobody counts it: it writes down when and where it ran."""
+    os.write(_opened(path), f"{index} {time.perf_counter()} {os.getpid()}\n".encode())
+    return index
+
+
 async def answer() -> int:
     """A job without arguments. It is counted but not listed, so that the count itself takes no memory."""
     tally.ended += 1
@@ -107,15 +114,17 @@ async def fail(index: int) -> None:
 
 async def hold(index: int, path: str) -> int:
     """Write down when and where it began, then wait to be killed if this is the process of a victim."""
-    line = f"{index} {time.perf_counter()} {os.getpid()}\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(descriptor, line.encode())
-    os.close(descriptor)
+    os.write(_opened(path), f"{index} {time.perf_counter()} {os.getpid()}\n".encode())
 
     if os.environ.get("BENCHMARK_VICTIM"):
         await asyncio.sleep(3600)
 
     return index
+
+
+@cache
+def _opened(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 
 #: What a peer's worker has to know, as coroutines and, for those that run nothing else, as plain functions.

@@ -42,6 +42,9 @@ RetryInterval = Annotated[
         metavar="DURATION", help="The pause before an attempt; again for the next ones. The last repeats."
     ),
 ]
+Where = Annotated[
+    str | None, typer.Option(metavar="EXECUTOR", help="Where a plain function runs: thread (default) or process.")
+]
 ScheduleIn = Annotated[str | None, typer.Option(metavar="DURATION", help="Enqueue it after this: 10s, 5m, 2d.")]
 ScheduleAt = Annotated[
     str | None,
@@ -69,6 +72,7 @@ def enqueue(
     at_front: AtFront = False,
     retry_max: RetryMax = 0,
     retry_interval: RetryInterval = None,
+    executor: Where = None,
     schedule_in: ScheduleIn = None,
     schedule_at: ScheduleAt = None,
     meta: Meta = None,
@@ -92,6 +96,7 @@ def enqueue(
         "at_front": at_front,
         "retry": _retry(retry_max, retry_interval or []),
         "meta": read_meta(meta or []),
+        "executor": executor,
     }
     moment = _moment(schedule_at, schedule_in)
 

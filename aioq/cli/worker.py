@@ -47,6 +47,12 @@ Name = Annotated[
 Concurrency = Annotated[
     int, typer.Option("--concurrency", "-c", min=1, metavar="N", help="Jobs that run side by side.")
 ]
+JobProcesses = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="Processes for jobs with executor='process'. Without it: one for each core."
+    ),
+]
 ResultsTtl = Annotated[
     str,
     typer.Option("--results-ttl", metavar="DURATION", help="How long results are kept of jobs that do not say."),
@@ -98,6 +104,7 @@ def worker(
     burst: Burst = False,
     name: Name = None,
     concurrency: Concurrency = CONCURRENCY,
+    job_processes: JobProcesses = None,
     results_ttl: ResultsTtl = "500",
     max_jobs: MaxJobs = None,
     max_idle_time: MaxIdle = None,
@@ -119,6 +126,7 @@ def worker(
     options: dict[str, Any] = {
         "name": name,
         "concurrency": concurrency,
+        "job_processes": job_processes,
         "result_ttl": results_ttl,
         "shutdown_timeout": shutdown_timeout,
         "allow": allow or None,

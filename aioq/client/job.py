@@ -30,7 +30,7 @@ from aioq.values.options import (
     read_options,
     seconds,
 )
-from aioq.values.record import META, JobRecord
+from aioq.values.record import META, Fields, JobRecord
 from aioq.values.reference import resolve
 from aioq.values.result import Result, earlier_result, present_result
 from aioq.values.serializer import PICKLE, Serializer, find_serializer
@@ -349,39 +349,39 @@ class Job(Generic[R]):
             >>> count = await job.result(timeout=10)  # doctest: +SKIP
 
         """
-        store = self._kept()
-
         try:
             # 0 asks once: that takes a round trip, which must be given its time.
-            async with asyncio.timeout(None if timeout is None else timeout or 0.25):
-                ending = await store.mailbox.wait(self.record.id)
+            ending = await self._kept().mailbox.wait(self.record.id, None if timeout is None else timeout or 0.25)
         except TimeoutError:
             raise TimeoutError(f"job {self.id} has not ended within {timeout} seconds") from None
 
-        self.record, self._meta = await self._ended_record(ending), None
-        status = self.record.status
+        fields = ending.fields or self._told(ending)
 
-        if status in _ENDINGS:
-            raise _ENDINGS[status](self.id, self.record.error or f"it is {status}")
+        if fields is None:
+            await self.refresh()
+        else:
+            self.record, self._meta = JobRecord(self.record.id, fields, self.record.signer), None
+
+        if self.record.fields.get(b"status") != b"finished":
+            status = self.record.status
+
+            if status in _ENDINGS:
+                raise _ENDINGS[status](self.id, self.record.error or f"it is {status}")
 
         return self.record.result()  # type: ignore[no-any-return]
 
-    async def _ended_record(self, ending: Ending) -> JobRecord:
-        """The record of a job that has ended, as far as the message tells it; the rest takes a round trip."""
-        if ending.fields is not None:
-            return JobRecord(self.id, ending.fields, self.record.signer)
+    def _told(self, ending: Ending) -> Fields | None:
+        """The fields of a job that has ended, as far as the message tells them; None: they must be loaded."""
+        status, value, _ = ending
 
-        if ending.value is None or ending.status == "deleted":
-            await self.refresh()
+        if value is None or status == "deleted":
+            return None
 
-            return self.record
-
-        news = {
-            b"status": ending.status.encode(),
-            b"result" if ending.status == "finished" else b"error": ending.value,
+        return {
+            **self.record.fields,
+            b"status": status.encode(),
+            b"result" if status == "finished" else b"error": value,
         }
-
-        return JobRecord(self.id, self.record.fields | news, self.record.signer)
 
     async def return_value(self) -> R | None:
         """What the function returned; None if it has not finished (or returned None)."""
@@ -432,34 +432,11 @@ class Job(Generic[R]):
             PayloadTooLarge: the changed values have more than 1 MiB; nothing is written.
 
         """
-        stored = self.record.meta_fields()
-        present = {
-            META + name.encode(): self.record.pack_meta(name, value)
-            for name, value in check_meta(self.meta).items()
-        }
-        changed = {name: value for name, value in present.items() if not self.record.is_same_meta(name, value)}
-        changes = list(chain.from_iterable(changed.items()))
-        removed = [name for name in stored if name not in present]
+        present, changed, removed = self._changed_meta()
 
-        if (size := sum(map(len, changes))) > MAX_PAYLOAD:
-            raise PayloadTooLarge(
-                f"the changed meta values of job {self.id} have {size} bytes; the limit is {MAX_PAYLOAD}."
-                " Store a reference to the data instead"
-            )
-
-        if not changes and not removed:
-            return
-
-        verdict = await self._kept().save_meta(self.id, self._fence, changes, removed)
-
-        if verdict == "gone":
-            raise self._gone()
-
-        if verdict == "stale":
-            raise InvalidJobOperation(f"job {self.id}: this run has lost its claim; its meta was not saved")
-
-        kept = {name: value for name, value in self.record.fields.items() if not name.startswith(META)}
-        self.record = JobRecord(self.id, kept | present, self.record.signer)
+        if changed or removed:
+            changes = list(chain.from_iterable(changed.items()))
+            self._meta_saved(await self._kept().save_meta(self.id, self._fence, changes, removed), present)
 
     def save_meta_sync(self) -> None:
         """As `save_meta`, for a plain function that a worker runs on a thread.
@@ -535,6 +512,33 @@ class Job(Generic[R]):
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let `save_meta_sync` reach the worker's event loop. For the worker."""
         self._loop = loop
+
+    def _changed_meta(self) -> tuple[Fields, Fields, list[bytes]]:
+        """The meta values as they are to be stored: all, the changed ones, and the names of the removed ones."""
+        present = {
+            META + name.encode(): self.record.pack_meta(name, value)
+            for name, value in check_meta(self.meta).items()
+        }
+        changed = {name: value for name, value in present.items() if not self.record.is_same_meta(name, value)}
+        removed = [name for name in self.record.meta_fields() if name not in present]
+
+        if (size := sum(map(len, chain.from_iterable(changed.items())))) > MAX_PAYLOAD:
+            raise PayloadTooLarge(
+                f"the changed meta values of job {self.id} have {size} bytes; the limit is {MAX_PAYLOAD}."
+                " Store a reference to the data instead"
+            )
+
+        return present, changed, removed
+
+    def _meta_saved(self, verdict: str, present: Fields) -> None:
+        if verdict == "gone":
+            raise self._gone()
+
+        if verdict == "stale":
+            raise InvalidJobOperation(f"job {self.id}: this run has lost its claim; its meta was not saved")
+
+        kept = {name: value for name, value in self.record.fields.items() if not name.startswith(META)}
+        self.record = JobRecord(self.id, kept | present, self.record.signer)
 
     async def _end(self, verb: str, verdict: str, status: str) -> None:
         if verdict == "gone":

@@ -31,7 +31,6 @@ from aioq.values.options import (
     check_meta,
     read_options,
 )
-from aioq.values.record import JobRecord
 from aioq.values.retry import Retry
 from aioq.values.serializer import Serializer, find_serializer
 from aioq.values.signature import Secret
@@ -139,8 +138,8 @@ class Queue:
         """Put a call into the queue.
 
         Option names (job_timeout, result_ttl, ttl, failure_ttl, description, job_id, at_front, meta, retry,
-        durability) are taken out of kwargs; the rest goes to the function. `args=` and `kwargs=` pass a function's
-        arguments explicitly, for one whose own names are those of options. `using` is the typed form.
+        durability, executor) are taken out of kwargs; the rest goes to the function. `args=` and `kwargs=` pass a
+        function's arguments explicitly, for one whose own names are those of options. `using` is the typed form.
 
         Raises:
             InvalidInput: the function, an argument or an option cannot be used. Nothing was written.
@@ -478,20 +477,21 @@ class Queue:
         return made
 
     def _job(self, submission: Submission, created: int) -> Job[Any]:
-        status = b"scheduled" if submission.due else b"queued"
-        fields = {**submission.record.fields, b"status": status, b"created_at": b"%d" % created}
+        record, due, ttl_ms = submission.record, submission.due, submission.ttl_ms
+        fields = record.fields  # nobody else has seen them, so what the script has added is added here
+        fields[b"status"] = b"scheduled" if due else b"queued"
+        fields[b"created_at"] = b"%d" % created
 
-        if submission.due:
-            due = submission.due
+        if due:
             fields[b"due_at"] = b"%d" % (created + int(due[1:]) if due.startswith("+") else int(due))
 
-        if submission.ttl_ms:
-            fields[b"ttl"] = b"%d" % submission.ttl_ms
+        if ttl_ms:
+            fields[b"ttl"] = b"%d" % ttl_ms
 
-            if not submission.due:
-                fields[b"expires_at"] = b"%d" % (created + submission.ttl_ms)
+            if not due:
+                fields[b"expires_at"] = b"%d" % (created + ttl_ms)
 
-        job: Job[Any] = Job(JobRecord(submission.record.id, fields, self.store.signer), self.store)
+        job: Job[Any] = Job(record, self.store)
         job.durability = MEMORY
 
         return job
@@ -637,9 +637,8 @@ def _check_limit(value: object) -> int:
 
 
 def _refuse_twins(submissions: list[Submission]) -> None:
-    counts = Counter(each.record.id for each in submissions)
-
-    if len(counts) < len(submissions):
+    if len({each.record.id for each in submissions}) < len(submissions):
+        counts = Counter(each.record.id for each in submissions)
         twins = sorted(job_id for job_id, count in counts.items() if count > 1)
         raise InvalidInput(f"job_id {', '.join(twins)} stands in this call more than once")
 

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 from aioq.client.task import Task
 from aioq.store.store import Submission
-from aioq.values.errors import PayloadTooLarge
+from aioq.values.errors import InvalidFunction, PayloadTooLarge
 from aioq.values.ids import new_id
-from aioq.values.options import MAX_PAYLOAD, NO_OPTIONS, JobOptions
+from aioq.values.options import MAX_PAYLOAD, NO_OPTIONS, PROCESS, JobOptions
 from aioq.values.record import META, Fields, JobRecord
-from aioq.values.reference import refer
+from aioq.values.reference import is_plain, refer
 from aioq.values.serializer import PICKLE, Serializer
 from aioq.values.signature import Signer
 
@@ -74,6 +74,14 @@ def describe(
 
     reference, instance = refer(func)
     reference.check(args, kwargs)
+
+    # Of a dotted name, only the worker knows what it is.
+    if options.executor == PROCESS and not isinstance(func, str) and not is_plain(func):
+        raise InvalidFunction(
+            f'executor="process" is for plain functions, and {reference.name} is awaited. Leave the option away:'
+            " it runs on the worker's event loop. Or make it a plain function"
+        )
+
     fields: Fields = {b"func": reference.name.encode()}
 
     if args or kwargs or instance is not None:
@@ -107,7 +115,7 @@ def settle(
         InvalidInput: what cannot be used, and why.
 
     """
-    options = call.options.over(defaults)
+    options = call.options if defaults is NO_OPTIONS else call.options.over(defaults)
     fields = call.fields
 
     if options is not NO_OPTIONS:
@@ -121,8 +129,14 @@ def settle(
 
     record = JobRecord(options.job_id or job_id or new_id(), fields, signer)
 
+    if signer is not None:
+        record = record.sealed()
+
+    if options is NO_OPTIONS:
+        return Submission(record, size, False, due)
+
     return Submission(
-        record if signer is None else record.sealed(),
+        record,
         size,
         bool(options.at_front),
         due,

@@ -9,7 +9,7 @@ import importlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
@@ -75,6 +75,17 @@ class Sentinels:
     places: tuple[Place, ...]
     service: str
     kwargs: Mapping[str, Any]
+    _named: list[Place] = field(default_factory=list, compare=False)
+
+    @property
+    def named(self) -> Place | None:
+        """The primary that they named last, to any connection of this address."""
+        return self._named[0] if self._named else None
+
+    def name(self, place: Place) -> Place:
+        self._named[:] = [place]
+
+        return place
 
     def options(self) -> dict[str, Any]:
         return {"socket_timeout": SENTINEL_TIMEOUT, "socket_connect_timeout": SENTINEL_TIMEOUT, **self.kwargs}
@@ -95,7 +106,7 @@ class _Asked:
         manager = sentinel_async.Sentinel(self._sentinels.places, sentinel_kwargs=self._sentinels.options())
 
         try:
-            return await manager.discover_master(self._sentinels.service)  # type: ignore[no-any-return]
+            return self._sentinels.name(await manager.discover_master(self._sentinels.service))
         except sentinel_async.MasterNotFoundError:
             raise ConnectionError(self._nobody) from None
         finally:
@@ -108,7 +119,7 @@ class _AskedByThread(_Asked):
         manager = sentinel_sync.Sentinel(self._sentinels.places, sentinel_kwargs=self._sentinels.options())
 
         try:
-            return manager.discover_master(self._sentinels.service)  # type: ignore[no-any-return]
+            return self._sentinels.name(manager.discover_master(self._sentinels.service))
         except sentinel_sync.MasterNotFoundError:
             raise ConnectionError(self._nobody) from None
         finally:
@@ -141,6 +152,11 @@ class Address:
     kwargs: Mapping[str, Any]
     sentinels: Sentinels | None = None
     seeds: tuple[Place, ...] = ()
+
+    @property
+    def named(self) -> Place | None:
+        """The primary that sentinels named last; None if there are no sentinels."""
+        return self.sentinels.named if self.sentinels is not None else None
 
     @property
     def has_others(self) -> bool:

@@ -138,10 +138,10 @@ class Cluster:
         replies: list[Any] = [None] * len(commands)
         left: Sequence[int] = range(len(commands))
 
-        for _ in range(HOPS):
-            if self._slots.is_stale:
-                await self._ask_for_slots()
+        if self._slots.is_stale:
+            await self._ask_for_slots()
 
+        for _ in range(HOPS):  # where a server sends it is newer than what others may know yet
             left = await self._visit_all(commands, left, replies)
 
             if not left:
@@ -273,10 +273,10 @@ class ThreadCluster:
         replies: list[Any] = [None] * len(commands)
         left: Sequence[int] = range(len(commands))
 
-        for _ in range(HOPS):
-            if self._slots.is_stale:
-                self._read_slots()
+        if self._slots.is_stale:
+            self._read_slots()
 
+        for _ in range(HOPS):
             left = self._visit_all(commands, left, replies)
 
             if not left:

@@ -1,14 +1,16 @@
 """Mailbox: wait for the ends of jobs without polling, and without a connection for each waiter.
 
 A process has one channel for each queue that it waits on. `wait.lua` writes the channel into the record, and
-the script that ends the job publishes to it; a job that nobody waits for publishes nothing.
+the script that ends the job publishes to it; a job that nobody waits for publishes nothing. A process that waits
+for most of its jobs waits ahead: it enqueues them with the channel in their records, and need not ask for them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from aioq.store.batcher import Batcher
@@ -20,6 +22,22 @@ Standing = Fields | int
 
 #: After this long the server is asked again in any case.
 LONGEST_MS = 86_400_000
+
+#: The same where messages pass from one server to another on their way, as in a Cluster.
+ANEW_MS = 30_000
+
+#: Each wait that was answered adds two to a mailbox's habit, each job that is enqueued takes one off, down to 0.
+#: So it grows, up to FIRM, while more than half of the jobs are waited for; from ENOUGH on that is done ahead.
+ENOUGH = 100
+FIRM = 1000
+
+#: The most jobs that are waited for ahead, and the most bytes of a result that is kept until someone asks for it.
+MOST_AHEAD = 4096
+LONGEST_KEPT = 1024
+
+#: A wait that was entered ahead asks the server after this many seconds, as other waits do when they begin. The
+#: record may have been lost, or nobody may be able to tell of its end.
+PATIENCE = 1.0
 
 
 class Ending(NamedTuple):
@@ -37,6 +55,7 @@ class Mailbox:
         listener: the subscription of the process.
         channel: makes a channel's name from a random word.
         ask: one round trip: registers the channel for these jobs and says where they stand.
+        may_miss: a message may be lost without the subscription ending, so that one asks again now and then.
 
     """
 
@@ -45,19 +64,68 @@ class Mailbox:
         listener: Listener,
         channel: Callable[[str], str],
         ask: Callable[[str, Sequence[str]], Awaitable[Sequence[Standing]]],
+        *,
+        may_miss: bool = False,
     ) -> None:
         self._listener = listener
-        self._channel = channel(secrets.token_hex(8))
-        self._waits: dict[str, tuple[asyncio.Future[Ending | None], int]] = {}
-        self._asking: Batcher[str, Standing] = Batcher(lambda ids: ask(self._channel, ids), lambda _: 30)
+        self._may_miss = may_miss
+        self.channel = channel(secrets.token_hex(8))
+        self._waits: dict[str, list[asyncio.Future[Ending | None]]] = {}
+        self._asking: Batcher[str, Standing] = Batcher(lambda ids: ask(self.channel, ids), lambda _: 30)
+        # Jobs whose records have had the channel from the start, and how they ended once that was heard.
+        self._ahead: OrderedDict[str, Ending | None] = OrderedDict()
+        self._habit = 0
 
-    async def wait(self, job_id: str) -> Ending:
-        """How the job ended, as soon as it has. A job that is gone, or goes, has the status "deleted"."""
-        await self._listener.listen(self._channel, self._receive, self._ask_again)
+    async def wait(self, job_id: str, limit: float | None = None) -> Ending:
+        """How the job ended, as soon as it has. A job that is gone, or goes, has the status "deleted".
+
+        Args:
+            job_id: the job.
+            limit: how long to wait, in seconds (None: for ever).
+
+        Raises:
+            TimeoutError: it has not ended by then.
+
+        """
+        deadline = None if limit is None else asyncio.get_running_loop().time() + limit
+        ending = None
+
+        if job_id in self._ahead:
+            ending = self._ahead[job_id] or await self._hear(job_id, PATIENCE if limit is None else limit)
+            self._ahead.pop(job_id, None)
+
+        if ending is None:
+            async with asyncio.timeout_at(deadline):
+                ending = await self._ask(job_id)
+
+        self._habit = min(self._habit + 2, FIRM)
+
+        return ending
+
+    def waits_ahead(self, jobs: int) -> bool:
+        """Whether so many jobs, which are about to be enqueued, are likely to be waited for."""
+        self._habit = max(self._habit - jobs, 0)
+
+        return self._habit >= ENOUGH
+
+    def expect(self, job_id: str) -> None:
+        """The job is about to be enqueued with the channel. Of too many, the oldest are asked for after all."""
+        self._ahead[job_id] = None
+
+        if len(self._ahead) > MOST_AHEAD:
+            self._ahead.popitem(last=False)
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """The server is asked for these jobs again."""
+        for job_id in ids:
+            self._ahead.pop(job_id, None)
+
+    async def _ask(self, job_id: str) -> Ending:
+        await self._listener.listen(self.channel, self._receive, self._ask_again)
 
         while True:
             # The wait is on the list before the server is asked, so that no message can fall in between.
-            future = self._expect(job_id)
+            future = self._enter(job_id)
 
             try:
                 standing = await self._asking.submit(job_id)
@@ -74,32 +142,46 @@ class Mailbox:
             if ending is not None:
                 return ending
 
-    def _expect(self, job_id: str) -> asyncio.Future[Ending | None]:
-        future, users = self._waits.get(job_id) or (asyncio.get_running_loop().create_future(), 0)
-        self._waits[job_id] = future, users + 1
+    async def _hear(self, job_id: str, limit: float) -> Ending | None:
+        """The ending, from a message; None if the server must be asked."""
+        future = self._enter(job_id)
+        timer = future.get_loop().call_later(min(limit, PATIENCE), _give_up, future)
+
+        try:
+            return await future
+        finally:
+            timer.cancel()
+            self._leave(job_id, future)
+
+    async def _until(self, future: asyncio.Future[Ending | None], expires_in_ms: int) -> Ending | None:
+        """The ending, or None if the server must be asked again."""
+        if expires_in_ms < 0 and not self._may_miss:
+            return await future
+
+        longest_ms = ANEW_MS if self._may_miss else LONGEST_MS
+        wait_ms = longest_ms if expires_in_ms < 0 else min(expires_in_ms, longest_ms)
+
+        try:
+            async with asyncio.timeout(wait_ms / 1000 + 0.002):
+                return await future
+        except TimeoutError:
+            return None
+
+    def _enter(self, job_id: str) -> asyncio.Future[Ending | None]:
+        future: asyncio.Future[Ending | None] = asyncio.get_running_loop().create_future()
+        self._waits.setdefault(job_id, []).append(future)
 
         return future
 
     def _leave(self, job_id: str, future: asyncio.Future[Ending | None]) -> None:
         """The last one to leave takes the wait off the list, so that waits given up do not pile up."""
-        current, users = self._waits.get(job_id, (None, 0))
+        futures = self._waits.get(job_id)
 
-        if current is future:
-            if users == 1:
+        if futures is not None and future in futures:
+            futures.remove(future)
+
+            if not futures:
                 del self._waits[job_id]
-            else:
-                self._waits[job_id] = future, users - 1
-
-    async def _until(self, future: asyncio.Future[Ending | None], expires_in_ms: int) -> Ending | None:
-        """The ending, or None if the server must be asked again."""
-        if expires_in_ms < 0:
-            return await asyncio.shield(future)
-
-        try:
-            async with asyncio.timeout(min(expires_in_ms, LONGEST_MS) / 1000 + 0.002):
-                return await asyncio.shield(future)
-        except TimeoutError:
-            return None
 
     def _receive(self, message: bytes) -> None:
         at = 0
@@ -120,11 +202,35 @@ class Mailbox:
             self._settle(job_id, Ending(status, value, None))
 
     def _settle(self, job_id: str, ending: Ending | None) -> None:
-        future, _ = self._waits.pop(job_id, (None, 0))
+        futures = self._waits.pop(job_id, None)
 
-        if future is not None and not future.done():
-            future.set_result(ending)
+        if futures is None:
+            self._keep(job_id, ending)
+            return
+
+        self._ahead.pop(job_id, None)
+
+        for future in futures:
+            if not future.done():
+                future.set_result(ending)
+
+    def _keep(self, job_id: str, ending: Ending | None) -> None:
+        """Until someone waits. Only what has finished stays as it is: other ends can be followed by a requeue."""
+        if job_id not in self._ahead:
+            return
+
+        if ending is not None and ending.status == "finished" and len(ending.value or b"") <= LONGEST_KEPT:
+            self._ahead[job_id] = ending
+        else:
+            del self._ahead[job_id]
 
     def _ask_again(self) -> None:
+        self._ahead.clear()
+
         for job_id in list(self._waits):
             self._settle(job_id, None)
+
+
+def _give_up(future: asyncio.Future[Ending | None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -9,9 +9,9 @@ from typing import Any
 import redis as redis_sync
 from redis.exceptions import NoScriptError
 
-from aioq.store.address import Address
+from aioq.store.address import Address, Place
 from aioq.store.script import Argument, Command, loading
-from aioq.store.translation import AWAY, HUNG_UP, TRANSIENT, refusal, translated, unreachable
+from aioq.store.translation import ALONE, AWAY, HUNG_UP, PASSING, is_alone, refusal, translated, unreachable
 from aioq.store.wire import ReplyError, Subscription, Wire, pack
 from aioq.values.errors import ServerError, ServerUnreachable
 
@@ -38,7 +38,9 @@ class Node:
         self.address = address
         self.url = address.url
         self._timeout = blocking + SHORT_TIMEOUT if blocking or address.has_others else CALL_TIMEOUT
+        self._away = AWAY | ALONE if address.has_others else AWAY
         self._wire: Wire | None = None
+        self._place: Place | None = None  # where the wire leads, if sentinels named it
         self._opening: asyncio.Task[Wire] | None = None
 
     def sibling(self, blocking: float = 0) -> Node:
@@ -100,6 +102,10 @@ class Node:
     async def _attempt(self, packed: bytes, count: int) -> list[Any]:
         wire = self._wire
 
+        if wire is not None and self._place is not None and self._place != self.address.named:
+            # Another connection was told of a new primary. The old one may still answer, and know nothing.
+            wire.abort(ConnectionResetError("there is another primary"))
+
         if wire is None or not wire.is_open or wire.loop is not asyncio.get_running_loop():
             wire = await self._open()
 
@@ -109,8 +115,8 @@ class Node:
             raise unreachable(self.url, error) from error
 
         for reply in replies:
-            if isinstance(reply, ReplyError) and reply.code in TRANSIENT:
-                if reply.code in AWAY:  # another address may have taken over
+            if isinstance(reply, ReplyError) and reply.code in self._away | PASSING:
+                if reply.code in self._away:  # another address may have taken over
                     wire.abort(ConnectionResetError(str(reply)))
 
                 raise unreachable(self.url, reply)
@@ -161,7 +167,7 @@ class Node:
             self._opening = None
 
         if not task.cancelled() and task.exception() is None:
-            self._wire = task.result()
+            self._wire, self._place = task.result(), self.address.named
 
 
 class ThreadNode:
@@ -174,7 +180,7 @@ class ThreadNode:
     """
 
     def __init__(self, address: Address, timeout: float) -> None:
-        self._url = address.url
+        self._url, self._has_others = address.url, address.has_others
         self._client: redis_sync.Redis = address.thread_client(timeout)
 
     def trip(self, commands: Sequence[Command]) -> list[Any]:
@@ -206,4 +212,9 @@ class ThreadNode:
             pipeline.execute_command(*command)
 
         with translated(self._url):
-            return pipeline.execute(raise_on_error=False)
+            replies: list[Any] = pipeline.execute(raise_on_error=False)
+
+        if self._has_others and any(isinstance(reply, Exception) and is_alone(reply) for reply in replies):
+            self._client.connection_pool.disconnect()  # the next trip asks the sentinels again
+
+        return replies

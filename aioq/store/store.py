@@ -127,22 +127,32 @@ class Store:
             await self.register()
 
         flat: list[Argument] = []
+        mailbox = self._mailbox
+
+        if mailbox is not None and not mailbox.waits_ahead(len(submissions)):
+            mailbox = None
 
         for each in submissions:
             fields = each.record.fields
             has_more = len(fields) > 1 + (b"data" in fields)
+            # That a ttl is over only a wait tells; and whose job has an id that a user chose, only the reply.
+            waiting = None if each.ttl_ms or each.nonce else mailbox
             flat += (
                 each.record.id,
                 "front" if each.at_front else "",
                 each.due,
                 each.ttl_ms or "",
                 each.nonce,
-                len(fields) + has_more,
+                len(fields) + has_more + (waiting is not None),
             )
             flat += chain.from_iterable(fields.items())
 
             if has_more:  # tells a claim to read more than function and arguments
                 flat += (b"more", b"1")
+
+            if waiting is not None:
+                flat += (b"waiters", waiting.channel)
+                waiting.expect(each.record.id)
 
         reply = await self._call("enqueue", send, expired_ttl=EXPIRED_TTL_MS, jobs=flat)
         clock: int = reply[1]
@@ -198,7 +208,12 @@ class Store:
     def mailbox(self) -> Mailbox:
         """Waits for the ends of jobs."""
         if self._mailbox is None:
-            self._mailbox = Mailbox(self.connection.listener, self.connection.shared.waiter, self.wait)
+            self._mailbox = Mailbox(
+                self.connection.listener,
+                self.connection.shared.waiter,
+                self.wait,
+                may_miss=self.connection.is_cluster,
+            )
 
         return self._mailbox
 
@@ -224,6 +239,9 @@ class Store:
             return 0
 
         reply = await self._call("delete", control=self.connection.shared.control, only=only or "", ids=list(ids))
+
+        if self._mailbox is not None:
+            self._mailbox.forget(ids)
 
         return int(reply[1])
 

@@ -20,6 +20,9 @@ PASSING = frozenset(("CLUSTERDOWN", "TRYAGAIN"))
 
 TRANSIENT = AWAY | PASSING
 
+#: What a primary says that is cut off from its replicas: another one may have taken over.
+ALONE = frozenset(("NOREPLICAS",))
+
 #: What redis-py says when a server takes a connection and ends it at once. What the server says then (it has as
 #: many clients as it takes) is lost more often than not.
 HUNG_UP = ("Connection lost", "Connection reset", "closed by server", "max number of clients")
@@ -45,6 +48,11 @@ def translated(url: str, command: Command = ()) -> Iterator[None]:
 def unreachable(url: str, error: Exception) -> ServerUnreachable:
     """A connection that was lost or not made, as an error of aioq."""
     return ServerUnreachable(f"no connection to {redacted(url)}: {str(error) or type(error).__name__}")
+
+
+def is_alone(error: Exception) -> bool:
+    """Whether a primary refused a write because it is cut off from its replicas; redis-py puts words before it."""
+    return any(code in str(error) for code in ALONE)
 
 
 def refusal(url: str, error: Exception, command: Command = ()) -> ServerError:

@@ -18,6 +18,8 @@ AioqError
 │   └── JobExpired
 ├── JobTimeout                           = JobTimeoutException: the run took longer than its timeout
 ├── AbandonedJobError                    the job's workers died too often while they ran it
+├── JobProcessError                      the process that ran the job ended before the job did
+├── RemoteError                          what a job raised in its process; the worker's own, nobody else sees it
 ├── NotDurable                           the job is in the queue, but not as safe as was asked for
 └── ServerError                          the server's side
     ├── ServerUnreachable (ConnectionError)
@@ -115,6 +117,25 @@ JobTimeoutException = JobTimeout
 
 class AbandonedJobError(AioqError):
     """The workers that ran the job were lost too often (see the poison limit)."""
+
+
+class JobProcessError(AioqError):
+    """The process that ran the job crashed or was killed, or none could be started. Its worker goes on."""
+
+
+class RemoteError(AioqError):
+    """What a job raised in a process of its own, as far as the worker knows it. For the worker.
+
+    Args:
+        text: the traceback.
+        kinds: the names of the classes that it belongs to, its own first.
+
+    """
+
+    def __init__(self, text: str, kinds: Sequence[str]) -> None:
+        super().__init__(text)
+        self.text = text
+        self.kinds = list(kinds)
 
 
 class NotDurable(AioqError):

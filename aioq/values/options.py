@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from aioq.values.durability import Level, check_level
 from aioq.values.durations import FOREVER, Duration, limit_ms, positive_ms, retention_ms
@@ -19,6 +19,12 @@ FAILURE_TTL_MS = 31_536_000_000  # RQ's default: one year
 CANCELED_TTL_MS = 86_400_000  # one day: long enough to see what was canceled and to requeue it
 EXPIRED_TTL_MS = 3_600_000  # an hour to notice that a job was never run
 MAX_PAYLOAD = 1_048_576  # bytes of arguments and meta, together
+
+#: Where a plain function runs: on a thread of the worker, or in a process of its own.
+Executor = Literal["thread", "process"]
+THREAD: Executor = "thread"
+PROCESS: Executor = "process"
+EXECUTORS = (THREAD, PROCESS)
 
 
 class Options(TypedDict, total=False):
@@ -34,6 +40,7 @@ class Options(TypedDict, total=False):
     meta: Mapping[str, Any] | None
     retry: Retry | int | None
     durability: Level | None
+    executor: Executor | None
 
 
 OPTION_NAMES: frozenset[str] = frozenset(Options.__annotations__)
@@ -53,6 +60,7 @@ class JobOptions:
     meta: Mapping[str, Any] | None = None
     retry: Retry | None = None
     durability: Level | None = None
+    executor: Executor | None = None
 
     def over(self, defaults: JobOptions) -> JobOptions:
         """These options, with those of `defaults` where nothing was given."""
@@ -74,6 +82,7 @@ class JobOptions:
             "result_ttl": self.result_ttl_ms,
             "description": self.description,
             "retry": None if self.retry is None else self.retry.to_dict(),
+            "executor": None if self.executor == THREAD else self.executor,
         }
         given = {name: value for name, value in values.items() if value is not None}
 
@@ -115,6 +124,7 @@ def read_options(given: Options) -> JobOptions:
         meta=None if given.get("meta") is None else check_meta(given["meta"]),
         retry=as_retry(given.get("retry")),
         durability=None if given.get("durability") is None else check_level(given["durability"]),
+        executor=_executor(given.get("executor")),
     )
 
 
@@ -129,6 +139,13 @@ def seconds(ms: int | None) -> float | None:
 def _description(value: object) -> str | None:
     if value is not None and not isinstance(value, str):
         raise TypeError(f"description={value!r}: expected a str, not {type(value).__name__}")
+
+    return value
+
+
+def _executor(value: Executor | None) -> Executor | None:
+    if value is not None and value not in EXECUTORS:
+        raise InvalidInput(f"executor={value!r}: expected one of {', '.join(map(repr, EXECUTORS))}")
 
     return value
 

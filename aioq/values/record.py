@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aioq.values.durations import FOREVER, LONGEST_MS
-from aioq.values.errors import DeserializationError, SerializationError
-from aioq.values.options import FAILURE_TTL_MS, TIMEOUT_MS
+from aioq.values.errors import BadSignature, DeserializationError, SerializationError
+from aioq.values.options import EXECUTORS, FAILURE_TTL_MS, THREAD, TIMEOUT_MS
 from aioq.values.retry import Retry
 from aioq.values.serializer import Serializer, loads, written_by
 from aioq.values.signature import SIGNED, Signer, inner
@@ -99,6 +99,26 @@ class JobRecord:
         fields |= {name: self.seal(name, value) for name, value in self.meta_fields().items()}
 
         return JobRecord(self.id, fields, self.signer)
+
+    def opened(self) -> JobRecord:
+        """The record without signatures, for who knows no secret. Meta that may not be read stays unreadable.
+
+        Raises:
+            BadSignature: the queue signs, and the call is not signed for this job.
+
+        """
+        if self.signer is None:
+            return self
+
+        fields = self.fields | {b"data": self._verified_call()}
+
+        for name in self.meta_fields():
+            try:
+                fields[name] = self._open(name, "the value")
+            except BadSignature:
+                fields[name] = SIGNED
+
+        return JobRecord(self.id, fields)
 
     def verify(self) -> None:
         """Refuse a call that is not signed, before anything of it is read.
@@ -243,6 +263,13 @@ class JobRecord:
         return timeout_ms
 
     @property
+    def executor(self) -> str:
+        """Where a plain function runs: on a thread of the worker, or in a process of its own."""
+        executor: str = self._unpack().get("executor", THREAD)
+
+        return executor
+
+    @property
     def result_ttl_ms(self) -> int | None:
         """None where the worker's default applies."""
         return self._unpack().get("result_ttl")
@@ -372,6 +399,7 @@ def _read_opts(packed: bytes) -> tuple[dict[str, Any], str]:
             _is_duration(opts.get("timeout", 0))
             and _is_duration(opts.get("result_ttl", 0))
             and isinstance(opts.get("description", ""), str)
+            and opts.get("executor", THREAD) in EXECUTORS
             and ("retry" not in opts or Retry.from_dict(opts["retry"]).delay_ms(1, 1) >= 0)
         )
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:

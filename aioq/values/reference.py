@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import FunctionType
 from typing import Any
 
 from aioq.values.errors import DeserializationError, InvalidFunction
@@ -60,11 +61,11 @@ def refer(func: Any) -> tuple[Reference, object | None]:
         InvalidFunction: no worker could import it; the text says why and what to do.
 
     """
+    if isinstance(func, FunctionType):
+        return _function(func), None
+
     if isinstance(func, str):
         return _named(func), None
-
-    if inspect.isfunction(func):
-        return _function(func), None
 
     if inspect.ismethod(func) or inspect.isbuiltin(func):
         owner: Any = func.__self__
@@ -138,6 +139,15 @@ def locate(name: str) -> tuple[object, Callable[..., Any]]:
 
     raise DeserializationError(
         f"no module of {name!r} can be imported by this worker; is its code on the worker's path?"
+    )
+
+
+def is_plain(func: Callable[..., Any]) -> bool:
+    """Whether a callable is a plain function: no coroutine function and no async generator function."""
+    called = func if inspect.isroutine(func) else getattr(func, "__call__", func)  # noqa: B004 - the method itself
+
+    return not any(
+        inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each) for each in (called, func)
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from aioq.values.durations import Duration, positive_ms, to_ms
-from aioq.values.errors import InvalidInput
+from aioq.values.errors import InvalidInput, RemoteError
 
 #: No pause between two attempts is longer than this, unless max_interval says otherwise: one day.
 MAX_INTERVAL_MS = 86_400_000
@@ -89,9 +89,9 @@ class Retry:
 
     def retries(self, error: BaseException) -> bool:
         """Whether this kind of exception is retried at all."""
-        kinds = {_name(kind) for kind in type(error).__mro__}
+        names = set(kinds(error))
 
-        return not kinds.intersection(self.not_on) and (not self.on or bool(kinds.intersection(self.on)))
+        return not names.intersection(self.not_on) and (not self.on or bool(names.intersection(self.on)))
 
     def delay_ms(self, attempt: int, chance: float) -> int:
         """The pause before the next attempt, in ms.
@@ -133,6 +133,11 @@ class Retry:
                 object.__setattr__(retry, name, tuple(value) if isinstance(value, list) else value)
 
         return retry
+
+
+def kinds(error: BaseException) -> list[str]:
+    """The names of all classes that an error belongs to, its own first."""
+    return error.kinds if isinstance(error, RemoteError) else [_name(kind) for kind in type(error).__mro__]
 
 
 def as_retry(value: Retry | int | None) -> Retry | None:

@@ -110,7 +110,7 @@ def loads(data: bytes, what: str) -> Any:
         DeserializationError: the bytes are damaged, or need code that is not here.
 
     """
-    serializer = written_by(data, what)
+    serializer = _BY_TAG.get(data[:1]) or written_by(data, what)
 
     try:
         return serializer.decode(data[1:])

@@ -1,7 +1,8 @@
 """Executor: claims in, outcomes out. It runs users' code and touches no server.
 
-Every job is one asyncio task with one timer. The structure that anyio gives (task groups, cancel scopes) costs
-five times that for each job, so it carries the worker's loops and not its jobs (docs/design.md has the figures).
+Every job is one asyncio task; one timer serves the timeouts of all. The structure that anyio gives (task groups,
+cancel scopes) costs five times that for each job, so it carries the worker's loops and not its jobs (docs/design.md
+has the figures).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import math
 import random
 import time
 import traceback
@@ -25,9 +27,11 @@ from aioq.store import Store
 from aioq.store.store import Claim
 from aioq.values.allowlist import Allowlist
 from aioq.values.durations import FOREVER
-from aioq.values.errors import JobTimeout, PayloadTooLarge
+from aioq.values.errors import JobTimeout, PayloadTooLarge, RemoteError
+from aioq.values.options import PROCESS
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, decide, is_final
 from aioq.values.reference import resolve
+from aioq.worker.processes import Packed, Processes
 from aioq.worker.run import Cause, Run
 from aioq.worker.threads import RunEnded, ThreadCall
 
@@ -56,6 +60,7 @@ class Executor:
         result_ttl_ms: how long results of jobs without a result_ttl are kept.
         ended: called when a run has ended, with its outcome; None: nothing is to be recorded.
         allow: the functions that may be run; None: all.
+        job_processes: how many processes jobs with executor="process" may use.
 
     """
 
@@ -65,6 +70,7 @@ class Executor:
         result_ttl_ms: int,
         ended: Callable[[Run, Outcome | None], None],
         allow: Allowlist | None = None,
+        job_processes: int = 1,
     ) -> None:
         self.concurrency = concurrency
         self.held: dict[Run, None] = {}
@@ -74,10 +80,13 @@ class Executor:
         self.failed = 0
         self._waiting: deque[Run] = deque()
         self._review: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = math.inf
         self._result_ttl_ms = result_ttl_ms
         self._ended = ended
         self._resolve = resolve if allow is None else allow.resolve
         self._threads = CapacityLimiter(concurrency)
+        self._processes = Processes(job_processes, self._resolve)
 
     def take(self, store: Store, claim: Claim) -> Run:
         """Begin a run, or let it wait for a slot. Returns at once."""
@@ -94,9 +103,19 @@ class Executor:
         return run
 
     def give_back(self) -> None:
-        """Let the jobs go that wait for a slot."""
+        """Let the jobs go that wait for a slot, or for a process."""
         while self._waiting:
             self.end(self._waiting.popleft(), Cause.INTERRUPTED)
+
+        for run in list(self._processes.waiting):
+            self.end(run, Cause.INTERRUPTED)
+
+    async def close(self) -> None:
+        """No run will come any more: end the processes of jobs."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+        await self._processes.close()
 
     def end(self, run: Run, cause: Cause, cancels: int = CANCELS) -> None:
         """End a run from outside: cancel its coroutine, or raise in its thread."""
@@ -105,6 +124,8 @@ class Executor:
 
         if run.cause is None or cause is Cause.DROPPED:
             run.cause = cause
+
+        run.deadline = math.inf
 
         if run.timer is not None:
             run.timer.cancel()
@@ -148,6 +169,26 @@ class Executor:
             else:
                 self._review = asyncio.get_running_loop().call_later(PATIENCE - waited, self._lose_patience)
 
+    def _set_alarm(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
+        """One timer for the timeouts of all runs: nearly all end long before, and would cancel their own."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+        self._alarm, self._alarm_at = loop.call_at(at, self._end_late), at
+
+    def _end_late(self) -> None:
+        """End the runs whose time is over. The alarm rings again when the next one's may be."""
+        loop = asyncio.get_running_loop()
+        # The loop may ring a moment early, by the resolution of its clock.
+        now = max(loop.time(), self._alarm_at)
+        self._alarm, self._alarm_at = None, math.inf
+
+        for run in [run for run in self.held if run.deadline <= now]:
+            self.end(run, Cause.TIMEOUT)
+
+        if (following := min((run.deadline for run in self.held), default=math.inf)) < self._alarm_at:
+            self._set_alarm(loop, following)
+
     async def _run(self, run: Run) -> None:
         outcome: Outcome | None
         run.entered = True
@@ -164,9 +205,10 @@ class Executor:
     async def _call(self, run: Run) -> Any:
         record, loop = run.claim.record, asyncio.get_running_loop()
 
-        if (timeout_ms := record.timeout_ms) != FOREVER:
-            run.timer = loop.call_later(timeout_ms / 1000, self.end, run, Cause.TIMEOUT)
+        if record.executor == PROCESS:
+            return await self._processes.run(run, self._begin_in_process)
 
+        self._limit(run, loop)
         job: Job[Any] = Job(record, run.store, fence=run.claim.fence)
         job.bind(loop)
         current.set(job)
@@ -195,13 +237,29 @@ class Executor:
         # A plain function may still hand back something to await: a partial of a coroutine function, say.
         return await result if inspect.isawaitable(result) else result
 
+    def _begin_in_process(self, run: Run) -> None:
+        run.begun = True
+        self._limit(run, asyncio.get_running_loop())
+
+    def _limit(self, run: Run, loop: asyncio.AbstractEventLoop) -> None:
+        """Its time begins now."""
+        if (timeout_ms := run.claim.record.timeout_ms) != FOREVER:
+            run.deadline = loop.time() + timeout_ms / 1000
+
+            if run.deadline < self._alarm_at:
+                self._set_alarm(loop, run.deadline)
+
     def _finished(self, run: Run, result: Any) -> Outcome | None:
         if run.cause is Cause.TIMEOUT or run.cause is Cause.DROPPED:  # it swallowed the cancellation
             return self._outcome_of_end(run)
 
         record = run.claim.record
         own_ttl = record.result_ttl_ms
-        packed = record.serializer.dumps(result, f"the result of {record.func_name}")
+
+        if isinstance(result, Packed):
+            packed = result.data
+        else:
+            packed = record.serializer.dumps(result, f"the result of {record.func_name}")
 
         if record.signer is not None:
             packed = record.seal(b"result", packed)
@@ -276,6 +334,9 @@ def error_text(error: BaseException) -> str:
     """The traceback of an error, without the frames of the worker; its end if it is very long."""
     if isinstance(error, RunEnded):
         return "RunEnded"
+
+    if isinstance(error, RemoteError):
+        return error.text
 
     own = frames = error.__traceback__
 

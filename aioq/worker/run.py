@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from enum import Enum, auto
 
 from aioq.store import Store
@@ -32,6 +33,7 @@ class Run:
         "call",
         "cause",
         "claim",
+        "deadline",
         "ended",
         "entered",
         "found",
@@ -49,6 +51,7 @@ class Run:
         self.call: ThreadCall | None = None
         self.cause: Cause | None = None
         self.taken_at = 0.0
+        self.deadline = math.inf
         self.entered = False
         self.found = False  # its function was
         self.begun = False

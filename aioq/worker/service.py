@@ -54,6 +54,7 @@ class Plan:
     max_idle_time: float | None
     signals: bool
     allow: Allowlist | None = None
+    job_processes: int = 1
 
 
 class Service:
@@ -78,7 +79,9 @@ class Service:
             Limits(burst=plan.burst, jobs_left=plan.max_jobs),
             self._on_taken,
         )
-        self._executor = Executor(plan.concurrency, plan.result_ttl_ms, self.courier.put, plan.allow)
+        self._executor = Executor(
+            plan.concurrency, plan.result_ttl_ms, self.courier.put, plan.allow, plan.job_processes
+        )
         self._guard = Guard(lambda: self._executor.held)
         self._revoked: dict[bytes, None] = {}
         # What goes to one server can travel together; in a Cluster, each queue may be on another one.
@@ -123,6 +126,7 @@ class Service:
                 # Shielded: what has ended is recorded and what runs is handed back, also if this is cancelled.
                 with anyio.CancelScope(shield=True):
                     await self._farewell()
+                    await self._executor.close()
 
                     async with anyio.create_task_group() as stops:
                         for heartbeat in heartbeats:

@@ -36,6 +36,8 @@ class Worker:
             jobs of the second.
         connection: as for Queue; None: that of the first Queue, else the environment's URL.
         concurrency: how many jobs run side by side (default 100).
+        job_processes: how many processes there may be for jobs with executor="process" (default: one for each
+            core). They are started when they are first needed, and used again.
         name: the beginning of the worker's name (default: host and process id). A random end keeps two that
             were started with the same name apart.
         result_ttl: how long results are kept of jobs that do not say (default 500 s).
@@ -61,6 +63,7 @@ class Worker:
         connection: Server | Connection = None,
         *,
         concurrency: int = CONCURRENCY,
+        job_processes: int | None = None,
         name: str | None = None,
         result_ttl: Duration = RESULT_TTL_MS / 1000,
         shutdown_timeout: Duration = SHUTDOWN_TIMEOUT,
@@ -68,9 +71,6 @@ class Worker:
         allow: str | Sequence[str] | None = None,
         secret: Secret = None,
     ) -> None:
-        if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
-            raise InvalidInput(f"concurrency={concurrency!r}: expected a whole number of at least 1")
-
         listed = [queues] if isinstance(queues, str | Queue) else list(queues)
         first = next((each for each in listed if isinstance(each, Queue)), None)
 
@@ -85,7 +85,10 @@ class Worker:
             raise InvalidInput("queues=[]: expected at least one queue")
 
         self.name = f"{_check_name(name)}.{secrets.token_hex(3)}"
-        self.concurrency = concurrency
+        self.concurrency = _check_count(concurrency, "concurrency")
+        self.job_processes = _check_count(
+            os.cpu_count() or 1 if job_processes is None else job_processes, "job_processes"
+        )
         self._server = connection
         self._prefix = prefix
         self._allow = read_allow(allow, os.environ.get(ALLOW_VARIABLE))
@@ -144,10 +147,11 @@ class Worker:
             result_ttl_ms=self._result_ttl_ms,
             shutdown_timeout=self._shutdown_timeout,
             burst=burst,
-            max_jobs=_check_max_jobs(max_jobs),
+            max_jobs=None if max_jobs is None else _check_count(max_jobs, "max_jobs"),
             max_idle_time=None if max_idle_time is None else positive_ms(max_idle_time, "max_idle_time") / 1000,
             signals=signals,
             allow=self._allow,
+            job_processes=self.job_processes,
         )
         # The connection of a Queue is its owner's to close; one that was opened here is not.
         given = isinstance(self._server, Connection)
@@ -175,9 +179,9 @@ def _nothing() -> None:
     pass
 
 
-def _check_max_jobs(value: int | None) -> int | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise InvalidInput(f"max_jobs={value!r}: expected a whole number of at least 1")
+def _check_count(value: int, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidInput(f"{name}={value!r}: expected a whole number of at least 1")
 
     return value
 

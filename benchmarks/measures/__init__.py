@@ -15,5 +15,6 @@ NAMES = (
     "workers",
     "shards",
     "threads",
+    "processes",
     "imports",
 )

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aioq import Job, Queue, Worker
+from benchmarks.jobs import note_apart
 from benchmarks.systems import Seen
 
 QUEUE = "bench"
@@ -21,7 +22,9 @@ class Client:
         self.waiting = self._queue.count
 
     async def enqueue_many(self, job: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Job[Any]]:
-        return await self._queue.enqueue_many([Queue.prepare_data(job, call) for call in calls])
+        executor = "process" if job is note_apart else None
+
+        return await self._queue.enqueue_many([Queue.prepare_data(job, call, executor=executor) for call in calls])
 
     async def result(self, handle: Job[Any]) -> Any:
         return await handle.result(30)

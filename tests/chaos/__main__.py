@@ -19,7 +19,7 @@ from rich.table import Table
 
 from benchmarks.report import put
 
-from .nemesis import FAULTS, MIXES
+from .nemesis import FAULTS, MIXES, home_of, of_mix
 from .report import COUNTED, HEAD, RIGHT, counted, markdown, rows, summary
 from .topology import KINDS, ROOT, binary_of
 from .trial import Outcome, Plan, run
@@ -32,6 +32,8 @@ LANES = {
     "server": (Plan("", "server"), "restarts"),
     "server, everysec": (Plan("", "server", disk="everysec"), "restarts"),
     "network": (Plan("", "network"), "partitions"),
+    "sentinel": (Plan("", "failover+workers", topology="sentinel"), "failovers"),
+    "cluster": (Plan("", "cluster+workers", producers=3, topology="cluster"), "failovers"),
     "mixed": (Plan("", "mixed"), None),  # until the others have ended
 }
 
@@ -59,7 +61,11 @@ class Campaign:
         return time.monotonic() < self.until and any(done[each] < self.goals[each] for each in wanted)
 
     async def work(self) -> None:
-        lanes = [name for name in LANES if not self.options.only or LANES[name][0].mix in self.options.only]
+        lanes = [
+            name
+            for name in LANES
+            if not self.options.only or set(LANES[name][0].mix.split("+")) & set(self.options.only)
+        ]
 
         with self.progress:
             async with asyncio.TaskGroup() as group:
@@ -176,10 +182,10 @@ def _plan(text: str) -> Plan:
 
     seed, _, mix = text.partition(":")
 
-    if mix not in (*MIXES, *FAULTS):
+    if not of_mix(mix):
         raise argparse.ArgumentTypeError(f"{text}: expected SEED:MIX, with one of {', '.join((*MIXES, *FAULTS))}")
 
-    return Plan(seed, mix)
+    return Plan(seed, mix, topology=home_of(mix))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -187,6 +193,7 @@ def parser() -> argparse.ArgumentParser:
     known.add_argument("--kills", type=int, default=60, metavar="N", help="worker kills, at least (default 60)")
     known.add_argument("--restarts", type=int, default=12, metavar="N", help="server restarts (default 12)")
     known.add_argument("--partitions", type=int, default=10, metavar="N", help="partitions (default 10)")
+    known.add_argument("--failovers", type=int, default=6, metavar="N", help="failovers (default 6)")
     known.add_argument("--seed", default="1", help="the same one gives the same schedules (default 1)")
     known.add_argument("--seconds", type=float, default=60, metavar="S", help="of each trial, under load (60)")
     known.add_argument("--minutes", type=float, default=60, metavar="M", help="begin no trial after these (60)")

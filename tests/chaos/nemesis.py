@@ -10,14 +10,18 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import redis
 
+from tests.servers.cluster import slot_of
+from tests.servers.node import Node
+
 from .history import Event
-from .topology import Slot, Standalone
+from .topology import Clustered, Sentinelled, Slot, Standalone, Topology
 
 #: Breaks and heals; returns what it was, or None if there was nothing to break just then.
-Hit = Callable[[Standalone, random.Random], Awaitable[Event | None]]
+Hit = Callable[[Any, random.Random], Awaitable[Event | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +62,32 @@ def fault(mix: str, weight: int) -> Callable[[Hit], Hit]:
 
 
 def of_mix(mix: str) -> list[Fault]:
-    """The faults of a kind of trial; "mixed" has all of them, and a name is one fault alone."""
-    if mix in FAULTS:
-        return [FAULTS[mix]]
+    """The faults of a kind of trial, or of several that a + joins; a name is one fault alone.
 
-    return [each for each in FAULTS.values() if mix in (each.mix, "mixed")]
+    "mixed" has all that can break where one server stands alone.
+    """
+    names = mix.split("+")
+
+    return [
+        each
+        for each in FAULTS.values()
+        if {each.name, each.mix} & set(names) or ("mixed" in names and each.mix not in HOMES)
+    ]
 
 
-MIXES = ("workers", "server", "network", "mixed")
+MIXES = ("workers", "server", "network", "mixed", "failover", "cluster")
 
-#: There is one fault of this kind at a time, with a pause of some seconds before the next, in which work goes on.
-SERIAL = "server"
+#: Where faults of servers are at home that do not stand alone.
+HOMES = {"failover": "sentinel", "cluster": "cluster"}
+
+#: There is one fault of these kinds at a time, with a pause of some seconds before the next: work goes on in it.
+SERIAL = ("server", "failover", "cluster")
+
+
+def home_of(mix: str) -> str:
+    """The topology that a mix, or a fault, needs."""
+    return next((HOMES[each.mix] for each in of_mix(mix) if each.mix in HOMES), "standalone")
+
 
 now = time.monotonic
 
@@ -82,7 +101,7 @@ def a_while(rng: random.Random, longest: float = 10.0) -> float:
 
 
 @fault("workers", 20)
-async def worker_kill(scene: Standalone, rng: random.Random) -> Event | None:
+async def worker_kill(scene: Topology, rng: random.Random) -> Event | None:
     """SIGKILL; another worker is started in its place."""
     async with scene.victim(scene.workers, rng) as slot:
         if slot is None:
@@ -98,7 +117,7 @@ async def worker_kill(scene: Standalone, rng: random.Random) -> Event | None:
 
 
 @fault("workers", 3)
-async def worker_term(scene: Standalone, rng: random.Random) -> Event | None:
+async def worker_term(scene: Topology, rng: random.Random) -> Event | None:
     """SIGTERM, once or twice: an orderly shutdown, which must end with exit code 0."""
     async with scene.victim(scene.workers, rng) as slot:
         if slot is None or slot.worker is None:
@@ -123,7 +142,7 @@ async def worker_term(scene: Standalone, rng: random.Random) -> Event | None:
 
 
 @fault("workers", 3)
-async def worker_freeze(scene: Standalone, rng: random.Random) -> Event | None:
+async def worker_freeze(scene: Topology, rng: random.Random) -> Event | None:
     """SIGSTOP for a while, then SIGCONT: past its lease it is a zombie."""
     async with scene.victim(scene.workers, rng) as slot:
         if slot is None:
@@ -139,7 +158,7 @@ async def worker_freeze(scene: Standalone, rng: random.Random) -> Event | None:
 
 
 @fault("mixed", 1)
-async def producer_kill(scene: Standalone, rng: random.Random) -> Event | None:
+async def producer_kill(scene: Topology, rng: random.Random) -> Event | None:
     """SIGKILL of a producer: what it has just asked for may have happened or not."""
     async with scene.victim(scene.producers[1:], rng) as slot:
         if slot is None:
@@ -444,3 +463,183 @@ async def slow_network(scene: Standalone, rng: random.Random) -> Event | None:
         slot.proxy.heal()
 
         return Event(at, "fault", pid=slot.pid, until=now())
+
+
+# A primary with replicas and sentinels
+
+#: Replicas receive what is written as soon as the network lets them. When one takes over that nobody has prepared,
+#: the primary's writes of its last so many seconds may be gone.
+LAG = 1.0
+
+
+#: What nobody has asked for.
+OF_ITS_OWN = "failover-of-its-own"
+
+
+async def replaced(scene: Sentinelled, at: float, until: float = 0, loses: float = LAG) -> Event:
+    """What a failover was, when all is whole again.
+
+    On a busy machine sentinels may replace a primary that only seems to be down; that may lose something, too.
+    """
+    await scene.servers.healthy()
+    epoch = await asyncio.to_thread(scene.servers.epoch)
+
+    if epoch > scene.epoch + 1:
+        scene.note(Event(scene.seen, "fault", OF_ITS_OWN, until=now(), loses=LAG))
+
+    scene.epoch, scene.seen = epoch, now()
+
+    return Event(at, "fault", until=until or now(), loses=loses)
+
+
+@fault("failover", 4)
+async def primary_kill(scene: Sentinelled, rng: random.Random) -> Event | None:
+    """SIGKILL of the primary; it comes back later, and becomes a replica."""
+    async with scene.at_server:
+        at = now()
+        dead = await asyncio.to_thread(scene.servers.kill_primary)
+        await scene.servers.another_than(dead)
+        until = now()
+        await asyncio.sleep(a_while(rng))
+        await scene.servers.restart(dead)
+
+        return await replaced(scene, at, until)
+
+
+@fault("failover", 2)
+async def primary_freeze(scene: Sentinelled, rng: random.Random) -> Event | None:
+    """SIGSTOP of the primary until another one has taken over; then it goes on as if it were the primary."""
+    async with scene.at_server:
+        at = now()
+        frozen = await asyncio.to_thread(scene.servers.freeze_primary)
+        await scene.servers.another_than(frozen)
+        await asyncio.sleep(a_while(rng, 5))
+        await scene.servers.restart(frozen)
+
+        return await replaced(scene, at)
+
+
+@fault("failover", 2)
+async def primary_cut_off(scene: Sentinelled, rng: random.Random) -> Event | None:
+    """Replicas and sentinels do not reach the primary, but clients do: there are two primaries for a while."""
+    async with scene.at_server:
+        at = now()
+        alone = await asyncio.to_thread(scene.servers.primary)
+        scene.servers.cut_off(alone)
+        await scene.servers.another_than(alone)
+        await asyncio.sleep(a_while(rng, 5))
+        scene.servers.rejoin(alone)
+
+        return await replaced(scene, at)
+
+
+@fault("failover", 4)
+async def failover_planned(scene: Sentinelled, rng: random.Random) -> Event | None:
+    """SENTINEL FAILOVER, for which the primary waits until the replica has all: nothing may be lost."""
+    if scene.kind != "valkey9":
+        return None
+
+    async with scene.at_server:
+        at = now()
+        await scene.servers.failover()
+        until = now()
+
+        return await replaced(scene, at, until, loses=0)
+
+
+@fault("failover", 2)
+async def failover_asked(scene: Sentinelled, rng: random.Random) -> Event | None:
+    """SENTINEL FAILOVER as it always was: the old primary takes writes until it is told."""
+    async with scene.at_server:
+        at = now()
+        await scene.servers.failover(planned=False)
+
+        return await replaced(scene, at)
+
+
+# A Cluster
+
+
+def a_queue(scene: Clustered, rng: random.Random) -> str:
+    return rng.choice(scene.queues.split(","))
+
+
+@fault("cluster", 4)
+async def shard_kill(scene: Clustered, rng: random.Random) -> Event | None:
+    """SIGKILL of a primary; it comes back later as a replica."""
+    async with scene.at_server:
+        at = now()
+        dead = await asyncio.to_thread(scene.servers.kill_primary, a_queue(scene, rng))
+        await scene.servers.taken_over(dead)
+        until = now()
+        await asyncio.sleep(a_while(rng))
+        await scene.servers.restart(dead)
+        await scene.servers.healthy()
+
+        return Event(at, "fault", until=until, loses=LAG)
+
+
+@fault("cluster", 4)
+async def shard_failover(scene: Clustered, rng: random.Random) -> Event | None:
+    """CLUSTER FAILOVER: nothing may be lost."""
+    async with scene.at_server:
+        at = now()
+        await scene.servers.failover(await asyncio.to_thread(scene.servers.node_of, a_queue(scene, rng)))
+        until = now()
+        await scene.servers.healthy()
+
+        return Event(at, "fault", until=until)
+
+
+@fault("cluster", 2)
+async def shard_freeze(scene: Clustered, rng: random.Random) -> Event | None:
+    """SIGSTOP of a primary for a while: its replica may take over or not."""
+    async with scene.at_server:
+        at = now()
+        frozen = await asyncio.to_thread(scene.servers.freeze_primary, a_queue(scene, rng))
+        await asyncio.sleep(a_while(rng))
+        await scene.servers.restart(frozen)
+        await scene.servers.healthy()
+
+        return Event(at, "fault", until=now(), loses=LAG)
+
+
+@fault("cluster", 2)
+async def node_restart(scene: Clustered, rng: random.Random) -> Event | None:
+    """SIGTERM of any node, as an orderly restart does; who is a primary ends when its replica has all."""
+    async with scene.at_server:
+        at = now()
+        node = rng.choice(scene.servers.nodes)
+        await asyncio.to_thread(node.stop)
+        await asyncio.sleep(a_while(rng, 5))
+        await scene.servers.restart(node)
+        await scene.servers.healthy()
+
+        return Event(at, "fault", until=now())
+
+
+async def move(scene: Clustered, rng: random.Random, how: Callable[[int, Node], Awaitable[None]]) -> Event:
+    async with scene.at_server:
+        at, name = now(), a_queue(scene, rng)
+        home, primaries = await asyncio.to_thread(lambda: (scene.servers.node_of(name), scene.servers.primaries()))
+        await how(slot_of(name), rng.choice([node for node in primaries if node is not home]))
+        until = now()
+        await scene.servers.healthy()
+
+        return Event(at, "fault", until=until)
+
+
+@fault("cluster", 4)
+async def slot_move(scene: Clustered, rng: random.Random) -> Event | None:
+    """A queue moves to another shard key by key, and stays half moved for a while."""
+    pause = rng.uniform(0, 3)
+
+    return await move(
+        scene, rng, lambda slot, to: scene.servers.migrate_slot(slot, to, lambda: asyncio.sleep(pause))
+    )
+
+
+@fault("cluster", 3)
+async def slot_move_whole(scene: Clustered, rng: random.Random) -> Event | None:
+    """A queue moves to another shard as a whole."""
+    return await move(scene, rng, scene.servers.migrate_atomically) if scene.kind == "valkey9" else None

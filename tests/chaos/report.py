@@ -9,7 +9,7 @@ from datetime import date
 from benchmarks.machine import versions
 from benchmarks.report import bars
 
-from .nemesis import FAULTS
+from .nemesis import FAULTS, OF_ITS_OWN
 from .trial import Outcome
 
 HEAD = ("fault", "times", "runs again", "done twice", "p50 (s)", "p99 (s)", "max (s)")
@@ -20,9 +20,21 @@ COUNTED = {
     "kills": ("worker-kill",),
     "restarts": ("server-kill", "server-term", "server-shutdown"),
     "partitions": ("partition", "partition-of-requests", "partition-of-replies"),
+    "failovers": (
+        *("primary-kill", "primary-freeze", "primary-cut-off", "failover-planned", "failover-asked"),
+        *("shard-kill", "shard-failover"),
+    ),
 }
 
-TITLES = {"kills": "worker kills", "restarts": "server restarts", "partitions": "partitions"}
+TITLES = {
+    "kills": "worker kills",
+    "restarts": "server restarts",
+    "partitions": "partitions",
+    "failovers": "failovers",
+}
+
+#: What a topology is called.
+CALLED = {"standalone": "", "sentinel": " and Sentinel", "cluster": " in a Cluster"}
 
 
 def counted(outcomes: Iterable[Outcome]) -> Counter[str]:
@@ -40,7 +52,7 @@ def rows(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
         for name in outcome.faults:
             groups["all at once" if outcome.plan.mix == "mixed" else name].append((outcome, name))
 
-    return [_row(name, groups[name]) for name in (*FAULTS, "all at once") if name in groups]
+    return [_row(name, groups[name]) for name in (*FAULTS, OF_ITS_OWN, "all at once") if name in groups]
 
 
 def _row(title: str, group: list[tuple[Outcome, str]]) -> tuple[str, ...]:
@@ -73,10 +85,10 @@ def summary(outcomes: Sequence[Outcome]) -> list[str]:
         f"those whose run before had come to its end: {twice:,}; for 1,000 faults: {_of_thousand(twice, faults)}",
     ]
 
-    for disk in sorted({each.plan.disk for each in outcomes}):
-        these = [each for each in outcomes if each.plan.disk == disk]
+    for disk, topology in sorted({(each.plan.disk, each.plan.topology) for each in outcomes}):
+        these = [each for each in outcomes if (each.plan.disk, each.plan.topology) == (disk, topology)]
         lost, jobs = sum(each.lost for each in these), sum(each.jobs for each in these)
-        lines.append(f"confirmed jobs lost with `appendfsync {disk}`: {lost:,} of {jobs:,}")
+        lines.append(f"confirmed jobs lost with `appendfsync {disk}`{CALLED[topology]}: {lost:,} of {jobs:,}")
 
     lines.append(f"violations of the rules: {sum(len(each.violations) for each in outcomes):,}")
 

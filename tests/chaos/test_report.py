@@ -39,6 +39,8 @@ def test_a_violation_and_a_lost_job_are_told() -> None:
     assert outcome.violations[0].startswith("I1: confirmed, and ended as nothing")
     assert "lost with `appendfsync always`: 1 of 1" in "\n".join(summary([outcome]))
     assert "violations of the rules: 2" in summary([outcome])
+    other = judge(Plan("7", "failover", topology="sentinel"), lost)
+    assert "confirmed jobs lost with `appendfsync always` and Sentinel: 1 of 1" in summary([outcome, other])
 
 
 def test_a_table_has_a_row_for_each_fault_and_one_for_all_at_once() -> None:
@@ -46,6 +48,7 @@ def test_a_table_has_a_row_for_each_fault_and_one_for_all_at_once() -> None:
     mixed = judge(MIXED, [*again(), killed(2.5, 7), Event(20, "fault", "script-flush", until=21)])
     assert [row[:3] for row in rows([one, mixed])] == [("worker-kill", "1", "1"), ("all at once", "2", "1")]
     assert counted([one, mixed])["kills"] == 2
+    assert counted([judge(MIXED, [*whole(), Event(1, "fault", "shard-kill")])])["failovers"] == 1
     assert "| worker-kill | 1 | 1 | 0 | 6.50 | 6.50 | 6.50 |" in markdown("the command", [one, mixed])
 
 
@@ -66,3 +69,4 @@ def test_a_trial_is_named_by_its_plan_or_by_a_seed_and_what_is_broken() -> None:
     assert parser().parse_args(["--repeat", '{"seed": "7", "mix": "server", "gap": 2}']).repeat == Plan(
         "7", "server", gap=2
     )
+    assert parser().parse_args(["--repeat", "7:slot-move"]).repeat == Plan("7", "slot-move", topology="cluster")

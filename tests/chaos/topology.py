@@ -1,7 +1,8 @@
-"""The processes of a trial: a server, workers and producers, each worker and producer behind a proxy of its own.
+"""The processes of a trial: servers, workers and producers.
 
-There is one topology so far, a server that stands alone. Another one, say a primary with replicas and sentinels,
-offers the same names, stands in TOPOLOGIES, and brings faults of a mix of its own.
+There is a topology for each way in which servers live together, with faults of a mix of its own. Where a server
+stands alone, each worker and producer is behind a proxy of its own. Where there are several, clients find them by
+their addresses, so they go straight.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from typing import Self
 import redis
 
 from tests.conftest import Server
+from tests.servers.cluster import ClusterOfSix
+from tests.servers.node import Scene
+from tests.servers.sentinel import SentinelTrio
 from tests.system.processes import WorkerProcess
 from tests.system.proxy import Proxy
 from tests.tools import server_binary
@@ -75,15 +79,36 @@ KINDS = {
 }
 
 
-class Slot:
-    """A place for a worker or a producer, with its own way to the server; its process may be another one later."""
+def _settings(disk: str) -> dict[str, str]:
+    """What a node keeps on disk, as settings of its file."""
+    words = DISK[disk]
 
-    def __init__(self, name: str, proxy: Proxy) -> None:
+    return {name.removeprefix("--"): value for name, value in zip(words[::2], words[1::2], strict=True)}
+
+
+class Slot:
+    """A place for a worker or a producer; its process may be another one later.
+
+    Args:
+        name: of the place.
+        url: its way to the servers.
+        proxy: through which that way leads, if it does.
+
+    """
+
+    def __init__(self, name: str, url: str, proxy: Proxy | None = None) -> None:
         self.name = name
-        self.proxy = proxy
+        self.url = url
+        self._proxy = proxy
         self.busy = False  # a fault is at work here
         self.worker: WorkerProcess | None = None
         self.producer: subprocess.Popen[bytes] | None = None
+
+    @property
+    def proxy(self) -> Proxy:
+        assert self._proxy is not None, "there are no faults of the network in this topology"
+
+        return self._proxy
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -97,12 +122,12 @@ class Slot:
         return self.process.pid
 
 
-class Standalone:
-    """One server with its workers and producers.
+class Topology:
+    """Servers with workers and producers.
 
     Args:
-        kind: which server, of KINDS.
-        disk: what it keeps, of DISK.
+        kind: which servers, of KINDS.
+        disk: what they keep, of DISK.
         workers, producers: how many.
         queues: what they serve, in this order; producers use them in turn.
         options: of the workers.
@@ -118,12 +143,10 @@ class Standalone:
         producers: int = 2,
         queues: str = "default,other",
         options: dict[str, object] | None = None,
-        server_options: tuple[str, ...] = (),
     ) -> None:
         # A short path of its own: unix socket names have at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="aioq-chaos-"))
-        self.disk = disk
-        self.server = Server(self.folder, *DISK[disk], *server_options, binary=binary_of(kind))
+        self.kind, self.disk = kind, disk
         self.queues = queues
         self.workers: list[Slot] = []
         self.producers: list[Slot] = []
@@ -136,8 +159,7 @@ class Standalone:
 
     async def __aenter__(self) -> Self:
         workers, producers = self._counts
-        self._stack.callback(self.server.stop, kill=True)
-        self.server.start()
+        await self._start_servers()
         self.workers = [await self._slot(f"worker-{number}") for number in range(workers)]
         self.producers = [await self._slot(f"producer-{number}") for number in range(producers)]
 
@@ -155,12 +177,12 @@ class Standalone:
 
     @property
     def url(self) -> str:
-        """The straight way to the server."""
-        return self.server.url
+        """The straight way to the servers."""
+        raise NotImplementedError
 
-    def admin(self) -> redis.Redis:
-        """A bare client, for faults."""
-        return self.server.client()
+    def admins(self) -> list[redis.Redis]:
+        """A bare client of each server that has keys of its own."""
+        raise NotImplementedError
 
     def note(self, event: Event) -> None:
         append(self.folder / "nemesis.events", event)
@@ -173,9 +195,7 @@ class Standalone:
         while True:
             self._logs += 1
             log = self.folder / f"{slot.name}-{self._logs}.log"
-            slot.worker = worker = WorkerProcess(
-                log, slot.proxy.url, self._environment(), self.queues, self._options
-            )
+            slot.worker = worker = WorkerProcess(log, slot.url, self._environment(), self.queues, self._options)
             self._stack.callback(worker.destroy)
 
             if await worker.started():
@@ -201,7 +221,7 @@ class Standalone:
             ]
             log = self._stack.enter_context((self.folder / f"{slot.name}-{self._logs}.log").open("wb"))
             slot.producer = subprocess.Popen(
-                [sys.executable, "-m", "tests.chaos.producer", slot.proxy.url, *details],
+                [sys.executable, "-m", "tests.chaos.producer", slot.url, *details],
                 env=self._environment(), stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
             self._stack.callback(slot.producer.wait)
@@ -225,9 +245,96 @@ class Standalone:
     def _environment(self) -> dict[str, str]:
         return os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", FOLDER: str(self.folder)}
 
+    async def _start_servers(self) -> None:
+        raise NotImplementedError
+
     async def _slot(self, name: str) -> Slot:
-        return Slot(name, await self._stack.enter_async_context(Proxy(self.server.socket)))
+        return Slot(name, self.url)
+
+
+class Standalone(Topology):
+    """One server, each worker and producer behind a proxy."""
+
+    def __init__(
+        self, kind: str = "valkey9", disk: str = "always", *, server_options: tuple[str, ...] = (), **more: object
+    ) -> None:
+        super().__init__(kind, disk, **more)  # type: ignore[arg-type]
+        self.server = Server(self.folder, *DISK[disk], *server_options, binary=binary_of(kind))
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+    def admin(self) -> redis.Redis:
+        """A bare client, for faults."""
+        return self.server.client()
+
+    def admins(self) -> list[redis.Redis]:
+        return [self.admin()]
+
+    async def _start_servers(self) -> None:
+        self._stack.callback(self.server.stop, kill=True)
+        self.server.start()
+
+    async def _slot(self, name: str) -> Slot:
+        proxy = await self._stack.enter_async_context(Proxy(self.server.socket))
+
+        return Slot(name, proxy.url, proxy)
+
+
+class Sentinelled(Topology):
+    """A primary that takes writes only while it has a replica, another replica, and three sentinels."""
+
+    def __init__(self, kind: str = "valkey9", disk: str = "always", **more: object) -> None:
+        super().__init__(kind, disk, **more)  # type: ignore[arg-type]
+        self.servers = SentinelTrio(_settings(disk), min_replicas=1, secured=True, program=binary_of(kind))
+        self.epoch, self.seen = 0, 0.0  # how many failovers there were, and when that was looked at
+
+    @property
+    def url(self) -> str:
+        return self.servers.url()
+
+    def admins(self) -> list[redis.Redis]:
+        return [self.servers.admin()]
+
+    async def _start_servers(self) -> None:
+        await self._stack.enter_async_context(self.servers)
+        keep_logs(self._stack, self.servers, self.folder)
+
+
+class Clustered(Topology):
+    """Three primaries with a replica each, and a queue on each of them."""
+
+    def __init__(self, kind: str = "valkey9", disk: str = "always", **more: object) -> None:
+        super().__init__(kind, disk, **more)  # type: ignore[arg-type]
+        self.servers = ClusterOfSix(_settings(disk), program=binary_of(kind))
+
+    @property
+    def url(self) -> str:
+        return self.servers.url()
+
+    def admins(self) -> list[redis.Redis]:
+        return self.servers.admins()
+
+    async def _start_servers(self) -> None:
+        await self._stack.enter_async_context(self.servers)
+        keep_logs(self._stack, self.servers, self.folder)
+        self.queues = ",".join(self.servers.queues())
+
+
+def keep_logs(stack: AsyncExitStack, servers: Scene, folder: Path) -> None:
+    """What the servers say is kept beside the history."""
+
+    def keep() -> None:
+        for node in servers.processes():
+            (folder / f"{node.name}.log").write_text(node.log)
+
+    stack.callback(keep)
 
 
 #: What a plan can name.
-TOPOLOGIES: dict[str, type[Standalone]] = {"standalone": Standalone}
+TOPOLOGIES: dict[str, type[Topology]] = {
+    "standalone": Standalone,
+    "sentinel": Sentinelled,
+    "cluster": Clustered,
+}

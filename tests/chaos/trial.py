@@ -21,7 +21,7 @@ from tests.tools import eventually, leaks
 from .checker import check, how_ended, jobs, reason, repeats
 from .history import Event, gather
 from .nemesis import SERIAL, Fault, of_mix
-from .topology import TOPOLOGIES, Standalone
+from .topology import TOPOLOGIES, Topology
 
 #: Between two faults of the server, in seconds, on average.
 PAUSE = 3.0
@@ -96,11 +96,11 @@ async def run(plan: Plan) -> Outcome:
     return outcome
 
 
-async def haunt(scene: Standalone, plan: Plan) -> None:
+async def haunt(scene: Topology, plan: Plan) -> None:
     """Faults until the time is over; then all of them are healed. Those of the server come one after the other."""
     found, until = of_mix(plan.mix), time.monotonic() + plan.seconds
-    serial = [each for each in found if each.mix == SERIAL]
-    others = [each for each in found if each.mix != SERIAL]
+    serial = [each for each in found if each.mix in SERIAL]
+    others = [each for each in found if each.mix not in SERIAL]
 
     async with asyncio.TaskGroup() as group:
         for kinds in (serial, others):
@@ -108,12 +108,12 @@ async def haunt(scene: Standalone, plan: Plan) -> None:
                 group.create_task(chain(scene, plan, kinds, until))
 
 
-async def chain(scene: Standalone, plan: Plan, kinds: list[Fault], until: float) -> None:
+async def chain(scene: Topology, plan: Plan, kinds: list[Fault], until: float) -> None:
     rng, number = random.Random(f"{plan.seed} {plan.mix} {kinds[0].mix}"), 0
 
     async with asyncio.TaskGroup() as group:
         while number != plan.faults:
-            is_serial = kinds[0].mix == SERIAL
+            is_serial = kinds[0].mix in SERIAL
             await asyncio.sleep(rng.uniform(1, 2 * PAUSE - 1) if is_serial else rng.expovariate(1 / plan.gap))
 
             if time.monotonic() >= until:
@@ -127,14 +127,14 @@ async def chain(scene: Standalone, plan: Plan, kinds: list[Fault], until: float)
                 await strike
 
 
-async def hit(scene: Standalone, fault: Fault, rng: random.Random) -> None:
+async def hit(scene: Topology, fault: Fault, rng: random.Random) -> None:
     event = await fault.hit(scene, rng)
 
     if event is not None:
         scene.note(replace(event, name=fault.name))
 
 
-async def drain(scene: Standalone) -> None:
+async def drain(scene: Topology) -> None:
     """Wait until all producers are done and all jobs have ended, or too long."""
     for slot in scene.producers:
         await eventually(
@@ -163,7 +163,7 @@ async def is_empty(connection: Connection) -> bool:
     return not any(each.queued or each.started or each.scheduled for each in counts)
 
 
-async def read(scene: Standalone) -> None:
+async def read(scene: Topology) -> None:
     """Notes what is left: each job in each index, each result, each finding of the doctor, each key that leaks."""
     connection = Connection(scene.url)
 
@@ -180,12 +180,13 @@ async def read(scene: Standalone) -> None:
     finally:
         await connection.aclose()
 
-    with scene.admin() as client:
-        for key in leaks(client):
-            scene.note(Event(time.monotonic(), "key", key))
+    for admin in scene.admins():
+        with admin as client:
+            for key in leaks(client):
+                scene.note(Event(time.monotonic(), "key", key))
 
 
-async def read_index(scene: Standalone, queue: Queue, status: JobStatus) -> None:
+async def read_index(scene: Topology, queue: Queue, status: JobStatus) -> None:
     offset, ids = 0, [""]
 
     while ids:
@@ -204,7 +205,7 @@ async def read_index(scene: Standalone, queue: Queue, status: JobStatus) -> None
                 scene.note(Event(time.monotonic(), "info", "buried", job_id))
 
 
-async def dismiss(scene: Standalone) -> None:
+async def dismiss(scene: Topology) -> None:
     """End all workers in order. One that has ended by itself is a problem."""
     for slot in scene.workers:
         assert slot.worker is not None

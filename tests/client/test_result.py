@@ -27,6 +27,7 @@ from aioq import (
     ServerUnreachable,
     Worker,
 )
+from aioq.store import Store
 from tests import jobs
 from tests.client.work import fail_until, gates, hold, note, note_and_fail, notes
 from tests.conftest import Server
@@ -140,6 +141,48 @@ async def test_a_job_that_nobody_waits_for_publishes_nothing(
     await burst()
     await task
     assert raw.info("commandstats")["cmdstat_publish"]["calls"] == 1
+
+
+async def test_who_waits_for_all_jobs_gets_each_result_with_few_calls(
+    queue: Queue, start_worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    wait = Store.wait
+
+    async def counted(store: Store, channel: str, ids: list[str]) -> Any:
+        asked.extend(ids)
+        return await wait(store, channel, ids)
+
+    async def user(first: int) -> None:
+        for number in range(first, first + 20):
+            assert await (await queue.enqueue(jobs.add, number, 1)).result(10) == number + 1
+
+    monkeypatch.setattr(Store, "wait", counted)
+    await start_worker()
+    await asyncio.gather(*(user(100 * number) for number in range(50)))
+    assert len(asked) < 500
+    made = await queue.enqueue_many(Queue.prepare_data(jobs.add, (number, 1)) for number in range(500))
+    assert [await job.result(10) for job in made] == list(range(1, 501))
+    assert len(asked) < 600
+    await nothing_is_left(queue)
+    assert queue.store.mailbox._ahead == {}
+
+
+async def test_who_waits_for_all_jobs_loses_no_result_with_a_subscription(
+    queue: Queue, start_worker, raw: redis.Redis
+) -> None:
+    await start_worker()
+
+    async def user(first: int) -> None:
+        for number in range(first, first + 40):
+            assert await (await queue.enqueue(jobs.add, number, 1)).result(10) == number + 1
+
+    users = asyncio.gather(*(user(100 * number) for number in range(50)))
+    while not users.done():
+        raw.client_kill_filter(_type="pubsub")
+        await asyncio.sleep(0.1)
+    await users
+    await nothing_is_left(queue)
 
 
 # Values

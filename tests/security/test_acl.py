@@ -252,6 +252,7 @@ async def test_a_worker_runs_jobs_and_looks_after_others(server: Server, queue: 
     await queue.enqueue(jobs.div_by_zero, 1, failure_ttl=0)
     await queue.enqueue_in(0.05, jobs.add, 1, 2, at_front=True)
     told = await queue.enqueue(jobs.add, 1, 2)
+    await queue.enqueue_many([Queue.prepare_data(jobs.add, (number, 1)) for number in range(500)])
     await lost_worker(queue, server)
 
     with server.client() as admin:
@@ -264,7 +265,7 @@ async def test_a_worker_runs_jobs_and_looks_after_others(server: Server, queue: 
         executor, courier = running.worker._service._executor, running.worker._service.courier
         await eventually(lambda: takes_over(server, "news"))
         resume(server)
-        await eventually(lambda: executor.ended >= 11 and not executor.held, timeout=20)
+        await eventually(lambda: executor.ended >= 511 and not executor.held, timeout=20)
         await eventually(lambda: not courier._outbox and not courier._trips)
         mine = used(server)
         held = await queue.enqueue(jobs.sleep, 60)

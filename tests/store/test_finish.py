@@ -16,6 +16,7 @@ from tests.store.tools import (
     fields,
     listening,
     passed,
+    pending,
     put,
     start,
     status,
@@ -296,3 +297,31 @@ async def test_the_claim_of_another_queue_s_job_is_gone_here(store: Store) -> No
 
     assert await end(other, (claimed, Finished(b"p", 60_000))) == ["gone"]
     assert (await claim(store)).jobs == []
+
+
+async def test_many_that_end_together_leave_their_lane_whatever_is_older_or_newer(
+    store: Store, client: redis.Redis
+) -> None:
+    await put(store, *(f"j{number}" for number in range(60)))
+    claimed = await take(store, limit=50)
+    await end(store, *((each, Finished(b"p", 60_000)) for each in claimed[10:30]))  # older ones still run
+    assert [client.xlen(store.keys.main), len(pending(client, store.keys.main))] == [40, 30]
+    assert audit(client, store) == []
+
+    before = calls(client, "xdel")
+    await end(store, *((each, Failed("boom")) for each in claimed[:10] + claimed[30:40]))  # no older one runs
+    assert [client.xlen(store.keys.main), len(pending(client, store.keys.main))] == [20, 10]
+    assert calls(client, "xdel") == before
+    assert audit(client, store) == []
+
+    await end(store, *((each, Finished(b"p", 60_000)) for each in claimed[40:]))  # none runs at all
+    assert [client.xlen(store.keys.main), len(pending(client, store.keys.main))] == [10, 0]
+    assert audit(client, store) == []
+
+
+async def test_many_can_end_although_the_group_of_their_lane_is_gone(store: Store, client: redis.Redis) -> None:
+    await put(store, *(f"j{number}" for number in range(20)))
+    claimed = await take(store, limit=20)
+    client.xgroup_destroy(store.keys.main, "workers")
+    assert await end(store, *((each, Finished(b"p", 60_000)) for each in claimed)) == ["ok"] * 20
+    assert client.xlen(store.keys.main) == 0

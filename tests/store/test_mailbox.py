@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import redis
 
-from aioq.store import Connection, Store
-from aioq.store.mailbox import Ending, Mailbox
+from aioq.store import Connection, Store, mailbox
+from aioq.store.mailbox import ENOUGH, FIRM, LONGEST_KEPT, MOST_AHEAD, Ending, Mailbox
 from aioq.values.errors import ServerRefused, ServerUnreachable
 from aioq.values.outcome import Failed, Finished, Retried
 from tests.conftest import Server
@@ -43,6 +43,22 @@ async def test_a_result_comes_with_the_message(result: bytes, store: Store, clie
     await end(store, (claimed, Finished(result, 60_000)))
 
     assert await ending(task) == Ending("finished", result, None)
+
+
+async def test_where_messages_may_be_lost_one_asks_again(
+    store: Store, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As between two servers of a Cluster: the subscription stands, and the message does not come."""
+    monkeypatch.setattr(mailbox, "ANEW_MS", 20)
+    store._mailbox = Mailbox(store.connection.listener, store.connection.shared.waiter, store.wait, may_miss=True)
+    claimed = await start(store)
+    task = await waiting(store, client)
+    client.hdel(store.keys.job + b"a", "waiters")  # so nothing is published
+    await end(store, (claimed, Finished(b"p", 60_000)))
+
+    found = await ending(task)
+    assert found.fields is not None
+    assert found.fields[b"result"] == b"p"
 
 
 async def test_a_long_result_is_left_to_be_loaded(store: Store, client: redis.Redis) -> None:
@@ -268,3 +284,246 @@ async def test_queues_of_one_connection_wait_side_by_side(connection: Connection
         await store.cancel("a")
 
     assert [(await ending(task)).status for task in tasks] == ["canceled"] * 3
+
+
+# Ahead: the records of new jobs bring the channel along
+
+
+@pytest.fixture
+async def asked(store: Store) -> list[str]:
+    """The ids that the server is asked for, by a process that is used to waiting for its jobs."""
+    ids: list[str] = []
+
+    async def ask(channel: str, batch: list[str]) -> list[dict[bytes, bytes] | int]:
+        ids.extend(batch)
+
+        return await store.wait(channel, batch)
+
+    store._mailbox = Mailbox(store.connection.listener, store.connection.shared.waiter, ask)
+    await store.mailbox.wait("gone")  # it listens from now on
+    store.mailbox._habit = FIRM
+    ids.clear()
+
+    return ids
+
+
+async def hearing(store: Store, job_id: str = "a") -> asyncio.Task[Ending]:
+    """A task that waits for a message, and does not ask."""
+    task = asyncio.create_task(store.mailbox.wait(job_id))
+    await eventually(lambda: job_id in store.mailbox._waits)
+
+    return task
+
+
+async def test_who_waits_for_most_jobs_need_not_ask_for_them(store: Store, asked: list[str]) -> None:
+    store.mailbox._habit = 0
+
+    for number in range(ENOUGH + 50):
+        claimed = await start(store, f"j{number}")
+        task = await hearing(store, f"j{number}")
+        await end(store, (claimed, Finished(b"p", 60_000)))
+        assert (await ending(task)).status == "finished"
+
+    assert ENOUGH // 2 <= len(asked) <= ENOUGH
+    assert (store.mailbox._waits, store.mailbox._ahead) == ({}, {})
+
+
+async def test_who_waits_for_few_jobs_is_told_of_those_alone(
+    store: Store, asked: list[str], client: redis.Redis
+) -> None:
+    store.mailbox._habit = 0
+
+    for number in range(ENOUGH):
+        await put(store, f"a{number}", f"b{number}", f"c{number}")
+        await store.cancel(f"a{number}")
+        await store.mailbox.wait(f"a{number}")
+        assert b"waiters" not in fields(client, store, f"b{number}")
+
+
+async def test_who_no_longer_waits_is_no_longer_told(store: Store, asked: list[str], client: redis.Redis) -> None:
+    await put(store, "a")
+    assert fields(client, store)[b"waiters"] == store.mailbox.channel.encode()
+    await put(store, *(f"j{number}" for number in range(FIRM - ENOUGH)))
+    await put(store, "b")
+    assert b"waiters" not in fields(client, store, "b")
+
+
+async def test_nobody_waits_ahead_before_the_subscription_stands(store: Store, client: redis.Redis) -> None:
+    client.acl_setuser("deaf", enabled=True, nopass=True, commands=["+@all"], keys=["*"], reset_channels=True)
+    connection = Connection(store.connection.url.replace("://", "://deaf:x@"))
+    deaf = Store(connection, "default")
+
+    for _ in range(ENOUGH):
+        with pytest.raises(ServerRefused):
+            await asyncio.wait_for(deaf.mailbox.wait("a"), 5)
+
+    await put(deaf, "a")
+    assert b"waiters" not in fields(client, store)
+    await connection.aclose()
+    client.acl_deluser("deaf")
+
+
+async def test_an_end_that_comes_before_the_wait_is_kept_for_it(store: Store, asked: list[str]) -> None:
+    claimed = await start(store)
+    await end(store, (claimed, Finished(b"p", 60_000)))
+    await eventually(lambda: store.mailbox._ahead["a"])
+
+    assert await store.mailbox.wait("a") == Ending("finished", b"p", None)
+    assert (asked, store.mailbox._ahead) == ([], {})
+    assert (await store.mailbox.wait("a")).fields is not None
+    assert asked == ["a"], "it is kept for one wait"
+
+
+@pytest.mark.parametrize("outcome", [Finished(b"x" * (LONGEST_KEPT + 1), 60_000), Failed("boom")])
+async def test_long_results_and_failures_are_not_kept(
+    outcome: Finished | Failed, store: Store, asked: list[str]
+) -> None:
+    claimed = await start(store)
+    await end(store, (claimed, outcome))
+    await eventually(lambda: not store.mailbox._ahead)
+
+    assert (await ending(asyncio.create_task(store.mailbox.wait("a")))).fields is not None
+    assert asked == ["a"]
+
+
+async def test_two_wait_for_a_job_that_is_waited_for_ahead(store: Store, asked: list[str]) -> None:
+    claimed = await start(store)
+    tasks = [await hearing(store), asyncio.create_task(store.mailbox.wait("a"))]
+    await eventually(lambda: len(store.mailbox._waits["a"]) == 2)
+    await end(store, (claimed, Finished(b"p", 60_000)))
+
+    assert [await ending(task) for task in tasks] == [Ending("finished", b"p", None)] * 2
+    assert (asked, store.mailbox._waits) == ([], {})
+
+
+async def test_two_processes_wait_for_a_job_that_one_waits_for_ahead(
+    store: Store, asked: list[str], elsewhere: Store, client: redis.Redis
+) -> None:
+    claimed = await start(store)
+    here, there = await hearing(store), await waiting(elsewhere, client)
+    await end(store, (claimed, Finished(b"p", 60_000)))
+
+    assert await ending(here) == await ending(there) == Ending("finished", b"p", None)
+
+
+async def test_a_wait_ahead_that_is_given_up_leaves_the_job_to_the_next(store: Store, asked: list[str]) -> None:
+    claimed = await start(store)
+    task = await hearing(store)
+    task.cancel()
+    await asyncio.wait([task])
+    assert store.mailbox._waits == {}
+    await end(store, (claimed, Finished(b"p", 60_000)))
+
+    assert (await ending(asyncio.create_task(store.mailbox.wait("a")))).status == "finished"
+
+
+@pytest.mark.parametrize("limit", [0.01, 0.2])
+async def test_a_wait_ahead_keeps_its_limit(
+    limit: float, store: Store, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailbox, "PATIENCE", 0.1)
+    await put(store, "a")
+    begun = asyncio.get_running_loop().time()
+
+    with pytest.raises(TimeoutError):
+        await store.mailbox.wait("a", limit)
+
+    assert limit <= asyncio.get_running_loop().time() - begun < limit + 1
+    assert store.mailbox._waits == {}
+
+
+async def test_an_end_ahead_during_a_lost_connection_is_not_missed(
+    store: Store, asked: list[str], client: redis.Redis
+) -> None:
+    for job_id in ("a", "b"):
+        store.mailbox._habit = FIRM
+        claimed = await start(store, job_id)
+        task = await hearing(store, job_id) if job_id == "a" else None
+        client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        await end(store, (claimed, Finished(b"p", 60_000)))
+        task = task or asyncio.create_task(store.mailbox.wait(job_id))
+
+        assert (await ending(task)).status == "finished"
+
+
+async def test_a_job_that_vanishes_is_asked_for_after_a_while(
+    store: Store, asked: list[str], client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailbox, "PATIENCE", 0.1)
+    await put(store, "a")
+    task = await hearing(store)
+    client.flushall()
+
+    assert (await ending(task)).status == "deleted"
+
+
+async def test_a_requeued_job_that_was_waited_for_ahead_is_waited_for_anew(
+    store: Store, asked: list[str], client: redis.Redis
+) -> None:
+    claimed = await start(store)
+    task = await hearing(store)
+    await end(store, (claimed, Failed("boom")))
+    assert (await ending(task)).status == "failed"
+
+    await store.requeue(["a"], at_front=False, reset=True)
+    task = await waiting(store, client)
+    (claimed,) = await take(store)
+    await end(store, (claimed, Finished(b"p", 60_000)))
+
+    assert await ending(task) == Ending("finished", b"p", None)
+
+
+async def test_a_wait_ahead_goes_on_over_a_retry(store: Store, asked: list[str]) -> None:
+    claimed = await start(store)
+    task = await hearing(store)
+    await end(store, (claimed, Retried("boom", 0)))
+    (claimed,) = await take(store)
+    await end(store, (claimed, Finished(b"p", 60_000)))
+
+    assert await ending(task) == Ending("finished", b"p", None)
+    assert asked == []
+
+
+@pytest.mark.parametrize("has_ended", [False, True])
+async def test_a_job_that_is_deleted_is_gone_also_if_it_was_waited_for_ahead(
+    has_ended: bool, store: Store, asked: list[str]
+) -> None:
+    claimed = await start(store)
+
+    if has_ended:
+        await end(store, (claimed, Finished(b"p", 60_000)))
+        await eventually(lambda: store.mailbox._ahead["a"])
+
+    await store.delete(["a"])
+
+    assert (await ending(asyncio.create_task(store.mailbox.wait("a")))).status == "deleted"
+
+
+async def test_jobs_with_a_ttl_or_a_chosen_id_are_asked_for(
+    store: Store, asked: list[str], client: redis.Redis
+) -> None:
+    await put(store, "a", ttl_ms=50)
+    await put(store, "b", nonce="x")
+    await put(store, "c", due="+60000")
+    assert [b"waiters" in fields(client, store, each) for each in "abc"] == [False, False, True]
+
+    assert (await ending(asyncio.create_task(store.mailbox.wait("a")))).status == "expired"
+    assert asked[0] == "a"
+
+
+async def test_jobs_that_are_never_waited_for_take_bounded_memory(store: Store, asked: list[str]) -> None:
+    for start_at in range(0, MOST_AHEAD + 500, 500):
+        store.mailbox._habit = FIRM
+        await put(store, *(f"j{number}" for number in range(start_at, start_at + 500)))
+
+    assert len(store.mailbox._ahead) == MOST_AHEAD
+    await store.cancel("j0")
+    assert (await ending(asyncio.create_task(store.mailbox.wait("j0")))).status == "canceled"
+    assert asked == ["j0"]
+
+
+async def test_a_claim_reads_no_more_of_a_job_that_is_waited_for_ahead(store: Store, asked: list[str]) -> None:
+    claimed = await start(store)
+
+    assert b"waiters" not in claimed.record.fields
+    assert b"more" not in claimed.record.fields

@@ -62,3 +62,14 @@ async def hold_the_interpreter(path: str, seconds: float) -> str:
 async def die(path: str) -> None:
     note(path, "start")
     os._exit(1)
+
+
+async def raise_once(path: str) -> str:
+    """Raises in its first run, and returns in every later one."""
+    first = not notes(Path(path), "start")
+    note(path, "start")
+
+    if first:
+        raise RuntimeError("the first run")
+
+    return "a later run"

@@ -48,7 +48,7 @@ def opts_of(names: list[str]) -> st.SearchStrategy[bytes]:
 RETRY = st.dictionaries(st.sampled_from(list(Retry.__slots__)), JSON_VALUES)
 OPTS = (
     JUNK
-    | opts_of(["timeout", "result_ttl", "description", "retry"])
+    | opts_of(["timeout", "result_ttl", "description", "retry", "executor"])
     | RETRY.map(lambda retry: json.dumps({"retry": {"max": 3} | retry}).encode())
 )
 
@@ -93,7 +93,7 @@ READERS: dict[str, Any] = {
 CALM = {
     *("func_name", "meta", "fence", "attempt", "deliveries", "worker", "error", "description", "timeout_ms"),
     *("result_ttl_ms", "ttl_ms", "failure_ttl_ms", "retry", "created_at", "enqueued_at", "due_at", "started_at"),
-    *("ended_at", "expires_at", "opts"),
+    *("ended_at", "expires_at", "opts", "executor"),
 }
 
 

@@ -52,6 +52,8 @@ def test_nothing_given_is_nothing_set() -> None:
         ("meta", {"\ud800": 1}, InvalidInput),
         ("retry", -1, InvalidInput),
         ("retry", 1.5, InvalidInput),
+        ("executor", "fork", InvalidInput),
+        ("executor", ["process"], InvalidInput),
     ],
 )
 def test_a_bad_value_is_refused_by_the_option_s_name(name: str, value: object, error: type[Exception]) -> None:

@@ -13,7 +13,7 @@
 --@include holds
 --@include bury
 
-local run, seen, refused = judge(ARGV, jobs, 3, 'failed')
+local run, seen, refused = judge(ARGV, jobs, 3, 'failed', 'failure_ttl')
 for _, at in ipairs(run) do
   bury(ARGV[at], ARGV[at + 2], seen[at][4], number(seen[at][5], tonumber(failure_ttl)))
 end

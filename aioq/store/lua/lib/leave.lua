@@ -6,6 +6,9 @@ end
 -- The lane of an entry as a record names it, and the entry as the lane does; nothing if it cannot be one.
 local function lane_of(entry)
   local lane, bare = main, entry or ''
+  if #bare < 20 and string.find(bare, '^%d+%-%d+$') then -- as nearly all are
+    return lane, bare
+  end
   if string.sub(bare, 1, 6) == 'front/' then
     lane, bare = front, string.sub(bare, 7)
   end
@@ -22,15 +25,19 @@ local function leave_lane(entry)
     left[#left + 1] = bare
   end
 end
-local function flush_lane(lane, entries)
+local function flush_lane(lane, entries, trim)
   for at = 1, #entries, 1000 do -- unpack takes less than 8000
     local last = math.min(at + 999, #entries)
+    local count = last - at + 1
     redis.call('XACK', lane, 'workers', unpack(entries, at, last))
-    redis.call('XDEL', lane, unpack(entries, at, last))
+    if not trim or trim(lane, count) < count then
+      redis.call('XDEL', lane, unpack(entries, at, last))
+    end
   end
 end
-local function flush_lanes()
-  flush_lane(main, left_main)
-  flush_lane(front, left_front)
+-- trim: may delete entries at less cost, now that they are not pending; it says how many are gone.
+local function flush_lanes(trim)
+  flush_lane(main, left_main, trim)
+  flush_lane(front, left_front, trim)
   left_main, left_front = {}, {}
 end

@@ -20,8 +20,10 @@ local function peek(id, ...)
   end
   return redis.call('HMGET', job .. id, ...) -- any other error is the caller's to see
 end
--- The id in an entry of a lane; nil if no job can have it.
+-- The id in an entry of a lane; nothing if no job can have it. The first look is a cheap one, and enough for most ids.
 local function id_of(entry)
   local id = entry and entry[2] and entry[2][2]
-  return id and string.match(id, '^[%w_-]+$')
+  if id and (string.find(id, '^%w+$') or string.find(id, '^[%w_-]+$')) then
+    return id
+  end
 end

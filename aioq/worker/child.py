@@ -1,0 +1,226 @@
+"""The other side of `processes.py`: a process that runs one job after the other, until its worker ends.
+
+It has no connection to the server and is given no secret: the worker has verified what it hands over, and signs
+and records what comes back.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import fcntl
+import io
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from contextlib import suppress
+from itertools import chain
+from typing import Any, NoReturn
+
+from aioq.client.context import current
+from aioq.client.job import Job
+from aioq.store import Store
+from aioq.values import errors
+from aioq.values.errors import InvalidJobOperation
+from aioq.values.record import META, JobRecord
+from aioq.values.reference import resolve
+from aioq.values.retry import kinds
+from aioq.worker.executor import error_text
+from aioq.worker.frames import pack, take
+
+#: How much is read at once, in bytes.
+CHUNK = 262_144
+
+#: What is sent to all processes of a service, or of a terminal, is the worker's to answer.
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Channel:
+    """The socket to the worker.
+
+    Args:
+        channel: the child's end.
+
+    """
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._socket = channel
+        self._buffer = bytearray()
+
+    def send(self, *parts: bytes) -> None:
+        self._socket.sendall(pack(*parts))
+
+    def receive(self) -> list[bytes]:
+        """The next frame. Raises EOFError if the worker has closed the channel."""
+        while (parts := take(self._buffer)) is None:
+            if not (data := self._socket.recv(CHUNK)):
+                raise EOFError
+
+            self._buffer += data
+
+        return parts
+
+
+class ChildJob(Job[Any]):
+    """A job as its own function sees it in a child: a snapshot, of which only the meta can be saved.
+
+    Args:
+        record: what is stored of the job, without signatures.
+        queue: the name of its queue.
+        fence: the number of the claim.
+        channel: to the worker.
+
+    """
+
+    __slots__ = ("_channel", "_lock", "_queue")
+
+    def __init__(self, record: JobRecord, queue: str, fence: int, channel: Channel) -> None:
+        super().__init__(record, None, fence=fence)
+        self._queue = queue
+        self._channel: Channel | None = channel
+        self._lock = threading.Lock()  # threads that the function has started may save, too
+
+    @property
+    def origin(self) -> str:
+        return self._queue
+
+    def save_meta_sync(self) -> None:
+        """As `save_meta`; the worker does it, and this waits for it."""
+        present, changed, removed = self._changed_meta()
+        parts = chain.from_iterable((changed | dict.fromkeys(removed, b"")).items())
+
+        if changed or removed:
+            self._meta_saved(self._ask(b"meta", *(part.removeprefix(META) for part in parts)), present)
+
+    def close(self) -> None:
+        """The run has ended: what its threads still ask for is refused from now on."""
+        with self._lock:
+            self._channel = None
+
+    def _ask(self, *parts: bytes) -> str:
+        with self._lock:
+            if self._channel is None:
+                raise InvalidJobOperation(f"job {self.id}: this run has ended; its meta was not saved")
+
+            self._channel.send(*parts)
+            verdict, text = (part.decode() for part in self._channel.receive())
+
+        if text:
+            raise getattr(errors, verdict, errors.ServerError)(text)
+
+        return verdict
+
+    def _kept(self) -> Store:
+        raise InvalidJobOperation(
+            f"job {self.id} runs in a process of its own, which has no connection to the server:"
+            " `job.save_meta_sync()` saves its meta; for all else, open a Queue in the function"
+        )
+
+
+def main() -> NoReturn:
+    """Run what the worker sends, until it ends.
+
+    The arguments of the process: the channel, the pipe that ends with the worker, and the level of the log.
+    """
+    channel, life, level = map(int, sys.argv[1:])
+    _leave_signals_to_the_worker()
+    _end_with_the_worker(life)
+    _keep_from_others(channel, life)
+    faulthandler.enable()  # a crash shows the job's line
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what is printed must not be lost with the process
+        sys.stdout.reconfigure(line_buffering=True)
+
+    with suppress(EOFError, OSError):
+        _serve(Channel(socket.socket(fileno=channel)))
+
+    os._exit(0)  # threads that jobs have left behind end here, too
+
+
+def _serve(channel: Channel) -> None:
+    channel.send(b"ready")
+
+    while True:
+        job_id, queue, fence, *flat = channel.receive()
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        reply = _run(ChildJob(JobRecord(job_id.decode(), fields), queue.decode(), int(fence), channel))
+
+        with suppress(Exception):  # a job may have closed it
+            sys.stdout.flush()
+
+        channel.send(*reply)
+
+
+def _run(job: ChildJob) -> tuple[bytes, ...]:
+    record = job.record
+    current.set(job)
+
+    try:
+        func = resolve(record.func_name)
+        instance, args, kwargs = record.call()
+
+        if instance is not None:
+            args = (instance, *args)
+
+        result = func(*args, **kwargs)
+
+        return b"result", record.serializer.dumps(result, f"the result of {record.func_name}")
+    except BaseException as error:  # noqa: BLE001 - SystemExit too: whatever a job raises is its own failure
+        return b"raised", *(text.encode(errors="surrogatepass") for text in (error_text(error), *kinds(error)))
+    finally:
+        job.close()
+        current.set(None)
+
+
+def _leave_signals_to_the_worker() -> None:
+    """Do nothing at them. They are not ignored, because programs that a job starts would then ignore them, too."""
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: None)
+
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # the worker has blocked them for the start
+
+
+def _end_with_the_worker(life: int) -> None:
+    """When the worker ends, and its end of the pipe with it, kill this process and all that jobs have started.
+
+    Linux does it by itself, even while C code of a job holds the interpreter. Elsewhere it takes a thread.
+    """
+    if sys.platform != "linux":
+        threading.Thread(target=_await_end, args=(life,), name="aioq-life", daemon=True).start()
+
+        return
+
+    fcntl.fcntl(life, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(life, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(life, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
+
+    with suppress(BlockingIOError):  # nothing to read, and no end: the worker lives
+        _await_end(life)
+
+
+def _await_end(life: int) -> None:
+    os.read(life, 1)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _keep_from_others(*descriptors: int) -> None:
+    """No program and no fork that a job starts has the descriptors, or this process's way with signals."""
+    for each in descriptors:
+        os.set_inheritable(each, False)
+
+    def forget() -> None:
+        for each in descriptors:
+            os.close(each)
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS),
+        after_in_child=forget,
+    )
