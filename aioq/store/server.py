@@ -78,7 +78,7 @@ async def read_evictions(connection: Connection) -> list[tuple[str, str]]:
     found = []
 
     for server in await connection.servers():
-        info = await _info(server)
+        info = await _info(server, "memory")
         policy = info.get("maxmemory_policy", "noeviction")
 
         if policy != "noeviction" and info.get("maxmemory", "0") != "0":
@@ -87,9 +87,9 @@ async def read_evictions(connection: Connection) -> list[tuple[str, str]]:
     return found
 
 
-async def _info(connection: Connection) -> dict[str, str]:
+async def _info(connection: Connection, *sections: str) -> dict[str, str]:
     try:
-        text = (await connection.call(("INFO",))).decode()
+        text = (await connection.call(("INFO", *sections))).decode()
     except ServerUnreachable:
         raise
     except ServerError:
