@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import redis as redis_sync
 import redis.asyncio.sentinel as sentinel_async
+import redis.exceptions as failures
 import redis.sentinel as sentinel_sync
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection
@@ -45,6 +46,9 @@ PORT, SENTINEL_PORT = 6379, 26379
 #: A server that does not take a connection within this many seconds is away; so is a sentinel that says nothing.
 CONNECT_TIMEOUT = 5.0
 SENTINEL_TIMEOUT = 1.0
+
+#: What errors call a server that a client of the caller leads to.
+CALLERS = "a client of the caller"
 
 #: A server, by host and port.
 Place = tuple[str, int]
@@ -82,49 +86,60 @@ class Sentinels:
         """The primary that they named last, to any connection of this address."""
         return self._named[0] if self._named else None
 
-    def name(self, place: Place) -> Place:
-        self._named[:] = [place]
+    def name(self, place: Any) -> Place:
+        """Take note of a primary, as redis-py hands it over."""
+        host, port = place
+        self._named[:] = [(host, port)]
 
-        return place
+        return self._named[0]
 
     def options(self) -> dict[str, Any]:
-        return {"socket_timeout": SENTINEL_TIMEOUT, "socket_connect_timeout": SENTINEL_TIMEOUT, **self.kwargs}
+        timeouts = {"socket_timeout": SENTINEL_TIMEOUT, "socket_connect_timeout": SENTINEL_TIMEOUT}
+
+        return timeouts | {"retry": None, "decode_responses": True, "protocol": 2} | dict(self.kwargs)
 
 
 class _Asked:
-    """What redis-py's managed connections ask for an address each time they connect, in the place of a pool."""
+    """What redis-py's managed connections ask for an address each time they connect, in the place of a pool.
+
+    redis-py's own Sentinel asks for a list of primaries. After a failover it has the old one for a second more.
+    """
 
     is_master, check_connection = True, False
 
     def __init__(self, sentinels: Sentinels) -> None:
         self._sentinels = sentinels
-        self._nobody = f"no sentinel names a primary for {sentinels.service!r} that is up"
+        self._nobody = f"no sentinel names a primary for {sentinels.service!r}"
         self.service_name = sentinels.service
 
     async def get_master_address(self) -> Place:
-        # Sentinels are asked anew each time: their connections belong to one event loop, and are seldom needed.
-        manager = sentinel_async.Sentinel(self._sentinels.places, sentinel_kwargs=self._sentinels.options())
+        for host, port in self._sentinels.places:
+            # Made anew each time: it belongs to one event loop, and is seldom needed.
+            async with Redis(host=host, port=port, **self._sentinels.options()) as sentinel:
+                try:
+                    place = await sentinel.sentinel_get_master_addr_by_name(self.service_name)
+                except (failures.ConnectionError, failures.TimeoutError):
+                    continue
 
-        try:
-            return self._sentinels.name(await manager.discover_master(self._sentinels.service))
-        except sentinel_async.MasterNotFoundError:
-            raise ConnectionError(self._nobody) from None
-        finally:
-            for each in manager.sentinels:
-                await each.aclose()
+            if place is not None:
+                return self._sentinels.name(place)
+
+        raise ConnectionError(self._nobody)
 
 
 class _AskedByThread(_Asked):
     def get_master_address(self) -> Place:  # type: ignore[override]
-        manager = sentinel_sync.Sentinel(self._sentinels.places, sentinel_kwargs=self._sentinels.options())
+        for host, port in self._sentinels.places:
+            with redis_sync.Redis(host=host, port=port, **self._sentinels.options()) as sentinel:
+                try:
+                    place = sentinel.sentinel_get_master_addr_by_name(self.service_name)
+                except (failures.ConnectionError, failures.TimeoutError):
+                    continue
 
-        try:
-            return self._sentinels.name(manager.discover_master(self._sentinels.service))
-        except sentinel_sync.MasterNotFoundError:
-            raise ConnectionError(self._nobody) from None
-        finally:
-            for each in manager.sentinels:
-                each.close()
+            if place is not None:
+                return self._sentinels.name(place)
+
+        raise ConnectionError(self._nobody)
 
 
 _CLASSES: dict[str, tuple[type[Any], type[Any]]] = {
@@ -144,6 +159,7 @@ class Address:
         kwargs: what they are made with.
         sentinels: who knows the primary, if it may be another one each time.
         seeds: some servers of a Cluster; () for a server that stands alone.
+        has_others: another server may take over when this one is silent.
 
     """
 
@@ -152,16 +168,12 @@ class Address:
     kwargs: Mapping[str, Any]
     sentinels: Sentinels | None = None
     seeds: tuple[Place, ...] = ()
+    has_others: bool = False
 
     @property
     def named(self) -> Place | None:
         """The primary that sentinels named last; None if there are no sentinels."""
         return self.sentinels.named if self.sentinels is not None else None
-
-    @property
-    def has_others(self) -> bool:
-        """Whether another server may take over when this one is silent."""
-        return self.sentinels is not None or bool(self.seeds)
 
     def at(self, place: Place) -> Self:
         """The address of one server of a Cluster."""
@@ -317,14 +329,14 @@ def _of_several(url: str) -> Address:
     one = _of_url(f"{scheme}://{userinfo}{at}{_host(places[0])}/{database}?{urlencode(options)}", url)
 
     if kind == "cluster":
-        return replace(one, url=url, seeds=places)
+        return replace(one, url=url, seeds=places, has_others=True)
 
     kwargs = {name.removeprefix("sentinel_"): value for name, value in own.items()}
 
     if scheme == "rediss":
         kwargs |= {"ssl": True} | {name: value for name, value in one.kwargs.items() if name.startswith("ssl_")}
 
-    return replace(one, url=url, sentinels=Sentinels(places, path[0], kwargs))
+    return replace(one, url=url, sentinels=Sentinels(places, path[0], kwargs), has_others=True)
 
 
 def _places(url: str, hosts: str, port: int) -> tuple[Place, ...]:
@@ -365,7 +377,7 @@ def _of_client(client: Redis) -> Address:
         is_tls = issubclass(connection_class, SSLConnection)
         connection_class = SSLConnection if is_tls else Connection
 
-    return Address("a client of the caller", connection_class, kwargs, sentinels)
+    return Address(CALLERS, connection_class, kwargs, sentinels, has_others=sentinels is not None)
 
 
 def _of_cluster_client(client: RedisCluster) -> Address:
@@ -373,7 +385,7 @@ def _of_cluster_client(client: RedisCluster) -> Address:
     kwargs = {name: value for name, value in nodes[0].connection_kwargs.items() if name != "redis_connect_func"}
     seeds = tuple((node.host, int(node.port)) for node in nodes)
 
-    return Address("a client of the caller", nodes[0].connection_class, kwargs, seeds=seeds)
+    return Address(CALLERS, nodes[0].connection_class, kwargs, seeds=seeds, has_others=True)
 
 
 def _portable(kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from redis.exceptions import MovedError
 from aioq.store.address import Address, Place
 from aioq.store.node import Node, ThreadNode
 from aioq.store.script import Argument, Command, keys_of
-from aioq.store.translation import unreachable
+from aioq.store.translation import refusal, unreachable
 from aioq.store.wire import ReplyError, Subscription, Wire
 from aioq.values.errors import ServerError, ServerUnreachable
 
@@ -92,11 +92,11 @@ class SlotMap:
         """Take over what a server says of all slots.
 
         Raises:
-            ServerUnreachable: it is no member of a Cluster that works.
+            ServerError: it is no member of a Cluster, or refuses to tell.
 
         """
         if isinstance(reply, Exception):
-            raise unreachable(self._url, reply)
+            raise refusal(self._url, reply, SLOTS)
 
         owners: list[Place | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
 

@@ -55,21 +55,23 @@ def is_alone(error: Exception) -> bool:
     return any(code in str(error) for code in ALONE)
 
 
+#: Refusals by their words: the error that they are, what it says of the server, and what to do.
+_REFUSALS: tuple[tuple[str, type[ServerError], str, str], ...] = (
+    ("WRONGTYPE", ServerUnsuitable, "holds a key of aioq with a value of another type", ""),
+    ("OOM", ServerFull, "is at its memory limit", ""),
+    ("MISCONF", ServerFull, "cannot write to its disk, and takes no data until it can", ""),
+    ("MOVED ", ServerUnsuitable, "is one of a Cluster", ". Use redis+cluster:// and its address"),
+    ("cluster support disabled", ServerUnsuitable, "stands alone", ". Use redis:// and its address"),
+)
+
+
 def refusal(url: str, error: Exception, command: Command = ()) -> ServerError:
     """What the server said, as an error of aioq."""
     where, text = f"the server at {redacted(url)}", str(error).rstrip(".")
 
-    if "WRONGTYPE" in text:
-        return ServerUnsuitable(f"{where} holds a key of aioq with a value of another type: {text}")
-
-    if "OOM" in text:
-        return ServerFull(f"{where} is at its memory limit: {text}")
-
-    if "MISCONF" in text:
-        return ServerFull(f"{where} cannot write to its disk, and takes no data until it can: {text}")
-
-    if text.startswith("MOVED "):
-        return ServerUnsuitable(f"{where} is one of a Cluster: {text}. Use redis+cluster:// and its address")
+    for words, kind, what, advice in _REFUSALS:
+        if words in text:
+            return kind(f"{where} {what}: {text}{advice}")
 
     if is_refusal(text):
         return ServerRefused(f"{where} refused: {text}{remedy(text, url, command)}")

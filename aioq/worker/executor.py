@@ -1,8 +1,8 @@
 """Executor: claims in, outcomes out. It runs users' code and touches no server.
 
 Every job is one asyncio task; one timer serves the timeouts of all. The structure that anyio gives (task groups,
-cancel scopes) costs five times that for each job, so it carries the worker's loops and not its jobs (docs/design.md
-has the figures).
+cancel scopes) costs five times that for each job, so it carries the worker's loops and not its jobs; see
+docs/design.md for the figures.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ class Executor:
     async def _call(self, run: Run) -> Any:
         record, loop = run.claim.record, asyncio.get_running_loop()
 
-        if record.executor == PROCESS:
+        if b"opts" in record.fields and record.executor == PROCESS:
             return await self._processes.run(run, self._begin_in_process)
 
         self._limit(run, loop)

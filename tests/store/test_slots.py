@@ -7,7 +7,7 @@ from redis.crc import key_slot
 
 from aioq.store.cluster import SlotMap
 from aioq.store.wire import ReplyError
-from aioq.values.errors import ServerUnreachable
+from aioq.values.errors import ServerRefused, ServerUnreachable, ServerUnsuitable
 
 HERE, THERE = ("a", 1), ("b", 2)
 HALVES = [[0, 8191, [b"a", 1, b"id"], [b"c", 3, b"id"]], [8192, 16383, [b"b", 2, b"id"]]]
@@ -64,5 +64,8 @@ def test_a_slot_that_nobody_has_is_no_key_s_end() -> None:
 
 
 def test_a_server_that_stands_alone_is_no_cluster() -> None:
-    with pytest.raises(ServerUnreachable, match="cluster support disabled"):
+    with pytest.raises(ServerUnsuitable, match=r"stands alone: .*Use redis://"):
         slots().read(ReplyError("ERR This instance has cluster support disabled"), HERE)
+
+    with pytest.raises(ServerRefused, match=r"ACL SETUSER me \+cluster\|slots"):
+        slots().read(ReplyError("NOPERM User me has no permissions to run the 'cluster|slots' command"), HERE)

@@ -41,7 +41,7 @@ class Bench:
 async def bench(server: Server):
     bench = Bench(server)
     yield bench
-    bench.executor.close()
+    await bench.executor.close()
     await bench.connection.aclose()
 
 

@@ -1,5 +1,5 @@
 -- wake: pass a token on to another idle worker.
--- KEYS: wake
+-- KEYS: wake job
 -- ARGV:
 -- SAYS: ok
 --@include wake
