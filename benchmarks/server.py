@@ -94,6 +94,20 @@ class Server:
 
         return int(self.client.info("memory")["used_memory"])
 
+    def settle(self) -> None:
+        """Wait until it does not move its table of keys into a larger one, which it does piece by piece."""
+        deadline = time.monotonic() + 10
+
+        while self.client.info("memory").get("mem_overhead_db_hashtable_rehashing", 0):
+            self._asked += 1
+
+            if time.monotonic() > deadline:
+                raise TimeoutError("the server has moved its keys for ten seconds; they should be few by now")
+
+            time.sleep(0.05)
+
+        self._asked += 1
+
     def connections(self) -> int:
         """How many clients there are beside this one."""
         return int(self.client.info("clients")["connected_clients"]) - 1

@@ -123,6 +123,12 @@ class Cluster:
         self._slots = slots or SlotMap(address.url, address.seeds)
         self._nodes: dict[Place, Node] = {}
         self._asking: asyncio.Task[None] | None = None
+        self._opened_before = 0
+
+    @property
+    def opened(self) -> int:
+        """Wires so far, to all servers."""
+        return self._opened_before + sum(node.opened for node in self._nodes.values())
 
     def sibling(self, blocking: float = 0) -> Cluster:
         """Another way to the same Cluster."""
@@ -251,7 +257,9 @@ class Cluster:
         primaries = set(self._slots.primaries())
 
         for place in [place for place in self._nodes if place not in primaries]:
-            await self._nodes.pop(place).aclose()
+            node = self._nodes.pop(place)
+            self._opened_before += node.opened
+            await node.aclose()
 
 
 class ThreadCluster:

@@ -88,6 +88,13 @@ class Connection:
         """Whether another server may take over when one is silent."""
         return self._way.address.has_others
 
+    @property
+    def opened(self) -> int:
+        """How often a server was connected to. If it has grown, another one may answer by now, or one that has
+        been restarted, and know less than what was confirmed.
+        """
+        return self._way.opened
+
     async def lend_wire(self, blocking: float, key: Argument) -> Wire:
         """A wire of one's own, for commands that block the one that they are sent on. It is closed with this.
 

@@ -37,6 +37,7 @@ class Node:
     def __init__(self, address: Address, blocking: float = 0) -> None:
         self.address = address
         self.url = address.url
+        self.opened = 0  # wires so far
         self._timeout = blocking + SHORT_TIMEOUT if blocking or address.has_others else CALL_TIMEOUT
         self._away = AWAY | ALONE if address.has_others else AWAY
         self._wire: Wire | None = None
@@ -168,6 +169,7 @@ class Node:
 
         if not task.cancelled() and task.exception() is None:
             self._wire, self._place = task.result(), self.address.named
+            self.opened += 1
 
 
 class ThreadNode:

@@ -18,6 +18,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from aioq.store import Connection, Store
 from aioq.store.store import Claim, Claims, read_refused
@@ -98,6 +99,7 @@ class Courier:
         self._trips: set[asyncio.Task[None]] = set()
         self._asked = 0
         self._in_doubt = False
+        self._opened = connection.opened
         self._sessions = dict.fromkeys(stores, 0)
         self._pause = SHORTEST_PAUSE
         self._away_since: float | None = None
@@ -130,6 +132,7 @@ class Courier:
     async def run(self, executor: Executor) -> None:
         """Travel until everything is done that the limits ask for."""
         pace = Pace(executor.concurrency)
+        self._opened = self._connection.opened
 
         for store in self._aside:
             self._heal_later(executor, store)
@@ -200,11 +203,17 @@ class Courier:
         self._asked += wanted
         trip = asyncio.get_running_loop().create_task(self._travel(executor, outbox, wanted))
         self._trips.add(trip)
-        trip.add_done_callback(self._arrive)
+        trip.add_done_callback(partial(self._arrive, pace, time.monotonic()))
 
-    def _arrive(self, trip: asyncio.Task[None]) -> None:
+    def _arrive(self, pace: Pace, departed: float, trip: asyncio.Task[None]) -> None:
         self._trips.discard(trip)
+        pace.note_trip(time.monotonic() - departed)
         self._signal.set()
+
+        if self._connection.opened != self._opened:
+            # The end of a run that was recorded may be forgotten, by a replica that has taken over, say. Such a job
+            # is pending for this worker, which does not run it, and lives: nobody else would take it back.
+            self._in_doubt = True
 
         if not trip.cancelled():
             trip.result()  # nothing is expected to come out of it; if it does, the loop's handler reports it
@@ -351,7 +360,7 @@ class Courier:
             except ServerError as error:
                 self._set_aside(executor, store, [], error)
 
-        self._in_doubt = False
+        self._in_doubt, self._opened = False, self._connection.opened
 
     async def _resync_one(self, executor: Executor, store: Store) -> None:
         self._sessions[store] += 1

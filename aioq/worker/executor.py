@@ -1,8 +1,8 @@
 """Executor: claims in, outcomes out. It runs users' code and touches no server.
 
 Every job is one asyncio task; one timer serves the timeouts of all. The structure that anyio gives (task groups,
-cancel scopes) costs five times that for each job, so it carries the worker's loops and not its jobs; see
-docs/design.md for the figures.
+cancel scopes) costs five times that for each job, so it carries the worker's loops and not its jobs
+(docs/design.md has the figures).
 """
 
 from __future__ import annotations

@@ -13,10 +13,12 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from benchmarks import jobs
 from benchmarks.systems import Seen
@@ -120,7 +122,10 @@ async def work(
 ) -> None:
     """Serve until stopped. The floor has no limit; its concurrency is BATCH for each call in flight."""
     redis = Redis.from_url(url, protocol=2)
-    await redis.xgroup_create(STREAM, GROUP, "0", mkstream=True)
+
+    with suppress(ResponseError):  # it is there
+        await redis.xgroup_create(STREAM, GROUP, "0", mkstream=True)
+
     sha = await redis.script_load(DRAIN)
     ready()
     await asyncio.gather(*(_fly(redis, sha, stop) for _ in range(FLIGHTS)))

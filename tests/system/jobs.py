@@ -73,3 +73,15 @@ async def raise_once(path: str) -> str:
         raise RuntimeError("the first run")
 
     return "a later run"
+
+
+async def await_file(path: str, gate: str) -> str:
+    note(path, "start")
+
+    while not Path(gate).exists():
+        await asyncio.sleep(0.01)
+
+    note(path, "end")
+    job = get_current_job()
+
+    return f"attempt {job.attempt}"

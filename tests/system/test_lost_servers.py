@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,38 @@ async def test_nobody_is_declared_dead_after_a_long_outage(own_server, spawn, tm
         assert len(notes(path, "start")) == 8
         await running[0].refresh()
         assert running[0].deliveries == 0
+
+
+async def test_a_server_that_has_forgotten_the_end_of_a_run_gets_it_again(own_server, spawn, tmp_path) -> None:
+    """The worker lives and holds nothing; a server that lost its last writes says that the job runs there.
+
+    It has noticed nothing but that its connections were closed, as when another server has taken over.
+    """
+    server = own_server(*DURABLE)
+    worker = await spawn(url=server.url)
+    path, gate = tmp_path / "notes", tmp_path / "gate"
+
+    async with Queue("default", server.url) as queue:
+        job = await queue.enqueue(jobs.await_file, str(path), str(gate))
+        await eventually(lambda: notes(path, "start"))
+        (file,) = (server.folder / "appendonlydir").glob("*.incr.aof")
+        size = file.stat().st_size
+        gate.touch()
+        assert await job.result(timeout=10) == "attempt 1"
+        await asyncio.sleep(0.2)  # so that the worker is idle by now
+        worker.signal(signal.SIGSTOP)
+        server.stop(kill=True)
+
+        with file.open("r+b") as tail:
+            tail.truncate(size)
+
+        server.start()
+        worker.signal(signal.SIGCONT)
+        assert await job.result(timeout=30) == "attempt 1"
+        assert len(notes(path, "start")) == 2
+        await job.refresh()
+        assert (job.fence, job.deliveries) == (2, 0)
+        assert worker.process.poll() is None
 
 
 @pytest.mark.parametrize("verb", ["enqueue", "claim", "finish", "fail", "retry", "save_meta", "requeue", "cancel"])

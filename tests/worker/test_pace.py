@@ -60,3 +60,22 @@ def test_a_worker_with_few_slots_keeps_the_order(at) -> None:
     at(101.0)
     pace.note(1_000_000)
     assert pace.ahead == 0
+
+
+def test_what_ends_during_a_round_trip_is_claimed_ahead_too(at) -> None:
+    pace = Pace(1000)
+
+    for _ in range(100):
+        pace.note_trip(0.03)
+
+    at(101.0)
+    pace.note(10_000)
+    assert pace.ahead == pytest.approx(10_000 * (AHEAD + 0.03), abs=1)
+
+
+def test_one_slow_trip_says_little(at) -> None:
+    pace = Pace(1000)
+    pace.note_trip(0.03)
+    at(101.0)
+    pace.note(10_000)
+    assert pace.ahead < 10_000 * (AHEAD + 0.01)
