@@ -10,12 +10,17 @@ from typing import Annotated
 
 import typer
 
+from aioq.cli import output
 from aioq.client.queue import Queue
-from aioq.store import Connection
+from aioq.store import Connection, Fleet
+from aioq.values.durations import to_ms
 from aioq.values.errors import AioqError
 
 #: Jobs that one round trip reads or moves.
 CHUNK = 500
+
+#: Queues that there may be if all are to be named to somebody who asks for one that there is not.
+FEW = 10
 
 UrlOption = Annotated[
     str | None,
@@ -60,10 +65,45 @@ async def opened(name: str, url: str | None) -> AsyncIterator[Queue]:
         yield Queue(name, connection)
 
 
+async def tell_of_missing(connection: Connection, names: Sequence[str]) -> list[str]:
+    """Those of these names under which there is no queue; each is told on stderr."""
+    fleet = Fleet(connection)
+
+    if missing := await fleet.missing(names):
+        known = await fleet.queues()
+        hint = f" (there {'is' if len(known) == 1 else 'are'} {', '.join(known)})" if 0 < len(known) <= FEW else ""
+
+        for name in missing:
+            output.warn(f"no such queue: {name}{hint}")
+
+    return missing
+
+
 def make_importable(paths: Sequence[Path] = ()) -> None:
     """Let modules in these directories be imported, and after them those in the current directory."""
     wanted = [str(path.absolute()) for path in (*paths, Path.cwd())]
     sys.path[:0] = [path for path in dict.fromkeys(wanted) if path not in sys.path]
+
+
+def read_seconds(text: str | None, option: str, least: float) -> float | None:
+    """The seconds of a duration that is an option's value; None if it is not given.
+
+    Raises:
+        InvalidInput: it is no duration.
+        BadParameter: it is shorter than `least` seconds.
+
+    """
+    if text is None:
+        return None
+
+    seconds = to_ms(text, option) / 1000
+
+    if seconds < least:
+        raise typer.BadParameter(
+            f"{text!r}: expected a duration of at least {least:g} s", param_hint=f"'{option}'"
+        )
+
+    return seconds
 
 
 def refuse_names_with_all(names: Sequence[str]) -> None:

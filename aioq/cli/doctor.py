@@ -33,6 +33,11 @@ class Examined(NamedTuple):
     jobs: int
     findings: list[Finding]
 
+    @property
+    def is_missing(self) -> bool:
+        """There is nothing of it that could be damaged."""
+        return not (self.listed or self.jobs or self.findings)
+
 
 def doctor(
     queues: Names = None, *, repair: Repair = False, url: UrlOption = None, as_json: JsonOption = False
@@ -40,7 +45,8 @@ def doctor(
     """Look for damage in what is stored of queues, and at the server's settings. Workers may go on meanwhile."""
     settings, examined = asyncio.run(_examine(url, queues, repair=repair))
     left = [each for queue in examined for each in queue.findings if not each.repaired]
-    is_sound = not left and not any(each.level == "problem" for each in settings)
+    is_bad = any(each.level == "problem" for each in settings) or any(each.is_missing for each in examined)
+    is_sound = not left and not is_bad
 
     if as_json:
         output.say_json(_document(settings, examined, is_sound=is_sound))
@@ -59,9 +65,12 @@ async def _examine(
 
     try:
         settings = await examine_server(connection)
-        wanted = list(dict.fromkeys(names)) if names else await Fleet(connection).queues()
+        fleet = Fleet(connection)
+        wanted = list(dict.fromkeys(names)) if names else sorted({*await fleet.queues(), *await fleet.stored()})
+        examined = [await _examine_queue(Queue(name, connection), repair=repair) for name in wanted]
 
-        return settings, [await _examine_queue(Queue(name, connection), repair=repair) for name in wanted]
+        # A queue that was deleted leaves keys that go by themselves; only who asks for it is told.
+        return settings, [each for each in examined if names or not each.is_missing]
     finally:
         await connection.aclose()
 
@@ -94,7 +103,12 @@ def _document(settings: Sequence[Setting], examined: Sequence[Examined], *, is_s
         "sound": is_sound,
         "server": [each._asdict() for each in settings],
         "queues": [
-            {"name": queue.name, "jobs": queue.jobs, "findings": [each._asdict() for each in queue.findings]}
+            {
+                "name": queue.name,
+                "listed": queue.listed,
+                "jobs": queue.jobs,
+                "findings": [each._asdict() for each in queue.findings],
+            }
             for queue in examined
         ],
     }
@@ -132,7 +146,7 @@ def _queue_lines(queue: Examined) -> Iterator[str]:
     jobs = output.count(queue.jobs, "job")
     yield ""
 
-    if not (queue.listed or queue.jobs or queue.findings):
+    if queue.is_missing:
         yield f"Queue {queue.name}: there is no such queue here"
         return
 
@@ -172,7 +186,10 @@ def _verdict(
     if problems:
         parts.append(f"{output.count(problems, 'problem')} of the server")
 
-    if not left and not problems:
+    if missing := sum(each.is_missing for each in examined):
+        parts.append(f"{output.count(missing, 'queue')} not there")
+
+    if not left and not problems and not missing:
         return "The data is sound." + (f" {parts[0]}." if parts else "")
 
     is_helped = any(each.kind != "unknown-key" for each in left)

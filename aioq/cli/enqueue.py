@@ -10,7 +10,7 @@ import typer
 
 from aioq.cli import output
 from aioq.cli.arguments import read_arguments, read_meta
-from aioq.cli.common import CommandError, JsonOption, UrlOption, make_importable, opened
+from aioq.cli.common import CommandError, JsonOption, UrlOption, make_importable, opened, read_seconds
 from aioq.client.job import Job
 from aioq.client.queue import Queue
 from aioq.values.errors import JobCanceled, JobExpired, JobFailed, JobStopped
@@ -54,7 +54,7 @@ ScheduleAt = Annotated[
 ]
 Meta = Annotated[list[str] | None, typer.Option(metavar="KEY=JSON", help="A value of the job's meta; any number.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the end, and print the result.")]
-WaitTimeout = Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help="Wait no longer than this.")]
+WaitTimeout = Annotated[str | None, typer.Option(metavar="DURATION", help="Wait no longer than this.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Do not say what was enqueued.")]
 
 
@@ -103,8 +103,9 @@ def enqueue(
     if wait_timeout is not None and not wait:
         raise typer.BadParameter("it needs --wait", param_hint="'--wait-timeout'")
 
+    longest = read_seconds(wait_timeout, "--wait-timeout", 0)
     make_importable()
-    asyncio.run(_enqueue(queue, url, function, options, moment, _Asked(wait, wait_timeout, as_json, quiet)))
+    asyncio.run(_enqueue(queue, url, function, options, moment, _Asked(wait, longest, as_json, quiet)))
 
 
 class _Asked(NamedTuple):
@@ -163,8 +164,8 @@ async def _ending(job: Job[Any], longest: float | None) -> dict[str, Any]:
         return {"status": "finished", "result": await job.result(longest)}
     except JobFailed as error:
         return {"status": _ENDINGS.get(type(error), "failed"), "error": error.exc_info}
-    except TimeoutError as error:
-        return {"status": str(await job.get_status()), "error": str(error)}
+    except TimeoutError:
+        return {"status": str(await job.get_status()), "error": f"it has not ended within {longest:g} s"}
 
 
 def _retry(most: int, intervals: list[str]) -> Retry | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from aioq.cli import output
-from aioq.cli.common import JsonOption, UrlOption, connected
+from aioq.cli.common import JsonOption, UrlOption, connected, read_seconds, tell_of_missing
 from aioq.client.queue import Queue
 from aioq.store import Connection, Fleet
 from aioq.store.fleet import WorkerInfo
@@ -58,7 +58,7 @@ OnlyQueues = Annotated[bool, typer.Option("--only-queues", "-Q", help="Show queu
 OnlyWorkers = Annotated[bool, typer.Option("--only-workers", "-W", help="Show workers only.")]
 ByQueue = Annotated[bool, typer.Option("--by-queue", "-R", help="Show for each queue the workers that serve it.")]
 Interval = Annotated[
-    float | None, typer.Option("--interval", "-i", min=0.1, metavar="SECONDS", help="Look again and again.")
+    str | None, typer.Option("--interval", "-i", metavar="DURATION", help="Look again and again.")
 ]
 
 
@@ -82,25 +82,31 @@ def info(
 
     view = View(not only_workers, not only_queues, by_queue, raw)
 
-    if interval is None:
+    seconds = read_seconds(interval, "--interval", 0.1)
+
+    if seconds is None:
         snapshot = asyncio.run(_look_once(url, queues))
         output.say_json(_document(snapshot, view)) if as_json else _print(snapshot, view)
 
         return
 
     try:
-        asyncio.run(_watch(url, queues, view, interval))
+        asyncio.run(_watch(url, queues, view, seconds))
     except KeyboardInterrupt:  # the way to leave it
         return
 
 
 async def _look_once(url: str | None, names: Sequence[str] | None) -> Snapshot:
     async with connected(url) as connection:
+        await tell_of_missing(connection, names or [])
+
         return await _look(connection, names)
 
 
 async def _watch(url: str | None, names: Sequence[str] | None, view: View, interval: float) -> None:
     async with connected(url) as connection:
+        await tell_of_missing(connection, names or [])
+
         if not sys.stdout.isatty():
             while True:
                 _print(await _look(connection, names), view)

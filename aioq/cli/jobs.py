@@ -10,7 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from aioq.cli import output
-from aioq.cli.common import CHUNK, CommandError, JsonOption, QueueOption, UrlOption, make_importable, opened
+from aioq.cli.common import (
+    CHUNK,
+    CommandError,
+    JsonOption,
+    QueueOption,
+    UrlOption,
+    make_importable,
+    opened,
+    tell_of_missing,
+)
 from aioq.cli.describe import describe, describe_text, list_table, row, short_list_table
 from aioq.cli.report import Report
 from aioq.client.job import Job
@@ -132,6 +141,7 @@ async def _list(
     jobs: list[Job[Any]] = []
 
     async with opened(name, url) as queue:
+        await tell_of_missing(queue.connection, [name])
         counts = await queue.store.count()
         sizes = {state: int(getattr(counts, state)) for state in states}
 

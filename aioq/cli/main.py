@@ -10,11 +10,14 @@ import typer
 from typer.core import TyperGroup
 
 from aioq.cli import demo, doctor, enqueue, info, jobs, output, queues, requeue, server, worker
-from aioq.values.errors import AioqError
+from aioq.values.errors import AioqError, InvalidInput
 
 
 class Commands(TyperGroup):
-    """All commands. What aioq raises on purpose ends as one line on stderr and exit code 1."""
+    """All commands. What aioq raises on purpose ends as one line on stderr.
+
+    The exit code is 1, or 2 for a value that can never be used: it is as wrong as an option that there is not.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
@@ -30,7 +33,7 @@ class Commands(TyperGroup):
 
             output.warn(f"Error: {output.one_line(str(error))}")
 
-            raise typer.Exit(1) from None
+            raise typer.Exit(2 if isinstance(error, InvalidInput) else 1) from None
 
 
 def _print_version(asked: bool) -> None:

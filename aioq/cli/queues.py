@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from aioq.cli import output
-from aioq.cli.common import JsonOption, UrlOption, connected, refuse_names_with_all
+from aioq.cli.common import JsonOption, UrlOption, connected, read_seconds, refuse_names_with_all, tell_of_missing
 from aioq.client.queue import Queue
 from aioq.store import Connection, Fleet
 
@@ -18,8 +18,8 @@ Only = Annotated[
     list[str] | None,
     typer.Option("--queue", metavar="QUEUE", help="Only this queue; may be given more than once."),
 ]
-Seconds = Annotated[
-    int | None, typer.Option("--duration", min=1, metavar="SECONDS", help="End it by itself after this long.")
+Limit = Annotated[
+    str | None, typer.Option("--duration", metavar="DURATION", help="End it by itself after this long.")
 ]
 
 
@@ -34,64 +34,90 @@ def empty(
     if every:
         refuse_names_with_all(queues or [])
 
-    removed = asyncio.run(_empty(url, None if every else list(dict.fromkeys(queues or [])), as_json=as_json))
+    names = None if every else list(dict.fromkeys(queues or []))
+    removed, missing = asyncio.run(_empty(url, names, as_json=as_json))
 
     if as_json:
         output.say_json({"removed": removed})
     elif not removed:
         output.say("Nothing to do")
 
+    if missing:
+        raise typer.Exit(1)
 
-async def _empty(url: str | None, names: Sequence[str] | None, *, as_json: bool) -> dict[str, int]:
+
+async def _empty(
+    url: str | None, names: Sequence[str] | None, *, as_json: bool
+) -> tuple[dict[str, int], list[str]]:
     removed = {}
 
     async with connected(url) as connection:
-        for queue in await _queues(connection, names):
+        missing = await tell_of_missing(connection, names or [])
+
+        for queue in await _queues(connection, names, missing):
             removed[queue.name] = await queue.empty()
 
             if not as_json:
                 output.say(f"{output.count(removed[queue.name], 'job')} removed from {queue.name} queue")
 
-    return removed
+    return removed, missing
 
 
-async def _queues(connection: Connection, names: Sequence[str] | None) -> list[Queue]:
-    return await Queue.all(connection) if names is None else [Queue(name, connection) for name in names]
+async def _queues(connection: Connection, names: Sequence[str] | None, missing: Sequence[str] = ()) -> list[Queue]:
+    if names is None:
+        return await Queue.all(connection)
+
+    return [Queue(name, connection) for name in names if name not in missing]
 
 
-def suspend(queues: Only = None, *, duration: Seconds = None, url: UrlOption = None) -> None:
+def suspend(queues: Only = None, *, duration: Limit = None, url: UrlOption = None) -> None:
     """Let workers start no more jobs, of all queues or of some. Jobs that run go on."""
-    asyncio.run(_suspend(url, queues or [], duration))
-    limit = "" if duration is None else f" for {output.count(duration, 'second')}"
+    missing = asyncio.run(_suspend(url, queues or [], read_seconds(duration, "--duration", 1)))
+    limit = "" if duration is None else f" for {_spelled(duration)}"
 
     for name in queues or []:
-        output.say(f"Queue {name} is paused{limit}.")
+        if name not in missing:
+            output.say(f"Queue {name} is paused{limit}.")
 
     if not queues:
         output.say(f"All workers are suspended{limit}.")
 
+    if missing:
+        raise typer.Exit(1)
 
-async def _suspend(url: str | None, names: list[str], duration: int | None) -> None:
+
+def _spelled(duration: str) -> str:
+    """As it was given; a bare number with its unit."""
+    return output.count(int(duration), "second") if duration.isdecimal() else duration
+
+
+async def _suspend(url: str | None, names: list[str], seconds: float | None) -> list[str]:
     async with connected(url) as connection:
-        for name in names:
-            await Queue(name, connection).pause(duration)
+        missing = await tell_of_missing(connection, names)
+
+        for queue in await _queues(connection, names, missing):
+            await queue.pause(seconds)
 
         if not names:
-            await Fleet(connection).suspend(None if duration is None else duration * 1000)
+            await Fleet(connection).suspend(None if seconds is None else round(seconds * 1000))
+
+    return missing
 
 
 def resume(queues: Only = None, *, url: UrlOption = None) -> None:
     """Let workers start jobs again, of all queues or of some. It says what else still holds them back."""
-    asyncio.run(_resume(url, queues or []))
+    if asyncio.run(_resume(url, queues or [])):
+        raise typer.Exit(1)
 
 
-async def _resume(url: str | None, names: list[str]) -> None:
+async def _resume(url: str | None, names: list[str]) -> list[str]:
     async with connected(url) as connection:
         fleet = Fleet(connection)
+        missing = await tell_of_missing(connection, names)
 
-        for name in names:
-            await Queue(name, connection).resume()
-            output.say(f"Queue {name} is resumed.")
+        for queue in await _queues(connection, names, missing):
+            await queue.resume()
+            output.say(f"Queue {queue.name} is resumed.")
 
         if not names:
             await fleet.resume()
@@ -99,8 +125,10 @@ async def _resume(url: str | None, names: list[str]) -> None:
         elif await fleet.is_suspended():
             output.say("All workers are still suspended.")
 
-            return
+            return missing
 
-        for queue in await _queues(connection, names or None):
+        for queue in await _queues(connection, names or None, missing):
             if await queue.is_paused():
                 output.say(f"Queue {queue.name} is still paused.")
+
+    return missing

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from aioq.cli.common import CHUNK, JsonOption, UrlOption, opened, refuse_names_with_all
+from aioq.cli.common import CHUNK, JsonOption, UrlOption, opened, refuse_names_with_all, tell_of_missing
 from aioq.cli.output import count, progress
 from aioq.cli.report import Report
 from aioq.client.job import Job
@@ -57,6 +57,9 @@ async def _requeue(
     report: Report, url: str | None, state: JobStatus, ids: Sequence[str] | None, options: dict[str, bool]
 ) -> None:
     async with opened(report.queue, url) as queue:
+        if ids is None and await tell_of_missing(queue.connection, [queue.name]):
+            raise typer.Exit(1)
+
         total = await Registry(queue.store, state).count() if ids is None else len(ids)
 
         if not total:

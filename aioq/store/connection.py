@@ -48,7 +48,7 @@ class Connection:
             them verify. None: the environment's AIOQ_SECRET.
 
     Raises:
-        InvalidInput: the URL cannot be read, or the secret cannot be used.
+        InvalidInput: the URL cannot be read, or the secret cannot be used, or AIOQ_SECRET is set and empty.
 
     """
 
@@ -59,7 +59,7 @@ class Connection:
         self, source: Server = None, *, prefix: str = "aioq", patient: bool = True, secret: Secret = None
     ) -> None:
         self.shared = SharedKeys(_check_prefix(prefix))
-        self.keyring = read_secret(secret, os.environ.get(SECRET_VARIABLE, ""))
+        self.keyring = read_secret(secret, os.environ.get(SECRET_VARIABLE))
         address, self._provider = address_of(source)
         self._set_way(_way_to(address), PAUSES if patient else ())
 

@@ -11,7 +11,7 @@ they find is explained in doctor/kinds.py.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
 
 from aioq.store.connection import Connection
@@ -113,12 +113,12 @@ class Examination:
 
     async def pages(self) -> AsyncIterator[list[Subject]]:
         """All other subjects."""
-        async for names in self._scan(("SCAN",), "MATCH", self._base + b"*"):
+        async for names in scan(self._call, ("SCAN",), "MATCH", self._base + b"*"):
             yield [subject for name in names for subject in self._of_key(name)]
 
         for key, place in self._places.items():
             if place.type == "zset":
-                async for rows in self._scan(("ZSCAN", key)):
+                async for rows in scan(self._call, ("ZSCAN", key)):
                     yield [Subject(place.check, key, member) for member in rows[::2]]
             elif place.type == "stream":
                 async for page in self._lane(key, place):
@@ -155,19 +155,6 @@ class Examination:
         consumers = await self._call(("XINFO", "CONSUMERS", lane, "workers"))
         yield [Subject("consumer", lane, row[1]) for row in consumers]
 
-    async def _scan(self, command: Command, *options: Any) -> AsyncIterator[list[bytes]]:
-        """Pages of SCAN or ZSCAN. What is there all the time is in one of them, perhaps in two."""
-        cursor = b"0"
-
-        while True:
-            cursor, found = await self._call((*command, cursor, *options, "COUNT", PAGE))
-
-            if found:
-                yield found
-
-            if cursor == b"0":
-                return
-
     async def _range(self, command: Command, count: Command = ("COUNT",)) -> AsyncIterator[list[Any]]:
         start: bytes = b"-"
 
@@ -181,6 +168,22 @@ class Examination:
                 return
 
             start = b"(" + rows[-1][0]
+
+
+async def scan(
+    call: Callable[[Command], Awaitable[Any]], command: Command, *options: Any
+) -> AsyncIterator[list[bytes]]:
+    """Pages of SCAN or ZSCAN. What is there all the time is in one of them, perhaps in two."""
+    cursor = b"0"
+
+    while True:
+        cursor, found = await call((*command, cursor, *options, "COUNT", PAGE))
+
+        if found:
+            yield found
+
+        if cursor == b"0":
+            return
 
 
 def read_findings(reply: Any) -> list[Finding]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from aioq.store.connection import Connection
+from aioq.store.examination import PLACES, scan
 from aioq.store.keys import Keys
 from aioq.store.script import Command
 from aioq.store.store import Store, fields_of, text
-from aioq.values.ids import is_queue_name
+from aioq.values.ids import check_queue_name, is_queue_name
 
 #: How long a worker's description outlives its last renewal, in ms.
 WORKER_TTL_MS = 45_000
@@ -49,6 +51,40 @@ class Fleet:
         names = map(text, await self.connection.call(("SMEMBERS", self._shared.queues)))
 
         return sorted(name for name in names if is_queue_name(name))
+
+    async def stored(self) -> list[str]:
+        """The names of all queues that have keys, whether they are listed or not, in order.
+
+        All keys of each server are gone through.
+        """
+        of_a_queue = re.compile(rf"{re.escape(self._shared.prefix)}:{{([^{{}}]+)}}:")
+        found = set()
+
+        for server in await self.connection.servers():
+            async for keys in scan(server.call, ("SCAN",), "MATCH", f"{self._shared.prefix}:{{*}}:*"):
+                found |= {match[1] for key in keys if (match := of_a_queue.match(text(key)))}
+
+        return sorted(name for name in found if is_queue_name(name))
+
+    async def missing(self, names: Sequence[str]) -> list[str]:
+        """Those of these names under which there is no queue: not on the list, and none of the keys of one.
+
+        Raises:
+            InvalidInput: one cannot be the name of a queue.
+
+        """
+        listed = set(await self.queues())
+        doubtful = [name for name in dict.fromkeys(map(check_queue_name, names)) if name not in listed]
+
+        if not doubtful:
+            return []
+
+        keys = [Keys.of(name, self._shared.prefix) for name in doubtful]
+        found = await self.connection.calls(
+            [("EXISTS", *(getattr(each, place.key) + place.end for place in PLACES)) for each in keys]
+        )
+
+        return [name for name, number in zip(doubtful, found, strict=True) if not number]
 
     async def workers(self) -> list[WorkerInfo]:
         """All workers whose description has not run out, by name."""

@@ -68,9 +68,28 @@ async def read_server(connection: Connection) -> ServerFacts:
     )
 
 
-async def _info(connection: Connection) -> dict[str, str]:
+async def read_evictions(connection: Connection) -> list[tuple[str, str]]:
+    """The servers that delete keys when their memory is full, as far as they tell: URL and maxmemory-policy.
+
+    Raises:
+        ServerError: a server cannot be reached.
+
+    """
+    found = []
+
+    for server in await connection.servers():
+        info = await _info(server, "memory")
+        policy = info.get("maxmemory_policy", "noeviction")
+
+        if policy != "noeviction" and info.get("maxmemory", "0") != "0":
+            found.append((server.url, policy))
+
+    return found
+
+
+async def _info(connection: Connection, *sections: str) -> dict[str, str]:
     try:
-        text = (await connection.call(("INFO",))).decode()
+        text = (await connection.call(("INFO", *sections))).decode()
     except ServerUnreachable:
         raise
     except ServerError:

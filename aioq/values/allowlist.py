@@ -75,21 +75,24 @@ class Allowlist:
         return f"<Allowlist {' '.join(self.patterns)}>"
 
 
-def read_allow(allow: str | Sequence[str] | None, environment: str = "") -> Allowlist | None:
+def read_allow(allow: str | Sequence[str] | None, environment: str | None = None) -> Allowlist | None:
     """The patterns that a user gave, else those in the environment; None if every function may be run.
 
     Args:
         allow: one pattern or several, as a text with commas or as a list.
-        environment: the same as a text; "" for none.
+        environment: the same as a text, from AIOQ_ALLOW; None if that is not set.
 
     Raises:
         TypeError: a pattern is not a str.
-        InvalidInput: there is none, or one is not a pattern of dotted names.
+        InvalidInput: there is none, or one is not a pattern of dotted names, or AIOQ_ALLOW is empty.
 
     """
     if allow is None:
-        if not environment.strip():
+        if environment is None:
             return None
+
+        if not environment.strip():  # of a variable that is not set, say; it would mean that all may be run
+            raise InvalidInput("AIOQ_ALLOW is set and empty: unset it, or give it a value")
 
         allow = environment
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aioq.values.errors import BadSignature, DeserializationError, FunctionNotAllowed
 from aioq.values.retry import Retry
 
 
@@ -42,6 +43,24 @@ class Interrupted:
 
 
 Outcome = Finished | Failed | Retried | Interrupted
+
+
+def is_final(error: BaseException, found: bool) -> bool:
+    """Whether another attempt could come to nothing else, for a run that ended before its function was called.
+
+    What is not signed, not allowed or damaged stays so. Code that is missing may come with a deploy.
+
+    Args:
+        error: what was raised.
+        found: whether the function was found.
+
+    """
+    if isinstance(error, BadSignature | FunctionNotAllowed):
+        return True
+
+    is_damage = found and isinstance(error, DeserializationError)
+
+    return is_damage and not isinstance(error.__cause__, ImportError | AttributeError)
 
 
 def decide(error: BaseException, text: str, attempt: int, retry: Retry | None, chance: float) -> Failed | Retried:

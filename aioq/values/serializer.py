@@ -96,7 +96,7 @@ def written_by(data: bytes, what: str = "it") -> Serializer:
 
     if serializer is None:
         if data[:1] == SIGNED:
-            raise BadSignature(f"{what} is signed, and no secret is set here, so it was not read. {FIX}")
+            raise BadSignature(f"{what}: signed, and no secret is set here, so it was not read. {FIX}")
 
         raise DeserializationError(f"unknown serializer tag {data[:1]!r}; expected one of {sorted(_BY_TAG)}")
 

@@ -140,21 +140,24 @@ class Signer:
 Secret = str | Sequence[str] | Keyring | None
 
 
-def read_secret(secret: Secret, environment: str = "") -> Keyring | None:
+def read_secret(secret: Secret, environment: str | None = None) -> Keyring | None:
     """The keys for what a user gave, else for what stands in the environment; None if nothing is to be signed.
 
     Args:
         secret: one secret or several, as a text with commas or as a list. The first one signs, all of them verify.
-        environment: the same as a text; "" for none.
+        environment: the same as a text, from AIOQ_SECRET; None if that is not set.
 
     Raises:
         TypeError: a secret is not a str.
-        InvalidInput: there is none, or one is too short. The text does not show it.
+        InvalidInput: there is none, or one is too short, or AIOQ_SECRET is empty. The text does not show it.
 
     """
     if secret is None:
-        if not environment.strip():
+        if environment is None:
             return None
+
+        if not environment.strip():  # of a variable that is not set, say; it would mean that nothing is signed
+            raise InvalidInput("AIOQ_SECRET is set and empty: unset it, or give it a value")
 
         secret = environment
 

@@ -102,6 +102,7 @@ class Courier:
         self._opened = connection.opened
         self._sessions = dict.fromkeys(stores, 0)
         self._pause = SHORTEST_PAUSE
+        self._away_since: float | None = None
         self._aside: dict[Store, list[tuple[Run, Outcome]]] = {}
         self._refusals = dict.fromkeys(stores, 0)
         self._healers: set[asyncio.Task[None]] = set()
@@ -246,6 +247,7 @@ class Courier:
             if not isinstance(error, ServerError):
                 raise
 
+            self._away_since = self._away_since or time.monotonic()
             log.warning("%s; trying again", error)
         else:
             for run, outcome in outbox:  # of a queue that another trip has set aside meanwhile
@@ -326,6 +328,13 @@ class Courier:
             await self._resync(executor)
         except ServerError as error:
             log.warning("%s; trying again", error)
+        else:
+            self._tell_of_return()
+
+    def _tell_of_return(self) -> None:
+        if self._away_since is not None:
+            seconds, self._away_since = time.monotonic() - self._away_since, None
+            log.info("worker %s: the server answers again after %.1f s", self._worker, seconds)
 
     async def _rejoin(self, executor: Executor, store: Store) -> None:
         """The worker has no lease: it was away for too long, or the server has lost its data."""
@@ -398,7 +407,7 @@ class Courier:
 
     async def _heal(self, executor: Executor, store: Store) -> None:
         """Try a queue that was set aside, with growing pauses, until the server takes its calls again."""
-        pause = SHORTEST_PAUSE
+        pause, since = SHORTEST_PAUSE, time.monotonic()
 
         while True:
             pause = min(2 * pause, LONGEST_PAUSE)
@@ -412,6 +421,7 @@ class Courier:
                 self._signal.set()
                 log.debug("queue %s stays aside: %s", store.queue, error)
             else:
+                log.info("queue %s is served again after %.1f s", store.queue, time.monotonic() - since)
                 self._outbox += self._aside.pop(store)
                 self.look()
 

@@ -27,9 +27,9 @@ from aioq.store import Store
 from aioq.store.store import Claim
 from aioq.values.allowlist import Allowlist
 from aioq.values.durations import FOREVER
-from aioq.values.errors import BadSignature, FunctionNotAllowed, JobTimeout, PayloadTooLarge, RemoteError
+from aioq.values.errors import JobTimeout, PayloadTooLarge, RemoteError
 from aioq.values.options import PROCESS
-from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, decide
+from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, decide, is_final
 from aioq.values.reference import resolve
 from aioq.worker.processes import Packed, Processes
 from aioq.worker.run import Cause, Run
@@ -217,6 +217,7 @@ class Executor:
             record.verify()
 
         func = self._resolve(record.func_name)
+        run.found = True
         instance, args, kwargs = record.call()
 
         if instance is not None:
@@ -291,8 +292,8 @@ class Executor:
     def _decide(self, run: Run, error: BaseException) -> Outcome:
         text = error_text(error)
 
-        if not run.begun and isinstance(error, BadSignature | FunctionNotAllowed):
-            return Failed(text)  # it would be no better the next time
+        if not run.begun and is_final(error, run.found):
+            return Failed(text)
 
         try:
             record = run.claim.record

@@ -36,6 +36,7 @@ class Run:
         "deadline",
         "ended",
         "entered",
+        "found",
         "store",
         "taken_at",
         "task",
@@ -52,6 +53,7 @@ class Run:
         self.taken_at = 0.0
         self.deadline = math.inf
         self.entered = False
+        self.found = False  # its function was
         self.begun = False
         self.ended = False
 

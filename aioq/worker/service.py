@@ -19,6 +19,7 @@ from anyio import to_thread
 from aioq.store import Connection, Fleet, Store
 from aioq.store.pulse import Pulse
 from aioq.store.script import Command
+from aioq.store.server import read_evictions
 from aioq.store.store import Beat
 from aioq.values.allowlist import Allowlist
 from aioq.values.errors import ServerError, ServerFull, ServerUnreachable
@@ -183,11 +184,19 @@ class Service:
             f"{self._connection.shared.control}{self._plan.name}", self._told, self._audit_soon
         )
         log.info(
-            "worker %s serves %s, %d jobs at once",
+            "worker %s serves %s, %d jobs at once%s%s",
             self._plan.name,
             ", ".join(self._plan.queues),
             self._plan.concurrency,
+            "; jobs must be signed" if self._connection.keyring else "",
+            f"; it may run {' '.join(self._plan.allow.patterns)}" if self._plan.allow else "",
         )
+
+        with suppress(ServerError):  # one that is away just now is the courier's to deal with
+            for url, policy in await read_evictions(self._connection):
+                log.warning(
+                    "%s deletes jobs when its memory is full: set maxmemory-policy %s to noeviction", url, policy
+                )
 
     async def _farewell(self) -> None:
         """Deliver the last outcomes; hand back what still runs (only if the worker was cancelled)."""

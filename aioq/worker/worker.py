@@ -91,7 +91,7 @@ class Worker:
         )
         self._server = connection
         self._prefix = prefix
-        self._allow = read_allow(allow, os.environ.get(ALLOW_VARIABLE, ""))
+        self._allow = read_allow(allow, os.environ.get(ALLOW_VARIABLE))
         self._secret = read_secret(secret)
 
         if isinstance(connection, Connection):

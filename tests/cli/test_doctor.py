@@ -34,7 +34,30 @@ def test_a_server_without_queues_and_a_queue_that_is_not_there(cli: Cli) -> None
     done = cli.call("doctor")
     assert done.exit_code == 0
     assert "No queues." in done.stdout
-    assert "Queue maill: there is no such queue here" in cli.call("doctor", "maill").stdout
+    done = cli.call("doctor", "maill")
+    assert done.exit_code == 1
+    assert "Queue maill: there is no such queue here" in done.stdout
+    assert done.stdout.endswith("\nNot sound: 1 queue not there.\n")
+    document = json.loads(cli.call("doctor", "maill", "--json").stdout)
+    assert document["sound"] is False
+    assert document["queues"] == [{"name": "maill", "listed": False, "jobs": 0, "findings": []}]
+
+
+def test_queues_are_found_by_their_keys_when_the_list_is_lost(cli: Cli, raw: redis.Redis) -> None:
+    cli.enqueue("a")
+    cli.enqueue("b", queue="mail:2/x")
+    cli.enqueue("c", queue="gone")
+    cli.do(lambda queue: queue.delete(), "gone")
+    raw.delete("aioq:queues")
+    done = cli.call("doctor")
+    assert done.exit_code == 1
+    assert "Queue default: 1 job examined, 1 finding\n  queue-not-listed (1): " in done.stdout
+    assert "Queue mail:2/x: 1 job examined, 1 finding\n  queue-not-listed (1): " in done.stdout
+    assert "gone" not in done.stdout
+
+    assert cli.call("doctor", "--repair").exit_code == 0
+    assert raw.smembers("aioq:queues") == {"default", "mail:2/x"}
+    assert cli.call("doctor").exit_code == 0
 
 
 def test_damage_is_named_explained_and_repaired(cli: Cli, damaged: None) -> None:

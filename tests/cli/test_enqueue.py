@@ -154,7 +154,7 @@ def test_usage_errors(cli: Cli, words: list[str], error: str) -> None:
 )
 def test_values_that_the_queue_refuses_are_one_line(cli: Cli, words: list[str], error: str) -> None:
     result = cli.call("enqueue", *words)
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"Error: {error}")
     assert result.stderr.count("\n") == 1
 
@@ -200,8 +200,13 @@ def test_wait_prints_the_result_or_the_failure(cli: Cli, start: Callable[..., ob
 
 
 def test_wait_gives_up(cli: Cli) -> None:
-    result = cli.call("enqueue", "tests.jobs.noop", "--wait", "--wait-timeout", "0.05", "--job-id", "x", "--quiet")
+    result = cli.call("enqueue", "tests.jobs.noop", "--wait", "--wait-timeout", "50ms", "--job-id", "x", "--quiet")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "Error: job x: job x has not ended within 0.05 seconds\n"
+    assert result.stderr == "Error: job x: it has not ended within 0.05 s\n"
     result = cli.call("enqueue", "tests.jobs.noop", "--wait", "--wait-timeout", "0.05", "--json")
     assert (result.exit_code, json.loads(result.stdout)["status"]) == (1, "queued")
+
+    for wrong in ("-1", "soon"):
+        assert cli.call("enqueue", "tests.jobs.noop", "--wait", "--wait-timeout", wrong).exit_code == 2
+
+    assert len(cli.queued()) == 2

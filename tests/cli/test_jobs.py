@@ -168,7 +168,9 @@ def test_ls_in_a_pipe(cli: Cli) -> None:
     assert head.split() == ["id", "status", "time", "function", "note"]
     assert line.startswith("f   failed  20")
     assert line.endswith("tests.jobs.div_by_zero  ZeroDivisionError: division by zero")
-    assert cli.call("ls", "--queue", "none").stdout.split() == ["id", "status", "time", "function", "note"]
+    none = cli.call("ls", "--queue", "none")
+    assert (none.exit_code, none.stdout.split()) == (0, ["id", "status", "time", "function", "note"])
+    assert none.stderr.startswith("no such queue: none")
 
 
 def test_ls_on_a_terminal_of_80_columns(cli: Cli) -> None:

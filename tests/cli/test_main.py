@@ -110,20 +110,47 @@ def test_usage_errors(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "error"),
+    "words",
     [
-        ("redis://127.0.0.1:1", "no connection to redis://127.0.0.1:1"),
-        ("redis://:secret@127.0.0.1:1", "no connection to redis://:***@127.0.0.1:1"),
-        ("unix:///no/such/socket", "no connection to unix:///no/such/socket"),
-        ("localhost:6379", "'localhost:6379' is not a server's URL"),
-        ("http://localhost", "'http://localhost' is not a server's URL"),
-        ("redis://localhost:port", "redis://localhost:port is not a URL"),
-        ("embedded://?x", "'embedded://?x': expected embedded://"),
+        ("enqueue", "a.b", "--ttl", "5x"),
+        ("enqueue", "a.b", "--job-id", "a b"),
+        ("enqueue", "a b"),
+        ("enqueue", "a.b", "-q", "a{b"),
+        ("ls", "--queue", "a{b"),
+        ("doctor", "a{b"),
+        ("requeue", "--queue", "a{b", "--all"),
+        ("info", "a{b"),
+        ("suspend", "--queue", "a{b"),
+        ("worker", "a{b"),
+        ("worker", "--shutdown-timeout", "soon"),
     ],
 )
-def test_a_server_that_cannot_be_used_is_one_line(cli: Cli, url: str, error: str) -> None:
+def test_a_value_that_can_never_be_used_is_a_usage_error(cli: Cli, words: tuple[str, ...]) -> None:
+    result = cli.call(*words)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert result.stderr.startswith("Error: ")
+
+
+def test_what_the_server_refuses_is_none(cli: Cli) -> None:
+    cli.enqueue("a")
+    assert cli.call("enqueue", "a.b", "--job-id", "a").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "error"),
+    [
+        ("redis://127.0.0.1:1", 1, "no connection to redis://127.0.0.1:1"),
+        ("redis://:secret@127.0.0.1:1", 1, "no connection to redis://:***@127.0.0.1:1"),
+        ("unix:///no/such/socket", 1, "no connection to unix:///no/such/socket"),
+        ("localhost:6379", 2, "'localhost:6379' is not a server's URL"),
+        ("http://localhost", 2, "'http://localhost' is not a server's URL"),
+        ("redis://localhost:port", 2, "redis://localhost:port is not a URL"),
+        ("embedded://?x", 2, "'embedded://?x': expected embedded://"),
+    ],
+)
+def test_a_server_that_cannot_be_used_is_one_line(cli: Cli, url: str, code: int, error: str) -> None:
     result = cli.call("info", "-u", url)
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (code, "")
     assert result.stderr.startswith(f"Error: {error}")
     assert result.stderr.count("\n") == 1
 

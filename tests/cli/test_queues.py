@@ -12,8 +12,9 @@ def test_empty(cli: Cli) -> None:
     cli.enqueue("c")
     cli.fail("f", queue="reports")
     done = cli.process("empty", "mail", "mail", "none")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "2 jobs removed from mail queue\n0 jobs removed from none queue\n"
+    assert (done.returncode, done.stdout) == (1, "2 jobs removed from mail queue\n")
+    assert done.stderr == "no such queue: none (there are default, mail, reports)\n"
+    assert cli.call("empty", "mail").exit_code == 0
     assert cli.queued() == ["c"]
     result = cli.call("empty", "--all")
     assert result.stdout.splitlines() == [
@@ -32,7 +33,9 @@ def test_empty_of_nothing(cli: Cli) -> None:
 
 def test_empty_as_json(cli: Cli) -> None:
     cli.enqueue("a", queue="mail")
-    assert json.loads(cli.call("empty", "mail", "other", "--json").stdout) == {"removed": {"mail": 1, "other": 0}}
+    result = cli.call("empty", "mail", "other", "--json")
+    assert (result.exit_code, json.loads(result.stdout)) == (1, {"removed": {"mail": 1}})
+    assert result.stderr == "no such queue: other (there is mail)\n"
     assert json.loads(cli.call("empty", "--json").stdout) == {"removed": {}}
 
 
@@ -59,16 +62,19 @@ def test_suspend_ends_by_itself(cli: Cli, server) -> None:
     with server.client() as client:
         assert 0 < client.pttl("aioq:suspended") <= 1_000
         assert 0 < client.pttl("aioq:{default}:suspended") <= 1_000
+        assert cli.call("suspend", "--duration", "1m30s").stdout == "All workers are suspended for 1m30s.\n"
+        assert 60_000 < client.pttl("aioq:suspended") <= 90_000
 
 
 def test_a_duration_is_at_least_a_second(cli: Cli) -> None:
-    for duration in ("0", "-1", "x"):
+    for duration in ("0", "-1", "x", "900ms"):
         assert cli.call("suspend", "--duration", duration).exit_code == 2
 
 
 def test_single_queues_can_be_paused(cli: Cli) -> None:
     cli.enqueue("a", queue="mail")
     cli.enqueue("b")
+    cli.enqueue("c", queue="other")
     result = cli.call("suspend", "--queue", "mail", "--queue", "other", "--duration", "60")
     assert result.stdout == "Queue mail is paused for 60 seconds.\nQueue other is paused for 60 seconds.\n"
     cli.work("mail", "default")
@@ -77,6 +83,22 @@ def test_single_queues_can_be_paused(cli: Cli) -> None:
     assert cli.call("resume", "--queue", "mail").stdout == "Queue mail is resumed.\n"
     cli.work("mail")
     assert cli.status("a", "mail") == "finished"
+
+
+def test_a_queue_that_there_is_not_is_neither_paused_nor_resumed(cli: Cli) -> None:
+    cli.enqueue("a", queue="mail")
+
+    for verb, done in (("suspend", "Queue mail is paused.\n"), ("resume", "Queue mail is resumed.\n")):
+        result = cli.call(verb, "--queue", "typo", "--queue", "mail")
+        assert (result.exit_code, result.stdout) == (1, done)
+        assert result.stderr == "no such queue: typo (there is mail)\n"
+
+    assert not cli.do(lambda queue: queue.is_paused(), "typo")
+
+
+def test_a_pause_alone_makes_a_queue_that_can_be_resumed(cli: Cli) -> None:
+    cli.do(lambda queue: queue.pause(), "early")
+    assert cli.call("resume", "--queue", "early").stdout == "Queue early is resumed.\n"
 
 
 def test_resume_says_what_still_holds(cli: Cli) -> None:

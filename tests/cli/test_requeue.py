@@ -28,6 +28,8 @@ def test_h02_all_jobs_are_requeued(cli: Cli) -> None:
 
 
 def test_h03_nothing_to_do(cli: Cli) -> None:
+    cli.enqueue("a")
+
     for words in ([], ["--all"], ["-a"]):
         result = cli.call("requeue", "--queue", "default", *words)
         assert (result.exit_code, result.stdout, result.stderr) == (0, "Nothing to do\n", "")
@@ -150,7 +152,14 @@ def test_h14_json(cli: Cli) -> None:
     assert json.loads(result.stdout) == {"queue": "default", "requeued": [], "refused": {}}
 
 
+def test_all_of_a_queue_that_there_is_not(cli: Cli) -> None:
+    for words in (["--all"], ["--all", "--json"]):
+        result = cli.call("requeue", "--queue", "typo", *words)
+        assert (result.exit_code, result.stdout, result.stderr) == (1, "", "no such queue: typo\n")
+
+
 def test_h15_the_url_may_come_from_the_environment(cli: Cli) -> None:
+    cli.enqueue("a")
     none = {"AIOQ_REDIS_URL": "", "REDIS_URL": "", "RQ_REDIS_URL": ""}
 
     for name in none:

@@ -164,14 +164,14 @@ def test_what_stops_it_at_the_start_is_one_line(cli: Cli, server: Server, tmp_pa
     url = f"redis://127.0.0.1:{free_port()}"
     pid_file = tmp_path / "pid"
 
-    for words, error in [
-        (["-u", url, "--pid", str(pid_file)], f"no connection to {url}"),
-        (["--pid", "/no/such/folder/pid"], "--pid /no/such/folder/pid: No such file or directory"),
-        (["--max-idle-time", "soon"], "max_idle_time='soon'"),
-        (["-n", "a b"], "name='a b'"),
+    for words, code, error in [
+        (["-u", url, "--pid", str(pid_file)], 1, f"no connection to {url}"),
+        (["--pid", "/no/such/folder/pid"], 1, "--pid /no/such/folder/pid: No such file or directory"),
+        (["--max-idle-time", "soon"], 2, "max_idle_time='soon'"),
+        (["-n", "a b"], 2, "name='a b'"),
     ]:
         done = cli.process("worker", *words)
-        assert (done.returncode, done.stdout) == (1, "")
+        assert (done.returncode, done.stdout) == (code, "")
         assert done.stderr.startswith(f"Error: {error}")
         assert done.stderr.count("\n") == 1
 
@@ -196,10 +196,18 @@ def test_it_runs_only_what_it_may(cli: Cli) -> None:
     assert done.returncode == 0, done.stderr
     assert [cli.status(each) for each in ("a", "b", "c")] == ["failed", "failed", "finished"]
     assert "--allow tests.jobs.a* tests.cli.*" in cli.job("a").exc_info
+    assert "100 jobs at once; it may run tests.jobs.a* tests.cli.*\n" in done.stderr
 
     done = cli.process("worker", "-b", "--allow", "a b")
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "allow: 'a b' is not a pattern" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["AIOQ_SECRET", "AIOQ_ALLOW"])
+def test_a_protection_that_is_set_and_empty_is_refused(cli: Cli, name: str) -> None:
+    done = cli.process("worker", "-b", environment={name: ""})
+    assert done.returncode == 2
+    assert done.stderr == f"Error: {name} is set and empty: unset it, or give it a value\n"
 
 
 def test_the_environment_s_secret_signs_and_is_not_shown(cli: Cli) -> None:
@@ -209,6 +217,7 @@ def test_the_environment_s_secret_signs_and_is_not_shown(cli: Cli) -> None:
     )
     cli.enqueue("b")
     worked = cli.process("worker", "-b", "-v", environment=secret)
+    assert "100 jobs at once; jobs must be signed\n" in worked.stderr
     shown = cli.process("job", "show", "a", "--json", environment=secret)
     bare = cli.process("job", "show", "a", "--json")
     assert (json.loads(shown.stdout)["result"], json.loads(bare.stdout)["result"]) == (3, None)
@@ -216,7 +225,7 @@ def test_the_environment_s_secret_signs_and_is_not_shown(cli: Cli) -> None:
     assert "BadSignature: the call of job b is not signed" in cli.job("b").exc_info
 
     short = cli.process("info", environment={"AIOQ_SECRET": "too short"})
-    assert (short.returncode, short.stderr.count("\n")) == (1, 1)
+    assert (short.returncode, short.stderr.count("\n")) == (2, 1)
 
     for done in (worked, shown, bare, short):
         assert "correct horse" not in done.stdout + done.stderr

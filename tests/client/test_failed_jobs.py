@@ -119,6 +119,29 @@ async def test_a_payload_that_cannot_be_read_is_the_jobs_failure(queue: Queue, b
         await job.result(5)
 
 
+async def test_a_payload_that_cannot_be_read_is_not_tried_again_and_is_kept(
+    queue: Queue, burst, raw: redis.Redis
+) -> None:
+    damaged = [await queue.enqueue(jobs.add, 1, 2, retry=3) for _ in range(3)]
+
+    for job, data in zip(damaged, (b"pdamaged", b"j{", b"?"), strict=True):
+        raw.hset(f"{JOB}{job.id}", "data", data)
+
+    # A deploy may bring the code that is missing: a function, or a class that arguments are made of.
+    function = await queue.enqueue("tests.jobs.no_such_function", retry=3)
+    of_a_class = await queue.enqueue(jobs.add, 1, 2, retry=3)
+    raw.hset(f"{JOB}{of_a_class.id}", "data", b"pcno_such_module\nno_such_class\n.")
+    await burst()
+
+    for job in (*damaged, function, of_a_class):
+        await job.refresh()
+        assert job.is_failed
+
+    assert [job.attempt for job in damaged] == [1, 1, 1]
+    assert raw.hget(f"{JOB}{damaged[0].id}", "data") == "pdamaged"
+    assert (function.attempt, of_a_class.attempt) == (4, 4)
+
+
 async def test_the_jobs_of_a_lost_worker_are_run_again_and_it_cannot_interfere(
     queue: Queue, start_worker, key: str
 ) -> None:  # E10; tests/system kills real ones

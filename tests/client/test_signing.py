@@ -110,7 +110,7 @@ async def test_without_a_secret_signed_jobs_say_that_one_is_needed(
 ) -> None:
     job = await signed.enqueue(jobs.add, 1, 2)
     await burst()
-    assert "is signed, and no secret is set here" in await failure(queue, job.id)
+    assert ": signed, and no secret is set here" in await failure(queue, job.id)
     await job.requeue()
     await start_worker(secret=SECRET)
     assert await job.result(10) == 3

@@ -7,6 +7,7 @@ import redis
 
 from aioq.store import Connection, Fleet, Store
 from aioq.store.fleet import WORKER_TTL_MS
+from aioq.values.errors import InvalidInput
 from tests.store.tools import LEASE, claim, clock, passed, put, take
 
 FACTS = {
@@ -34,6 +35,26 @@ async def test_queues_are_listed_by_name_once_they_have_been_used(fleet: Fleet) 
     assert await fleet.queues() == ["a", "a:c", "b"]
     await Store(fleet.connection, "b").unregister()
     assert await fleet.queues() == ["a", "a:c"]
+
+
+async def test_queues_are_found_by_their_keys_and_what_is_none_is_missing(
+    fleet: Fleet, client: redis.Redis
+) -> None:
+    for name in ("mail", "shop:2/x"):
+        await put(Store(fleet.connection, name), "a")
+
+    client.delete("aioq:queues")
+
+    for other in ("aioq:{odd", "aioq:{a b}:job:1", "aioq2:{other}:job:1", "aioq:{x}y:z"):
+        client.set(other, "x", ex=60)
+
+    assert await fleet.queues() == []
+    assert await fleet.stored() == ["mail", "shop:2/x"]
+    assert await fleet.missing(["typo", "mail", "typo", "shop:2/x"]) == ["typo"]
+    assert await fleet.missing([]) == []
+
+    with pytest.raises(InvalidInput, match="queue name 'a b'"):
+        await fleet.missing(["a b"])
 
 
 async def test_a_server_without_anything_has_no_queues_and_no_workers(fleet: Fleet) -> None:

@@ -29,12 +29,16 @@ JOBS = 2000
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one job: commands of the server (those in scripts too), round trips, bytes sent, calls in Python."""
+    """Of one job: commands of the server (those in scripts too), round trips, bytes sent, calls in Python.
+
+    replies: bytes that the server has sent, over wires and subscriptions.
+    """
 
     commands: float
     trips: float
     bytes: float
     calls: float
+    replies: float
 
 
 class Meter:
@@ -54,21 +58,29 @@ class Meter:
             return send(wire, packed, count)
 
         self._patch.setattr(Wire, "send", counted)
-        self._before = self._commands()
+        # What the server says of itself is a reply, too: the second answer tells how long the first one was.
+        self._client.info("stats")
+        first, self._before = self._counted(), self._counted()
+        self._answer = self._before[1] - first[1]
         sys.setprofile(self._on_call)
         return self
 
     def __exit__(self, *_: object) -> None:
         sys.setprofile(None)
-        self.commands = self._commands() - self._before - 1  # the question itself
+        after = self._counted()
+        self.commands = after[0] - self._before[0] - 1  # the question itself
+        self.replies = after[1] - self._before[1] - self._answer
         self._patch.undo()
         self._client.close()
 
     def per_job(self, count: int) -> Cost:
-        return Cost(self.commands / count, self.trips / count, self.bytes / count, self.calls / count)
+        return Cost(
+            self.commands / count, self.trips / count, self.bytes / count, self.calls / count, self.replies / count
+        )
 
-    def _commands(self) -> int:
-        return int(self._client.info("stats")["total_commands_processed"])
+    def _counted(self) -> tuple[int, int]:
+        stats = self._client.info("stats")
+        return int(stats["total_commands_processed"]), int(stats["total_net_output_bytes"])
 
     def _on_call(self, frame: FrameType, event: str, _: object) -> None:
         if event == "call" and frame.f_code.co_filename.startswith(PACKAGE):
@@ -97,7 +109,7 @@ async def test_an_enqueue_alone(queue: Queue, meter: Meter) -> None:
         for number in range(200):
             await queue.enqueue(jobs.add, number, 1)
 
-    within(meter.per_job(200), Cost(commands=6, trips=1, bytes=575, calls=42))
+    within(meter.per_job(200), Cost(commands=6, trips=1, bytes=575, calls=42, replies=32.2))
 
 
 async def test_enqueues_gathered(queue: Queue, meter: Meter) -> None:
@@ -106,7 +118,7 @@ async def test_enqueues_gathered(queue: Queue, meter: Meter) -> None:
     with meter:
         await asyncio.gather(*(queue.enqueue(jobs.add, number, 1) for number in range(JOBS)))
 
-    within(meter.per_job(JOBS), Cost(commands=3.05, trips=0.01, bytes=140, calls=21))
+    within(meter.per_job(JOBS), Cost(commands=3.05, trips=0.01, bytes=140, calls=21, replies=0.25))
 
 
 async def test_enqueue_many(queue: Queue, meter: Meter) -> None:
@@ -115,7 +127,7 @@ async def test_enqueue_many(queue: Queue, meter: Meter) -> None:
     with meter:
         await queue.enqueue_many([Queue.prepare_data(jobs.add, (number, 1)) for number in range(JOBS)])
 
-    within(meter.per_job(JOBS), Cost(commands=3.05, trips=0.01, bytes=140.5, calls=17))
+    within(meter.per_job(JOBS), Cost(commands=3.05, trips=0.01, bytes=140.5, calls=17, replies=0.35))
 
 
 async def test_a_drain(queue: Queue, server: Server, meter: Meter) -> None:
@@ -125,7 +137,7 @@ async def test_a_drain(queue: Queue, server: Server, meter: Meter) -> None:
     with meter:
         await worker.run(max_jobs=JOBS)
 
-    within(meter.per_job(JOBS), Cost(commands=5.5, trips=0.04, bytes=84, calls=30))
+    within(meter.per_job(JOBS), Cost(commands=5.5, trips=0.04, bytes=84, calls=30, replies=122))
 
 
 async def test_a_wait_for_each_of_a_hundred(queue: Queue, start_worker, meter: Meter) -> None:
@@ -140,4 +152,4 @@ async def test_a_wait_for_each_of_a_hundred(queue: Queue, start_worker, meter: M
     with meter:
         await asyncio.gather(*(user(100 * number) for number in range(100)))
 
-    within(meter.per_job(JOBS), Cost(commands=10.5, trips=0.2, bytes=320, calls=72))
+    within(meter.per_job(JOBS), Cost(commands=10.5, trips=0.2, bytes=320, calls=72, replies=200))

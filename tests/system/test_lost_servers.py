@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from pathlib import Path
 
@@ -23,7 +24,7 @@ DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 async def test_work_goes_on_after_a_restart_of_the_server(own_server, spawn, tmp_path: Path) -> None:
     """Jobs before, during and after the outage: each runs once, and what ended meanwhile is delivered."""
     server = own_server(*DURABLE)
-    await spawn(url=server.url, concurrency=10)
+    worker = await spawn(url=server.url, concurrency=10)
     path = tmp_path / "notes"
 
     async with Queue("default", server.url) as queue:
@@ -40,6 +41,9 @@ async def test_work_goes_on_after_a_restart_of_the_server(own_server, spawn, tmp
         after = await queue.enqueue(simple.add, 1, 2)
         assert await after.result(timeout=10) == 3
         assert (await queue.store.count()).started == 0
+        assert (
+            len(re.findall(rf"worker {worker.name}: the server answers again after \d+\.\d s", worker.text())) == 1
+        )
 
 
 async def test_nobody_is_declared_dead_after_a_long_outage(own_server, spawn, tmp_path: Path) -> None:

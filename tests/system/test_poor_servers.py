@@ -119,9 +119,24 @@ async def test_a_full_disk_stops_the_queue_and_loses_nothing(own_server, spawn, 
                 await eventually(lambda: len(notes(path, "end")) == 4, describe="jobs end meanwhile")
                 await eventually(lambda: "cannot write to its disk" in worker.text())
                 assert worker.text().count("cannot write to its disk") < 50  # it waits between its attempts
+                assert "is served again" not in worker.text()
 
         assert await waits == ["attempt 1"] * 6
         assert len(notes(path, "start")) == 6
+        assert "queue default is served again after" in worker.text()
+
+
+async def test_a_server_that_deletes_jobs_when_it_is_full_is_told_of_at_the_start(own_server, spawn) -> None:
+    server = own_server("--maxmemory-policy", "allkeys-lru")
+    calm = await spawn(url=server.url)
+
+    with server.client() as client:
+        client.config_set("maxmemory", "100mb")
+
+    worker = await spawn(url=server.url)
+    text = f"{server.url} deletes jobs when its memory is full: set maxmemory-policy allkeys-lru to noeviction"
+    await eventually(lambda: worker.text().count(text) == 1)
+    assert "deletes jobs" not in calm.text()
 
 
 ROOM = 1_000_000

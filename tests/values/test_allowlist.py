@@ -134,12 +134,25 @@ def test_any_text_is_refused_or_missing(name: str) -> None:
 
 
 def test_patterns_are_read_from_texts_and_lists() -> None:
-    for allow, environment in ((["a.*", "b.c"], "x"), ("a.*, b.c", ""), (["a.*,b.c"], ""), (None, " a.*,b.c ")):
+    for allow, environment in (
+        (["a.*", "b.c"], "x"),
+        ("a.*, b.c", None),
+        (["a.*,b.c"], None),
+        (None, " a.*,b.c "),
+    ):
         found = read_allow(allow, environment)
         assert found is not None
         assert found.patterns == ("a.*", "b.c")
 
-    assert read_allow(None) is read_allow(None, " ") is None
+    assert read_allow(None) is None
+
+
+@pytest.mark.parametrize("environment", ["", " "])
+def test_patterns_that_are_set_and_empty_are_refused(environment: str) -> None:
+    with pytest.raises(InvalidInput, match="AIOQ_ALLOW is set and empty: unset it, or give it a value"):
+        read_allow(None, environment)
+
+    assert read_allow("a.*", environment) is not None
 
 
 @pytest.mark.parametrize("allow", ["", [], [""], "a.b,", "a b", ["a/b"], "a;b", "a:b"])

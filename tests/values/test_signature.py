@@ -79,18 +79,26 @@ def test_secrets_are_read_from_texts_and_lists() -> None:
     old = OLD.replace(",", "")
 
     for secret, environment in (
-        (old, ""),
-        (f"{NEW.replace(',', '')} , {old}", ""),
-        ([NEW, old], ""),
+        (old, None),
+        (f"{NEW.replace(',', '')} , {old}", None),
+        ([NEW, old], None),
         ((old,), NEW),
         (None, old),
-        (Keyring([old]), ""),
+        (Keyring([old]), None),
     ):
         keyring = read_secret(secret, environment)
         assert keyring is not None
         assert keyring.signer(place).open(subject, signed, "it") == b"p"
 
-    assert read_secret(None) is read_secret(None, " ") is None
+    assert read_secret(None) is None
+
+
+@pytest.mark.parametrize("environment", ["", " "])
+def test_a_secret_that_is_set_and_empty_is_refused(environment: str) -> None:
+    with pytest.raises(InvalidInput, match="AIOQ_SECRET is set and empty: unset it, or give it a value"):
+        read_secret(None, environment)
+
+    assert read_secret([NEW], environment) is not None
 
 
 @pytest.mark.parametrize("secret", ["", "   ", [], "fifteen letters", [NEW, "short"], f"{'x' * 20},", ",,,"])
@@ -143,12 +151,12 @@ def test_without_a_secret_the_error_says_that_one_is_needed() -> None:
     record = JobRecord("a", {b"func": b"m.f", b"data": PICKLE.dumps((None, (1,), {}), "it")}, signer()).sealed()
     bare = JobRecord("a", record.fields)
 
-    with pytest.raises(BadSignature, match="is signed, and no secret is set here"):
+    with pytest.raises(BadSignature, match=": signed, and no secret is set here"):
         bare.call()
 
     assert bare.serializer is PICKLE
     assert bare.call_text() == "m.f"
     assert issubclass(BadSignature, DeserializationError)
 
-    with pytest.raises(BadSignature, match="the thing is signed"):
+    with pytest.raises(BadSignature, match="the thing: signed"):
         loads(SIGNED + b"x", "the thing")
