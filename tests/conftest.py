@@ -94,7 +94,8 @@ class Server:
             self.process = None
 
     def client(self) -> redis.Redis:
-        return redis.Redis.from_url(self.url, decode_responses=True)
+        # On a busy machine a script that takes long takes longer than redis-py would wait.
+        return redis.Redis.from_url(self.url, decode_responses=True, socket_timeout=60)
 
 
 def free_port() -> int:

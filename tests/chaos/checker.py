@@ -86,6 +86,18 @@ def lost(events: History, faults: History) -> bool:
     return any(fell(fault, event) for fault in faults for event in events if event.kind not in ("final", "key"))
 
 
+def buried(events: History, history: History) -> bool:
+    """Whether a job failed because its workers were lost three times; it may have waited for its turn each time."""
+    told = next((e.at for e in events if e.kind == "info" and e.name == "buried"), None)
+
+    if told is None:
+        return False
+
+    asked = min(e.at for e in events)
+
+    return sum(e.kind == "fault" and e.redelivers and asked <= max(e.at, e.until) <= told for e in history) >= 3
+
+
 def losses(history: History) -> History:
     return [e for e in history if e.kind == "fault" and e.loses]
 
@@ -97,6 +109,7 @@ def ended_once(history: History) -> Found:
     for events in jobs(history).values():
         states = [e.name for e in events if e.kind == "final"]
         withdrawn = bool({"canceled", "stopped", "expired"} & set(states))
+        withdrawn |= buried(events, history)
 
         if not acked(events) or lost(events, faults):
             continue

@@ -57,6 +57,14 @@ def killed(at: float, pid: int = 0) -> Event:
     return Event(at, "fault", "worker-kill", pid=pid, redelivers=True)
 
 
+@pytest.mark.parametrize(("faults", "rules"), [(2, ["I1"]), (3, [])])
+def test_a_job_that_never_ran_has_failed_for_three_faults(faults: int, rules: list[str]) -> None:
+    failed = [Event(98, "final", "failed", "a"), Event(98, "info", "buried", "a")]
+    asked = [event for event in whole() if event.kind in ("invoke", "ok")]
+    history = [*asked, *failed, *(killed(10 * (each + 1)) for each in range(faults))]
+    assert [violation.rule for violation in check(history)] == rules
+
+
 def again(first: str = "", pid: int = 7, **options: object) -> list[Event]:
     """A job that runs twice: from 2 to 3 if its first run ends at all, and again at 9."""
     begun = [
