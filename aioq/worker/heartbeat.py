@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from aioq.store.pulse import Pulse
@@ -63,11 +64,15 @@ class Heartbeat:
         beats, pause, told = 0, 0.0, None
 
         while not self._stopped.wait(pause):
+            # The lease may have begun when the call left: a slow answer, or a process that stood still before it
+            # read the answer, must not put the next beat off.
+            sent = time.monotonic()
+
             try:
                 description = self._describe()
                 found = self._pulse.beat(description if description != told or beats % DESCRIBE == 0 else ())
                 beats, told = beats + 1, description
-                pause = _until_next(found)
+                pause = max(0.0, sent + _until_next(found) - time.monotonic())
                 self._tell(found)
             except ServerError as error:
                 log.debug("a heartbeat failed: %s", error)

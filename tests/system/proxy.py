@@ -9,6 +9,7 @@ import asyncio
 import socket
 import struct
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
@@ -90,7 +91,8 @@ class Proxy:
                 found = writer.get_extra_info("socket")
 
                 if found is not None and found.family != socket.AF_UNIX:
-                    found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    with suppress(OSError):  # it has just been closed
+                        found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
                 writer.transport.abort()
 
