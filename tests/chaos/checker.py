@@ -87,7 +87,7 @@ def lost(events: History, faults: History) -> bool:
 
 
 def buried(events: History, history: History) -> bool:
-    """Whether a job failed because its workers were lost three times; it may have waited for its turn all along."""
+    """Whether a job failed because its workers were lost three times; it may never have had its turn."""
     told = next((e.at for e in events if e.kind == "info" and e.name == "buried"), None)
 
     if told is None:
