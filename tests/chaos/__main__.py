@@ -160,12 +160,19 @@ def main() -> int:
         options.json.write_text("".join(each.json() + "\n" for each in campaign.outcomes))
 
     if options.write:
-        words = [word for word in sys.argv[1:] if word != "--write"]
+        words = _told(sys.argv[1:])
         put(PAGE, markdown(shlex.join(["python", "-m", "tests.chaos", *words]), campaign.outcomes))
 
     show(console, campaign.outcomes)
 
     return 1 if any(each.violations for each in campaign.outcomes) else 0
+
+
+def _told(words: Sequence[str]) -> list[str]:
+    """The command as a page tells it: where this one has put its files is nobody's business."""
+    kept = [word for word in words if word != "--write" and not word.startswith("--json=")]
+
+    return [word for at, word in enumerate(kept) if "--json" not in (word, *kept[max(0, at - 1) : at])]
 
 
 def _mixes(text: str) -> list[str]:

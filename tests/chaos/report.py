@@ -44,15 +44,28 @@ def counted(outcomes: Iterable[Outcome]) -> Counter[str]:
     return Counter({what: sum(faults[name] for name in names) for what, names in COUNTED.items()})
 
 
+#: What a row is called: a fault by itself, one while primaries change, all kinds of them in one trial.
+BESIDE, ALL = ", beside failovers", "all at once"
+
+
 def rows(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
-    """Each fault by itself, then all of them at once."""
+    """Each fault by itself, those of workers also beside failovers, then all of them at once."""
     groups: dict[str, list[tuple[Outcome, str]]] = defaultdict(list)
 
     for outcome in outcomes:
         for name in outcome.faults:
-            groups["all at once" if outcome.plan.mix == "mixed" else name].append((outcome, name))
+            groups[_title(outcome, name)].append((outcome, name))
 
-    return [_row(name, groups[name]) for name in (*FAULTS, OF_ITS_OWN, "all at once") if name in groups]
+    titles = [f"{name}{end}" for name in (*FAULTS, OF_ITS_OWN) for end in ("", BESIDE)]
+
+    return [_row(title, groups[title]) for title in (*titles, ALL) if title in groups]
+
+
+def _title(outcome: Outcome, name: str) -> str:
+    if outcome.plan.mix == "mixed":
+        return ALL
+
+    return name + BESIDE if "+" in outcome.plan.mix and name.startswith("worker-") else name
 
 
 def _row(title: str, group: list[tuple[Outcome, str]]) -> tuple[str, ...]:
