@@ -76,15 +76,18 @@ async def test_a_worker_that_comes_and_goes_is_no_finding(queue: Queue, server: 
         await assert_sound(queue)
 
 
+MANY = 20_000
+
+
 @pytest.fixture
 async def long_queue(queue: Queue) -> Queue:
-    for start in range(0, 50_000, 500):
+    for start in range(0, MANY, 500):
         await queue.store.enqueue_many([job(f"j{number}") for number in range(start, start + 500)])
 
     return queue
 
 
-async def test_50_000_jobs_take_bounded_time_and_memory(long_queue: Queue, raw: redis.Redis) -> None:
+async def test_many_jobs_take_bounded_time_and_memory(long_queue: Queue, raw: redis.Redis) -> None:
     seen = 0
     largest = 0
 
@@ -109,7 +112,7 @@ async def test_50_000_jobs_take_bounded_time_and_memory(long_queue: Queue, raw: 
 
     took = raw.info("commandstats")["cmdstat_evalsha"]
     raw.flushall()  # or the look for leaks takes longer than all of this
-    assert seen >= 50_000
+    assert seen >= MANY
     assert peak < 4_000_000
     assert time.monotonic() - begun < 40
     assert took["calls"] >= seen / CHUNK

@@ -19,7 +19,7 @@ from tests.security.plant import trap, trap_call
 from tests.security.vandal import Vandal
 from tests.tools import eventually
 
-SEEDS = range(int(os.environ.get("AIOQ_SEEDS", "2")))
+SEEDS = range(int(os.environ.get("AIOQ_SEEDS", "1")))
 SECRET = "correct horse battery"
 REQUEUED = ("failed", "canceled", "stopped", "expired")
 
