@@ -108,6 +108,7 @@ async def test_a_job_that_blocks_the_event_loop_keeps_all_leases_and_is_named(
     assert told[blocked.process.pid] == 1
 
 
+@pytest.mark.chaos
 async def test_c_code_that_holds_the_interpreter_past_the_lease_leaves_one_result(
     queue: Queue, spawn, tmp_path: Path
 ) -> None:
@@ -128,6 +129,7 @@ async def test_c_code_that_holds_the_interpreter_past_the_lease_leaves_one_resul
     assert [each.type for each in await job.results()] == ["finished", "abandoned"]
 
 
+@pytest.mark.chaos
 async def test_a_job_that_kills_its_workers_fails_in_the_end(queue: Queue, spawn, tmp_path: Path) -> None:
     path = tmp_path / "notes"
     for _ in range(3):

@@ -50,6 +50,7 @@ def test_the_wheel_holds_every_script_and_the_type_marker(wheel: Path) -> None:
     assert not any(name.startswith(("tests", "benchmarks", "examples")) for name in names)
 
 
+@pytest.mark.chaos
 def test_a_fresh_environment_runs_a_job_with_the_wheel(wheel: Path, server, tmp_path: Path) -> None:
     run(sys.executable, "-m", "venv", tmp_path / "venv")
     python = tmp_path / "venv" / "bin" / "python"
