@@ -26,7 +26,8 @@ BUGS = {
         "5:worker-freeze", "I3",
     ),
     "claims of a lost reply are forgotten": (
-        "aioq/worker/courier.py", "in self._stores:\n            held =", "in []:\n            held =",
+        "aioq/worker/courier.py",
+        "_, back, _ = await store.reclaim(self._worker, held, self._sessions[store])", "back: list[str] = []",
         "5:call-cut", "jobs have not ended",
     ),
 }  # fmt: skip
