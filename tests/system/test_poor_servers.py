@@ -110,7 +110,8 @@ async def test_a_full_disk_stops_the_queue_and_loses_nothing(own_server, spawn, 
         await eventually(lambda: len(notes(path, "start")) == 4)
 
         with server.client() as client:
-            await eventually(lambda: client.pubsub_channels("aioq:waiter:*"), describe="the waits have begun")
+            records = [f"aioq:{{default}}:job:{each.id}" for each in stored]
+            await eventually(lambda: all(client.hexists(key, "waiters") for key in records), describe="waits are known")
 
             with _unsaved(client, server.folder):
                 with pytest.raises(ServerFull, match="cannot write to its disk"):
