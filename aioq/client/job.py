@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar, Unpack
 
-from aioq.client.submission import Call, arguments, describe, settle
+from aioq.client.submission import Call, arguments, complete, describe, settle
 from aioq.store import Store
 from aioq.store.mailbox import Ending
 from aioq.values.durability import Durability
@@ -102,7 +102,7 @@ class Job(Generic[R]):
             func, *arguments(args, kwargs), options=read_options(options), serializer=find_serializer(serializer)
         )
         # The limit is the queue's, so it is not known yet.
-        submission = settle(call, max_payload=sys.maxsize)
+        submission = settle(complete(call, max_payload=sys.maxsize))
         fields = submission.record.fields
 
         if submission.ttl_ms:

@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, ParamSpec, Self, TypeVar, Unpack, c
 
 from aioq.client.job import Job
 from aioq.client.registry import CHUNK, Registry
-from aioq.client.submission import arguments, describe, settle
+from aioq.client.submission import Call, arguments, complete, describe, settle
 from aioq.client.task import Task
 from aioq.store import Connection, Fleet, Server, Store, connect
 from aioq.store.batcher import MAX_BYTES
@@ -180,7 +180,7 @@ class Queue:
         """Put a call into the queue when a moment has come. A naive datetime is in this machine's time zone."""
         args, kwargs, options = _split(args, kwargs)
 
-        return await self._enqueue(self._prepare(func, args, kwargs, options, due=due_at(moment)))
+        return await self._enqueue(self._prepare(func, args, kwargs, options), due_at(moment))
 
     async def enqueue_in(
         self, delay: Duration, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
@@ -188,7 +188,7 @@ class Queue:
         """Put a call into the queue after a while, counted by the server's clock."""
         args, kwargs, options = _split(args, kwargs)
 
-        return await self._enqueue(self._prepare(func, args, kwargs, options, due=due_in(delay)))
+        return await self._enqueue(self._prepare(func, args, kwargs, options), due_in(delay))
 
     async def enqueue_many(self, calls: Iterable[EnqueueData]) -> list[Job[Any]]:
         """Put many calls into the queue: all are checked first, then sent in chunks, in their order.
@@ -204,8 +204,14 @@ class Queue:
         """
         prepared = [self._prepare(*_checked(each)) for each in calls]
         _refuse_twins(prepared)
+        chunks = _chunks(prepared)
+        jobs: list[Job[Any] | None] = []
 
-        return await self._enqueue_all(prepared)
+        while some := list(islice(chunks, ABREAST)):
+            for made in await asyncio.gather(*map(self._enqueue_chunk, some)):
+                jobs += made
+
+        return self._accepted(prepared, jobs)
 
     @staticmethod
     def prepare_data(
@@ -233,13 +239,9 @@ class Queue:
             )
 
         given = job.call.options
-        call = job.call._replace(
-            options=replace(given, meta=check_meta(job.meta), at_front=at_front or given.at_front)
-        )
-        submission = settle(
-            call, self._defaults, max_payload=self._max_payload, job_id=job.id, signer=self.store.signer
-        )
-        job.adopt(await self._enqueue(submission))
+        options = replace(given, meta=check_meta(job.meta), at_front=at_front or given.at_front)
+        call = complete(replace(job.call, options=options), self._defaults, self._max_payload)
+        job.adopt(await self._enqueue(call, job_id=job.id))
 
         return job
 
@@ -407,16 +409,14 @@ class Queue:
     def _registry(self, status: JobStatus) -> Registry:
         return Registry(self.store, status)
 
-    def _prepare(
-        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions, due: str = ""
-    ) -> Submission:
-        call = describe(func, args, kwargs, options, self._serializer)
+    def _prepare(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions) -> Call:
+        return complete(describe(func, args, kwargs, options, self._serializer), self._defaults, self._max_payload)
 
-        return settle(call, self._defaults, due=due, max_payload=self._max_payload, signer=self.store.signer)
+    async def _enqueue(self, call: Call, due: str = "", job_id: str = "") -> Job[Any]:
+        submission = settle(call, due, job_id, self.store.signer)
 
-    async def _enqueue(self, submission: Submission) -> Job[Any]:
         if submission.durability != "memory":
-            (job,) = await self._enqueue_all([submission])
+            (job,) = self._accepted([call], await self._store_durably([submission]))
 
             return job
 
@@ -427,54 +427,57 @@ class Queue:
 
         return self._job(submission, created)
 
-    async def _enqueue_all(self, prepared: list[Submission]) -> list[Job[Any]]:
-        chunks = _chunks(prepared)
-        jobs: list[Job[Any] | None] = []
+    async def _enqueue_chunk(self, calls: list[Call]) -> list[Job[Any] | None]:
+        """The jobs, None for each duplicate. The server works on one chunk while another is made here."""
+        submissions = [settle(call, signer=self.store.signer) for call in calls]
 
-        while some := list(islice(chunks, ABREAST)):
-            for made in await asyncio.gather(*map(self._enqueue_chunk, some)):
-                jobs += made
+        if submissions[0].durability != "memory":
+            return await self._store_durably(submissions)
 
-        duplicates = [each.record.id for each, job in zip(prepared, jobs, strict=True) if job is None]
-        error = _duplicate(self.name, *duplicates) if duplicates else None
-        self._check_durability(prepared, jobs, error)
+        return self._jobs(submissions, await self.store.enqueue_many(submissions))
+
+    async def _store_durably(self, submissions: list[Submission]) -> list[Job[Any] | None]:
+        level = submissions[0].durability
+        answers, reached = await self.store.enqueue_durably(submissions, level, self._durability_timeout)
+        jobs = self._jobs(submissions, answers)
+
+        for job in jobs:
+            if job is not None:
+                job.durability = reached
+
+        return jobs
+
+    def _accepted(self, calls: Sequence[Call], jobs: Sequence[Job[Any] | None]) -> list[Job[Any]]:
+        """The jobs, if all of them are new, and have reached the durability that they were to reach."""
+        made: list[Job[Any]] = []
+        twins: list[str] = []
+        short: list[tuple[str, str]] = []
+
+        for call, job in zip(calls, jobs, strict=True):
+            level = call.options.durability
+
+            if job is None:
+                twins.append(call.options.job_id or "")
+                continue
+
+            made.append(job)
+
+            if level is not None and level != "memory" and job.durability == MEMORY:
+                short.append((job.id, level))
+
+        error = _duplicate(self.name, *twins) if twins else None
+
+        if short:
+            levels = " or ".join(sorted({level for _, level in short}))
+            raise NotDurable([job_id for job_id, _ in short], levels, self._durability_timeout) from error
 
         if error:
             raise error
 
-        return [job for job in jobs if job is not None]
-
-    def _check_durability(
-        self, prepared: list[Submission], jobs: list[Job[Any] | None], cause: DuplicateJobError | None
-    ) -> None:
-        """Raise NotDurable for those that were enqueued, and have not reached what they were to reach."""
-        short = [
-            (job.id, each.durability)
-            for each, job in zip(prepared, jobs, strict=True)
-            if each.durability != "memory" and job is not None and job.durability == MEMORY
-        ]
-
-        if short:
-            levels = " or ".join(sorted({level for _, level in short}))
-            raise NotDurable([job_id for job_id, _ in short], levels, self._durability_timeout) from cause
-
-    async def _enqueue_chunk(self, chunk: list[Submission]) -> list[Job[Any] | None]:
-        """The jobs, None for each duplicate. They are made here, while the server works on another chunk."""
-        level = chunk[0].durability
-
-        if level == "memory":
-            answers = await self.store.enqueue_many(chunk)
-        else:
-            answers, reached = await self.store.enqueue_durably(chunk, level, self._durability_timeout)
-
-        made = [self._job(*each) if each[1] else None for each in zip(chunk, answers, strict=True)]
-
-        if level != "memory":
-            for job in made:
-                if job is not None:
-                    job.durability = reached
-
         return made
+
+    def _jobs(self, submissions: Sequence[Submission], answers: Sequence[int]) -> list[Job[Any] | None]:
+        return [self._job(*each) if each[1] else None for each in zip(submissions, answers, strict=True)]
 
     def _job(self, submission: Submission, created: int) -> Job[Any]:
         record, due, ttl_ms = submission.record, submission.due, submission.ttl_ms
@@ -562,7 +565,7 @@ class Using:
     async def _enqueue(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], due: str = "") -> Job[Any]:
         queue = self.queue
 
-        return await queue._enqueue(queue._prepare(func, args, kwargs, self.options, due))  # noqa: SLF001 - one module
+        return await queue._enqueue(queue._prepare(func, args, kwargs, self.options), due)  # noqa: SLF001 - one module
 
 
 class BoundTask(Task[P, R], Generic[P, R]):
@@ -636,19 +639,21 @@ def _check_limit(value: object) -> int:
     return value
 
 
-def _refuse_twins(submissions: list[Submission]) -> None:
-    if len({each.record.id for each in submissions}) < len(submissions):
-        counts = Counter(each.record.id for each in submissions)
-        twins = sorted(job_id for job_id, count in counts.items() if count > 1)
+def _refuse_twins(calls: list[Call]) -> None:
+    counts = Counter(call.options.job_id for call in calls if call.options is not NO_OPTIONS)
+    twins = sorted(job_id for job_id, count in counts.items() if job_id is not None and count > 1)
+
+    if twins:
         raise InvalidInput(f"job_id {', '.join(twins)} stands in this call more than once")
 
 
-def _chunks(submissions: list[Submission]) -> Iterator[list[Submission]]:
-    chunk: list[Submission] = []
+def _chunks(calls: list[Call]) -> Iterator[list[Call]]:
+    """The calls in their order, each chunk with one durability."""
+    chunk: list[Call] = []
     size = 0
 
-    for each in submissions:
-        if chunk and each.durability != chunk[0].durability:
+    for each in calls:
+        if chunk and each.options.durability != chunk[0].options.durability:
             yield chunk
             chunk, size = [], 0
 

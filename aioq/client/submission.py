@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from aioq.client.task import Task
 from aioq.store.store import Submission
@@ -17,13 +18,18 @@ from aioq.values.serializer import PICKLE, Serializer
 from aioq.values.signature import Signer
 
 
-class Call(NamedTuple):
-    """A function and its arguments as they are stored, and the options that were given with it."""
+@dataclass(slots=True)  # one is made for each job, and a frozen one or a tuple takes twice as long
+class Call:
+    """A function and its arguments as they are stored, and the options that hold for it.
+
+    size is that of the values in fields, in bytes.
+    """
 
     name: str
     fields: Fields
     options: JobOptions
     serializer: Serializer
+    size: int
 
 
 def arguments(args: object, kwargs: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -82,62 +88,70 @@ def describe(
             " it runs on the worker's event loop. Or make it a plain function"
         )
 
-    fields: Fields = {b"func": reference.name.encode()}
+    func_name = reference.name.encode()
+    fields: Fields = {b"func": func_name}
+    size = len(func_name)
 
     if args or kwargs or instance is not None:
-        fields[b"data"] = serializer.dumps((instance, args, kwargs), f"an argument of {reference.name}")
+        data = serializer.dumps((instance, args, kwargs), f"an argument of {reference.name}")
+        fields[b"data"] = data
+        size += len(data)
     elif serializer is not PICKLE:
         fields[b"data"] = serializer.tag
+        size += 1
 
-    return Call(reference.name, fields, options, serializer)
+    return Call(reference.name, fields, options, serializer, size)
 
 
-def settle(
-    call: Call,
-    defaults: JobOptions = NO_OPTIONS,
-    *,
-    due: str = "",
-    max_payload: int = MAX_PAYLOAD,
-    job_id: str = "",
-    signer: Signer | None = None,
-) -> Submission:
-    """The job that a call makes.
+def complete(call: Call, defaults: JobOptions = NO_OPTIONS, max_payload: int = MAX_PAYLOAD) -> Call:
+    """The call with all that is stored of its options; after this, nothing of it can be refused here.
 
     Args:
-        call: the call.
+        call: as `describe` made it.
         defaults: the options of the queue, for those that were not given.
-        due: "" for now, "+ms" from now, or a moment in ms.
         max_payload: the most bytes that arguments, meta and options may have together.
-        job_id: the id that was made for it before; "" for a new one.
-        signer: signs what is stored, if the queue signs.
 
     Raises:
         InvalidInput: what cannot be used, and why.
 
     """
     options = call.options if defaults is NO_OPTIONS else call.options.over(defaults)
-    fields = call.fields
 
     if options is not NO_OPTIONS:
-        fields = fields | _stored(call, options)
+        fields = call.fields | _stored(call, options)
+        call = Call(call.name, fields, options, call.serializer, sum(map(len, fields.values())))
 
-    if (size := sum(map(len, fields.values()))) > max_payload:
+    if call.size > max_payload:
         raise PayloadTooLarge(
-            f"the arguments, meta and options of {call.name} have {size} bytes; the limit is {max_payload}."
+            f"the arguments, meta and options of {call.name} have {call.size} bytes; the limit is {max_payload}."
             " Pass a reference to the data, or raise Queue(max_payload=…)"
         )
 
-    record = JobRecord(options.job_id or job_id or new_id(), fields, signer)
+    return call
+
+
+def settle(call: Call, due: str = "", job_id: str = "", signer: Signer | None = None) -> Submission:
+    """The job that a complete call makes.
+
+    Args:
+        call: the call.
+        due: "" for now, "+ms" from now, or a moment in ms.
+        job_id: the id that was made for it before; "" for a new one.
+        signer: signs what is stored, if the queue signs.
+
+    """
+    options = call.options
+    record = JobRecord(options.job_id or job_id or new_id(), call.fields, signer)
 
     if signer is not None:
         record = record.sealed()
 
     if options is NO_OPTIONS:
-        return Submission(record, size, False, due)
+        return Submission(record, call.size, False, due)
 
     return Submission(
         record,
-        size,
+        call.size,
         bool(options.at_front),
         due,
         options.ttl_ms or 0,

@@ -109,6 +109,9 @@ def read_options(given: Options) -> JobOptions:
             f"unknown option {', '.join(sorted(unknown))}; expected {', '.join(sorted(OPTION_NAMES))}"
         )
 
+    if all(value is None for value in given.values()):
+        return NO_OPTIONS
+
     job_timeout, result_ttl = given.get("job_timeout"), given.get("result_ttl")
     ttl, failure_ttl = given.get("ttl"), given.get("failure_ttl")
     job_id = given.get("job_id")

@@ -10,7 +10,6 @@ import json
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from aioq.values.errors import BadSignature, DeserializationError, InvalidInput, SerializationError
@@ -56,11 +55,15 @@ class Serializer:
             ) from error
 
 
+def _pickle(value: object) -> bytes:
+    return pickle.dumps(value, 5)
+
+
 def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
-PICKLE = Serializer("pickle", b"p", partial(pickle.dumps, protocol=5), pickle.loads)
+PICKLE = Serializer("pickle", b"p", _pickle, pickle.loads)
 JSON = Serializer("json", b"j", _json, json.loads)
 SERIALIZERS = {serializer.name: serializer for serializer in (PICKLE, JSON)}
 _BY_TAG = {serializer.tag: serializer for serializer in SERIALIZERS.values()}

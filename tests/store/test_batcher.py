@@ -89,7 +89,7 @@ async def test_what_comes_during_a_round_trip_travels_together_in_the_next(
     assert trips.sent == [[1], [2, 3, 4], [5, 6]]
 
 
-async def test_hundreds_of_callers_take_three_round_trips(trips: Trips) -> None:
+async def test_a_thousand_callers_take_a_dozen_round_trips(trips: Trips) -> None:
     async def send(items: Sequence[int]) -> Sequence[int]:
         trips.sent.append(list(items))
         await asyncio.sleep(0)
@@ -98,32 +98,87 @@ async def test_hundreds_of_callers_take_three_round_trips(trips: Trips) -> None:
 
     batcher: Batcher[int, int] = Batcher(send, lambda _: 1)
 
-    assert await asyncio.gather(*(batcher.submit(number) for number in range(1 + 2 * MAX_ITEMS))) == list(
-        range(1 + 2 * MAX_ITEMS)
-    )
-    assert [len(items) for items in trips.sent] == [1, MAX_ITEMS, MAX_ITEMS]
+    assert await asyncio.gather(*(batcher.submit(number) for number in range(1000))) == list(range(1000))
+    assert [item for items in trips.sent for item in items] == list(range(1000))
+    assert len(trips.sent) <= 12
 
 
-async def test_when_many_wait_a_second_trip_leaves_before_the_first_is_back(
+async def test_many_leave_at_once_and_do_not_wait_for_the_caller_s_turn_to_end(
     batcher: Batcher[int, str], trips: Trips
 ) -> None:
-    tasks = submit(batcher, *range(1 + MANY + 3 * MAX_ITEMS))
-    await trips.begun(FLIGHTS)
-    assert [len(items) for items in trips.sent] == [1, MAX_ITEMS]
+    """The hundredth that waits takes the others along, in its own task, before the next one is even prepared."""
+    seen: list[int] = []
 
-    for gate in trips.gates:
-        gate.set_result(None)
+    async def call(number: int) -> str:
+        seen.append(len(trips.sent))
 
-    await trips.begun(2 * FLIGHTS)
+        return await batcher.submit(number)
+
+    tasks = [asyncio.create_task(call(number)) for number in range(1 + MANY + 1)]
     await settled()
-    assert [len(items) for items in trips.sent] == [1, MAX_ITEMS, MAX_ITEMS, MAX_ITEMS]
+    assert [len(items) for items in trips.sent] == [1, MANY]
+    assert trips.senders == [tasks[0], tasks[MANY]]
+    assert seen[-1] == 2
 
-    for gate in trips.gates[FLIGHTS:]:
-        gate.set_result(None)
+    for number in range(2):
+        trips.gates[number].set_result(None)
 
-    await trips.begun(2 * FLIGHTS + 1)
+    await trips.begun(3)
     trips.finish()
     assert await asyncio.gather(*tasks) == [f"answer to {number}" for number in range(len(tasks))]
+
+
+async def test_more_than_there_may_be_trips_for_wait_and_then_go_in_full_batches(
+    batcher: Batcher[int, str], trips: Trips
+) -> None:
+    first = 1 + (FLIGHTS - 1) * MANY
+    tasks = submit(batcher, *range(first + MAX_ITEMS + 1))
+    await settled()
+    assert [len(items) for items in trips.sent] == [1] + [MANY] * (FLIGHTS - 1)
+
+    trips.gates[0].set_result(None)
+    await trips.begun(FLIGHTS + 1)
+    assert trips.sent[-1] == list(range(first, first + MAX_ITEMS))
+
+    for gate in trips.gates[1:]:
+        gate.set_result(None)
+
+    await trips.begun(FLIGHTS + 2)
+    trips.finish()
+    assert await asyncio.gather(*tasks) == [f"answer to {number}" for number in range(len(tasks))]
+
+
+async def test_those_in_the_trip_of_a_caller_that_is_cancelled_are_sent_again(
+    batcher: Batcher[int, str], trips: Trips
+) -> None:
+    tasks = submit(batcher, *range(1 + MANY))
+    await trips.begun(2)
+    carrier, left = tasks[MANY], tasks[7]
+    left.cancel()
+    carrier.cancel()
+    trips.gates[0].set_result(None)
+    await trips.begun(3)
+    trips.finish()
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert trips.sent[2] == [each for each in range(1, MANY) if each != 7]
+    assert [number for number, each in enumerate(found) if isinstance(each, BaseException)] == [7, MANY]
+
+
+async def test_all_who_are_cancelled_together_are_not_sent_again(batcher: Batcher[int, str], trips: Trips) -> None:
+    tasks = submit(batcher, *range(1 + MANY))
+    await trips.begun(2)
+
+    for task in tasks:
+        task.cancel()
+
+    await asyncio.wait(tasks)
+    await settled()
+    assert len(trips.sent) == 2
+    (task,) = submit(batcher, 1000)
+    await trips.begun(3)
+    trips.finish()
+    assert await task == "answer to 1000"
 
 
 async def test_a_few_wait_for_the_trip_that_is_under_way(batcher: Batcher[int, str], trips: Trips) -> None:
