@@ -72,7 +72,7 @@ async def to_enqueue(store: Store, client: redis.Redis) -> Call:
 
 # What a claim had taken whose reply was lost goes back, and is claimed with the next fence, which is no attempt.
 # The worker `w1` has a new session then.
-@scene(b"fence", b"uncounted", b"entry", b"enqueued_at", b"w1")
+@scene(b"fence", b"uncounted", b"entry", b"enqueued_at", b"more", b"w1")
 async def to_claim(store: Store, client: redis.Redis) -> Call:
     await store.join("w1", LEASE)
     await put(store, "a", "b", "c", front=True)

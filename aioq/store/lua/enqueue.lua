@@ -132,7 +132,7 @@ while at <= #ARGV do
     if ttl then
       redis.call('HSET', key, 'ttl', ttl)
     end
-    if ttl or due then
+    if nonce or ttl or due then
       redis.call('HSET', key, 'more', '1')
     end
     if ttl and entry then

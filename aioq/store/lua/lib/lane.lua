@@ -19,10 +19,11 @@ local function end_ttl(id, entry)
   redis.call('PERSIST', attempts .. id)
   redis.call('HDEL', job .. id, 'expires_at')
 end
--- Back to the lane, for a job that exists: promote, retry, release, reclaim, requeue.
+-- Back to the lane, for a job that exists: promote, retry, release, reclaim, requeue. It may have been claimed before,
+-- so there is more to it than a claim would read.
 local function return_to_lane(id, at_front)
   local ttl, entry = number(redis.call('HGET', job .. id, 'ttl'), 0), enter_lane(id, at_front)
-  redis.call('HSET', job .. id, 'status', 'queued', 'enqueued_at', now, 'entry', entry)
+  redis.call('HSET', job .. id, 'status', 'queued', 'enqueued_at', now, 'entry', entry, 'more', '1')
   if ttl > 0 then
     start_ttl(id, entry, ttl)
   end
