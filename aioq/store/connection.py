@@ -155,7 +155,6 @@ class Connection:
         """Close what was opened here; a client that the caller owns stays open."""
         if self._listener is not None:
             await self._listener.aclose()
-            self._listener = None
 
         await self._way.aclose()
 

@@ -44,11 +44,24 @@ class Listener:
     def __init__(self, url: str, open_subscription: Open) -> None:
         self._url = url
         self._open_subscription = open_subscription
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._begin()
+
+    def _begin(self) -> None:
         self._channels: dict[str, Channel] = {}
         self._names: dict[bytes, str] = {}
         self._subscription: Subscription | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
+
+    @property
+    def hears(self) -> bool:
+        """Whether what is published is heard now, in this event loop."""
+        return (
+            self._subscription is not None
+            and self._subscription.is_open
+            and self._loop is asyncio.get_running_loop()
+        )
 
     async def listen(self, channel: str, handler: Handler, missed: Callable[[], None]) -> None:
         """Subscribe; on return the server sends what is published.
@@ -62,10 +75,16 @@ class Listener:
             ServerError: the server cannot be reached, or refuses.
 
         """
+        loop = asyncio.get_running_loop()
+
+        if loop is not self._loop:
+            # The one before has ended, and took its subscription along: nobody there waits any more.
+            self._loop = loop
+            self._begin()
+
         found = self._channels.get(channel)
 
         if found is None:
-            loop = asyncio.get_running_loop()
             found = self._channels[channel] = Channel(handler, missed, loop.create_future())
             self._names[channel.encode()] = channel
             # Others may come to wait for it too, so it must not end with the caller that was the first.
@@ -75,6 +94,9 @@ class Listener:
             await asyncio.shield(found.confirmed)
 
     async def aclose(self) -> None:
+        if self._loop is not asyncio.get_running_loop():
+            return
+
         tasks = [channel.opening for channel in self._channels.values()]
 
         for task in (self._keeper, *tasks):
@@ -86,6 +108,8 @@ class Listener:
 
         if self._subscription is not None:
             await self._subscription.aclose()
+
+        self._begin()
 
     async def _open(self, name: str, channel: Channel) -> None:
         try:

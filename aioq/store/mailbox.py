@@ -106,7 +106,7 @@ class Mailbox:
         """Whether so many jobs, which are about to be enqueued, are likely to be waited for."""
         self._habit = max(self._habit - jobs, 0)
 
-        return self._habit >= ENOUGH
+        return self._habit >= ENOUGH and self._listener.hears
 
     def expect(self, job_id: str) -> None:
         """The job is about to be enqueued with the channel. Of too many, the oldest are asked for after all."""

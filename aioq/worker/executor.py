@@ -12,10 +12,12 @@ import inspect
 import logging
 import math
 import random
+import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
 from functools import lru_cache
 from typing import Any
 
@@ -79,6 +81,8 @@ class Executor:
         self.successful = 0
         self.failed = 0
         self._waiting: deque[Run] = deque()
+        self._filling = False
+        self._context = copy_context()
         self._review: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = math.inf
@@ -155,7 +159,22 @@ class Executor:
 
     def _begin(self, run: Run) -> None:
         self.running += 1
-        run.task = asyncio.get_running_loop().create_task(self._run(run))
+        # Not in the context of whoever had the slot before: what that job has set there is its own.
+        run.task = asyncio.get_running_loop().create_task(self._run(run), context=self._context.copy())
+
+    def _fill(self) -> None:
+        """Let runs begin that wait for a slot. One that ends in its first step frees a slot for this same loop."""
+        if self._filling:
+            return
+
+        self._filling = True
+
+        while self._waiting and self.running < self.concurrency:
+            if not (run := self._waiting.popleft()).ended:
+                self.running += 1
+                run.task = _begun(self._run(run), self._context.copy())
+
+        self._filling = False
 
     def _lose_patience(self) -> None:
         """Jobs turned out slower than the pace at which they were claimed: others may have room for them."""
@@ -191,7 +210,7 @@ class Executor:
 
     async def _run(self, run: Run) -> None:
         outcome: Outcome | None
-        run.entered = True
+        run.entered, run.task = True, asyncio.current_task()
 
         try:
             outcome = self._finished(run, await self._call(run))
@@ -318,16 +337,27 @@ class Executor:
             self.running -= 1
             self.ended += 1
 
-        while self._waiting and self.running < self.concurrency:
-            if not (following := self._waiting.popleft()).ended:
-                self._begin(following)
-
         if isinstance(outcome, Finished):
             self.successful += 1
         elif outcome is not None and not isinstance(outcome, Interrupted):
             self.failed += 1
 
         self._ended(run, outcome)
+        self._fill()
+
+
+def _begun(coroutine: Coroutine[Any, Any, None], context: Context) -> asyncio.Task[None]:
+    """A task that has made its first step, where Python has that (3.12).
+
+    When a hundred runs end together, the loop would come to those that take their places only after it has seen to
+    the end of the last one.
+    """
+    loop = asyncio.get_running_loop()
+
+    if sys.version_info >= (3, 12) and loop.get_task_factory() is None:
+        return asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
+
+    return loop.create_task(coroutine, context=context)
 
 
 def error_text(error: BaseException) -> str:

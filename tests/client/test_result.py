@@ -513,3 +513,42 @@ async def test_the_last_error_is_what_a_wait_brings(queue: Queue, burst, key: st
     await burst()
     with pytest.raises(JobFailed, match="failed on purpose: last"):
         await job.result(5)
+
+
+def in_three_loops(server: Server, *, closes: bool) -> list[int]:
+    queue = Queue("default", server.url)
+
+    async def once(number: int) -> int:
+        job = await queue.enqueue(jobs.add, number, 1)
+        task = asyncio.create_task(job.result(timeout=10))
+
+        with server.client() as client:
+            await eventually(lambda: client.hexists(queue.store.keys.job + job.id.encode(), "waiters"))
+
+        async with asyncio.timeout(5):
+            await Worker("default", server.url).run(burst=True)
+            value = await task
+
+        if closes:
+            await queue.aclose()
+
+        return value
+
+    return [asyncio.run(once(number)) for number in range(3)]
+
+
+@pytest.mark.parametrize("closes", [True, False])
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # of what is not closed
+def test_a_queue_waits_in_one_event_loop_after_another(server: Server, closes: bool) -> None:
+    """As a script does that calls asyncio.run twice, or tests that each have a loop of their own."""
+    assert in_three_loops(server, closes=closes) == [1, 2, 3]
+    gc.collect()
+
+
+async def test_a_queue_that_was_closed_opens_again_when_it_is_used(queue: Queue, start_worker) -> None:
+    await start_worker()
+
+    for number in range(3):
+        job = await queue.enqueue(jobs.add, number, 1)
+        assert await job.result(5) == number + 1
+        await queue.aclose()

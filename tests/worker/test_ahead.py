@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
+from contextvars import ContextVar
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.conftest import Server
 from tests.tools import eventually
 
 gates: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+variable: ContextVar[str] = ContextVar("variable", default="unset")
 begun: list[str] = []
 runs: Counter[str] = Counter()
 
@@ -46,13 +48,13 @@ class Bench:
         self.out: list[tuple[str, Outcome | None]] = []
         self.executor = Executor(2, 500_000, lambda run, outcome: self.out.append((run.id, outcome)))
 
-    def take(self, key: str, *names: str) -> list[Run]:
+    def take(self, key: str, *names: str, function: str = "wait_for") -> list[Run]:
         begun.clear()
-        return [self.executor.take(self.store, Claim(self._record(key, name), 1)) for name in names]
+        return [self.executor.take(self.store, Claim(self._record(key, name, function), 1)) for name in names]
 
-    def _record(self, key: str, name: str) -> JobRecord:
+    def _record(self, key: str, name: str, function: str) -> JobRecord:
         data = b'j[null,["%s","%s"],{}]' % (key.encode(), name.encode())
-        return JobRecord(name, {b"status": b"started", b"func": f"{__name__}.wait_for".encode(), b"data": data})
+        return JobRecord(name, {b"status": b"started", b"func": f"{__name__}.{function}".encode(), b"data": data})
 
 
 @pytest.fixture
@@ -74,8 +76,42 @@ async def test_a_run_waits_for_a_slot_and_begins_in_its_turn(bench: Bench, key: 
     assert (bench.executor.running, bench.executor.held, bench.executor.ended) == (0, {}, 4)
 
 
+async def note_context(_: str, name: str) -> None:
+    begun.append(variable.get())
+    variable.set(name)
+
+
+async def test_a_run_takes_nothing_over_from_the_one_whose_slot_it_takes(bench: Bench, key: str) -> None:
+    bench.take(key, *map(str, range(10)), function="note_context")
+    await eventually(lambda: len(bench.out) == 10)
+    assert begun == ["unset"] * 10
+
+
+async def test_a_long_row_of_runs_that_end_at_once_is_no_deep_stack(bench: Bench, key: str) -> None:
+    bench.take(key, *map(str, range(600)), function="note_context")
+    await eventually(lambda: len(bench.out) == 600)
+    assert all(isinstance(outcome, Finished) for _, outcome in bench.out)
+    assert (bench.executor.running, bench.executor.held) == (0, {})
+
+
+async def hold_then_note(key: str, name: str) -> None:
+    await gates[key].wait()
+    begun.append(name)
+
+
+async def test_no_more_run_than_there_are_slots_while_others_end_at_once(bench: Bench, key: str) -> None:
+    bench.take(key, "a", "b", function="hold_then_note")
+    bench.take(key, *map(str, range(100)), function="note_context")
+    await eventually(lambda: bench.executor.running == 2)
+    assert not begun
+    gates[key].set()
+    await eventually(lambda: len(bench.out) == 102)
+    assert sorted(begun[:1]) == ["a"]
+
+
 async def test_a_waiting_run_that_was_revoked_never_begins(bench: Bench, key: str) -> None:
     _, _, third, _ = bench.take(key, "a", "b", "c", "d")
+    await eventually(lambda: begun == ["a", "b"])
     bench.executor.end(third, Cause.DROPPED)
     gates[key].set()
 

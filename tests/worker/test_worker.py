@@ -203,10 +203,14 @@ def set_and_read_sync(value: str) -> list[str]:
     return [*seen, variable.get(), variable.get()]
 
 
+@pytest.mark.parametrize("concurrency", [3, 20])
 @pytest.mark.parametrize("function", [set_and_read, set_and_read_sync])
-async def test_each_job_has_a_context_of_its_own(queue: Queue, start_worker, function: Any) -> None:
-    await start_worker(concurrency=3)
-    made = [await queue.enqueue(function, str(number)) for number in range(20)]
+async def test_each_job_has_a_context_of_its_own(
+    queue: Queue, start_worker, function: Any, concurrency: int
+) -> None:
+    """Also one that was claimed ahead, and takes the place of another that has just ended."""
+    made = await queue.enqueue_many([Queue.prepare_data(function, (str(number),)) for number in range(200)])
+    await start_worker(concurrency=concurrency)
     for number, job in enumerate(made):
         assert await job.result(5) == ["unset", str(number), str(number)]
     assert variable.get() == "unset"
