@@ -8,8 +8,9 @@
 --@include lease
 
 lease = tonumber(lease)
-local mine = redis.call('ZSCORE', leases, worker)
 local first = redis.call('ZRANGE', leases, 0, 1, 'WITHSCORES')
+local mine = first[1] == worker and first[2] or first[3] == worker and first[4]
+  or redis.call('ZSCORE', leases, worker)
 local lost, is_late = {}, first[2] and tonumber(first[2]) < now
 local is_graced = is_late and give_grace(lease)
 renew(worker, lease)

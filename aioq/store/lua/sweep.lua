@@ -8,8 +8,16 @@
 --@include forget
 
 local STRAYS = 20 -- members of each registry that are looked at: over time, all of them
-local swept = 0
+local swept, indexes = 0, {}
 chunk = tonumber(chunk)
+for _, registry in pairs(REGISTRIES) do
+  indexes[#indexes + 1] = registry
+  indexes[#indexes + 1] = registry .. ':usual'
+  indexes[#indexes + 1] = registry .. ':until'
+end
+if redis.call('EXISTS', unpack(indexes)) == 0 then
+  return {'ok', 0} -- an idle worker of an empty queue sweeps, too
+end
 for _, registry in ipairs({finished, failed, canceled, stopped, expired}) do
   local over = redis.call('ZRANGEBYSCORE', registry .. ':until', '-inf', now, 'LIMIT', 0, chunk)
   if #over > 0 then
