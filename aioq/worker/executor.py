@@ -169,12 +169,13 @@ class Executor:
 
         self._filling = True
 
-        while self._waiting and self.running < self.concurrency:
-            if not (run := self._waiting.popleft()).ended:
-                self.running += 1
-                run.task = _begun(self._run(run), self._context.copy())
-
-        self._filling = False
+        try:
+            while self._waiting and self.running < self.concurrency:
+                if not (run := self._waiting.popleft()).ended:
+                    self.running += 1
+                    run.task = _begun(self._run(run), self._context.copy())
+        finally:
+            self._filling = False
 
     def _lose_patience(self) -> None:
         """Jobs turned out slower than the pace at which they were claimed: others may have room for them."""
