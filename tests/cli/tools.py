@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import pty
 import re
@@ -31,7 +32,17 @@ class Cli:
         self.environment = environment | {"AIOQ_REDIS_URL": url, "COLUMNS": "120"}
 
     def call(self, *words: str, environment: dict[str, str] | None = None) -> Result:
+        logs = [logging.getLogger(), logging.getLogger("aioq")]
+        before = [(log, log.level, list(log.handlers)) for log in logs]
         result = CliRunner().invoke(app, words, env=environment or {"AIOQ_REDIS_URL": self.url}, prog_name="aioq")
+
+        # A worker's log goes to a stream of the runner, which is closed now; what other tests log must not.
+        for log, level, handlers in before:
+            log.setLevel(level)
+
+            for handler in set(log.handlers) - set(handlers):
+                log.removeHandler(handler)
+
         unexpected = result.exception is not None and not isinstance(result.exception, SystemExit)
         assert not unexpected, result.exception
         return result
