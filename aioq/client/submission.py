@@ -22,14 +22,14 @@ from aioq.values.signature import Signer
 class Call:
     """A function and its arguments as they are stored, and the options that hold for it.
 
-    size is that of the values in fields, in bytes.
+    size is that of the values in fields, in bytes, once the call is complete.
     """
 
     name: str
     fields: Fields
     options: JobOptions
     serializer: Serializer
-    size: int
+    size: int = 0
 
 
 def arguments(args: object, kwargs: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -88,19 +88,14 @@ def describe(
             " it runs on the worker's event loop. Or make it a plain function"
         )
 
-    func_name = reference.name.encode()
-    fields: Fields = {b"func": func_name}
-    size = len(func_name)
+    fields: Fields = {b"func": reference.name.encode()}
 
     if args or kwargs or instance is not None:
-        data = serializer.dumps((instance, args, kwargs), f"an argument of {reference.name}")
-        fields[b"data"] = data
-        size += len(data)
+        fields[b"data"] = serializer.dumps((instance, args, kwargs), f"an argument of {reference.name}")
     elif serializer is not PICKLE:
         fields[b"data"] = serializer.tag
-        size += 1
 
-    return Call(reference.name, fields, options, serializer, size)
+    return Call(reference.name, fields, options, serializer)
 
 
 def complete(call: Call, defaults: JobOptions = NO_OPTIONS, max_payload: int = MAX_PAYLOAD) -> Call:
@@ -118,8 +113,9 @@ def complete(call: Call, defaults: JobOptions = NO_OPTIONS, max_payload: int = M
     options = call.options if defaults is NO_OPTIONS else call.options.over(defaults)
 
     if options is not NO_OPTIONS:
-        fields = call.fields | _stored(call, options)
-        call = Call(call.name, fields, options, call.serializer, sum(map(len, fields.values())))
+        call = Call(call.name, call.fields | _stored(call, options), options, call.serializer)
+
+    call.size = sum(map(len, call.fields.values()))
 
     if call.size > max_payload:
         raise PayloadTooLarge(

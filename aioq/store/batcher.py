@@ -58,7 +58,7 @@ class Batcher(Generic[Item, Answer]):
 
             try:
                 await self._carry()
-            except BaseException:
+            except BaseException:  # cancelled: the others are sent again, and this one is not
                 future.cancel()
                 raise
 

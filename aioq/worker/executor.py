@@ -16,8 +16,8 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Coroutine
-from contextvars import Context, copy_context
+from collections.abc import Callable
+from contextvars import copy_context
 from functools import lru_cache
 from typing import Any
 
@@ -157,10 +157,21 @@ class Executor:
         run.task.cancel()
         run.timer = asyncio.get_running_loop().call_later(1, self.end, run, cause, cancels - 1)
 
-    def _begin(self, run: Run) -> None:
+    def _begin(self, run: Run, *, at_once: bool = False) -> None:
+        """Give a run its task. at_once: it makes its first step here, where Python has that (3.12).
+
+        When a hundred runs end together, the loop would come to those that take their places only after it has seen
+        to the end of the last one.
+        """
         self.running += 1
+        loop, coroutine = asyncio.get_running_loop(), self._run(run)
         # Not in the context of whoever had the slot before: what that job has set there is its own.
-        run.task = asyncio.get_running_loop().create_task(self._run(run), context=self._context.copy())
+        context = self._context.copy()
+
+        if sys.version_info >= (3, 12) and at_once and loop.get_task_factory() is None:
+            run.task = asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
+        else:
+            run.task = loop.create_task(coroutine, context=context)
 
     def _fill(self) -> None:
         """Let runs begin that wait for a slot. One that ends in its first step frees a slot for this same loop."""
@@ -172,8 +183,7 @@ class Executor:
         try:
             while self._waiting and self.running < self.concurrency:
                 if not (run := self._waiting.popleft()).ended:
-                    self.running += 1
-                    run.task = _begun(self._run(run), self._context.copy())
+                    self._begin(run, at_once=True)
         finally:
             self._filling = False
 
@@ -345,20 +355,6 @@ class Executor:
 
         self._ended(run, outcome)
         self._fill()
-
-
-def _begun(coroutine: Coroutine[Any, Any, None], context: Context) -> asyncio.Task[None]:
-    """A task that has made its first step, where Python has that (3.12).
-
-    When a hundred runs end together, the loop would come to those that take their places only after it has seen to
-    the end of the last one.
-    """
-    loop = asyncio.get_running_loop()
-
-    if sys.version_info >= (3, 12) and loop.get_task_factory() is None:
-        return asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
-
-    return loop.create_task(coroutine, context=context)
 
 
 def error_text(error: BaseException) -> str:
