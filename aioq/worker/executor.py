@@ -160,8 +160,8 @@ class Executor:
     def _begin(self, run: Run, *, at_once: bool = False) -> None:
         """Give a run its task. at_once: it makes its first step here, where Python has that (3.12).
 
-        When a hundred runs end together, the loop would come to those that take their places only after it has seen
-        to the end of the last one.
+        When a hundred runs end together, the loop would come to those that take their places only after it has
+        seen to the end of the last one.
         """
         self.running += 1
         loop, coroutine = asyncio.get_running_loop(), self._run(run)

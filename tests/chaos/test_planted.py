@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 #: The trials that may find it, one after the other until one has.
 SEEDS = range(5, 14)
 
-#: What is broken: the file, what stands there, what is put there instead; the kind of trial that finds it, and how.
+#: What is broken: the file, what stands there, what is put there instead; the kind of trial, and what it finds.
 BUGS = {
     "nobody gets a grace after an outage": (
         "aioq/store/lua/lib/lease.lua", "if first[2] and", "if false and",
