@@ -26,7 +26,11 @@ class Task(Generic[P, R]):
         update_wrapper(self, function)
         self.function = function
         self.options = options
-        self.__aioq_function__ = function
+
+    @property
+    def __aioq_function__(self) -> Callable[P, R]:
+        """What a worker runs when it finds this task at a name."""
+        return self.function
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)

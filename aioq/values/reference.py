@@ -7,7 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import FunctionType
 from typing import Any
 
@@ -57,6 +57,9 @@ class Reference:
 def refer(func: Any) -> tuple[Reference, object | None]:
     """The reference of a callable, and the instance it is bound to, if any.
 
+    What a worker finds under the name is the very object that was passed. An object that stands under another
+    name than its own (a decorated copy, say) gets the name that it stands under.
+
     Raises:
         InvalidFunction: no worker could import it; the text says why and what to do.
 
@@ -73,11 +76,9 @@ def refer(func: Any) -> tuple[Reference, object | None]:
         if owner is None or inspect.isclass(owner) or inspect.ismodule(owner):
             return _function(func), None
 
-        kind: Any = type(owner)
+        return _method(type(owner), getattr(func, "__func__", func.__name__)), owner
 
-        return _method(kind, func.__name__), owner
-
-    kind = type(func)
+    kind: Any = type(func)
 
     if inspect.isclass(func) or not callable(func):
         what = f"the class {func.__name__}" if inspect.isclass(func) else f"a value of type {kind.__name__}"
@@ -88,7 +89,12 @@ def refer(func: Any) -> tuple[Reference, object | None]:
     if _stands_at_its_name(func):
         return _function(func), None
 
-    return _method(kind, "__call__"), func
+    reference = _method(kind, "__call__")
+
+    if isinstance(func, partial):  # each takes other arguments
+        reference = Reference(reference.name, *_accepts(func, bound=False))
+
+    return reference, func
 
 
 @lru_cache(maxsize=4096)
@@ -134,8 +140,7 @@ def locate(name: str) -> tuple[object, Callable[..., Any]]:
                 f"{module_name} has no function {'.'.join(parts[cut:])!r}: was it renamed or removed?"
             )
 
-        # A task stands in for the function that it wraps; the worker runs the function.
-        return owner, getattr(target, "__aioq_function__", target)
+        return owner, _carried_out(target)
 
     raise DeserializationError(
         f"no module of {name!r} can be imported by this worker; is its code on the worker's path?"
@@ -156,6 +161,27 @@ def _named(name: str) -> Reference:
         raise InvalidFunction(f'{name!r} is not a dotted name such as "package.module.function"')
 
     return Reference(name)
+
+
+def _carried_out(target: Any) -> Any:
+    """What a worker runs for what stands at a name: of a task the function, of all else the object itself.
+
+    The class is asked, because a decorator above a task copies what the task itself has.
+    """
+    return target.__aioq_function__ if hasattr(type(target), "__aioq_function__") else target
+
+
+def _is_same(found: Any, func: Any) -> bool:
+    """Whether what stands at a name is what was passed. Each look at a bound method makes a new one."""
+    found = _carried_out(found)
+
+    if inspect.ismethod(func) and inspect.ismethod(found):
+        return found.__func__ is func.__func__ and found.__self__ is func.__self__
+
+    if inspect.isbuiltin(func) and inspect.isbuiltin(found):
+        return found.__name__ == func.__name__ and found.__self__ is func.__self__
+
+    return found is func
 
 
 def _stands_at_its_name(func: Any) -> bool:
@@ -193,27 +219,70 @@ def _function(func: Callable[..., Any]) -> Reference:
 
 
 @lru_cache(maxsize=4096)
-def _method(owner: type, method: str) -> Reference:
-    return _checked(owner.__module__, f"{owner.__qualname__}.{method}", getattr(owner, method, None), bound=True)
+def _method(owner: type, method: str | FunctionType) -> Reference:
+    """The reference of a method. A function that its class has under no name is one of a parent's (`super()`)."""
+    if isinstance(method, str):
+        func, name = getattr(owner, method, None), method
+    else:
+        func, name = method, method.__name__
+
+        if getattr(owner, name, None) is not func:
+            known = (name for kind in owner.__mro__ for name, value in vars(kind).items() if value is func)
+            name = next((name for name in known if getattr(owner, name) is func), "")
+
+        if not name:
+            return _checked(func.__module__, func.__qualname__, func, bound=True)
+
+    if _reach(owner.__module__, owner.__qualname__) is not owner and "<locals>" not in owner.__qualname__:
+        raise InvalidFunction(f"the class {owner.__module__}.{owner.__qualname__} {_why_not('')}")
+
+    return _checked(owner.__module__, f"{owner.__qualname__}.{name}", func, bound=True)
 
 
 def _checked(module: str, qualname: str, func: Any, *, bound: bool = False) -> Reference:
-    can_be_reached = callable(_reach(module, qualname))
+    found = _reach(module, qualname)
+
+    if not _is_same(found, func) and "<lambda>" not in qualname and (name := _other_name(module, qualname, func)):
+        qualname, found = name, func
+
     module = _real_module(module, qualname)
 
-    if "<lambda>" in qualname or "<locals>" in qualname:
-        kind = "a lambda" if "<lambda>" in qualname else "local to another function"
-        raise InvalidFunction(
-            f"{module}.{qualname} is {kind}; a worker cannot import it. Define it at the top level of a module"
-        )
+    if not callable(found) or "<lambda>" in qualname:
+        raise InvalidFunction(f"{module}.{qualname} {_why_not(qualname)}")
 
-    if not can_be_reached:
+    if not _is_same(found, func):
         raise InvalidFunction(
-            f"{module}.{qualname} cannot be reached by that name; a worker could not import it."
-            " Define it at the top level of its module"
+            f"at {module}.{qualname} stands another object than the one that was passed: a worker would run that"
+            " one. Give the one that was passed a name of its own at the top level of its module"
         )
 
     return Reference(f"{module}.{qualname}", *_accepts(func, bound=bound))
+
+
+def _other_name(module: str, qualname: str, func: Any) -> str:
+    """Another name of an object in its module or class, or "".
+
+    A decorator gives its result the name of the function that it wraps; the result may stand under another name.
+    """
+    place = qualname.rpartition(".")[0]
+    place = "" if "<locals>" in place else place
+    owner = _reach(module, place) if place else sys.modules.get(module)
+
+    for name, value in list(getattr(owner, "__dict__", {}).items()):
+        if value is func:
+            return f"{place}.{name}" if place else str(name)
+
+    return ""
+
+
+def _why_not(qualname: str) -> str:
+    """Why a worker could not import what has this name, and what to do."""
+    if "<lambda>" in qualname or "<locals>" in qualname:
+        kind = "a lambda" if "<lambda>" in qualname else "local to another function"
+
+        return f"is {kind}; a worker cannot import it. Define it at the top level of a module"
+
+    return "cannot be reached by that name; a worker could not import it. Define it at the top level of its module"
 
 
 def _real_module(module: str, qualname: str) -> str:
@@ -233,9 +302,9 @@ def _real_module(module: str, qualname: str) -> str:
 
 
 def _accepts(func: Callable[..., Any], *, bound: bool) -> tuple[inspect.Signature | None, tuple[int, int] | None]:
-    try:
-        signature = inspect.signature(func)
-    except (TypeError, ValueError):  # some builtins do not tell
+    signature = _signature(func)
+
+    if signature is None:
         return None, None
 
     params = list(signature.parameters.values())
@@ -252,6 +321,19 @@ def _accepts(func: Callable[..., Any], *, bound: bool) -> tuple[inspect.Signatur
     most = sys.maxsize if any(p.kind is p.VAR_POSITIONAL for p in params) else len(positional)
 
     return signature, (required, most)
+
+
+def _signature(func: Callable[..., Any]) -> inspect.Signature | None:
+    """What the called object itself takes: a decorator may pass arguments of its own to the function it wraps.
+
+    Only an object that cannot tell, such as a cached function, takes what the wrapped one does.
+    """
+    try:
+        return inspect.signature(func, follow_wrapped=False)
+    except (TypeError, ValueError):  # some builtins do not tell
+        wrapped = getattr(func, "__wrapped__", None)
+
+        return _signature(wrapped) if callable(wrapped) else None
 
 
 def _shown(signature: inspect.Signature) -> str:

@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from aioq import task
+
 
 def plain(a: int, b: int = 2) -> None: ...
 
@@ -70,7 +72,78 @@ class Model:
         def method(self) -> None: ...
 
 
-class Child(Model): ...
+class Child(Model):
+    def method(self, a: int) -> int:
+        return -a
+
+    def of_the_parent(self) -> Callable[..., Any]:
+        return super().method
+
+
+class Nephew(Model): ...
+
+
+def with_session(func: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(func)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return func("session", *args, **kwargs)
+
+    return wrapper
+
+
+@with_session
+def save(session: str, order: int) -> list[object]:
+    return [session, order]
+
+
+def pay(amount: int) -> int:
+    return amount
+
+
+pay_checked = passing(pay)
+pay_hidden = hiding(pay)
+
+
+@functools.singledispatch
+def show(value: object) -> str:
+    return "any"
+
+
+@show.register
+def _(value: int) -> str:
+    return "int"
+
+
+as_int = _
+
+
+@show.register
+def _(value: str) -> str:
+    return "str"
+
+
+@passing
+@task(ttl=5)
+def decorated_task(a: int) -> int:
+    return a
+
+
+@functools.lru_cache
+@with_session
+def cached_save(session: str, order: int) -> list[object]:
+    return [session, order]
+
+
+class Shadowed:
+    """A class and a function of which another object stands at the name."""
+
+
+first_shadowed = Shadowed
+shadowed_copies = [passing(pay)]
+
+
+class Shadowed:  # type: ignore[no-redef]
+    def __call__(self) -> None: ...
 
 
 class Callable_:

@@ -6,9 +6,11 @@ import math
 import sys
 import types
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+from aioq import task
 from aioq.values.errors import DeserializationError, InvalidFunction
 from aioq.values.reference import refer, resolve
 from tests.values import places
@@ -16,6 +18,7 @@ from tests.values import places
 HERE = "tests.values.places"
 MODEL = places.Model(5)
 CHILD = places.Child()
+NEPHEW = places.Nephew()
 CALLABLE = places.Callable_()
 UNHASHABLE = places.Unhashable()
 PARTIAL = functools.partial(places.plain, 1)
@@ -35,6 +38,18 @@ LIST = [1]
         (places.Child.of, f"{HERE}.Child.of", None),
         (MODEL.method, f"{HERE}.Model.method", MODEL),
         (CHILD.method, f"{HERE}.Child.method", CHILD),
+        (CHILD.of_the_parent(), f"{HERE}.Model.method", CHILD),
+        (NEPHEW.method, f"{HERE}.Nephew.method", NEPHEW),
+        (MODEL.renamed, f"{HERE}.Model.renamed", MODEL),
+        (MODEL.hidden_by_name(), f"{HERE}.Model._Model__hidden", MODEL),
+        (types.MethodType(places.pay, MODEL), f"{HERE}.pay", MODEL),
+        (places.lost, f"{HERE}.lost", None),
+        (places.pay_checked, f"{HERE}.pay_checked", None),
+        (places.pay_hidden, f"{HERE}.pay_hidden", None),
+        (places.show, f"{HERE}.show", None),
+        (places.as_int, f"{HERE}.as_int", None),
+        (places.decorated_task, f"{HERE}.decorated_task", None),
+        (places.cached_save, f"{HERE}.cached_save", None),
         (MODEL.wrapped, f"{HERE}.Model.wrapped", MODEL),
         (CALLABLE, f"{HERE}.Callable_.__call__", CALLABLE),
         (UNHASHABLE, f"{HERE}.Unhashable.__call__", UNHASHABLE),
@@ -65,6 +80,14 @@ def test_a_callable_has_the_name_that_a_worker_imports(func, name: str, instance
         (math.sqrt, (9,), 3),
         (functools.partial(max, 3), (7,), 7),
         ([3, 1].index, (1,), 1),
+        (CHILD.method, (2,), -2),
+        (CHILD.of_the_parent(), (2,), 2),
+        (NEPHEW.method, (2,), 2),
+        (places.save, (7,), ["session", 7]),
+        (places.cached_save, (7,), ["session", 7]),
+        (places.pay_checked, (7,), 7),
+        (places.as_int, ("text",), "int"),
+        (places.show, ("text",), "str"),
         (dict.fromkeys, ([1],), {1: None}),
     ],
 )
@@ -73,7 +96,24 @@ def test_what_a_worker_imports_does_what_was_enqueued(func, args: tuple[object, 
     bound = () if instance is None else (instance,)
     reference.check(args, {})
 
-    assert resolve(reference.name)(*bound, *args) == result
+    assert resolve(reference.name)(*bound, *args) == result == func(*args)
+
+
+def test_a_decorator_above_a_task_is_run_too() -> None:
+    assert resolve(refer(places.decorated_task)[0].name) is places.decorated_task
+
+
+def test_what_a_patch_has_put_in_the_place_of_a_function_is_not_taken_for_it() -> None:
+    with mock.patch.object(places, "pay"), pytest.raises(InvalidFunction, match="MagicMock cannot be reached"):
+        refer(places.pay)
+
+    with (
+        mock.patch.object(places, "pay", autospec=True),
+        pytest.raises(InvalidFunction, match="pay cannot be reached"),
+    ):
+        refer(places.pay)
+
+    assert refer(places.pay)[0].name == f"{HERE}.pay"
 
 
 @pytest.mark.parametrize(
@@ -90,9 +130,11 @@ def test_what_a_worker_imports_does_what_was_enqueued(func, args: tuple[object, 
         (places, "of type module"),
         (MODEL, "of type Model"),
         (places.hiding(places.plain), "is local"),
-        (MODEL.renamed, "cannot be reached"),
-        (MODEL.hidden_by_name(), "cannot be reached"),
-        (places.lost, "cannot be reached"),
+        (places.first_shadowed(), "of type Shadowed"),
+        (mock.Mock(), "the class unittest.mock.Mock cannot be reached"),
+        (mock.AsyncMock(), "the class unittest.mock.AsyncMock cannot be reached"),
+        (places.shadowed_copies[0], "stands another object"),
+        (places.with_session(places.Model.of), "stands another object"),
         ((5).__add__, "cannot be reached"),
         ("function", "not a dotted name"),
         ("", "not a dotted name"),
@@ -133,7 +175,10 @@ def test_an_object_that_cannot_be_shown_is_refused_in_words_too() -> None:
         (MODEL.of, (1,), {}),
         (MODEL.static, (1,), {}),
         (CALLABLE, (1,), {}),
-        (PARTIAL, (1, 2, 3), {"what": "ever"}),
+        (PARTIAL, (2,), {}),
+        (PARTIAL, (), {"b": 3}),
+        (places.save, (1,), {}),
+        (places.save, (), {"order": 1}),
         (places.cached, (1,), {}),
         (print, (1, 2), {"sep": ""}),
         ("package.module.function", (1, 2), {"x": 3}),
@@ -158,6 +203,10 @@ def test_a_call_that_the_function_takes_passes(func, args: tuple[object, ...], k
         (places.any_kwargs, (), {"x": 1}),
         (MODEL.method, (), {}),
         (MODEL.method, (1, 2), {}),
+        (PARTIAL, (1, 2, 3), {}),
+        (PARTIAL, (), {"what": "ever"}),
+        (CHILD.of_the_parent(), (1, 2), {}),
+        (types.MethodType(places.pay, MODEL), (1,), {}),
         (MODEL.of, (), {}),
         (MODEL.static, (), {}),
         (CALLABLE, (), {}),
@@ -254,12 +303,7 @@ def test_a_name_that_could_not_be_found_is_looked_for_again(
 
 
 def test_a_function_is_found_through_the_task_that_stands_in_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Stand:
-        __aioq_function__ = staticmethod(places.plain)
-
-        def __call__(self) -> None: ...
-
-    monkeypatch.setattr(places, "stand_in", Stand(), raising=False)
+    monkeypatch.setattr(places, "stand_in", task(places.plain), raising=False)
 
     assert resolve(f"{HERE}.stand_in") is places.plain
     resolve.cache_clear()
