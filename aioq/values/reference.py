@@ -76,9 +76,11 @@ def refer(func: Any) -> tuple[Reference, object | None]:
         if owner is None or inspect.isclass(owner) or inspect.ismodule(owner):
             return _function(func), None
 
-        return _method(type(owner), getattr(func, "__func__", func.__name__)), owner
+        kind: Any = type(owner)
 
-    kind: Any = type(func)
+        return _method(kind, getattr(func, "__func__", func.__name__)), owner
+
+    kind = type(func)
 
     if inspect.isclass(func) or not callable(func):
         what = f"the class {func.__name__}" if inspect.isclass(func) else f"a value of type {kind.__name__}"
@@ -219,24 +221,26 @@ def _function(func: Callable[..., Any]) -> Reference:
 
 
 @lru_cache(maxsize=4096)
-def _method(owner: type, method: str | FunctionType) -> Reference:
-    """The reference of a method. A function that its class has under no name is one of a parent's (`super()`)."""
-    if isinstance(method, str):
-        func, name = getattr(owner, method, None), method
-    else:
-        func, name = method, method.__name__
+def _method(owner: type, method: str | Callable[..., Any]) -> Reference:
+    """The reference of a method, by its name or its function."""
+    func: Any = getattr(owner, method, None) if isinstance(method, str) else method
+    name = method if isinstance(method, str) else _name_in(owner, func)
 
-        if getattr(owner, name, None) is not func:
-            known = (name for kind in owner.__mro__ for name, value in vars(kind).items() if value is func)
-            name = next((name for name in known if getattr(owner, name) is func), "")
-
-        if not name:
-            return _checked(func.__module__, func.__qualname__, func, bound=True)
+    if not name:  # the class has another one, and this is a parent's: `super().save`
+        return _checked(getattr(func, "__module__", ""), getattr(func, "__qualname__", ""), func, bound=True)
 
     if _reach(owner.__module__, owner.__qualname__) is not owner and "<locals>" not in owner.__qualname__:
         raise InvalidFunction(f"the class {owner.__module__}.{owner.__qualname__} {_why_not('')}")
 
     return _checked(owner.__module__, f"{owner.__qualname__}.{name}", func, bound=True)
+
+
+def _name_in(owner: type, func: Any) -> str:
+    """The name under which a class, or one that it inherits from, gives a function; "" if it does not."""
+    named = getattr(func, "__name__", "")
+    others = (name for kind in owner.__mro__ for name, value in vars(kind).items() if value is func)
+
+    return next((name for name in (named, *others) if getattr(owner, name, None) is func), "")
 
 
 def _checked(module: str, qualname: str, func: Any, *, bound: bool = False) -> Reference:
