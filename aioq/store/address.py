@@ -6,12 +6,10 @@ redis-py makes the connections: hosts, TLS, credentials and databases are its bu
 from __future__ import annotations
 
 import importlib
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qs, parse_qsl, unquote, urlencode, urlsplit
 
 import redis as redis_sync
 import redis.asyncio.sentinel as sentinel_async
@@ -23,22 +21,9 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry as SyncRetry
 
+from aioq.store.url import PROVIDERS, check_url, default_url, redacted, unusable
+from aioq.values.durations import LONGEST_MS
 from aioq.values.errors import InvalidInput, ServerUnreachable
-
-DEFAULT_URL = "redis://localhost:6379/0"
-URL_VARIABLES = ("AIOQ_REDIS_URL", "REDIS_URL", "RQ_REDIS_URL")
-SCHEMES = (
-    "redis",
-    "rediss",
-    "unix",
-    "redis+sentinel",
-    "rediss+sentinel",
-    "redis+cluster",
-    "rediss+cluster",
-)
-
-#: Schemes that another package of aioq serves: it is imported when such a URL is used, and may be missing.
-PROVIDERS = {"embedded": "aioq.embedded"}
 
 #: Where servers and sentinels listen if nothing else is said.
 PORT, SENTINEL_PORT = 6379, 26379
@@ -78,7 +63,7 @@ class Sentinels:
 
     places: tuple[Place, ...]
     service: str
-    kwargs: Mapping[str, Any]
+    kwargs: Mapping[str, Any] = field(repr=False)  # it has passwords
     _named: list[Place] = field(default_factory=list, compare=False)
 
     @property
@@ -154,7 +139,7 @@ class Address:
     """How a server is reached.
 
     Args:
-        url: names it in errors.
+        url: names it in errors and logs; it has no passwords.
         connection_class: of redis-py's connections for an event loop, as they would reach one server.
         kwargs: what they are made with.
         sentinels: who knows the primary, if it may be another one each time.
@@ -165,7 +150,7 @@ class Address:
 
     url: str
     connection_class: type[Any]
-    kwargs: Mapping[str, Any]
+    kwargs: Mapping[str, Any] = field(repr=False)  # it has passwords
     sentinels: Sentinels | None = None
     seeds: tuple[Place, ...] = ()
     has_others: bool = False
@@ -257,53 +242,35 @@ def address_of(source: object) -> tuple[Address, Provider | None]:
     if scheme in PROVIDERS:
         provider = _provide(scheme, url)
 
-        return replace(_of_url(provider.url), url=url), provider
+        return replace(_of_url(provider.url), url=redacted(url)), provider
 
     return (_of_url(url) if "+" not in scheme else _of_several(url)), None
 
 
-def default_url() -> str:
-    """The URL from the environment, else that of a server on this machine."""
-    return next((os.environ[name] for name in URL_VARIABLES if os.environ.get(name)), DEFAULT_URL)
-
-
-def check_url(url: str) -> str:
-    """Refuse what is not a URL with a known scheme."""
-    scheme = url.split("://", 1)[0] if "://" in url else None
-
-    if scheme not in (*SCHEMES, *PROVIDERS):
-        known = ", ".join(f"{name}://" for name in (*SCHEMES, *PROVIDERS))
-        raise InvalidInput(f"{redacted(url)!r} is not a server's URL; expected {known} and an address")
-
-    return url
-
-
-def redacted(url: str) -> str:
-    """The URL without its passwords."""
-    url = re.sub(r"([?&](?:sentinel_)?password=)[^&#]*", r"\1***", url)
-    scheme, separator, rest = url.partition("://")
-    userinfo, at, host = rest.rpartition("@")
-    user = userinfo.split(":", 1)[0]
-
-    return f"{scheme}{separator}{user}:***@{host}" if at and ":" in userinfo else url
-
-
 def _of_url(url: str, given: str = "") -> Address:
     """One server: redis://, rediss:// or unix://. given: what the caller has written, if it is another one."""
-    shown = redacted(given or url)
+    given = given or url
 
     try:
         pool = BlockingConnectionPool.from_url(url)
         pool.connection_class(**pool.connection_kwargs)  # it connects later, but looks at its options now
-    except (ValueError, TypeError) as error:
-        raise InvalidInput(f"{shown} is not a URL that can be used: {error}") from None
+    except (ValueError, TypeError, failures.RedisError) as error:  # its text may have a part of a password
+        named = [name for name in parse_qs(urlsplit(url).query) if f"'{name}'" in str(error)]
+        why = (
+            f"expected another option or value than that of {named[0]}" if named else "expected a port up to 65535"
+        )
+        raise unusable(given, why) from None
+
+    for name, value in pool.connection_kwargs.items():
+        if isinstance(value, float) and not 0 < value < LONGEST_MS / 1000:
+            raise unusable(given, f"expected {name} in seconds, and more than 0")
 
     database = urlsplit(url).path.strip("/")
 
     if "path" not in pool.connection_kwargs and database and not database.isdigit():
-        raise InvalidInput(f"{shown} names the database {database!r}; expected a number")
+        raise unusable(given, f"expected a number as the database, not {database!r}")
 
-    return Address(url, pool.connection_class, dict(pool.connection_kwargs))
+    return Address(redacted(given), pool.connection_class, dict(pool.connection_kwargs))
 
 
 def _of_several(url: str) -> Address:
@@ -319,24 +286,24 @@ def _of_several(url: str) -> Address:
     path = [unquote(part) for part in path if part]
 
     if kind == "cluster" and (own or path not in ([], ["0"])):
-        raise InvalidInput(f"{redacted(url)}: expected nothing after the hosts; a Cluster has one database, 0")
+        raise unusable(url, "expected nothing after the hosts; a Cluster has one database, 0")
 
     if kind == "sentinel" and (not path or not own.keys() <= {"sentinel_username", "sentinel_password"}):
         example = f"{scheme}+sentinel://host:26379,host:26379/mymaster/0"
-        raise InvalidInput(f"{redacted(url)}: expected the name of the primary after the hosts, as in {example}")
+        raise unusable(url, f"expected the name of the primary after the hosts, as in {example}")
 
     database = "/".join(path[1:]) if kind == "sentinel" else ""
     one = _of_url(f"{scheme}://{userinfo}{at}{_host(places[0])}/{database}?{urlencode(options)}", url)
 
     if kind == "cluster":
-        return replace(one, url=url, seeds=places, has_others=True)
+        return replace(one, seeds=places, has_others=True)
 
     kwargs = {name.removeprefix("sentinel_"): value for name, value in own.items()}
 
     if scheme == "rediss":
         kwargs |= {"ssl": True} | {name: value for name, value in one.kwargs.items() if name.startswith("ssl_")}
 
-    return replace(one, url=url, sentinels=Sentinels(places, path[0], kwargs), has_others=True)
+    return replace(one, sentinels=Sentinels(places, path[0], kwargs), has_others=True)
 
 
 def _places(url: str, hosts: str, port: int) -> tuple[Place, ...]:
@@ -346,11 +313,11 @@ def _places(url: str, hosts: str, port: int) -> tuple[Place, ...]:
         try:
             parts = urlsplit(f"//{host}")
             name, number = parts.hostname, parts.port
-        except ValueError as error:
-            raise InvalidInput(f"{redacted(url)}: {host!r} is not a host and a port: {error}") from None
+        except ValueError:
+            name, number = None, None
 
         if not name:
-            raise InvalidInput(f"{redacted(url)}: expected hosts with ports, separated by commas")
+            raise unusable(url, "expected hosts with ports up to 65535, separated by commas")
 
         found.append((name, port if number is None else number))
 
@@ -405,12 +372,14 @@ def _provide(scheme: str, url: str) -> Provider:
     try:
         module = importlib.import_module(PROVIDERS[scheme])
     except ModuleNotFoundError as error:
-        raise InvalidInput(f"{url}: this installation has no support for {scheme}:// ({error})") from None
+        raise InvalidInput(
+            f"{redacted(url)}: this installation has no support for {scheme}:// ({error})"
+        ) from None
 
     try:
         provider: Provider = module.open_url(url)
     except ValueError as error:
-        raise InvalidInput(str(error)) from None
+        raise InvalidInput(str(error).replace(url, redacted(url))) from None
     except RuntimeError as error:
         raise ServerUnreachable(str(error)) from error
 

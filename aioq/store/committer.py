@@ -13,7 +13,6 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from aioq.store.address import redacted
 from aioq.store.connection import Connection
 from aioq.store.script import Argument, Command, loading
 from aioq.store.translation import TRANSIENT, refusal, unreachable
@@ -334,7 +333,7 @@ class Committer:
         try:
             await self._means.prepare(self._ask)
         except ServerUnsuitable as error:
-            where = f"the server at {redacted(self._connection.url)} cannot do this: {error}. Nothing was written"
+            where = f"the server at {self._connection.url} cannot do this: {error}. Nothing was written"
             self._fail(self._new, ServerUnsuitable(where))
             return
         except ReplyError as error:

@@ -9,6 +9,7 @@ import re
 from urllib.parse import urlsplit
 
 from aioq.store.script import Command, all_scripts, keys_of
+from aioq.store.url import HIDDEN
 
 _USER = re.compile(r"User (\S+) has no permissions")
 _COMMAND = re.compile(r"run the '([^']+)' command")
@@ -89,7 +90,10 @@ def _script_of(command: Command) -> str:
 def _user_of(url: str) -> str:
     parts = urlsplit(url)
 
-    return parts.username or ("default" if parts.scheme else "<user>")
+    if not parts.scheme or parts.username == HIDDEN:
+        return "<user>"
+
+    return parts.username or "default"
 
 
 def _text(value: object) -> str:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 import redis.exceptions as failures
 
-from aioq.store.address import redacted
 from aioq.store.remedy import is_refusal, remedy
 from aioq.store.script import Command
 from aioq.values.errors import ServerError, ServerFull, ServerRefused, ServerUnreachable, ServerUnsuitable
@@ -35,7 +34,7 @@ def translated(url: str, command: Command = ()) -> Iterator[None]:
         yield
     except (failures.AuthenticationError, failures.NoPermissionError, failures.AuthorizationError) as error:
         advice = remedy(str(error), url, command)
-        raise ServerRefused(f"the server at {redacted(url)} refused: {error}{advice}") from error
+        raise ServerRefused(f"the server at {url} refused: {error}{advice}") from error
     except (failures.ConnectionError, failures.TimeoutError, OSError) as error:
         if "MISCONF" in str(error):  # redis-py asks for a PONG, which such a server does not give
             raise refusal(url, error, command) from error
@@ -47,7 +46,7 @@ def translated(url: str, command: Command = ()) -> Iterator[None]:
 
 def unreachable(url: str, error: Exception) -> ServerUnreachable:
     """A connection that was lost or not made, as an error of aioq."""
-    return ServerUnreachable(f"no connection to {redacted(url)}: {str(error) or type(error).__name__}")
+    return ServerUnreachable(f"no connection to {url}: {str(error) or type(error).__name__}")
 
 
 def is_alone(error: Exception) -> bool:
@@ -67,7 +66,7 @@ _REFUSALS: tuple[tuple[str, type[ServerError], str, str], ...] = (
 
 def refusal(url: str, error: Exception, command: Command = ()) -> ServerError:
     """What the server said, as an error of aioq."""
-    where, text = f"the server at {redacted(url)}", str(error).rstrip(".")
+    where, text = f"the server at {url}", str(error).rstrip(".")
 
     for words, kind, what, advice in _REFUSALS:
         if words in text:

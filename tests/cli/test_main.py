@@ -144,7 +144,11 @@ def test_what_the_server_refuses_is_none(cli: Cli) -> None:
         ("unix:///no/such/socket", 1, "no connection to unix:///no/such/socket"),
         ("localhost:6379", 2, "'localhost:6379' is not a server's URL"),
         ("http://localhost", 2, "'http://localhost' is not a server's URL"),
-        ("redis://localhost:port", 2, "redis://localhost:port is not a URL"),
+        (
+            "redis://localhost:port",
+            2,
+            "redis://*** is not a URL that can be used: expected hosts",
+        ),
         ("embedded://?x", 2, "'embedded://?x': expected embedded://"),
     ],
 )

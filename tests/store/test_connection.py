@@ -11,8 +11,8 @@ import redis
 import redis.asyncio
 
 from aioq.store import Connection, Store
-from aioq.store.address import DEFAULT_URL, default_url, redacted
 from aioq.store.node import CALL_TIMEOUT
+from aioq.store.url import DEFAULT_URL, default_url
 from aioq.values.errors import (
     InvalidInput,
     ServerError,
@@ -65,39 +65,6 @@ def test_a_source_of_another_type_is_refused_in_words(source: object) -> None:
 def test_a_prefix_that_would_spoil_keys_is_refused(prefix: str) -> None:
     with pytest.raises((InvalidInput, TypeError), match="prefix"):
         Connection("redis://localhost", prefix=prefix)
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("redis://:secret@host/0", "redis://:***@host/0"),
-        ("redis://user:secret@host:1/0", "redis://user:***@host:1/0"),
-        ("redis://user:se@cr:et@host", "redis://user:***@host"),
-        ("rediss://user@host", "rediss://user@host"),
-        ("unix://user:secret@/tmp/x.sock?db=1", "unix://user:***@/tmp/x.sock?db=1"),
-        ("redis://host/0?password=secret", "redis://host/0?password=***"),
-        ("unix:///tmp/x.sock?db=1&password=secret&x=1", "unix:///tmp/x.sock?db=1&password=***&x=1"),
-        ("redis://host", "redis://host"),
-        ("nonsense", "nonsense"),
-    ],
-)
-def test_a_password_is_not_shown(url: str, shown: str) -> None:
-    assert redacted(url) == shown
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "redis://u:secret@localhost:port/0",
-        "http://u:secret@localhost",
-        "redis://u:secret@localhost/?socket_timeout=x",
-    ],
-)
-def test_a_password_does_not_stand_in_an_error(url: str) -> None:
-    with pytest.raises(InvalidInput) as caught:
-        Connection(url)
-
-    assert "secret" not in str(caught.value)
 
 
 def test_the_environment_names_the_server_in_the_order_of_its_variables(monkeypatch: pytest.MonkeyPatch) -> None:

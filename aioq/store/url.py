@@ -1,0 +1,130 @@
+"""URLs of servers: which one is meant, whether it can be used, and how it is shown without its passwords."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from aioq.values.errors import InvalidInput
+
+DEFAULT_URL = "redis://localhost:6379/0"
+URL_VARIABLES = ("AIOQ_REDIS_URL", "REDIS_URL", "RQ_REDIS_URL")
+SCHEMES = (
+    "redis",
+    "rediss",
+    "unix",
+    "redis+sentinel",
+    "rediss+sentinel",
+    "redis+cluster",
+    "rediss+cluster",
+)
+
+#: Schemes that another package of aioq serves: it is imported when such a URL is used, and may be missing.
+PROVIDERS = {"embedded": "aioq.embedded"}
+
+#: What stands in the place of what is not shown.
+HIDDEN = "***"
+
+#: How the characters that end a part of a URL are written inside of a password.
+PERCENT = "A character of a password such as # / ? @ [ ] must be percent-encoded: # is written as %23, / as %2F"
+
+#: Options whose values are shown. Any other value is hidden: a misspelt name may be that of a password.
+_SHOWN = re.compile(
+    r"db|protocol|(sentinel_)?username|client_name|max_connections|health_check_interval|encoding|retry_on_timeout"
+    r"|socket_\w+|timeout|ssl_(?!password)\w+"
+)
+
+_HOST = r"(?:[\w.-]+|\[[\w:.%]+\])"
+_HOSTS = re.compile(rf"(?:{_HOST}(?::\d+)?(?:,{_HOST}(?::\d+)?)*)?")
+_WORD = re.compile(r"[\w.+-]*")
+
+
+def default_url() -> str:
+    """The URL from the environment, else that of a server on this machine."""
+    return next((os.environ[name] for name in URL_VARIABLES if os.environ.get(name)), DEFAULT_URL)
+
+
+def check_url(url: str) -> str:
+    """Refuse what is not a URL with a known scheme, and what could not be read as it was meant.
+
+    Raises:
+        InvalidInput: it says what was expected, and shows no part of a password.
+
+    """
+    scheme, separator, rest = url.partition("://")
+
+    if not separator or scheme not in (*SCHEMES, *PROVIDERS):
+        known = ", ".join(f"{name}://" for name in (*SCHEMES, *PROVIDERS))
+        raise InvalidInput(f"{redacted(url)!r} is not a server's URL; expected {known} and an address")
+
+    if scheme in SCHEMES and (_is_cut_short(rest) or not _HOSTS.fullmatch(_authority(rest).rpartition("@")[2])):
+        raise unusable(url, f"expected hosts with port numbers after the user and password, if any. {PERCENT}")
+
+    return url
+
+
+def unusable(url: str, why: str) -> InvalidInput:
+    """The error of a URL that cannot be used."""
+    return InvalidInput(f"{redacted(url)} is not a URL that can be used: {why}")
+
+
+def redacted(url: str) -> str:
+    """The URL without its passwords, or what may be a part of one.
+
+    Example:
+        >>> redacted("redis://worker:hunter2@queue:6379/0?ssl_password=secret")
+        'redis://worker:***@queue:6379/0?ssl_password=***'
+
+    """
+    scheme, separator, rest = url.partition("://")
+
+    if not separator:
+        return url if re.fullmatch(rf"{_HOST}:\d+|localhost", url) else HIDDEN
+
+    authority = _authority(rest)
+    userinfo, at, hosts = authority.rpartition("@")
+
+    if scheme in PROVIDERS and "@" not in url:  # a folder, and nobody's name
+        return url
+
+    # Where the parts are not what they seem to be, any of them may be a password's.
+    if not _WORD.fullmatch(scheme) or _is_cut_short(rest) or not _HOSTS.fullmatch(hosts):
+        return f"{scheme if _WORD.fullmatch(scheme) else HIDDEN}://{HIDDEN}"
+
+    path, mark, query = rest[len(authority) :].partition("?")
+
+    if at:
+        user, colon, _ = userinfo.partition(":")
+        # Without a colon it is taken for a user's name, and often was meant to be a password.
+        userinfo = f"{user}:{HIDDEN}" if colon and _WORD.fullmatch(user) else HIDDEN
+
+    return f"{scheme}://{userinfo}{at}{hosts}{path}{mark}{'&'.join(map(_redacted_option, query.split('&')))}"
+
+
+def _authority(rest: str) -> str:
+    """User, password and hosts: all until the path, the query or the fragment begins."""
+    return re.split("[/?#]", rest, maxsplit=1)[0]
+
+
+def _is_cut_short(rest: str) -> bool:
+    """Whether a password has a character that ends it: then an @ follows later, or a # has begun a fragment.
+
+    A bracket belongs to an address of IPv6. The value of an option may have an @.
+    """
+    authority = _authority(rest)
+    tail = rest[len(authority) :]
+    path, _, query = tail.partition("?")
+    names = [option.partition("=")[0] for option in query.split("&")]
+
+    has_bracket = any(each in authority.rpartition("@")[0] for each in "[]")
+
+    return has_bracket or "#" in tail or "@" in path or any("@" in name for name in names)
+
+
+def _redacted_option(option: str) -> str:
+    name, equals, _ = option.partition("=")
+
+    if not option or (_SHOWN.fullmatch(name) and equals):
+        return option
+
+    return f"{name}={HIDDEN}" if equals and _WORD.fullmatch(name) else HIDDEN
