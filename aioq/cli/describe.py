@@ -65,7 +65,7 @@ def describe_text(facts: dict[str, Any]) -> str:
     lines = [_line(name, value, width) for name, value in known.items()]
 
     for run in facts["runs"]:
-        lines.append(f"\nearlier run, {run['outcome']}")
+        lines.append(f"\nearlier run, {one_line(run['outcome'])}")
         lines += [
             _line(name, value, width) for name, value in run.items() if value is not None and name != "outcome"
         ]
@@ -102,7 +102,7 @@ def list_table(jobs: Sequence[Job[Any]]) -> Table:
 def short_list_table(jobs: Sequence[Job[Any]]) -> Table:
     """A list of jobs for a terminal."""
     rows = [
-        [job.id, str(job.status), age(_when(job)), "\n".join(filter(None, (job.func_name, _note(job))))]
+        [job.id, str(job.status), age(_when(job)), "\n".join(filter(None, (one_line(job.func_name), _note(job))))]
         for job in jobs
     ]
 

@@ -151,7 +151,7 @@ def _document(snapshot: Snapshot, view: View) -> dict[str, Any]:
 def _print(snapshot: Snapshot, view: View) -> None:
     for part in _parts(snapshot, view):
         if isinstance(part, str):
-            output.say(part)
+            output.say(output.one_line(part))  # a worker's name is text that is stored
         else:
             output.say_table(part)
 

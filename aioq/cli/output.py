@@ -9,14 +9,20 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unicodedata import category
 
 import typer
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-#: Control characters that stored texts may hold. A terminal would obey them, so their escapes are shown.
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+#: The General_Category of characters that stored texts may hold and that no terminal may get: it obeys controls (Cc),
+#: turns the direction or shows nothing at formats (Cf: U+202E, U+200B), and begins a line at separators (Zl, Zp).
+#: https://www.unicode.org/reports/tr44/#General_Category_Values
+_UNSHOWN = frozenset(("Cc", "Cf", "Zl", "Zp"))
+
+#: Letters and marks that take no room, by Default_Ignorable_Code_Point of Unicode.
+_ROOMLESS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
 
 
 class Table(NamedTuple):
@@ -64,8 +70,21 @@ def say_table(table: Table) -> None:
 
 
 def clean(text: str) -> str:
-    """The text with its control characters shown, not sent."""
-    return text.translate(_CONTROLS)
+    r"""The text with escapes in the place of characters that a terminal would obey or not show.
+
+    Example:
+        >>> print(clean("paid \u202etsuj"))
+        paid \u202etsuj
+
+    """
+    return text if text.isascii() and text.isprintable() else "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    if character in "\n\t" or not (category(character) in _UNSHOWN or character in _ROOMLESS):
+        return character
+
+    return character.encode("unicode-escape").decode() if ord(character) > 31 else f"\\x{ord(character):02x}"
 
 
 def one_line(text: str) -> str:
@@ -160,7 +179,8 @@ def rich_table(table: Table) -> RichTable:
         )
 
     for row in table.rows:
-        grid.add_row(*(Text(clean(_cell(value)), style="dim" if value == 0 else "") for value in row))
+        cells = zip(table.columns, row, strict=True)
+        grid.add_row(*(Text(_shown_cell(table, *cell), style="dim" if cell[1] == 0 else "") for cell in cells))
 
     return grid
 
@@ -218,6 +238,11 @@ def _numbers(table: Table) -> set[int]:
         for at in range(len(table.columns))
         if table.rows and all(isinstance(row[at], int) for row in table.rows)
     }
+
+
+def _shown_cell(table: Table, column: str, value: Any) -> str:
+    """The text of a cell. Only a column that wraps has several lines: a stored text makes none of its own."""
+    return clean(_cell(value)) if column in table.wraps else one_line(_cell(value))
 
 
 def _cell(value: Any) -> str:

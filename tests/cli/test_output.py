@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aioq.cli import output
 
@@ -50,6 +53,37 @@ def test_texts() -> None:
     assert output.one_line(" a\n  b ") == "a b"
     assert output.last_line("Traceback\n  x\nError: y\n\n") == "Error: y"
     assert (output.count(1, "job"), output.count(2, "job")) == ("1 job", "2 jobs")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("paid \u202etsuj\u200b", "paid \\u202etsuj\\u200b"),
+        ("\u2066a\u2069\ufeff\u00ad", "\\u2066a\\u2069\\ufeff\\xad"),
+        ("a\u2028b\u2029c\x85", "a\\u2028b\\u2029c\\x85"),
+        ("\U000e0041\U000e0001", "\\U000e0041\\U000e0001"),
+        ("\u3164\u115f\u034f", "\\u3164\\u115f\\u034f"),
+        ("\x7f\x9f", "\\x7f\\x9f"),
+        ("Grüße, 東京 ❤️ 🎉", "Grüße, 東京 ❤️ 🎉"),
+    ],
+)
+def test_no_character_reaches_the_terminal_that_it_would_obey_or_not_show(text: str, shown: str) -> None:
+    assert output.clean(text) == shown
+
+
+@given(st.text())
+def test_what_is_shown_is_one_line_that_can_be_seen(text: str) -> None:
+    line = output.one_line(text)
+
+    assert len(line.splitlines()) <= 1
+    assert not {unicodedata.category(each) for each in line} & {"Cc", "Cf", "Zl", "Zp"}
+
+
+def test_a_cell_makes_no_lines_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = output.Table(["name", "job"], [["a\nworker b", "call\nnote"]], wraps=["job"])
+    (row,) = zip(*(column.cells for column in output.rich_table(table).columns), strict=True)
+
+    assert [str(cell) for cell in row] == ["a worker b", "call\nnote"]
 
 
 class Broken:
