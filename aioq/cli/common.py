@@ -15,6 +15,7 @@ from aioq.client.queue import Queue
 from aioq.store import Connection, Fleet
 from aioq.values.durations import to_ms
 from aioq.values.errors import AioqError
+from aioq.values.ids import lookup_id
 
 #: Jobs that one round trip reads or moves.
 CHUNK = 500
@@ -65,11 +66,16 @@ async def opened(name: str, url: str | None) -> AsyncIterator[Queue]:
         yield Queue(name, connection)
 
 
+def lookup_ids(ids: list[str] | None) -> list[str] | None:
+    """Ids of the command line. What the system could not decode is looked for as it is shown, and not found."""
+    return None if ids is None else [lookup_id(each) for each in ids]
+
+
 async def tell_of_missing(connection: Connection, names: Sequence[str]) -> list[str]:
     """Those of these names under which there is no queue; each is told on stderr."""
     fleet = Fleet(connection)
 
-    if missing := await fleet.missing(names):
+    if missing := await fleet.missing([lookup_id(name) for name in names]):
         known = await fleet.queues()
         hint = f" (there {'is' if len(known) == 1 else 'are'} {', '.join(known)})" if 0 < len(known) <= FEW else ""
 

@@ -16,6 +16,7 @@ from aioq.cli.common import (
     JsonOption,
     QueueOption,
     UrlOption,
+    lookup_ids,
     make_importable,
     opened,
     tell_of_missing,
@@ -25,14 +26,15 @@ from aioq.cli.report import Report
 from aioq.client.job import Job
 from aioq.client.queue import Queue
 from aioq.client.registry import Registry
+from aioq.values.ids import lookup_id
 from aioq.values.result import earlier_result
 from aioq.values.states import JobStatus
 
 #: A verb of the store on one job: the verdict, and the status that refuses it.
 Verb = Callable[[str], Awaitable[tuple[str, str]]]
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="The job.")]
-Ids = Annotated[list[str], typer.Argument(metavar="IDS", help="The jobs.")]
+Id = Annotated[str, typer.Argument(metavar="ID", callback=lookup_id, help="The job.")]
+Ids = Annotated[list[str], typer.Argument(metavar="IDS", callback=lookup_ids, help="The jobs.")]
 
 Status = Annotated[JobStatus | None, typer.Option("--status", help="Only jobs in this state.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, metavar="N", help="The most jobs to show.")]

@@ -16,8 +16,9 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-#: The General_Category of characters that stored texts may hold and that no terminal may get: it obeys controls (Cc),
-#: turns the direction or shows nothing at formats (Cf: U+202E, U+200B), and begins a line at separators (Zl, Zp).
+#: The General_Category of characters that stored texts may hold and that no terminal may get. It obeys
+#: controls (Cc), turns the direction or shows nothing at formats (Cf: U+202E, U+200B), and begins a line at
+#: separators (Zl, Zp).
 #: https://www.unicode.org/reports/tr44/#General_Category_Values
 _UNSHOWN = frozenset(("Cc", "Cf", "Zl", "Zp"))
 

@@ -9,7 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
-from aioq.cli.common import CHUNK, JsonOption, UrlOption, opened, refuse_names_with_all, tell_of_missing
+from aioq.cli.common import (
+    CHUNK,
+    JsonOption,
+    UrlOption,
+    lookup_ids,
+    opened,
+    refuse_names_with_all,
+    tell_of_missing,
+)
 from aioq.cli.output import count, progress
 from aioq.cli.report import Report
 from aioq.client.job import Job
@@ -30,7 +38,7 @@ class Source(StrEnum):
 
 def requeue(
     queue: Annotated[str, typer.Option("--queue", metavar="QUEUE", help="The queue of the jobs.")],
-    ids: Annotated[list[str] | None, typer.Argument(metavar="IDS", help="The jobs.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="IDS", callback=lookup_ids, help="The jobs.")] = None,
     *,
     every: Annotated[bool, typer.Option("--all", "-a", help="All jobs that are in the registry now.")] = False,
     source: Annotated[Source, typer.Option("--from", help="The state that the jobs must be in.")] = Source.FAILED,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar, Unpack
@@ -22,6 +22,7 @@ from aioq.values.errors import (
     NoSuchJobError,
     PayloadTooLarge,
 )
+from aioq.values.ids import lookup_id
 from aioq.values.options import (
     MAX_PAYLOAD,
     RESULT_TTL_MS,
@@ -44,13 +45,6 @@ _ENDINGS: dict[str, type[JobFailed]] = {
     "stopped": JobStopped,
     "expired": JobExpired,
 }
-
-
-class Kept(Protocol):
-    """A queue, as far as a job must know it."""
-
-    @property
-    def store(self) -> Store: ...
 
 
 class HasStore(Protocol):
@@ -114,24 +108,28 @@ class Job(Generic[R]):
         return job
 
     @classmethod
-    async def fetch(cls, job_id: str, queue: HasStore) -> Job[Any]:
-        """The job with this id.
+    async def fetch(cls, job_id: Job[Any] | str, queue: HasStore) -> Job[Any]:
+        """The job with this id, or a new snapshot of a job.
 
         Raises:
             NoSuchJobError: the queue has no such job.
+            TypeError: it is neither a job nor a str, or `queue` is no Queue.
 
         """
         (job,) = await cls.fetch_many([job_id], queue)
 
         if job is None:
-            raise _gone(queue.store, job_id)
+            raise _gone(queue.store, id_of(job_id, queue.store))
 
         return job
 
     @classmethod
-    async def fetch_many(cls, job_ids: Sequence[str], queue: HasStore) -> list[Job[Any] | None]:
-        """The jobs with these ids, in order; None for each that the queue does not have."""
-        records = await queue.store.load(job_ids)
+    async def fetch_many(cls, job_ids: Iterable[Job[Any] | str], queue: HasStore) -> list[Job[Any] | None]:
+        """The jobs with these ids, in order; None for each that the queue does not have. Raises as `fetch`."""
+        if not isinstance(getattr(queue, "store", None), Store):
+            raise TypeError(f"queue={queue!r}: expected a Queue, not {type(queue).__name__}")
+
+        records = await queue.store.load(ids_of(job_ids, queue.store))
 
         return [None if record is None else cls(record, queue.store) for record in records]
 
@@ -578,6 +576,36 @@ class Job(Generic[R]):
         status = self.record.fields.get(b"status", b"not enqueued").decode(errors="backslashreplace")
 
         return f"<Job {self.id} {self.func_name} {status}>"
+
+
+def id_of(job: Job[Any] | str, store: Store) -> str:
+    """The id of a job of one queue, which is given by a handle or by its id.
+
+    Raises:
+        TypeError: it is neither.
+        InvalidJobOperation: it is a job of another queue, which may have a job with the same id.
+
+    """
+    if not isinstance(job, Job):
+        return lookup_id(job)
+
+    if job.origin is not None and job.origin != store.queue:
+        raise InvalidJobOperation(f"{job!r} is not a job of queue {store.queue!r}")
+
+    return job.id
+
+
+def ids_of(jobs: Iterable[Job[Any] | str], store: Store) -> list[str]:
+    """As `id_of`, for several.
+
+    Raises:
+        TypeError: it is one job, one text, or no collection.
+
+    """
+    if isinstance(jobs, str | bytes | Job) or not isinstance(jobs, Iterable):
+        raise TypeError(f"job_ids={jobs!r}: expected a list of ids or jobs")
+
+    return [id_of(job, store) for job in jobs]
 
 
 def _gone(store: Store, job_id: str) -> NoSuchJobError:

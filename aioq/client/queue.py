@@ -11,7 +11,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Any, Generic, NamedTuple, ParamSpec, Self, TypeVar, Unpack, cast, overload
 
-from aioq.client.job import Job
+from aioq.client.job import Job, ids_of
 from aioq.client.registry import CHUNK, Registry
 from aioq.client.submission import Call, arguments, complete, describe, settle
 from aioq.client.task import Task
@@ -22,6 +22,7 @@ from aioq.values.durability import MEMORY, Level
 from aioq.values.durations import Duration, positive_ms, to_ms
 from aioq.values.errors import DuplicateJobError, InvalidInput, InvalidJobOperation, NotDurable
 from aioq.values.ids import check_queue_name
+from aioq.values.numbers import whole
 from aioq.values.options import (
     MAX_PAYLOAD,
     NO_OPTIONS,
@@ -45,6 +46,7 @@ BULK = 125
 ABREAST = 8
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
 
 
 class EnqueueData(NamedTuple):
@@ -105,7 +107,7 @@ class Queue:
         self.connection = connect(connection, prefix=prefix, secret=secret)
         self.store = Store(self.connection, name)
         self._serializer = find_serializer(serializer)
-        self._max_payload = _check_limit(max_payload)
+        self._max_payload = whole(max_payload, "max_payload", 1)
         self._durability_timeout = positive_ms(durability_timeout, "durability_timeout") / 1000
         defaults = read_options(
             {
@@ -233,6 +235,9 @@ class Queue:
             InvalidJobOperation: it was enqueued already.
 
         """
+        if not isinstance(job, Job):
+            raise TypeError(f"job={job!r}: expected what Job.create returns, not {type(job).__name__}")
+
         if job.call is None:
             raise InvalidJobOperation(
                 f"job {job.id} was enqueued already; `job.requeue()` brings an ended one back"
@@ -284,21 +289,19 @@ class Queue:
 
     async def job_ids(self, offset: int = 0, limit: int = 1000) -> list[str]:
         """Ids of the jobs that wait, in the order in which they will be claimed."""
-        ids, _ = await self.store.ids(JobStatus.QUEUED, offset, limit)
-
-        return ids
+        return await self._registry(JobStatus.QUEUED).job_ids(offset, limit)
 
     async def jobs(self, offset: int = 0, limit: int = 100) -> list[Job[Any]]:
         """As `job_ids`, with snapshots."""
         return await self._registry(JobStatus.QUEUED).jobs(offset, limit)
 
-    async def fetch_job(self, job_id: str) -> Job[Any] | None:
-        """The job with this id; None if the queue has none."""
+    async def fetch_job(self, job_id: Job[Any] | str) -> Job[Any] | None:
+        """The job with this id, or a new snapshot of a job; None if the queue has none."""
         (job,) = await self.fetch_many([job_id])
 
         return job
 
-    async def fetch_many(self, job_ids: Sequence[str]) -> list[Job[Any] | None]:
+    async def fetch_many(self, job_ids: Iterable[Job[Any] | str]) -> list[Job[Any] | None]:
         """The jobs with these ids, in order; None for each that the queue does not have."""
         return await Job.fetch_many(job_ids, self)
 
@@ -333,7 +336,7 @@ class Queue:
     # Change
 
     async def requeue(
-        self, job_ids: Sequence[str], *, at_front: bool = False, reset_retries: bool = True
+        self, job_ids: Iterable[Job[Any] | str], *, at_front: bool = False, reset_retries: bool = True
     ) -> dict[str, str]:
         """Bring jobs back that ended without a result; a bad id does not stop the others.
 
@@ -341,10 +344,7 @@ class Queue:
             For each id, in order: "ok", "gone" (no such job), or the state that does not allow it.
 
         """
-        if isinstance(job_ids, str):
-            raise TypeError(f"job_ids={job_ids!r}: expected a list of ids")
-
-        ids = list(dict.fromkeys(job_ids))
+        ids = list(dict.fromkeys(ids_of(job_ids, self.store)))
         verdicts: list[str] = []
 
         for start in range(0, len(ids), CHUNK):
@@ -585,16 +585,23 @@ class BoundTask(Task[P, R], Generic[P, R]):
 
 
 def due_at(moment: datetime) -> str:
-    """A moment as the scripts take it."""
+    """A moment as the scripts take it.
+
+    A naive one is read as `datetime.timestamp` does (PEP 495): a moment that the clocks skip is read by the offset
+    from before the gap, and `fold` tells which of two is meant when a moment comes twice.
+    """
     if not isinstance(moment, datetime):
         raise TypeError(f"moment={moment!r}: expected a datetime, not {type(moment).__name__}")
 
-    try:
-        in_utc = moment.astimezone(UTC)
-    except (ValueError, OverflowError):  # so near to an end of the calendar that UTC leaves it
-        in_utc = moment.replace(tzinfo=UTC)
+    if moment.utcoffset() is None:
+        try:
+            ms = int(moment.replace(microsecond=0).timestamp()) * 1_000 + moment.microsecond // 1_000
+        except (ValueError, OverflowError, OSError):  # so near to an end of the calendar that UTC leaves it
+            ms = (moment.replace(tzinfo=UTC) - _EPOCH) // _MS
+    else:
+        ms = (moment - _EPOCH) // _MS
 
-    return str(max(0, (in_utc - _EPOCH) // timedelta(milliseconds=1)))
+    return str(max(0, ms))
 
 
 def due_in(delay: Duration) -> str:
@@ -630,13 +637,6 @@ def _checked(call: object) -> EnqueueData:
         raise TypeError(f"calls: expected what Queue.prepare_data returns, not {type(call).__name__}")
 
     return call
-
-
-def _check_limit(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidInput(f"max_payload={value!r}: expected a whole number of bytes")
-
-    return value
 
 
 def _refuse_twins(calls: list[Call]) -> None:

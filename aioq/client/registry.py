@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from aioq.client.job import Job
+from aioq.client.job import Job, id_of
 from aioq.store import Store
 from aioq.values.errors import InvalidJobOperation, NoSuchJobError
+from aioq.values.numbers import whole
 from aioq.values.states import JobStatus, allows
 
 #: Jobs that one round trip of requeue_all moves.
@@ -33,7 +34,7 @@ class Registry:
 
     async def job_ids(self, offset: int = 0, limit: int = 1000, *, desc: bool = False) -> list[str]:
         """Ids in order, the oldest first (desc: the newest first)."""
-        ids, _ = await self._store.ids(self.status, offset, limit, desc=desc)
+        ids, _ = await self._store.ids(self.status, whole(offset, "offset"), whole(limit, "limit"), desc=desc)
 
         return ids
 
@@ -46,10 +47,10 @@ class Registry:
 
     async def contains(self, job: Job[Any] | str) -> bool:
         """Whether the job is in this state now."""
-        if self._is_foreign(job):
+        if isinstance(job, Job) and job.origin != self._store.queue:
             return False
 
-        (record,) = await self._store.load([_id(job)])
+        (record,) = await self._store.load([id_of(job, self._store)])
 
         return record is not None and record.is_in(self.status)
 
@@ -143,16 +144,8 @@ class Registry:
         else:
             await found.cancel()
 
-    def _is_foreign(self, job: Job[Any] | str) -> bool:
-        """Whether it is the job of another queue; that may have the id of a job of this one."""
-        return isinstance(job, Job) and job.origin != self._store.queue
-
     async def _find(self, job: Job[Any] | str) -> Job[Any]:
-        job_id = _id(job)
-
-        if self._is_foreign(job):
-            raise InvalidJobOperation(f"{job!r} is not a job of queue {self._store.queue!r}")
-
+        job_id = id_of(job, self._store)
         (record,) = await self._store.load([job_id])
 
         if record is None:
@@ -166,7 +159,3 @@ class Registry:
 
     def __repr__(self) -> str:
         return f"<Registry {self.status} of {self._store.queue}>"
-
-
-def _id(job: Job[Any] | str) -> str:
-    return job if isinstance(job, str) else job.id

@@ -66,6 +66,22 @@ def check_id(value: object) -> str:
     return value
 
 
+def lookup_id(value: object) -> str:
+    """An id to look for: any text. No job has one with other characters than `check_id` takes.
+
+    Returns:
+        A text that can be encoded. What an operating system or a program could not decode is an escape in it.
+
+    Raises:
+        TypeError: it is not a str.
+
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"job_id={value!r}: expected a str, not {type(value).__name__}")
+
+    return value if value.isascii() else value.encode(errors="backslashreplace").decode()
+
+
 def is_queue_name(value: str) -> bool:
     """Whether a queue can have this name."""
     return bool(_QUEUE.fullmatch(value)) and len(value) <= _MAX_LENGTH

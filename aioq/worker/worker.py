@@ -14,6 +14,7 @@ from aioq.values.allowlist import read_allow
 from aioq.values.durations import Duration, positive_ms, retention_ms, to_ms
 from aioq.values.errors import InvalidInput
 from aioq.values.ids import check_queue_name
+from aioq.values.numbers import whole
 from aioq.values.options import RESULT_TTL_MS
 from aioq.values.signature import Secret, read_secret
 from aioq.worker.service import Plan, Service
@@ -85,9 +86,9 @@ class Worker:
             raise InvalidInput("queues=[]: expected at least one queue")
 
         self.name = f"{_check_name(name)}.{secrets.token_hex(3)}"
-        self.concurrency = _check_count(concurrency, "concurrency")
-        self.job_processes = _check_count(
-            os.cpu_count() or 1 if job_processes is None else job_processes, "job_processes"
+        self.concurrency = whole(concurrency, "concurrency", 1)
+        self.job_processes = whole(
+            os.cpu_count() or 1 if job_processes is None else job_processes, "job_processes", 1
         )
         self._server = connection
         self._prefix = prefix
@@ -147,7 +148,7 @@ class Worker:
             result_ttl_ms=self._result_ttl_ms,
             shutdown_timeout=self._shutdown_timeout,
             burst=burst,
-            max_jobs=None if max_jobs is None else _check_count(max_jobs, "max_jobs"),
+            max_jobs=None if max_jobs is None else whole(max_jobs, "max_jobs", 1),
             max_idle_time=None if max_idle_time is None else positive_ms(max_idle_time, "max_idle_time") / 1000,
             signals=signals,
             allow=self._allow,
@@ -177,13 +178,6 @@ class Worker:
 
 def _nothing() -> None:
     pass
-
-
-def _check_count(value: int, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidInput(f"{name}={value!r}: expected a whole number of at least 1")
-
-    return value
 
 
 def _check_name(name: str | None) -> str:

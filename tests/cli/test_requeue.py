@@ -189,3 +189,24 @@ def test_at_front_and_retries(cli: Cli) -> None:
     cli.call("requeue", "--queue", "default", "b")
     assert cli.queued() == ["a", "first", "b"]
     assert (cli.job("a").attempt, cli.job("b").attempt) == (1, 0)
+
+
+def test_an_id_that_cannot_be_decoded_does_not_stop_the_others(cli: Cli) -> None:
+    cli.call("enqueue", "no.such.function", "--job-id", "good")
+    cli.call("worker", "--burst")
+
+    for words in (
+        ("requeue", "--queue", "default", b"\xff", b"good"),
+        ("job", "cancel", b"\xff\xfe", b"good"),
+        ("job", "delete", b"\xff", b"good"),
+    ):
+        done = cli.process(*words)
+        assert done.returncode == 1
+        assert "not found" in done.stderr
+        assert "good" in done.stdout
+        assert "Traceback" not in done.stderr
+
+    for words in (("job", "show", b"\xff"), ("empty", b"\xff"), ("info", b"\xff")):
+        done = cli.process(*words)
+        assert done.returncode in (1, 2)
+        assert len(done.stderr.splitlines()) == 1
