@@ -285,20 +285,22 @@ def test_a_naive_moment_is_what_python_takes_it_for(local_zone: ZoneInfo, moment
 
 
 @pytest.mark.parametrize(
-    ("zone", "moment", "expected"),
+    ("zone", "naive", "fold", "expected"),
     [
-        ("Europe/Berlin", datetime(2030, 3, 31, 2, 30), "2030-03-31T01:30:00+00:00"),  # skipped
-        ("Europe/Berlin", datetime(2030, 3, 31, 1, 59, 59), "2030-03-31T00:59:59+00:00"),
-        ("Europe/Berlin", datetime(2030, 3, 31, 3, 0), "2030-03-31T01:00:00+00:00"),
-        ("Europe/Berlin", datetime(2030, 10, 27, 2, 30), "2030-10-27T00:30:00+00:00"),  # the first of two
-        ("Europe/Berlin", datetime(2030, 10, 27, 2, 30, fold=1), "2030-10-27T01:30:00+00:00"),
-        ("America/New_York", datetime(2030, 3, 10, 2, 15), "2030-03-10T07:15:00+00:00"),
-        ("Australia/Lord_Howe", datetime(2030, 10, 6, 2, 10), "2030-10-05T15:40:00+00:00"),
+        ("Europe/Berlin", "2030-03-31T02:30:00", 0, "2030-03-31T01:30:00+00:00"),  # skipped
+        ("Europe/Berlin", "2030-03-31T01:59:59", 0, "2030-03-31T00:59:59+00:00"),
+        ("Europe/Berlin", "2030-03-31T03:00:00", 0, "2030-03-31T01:00:00+00:00"),
+        ("Europe/Berlin", "2030-10-27T02:30:00", 0, "2030-10-27T00:30:00+00:00"),  # the first of two
+        ("Europe/Berlin", "2030-10-27T02:30:00", 1, "2030-10-27T01:30:00+00:00"),
+        ("America/New_York", "2030-03-10T02:15:00", 0, "2030-03-10T07:15:00+00:00"),
+        ("Australia/Lord_Howe", "2030-10-06T02:10:00", 0, "2030-10-05T15:40:00+00:00"),
     ],
 )
 def test_hours_that_clocks_skip_or_have_twice(
-    zone: str, moment: datetime, expected: str, monkeypatch: pytest.MonkeyPatch
+    zone: str, naive: str, fold: int, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    moment = datetime.fromisoformat(naive).replace(fold=fold)
+
     with monkeypatch.context() as patch:
         patch.setenv("TZ", zone)
         time.tzset()

@@ -1,4 +1,4 @@
-"""What a caller passes on reaches neither a timer nor the server unchecked: handles, ids, numbers, in every public call."""
+"""What a caller passes on is checked where it comes in: handles, ids and numbers, in every public call."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _calls(queue: Queue) -> list[Callable[[Any], Awaitable[object]]]:
 @pytest.mark.parametrize("value", NO_ID, ids=repr)
 async def test_what_is_no_id_is_refused_by_its_name(queue: Queue, value: Any) -> None:
     for call in _calls(queue):
-        with pytest.raises(TypeError, match="job_id=.*expected a str"):
+        with pytest.raises(TypeError, match=r"job_id=.*expected a str"):
             await call(value)
 
 
@@ -91,13 +91,13 @@ async def test_one_id_is_not_taken_for_many(queue: Queue, ids: Any) -> None:
 
 @pytest.mark.parametrize("queue", ["redis://localhost", None, 5])
 async def test_what_is_no_queue_is_refused_by_its_name(queue: Any) -> None:
-    with pytest.raises(TypeError, match="queue=.*expected a Queue"):
+    with pytest.raises(TypeError, match=r"queue=.*expected a Queue"):
         await Job.fetch("id", queue)
 
 
 async def test_a_job_that_is_enqueued_must_be_one(queue: Queue) -> None:
     for value in ("id", None, jobs.noop):
-        with pytest.raises(TypeError, match="job=.*expected what Job.create returns"):
+        with pytest.raises(TypeError, match=r"job=.*expected what Job\.create returns"):
             await queue.enqueue_job(value)  # type: ignore[arg-type]
 
 
