@@ -123,7 +123,7 @@ def read_options(given: Options) -> JobOptions:
         failure_ttl_ms=None if failure_ttl is None else retention_ms(failure_ttl, "failure_ttl"),
         description=_description(given.get("description")),
         job_id=None if job_id is None else check_id(job_id),
-        at_front=None if given.get("at_front") is None else bool(given["at_front"]),
+        at_front=_at_front(given.get("at_front")),
         meta=None if given.get("meta") is None else check_meta(given["meta"]),
         retry=as_retry(given.get("retry")),
         durability=None if given.get("durability") is None else check_level(given["durability"]),
@@ -142,6 +142,13 @@ def seconds(ms: int | None) -> float | None:
 def _description(value: object) -> str | None:
     if value is not None and not isinstance(value, str):
         raise TypeError(f"description={value!r}: expected a str, not {type(value).__name__}")
+
+    return value
+
+
+def _at_front(value: object) -> bool | None:
+    if value is not None and not isinstance(value, bool):
+        raise TypeError(f"at_front={value!r}: expected True or False, not {type(value).__name__}")
 
     return value
 

@@ -70,19 +70,18 @@ _BY_TAG = {serializer.tag: serializer for serializer in SERIALIZERS.values()}
 
 
 def find_serializer(name: str | Serializer) -> Serializer:
-    """The serializer with this name.
+    """The serializer with this name, or one that was found by its name before.
 
     Raises:
-        InvalidInput: there is none.
+        InvalidInput: there is none. One that readers do not know by its tag could be written, and not be read.
 
     """
-    if isinstance(name, Serializer):
-        return name
+    found = SERIALIZERS.get(name) if isinstance(name, str) else name
 
-    if not isinstance(name, str) or name not in SERIALIZERS:
+    if not isinstance(found, Serializer) or SERIALIZERS.get(found.name) is not found:
         raise InvalidInput(f"serializer={name!r}: expected one of {', '.join(sorted(SERIALIZERS))}")
 
-    return SERIALIZERS[name]
+    return found
 
 
 def written_by(data: bytes, what: str = "it") -> Serializer:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -113,3 +114,9 @@ def test_milliseconds_are_shown_as_seconds() -> None:
     assert seconds(None) is None
     assert seconds(-1) == -1
     assert seconds(50) == 0.05
+
+
+@pytest.mark.parametrize("value", ["no", 0, 1, "True", []])
+def test_at_front_is_true_or_false(value: Any) -> None:
+    with pytest.raises(TypeError, match=r"at_front=.*expected True or False"):
+        read_options({"at_front": value})

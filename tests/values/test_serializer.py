@@ -150,3 +150,13 @@ def test_a_serializer_is_found_by_its_name_or_given_itself() -> None:
 def test_a_serializer_s_name_is_a_text(name: object) -> None:
     with pytest.raises(InvalidInput, match="serializer="):
         find_serializer(name)
+
+
+def test_a_serializer_that_no_reader_knows_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"serializer=.*expected one of json, pickle"):
+        find_serializer(Serializer("mine", b"x", bytes, bytes))
+
+    with pytest.raises(InvalidInput, match="expected one of json, pickle"):
+        find_serializer(Serializer("json", b"j", bytes, bytes))
+
+    assert find_serializer(PICKLE) is PICKLE
