@@ -17,6 +17,7 @@ from aioq.client.submission import Call, arguments, complete, describe, settle
 from aioq.client.task import Task
 from aioq.store import Connection, Fleet, Server, Store, connect
 from aioq.store.batcher import MAX_BYTES
+from aioq.store.per_loop import check_loop
 from aioq.store.store import Submission
 from aioq.values.durability import MEMORY, Level
 from aioq.values.durations import Duration, positive_ms, to_ms
@@ -204,6 +205,7 @@ class Queue:
             >>> await queue.enqueue_many([Queue.prepare_data(send, (name,)) for name in names])  # doctest: +SKIP
 
         """
+        check_loop()  # before coroutines are made that nobody could await
         prepared = [self._prepare(*_checked(each)) for each in calls]
         _refuse_twins(prepared)
         chunks = _chunks(prepared)

@@ -83,12 +83,12 @@ class EmbeddedServer:
     directory: Path
     url: str
 
-    def __init__(self, share: _Share, socket: Path) -> None:
+    def __init__(self, directory: Path, share: _Share | None, socket: Path) -> None:
         """Made by `open`."""
-        self.directory = share.directory
+        self.directory = directory
         self.url = f"unix://{quote(str(socket))}?db=0"
         self._socket = socket
-        self._share: _Share | None = share
+        self._share = share
 
     @classmethod
     def open(cls, directory: str | Path) -> EmbeddedServer:
@@ -121,7 +121,7 @@ class EmbeddedServer:
             prepare_directory(place)
             share = _join(place, deadline)
             try:
-                return cls(share, _running_server(place, program, deadline))
+                return cls(place, share, _running_server(place, program, deadline))
             except BaseException:
                 share.leave()
                 raise
@@ -140,8 +140,29 @@ class EmbeddedServer:
 
         return pid
 
+    @property
+    def is_open(self) -> bool:
+        """Whether this handle has a share."""
+        return self._share is not None
+
+    def reopen(self) -> None:
+        """Take the share again that `close` has given up. It does nothing while there is one.
+
+        Raises:
+            EmbeddedError: as `open`.
+
+        """
+        with _guard:
+            if self._share is None:
+                other = EmbeddedServer.open(self.directory)
+                self._share, other._share = other._share, None  # noqa: SLF001 - of the same class
+
+    def another(self) -> EmbeddedServer:
+        """A handle on the same server that has no share; `reopen` takes one."""
+        return EmbeddedServer(self.directory, None, self._socket)
+
     def close(self) -> None:
-        """Give up this share. A second call does nothing."""
+        """Give up this share; `reopen` takes it again. A second call does nothing."""
         with _guard:
             share, self._share = self._share, None
             if share is not None:

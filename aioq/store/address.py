@@ -5,6 +5,7 @@ redis-py makes the connections: hosts, TLS, credentials and databases are its bu
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ import redis.asyncio.sentinel as sentinel_async
 import redis.exceptions as failures
 import redis.sentinel as sentinel_sync
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
-from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry as SyncRetry
@@ -43,11 +44,22 @@ Server = str | Redis | RedisCluster | None
 
 
 class Provider(Protocol):
-    """What a provider of a scheme returns: a server that lives until it is closed."""
+    """What a provider of a scheme returns: a share in a server, which runs as long as anyone has one."""
 
     url: str
 
-    def close(self) -> None: ...
+    @property
+    def is_open(self) -> bool:
+        """Whether the share is held."""
+
+    def close(self) -> None:
+        """Give the share up."""
+
+    def reopen(self) -> None:
+        """Take the share again, if it was given up. It waits until the server answers."""
+
+    def another(self) -> Provider:
+        """A share in the same server, which is taken by `reopen`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +139,20 @@ class _AskedByThread(_Asked):
         raise ConnectionError(self._nobody)
 
 
+class _Provided(UnixDomainSocketConnection):
+    """Takes the share in its server again before it connects, if that was given up."""
+
+    def __init__(self, *, provider: Provider, **options: Any) -> None:
+        super().__init__(**options)
+        self._provider = provider
+
+    async def _connect(self) -> None:
+        if not self._provider.is_open:
+            await asyncio.to_thread(self._provider.reopen)  # the server may have to be started
+
+        await super()._connect()
+
+
 _CLASSES: dict[str, tuple[type[Any], type[Any]]] = {
     "Connection": (redis_sync.Connection, sentinel_sync.SentinelManagedConnection),
     "SSLConnection": (redis_sync.SSLConnection, sentinel_sync.SentinelManagedSSLConnection),
@@ -145,6 +171,7 @@ class Address:
         sentinels: who knows the primary, if it may be another one each time.
         seeds: some servers of a Cluster; () for a server that stands alone.
         has_others: another server may take over when this one is silent.
+        provider: the share in a server that is started for whoever uses it.
 
     """
 
@@ -154,11 +181,16 @@ class Address:
     sentinels: Sentinels | None = None
     seeds: tuple[Place, ...] = ()
     has_others: bool = False
+    provider: Provider | None = None
 
     @property
     def named(self) -> Place | None:
         """The primary that sentinels named last; None if there are no sentinels."""
         return self.sentinels.named if self.sentinels is not None else None
+
+    def sibling(self) -> Self:
+        """The same address for another user, with a share of its own."""
+        return self if self.provider is None else replace(self, provider=self.provider.another())
 
     def at(self, place: Place) -> Self:
         """The address of one server of a Cluster."""
@@ -189,6 +221,9 @@ class Address:
             plain, tls = sentinel_async.SentinelManagedConnection, sentinel_async.SentinelManagedSSLConnection
             connection_class = tls if is_tls else plain
             kwargs["connection_pool"] = _Asked(self.sentinels)
+
+        if self.provider is not None:
+            connection_class, kwargs["provider"] = _Provided, self.provider
 
         return BlockingConnectionPool(connection_class=connection_class, timeout=None, **kwargs)
 
@@ -242,7 +277,7 @@ def address_of(source: object) -> tuple[Address, Provider | None]:
     if scheme in PROVIDERS:
         provider = _provide(scheme, url)
 
-        return replace(_of_url(provider.url), url=redacted(url)), provider
+        return replace(_of_url(provider.url), url=redacted(url), provider=provider), provider
 
     return (_of_url(url) if "+" not in scheme else _of_several(url)), None
 

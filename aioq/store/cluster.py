@@ -107,20 +107,20 @@ class SlotMap:
 
 
 class Cluster:
-    """The way to all servers of a Cluster.
+    """The way to all servers of a Cluster, for one event loop.
 
     Args:
         address: of the Cluster.
+        slots: shared by all ways of a process to the same Cluster, also by threads.
         blocking: seconds that a server may take to answer, beside its usual time.
-        slots: shared by all ways of a process to the same Cluster.
 
     """
 
-    def __init__(self, address: Address, blocking: float = 0, slots: SlotMap | None = None) -> None:
+    def __init__(self, address: Address, slots: SlotMap, blocking: float = 0) -> None:
         self.address = address
         self.url = address.url
         self._blocking = blocking
-        self._slots = slots or SlotMap(address.url, address.seeds)
+        self._slots = slots
         self._nodes: dict[Place, Node] = {}
         self._asking: asyncio.Task[None] | None = None
         self._opened_before = 0
@@ -130,9 +130,10 @@ class Cluster:
         """Wires so far, to all servers."""
         return self._opened_before + sum(node.opened for node in self._nodes.values())
 
-    def sibling(self, blocking: float = 0) -> Cluster:
-        """Another way to the same Cluster."""
-        return Cluster(self.address, blocking, self._slots)
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a wire to any server."""
+        return any(node.is_open for node in self._nodes.values())
 
     async def trip(self, commands: Sequence[Command]) -> list[Any]:
         """Each command to the server of its key, in one round trip to each, side by side. As Node.trip.
@@ -175,12 +176,8 @@ class Cluster:
 
         return await self._node(place).open_subscription(hear)
 
-    def for_thread(self, timeout: float) -> ThreadCluster:
-        """The way there for one thread beside the event loop. timeout: seconds that a call may take."""
-        return ThreadCluster(self.address, self._slots, timeout)
-
     async def aclose(self) -> None:
-        if self._asking is not None and self._asking.get_loop() is asyncio.get_running_loop():
+        if self._asking is not None:
             self._asking.cancel()
             await asyncio.wait([self._asking])
 
@@ -228,10 +225,8 @@ class Cluster:
 
     async def _ask_for_slots(self) -> None:
         """Ask who has what, once for all who want to know."""
-        loop = asyncio.get_running_loop()
-
-        if self._asking is None or self._asking.done() or self._asking.get_loop() is not loop:
-            self._asking = loop.create_task(self._read_slots())
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.get_running_loop().create_task(self._read_slots())
 
         await asyncio.shield(self._asking)
 

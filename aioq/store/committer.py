@@ -241,7 +241,7 @@ MEANS: dict[Level, Callable[[], Means]] = {"fsync": Fsync, "replicated": Replica
 
 
 class Committer:
-    """Makes calls of scripts durable, on a wire of its own that is opened when it is first needed.
+    """Makes calls of one event loop durable, on a wire of its own that is opened when it is first needed.
 
     Args:
         connection: the server.
@@ -276,9 +276,7 @@ class Committer:
         """
         loop = asyncio.get_running_loop()
 
-        if self._task is None or self._task.done() or self._task.get_loop() is not loop:
-            # What belonged to another event loop has nobody left who waits for it.
-            self._new, self._written, self._arrival = [], [], asyncio.Event()
+        if self._task is None or self._task.done():
             self._task = loop.create_task(self._run())
 
         write = Write(command, limit, loop.create_future())
@@ -396,7 +394,7 @@ class Committer:
         """One round trip on the own wire; errors of single commands stand in their place."""
         wire = self._wire
 
-        if wire is None or not wire.is_open or wire.loop is not asyncio.get_running_loop():
+        if wire is None or not wire.is_open:
             if self._written:  # what was written on another wire must be written again on this one
                 raise unreachable(self._connection.url, ConnectionResetError("the connection was lost"))
 

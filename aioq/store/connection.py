@@ -11,10 +11,11 @@ from typing import Any
 from weakref import WeakSet
 
 from aioq.store.address import Address, Server, address_of
-from aioq.store.cluster import Cluster, ThreadCluster
+from aioq.store.cluster import Cluster, SlotMap, ThreadCluster
 from aioq.store.keys import SharedKeys
 from aioq.store.listener import Listener
 from aioq.store.node import Node, ThreadNode
+from aioq.store.per_loop import PerLoop, running_loop
 from aioq.store.script import Argument, Command
 from aioq.store.translation import refusal
 from aioq.store.wire import ReplyError, Wire
@@ -34,8 +35,36 @@ GRACE = 5.0
 Way = Node | Cluster
 
 
+class LoopConnection:
+    """What a connection has in one event loop: the way to the server, the subscription, the wires that were lent.
+
+    Args:
+        way: the way to the server, for this loop.
+
+    """
+
+    __slots__ = ("lent", "listener", "way")
+
+    def __init__(self, way: Way) -> None:
+        self.way = way
+        self.listener = Listener(way.url, way.open_subscription)
+        self.lent: WeakSet[Wire] = WeakSet()
+
+    async def aclose(self) -> None:
+        """Close all of it; what is used again opens again."""
+        await self.listener.aclose()
+        await self.way.aclose()
+
+        for wire in list(self.lent):
+            await wire.aclose()
+
+        self.lent.clear()
+
+
 class Connection:
-    """The way to the server, opened when first used.
+    """The way to the server, opened when first used, in each event loop that uses it.
+
+    It may be used in any number of event loops and threads at once. What is opened in a loop is closed with it.
 
     Args:
         source: a URL (redis://, rediss://, unix://, redis+sentinel://, redis+cluster://, embedded://), a
@@ -52,16 +81,13 @@ class Connection:
 
     """
 
-    _listener: Listener | None
-    _lent: WeakSet[Wire]
-
     def __init__(
         self, source: Server = None, *, prefix: str = "aioq", patient: bool = True, secret: Secret = None
     ) -> None:
         self.shared = SharedKeys(_check_prefix(prefix))
         self.keyring = read_secret(secret, os.environ.get(SECRET_VARIABLE))
-        address, self._provider = address_of(source)
-        self._set_way(_way_to(address), PAUSES if patient else ())
+        address, _ = address_of(source)
+        self._begin(address, PAUSES if patient else ())
 
     def sibling(self, *, blocking: float = 0) -> Connection:
         """An impatient connection to the same server, for one that needs its own.
@@ -70,30 +96,31 @@ class Connection:
             blocking: seconds that the server may take to answer, beside its usual time.
 
         """
-        return self._copy(self._way.sibling(blocking))
+        return self._copy(self._address.sibling(), self._slots, blocking)
 
     async def servers(self) -> list[Connection]:
         """A connection for each server that has keys: this one, or one for each of a Cluster; closed with this."""
-        with_keys = await self._way.nodes()
+        way = self._loops[running_loop()].way
+        nodes = await way.nodes()
 
-        return [self] if with_keys == [self._way] else [self._copy(node) for node in with_keys]
+        return [self] if nodes == [way] else [self._of_node(node) for node in nodes]
 
     @property
     def is_cluster(self) -> bool:
         """Whether each queue may be on another server."""
-        return isinstance(self._way, Cluster)
+        return self._slots is not None
 
     @property
     def has_others(self) -> bool:
         """Whether another server may take over when one is silent."""
-        return self._way.address.has_others
+        return self._address.has_others
 
     @property
     def opened(self) -> int:
-        """How often a server was connected to. If it has grown, another one may answer by now, or one that has
-        been restarted, and know less than what was confirmed.
+        """How often this event loop has connected to a server. If it has grown, another one may answer by now, or
+        one that has been restarted, and know less than what was confirmed.
         """
-        return self._way.opened
+        return self._loops[running_loop()].way.opened
 
     async def lend_wire(self, blocking: float, key: Argument) -> Wire:
         """A wire of one's own, for commands that block the one that they are sent on. It is closed with this.
@@ -103,8 +130,9 @@ class Connection:
             key: what the commands are about.
 
         """
-        wire = await self._way.open_wire(blocking + GRACE, key)
-        self._lent.add(wire)
+        held = self._loops[running_loop()]
+        wire = await held.way.open_wire(blocking + GRACE, key)
+        held.lent.add(wire)
 
         return wire
 
@@ -141,54 +169,67 @@ class Connection:
 
     @property
     def listener(self) -> Listener:
-        """The subscription that all who wait here share."""
-        if self._listener is None:
-            self._listener = Listener(self.url, self._way.open_subscription)
-
-        return self._listener
+        """The subscription that all who wait in this event loop share."""
+        return self._loops[running_loop()].listener
 
     def for_thread(self, timeout: float) -> ThreadNode | ThreadCluster:
-        """The way there for one thread beside the event loop. timeout: seconds that a call may take."""
-        return self._way.for_thread(timeout)
+        """The way there for one thread without an event loop. timeout: seconds that a call may take."""
+        if self._slots is not None:
+            return ThreadCluster(self._address, self._slots, timeout)
+
+        return ThreadNode(self._address, timeout)
 
     async def aclose(self) -> None:
-        """Close what was opened here; a client that the caller owns stays open."""
-        if self._listener is not None:
-            await self._listener.aclose()
+        """Close what this event loop has opened here, and what loops that have ended have left open.
 
-        await self._way.aclose()
+        What other loops have opened stays open, and so does a client that the caller owns.
+        """
+        await self._loops.aclose()
+        provider = self._address.provider
 
-        for wire in list(self._lent):
-            if wire.loop is asyncio.get_running_loop():
-                await wire.aclose()
-
-        self._lent.clear()
-
-        if self._provider is not None:
-            self._provider.close()
-            self._provider = None
+        if provider is not None and not any(held.way.is_open for held in list(self._loops.values())):
+            provider.close()
 
     async def _trip(self, commands: Sequence[Command]) -> list[Any]:
         """One round trip, again after a pause while the connection is patient; errors of single replies stay."""
+        way = self._loops[running_loop()].way
+
         for pause in self.pauses:
             try:
-                return await self._way.trip(commands)
+                return await way.trip(commands)
             except ServerUnreachable:
                 await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - spreads a crowd, no secret
 
-        return await self._way.trip(commands)
+        return await way.trip(commands)
 
-    def _copy(self, way: Way) -> Connection:
+    def _begin(
+        self, address: Address, pauses: tuple[float, ...], slots: SlotMap | None = None, blocking: float = 0
+    ) -> None:
+        self._address, self.url, self.pauses = address, address.url, pauses
+        self._slots = SlotMap(address.url, address.seeds) if address.seeds and slots is None else slots
+        self._blocking = blocking
+        self._loops = PerLoop(self._open, LoopConnection.aclose)
+
+    def _open(self) -> LoopConnection:
+        """What the running loop gets."""
+        if self._slots is not None:
+            return LoopConnection(Cluster(self._address, self._slots, self._blocking))
+
+        return LoopConnection(Node(self._address, self._blocking))
+
+    def _copy(self, address: Address, slots: SlotMap | None = None, blocking: float = 0) -> Connection:
         other = object.__new__(Connection)
-        other.shared, other.keyring, other._provider = self.shared, self.keyring, None
-        other._set_way(way, ())
+        other.shared, other.keyring = self.shared, self.keyring
+        other._begin(address, (), slots, blocking)
 
         return other
 
-    def _set_way(self, way: Way, pauses: tuple[float, ...]) -> None:
-        self._way, self.url, self.pauses = way, way.url, pauses
-        self._listener = None
-        self._lent = WeakSet()
+    def _of_node(self, node: Node) -> Connection:
+        """A connection that uses a node of this one, which closes it."""
+        other = self._copy(node.address)
+        other._loops[running_loop()] = LoopConnection(node)  # noqa: SLF001 - of the same class
+
+        return other
 
 
 def connect(server: Server | Connection, *, prefix: str, secret: Secret) -> Connection:
@@ -213,10 +254,6 @@ def version_of(facts: Mapping[str, str]) -> tuple[str, str, tuple[int, ...]]:
     version = facts.get(f"{kind}_version", "")
 
     return kind, version, tuple(int(part) for part in re.findall(r"\d+", version)[:2])
-
-
-def _way_to(address: Address) -> Way:
-    return Cluster(address) if address.seeds else Node(address)
 
 
 def _check_prefix(prefix: object) -> str:

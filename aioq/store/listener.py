@@ -1,15 +1,15 @@
-"""Listener: one subscription for a whole process; whoever listens to a channel shares it."""
+"""Listener: one subscription for a whole event loop; whoever listens to a channel shares it."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from aioq.store.translation import refusal
+from aioq.store.translation import refusal, unreachable
 from aioq.store.wire import ReplyError, Subscription
 from aioq.values.errors import ServerError
 
@@ -18,8 +18,10 @@ Handler = Callable[[bytes], None]
 #: Makes a subscription that calls this with what it hears.
 Open = Callable[[Callable[[Any], None]], Awaitable[Subscription]]
 
-#: The longest pause between two attempts to subscribe again, in seconds.
-LONGEST_PAUSE = 2.0
+#: The first and the longest pause between two attempts to subscribe again, in seconds.
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+
+log = logging.getLogger("aioq.store")
 
 
 @dataclass(slots=True)
@@ -33,7 +35,7 @@ class Channel:
 
 
 class Listener:
-    """Calls a handler for each message of its channel, over lost connections and restarts.
+    """Calls a handler for each message of its channel, over lost connections and restarts, in one event loop.
 
     Args:
         url: names the server in errors.
@@ -44,10 +46,6 @@ class Listener:
     def __init__(self, url: str, open_subscription: Open) -> None:
         self._url = url
         self._open_subscription = open_subscription
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._begin()
-
-    def _begin(self) -> None:
         self._channels: dict[str, Channel] = {}
         self._names: dict[bytes, str] = {}
         self._subscription: Subscription | None = None
@@ -56,12 +54,8 @@ class Listener:
 
     @property
     def hears(self) -> bool:
-        """Whether what is published is heard now, in this event loop."""
-        return (
-            self._subscription is not None
-            and self._subscription.is_open
-            and self._loop is asyncio.get_running_loop()
-        )
+        """Whether what is published is heard now."""
+        return self._subscription is not None and self._subscription.is_open
 
     async def listen(self, channel: str, handler: Handler, missed: Callable[[], None]) -> None:
         """Subscribe; on return the server sends what is published.
@@ -75,16 +69,10 @@ class Listener:
             ServerError: the server cannot be reached, or refuses.
 
         """
-        loop = asyncio.get_running_loop()
-
-        if loop is not self._loop:
-            # The one before has ended, and took its subscription along: nobody there waits any more.
-            self._loop = loop
-            self._begin()
-
         found = self._channels.get(channel)
 
         if found is None:
+            loop = asyncio.get_running_loop()
             found = self._channels[channel] = Channel(handler, missed, loop.create_future())
             self._names[channel.encode()] = channel
             # Others may come to wait for it too, so it must not end with the caller that was the first.
@@ -94,22 +82,27 @@ class Listener:
             await asyncio.shield(found.confirmed)
 
     async def aclose(self) -> None:
-        if self._loop is not asyncio.get_running_loop():
-            return
+        """End the subscription. Who is about to listen is told; who listens again opens another one."""
+        channels, self._channels = self._channels, {}
+        self._names.clear()
+        subscription, self._subscription = self._subscription, None
+        tasks = [channel.opening for channel in channels.values()]
+        tasks.append(self._keeper)
+        self._keeper = None
+        running = [task for task in tasks if task is not None and not task.done()]
 
-        tasks = [channel.opening for channel in self._channels.values()]
+        for task in running:
+            task.cancel()
 
-        for task in (self._keeper, *tasks):
-            if task is not None:
-                task.cancel()
+        for channel in channels.values():
+            _fail(channel, unreachable(self._url, ConnectionResetError("it was closed meanwhile")))
 
-                with suppress(asyncio.CancelledError):
-                    await task
-
-        if self._subscription is not None:
-            await self._subscription.aclose()
-
-        self._begin()
+        try:
+            if running:
+                await asyncio.wait(running)
+        finally:
+            if subscription is not None:
+                await subscription.aclose()
 
     async def _open(self, name: str, channel: Channel) -> None:
         try:
@@ -118,7 +111,7 @@ class Listener:
                     self._subscription.subscribe((name,))
                 else:
                     await self._subscribe_to_all()
-        except ServerError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised to those who wait for the channel
             self._refuse(name, channel, error)
         else:
             if self._keeper is None:
@@ -129,29 +122,36 @@ class Listener:
         self._subscription.subscribe(tuple(self._channels))
 
     async def _keep(self) -> None:
-        """Subscribe again whenever the connection is lost."""
+        """Subscribe again whenever the connection is lost. All who listen rest on this, so no error ends it."""
+        pause = SHORTEST_PAUSE
+
         while True:
-            assert self._subscription is not None
-            await self._subscription.closed()
-            pause = 0.05
-
-            while not await self._tried():
-                await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - spreads a crowd, no secret
-                pause = min(2 * pause, LONGEST_PAUSE)
-
-    async def _tried(self) -> bool:
-        async with self._turn:
-            if self._subscription is not None and self._subscription.is_open:
-                return True
-
             try:
-                await self._subscribe_to_all()
-            except ServerError:
-                return False
+                if self._subscription is not None:
+                    await self._subscription.closed()
 
-        return True
+                async with self._turn:
+                    if not self.hears:
+                        await self._subscribe_to_all()
+
+                pause = SHORTEST_PAUSE
+                continue
+            except ServerError as error:  # it is away; who waits asks again when it is back
+                log.debug("what is published cannot be heard yet: %s", error)
+            except Exception:
+                log.exception("what is published cannot be heard; it is tried again")
+
+            await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - spreads a crowd, no secret
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     def _hear(self, reply: Any) -> None:
+        """Pass on what the connection has brought. An error must not end the connection, on which all rest."""
+        try:
+            self._pass_on(reply)
+        except Exception:
+            log.exception("what the server has published could not be passed on: %.200r", reply)
+
+    def _pass_on(self, reply: Any) -> None:
         if isinstance(reply, ReplyError):
             self._refuse_new(reply)
             return
@@ -168,23 +168,28 @@ class Listener:
         if kind == b"message":
             try:
                 channel.handler(data)
-            except Exception:  # noqa: BLE001 - a message of another version, say, must not end all listening
+            except Exception as error:  # noqa: BLE001 - a message of another version, or a forged one
+                log.warning("a message cannot be read, so the server is asked: %r (%.200r)", error, data)
                 channel.missed()
         elif channel.confirmed.done():  # not for the first time: it was interrupted
             channel.missed()
         else:
             channel.confirmed.set_result(None)
 
-    def _refuse(self, name: str, channel: Channel, error: ServerError) -> None:
-        if self._channels.pop(name, None) is not None:
-            del self._names[name.encode()]
+    def _refuse(self, name: str, channel: Channel, error: Exception) -> None:
+        if self._channels.get(name) is channel:
+            del self._channels[name], self._names[name.encode()]
 
-        if not channel.confirmed.done():
-            channel.confirmed.set_exception(error)
-            channel.confirmed.exception()  # seen, even if all who waited have given up
+        _fail(channel, error)
 
     def _refuse_new(self, error: ReplyError) -> None:
         """The server has refused a subscription; it does not say which one."""
         for name, channel in list(self._channels.items()):
             if not channel.confirmed.done():
                 self._refuse(name, channel, refusal(self._url, error, ("SUBSCRIBE", name)))
+
+
+def _fail(channel: Channel, error: Exception) -> None:
+    if not channel.confirmed.done():
+        channel.confirmed.set_exception(error)
+        channel.confirmed.exception()  # seen, even if all who waited have given up

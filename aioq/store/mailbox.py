@@ -15,16 +15,15 @@ from typing import NamedTuple
 
 from aioq.store.batcher import Batcher
 from aioq.store.listener import Listener
+from aioq.values.errors import ServerUnreachable
 from aioq.values.record import Fields
 
 #: What `wait` answers for one job: its fields ({}: gone), or ms until it expires (-1: never).
 Standing = Fields | int
 
-#: After this long the server is asked again in any case.
-LONGEST_MS = 86_400_000
-
-#: The same where messages pass from one server to another on their way, as in a Cluster.
-ANEW_MS = 30_000
+#: Every so many seconds the server is asked for the jobs that were waited for already the last time, and have not
+#: ended. A record may have been deleted, and nobody tells of that; or a message was lost between two servers.
+ASK_AGAIN_S = 12.0
 
 #: Each wait that was answered adds two to a mailbox's habit, each job that is enqueued takes one off, down to 0.
 #: So it grows, up to FIRM, while more than half of the jobs are waited for; from ENOUGH on that is done ahead.
@@ -49,13 +48,12 @@ class Ending(NamedTuple):
 
 
 class Mailbox:
-    """The waits of one process for the jobs of one queue.
+    """The waits of one event loop for the jobs of one queue.
 
     Args:
-        listener: the subscription of the process.
+        listener: the subscription of the event loop.
         channel: makes a channel's name from a random word.
         ask: one round trip: registers the channel for these jobs and says where they stand.
-        may_miss: a message may be lost without the subscription ending, so that one asks again now and then.
 
     """
 
@@ -64,13 +62,12 @@ class Mailbox:
         listener: Listener,
         channel: Callable[[str], str],
         ask: Callable[[str, Sequence[str]], Awaitable[Sequence[Standing]]],
-        *,
-        may_miss: bool = False,
     ) -> None:
         self._listener = listener
-        self._may_miss = may_miss
         self.channel = channel(secrets.token_hex(8))
         self._waits: dict[str, list[asyncio.Future[Ending | None]]] = {}
+        self._old: list[str] = []  # jobs that were waited for when it was asked last
+        self._timer: asyncio.TimerHandle | None = None
         self._asking: Batcher[str, Standing] = Batcher(lambda ids: ask(self.channel, ids), lambda _: 30)
         # Jobs whose records have had the channel from the start, and how they ended once that was heard.
         self._ahead: OrderedDict[str, Ending | None] = OrderedDict()
@@ -121,14 +118,16 @@ class Mailbox:
             self._ahead.pop(job_id, None)
 
     async def _ask(self, job_id: str) -> Ending:
-        await self._listener.listen(self.channel, self._receive, self._ask_again)
+        was_answered = False
 
         while True:
+            await self._listener.listen(self.channel, self._receive, self._ask_for_all)
             # The wait is on the list before the server is asked, so that no message can fall in between.
             future = self._enter(job_id)
 
             try:
-                standing = await self._asking.submit(job_id)
+                standing = await self._where_it_stands(job_id, was_answered=was_answered)
+                was_answered = True
 
                 if not isinstance(standing, int):
                     status = standing[b"status"].decode(errors="replace") if standing else "deleted"
@@ -141,6 +140,16 @@ class Mailbox:
 
             if ending is not None:
                 return ending
+
+    async def _where_it_stands(self, job_id: str, *, was_answered: bool) -> Standing:
+        """What the server says. A wait that has begun outlives a server that is away: it is asked for again."""
+        try:
+            return await self._asking.submit(job_id)
+        except ServerUnreachable:
+            if not was_answered:
+                raise
+
+            return -1
 
     async def _hear(self, job_id: str, limit: float) -> Ending | None:
         """The ending, from a message; None if the server must be asked."""
@@ -155,21 +164,22 @@ class Mailbox:
 
     async def _until(self, future: asyncio.Future[Ending | None], expires_in_ms: int) -> Ending | None:
         """The ending, or None if the server must be asked again."""
-        if expires_in_ms < 0 and not self._may_miss:
+        if expires_in_ms < 0:
             return await future
 
-        longest_ms = ANEW_MS if self._may_miss else LONGEST_MS
-        wait_ms = longest_ms if expires_in_ms < 0 else min(expires_in_ms, longest_ms)
-
         try:
-            async with asyncio.timeout(wait_ms / 1000 + 0.002):
+            async with asyncio.timeout(expires_in_ms / 1000 + 0.002):
                 return await future
         except TimeoutError:
             return None
 
     def _enter(self, job_id: str) -> asyncio.Future[Ending | None]:
-        future: asyncio.Future[Ending | None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Ending | None] = loop.create_future()
         self._waits.setdefault(job_id, []).append(future)
+
+        if self._timer is None:
+            self._timer = loop.call_later(ASK_AGAIN_S, self._ask_for_old)
 
         return future
 
@@ -199,6 +209,9 @@ class Mailbox:
                 value = message[at : at + int(length)]
                 at += int(length)
 
+                if at > len(message):
+                    raise ValueError(f"{length} bytes are announced, and {len(value)} have come")
+
             self._settle(job_id, Ending(status, value, None))
 
     def _settle(self, job_id: str, ending: Ending | None) -> None:
@@ -224,11 +237,25 @@ class Mailbox:
         else:
             del self._ahead[job_id]
 
-    def _ask_again(self) -> None:
+    def _ask_for_all(self) -> None:
+        """Messages may have been missed."""
         self._ahead.clear()
 
         for job_id in list(self._waits):
             self._settle(job_id, None)
+
+    def _ask_for_old(self) -> None:
+        """One timer for all waits, so that they ask together: each after one to two of its periods."""
+        self._timer = (
+            asyncio.get_running_loop().call_later(ASK_AGAIN_S, self._ask_for_old) if self._waits else None
+        )
+        old, self._old = self._old, []
+
+        for job_id in old:
+            if job_id in self._waits:
+                self._settle(job_id, None)
+
+        self._old = list(self._waits)
 
 
 def _give_up(future: asyncio.Future[Ending | None]) -> None:

@@ -26,7 +26,7 @@ SILENCE, SHORT_SILENCE = 15.0, 2.5
 
 
 class Node:
-    """The way to one server.
+    """The way to one server, for one event loop.
 
     Args:
         address: how it is reached.
@@ -44,9 +44,10 @@ class Node:
         self._place: Place | None = None  # where the wire leads, if sentinels named it
         self._opening: asyncio.Task[Wire] | None = None
 
-    def sibling(self, blocking: float = 0) -> Node:
-        """Another way to the same server."""
-        return Node(self.address, blocking)
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a wire, or will soon be one."""
+        return self._opening is not None or (self._wire is not None and self._wire.is_open)
 
     async def trip(self, commands: Sequence[Command]) -> list[Any]:
         """One round trip. Errors of single commands stand in their place; scripts that are missing are loaded.
@@ -84,10 +85,6 @@ class Node:
         with translated(self.url):
             return await Subscription.open(self.address.connection(socket_timeout=self._timeout), hear, silence)
 
-    def for_thread(self, timeout: float) -> ThreadNode:
-        """The way there for one thread beside the event loop. timeout: seconds that a call may take."""
-        return ThreadNode(self.address, timeout)
-
     async def aclose(self) -> None:
         if self._opening is not None:
             self._opening.cancel()
@@ -95,10 +92,8 @@ class Node:
             self._opening = None
 
         if self._wire is not None:
-            if self._wire.loop is asyncio.get_running_loop():
-                await self._wire.aclose()
-
-            self._wire = None
+            wire, self._wire = self._wire, None
+            await wire.aclose()
 
     async def _attempt(self, packed: bytes, count: int) -> list[Any]:
         wire = self._wire
@@ -107,7 +102,7 @@ class Node:
             # Another connection was told of a new primary. The old one may still answer, and know nothing.
             wire.abort(ConnectionResetError("there is another primary"))
 
-        if wire is None or not wire.is_open or wire.loop is not asyncio.get_running_loop():
+        if wire is None or not wire.is_open:
             wire = await self._open()
 
         try:
@@ -144,10 +139,8 @@ class Node:
 
     async def _open(self) -> Wire:
         """The wire, opened once for all who wait for it."""
-        loop = asyncio.get_running_loop()
-
-        if self._opening is None or self._opening.get_loop() is not loop:
-            self._opening = loop.create_task(self._connect())
+        if self._opening is None:
+            self._opening = asyncio.get_running_loop().create_task(self._connect())
             self._opening.add_done_callback(self._opened)
 
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from aioq.store.connection import Connection
 from aioq.store.examination import Finding, Subject, read_findings
 from aioq.store.keys import Keys
 from aioq.store.mailbox import Mailbox, Standing
+from aioq.store.per_loop import PerLoop, running_loop
 from aioq.store.script import Argument, Command, all_scripts
 from aioq.values.durability import MEMORY, Durability, Level
 from aioq.values.errors import ServerError
@@ -91,8 +93,24 @@ class Counts(NamedTuple):
     workers: int
 
 
+class LoopStore:
+    """What the calls of one event loop on a queue share: their batches, their waits and their durable writes.
+
+    Args:
+        store: the queue.
+
+    """
+
+    __slots__ = ("committers", "enqueuing", "mailbox")
+
+    def __init__(self, store: Store) -> None:
+        self.enqueuing: Batcher[Submission, int] = Batcher(store.enqueue_many, attrgetter("size"))
+        self.mailbox: Mailbox | None = None  # once there was a wait
+        self.committers: dict[Level, Committer] = {}
+
+
 class Store:
-    """The state of one queue.
+    """The state of one queue. It may be used in any number of event loops and threads at once.
 
     Args:
         connection: the server.
@@ -107,15 +125,13 @@ class Store:
         self._heads = {name: each.head(self.keys) for name, each in all_scripts().items()}
         self.signer = None if connection.keyring is None else connection.keyring.signer(self.keys.job)
         self._registered = False
-        self._committers: dict[Level, Committer] = {}
-        self._mailbox: Mailbox | None = None
-        self._enqueuing: Batcher[Submission, int] = Batcher(self.enqueue_many, attrgetter("size"))
+        self._loops = PerLoop(partial(LoopStore, self))
 
     # Producers
 
     def enqueue(self, submission: Submission) -> Awaitable[int]:
         """Store one job; concurrent calls travel together. The server's clock in ms; 0: a live job has this id."""
-        return self._enqueuing.submit(submission)
+        return self._loops[running_loop()].enqueuing.submit(submission)
 
     async def enqueue_many(self, submissions: Sequence[Submission], send: Send | None = None) -> list[int]:
         """Store jobs in one call. The server's clock in ms, or 0 for each whose id belongs to a live job.
@@ -129,7 +145,7 @@ class Store:
             await self.register()
 
         flat: list[Argument] = []
-        mailbox = self._mailbox
+        mailbox = self._loops[running_loop()].mailbox
 
         if mailbox is not None and not mailbox.waits_ahead(len(submissions)):
             mailbox = None
@@ -166,13 +182,14 @@ class Store:
     ) -> tuple[list[int], Durability]:
         """As `enqueue_many`, and wait until the jobs are durable; see Committer. Also says what was reached."""
         reached = MEMORY
+        committers = self._loops[running_loop()].committers
 
-        if level not in self._committers:
-            self._committers[level] = Committer(self.connection, level, self.keys.job)
+        if level not in committers:
+            committers[level] = Committer(self.connection, level, self.keys.job)
 
         async def send(command: Command) -> Any:
             nonlocal reached
-            reply, reached = await self._committers[level].submit(command, limit)
+            reply, reached = await committers[level].submit(command, limit)
 
             return reply
 
@@ -203,16 +220,13 @@ class Store:
 
     @property
     def mailbox(self) -> Mailbox:
-        """Waits for the ends of jobs."""
-        if self._mailbox is None:
-            self._mailbox = Mailbox(
-                self.connection.listener,
-                self.connection.shared.waiter,
-                self.wait,
-                may_miss=self.connection.is_cluster,
-            )
+        """Waits for the ends of jobs, in the running event loop."""
+        held = self._loops[running_loop()]
 
-        return self._mailbox
+        if held.mailbox is None:
+            held.mailbox = Mailbox(self.connection.listener, self.connection.shared.waiter, self.wait)
+
+        return held.mailbox
 
     # Changes of state that users ask for
 
@@ -237,8 +251,10 @@ class Store:
 
         reply = await self._call("delete", control=self.connection.shared.control, only=only or "", ids=list(ids))
 
-        if self._mailbox is not None:
-            self._mailbox.forget(ids)
+        mailbox = self._loops[running_loop()].mailbox
+
+        if mailbox is not None:
+            mailbox.forget(ids)
 
         return int(reply[1])
 

@@ -16,6 +16,7 @@ from typing import Any
 import hiredis
 from redis.asyncio.connection import AbstractConnection
 
+from aioq.store.per_loop import close_without_loop, lead_nowhere, track
 from aioq.store.script import Command
 
 _NOTHING = object()
@@ -46,6 +47,7 @@ class Stream(asyncio.Protocol):
         self._stream = _take_over(connection)
         self._transport: Any = self._stream.transport
         self._transport.set_protocol(self)
+        track(self)
 
     async def closed(self) -> None:
         """Wait until the connection has ended, for whatever reason."""
@@ -65,6 +67,18 @@ class Stream(asyncio.Protocol):
         """Give it up at once; who waits for an answer gets this error."""
         self._end(error)
         self._transport.abort()
+
+    def abandon(self) -> None:
+        """Close it without its event loop, which has been closed."""
+        if not self._gone.is_set():
+            self.is_open = False
+            close_without_loop(self._transport)
+
+    def disown(self) -> None:
+        """Give it up in a forked child: it is the parent's."""
+        if not self._gone.is_set():
+            self.is_open = False
+            lead_nowhere(self._transport)
 
     # asyncio.Protocol
 
