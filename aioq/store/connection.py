@@ -78,6 +78,15 @@ class Connection:
 
         return [self] if with_keys == [self._way] else [self._copy(node) for node in with_keys]
 
+    async def by_server(self, keys: Sequence[Argument]) -> list[tuple[Connection, list[int]]]:
+        """The positions of keys, each with a connection to the server that has them; closed with this."""
+        if not isinstance(self._way, Cluster):
+            return [(self, list(range(len(keys))))] if keys else []
+
+        groups = await self._way.by_server(keys)
+
+        return [(self if way is self._way else self._copy(way), mine) for way, mine in groups]
+
     @property
     def is_cluster(self) -> bool:
         """Whether each queue may be on another server."""
@@ -112,15 +121,35 @@ class Connection:
         """One command, in one round trip; a script that the server has forgotten is loaded again."""
         return (await self.calls((command,)))[0]
 
-    async def calls(self, commands: Sequence[Command]) -> list[Any]:
-        """Several commands in one round trip; the first error among the replies is raised."""
-        replies = await self._trip(commands)
+    async def calls(self, commands: Sequence[Command], *, patient: bool = True) -> list[Any]:
+        """Several commands in one round trip; the first error among the replies is raised.
+
+        Args:
+            commands: what is sent.
+            patient: repeat them as the connection does. False: try once.
+
+        """
+        replies = await self._trip(commands, None if patient else ())
 
         for command, reply in zip(commands, replies, strict=True):
             if isinstance(reply, ReplyError):
                 raise refusal(self.url, reply, command)
 
         return replies
+
+    async def each(self, commands: Sequence[Command]) -> list[Any]:
+        """Several commands in one round trip. Where the server refuses one, the error stands in its place.
+
+        Raises:
+            ServerUnreachable: nobody answers; it was tried twice at the most.
+
+        """
+        replies = await self._trip(commands, self.pauses[:1])
+
+        return [
+            refusal(self.url, reply, command) if isinstance(reply, ReplyError) else reply
+            for command, reply in zip(commands, replies, strict=True)
+        ]
 
     async def check_server(self) -> None:
         """Refuse a server that is too old.
@@ -168,9 +197,9 @@ class Connection:
             self._provider.close()
             self._provider = None
 
-    async def _trip(self, commands: Sequence[Command]) -> list[Any]:
+    async def _trip(self, commands: Sequence[Command], pauses: Sequence[float] | None = None) -> list[Any]:
         """One round trip, again after a pause while the connection is patient; errors of single replies stay."""
-        for pause in self.pauses:
+        for pause in self.pauses if pauses is None else pauses:
             try:
                 return await self._way.trip(commands)
             except ServerUnreachable:

@@ -8,6 +8,7 @@ for most of its jobs waits ahead: it enqueues them with the channel in their rec
 from __future__ import annotations
 
 import asyncio
+import random
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -15,6 +16,7 @@ from typing import NamedTuple
 
 from aioq.store.batcher import Batcher
 from aioq.store.listener import Listener
+from aioq.values.errors import ServerUnreachable
 from aioq.values.record import Fields
 
 #: What `wait` answers for one job: its fields ({}: gone), or ms until it expires (-1: never).
@@ -25,6 +27,9 @@ LONGEST_MS = 86_400_000
 
 #: The same where messages pass from one server to another on their way, as in a Cluster.
 ANEW_MS = 30_000
+
+#: A question that has met nobody is asked again after a pause of so many seconds: each is twice the one before.
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 
 #: Each wait that was answered adds two to a mailbox's habit, each job that is enqueued takes one off, down to 0.
 #: So it grows, up to FIRM, while more than half of the jobs are waited for; from ENOUGH on that is done ahead.
@@ -56,6 +61,7 @@ class Mailbox:
         channel: makes a channel's name from a random word.
         ask: one round trip: registers the channel for these jobs and says where they stand.
         may_miss: a message may be lost without the subscription ending, so that one asks again now and then.
+        insists: another server may take over from one that is away, so that a wait begins by asking for it again.
 
     """
 
@@ -66,8 +72,10 @@ class Mailbox:
         ask: Callable[[str, Sequence[str]], Awaitable[Sequence[Standing]]],
         *,
         may_miss: bool = False,
+        insists: bool = False,
     ) -> None:
         self._listener = listener
+        self._insists = insists
         self._may_miss = may_miss
         self.channel = channel(secrets.token_hex(8))
         self._waits: dict[str, list[asyncio.Future[Ending | None]]] = {}
@@ -85,6 +93,7 @@ class Mailbox:
 
         Raises:
             TimeoutError: it has not ended by then.
+            ServerUnreachable: nobody was there to ask when the wait began. A wait that has begun goes on.
 
         """
         deadline = None if limit is None else asyncio.get_running_loop().time() + limit
@@ -96,7 +105,7 @@ class Mailbox:
 
         if ending is None:
             async with asyncio.timeout_at(deadline):
-                ending = await self._ask(job_id)
+                ending = await self._ask(job_id, deadline)
 
         self._habit = min(self._habit + 2, FIRM)
 
@@ -120,14 +129,15 @@ class Mailbox:
         for job_id in ids:
             self._ahead.pop(job_id, None)
 
-    async def _ask(self, job_id: str) -> Ending:
-        await self._listener.listen(self.channel, self._receive, self._ask_again)
+    async def _ask(self, job_id: str, deadline: float | None) -> Ending:
+        has_begun, pause = self._insists, SHORTEST_PAUSE_S
 
         while True:
             # The wait is on the list before the server is asked, so that no message can fall in between.
             future = self._enter(job_id)
 
             try:
+                await self._listener.listen(self.channel, self._receive, self._ask_again)
                 standing = await self._asking.submit(job_id)
 
                 if not isinstance(standing, int):
@@ -135,7 +145,15 @@ class Mailbox:
 
                     return Ending(status, None, standing or None)
 
+                has_begun, pause = True, SHORTEST_PAUSE_S
                 ending = await self._until(future, standing)
+            except ServerUnreachable:
+                if not has_begun or _is_over(deadline, pause):
+                    raise
+
+                ending = None
+                await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - spreads a crowd, no secret
+                pause = min(2 * pause, LONGEST_PAUSE_S)
             finally:
                 self._leave(job_id, future)
 
@@ -229,6 +247,11 @@ class Mailbox:
 
         for job_id in list(self._waits):
             self._settle(job_id, None)
+
+
+def _is_over(deadline: float | None, pause: float) -> bool:
+    """Whether there is no time to ask again after a pause."""
+    return deadline is not None and asyncio.get_running_loop().time() + pause >= deadline
 
 
 def _give_up(future: asyncio.Future[Ending | None]) -> None:

@@ -15,6 +15,7 @@ from aioq.store.connection import Connection
 from aioq.store.examination import Finding, Subject, read_findings
 from aioq.store.keys import Keys
 from aioq.store.mailbox import Mailbox, Standing
+from aioq.store.registration import Registration
 from aioq.store.script import Argument, Command, all_scripts
 from aioq.values.durability import MEMORY, Durability, Level
 from aioq.values.errors import ServerError
@@ -106,7 +107,7 @@ class Store:
         self.keys = Keys.of(queue, connection.shared.prefix)
         self._heads = {name: each.head(self.keys) for name, each in all_scripts().items()}
         self.signer = None if connection.keyring is None else connection.keyring.signer(self.keys.job)
-        self._registered = False
+        self._registration = Registration(self._register, may_be_late=connection.is_cluster)
         self._committers: dict[Level, Committer] = {}
         self._mailbox: Mailbox | None = None
         self._enqueuing: Batcher[Submission, int] = Batcher(self.enqueue_many, attrgetter("size"))
@@ -125,8 +126,8 @@ class Store:
             send: another way than the connection's.
 
         """
-        if not self._registered:
-            await self.register()
+        if not self._registration.is_done:
+            await self._registration.ensure()
 
         flat: list[Argument] = []
         mailbox = self._mailbox
@@ -180,20 +181,24 @@ class Store:
 
     async def register(self) -> None:
         """Put the queue on the list of all queues; a suspension of all workers holds for it too."""
+        await self._register()
+        self._registration.is_done = True
+
+    async def unregister(self) -> None:
+        """Take the queue off the list of all queues; the next enqueue puts it there again."""
+        await self.connection.call(("SREM", self.connection.shared.queues, self.queue))
+        self._registration.is_done = False
+
+    async def _register(self) -> None:
         shared = self.connection.shared
-        _, left = await self.connection.calls([("SADD", shared.queues, self.queue), ("PTTL", shared.suspended)])
+        # Where the list may be on a server that is away, others go on meanwhile, and it is tried again later.
+        commands = ("SADD", shared.queues, self.queue), ("PTTL", shared.suspended)
+        _, left = await self.connection.calls(commands, patient=not self.connection.is_cluster)
 
         if left == -1:
             await self.connection.call(("SET", self.keys.suspended, "1"))
         elif left > 0:
             await self.connection.call(("SET", self.keys.suspended, "1", "PX", left))
-
-        self._registered = True
-
-    async def unregister(self) -> None:
-        """Take the queue off the list of all queues; the next enqueue puts it there again."""
-        await self.connection.call(("SREM", self.connection.shared.queues, self.queue))
-        self._registered = False
 
     async def wait(self, channel: str, ids: Sequence[str]) -> list[Standing]:
         """Register a channel for the ends of these jobs; see Mailbox."""
@@ -210,6 +215,7 @@ class Store:
                 self.connection.shared.waiter,
                 self.wait,
                 may_miss=self.connection.is_cluster,
+                insists=self.connection.has_others,
             )
 
         return self._mailbox
