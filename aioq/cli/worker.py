@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +18,7 @@ import typer
 from aioq.cli.common import CommandError, UrlOption, connected, make_importable
 from aioq.cli.output import count
 from aioq.store import Fleet
+from aioq.values.errors import ServerUnreachable
 from aioq.worker.worker import CONCURRENCY, Worker
 
 log = logging.getLogger("aioq.cli")
@@ -143,8 +144,9 @@ async def _serve(
         async with connected(url) as connection:
             worker = Worker(queues, connection, **options)
 
-            if await Fleet(connection).is_suspended():
-                log.warning("all workers are suspended; this one waits for `aioq resume`")
+            with suppress(ServerUnreachable):  # in a Cluster, the worker's queues may be elsewhere
+                if await Fleet(connection).is_suspended():
+                    log.warning("all workers are suspended; this one waits for `aioq resume`")
 
             claimed = await worker.run(signals=True, **limits)
             log.info("worker %s has ended; it claimed %s", worker.name, count(claimed, "job"))

@@ -22,6 +22,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry as SyncRetry
 
+from aioq.store.sentinels import Asked, AskedByThread, Place, Sentinels, spelled
 from aioq.store.url import PROVIDERS, check_url, default_url, redacted, unusable
 from aioq.values.durations import LONGEST_MS
 from aioq.values.errors import InvalidInput, ServerUnreachable
@@ -29,15 +30,11 @@ from aioq.values.errors import InvalidInput, ServerUnreachable
 #: Where servers and sentinels listen if nothing else is said.
 PORT, SENTINEL_PORT = 6379, 26379
 
-#: A server that does not take a connection within this many seconds is away; so is a sentinel that says nothing.
+#: A server that does not take a connection within this many seconds is away.
 CONNECT_TIMEOUT = 5.0
-SENTINEL_TIMEOUT = 1.0
 
 #: What errors call a server that a client of the caller leads to.
 CALLERS = "a client of the caller"
-
-#: A server, by host and port.
-Place = tuple[str, int]
 
 #: What a user names a server by: a URL, a client that the user owns, or None for the environment's URL.
 Server = str | Redis | RedisCluster | None
@@ -60,83 +57,6 @@ class Provider(Protocol):
 
     def another(self) -> Provider:
         """A share in the same server, which is taken by `reopen`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sentinels:
-    """Who knows where the primary of a service is.
-
-    Args:
-        places: the sentinels; the first one that answers is believed.
-        service: the name under which they watch the primary.
-        kwargs: what their connections are made with.
-
-    """
-
-    places: tuple[Place, ...]
-    service: str
-    kwargs: Mapping[str, Any] = field(repr=False)  # it has passwords
-    _named: list[Place] = field(default_factory=list, compare=False)
-
-    @property
-    def named(self) -> Place | None:
-        """The primary that they named last, to any connection of this address."""
-        return self._named[0] if self._named else None
-
-    def name(self, place: Any) -> Place:
-        """Take note of a primary, as redis-py hands it over."""
-        host, port = place
-        self._named[:] = [(host, port)]
-
-        return self._named[0]
-
-    def options(self) -> dict[str, Any]:
-        timeouts = {"socket_timeout": SENTINEL_TIMEOUT, "socket_connect_timeout": SENTINEL_TIMEOUT}
-
-        return timeouts | {"retry": None, "decode_responses": True, "protocol": 2} | dict(self.kwargs)
-
-
-class _Asked:
-    """What redis-py's managed connections ask for an address each time they connect, in the place of a pool.
-
-    redis-py's own Sentinel asks for a list of primaries. After a failover it has the old one for a second more.
-    """
-
-    is_master, check_connection = True, False
-
-    def __init__(self, sentinels: Sentinels) -> None:
-        self._sentinels = sentinels
-        self._nobody = f"no sentinel names a primary for {sentinels.service!r}"
-        self.service_name = sentinels.service
-
-    async def get_master_address(self) -> Place:
-        for host, port in self._sentinels.places:
-            # Made anew each time: it belongs to one event loop, and is seldom needed.
-            async with Redis(host=host, port=port, **self._sentinels.options()) as sentinel:
-                try:
-                    place = await sentinel.sentinel_get_master_addr_by_name(self.service_name)
-                except (failures.ConnectionError, failures.TimeoutError):
-                    continue
-
-            if place is not None:
-                return self._sentinels.name(place)
-
-        raise ConnectionError(self._nobody)
-
-
-class _AskedByThread(_Asked):
-    def get_master_address(self) -> Place:  # type: ignore[override]
-        for host, port in self._sentinels.places:
-            with redis_sync.Redis(host=host, port=port, **self._sentinels.options()) as sentinel:
-                try:
-                    place = sentinel.sentinel_get_master_addr_by_name(self.service_name)
-                except (failures.ConnectionError, failures.TimeoutError):
-                    continue
-
-            if place is not None:
-                return self._sentinels.name(place)
-
-        raise ConnectionError(self._nobody)
 
 
 class _Provided(UnixDomainSocketConnection):
@@ -198,7 +118,7 @@ class Address:
         scheme = "rediss" if issubclass(self.connection_class, SSLConnection) else "redis"
 
         return replace(
-            self, url=f"{scheme}://{_host(place)}", kwargs={**self.kwargs, "host": host, "port": port}, seeds=()
+            self, url=f"{scheme}://{spelled(place)}", kwargs={**self.kwargs, "host": host, "port": port}, seeds=()
         )
 
     def connection(self, **options: Any) -> AbstractConnection:
@@ -220,7 +140,7 @@ class Address:
             is_tls = issubclass(connection_class, SSLConnection)
             plain, tls = sentinel_async.SentinelManagedConnection, sentinel_async.SentinelManagedSSLConnection
             connection_class = tls if is_tls else plain
-            kwargs["connection_pool"] = _Asked(self.sentinels)
+            kwargs["connection_pool"] = Asked(self.sentinels)
 
         if self.provider is not None:
             connection_class, kwargs["provider"] = _Provided, self.provider
@@ -244,7 +164,7 @@ class Address:
         }
 
         if self.sentinels is not None:
-            kwargs["connection_pool"] = _AskedByThread(self.sentinels)
+            kwargs["connection_pool"] = AskedByThread(self.sentinels)
 
         pool = redis_sync.ConnectionPool(
             connection_class=plain if self.sentinels is None else managed, max_connections=1, **kwargs
@@ -328,7 +248,7 @@ def _of_several(url: str) -> Address:
         raise unusable(url, f"expected the name of the primary after the hosts, as in {example}")
 
     database = "/".join(path[1:]) if kind == "sentinel" else ""
-    one = _of_url(f"{scheme}://{userinfo}{at}{_host(places[0])}/{database}?{urlencode(options)}", url)
+    one = _of_url(f"{scheme}://{userinfo}{at}{spelled(places[0])}/{database}?{urlencode(options)}", url)
 
     if kind == "cluster":
         return replace(one, seeds=places, has_others=True)
@@ -357,12 +277,6 @@ def _places(url: str, hosts: str, port: int) -> tuple[Place, ...]:
         found.append((name, port if number is None else number))
 
     return tuple(found)
-
-
-def _host(place: Place) -> str:
-    host, port = place
-
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _of_client(client: Redis) -> Address:

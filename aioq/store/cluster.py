@@ -9,101 +9,31 @@ a script is refused as a whole (TRYAGAIN), since of the keys that it declares on
 from __future__ import annotations
 
 import asyncio
-import random
+import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
-from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import MovedError
 
-from aioq.store.address import Address, Place
+from aioq.store.address import Address
 from aioq.store.node import Node, ThreadNode
 from aioq.store.script import Argument, Command, keys_of
-from aioq.store.translation import refusal, unreachable
+from aioq.store.sentinels import Place, spelled
+from aioq.store.slots import SLOTS, SlotMap
+from aioq.store.translation import unreachable
 from aioq.store.wire import ReplyError, Subscription, Wire
 from aioq.values.errors import ServerError, ServerUnreachable
 
-SLOTS: Command = ("CLUSTER", "SLOTS")
+log = logging.getLogger("aioq.store")
+
+T = TypeVar("T")
+
+#: Where any server will do, the next one is tried when one has said nothing for this many seconds.
+NEXT_SERVER_AFTER_S = 0.5
 
 #: How often a command is sent on to another server before it is given up.
 HOPS = 5
-
-
-class SlotMap:
-    """Which server has which slot, as far as is known. Threads may share it.
-
-    Args:
-        url: names the Cluster in errors.
-        seeds: servers to ask first.
-
-    """
-
-    def __init__(self, url: str, seeds: Sequence[Place]) -> None:
-        self.is_stale = True
-        self._url = url
-        self._seeds = tuple(seeds)
-        self._owners: list[Place | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
-
-    def primaries(self) -> list[Place]:
-        """The servers that have slots."""
-        return sorted({place for place in self._owners if place is not None})
-
-    def known(self) -> list[Place]:
-        """All servers that may tell, in no order, so that not all ask the same one."""
-        found = list({*self.primaries(), *self._seeds})
-        random.shuffle(found)
-
-        return found
-
-    def owner(self, key: Argument | None) -> Place:
-        """Who has a key; for None, anyone.
-
-        Raises:
-            ServerUnreachable: nobody has its slot.
-
-        """
-        if key is None:
-            found = next((place for place in self._owners if place is not None), None)
-        else:
-            found = self._owners[key_slot(key if isinstance(key, bytes) else str(key).encode())]
-
-        if found is None:
-            self.is_stale = True
-            raise unreachable(self._url, ConnectionError(f"no server of the Cluster has the slot of {key!r}"))
-
-        return found
-
-    def group(self, commands: Sequence[Command], which: Iterable[int]) -> dict[Place, list[int]]:
-        """The positions of commands, by the server that has their keys."""
-        groups: dict[Place, list[int]] = defaultdict(list)
-
-        for at in which:
-            groups[self.owner(next(iter(keys_of(commands[at])), None))].append(at)
-
-        return groups
-
-    def learn(self, slot: int, place: Place) -> None:
-        """One slot is known to be elsewhere. Others may be, too."""
-        self._owners[slot] = place
-        self.is_stale = True
-
-    def read(self, reply: Any, asked: Place) -> None:
-        """Take over what a server says of all slots.
-
-        Raises:
-            ServerError: it is no member of a Cluster, or refuses to tell.
-
-        """
-        if isinstance(reply, Exception):
-            raise refusal(self._url, reply, SLOTS)
-
-        owners: list[Place | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
-
-        for first, last, (host, port, *_), *_ in reply:
-            owners[first : last + 1] = [(host.decode() if host else asked[0], int(port))] * (last + 1 - first)
-
-        self._owners, self.is_stale = owners, False
 
 
 class Cluster:
@@ -157,10 +87,24 @@ class Cluster:
         raise sent_on(self.url, replies[left[0]])
 
     async def nodes(self) -> list[Node]:
-        """The servers that have keys."""
+        """The servers that have keys, also those that are away."""
         await self._ask_for_slots()
+        self._slots.living()
 
-        return [self._node(place) for place in self._slots.primaries()]
+        return [self._node(place) for place in sorted(self._slots.primaries)]
+
+    async def by_server(self, keys: Sequence[Argument]) -> list[tuple[Node | Cluster, list[int]]]:
+        """The positions of keys, each with the way to their server. Keys that no server has go to this way."""
+        await self._ask_for_slots()
+        groups: dict[Place | None, list[int]] = defaultdict(list)
+
+        for at, key in enumerate(keys):
+            try:
+                groups[self._slots.owner(key)].append(at)
+            except ServerUnreachable:
+                groups[None].append(at)
+
+        return [(self if place is None else self._node(place), mine) for place, mine in groups.items()]
 
     async def open_wire(self, patience: float, key: Argument) -> Wire:
         """A wire of one's own to the server that has a key."""
@@ -169,12 +113,19 @@ class Cluster:
         return await self._node(self._slots.owner(key)).open_wire(patience, key)
 
     async def open_subscription(self, hear: Callable[[Any], None]) -> Subscription:
-        """A connection to one of the servers: what is published on any of them is heard on all."""
+        """A connection to one of the servers that live: what is published on any of them is heard on all."""
         await self._ask_for_slots()
 
-        place = random.choice(self._slots.primaries())  # noqa: S311 - spreads a crowd, no secret
+        async def open_at(place: Place) -> Subscription:
+            def hear_here(reply: Any) -> None:
+                self._watch(place, subscription)
+                hear(reply)
 
-        return await self._node(place).open_subscription(hear)
+            subscription = await self._node(place).open_subscription(hear_here)
+
+            return subscription
+
+        return await self._first(self._slots.living(), open_at, _abort)
 
     async def aclose(self) -> None:
         if self._asking is not None:
@@ -195,11 +146,23 @@ class Cluster:
         # All are waited for, so that none goes on behind the back of whoever repeats the call.
         found = await asyncio.gather(*visits, return_exceptions=True)
         again: list[int] = []
+        failures: list[BaseException] = []
 
         for (place, mine), answers in zip(groups.items(), found, strict=True):
             if isinstance(answers, BaseException):
-                self._slots.is_stale |= isinstance(answers, ServerUnreachable)
-                raise answers
+                self._slots.note(place, answers)
+
+                if isinstance(answers, ServerUnreachable) and not any(keys_of(commands[at]) for at in mine):
+                    again += mine  # any other server will do
+
+                    for at in mine:
+                        replies[at] = answers
+                else:
+                    failures.append(answers)
+
+                continue
+
+            self._slots.note(place, None)
 
             for at, answer in zip(mine, answers, strict=True):
                 replies[at] = answer
@@ -213,6 +176,9 @@ class Cluster:
                         self._slots.learn(slot, there)
                         again.append(at)
 
+        if failures:
+            raise failures[0]
+
         return again
 
     def _node(self, place: Place) -> Node:
@@ -224,32 +190,109 @@ class Cluster:
         return node
 
     async def _ask_for_slots(self) -> None:
-        """Ask who has what, once for all who want to know."""
+        """Ask who has what, once for all who want to know. If nobody tells, what is known already must do.
+
+        Raises:
+            ServerError: nobody tells, and nothing is known.
+
+        """
+        try:
+            await asyncio.shield(self._begin_asking())
+        except ServerError:
+            if not self._slots.primaries:
+                raise
+
+    def _begin_asking(self) -> asyncio.Task[None]:
         if self._asking is None or self._asking.done():
             self._asking = asyncio.get_running_loop().create_task(self._read_slots())
+            self._asking.add_done_callback(_see)
 
-        await asyncio.shield(self._asking)
+        return self._asking
 
     async def _read_slots(self) -> None:
-        failure: ServerError | None = None
+        async def read_from(place: Place) -> None:
+            (reply,) = await self._node(place).trip((SLOTS,))
+            self._slots.read(reply, place)
 
-        for place in self._slots.known():
-            try:
-                (reply,) = await self._node(place).trip((SLOTS,))
-                self._slots.read(reply, place)
-            except ServerError as error:
-                failure = error
-            else:
-                await self._leave_others()
+        await self._first(self._slots.known(), read_from)
+        await self._leave_others()
 
-                return
+    async def _first(
+        self,
+        places: Sequence[Place],
+        attempt: Callable[[Place], Awaitable[T]],
+        discard: Callable[[T], None] | None = None,
+    ) -> T:
+        """The first success with one of these servers. A silent one holds nobody up for long.
 
-        assert failure is not None
-        raise failure
+        Args:
+            places: the servers, in the order in which they are tried.
+            attempt: what to do with one.
+            discard: undoes a success that comes too late.
+
+        Raises:
+            ServerError: none succeeds.
+
+        """
+        left, failures = list(places), list[ServerError]()
+        running: set[asyncio.Task[T]] = set()
+        found: list[T] = []
+
+        try:
+            while not found and (left or running):
+                if left:
+                    running.add(asyncio.ensure_future(self._attempt(left.pop(0), attempt, failures)))
+
+                patience = NEXT_SERVER_AFTER_S if left else None
+                done, running = await asyncio.wait(running, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                found += [task.result() for task in done if task.exception() is None]
+        finally:
+            for task in running:
+                task.cancel()
+
+            for late in await asyncio.gather(*running, return_exceptions=True):
+                if not isinstance(late, BaseException):
+                    found.append(late)
+
+            for late in found[1:]:
+                if discard is not None:
+                    discard(late)
+
+        if not found:
+            raise _one_of(self.url, failures)
+
+        return found[0]
+
+    async def _attempt(
+        self, place: Place, attempt: Callable[[Place], Awaitable[T]], failures: list[ServerError]
+    ) -> T:
+        try:
+            found = await attempt(place)
+        except ServerError as error:
+            self._slots.note(place, error)
+            failures.append(error)
+            raise
+        except Exception as error:  # the unforeseen, in what a server says, must not keep us from asking others
+            log.exception(
+                "the server %s of the Cluster is passed over: an error that nobody foresaw", spelled(place)
+            )
+            failures.append(ServerError(f"the server at {spelled(place)}: {error!r}"))
+            raise
+
+        self._slots.note(place, None)
+
+        return found
+
+    def _watch(self, place: Place, subscription: Subscription) -> None:
+        """A subscription to a server that has left the Cluster stands, and hears nothing any more."""
+        if place not in self._slots.primaries:
+            subscription.abort(ConnectionResetError("the server has left the Cluster"))
+        elif self._slots.is_old:
+            self._begin_asking()
 
     async def _leave_others(self) -> None:
         """Close the way to servers that have no slots any more. Who still waits for such a one waits in vain."""
-        primaries = set(self._slots.primaries())
+        primaries = self._slots.primaries
 
         for place in [place for place in self._nodes if place not in primaries]:
             node = self._nodes.pop(place)
@@ -295,13 +338,17 @@ class ThreadCluster:
 
     def _visit_all(self, commands: Sequence[Command], left: Sequence[int], replies: list[Any]) -> Sequence[int]:
         again: list[int] = []
+        failures: list[ServerError] = []
 
         for place, mine in self._slots.group(commands, left).items():
             try:
                 answers = self._node(place).trip([commands[at] for at in mine])
-            except ServerUnreachable:
-                self._slots.is_stale = True
-                raise
+            except ServerError as error:  # the others get what is theirs
+                self._slots.note(place, error)
+                failures.append(error)
+                continue
+
+            self._slots.note(place, None)
 
             for at, answer in zip(mine, answers, strict=True):
                 replies[at] = answer
@@ -309,6 +356,9 @@ class ThreadCluster:
                 if isinstance(answer, MovedError):
                     self._slots.learn(answer.slot_id, (answer.host or place[0], answer.port))
                     again.append(at)
+
+        if failures:
+            raise failures[0]
 
         return again
 
@@ -319,24 +369,50 @@ class ThreadCluster:
         return self._nodes[place]
 
     def _read_slots(self) -> None:
-        failure: ServerError | None = None
+        """Ask who has what. If nobody tells, what is known already must do."""
+        failures: list[ServerError] = []
 
         for place in self._slots.known():
             try:
                 (reply,) = self._node(place).trip((SLOTS,))
                 self._slots.read(reply, place)
             except ServerError as error:
-                failure = error
+                self._slots.note(place, error)
+                failures.append(error)
+            except Exception as error:  # as in Cluster._attempt
+                log.exception("the server %s of the Cluster is passed over", spelled(place))
+                failures.append(ServerError(f"the server at {spelled(place)}: {error!r}"))
             else:
                 return
 
-        assert failure is not None
-        raise failure
+        if not self._slots.primaries:
+            raise _one_of(self._address.url, failures)
 
 
 def sent_on(url: str, answer: object) -> ServerUnreachable:
     """The servers disagree on who has a key; they will agree soon."""
+    if isinstance(answer, ServerUnreachable):
+        return answer
+
     return unreachable(url, ConnectionError(f"{answer}: sent on {HOPS} times"))
+
+
+def _one_of(url: str, failures: Sequence[ServerError]) -> ServerError:
+    """The error where no server does. As long as one of them is only away, it is worth trying again."""
+    if any(isinstance(error, ServerUnreachable) for error in failures):
+        return unreachable(url, ConnectionError("; ".join(map(str, failures))))
+
+    return failures[0]
+
+
+def _abort(subscription: Subscription) -> None:
+    subscription.abort(ConnectionResetError("another server was faster"))
+
+
+def _see(task: asyncio.Task[None]) -> None:
+    """Take note of how a task has ended, also if nobody waits for it."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _told(answer: ReplyError, asked: Place) -> tuple[int, Place]:

@@ -9,6 +9,7 @@ written again on the next one; scripts are safe to repeat.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -19,6 +20,8 @@ from aioq.store.translation import TRANSIENT, refusal, unreachable
 from aioq.store.wire import ReplyError, Wire, pack
 from aioq.values.durability import MEMORY, Durability, Level
 from aioq.values.errors import ServerError, ServerUnreachable, ServerUnsuitable
+
+log = logging.getLogger("aioq.store")
 
 #: Writes of one round trip: a script for each, so they stay in the range of milliseconds.
 MOST = 250
@@ -219,7 +222,11 @@ class Replicated:
     stalls = 0
 
     async def prepare(self, ask: Ask) -> None:
-        (info,) = await ask(("INFO", "replication"))
+        # That WAIT is refused must be known before anything is written. For no replicas it answers at once.
+        wait, info = await ask(("WAIT", 0, 1), ("INFO", "replication"))
+
+        if isinstance(wait, ReplyError):
+            raise wait
 
         if _facts(info).get("connected_slaves") == "0":
             raise ServerUnsuitable(
@@ -305,7 +312,8 @@ class Committer:
                     losses += 1
             except ServerError as error:
                 self._fail(self._new + self._written, error)
-            except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
+            except Exception as error:  # whatever it is, nobody may wait for ever
+                log.exception("durable writes failed: an error that nobody foresaw")
                 self._fail(self._new + self._written, ServerError(f"durability failed: {error!r}"))
 
     async def _round(self) -> None:
@@ -365,7 +373,9 @@ class Committer:
         """Ask for a slice of time how durable is what was written, and end what has waited long enough."""
         try:
             done, reached = await self._means.reached(self._ask, self._written, max(1, int(seconds * 1000)))
-        except ReplyError:  # a setting was changed meanwhile: it will not get more durable than this
+        except ReplyError as error:  # a setting or a right was changed meanwhile: it will not get more durable
+            log.warning("%s; jobs may be less durable than was asked for", refusal(self._connection.url, error))
+
             for each in self._written:
                 each.end(MEMORY)
         else:

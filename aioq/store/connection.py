@@ -11,12 +11,13 @@ from typing import Any
 from weakref import WeakSet
 
 from aioq.store.address import Address, Server, address_of
-from aioq.store.cluster import Cluster, SlotMap, ThreadCluster
+from aioq.store.cluster import Cluster, ThreadCluster
 from aioq.store.keys import SharedKeys
 from aioq.store.listener import Listener
 from aioq.store.node import Node, ThreadNode
 from aioq.store.per_loop import PerLoop, running_loop
 from aioq.store.script import Argument, Command
+from aioq.store.slots import SlotMap
 from aioq.store.translation import refusal
 from aioq.store.wire import ReplyError, Wire
 from aioq.values.errors import InvalidInput, ServerUnreachable, ServerUnsuitable
@@ -105,6 +106,17 @@ class Connection:
 
         return [self] if nodes == [way] else [self._of_node(node) for node in nodes]
 
+    async def by_server(self, keys: Sequence[Argument]) -> list[tuple[Connection, list[int]]]:
+        """The positions of keys, each with a connection to the server that has them; closed with this."""
+        way = self._loops[running_loop()].way
+
+        if isinstance(way, Node):
+            return [(self, list(range(len(keys))))] if keys else []
+
+        groups = await way.by_server(keys)
+
+        return [(self._of_node(each) if isinstance(each, Node) else self, mine) for each, mine in groups]
+
     @property
     def is_cluster(self) -> bool:
         """Whether each queue may be on another server."""
@@ -140,15 +152,35 @@ class Connection:
         """One command, in one round trip; a script that the server has forgotten is loaded again."""
         return (await self.calls((command,)))[0]
 
-    async def calls(self, commands: Sequence[Command]) -> list[Any]:
-        """Several commands in one round trip; the first error among the replies is raised."""
-        replies = await self._trip(commands)
+    async def calls(self, commands: Sequence[Command], *, patient: bool = True) -> list[Any]:
+        """Several commands in one round trip; the first error among the replies is raised.
+
+        Args:
+            commands: what is sent.
+            patient: repeat them as the connection does. False: try once.
+
+        """
+        replies = await self._trip(commands, None if patient else ())
 
         for command, reply in zip(commands, replies, strict=True):
             if isinstance(reply, ReplyError):
                 raise refusal(self.url, reply, command)
 
         return replies
+
+    async def each(self, commands: Sequence[Command]) -> list[Any]:
+        """Several commands in one round trip. Where the server refuses one, the error stands in its place.
+
+        Raises:
+            ServerUnreachable: nobody answers; it was tried twice at the most.
+
+        """
+        replies = await self._trip(commands, self.pauses[:1])
+
+        return [
+            refusal(self.url, reply, command) if isinstance(reply, ReplyError) else reply
+            for command, reply in zip(commands, replies, strict=True)
+        ]
 
     async def check_server(self) -> None:
         """Refuse a server that is too old.
@@ -190,11 +222,11 @@ class Connection:
         if provider is not None and not any(held.way.is_open for held in list(self._loops.values())):
             provider.close()
 
-    async def _trip(self, commands: Sequence[Command]) -> list[Any]:
+    async def _trip(self, commands: Sequence[Command], pauses: Sequence[float] | None = None) -> list[Any]:
         """One round trip, again after a pause while the connection is patient; errors of single replies stay."""
         way = self._loops[running_loop()].way
 
-        for pause in self.pauses:
+        for pause in self.pauses if pauses is None else pauses:
             try:
                 return await way.trip(commands)
             except ServerUnreachable:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis as redis_sync
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, RedisError
 
-from aioq.store.address import Address, Place
+from aioq.store.address import Address
 from aioq.store.script import Argument, Command, loading
+from aioq.store.sentinels import Place
 from aioq.store.translation import ALONE, AWAY, HUNG_UP, PASSING, is_alone, refusal, translated, unreachable
 from aioq.store.wire import ReplyError, Subscription, Wire, pack
 from aioq.values.errors import ServerError, ServerUnreachable
+
+log = logging.getLogger("aioq.store")
 
 #: A call fails after this many seconds without an answer; far above any script's time, below anyone's patience.
 CALL_TIMEOUT = 15.0
@@ -156,8 +160,14 @@ class Node:
             raise
 
     async def _connect(self) -> Wire:
-        # To make a connection takes a descriptor for a moment already: an error of that is one of connecting.
-        return await Wire.open(self.address.connection(socket_timeout=self._timeout))
+        try:
+            # To make a connection takes a descriptor for a moment already: an error of that is one of connecting.
+            return await Wire.open(self.address.connection(socket_timeout=self._timeout))
+        except (RedisError, OSError, ServerError):
+            raise
+        except Exception as error:  # the unforeseen must not end the loops of a worker, which all rest on this
+            log.exception("no connection to %s: an error that nobody foresaw", self.url)
+            raise ConnectionError(repr(error)) from error
 
     def _opened(self, task: asyncio.Task[Wire]) -> None:
         if self._opening is task:

@@ -32,7 +32,7 @@ def remedy(text: str, url: str, command: Command = ()) -> str:
 
     Example:
         >>> remedy("NOPERM User u has no permissions to run the 'sadd' command", "redis://u:p@h")
-        '. To allow it: ACL SETUSER u +sadd; docs/security.md has all rules'
+        '. ACL SETUSER u +sadd allows it; docs/security.md has all rules'
 
     """
     script = _script_of(command)
@@ -43,7 +43,7 @@ def remedy(text: str, url: str, command: Command = ()) -> str:
         found = _USER.search(text)
         user = found[1] if found else _user_of(url)
 
-        return f". To allow it{caller}: ACL SETUSER {user} {' '.join(rules)}; docs/security.md has all rules"
+        return f". ACL SETUSER {user} {' '.join(rules)} allows it{caller}; docs/security.md has all rules"
 
     if any(each in text for each in _IN_SCRIPT):
         return f". ACL LOG on the server names the command{caller}; docs/security.md has all rules"

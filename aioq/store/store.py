@@ -17,6 +17,7 @@ from aioq.store.examination import Finding, Subject, read_findings
 from aioq.store.keys import Keys
 from aioq.store.mailbox import Mailbox, Standing
 from aioq.store.per_loop import PerLoop, running_loop
+from aioq.store.registration import Registration
 from aioq.store.script import Argument, Command, all_scripts
 from aioq.values.durability import MEMORY, Durability, Level
 from aioq.values.errors import ServerError
@@ -94,19 +95,20 @@ class Counts(NamedTuple):
 
 
 class LoopStore:
-    """What the calls of one event loop on a queue share: their batches, their waits and their durable writes.
+    """What the calls of one event loop on a queue share: batches, waits, durable writes, the try to register.
 
     Args:
         store: the queue.
 
     """
 
-    __slots__ = ("committers", "enqueuing", "mailbox")
+    __slots__ = ("committers", "enqueuing", "mailbox", "registration")
 
     def __init__(self, store: Store) -> None:
         self.enqueuing: Batcher[Submission, int] = Batcher(store.enqueue_many, attrgetter("size"))
         self.mailbox: Mailbox | None = None  # once there was a wait
         self.committers: dict[Level, Committer] = {}
+        self.registration = Registration(store.register, may_be_late=store.connection.is_cluster)
 
 
 class Store:
@@ -124,7 +126,7 @@ class Store:
         self.keys = Keys.of(queue, connection.shared.prefix)
         self._heads = {name: each.head(self.keys) for name, each in all_scripts().items()}
         self.signer = None if connection.keyring is None else connection.keyring.signer(self.keys.job)
-        self._registered = False
+        self._is_registered = False
         self._loops = PerLoop(partial(LoopStore, self))
 
     # Producers
@@ -141,11 +143,13 @@ class Store:
             send: another way than the connection's.
 
         """
-        if not self._registered:
-            await self.register()
+        held = self._loops[running_loop()]
+
+        if not self._is_registered:
+            await held.registration.ensure()
 
         flat: list[Argument] = []
-        mailbox = self._loops[running_loop()].mailbox
+        mailbox = held.mailbox
 
         if mailbox is not None and not mailbox.waits_ahead(len(submissions)):
             mailbox = None
@@ -198,19 +202,21 @@ class Store:
     async def register(self) -> None:
         """Put the queue on the list of all queues; a suspension of all workers holds for it too."""
         shared = self.connection.shared
-        _, left = await self.connection.calls([("SADD", shared.queues, self.queue), ("PTTL", shared.suspended)])
+        # Where the list may be on a server that is away, others go on meanwhile, and it is tried again later.
+        commands = ("SADD", shared.queues, self.queue), ("PTTL", shared.suspended)
+        _, left = await self.connection.calls(commands, patient=not self.connection.is_cluster)
 
         if left == -1:
             await self.connection.call(("SET", self.keys.suspended, "1"))
         elif left > 0:
             await self.connection.call(("SET", self.keys.suspended, "1", "PX", left))
 
-        self._registered = True
+        self._is_registered = True
 
     async def unregister(self) -> None:
         """Take the queue off the list of all queues; the next enqueue puts it there again."""
         await self.connection.call(("SREM", self.connection.shared.queues, self.queue))
-        self._registered = False
+        self._is_registered = False
 
     async def wait(self, channel: str, ids: Sequence[str]) -> list[Standing]:
         """Register a channel for the ends of these jobs; see Mailbox."""
@@ -224,7 +230,12 @@ class Store:
         held = self._loops[running_loop()]
 
         if held.mailbox is None:
-            held.mailbox = Mailbox(self.connection.listener, self.connection.shared.waiter, self.wait)
+            held.mailbox = Mailbox(
+                self.connection.listener,
+                self.connection.shared.waiter,
+                self.wait,
+                insists=self.connection.has_others,
+            )
 
         return held.mailbox
 

@@ -124,6 +124,10 @@ class Courier:
         self.idle.clear()
         self._signal.set()
 
+    def begin_aside(self, store: Store) -> None:
+        """A queue that is away when the worker starts is set aside from the beginning."""
+        self._aside[store] = []
+
     def stop(self) -> None:
         """Claim nothing more; outcomes are still taken along."""
         self.limits.claiming = False
@@ -139,17 +143,25 @@ class Courier:
 
         try:
             while not self._done(executor):
-                await self._wait(executor, pace)
-
-                if self._in_doubt:
-                    await self._recover(executor)
-                elif self._is_worth_a_trip(executor, pace):
-                    self._depart(executor, pace)
+                try:
+                    await self._step(executor, pace)
+                except Exception:  # whatever it is: the whole worker rests on this loop
+                    log.exception("the courier has met an error that nobody foresaw; it goes on")
+                    self._in_doubt = self._looking = True
+                    await asyncio.sleep(SHORTEST_PAUSE)
         finally:
             for task in (*self._trips, *self._healers):
                 task.cancel()
 
             await self._land()
+
+    async def _step(self, executor: Executor, pace: Pace) -> None:
+        await self._wait(executor, pace)
+
+        if self._in_doubt:
+            await self._recover(executor)
+        elif self._is_worth_a_trip(executor, pace):
+            self._depart(executor, pace)
 
     def _done(self, executor: Executor) -> bool:
         if self._outbox or executor.held or self._trips or (self._in_doubt and self.limits.claiming):
@@ -215,8 +227,8 @@ class Courier:
             # for this worker then, which does not run it, and lives: nobody else would take it back.
             self._in_doubt = True
 
-        if not trip.cancelled():
-            trip.result()  # nothing is expected to come out of it; if it does, the loop's handler reports it
+        if not trip.cancelled() and trip.exception() is not None:
+            log.error("a trip of the courier has met an error that nobody foresaw", exc_info=trip.exception())
 
     async def _travel(self, executor: Executor, outbox: list[tuple[Run, Outcome]], wanted: int) -> None:
         looks, missing = self._looks, wanted
@@ -420,6 +432,8 @@ class Courier:
                 self._count_refusal(store, error)
                 self._signal.set()
                 log.debug("queue %s stays aside: %s", store.queue, error)
+            except Exception:  # it would stay aside for ever
+                log.exception("queue %s stays aside: an error that nobody foresaw", store.queue)
             else:
                 log.info("queue %s is served again after %.1f s", store.queue, time.monotonic() - since)
                 self._outbox += self._aside.pop(store)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -36,8 +37,14 @@ log = logging.getLogger("aioq.worker")
 #: How long the last outcomes may take to reach a server that is away, in seconds.
 FAREWELL = 2.0
 
+#: A loop that an unforeseen error has ended begins again after this pause, in seconds.
+UNFORESEEN_PAUSE_S = 1.0
+
 #: How many revoked claims are remembered, for those whose claim is still on its way here.
 REVOKED = 1000
+
+
+Loop = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +145,8 @@ class Service:
                 self._loops.cancel_scope.cancel()
 
     def _start_loops(self) -> None:
-        loops = [*(waker.run for waker in self._wakers), self._reclaimer.run, self._sweeper.run, self._obey_stop]
+        loops: list[Loop] = [waker.run for waker in self._wakers]
+        loops += [self._reclaimer.run, self._sweeper.run, self._obey_stop]
 
         if self._plan.signals:
             loops.append(self._obey_signals)
@@ -147,7 +155,7 @@ class Service:
             loops.append(self._obey_idle)
 
         for loop in loops:
-            self._loops.start_soon(loop)
+            self._loops.start_soon(_keep_up, loop)
 
     def _heartbeats(self) -> list[Heartbeat]:
         """One for each group of queues. The worker's description travels with the first, or alone in a Cluster."""
@@ -171,15 +179,7 @@ class Service:
 
     async def _join(self) -> None:
         await self._connection.check_server()
-        await self._fleet.sweep_workers()
-
-        for store in self._stores:
-            # When memory is full, jobs must still be run; a queue that has any is on the list already.
-            with suppress(ServerFull):
-                await store.register()
-
-            await store.join(self._plan.name, LEASE_MS)
-
+        await self._join_all()
         await self._connection.listener.listen(
             f"{self._connection.shared.control}{self._plan.name}", self._told, self._audit_soon
         )
@@ -198,6 +198,34 @@ class Service:
                     "%s deletes jobs when its memory is full: set maxmemory-policy %s to noeviction", url, policy
                 )
 
+    async def _join_all(self) -> None:
+        """Take a lease on each queue, and put it on the list of queues.
+
+        In a Cluster, each of these may be on a server that is away: that holds up only what is there. A queue that
+        is away is the courier's to try again, and the list gets its name with the worker's heartbeats.
+
+        Raises:
+            ServerError: no queue can be served, or the server refuses.
+
+        """
+        listings = [self._fleet.sweep_workers(), *(store.register() for store in self._stores)]
+        joins = [store.join(self._plan.name, LEASE_MS) for store in self._stores]
+        found = await asyncio.gather(*listings, *joins, return_exceptions=True)
+        joined = found[len(listings) :]
+        is_in_part = self._connection.is_cluster and None in joined
+
+        for error in found:
+            # When memory is full, jobs must still be run; a queue that has any is on the list already.
+            is_full = isinstance(error, ServerFull) and error not in joined
+
+            if error is not None and not is_full and not (is_in_part and isinstance(error, ServerUnreachable)):
+                raise error
+
+        for store, error in zip(self._stores, joined, strict=True):
+            if error is not None:
+                log.warning("queue %s is away, and is served when it is back: %s", store.queue, error)
+                self.courier.begin_aside(store)
+
     async def _farewell(self) -> None:
         """Deliver the last outcomes; hand back what still runs (only if the worker was cancelled)."""
         self.courier.limits.claiming = False
@@ -212,16 +240,17 @@ class Service:
             )
 
     async def _leave(self) -> None:
+        """Sign off wherever that can be done: a server that is away keeps no goodbye from another one."""
         goodbyes: list[Callable[[str], Awaitable[object]]] = [store.leave for store in self._stores]
+        goodbyes.append(self._fleet.remove_worker)
+        found = await asyncio.gather(*(each(self._plan.name) for each in goodbyes), return_exceptions=True)
+        errors = {str(error): error for error in found if isinstance(error, BaseException)}
 
-        for goodbye in (*goodbyes, self._fleet.remove_worker):
-            try:
-                await goodbye(self._plan.name)
-            except ServerError as error:
-                log.warning("worker %s could not sign off: %s; its lease ends by itself", self._plan.name, error)
+        for text, error in errors.items():
+            if not isinstance(error, ServerError):
+                raise error
 
-                if isinstance(error, ServerUnreachable):
-                    return
+            log.warning("worker %s could not sign off: %s; its lease ends by itself", self._plan.name, text)
 
     def _interrupt(self) -> None:
         for run in list(self._executor.held):
@@ -269,7 +298,7 @@ class Service:
             self._audit_soon()
 
     def _audit_soon(self) -> None:
-        self._loops.start_soon(self._audit)
+        self._loops.start_soon(_keep_up, self._audit)
 
     async def _audit(self) -> None:
         for store in self._stores:
@@ -323,3 +352,15 @@ class Service:
             "started_at": self._started_ms,
             "version": version("aioq"),
         }
+
+
+async def _keep_up(loop: Loop) -> None:
+    """Run a loop that others rest on. What nobody foresaw is logged, and the loop begins again after a pause."""
+    while True:
+        try:
+            await loop()
+        except Exception:
+            log.exception("%s: an error that nobody foresaw; it goes on", getattr(loop, "__qualname__", loop))
+            await anyio.sleep(UNFORESEEN_PAUSE_S)
+        else:
+            return

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from anyio import CancelScope
 
 from aioq.store import Connection, Store
-from aioq.values.errors import ServerError
+from aioq.values.errors import ServerError, ServerUnreachable
 from aioq.worker.courier import LONGEST_PAUSE, Courier
 from aioq.worker.executor import Executor
 
@@ -49,7 +49,7 @@ class Waker:
 
     async def run(self) -> None:
         """Wait and wake, until cancelled."""
-        quiet, pause = 0, 0.05  # quiet: seconds
+        quiet, pause, was_told = 0, 0.05, False  # quiet: seconds
 
         try:
             while True:
@@ -58,8 +58,12 @@ class Waker:
                 try:
                     reply = await self._connection.call(("BLPOP", *self._stores, self._block))
                     pause = 0.05
-                except ServerError:
-                    # The courier meets the same trouble and reports it; here it only must not be missed.
+                except ServerError as error:
+                    # A server that is away is the courier's to report; here it only must not be missed.
+                    if not isinstance(error, ServerUnreachable) and not was_told:
+                        log.warning("this worker polls, since it may not be woken: %s", error)
+                        was_told = True
+
                     self._courier.look()
                     await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - no secret
                     pause = min(2 * pause, LONGEST_PAUSE)
@@ -73,6 +77,8 @@ class Waker:
                     quiet = 0
                     self._courier.look()
         finally:
+            self._courier.look()  # a token may have been taken with nobody to use it
+
             with CancelScope(shield=True):
                 await self._connection.aclose()
 

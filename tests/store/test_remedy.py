@@ -25,7 +25,7 @@ IN_SCRIPT = "ERR ACL failure in script: User weak has no permissions to"
         (
             f"{IN_SCRIPT} run the 'xgroup|create' command",
             ENQUEUE,
-            "(for enqueue.lua): ACL SETUSER weak +xgroup|create",
+            "ACL SETUSER weak +xgroup|create allows it (for enqueue.lua)",
         ),
         (f"{IN_SCRIPT} access the 'aioq:{{a}}:job:b' key", ENQUEUE, "ACL SETUSER weak ~aioq:{a}:*"),
         (f"{IN_SCRIPT} access the 'aioq:control:w' channel", ENQUEUE, "ACL SETUSER weak &aioq:control:*"),
@@ -56,7 +56,7 @@ def test_what_is_told(text: str, command: tuple[bytes | str | int, ...], told: s
     ("url", "user"), [("redis://h", "default"), ("redis://:p@h", "default"), ("a client of the caller", "<user>")]
 )
 def test_a_refusal_that_names_no_user(url: str, user: str) -> None:
-    assert f"ACL SETUSER {user} +get;" in remedy("NOPERM this user … run the 'get' command", url)
+    assert f"ACL SETUSER {user} +get allows it;" in remedy("NOPERM this user … run the 'get' command", url)
 
 
 @pytest.mark.parametrize("text", ["NOAUTH Authentication required.", "WRONGPASS invalid username-password pair"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from redis.crc import key_slot
 
-from aioq.store.cluster import SlotMap
+from aioq.store.slots import MAP_AGE_S, SlotMap
 from aioq.store.wire import ReplyError
 from aioq.values.errors import ServerRefused, ServerUnreachable, ServerUnsuitable
 
@@ -27,9 +27,9 @@ def test_commands_are_grouped_by_the_server_of_their_keys() -> None:
     )
     commands = [("GET", f"{high}"), ("GET", f"{low}"), ("EVALSHA", "sha", 1, b"%d" % high), ("PING",)]
 
-    assert found.group(commands, range(4)) == {THERE: [0, 2], HERE: [1, 3]}
+    assert found.group(commands, range(3)) == {THERE: [0, 2], HERE: [1]}
     assert found.group(commands, [2]) == {THERE: [2]}
-    assert found.primaries() == [HERE, THERE]
+    assert found.primaries == {HERE, THERE}
     assert not found.is_stale
 
 
@@ -55,12 +55,43 @@ def test_a_slot_that_nobody_has_is_no_key_s_end() -> None:
     with pytest.raises(ServerUnreachable, match="no server of the Cluster has the slot of 'x'"):
         found.owner("x")
 
-    found.read([], HERE)
-
-    with pytest.raises(ServerUnreachable):
+    with pytest.raises(ServerUnreachable, match="known to have slots"):
         found.owner(None)
 
     assert found.is_stale
+
+
+def test_a_server_without_slots_is_not_believed() -> None:
+    """It has left the Cluster: what is known stays, and the others are asked before it from now on."""
+    found = slots()
+
+    with pytest.raises(ServerUnreachable, match="a:1 has no slots and knows nobody who has") as caught:
+        found.read([], HERE)
+
+    found.note(HERE, caught.value)
+    assert found.primaries == {HERE, THERE}
+    assert found.is_stale
+    assert found.known() == [THERE, HERE]
+
+
+def test_commands_without_a_key_go_to_one_server_and_to_none_that_is_silent() -> None:
+    found = slots()
+    commands = [("PING",), ("INFO", "server")]
+    assert {next(iter(found.group(commands, range(2)))) for _ in range(50)} == {HERE, THERE}
+    assert all(len(found.group(commands, range(2))) == 1 for _ in range(50))
+
+    found.note(HERE, ServerUnreachable("away"))
+    assert all(found.group(commands, range(2)) == {THERE: [0, 1]} for _ in range(50))
+    assert found.living() == [THERE, HERE]
+    found.note(HERE, None)
+    assert {found.living()[0] for _ in range(50)} == {HERE, THERE}
+
+
+def test_a_map_grows_old() -> None:
+    found = slots()
+    assert not found.is_old
+    found._read_at -= MAP_AGE_S + 1
+    assert found.is_old
 
 
 def test_a_server_that_stands_alone_is_no_cluster() -> None:

@@ -8,7 +8,7 @@ import sys
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aioq.store import Connection
@@ -137,6 +137,7 @@ def test_a_server_that_cannot_be_reached_is_named_without_the_password() -> None
 
 
 @pytest.mark.parametrize("scheme", [each for each in SCHEMES if each != "unix"])
+@settings(deadline=None)  # TLS reads the authorities of the machine
 @given(password=st.text(st.characters(codec="utf-8"), min_size=1, max_size=12))
 def test_a_password_that_is_written_as_it_must_be_is_taken_as_it_is(scheme: str, password: str) -> None:
     address, _ = address_of(
