@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from aioq.cli import demo, doctor, enqueue, info, jobs, output, queues, requeue, server, worker
+from aioq.cli import demo, doctor, ending, enqueue, info, jobs, output, queues, requeue, server, worker
 from aioq.values.errors import AioqError, InvalidInput
+from aioq.worker.streams import open_standard_descriptors
 
 
 class Commands(TyperGroup):
@@ -101,7 +102,11 @@ app = _build()
 
 def main() -> None:
     """The entry point."""
-    try:
-        app(prog_name="aioq")
-    except KeyboardInterrupt:  # it came while the tree of commands was built
-        sys.exit(130)
+    open_standard_descriptors()
+    output.replace_missing_streams()
+
+    with ending.limited_exit():
+        try:
+            app(prog_name="aioq")
+        except KeyboardInterrupt:  # it came while the tree of commands was built
+            sys.exit(130)

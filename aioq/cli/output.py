@@ -37,6 +37,13 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def replace_missing_streams() -> None:
+    """Give Python the standard streams that the process was started without. What is written there is dropped."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - it is open until the end
+
+
 def say(text: str) -> None:
     """Print text on stdout."""
     typer.echo(clean(text))

@@ -79,6 +79,11 @@ class Connection:
         return [self] if with_keys == [self._way] else [self._copy(node) for node in with_keys]
 
     @property
+    def identity(self) -> tuple[object, ...]:
+        """What two connections that see the same jobs have in common: the server, the prefix and the secrets."""
+        return (*self._way.address.place, self.shared.prefix, self.keyring)
+
+    @property
     def is_cluster(self) -> bool:
         """Whether each queue may be on another server."""
         return isinstance(self._way, Cluster)
