@@ -96,8 +96,9 @@ def limited_exit() -> Iterator[None]:
 
         raise
     finally:
+        flush()
+
         if _is_limited:
-            flush()
             _limit(code)
 
 

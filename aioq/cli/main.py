@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -110,3 +111,9 @@ def main() -> None:
             app(prog_name="aioq")
         except KeyboardInterrupt:  # it came while the tree of commands was built
             sys.exit(130)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EIO):
+                raise
+
+            output.warn(f"Error: the output cannot be written: {error.strerror}")
+            sys.exit(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -50,8 +50,9 @@ def say(text: str) -> None:
 
 
 def warn(text: str) -> None:
-    """Print text on stderr."""
-    typer.echo(clean(text), err=True)
+    """Print text on stderr. If nobody takes it, there is no other place for it."""
+    with suppress(OSError):
+        typer.echo(clean(text), err=True)
 
 
 def say_json(document: object) -> None:

@@ -29,12 +29,17 @@ from aioq.worker.frames import pack, take
 from aioq.worker.run import Run, own_task
 from aioq.worker.streams import STDERR, has_stderr, open_standard_descriptors
 
+log = logging.getLogger("aioq.worker")
+
 #: What a process runs: with the paths of the worker, so that it finds the same modules.
 _PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); from aioq.worker.child import main; main()"
 
 #: Pauses between looks for the end of a process that was killed, in seconds: each is twice the one before.
 SHORTEST_LOOK = 0.000_5
 LONGEST_LOOK = 0.05
+
+#: How long the end of the worker waits for processes that it has killed, in seconds.
+DEATH_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,10 @@ class Processes:
 
     async def close(self) -> None:
         """Kill all processes, and wait for their ends."""
-        await asyncio.gather(*map(self._bury, list(self._living)), *self._burials)
+        ends = [*map(self._bury, list(self._living)), *self._burials]
+
+        if ends and (left := (await asyncio.wait(ends, timeout=DEATH_S))[1]):
+            log.error("%d processes of jobs were killed and have not ended: the system holds them", len(left))
 
     async def _run(self, run: Run, begin: Callable[[Run], None]) -> Packed:
         child = self._take_idle() or await self._start()

@@ -28,6 +28,7 @@ from aioq.worker.courier import Courier, Limits
 from aioq.worker.deadlock import Deadlock
 from aioq.worker.ending import CANCEL_GRACE
 from aioq.worker.executor import Executor
+from aioq.worker.factory import TaskFactory
 from aioq.worker.forks import forks
 from aioq.worker.guard import Guard
 from aioq.worker.heartbeat import LEASE_MS, Heartbeat
@@ -95,6 +96,7 @@ class Service:
             plan.job_processes,
             plan.cancel_grace,
         )
+        self._factory = TaskFactory()
         self._guard = Guard(lambda: self._executor.held)
         self._revoked: dict[bytes, None] = {}
         # What goes to one server can travel together; in a Cluster, each queue may be on another one.
@@ -160,8 +162,8 @@ class Service:
 
     def _start_loops(self, others: Sequence[Loop]) -> None:
         wakers = [waker.run for waker in self._wakers]
-        watch = Deadlock(self._executor, self._stores).watch
-        loops = [*wakers, self._reclaimer.run, self._sweeper.run, self._obey_stop, watch, *others]
+        watches = [Deadlock(self._executor, self._stores).watch, self._factory.keep, *others]
+        loops = [*wakers, self._reclaimer.run, self._sweeper.run, self._obey_stop, *watches]
 
         if self._plan.max_idle_time is not None:
             loops.append(self._obey_idle)
@@ -220,6 +222,7 @@ class Service:
 
     async def _farewell(self) -> None:
         """Deliver the last outcomes; hand back what still runs (only if the worker was cancelled)."""
+        self._factory.check()
         self.courier.limits.claiming = False
         self._executor.interrupt()
 
