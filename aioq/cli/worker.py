@@ -20,6 +20,7 @@ from aioq.cli.common import CommandError, UrlOption, connected, make_importable
 from aioq.cli.output import count
 from aioq.store import Fleet
 from aioq.worker.signals import StopSignals
+from aioq.worker.streams import drop_what_nobody_takes
 from aioq.worker.worker import CONCURRENCY, Worker
 
 log = logging.getLogger("aioq.cli")
@@ -132,6 +133,7 @@ def worker(
     if verbose and quiet:
         raise typer.BadParameter("it cannot be combined with --verbose", param_hint="'--quiet'")
 
+    drop_what_nobody_takes()
     configure_logging(Level.DEBUG if verbose else Level.WARNING if quiet else logging_level)
     make_importable(path or [])
     options: dict[str, Any] = {

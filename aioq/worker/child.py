@@ -30,6 +30,7 @@ from aioq.values.retry import kinds
 from aioq.worker.executor import error_text
 from aioq.worker.forks import SIGNALS, forks, leave
 from aioq.worker.frames import pack, take
+from aioq.worker.streams import drop_what_nobody_takes
 
 #: How much is read at once, in bytes.
 CHUNK = 262_144
@@ -130,6 +131,7 @@ def main() -> NoReturn:
         os.set_inheritable(each, False)
         forks.keep(each)
 
+    drop_what_nobody_takes()
     faulthandler.enable()  # a crash shows the job's line
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
 
