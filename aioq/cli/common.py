@@ -86,8 +86,21 @@ async def tell_of_missing(connection: Connection, names: Sequence[str]) -> list[
 
 
 def make_importable(paths: Sequence[Path] = ()) -> None:
-    """Let modules in these directories be imported, and after them those in the current directory."""
-    wanted = [str(path.absolute()) for path in (*paths, Path.cwd())]
+    """Let modules in these directories be imported, and after them those in the current directory.
+
+    Raises:
+        CommandError: a path is relative to the current directory, and that was removed.
+
+    """
+    try:
+        wanted = [str(path.absolute()) for path in (*paths, Path())]
+    except FileNotFoundError:
+        if relative := [str(path) for path in paths if not path.is_absolute()]:
+            raise CommandError(f"--path {relative[0]}: the current directory was removed") from None
+
+        output.warn("The current directory was removed; nothing is imported from it")
+        wanted = [str(path) for path in paths]
+
     sys.path[:0] = [path for path in dict.fromkeys(wanted) if path not in sys.path]
 
 

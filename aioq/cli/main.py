@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -9,8 +10,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from aioq.cli import demo, doctor, enqueue, info, jobs, output, queues, requeue, server, worker
+from aioq.cli import demo, doctor, ending, enqueue, info, jobs, output, queues, requeue, server, worker
 from aioq.values.errors import AioqError, InvalidInput
+from aioq.worker.streams import open_standard_descriptors
 
 
 class Commands(TyperGroup):
@@ -101,7 +103,17 @@ app = _build()
 
 def main() -> None:
     """The entry point."""
-    try:
-        app(prog_name="aioq")
-    except KeyboardInterrupt:  # it came while the tree of commands was built
-        sys.exit(130)
+    open_standard_descriptors()
+    output.replace_missing_streams()
+
+    with ending.limited_exit():
+        try:
+            app(prog_name="aioq")
+        except KeyboardInterrupt:  # it came while the tree of commands was built
+            sys.exit(130)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EIO):
+                raise
+
+            output.warn(f"Error: the output cannot be written: {error.strerror}")
+            sys.exit(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -44,14 +44,22 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def replace_missing_streams() -> None:
+    """Give Python the standard streams that the process was started without. What is written there is dropped."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - it is open until the end
+
+
 def say(text: str) -> None:
     """Print text on stdout."""
     typer.echo(clean(text))
 
 
 def warn(text: str) -> None:
-    """Print text on stderr."""
-    typer.echo(clean(text), err=True)
+    """Print text on stderr. If nobody takes it, there is no other place for it."""
+    with suppress(OSError):
+        typer.echo(clean(text), err=True)
 
 
 def say_json(document: object) -> None:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from aioq.cli import ending
 from aioq.cli.common import CommandError, UrlOption, connected, make_importable
 from aioq.cli.output import count
 from aioq.store import Fleet
 from aioq.values.errors import ServerUnreachable
+from aioq.worker.signals import StopSignals
+from aioq.worker.streams import drop_what_nobody_takes
 from aioq.worker.worker import CONCURRENCY, Worker
 
 log = logging.getLogger("aioq.cli")
@@ -70,6 +73,14 @@ Shutdown = Annotated[
         help="How long jobs may go on after a stop was asked for. Then they go back to their queue.",
     ),
 ]
+Grace = Annotated[
+    str,
+    typer.Option(
+        "--cancel-grace",
+        metavar="DURATION",
+        help="How long a job may clean up that is cancelled, stopped or timed out. Then it is given up.",
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log everything: the level DEBUG.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Log problems only: the level WARNING.")]
 LogLevel = Annotated[
@@ -110,6 +121,7 @@ def worker(
     max_jobs: MaxJobs = None,
     max_idle_time: MaxIdle = None,
     shutdown_timeout: Shutdown = "25",
+    cancel_grace: Grace = "5",
     verbose: Verbose = False,
     quiet: Quiet = False,
     logging_level: LogLevel = Level.INFO,
@@ -122,6 +134,7 @@ def worker(
     if verbose and quiet:
         raise typer.BadParameter("it cannot be combined with --verbose", param_hint="'--quiet'")
 
+    drop_what_nobody_takes()
     configure_logging(Level.DEBUG if verbose else Level.WARNING if quiet else logging_level)
     make_importable(path or [])
     options: dict[str, Any] = {
@@ -130,15 +143,21 @@ def worker(
         "job_processes": job_processes,
         "result_ttl": results_ttl,
         "shutdown_timeout": shutdown_timeout,
+        "cancel_grace": cancel_grace,
         "allow": allow or None,
     }
     limits: dict[str, Any] = {"burst": burst, "max_jobs": max_jobs, "max_idle_time": max_idle_time}
 
-    run_to_end(lambda: _serve(url, queues or ["default"], options, limits, pid))
+    run_to_end(partial(_serve, url, queues or ["default"], options, limits, pid))
 
 
 async def _serve(
-    url: str | None, queues: list[str], options: dict[str, Any], limits: dict[str, Any], pid: Path | None
+    url: str | None,
+    queues: list[str],
+    options: dict[str, Any],
+    limits: dict[str, Any],
+    pid: Path | None,
+    serves: Callable[[], None],
 ) -> None:
     with _pid_file(pid):
         async with connected(url) as connection:
@@ -148,43 +167,48 @@ async def _serve(
                 if await Fleet(connection).is_suspended():
                     log.warning("all workers are suspended; this one waits for `aioq resume`")
 
-            claimed = await worker.run(signals=True, **limits)
+            claimed = await worker.run(signals=True, ready=serves, **limits)
             log.info("worker %s has ended; it claimed %s", worker.name, count(claimed, "job"))
 
 
-def run_to_end(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+def run_to_end(main: Callable[[Callable[[], None]], Coroutine[Any, Any, None]]) -> None:
     """Run the worker to its end, whatever a job lets loose on the event loop.
 
-    A task that raises SystemExit or KeyboardInterrupt has asyncio raise it out of the running loop as well. A
-    task that a job has started must not end the worker like that, so the loop goes on with the same main task.
     Signals never raise here: they cancel the main task, until the worker serves and has them for itself.
+
+    Args:
+        main: makes the main task; it is given what is to be called when the worker serves.
+
     """
     received: list[int] = []
+    serves = False
+
+    def note_that_it_serves() -> None:
+        nonlocal serves
+        serves = True
 
     def end(number: int) -> None:
-        received.append(number)
-        task.cancel()
+        if not serves:
+            received.append(number)
+            task.cancel()
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        loop = runner.get_loop()
-        task = loop.create_task(main())
+    loop = _new_loop()
+    task = loop.create_task(main(note_that_it_serves))
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, end, number)
+    with StopSignals(loop, end):
+        try:
+            with suppress(asyncio.CancelledError):
+                ending.complete(loop, task)
+        finally:
+            ending.close(loop)
 
-        while not task.done():
-            try:
-                loop.run_until_complete(task)
-            except asyncio.CancelledError:
-                if not received:
-                    raise CommandError("a job has cancelled the worker") from None
+    if task.cancelled():
+        if not received:
+            raise CommandError("a job has cancelled the worker")
 
-                raise typer.Exit(128 + received[0]) from None
-            except (SystemExit, KeyboardInterrupt) as error:
-                if not task.done():
-                    log.error("a task of a job raised %r; the worker goes on", error)  # noqa: TRY400 - it has the trace
+        raise typer.Exit(128 + received[0])
 
-        task.result()
+    task.result()
 
 
 def configure_logging(level: Level) -> None:
@@ -196,13 +220,13 @@ def configure_logging(level: Level) -> None:
     logging.getLogger().setLevel(max(logging.INFO, logging.getLogger("aioq").level))
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+def _new_loop() -> asyncio.AbstractEventLoop:
     if find_spec("uvloop") is None:
-        return asyncio.new_event_loop
+        return asyncio.new_event_loop()
 
     import uvloop  # noqa: PLC0415 - an extra
 
-    return uvloop.new_event_loop
+    return uvloop.new_event_loop()
 
 
 @contextmanager

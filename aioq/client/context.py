@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from typing import Any
 
 from aioq.client.job import Job
-
-current: ContextVar[Job[Any] | None] = ContextVar("aioq_current_job", default=None)
+from aioq.client.waits import current
 
 
 def get_current_job() -> Job[Any] | None:
@@ -23,4 +21,6 @@ def get_current_job() -> Job[Any] | None:
         ...     return x + y
 
     """
-    return current.get()
+    job = current.get()
+
+    return job if isinstance(job, Job) else None

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar, Unpack
 
 from aioq.client.submission import Call, arguments, complete, describe, settle
+from aioq.client.waits import current, noted
 from aioq.store import Store
 from aioq.store.mailbox import Ending
 from aioq.values.durability import Durability
@@ -153,6 +154,11 @@ class Job(Generic[R]):
     def origin(self) -> str | None:
         """The name of the job's queue; None before it is enqueued."""
         return None if self._store is None else self._store.queue
+
+    @property
+    def server(self) -> object:
+        """What tells the server of the job, with prefix and secrets, from others; None before it is enqueued."""
+        return None if self._store is None else self._store.connection.identity
 
     @property
     def func_name(self) -> str:
@@ -340,6 +346,7 @@ class Job(Generic[R]):
         Raises:
             JobFailed, JobCanceled, JobStopped, JobExpired: it ended without a value.
             NoSuchJobError: it is gone.
+            InvalidJobOperation: a job waits for its own result.
             TimeoutError: it has not ended within the timeout.
             DeserializationError: its result cannot be read here.
 
@@ -349,7 +356,9 @@ class Job(Generic[R]):
         """
         try:
             # 0 asks once: that takes a round trip, which must be given its time.
-            ending = await self._kept().mailbox.wait(self.record.id, None if timeout is None else timeout or 0.25)
+            wait = self._kept().mailbox.wait(self.record.id, None if timeout is None else timeout or 0.25)
+            waiter = current.get()
+            ending = await (wait if waiter is None else noted(waiter, self, wait))
         except TimeoutError:
             raise TimeoutError(f"job {self.id} has not ended within {timeout} seconds") from None
 

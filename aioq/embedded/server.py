@@ -187,7 +187,12 @@ def parse_url(url: str) -> Path:
     if not url.startswith(_SCHEME) or "?" in url or "#" in url:
         raise ValueError(f"{url!r}: expected embedded://, embedded:///absolute/path or embedded://relative/path")
 
-    return Path.cwd() / (unquote(url.removeprefix(_SCHEME)) or _DEFAULT_DIRECTORY)
+    directory = Path(unquote(url.removeprefix(_SCHEME)) or _DEFAULT_DIRECTORY)
+
+    try:
+        return directory.absolute()
+    except FileNotFoundError:
+        raise EmbeddedError(f"{url}: the current directory was removed; name an absolute path") from None
 
 
 def open_url(url: str) -> EmbeddedServer:
@@ -247,12 +252,22 @@ def _running_server(directory: Path, program: Path, deadline: float) -> Path:
     raise EmbeddedError(f"the server in {directory} does not answer:\n{log_tail(directory)}")
 
 
+def _module_paths() -> list[str]:
+    """Where this process finds modules. Relative paths mean nothing when the current directory was removed."""
+    paths = [Path(entry) for entry in sys.path if isinstance(entry, str)]
+
+    try:
+        return [str(path.absolute()) for path in paths]
+    except FileNotFoundError:
+        return [str(path) for path in paths if path.is_absolute()]
+
+
 def _start_keeper(directory: Path, program: Path, keeper_lock: int, deadline: float) -> None:
     """Returns when the server answers, at the deadline, or when the keeper was killed."""
     command = [sys.executable, "-P", "-m", "aioq.embedded.keeper", str(directory), str(program), str(keeper_lock)]
 
     # The keeper finds aioq where this process did, whatever the working directory is.
-    modules = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
+    modules = os.pathsep.join(_module_paths())
     try:
         done = subprocess.run(  # noqa: S603 - this very interpreter and package
             command,

@@ -104,6 +104,17 @@ class Address:
     provider: Provider | None = None
 
     @property
+    def place(self) -> tuple[object, ...]:
+        """What two addresses of the same data have in common, as far as it can be told without asking."""
+        if self.seeds:
+            return (frozenset(self.seeds),)
+
+        host = self.kwargs.get("path") or (self.kwargs.get("host", "localhost"), self.kwargs.get("port", 6379))
+        where = host if self.sentinels is None else (frozenset(self.sentinels.places), self.sentinels.service)
+
+        return where, self.kwargs.get("db") or 0
+
+    @property
     def named(self) -> Place | None:
         """The primary that sentinels named last; None if there are no sentinels."""
         return self.sentinels.named if self.sentinels is not None else None

@@ -118,6 +118,11 @@ class Connection:
         return [(self._of_node(each) if isinstance(each, Node) else self, mine) for each, mine in groups]
 
     @property
+    def identity(self) -> tuple[object, ...]:
+        """What two connections that see the same jobs have in common: the server, the prefix and the secrets."""
+        return (*self._address.place, self.shared.prefix, self.keyring)
+
+    @property
     def is_cluster(self) -> bool:
         """Whether each queue may be on another server."""
         return self._slots is not None

@@ -17,8 +17,7 @@ def whole(value: object, name: str, least: int = 0) -> int:
         least: the smallest one that is taken.
 
     Raises:
-        TypeError: it is no int (bool and float among them).
-        InvalidInput: it is smaller than `least`, or larger than 2**53.
+        InvalidInput: it is no int (bool and float are none), smaller than `least`, or larger than 2**53.
 
     Example:
         >>> whole(5, "limit")
@@ -26,7 +25,7 @@ def whole(value: object, name: str, least: int = 0) -> int:
 
     """
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name}={value!r}: expected a whole number, not {type(value).__name__}")
+        raise InvalidInput(f"{name}={value!r}: expected a whole number, not {type(value).__name__}")
 
     if not least <= value <= LARGEST:
         shown = str(value) if abs(value) <= LARGEST else "a huge number"

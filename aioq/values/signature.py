@@ -47,6 +47,12 @@ class Keyring:
         """What signs and reads at one place of the server."""
         return Signer(self._keys, place)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Keyring) and self._keys == other._keys
+
+    def __hash__(self) -> int:
+        return hash(self._keys)
+
     def __repr__(self) -> str:
         return f"<Keyring of {len(self._keys)}>"
 

@@ -19,8 +19,8 @@ from contextlib import suppress
 from itertools import chain
 from typing import Any, NoReturn
 
-from aioq.client.context import current
 from aioq.client.job import Job
+from aioq.client.waits import current
 from aioq.store import Store
 from aioq.values import errors
 from aioq.values.errors import InvalidJobOperation
@@ -28,13 +28,12 @@ from aioq.values.record import META, JobRecord
 from aioq.values.reference import resolve
 from aioq.values.retry import kinds
 from aioq.worker.executor import error_text
+from aioq.worker.forks import SIGNALS, forks, leave
 from aioq.worker.frames import pack, take
+from aioq.worker.streams import drop_what_nobody_takes
 
 #: How much is read at once, in bytes.
 CHUNK = 262_144
-
-#: What is sent to all processes of a service, or of a terminal, is the worker's to answer.
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Channel:
@@ -127,14 +126,19 @@ def main() -> NoReturn:
     channel, life, level = map(int, sys.argv[1:])
     _leave_signals_to_the_worker()
     _end_with_the_worker(life)
-    _keep_from_others(channel, life)
+
+    for each in (channel, life):  # no program that a job starts has them, and no fork
+        os.set_inheritable(each, False)
+        forks.keep(each)
+
+    drop_what_nobody_takes()
     faulthandler.enable()  # a crash shows the job's line
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
 
     if isinstance(sys.stdout, io.TextIOWrapper):  # what is printed must not be lost with the process
         sys.stdout.reconfigure(line_buffering=True)
 
-    with suppress(EOFError, OSError):
+    with suppress(EOFError, OSError), forks.watched(signals=True):
         _serve(Channel(socket.socket(fileno=channel)))
 
     os._exit(0)  # threads that jobs have left behind end here, too
@@ -167,8 +171,14 @@ def _run(job: ChildJob) -> tuple[bytes, ...]:
 
         result = func(*args, **kwargs)
 
+        if forks.in_fork:  # the job has forked, and this is the fork
+            leave(None)
+
         return b"result", record.serializer.dumps(result, f"the result of {record.func_name}")
     except BaseException as error:  # noqa: BLE001 - SystemExit too: whatever a job raises is its own failure
+        if forks.in_fork:
+            leave(error)
+
         return b"raised", *(text.encode(errors="surrogatepass") for text in (error_text(error), *kinds(error)))
     finally:
         job.close()
@@ -176,7 +186,10 @@ def _run(job: ChildJob) -> tuple[bytes, ...]:
 
 
 def _leave_signals_to_the_worker() -> None:
-    """Do nothing at them. They are not ignored, because programs that a job starts would then ignore them, too."""
+    """Do nothing at what is sent to all processes of a service, or of a terminal: the worker answers it.
+
+    The signals are not ignored, because programs that a job starts would then ignore them, too.
+    """
     for number in SIGNALS:
         signal.signal(number, lambda *_: None)
 
@@ -204,23 +217,3 @@ def _end_with_the_worker(life: int) -> None:
 def _await_end(life: int) -> None:
     os.read(life, 1)
     os.killpg(0, signal.SIGKILL)
-
-
-def _keep_from_others(*descriptors: int) -> None:
-    """No program and no fork that a job starts has the descriptors, or this process's way with signals."""
-    for each in descriptors:
-        os.set_inheritable(each, False)
-
-    def forget() -> None:
-        for each in descriptors:
-            os.close(each)
-
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-
-    os.register_at_fork(
-        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS),
-        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS),
-        after_in_child=forget,
-    )

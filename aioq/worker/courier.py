@@ -26,7 +26,7 @@ from aioq.values.errors import ServerError, ServerUnreachable
 from aioq.values.outcome import Interrupted, Outcome
 from aioq.worker.executor import Executor
 from aioq.worker.pace import Pace
-from aioq.worker.run import Cause, Run
+from aioq.worker.run import Cause, Run, own_task
 
 log = logging.getLogger("aioq.worker")
 
@@ -213,7 +213,7 @@ class Courier:
         outbox, self._outbox = self._outbox[:LOAD], self._outbox[LOAD:]
         wanted = self._wants(executor, pace)
         self._asked += wanted
-        trip = asyncio.get_running_loop().create_task(self._travel(executor, outbox, wanted))
+        trip = own_task(self._travel(executor, outbox, wanted))
         self._trips.add(trip)
         trip.add_done_callback(partial(self._arrive, pace, time.monotonic()))
 
@@ -413,7 +413,7 @@ class Courier:
         self._refusals[store] += not isinstance(error, ServerUnreachable)
 
     def _heal_later(self, executor: Executor, store: Store) -> None:
-        healer = asyncio.get_running_loop().create_task(self._heal(executor, store))
+        healer = own_task(self._heal(executor, store))
         self._healers.add(healer)
         healer.add_done_callback(self._healers.discard)
 

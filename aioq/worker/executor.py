@@ -23,8 +23,8 @@ from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 
-from aioq.client.context import current
 from aioq.client.job import Job
+from aioq.client.waits import current
 from aioq.store import Store
 from aioq.store.store import Claim
 from aioq.values.allowlist import Allowlist
@@ -33,6 +33,8 @@ from aioq.values.errors import JobTimeout, PayloadTooLarge, RemoteError
 from aioq.values.options import PROCESS
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, decide, is_final
 from aioq.values.reference import resolve
+from aioq.worker.ending import CANCEL_GRACE, Ending
+from aioq.worker.forks import forks, leave
 from aioq.worker.processes import Packed, Processes
 from aioq.worker.run import Cause, Run
 from aioq.worker.threads import RunEnded, ThreadCall
@@ -45,10 +47,6 @@ MAX_ERROR = 32_768
 #: The most bytes of a result. A server takes no value of more (its proto-max-bulk-len, if nobody has changed it):
 #: it ends the connection, and with it the call that would record other jobs, too.
 MAX_RESULT = 536_870_912
-
-#: A run that does not end when it is cancelled is cancelled again this often, a second apart; then it is given up.
-CANCELS = 5
-
 
 #: A run that was claimed ahead and could not begin within this time, in seconds, is given back.
 PATIENCE = 0.1
@@ -63,6 +61,7 @@ class Executor:
         ended: called when a run has ended, with its outcome; None: nothing is to be recorded.
         allow: the functions that may be run; None: all.
         job_processes: how many processes jobs with executor="process" may use.
+        cancel_grace: how long a run may clean up that is ended from outside, in seconds.
 
     """
 
@@ -73,7 +72,9 @@ class Executor:
         ended: Callable[[Run, Outcome | None], None],
         allow: Allowlist | None = None,
         job_processes: int = 1,
+        cancel_grace: float = CANCEL_GRACE,
     ) -> None:
+        self.ending = Ending(cancel_grace, self._settle_ended)
         self.concurrency = concurrency
         self.held: dict[Run, None] = {}
         self.running = 0
@@ -114,48 +115,25 @@ class Executor:
         for run in list(self._processes.waiting):
             self.end(run, Cause.INTERRUPTED)
 
+    def interrupt(self) -> None:
+        """End all runs, so that their jobs go back."""
+        self.ending.interrupt(list(self.held))
+
+    def time_left(self) -> float:
+        """In how many seconds the last run has ended that is being ended."""
+        return self.ending.time_left(self.held)
+
+    def end(self, run: Run, cause: Cause) -> None:
+        """End a run from outside: cancel its coroutine, or raise in its thread."""
+        self.ending.end(run, cause)
+
     async def close(self) -> None:
-        """No run will come any more: end the processes of jobs."""
+        """No run will come any more: end the processes of jobs, and name the threads that are left."""
         if self._alarm is not None:
             self._alarm.cancel()
 
+        self.ending.tell_of_threads()
         await self._processes.close()
-
-    def end(self, run: Run, cause: Cause, cancels: int = CANCELS) -> None:
-        """End a run from outside: cancel its coroutine, or raise in its thread."""
-        if run.ended:
-            return
-
-        if run.cause is None or cause is Cause.DROPPED:
-            run.cause = cause
-
-        run.deadline = math.inf
-
-        if run.timer is not None:
-            run.timer.cancel()
-
-        if run.task is None:
-            self._settle(run, self._outcome_of_end(run))
-
-            return
-
-        if not run.entered:  # a task that is cancelled before its first step never runs its body
-            run.task.cancel()
-            self._settle(run, self._outcome_of_end(run))
-
-            return
-
-        if cancels == 0:
-            log.error("job %s ignores that it was cancelled; it is given up, but its code may still run", run.id)
-            self._settle(run, self._outcome_of_end(run))
-
-            return
-
-        if run.call is not None:
-            run.call.end()
-
-        run.task.cancel()
-        run.timer = asyncio.get_running_loop().call_later(1, self.end, run, cause, cancels - 1)
 
     def _begin(self, run: Run, *, at_once: bool = False) -> None:
         """Give a run its task. at_once: it makes its first step here, where Python has that (3.12).
@@ -168,10 +146,11 @@ class Executor:
         # Not in the context of whoever had the slot before: what that job has set there is its own.
         context = self._context.copy()
 
-        if sys.version_info >= (3, 12) and at_once and loop.get_task_factory() is None:
+        # As own_task does; this is the path of every job.
+        if sys.version_info >= (3, 12) and at_once:
             run.task = asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
         else:
-            run.task = loop.create_task(coroutine, context=context)
+            run.task = asyncio.Task(coroutine, loop=loop, context=context)
 
     def _fill(self) -> None:
         """Let runs begin that wait for a slot. One that ends in its first step frees a slot for this same loop."""
@@ -225,7 +204,13 @@ class Executor:
 
         try:
             outcome = self._finished(run, await self._call(run))
+
+            if forks.in_fork:  # the job has forked here, and this is the fork
+                leave(None)
         except BaseException as error:  # noqa: BLE001 - SystemExit too: whatever a job raises is its own failure
+            if forks.in_fork:
+                leave(error)
+
             outcome = self._failed(run, error)
         finally:
             current.set(None)
@@ -333,6 +318,9 @@ class Executor:
             log.exception("job %s: its retry policy cannot be used", run.id)
 
             return Failed(text)
+
+    def _settle_ended(self, run: Run) -> None:
+        self._settle(run, self._outcome_of_end(run))
 
     def _settle(self, run: Run, outcome: Outcome | None) -> None:
         if run.ended:

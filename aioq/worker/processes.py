@@ -16,7 +16,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -24,18 +24,22 @@ from typing import Any
 from aioq.values.errors import InvalidFunction, JobProcessError, RemoteError, ServerError
 from aioq.values.record import META
 from aioq.values.reference import is_plain
+from aioq.worker.forks import SIGNALS, forks
 from aioq.worker.frames import pack, take
-from aioq.worker.run import Run
+from aioq.worker.run import Run, own_task
+from aioq.worker.streams import STDERR, has_stderr, open_standard_descriptors
+
+log = logging.getLogger("aioq.worker")
 
 #: What a process runs: with the paths of the worker, so that it finds the same modules.
 _PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); from aioq.worker.child import main; main()"
 
-#: The descriptor of the worker's standard error.
-STDERR = 2
-
 #: Pauses between looks for the end of a process that was killed, in seconds: each is twice the one before.
 SHORTEST_LOOK = 0.000_5
 LONGEST_LOOK = 0.05
+
+#: How long the end of the worker waits for processes that it has killed, in seconds.
+DEATH_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,10 @@ class Processes:
 
     async def close(self) -> None:
         """Kill all processes, and wait for their ends."""
-        await asyncio.gather(*map(self._bury, list(self._living)), *self._burials)
+        ends = [*map(self._bury, list(self._living)), *self._burials]
+
+        if ends and (left := (await asyncio.wait(ends, timeout=DEATH_S))[1]):
+            log.error("%d processes of jobs were killed and have not ended: the system holds them", len(left))
 
     async def _run(self, run: Run, begin: Callable[[Run], None]) -> Packed:
         child = self._take_idle() or await self._start()
@@ -144,7 +151,7 @@ class Processes:
     async def _start(self) -> Child:
         try:
             child, channel = _spawn()
-        except OSError as error:
+        except (OSError, ValueError, TypeError) as error:
             raise JobProcessError(f"no process could be started for the job: {error}") from None
 
         self._living[child] = None
@@ -170,7 +177,7 @@ class Processes:
     def _bury(self, child: Child) -> asyncio.Future[int]:
         """Kill a process, and wait for its end, which brings its exit code. It goes on if nobody waits."""
         self._living.pop(child, None)
-        burial = asyncio.get_running_loop().create_task(child.end())
+        burial = own_task(child.end())
         self._burials.add(burial)
         burial.add_done_callback(self._burials.discard)
 
@@ -231,6 +238,7 @@ class Child(asyncio.Protocol):
             self.transport.abort()
 
         if self._life >= 0:
+            forks.release(self._life)
             os.close(self._life)
             self._life = -1
 
@@ -258,31 +266,39 @@ class Child(asyncio.Protocol):
 
 
 def _spawn() -> tuple[Child, socket.socket]:
-    """A new process, and the worker's end of the channel to it."""
-    channel, theirs = socket.socketpair()
-    life, held = os.pipe()
-    level = logging.getLogger().getEffectiveLevel()
-    arguments = (str(theirs.fileno()), str(life), str(level), json.dumps(sys.path))
-    # Blocked until it can answer them: a signal to all processes of a service must not end it while it starts.
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    """A new process, and the worker's end of the channel to it.
 
-    try:
+    Raises:
+        OSError, ValueError, TypeError: none can be started; nothing stays open.
+
+    """
+    open_standard_descriptors()  # else a socket might take the place of one that is closed
+    level = logging.getLogger().getEffectiveLevel()
+    # Python's import passes over all that is no text.
+    paths = json.dumps([path for path in sys.path if isinstance(path, str)])
+    printed = STDERR if has_stderr() else subprocess.DEVNULL
+
+    with ExitStack() as theirs, ExitStack() as ours:
+        channel, other = socket.socketpair()
+        ours.callback(channel.close)
+        theirs.callback(other.close)
+        life, held = os.pipe()
+        ours.callback(os.close, held)
+        theirs.callback(os.close, life)
+        # Blocked until it can answer them: a signal to all processes of a service must not end it while it starts.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        theirs.callback(signal.pthread_sigmask, signal.SIG_SETMASK, blocked)
         process = subprocess.Popen(  # noqa: S603 - this interpreter
-            (sys.executable, "-c", _PROGRAM, *arguments),
+            (sys.executable, "-c", _PROGRAM, str(other.fileno()), str(life), str(level), paths),
             stdin=subprocess.DEVNULL,
-            stdout=STDERR,  # what jobs print stands in the worker's log
-            pass_fds=(theirs.fileno(), life),
+            stdout=printed,  # what jobs print stands in the worker's log
+            stderr=printed,
+            pass_fds=(other.fileno(), life),
             start_new_session=True,
         )
-    except OSError:
-        channel.close()
-        os.close(held)
+        ours.pop_all()
 
-        raise
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        theirs.close()
-        os.close(life)
+    forks.keep(held)  # a fork that outlives the worker must not keep this process alive
 
     return Child(process, held), channel
 

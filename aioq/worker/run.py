@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Coroutine
 from enum import Enum, auto
+from typing import Any, TypeVar
 
 from aioq.store import Store
 from aioq.store.store import Claim
 from aioq.worker.threads import ThreadCall
+
+T = TypeVar("T")
+
+
+def own_task(coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """A task of the worker. The loop's task factory is not asked: a job may have set one that raises."""
+    return asyncio.Task(coroutine, loop=asyncio.get_running_loop())
 
 
 class Cause(Enum):

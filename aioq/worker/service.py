@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 import anyio
 from anyio import to_thread
@@ -25,14 +25,21 @@ from aioq.store.store import Beat
 from aioq.values.allowlist import Allowlist
 from aioq.values.errors import ServerError, ServerFull, ServerUnreachable
 from aioq.worker.courier import Courier, Limits
+from aioq.worker.deadlock import Deadlock
+from aioq.worker.ending import CANCEL_GRACE
 from aioq.worker.executor import Executor
+from aioq.worker.factory import TaskFactory
+from aioq.worker.forks import forks
 from aioq.worker.guard import Guard
 from aioq.worker.heartbeat import LEASE_MS, Heartbeat
 from aioq.worker.housekeeper import Reclaimer, Sweeper
 from aioq.worker.run import Cause, Run
+from aioq.worker.signals import StopSignals
 from aioq.worker.waker import Waker
 
 log = logging.getLogger("aioq.worker")
+
+Loop = Callable[[], Coroutine[Any, Any, None]]
 
 #: How long the last outcomes may take to reach a server that is away, in seconds.
 FAREWELL = 2.0
@@ -42,9 +49,6 @@ UNFORESEEN_PAUSE_S = 1.0
 
 #: How many revoked claims are remembered, for those whose claim is still on its way here.
 REVOKED = 1000
-
-
-Loop = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class Plan:
     signals: bool
     allow: Allowlist | None = None
     job_processes: int = 1
+    cancel_grace: float = CANCEL_GRACE
 
 
 class Service:
@@ -87,8 +92,14 @@ class Service:
             self._on_taken,
         )
         self._executor = Executor(
-            plan.concurrency, plan.result_ttl_ms, self.courier.put, plan.allow, plan.job_processes
+            plan.concurrency,
+            plan.result_ttl_ms,
+            self.courier.put,
+            plan.allow,
+            plan.job_processes,
+            plan.cancel_grace,
         )
+        self._factory = TaskFactory()
         self._guard = Guard(lambda: self._executor.held)
         self._revoked: dict[bytes, None] = {}
         # What goes to one server can travel together; in a Cluster, each queue may be on another one.
@@ -116,6 +127,14 @@ class Service:
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve the queues until a stop is asked for, or the plan is fulfilled."""
+        with forks.watched(signals=self._plan.signals):
+            if self._plan.signals:
+                with StopSignals(asyncio.get_running_loop(), lambda _: self.request_stop()) as signals:
+                    await self._serve(ready, [signals.keep])
+            else:
+                await self._serve(ready, [])
+
+    async def _serve(self, ready: Callable[[], None], loops: Sequence[Loop]) -> None:
         await self._join()
         heartbeats = self._heartbeats()
 
@@ -126,7 +145,7 @@ class Service:
             self._guard.start()
 
             try:
-                self._start_loops()
+                self._start_loops(loops)
                 ready()
                 await self.courier.run(self._executor)
             finally:
@@ -144,12 +163,10 @@ class Service:
 
                 self._loops.cancel_scope.cancel()
 
-    def _start_loops(self) -> None:
+    def _start_loops(self, others: Sequence[Loop]) -> None:
         loops: list[Loop] = [waker.run for waker in self._wakers]
         loops += [self._reclaimer.run, self._sweeper.run, self._obey_stop]
-
-        if self._plan.signals:
-            loops.append(self._obey_signals)
+        loops += [Deadlock(self._executor, self._stores).watch, self._factory.keep, *others]
 
         if self._plan.max_idle_time is not None:
             loops.append(self._obey_idle)
@@ -228,10 +245,11 @@ class Service:
 
     async def _farewell(self) -> None:
         """Deliver the last outcomes; hand back what still runs (only if the worker was cancelled)."""
+        self._factory.check()
         self.courier.limits.claiming = False
-        self._interrupt()
+        self._executor.interrupt()
 
-        with anyio.move_on_after(FAREWELL) as scope:
+        with anyio.move_on_after(FAREWELL + self._executor.time_left()) as scope:
             await self.courier.run(self._executor)
 
         if scope.cancelled_caught:
@@ -252,27 +270,19 @@ class Service:
 
             log.warning("worker %s could not sign off: %s; its lease ends by itself", self._plan.name, text)
 
-    def _interrupt(self) -> None:
-        for run in list(self._executor.held):
-            self._executor.end(run, Cause.INTERRUPTED)
-
     async def _obey_stop(self) -> None:
         await self._stopping.wait()
         self.courier.stop()
         self._executor.give_back()
+        self._executor.ending.begin_shutdown(self._plan.shutdown_timeout)
 
         with anyio.move_on_after(self._plan.shutdown_timeout):
             await self._hurry.wait()
 
-        self._interrupt()
+        self._executor.interrupt()
         # The server may be away; then the worker goes without having delivered everything.
-        await anyio.sleep(FAREWELL)
+        await anyio.sleep(self._executor.time_left() + FAREWELL)
         self._loops.cancel_scope.cancel()
-
-    async def _obey_signals(self) -> None:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
-            async for _ in received:
-                self.request_stop()
 
     async def _obey_idle(self) -> None:
         longest = self._plan.max_idle_time or 0

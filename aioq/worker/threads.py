@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from aioq.worker.forks import forks, leave
+
 _raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
 
@@ -24,25 +26,59 @@ class ThreadCall:
 
     """
 
-    __slots__ = ("_args", "_func", "_kwargs", "_lock", "_thread")
+    __slots__ = ("_args", "_func", "_is_over", "_kwargs", "_lock", "_thread")
 
     def __init__(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         self._func, self._args, self._kwargs = func, args, kwargs
         self._thread: int | None = None
+        self._is_over = False
         self._lock = threading.Lock()
 
     def __call__(self) -> Any:
-        self._thread = threading.get_ident()
+        with self._lock:
+            if self._is_over:  # the run was ended while the call was on its way to a thread
+                raise RunEnded
+
+            self._thread = threading.get_ident()
 
         try:
-            return self._func(*self._args, **self._kwargs)
-        finally:
-            # Under the lock: an exception meant for this call must not reach the thread's next one.
-            with self._lock:
-                self._thread = None
+            result = self._func(*self._args, **self._kwargs)
+        except BaseException as error:
+            if forks.in_fork:
+                leave(error)
 
-    def end(self) -> None:
-        """Raise RunEnded in the thread, at its next Python instruction. Code in C is not interrupted."""
+            raise
+        else:
+            if forks.in_fork:
+                leave(None)
+
+            return result
+        finally:
+            try:
+                # Under the lock: an exception meant for this call must not reach the thread's next one.
+                with self._lock:
+                    self._thread = None
+            finally:
+                self._thread = None  # the exception has come just now
+
+    @property
+    def thread(self) -> int | None:
+        """The number of the thread that is in the function; None: no thread is."""
+        return self._thread
+
+    def end(self) -> bool:
+        """Raise RunEnded in the thread, at its next Python instruction. Code in C is not interrupted.
+
+        Returns:
+            Whether a thread is in the function.
+
+        """
         with self._lock:
-            if self._thread is not None:
-                _raise_in_thread(ctypes.c_ulong(self._thread), ctypes.py_object(RunEnded))
+            self._is_over = True
+
+            if self._thread is None:
+                return False
+
+            _raise_in_thread(ctypes.c_ulong(self._thread), ctypes.py_object(RunEnded))
+
+            return True

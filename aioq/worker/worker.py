@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from aioq.client.queue import Queue
 from aioq.store import Connection, Server, connect
@@ -17,6 +17,7 @@ from aioq.values.ids import check_queue_name
 from aioq.values.numbers import whole
 from aioq.values.options import RESULT_TTL_MS
 from aioq.values.signature import Secret, read_secret
+from aioq.worker.ending import CANCEL_GRACE
 from aioq.worker.service import Plan, Service
 
 #: Jobs that a worker runs side by side, unless it is told otherwise.
@@ -44,7 +45,9 @@ class Worker:
         result_ttl: how long results are kept of jobs that do not say (default 500 s).
         shutdown_timeout: how long running jobs may go on after a stop was asked for (default 25 s); what is left
             then goes back to its queue, without using up an attempt.
-        prefix: the first word of every key (default "aioq").
+        cancel_grace: how long a run may clean up that was cancelled, stopped or timed out, or that is left when
+            the worker stops (default 5 s). Then it is cancelled once more, and given up.
+        prefix: the first word of every key (default: that of the connection or the Queue, else "aioq").
         allow: patterns of the functions that it may run, such as "shop.tasks.*": a job of any other fails before
             anything of it is loaded. None: AIOQ_ALLOW; without that, all functions.
         secret: as for Queue: jobs that are not signed are refused unread, and results are signed.
@@ -68,15 +71,16 @@ class Worker:
         name: str | None = None,
         result_ttl: Duration = RESULT_TTL_MS / 1000,
         shutdown_timeout: Duration = SHUTDOWN_TIMEOUT,
-        prefix: str = "aioq",
+        cancel_grace: Duration = CANCEL_GRACE,
+        prefix: str | None = None,
         allow: str | Sequence[str] | None = None,
         secret: Secret = None,
     ) -> None:
-        listed = [queues] if isinstance(queues, str | Queue) else list(queues)
-        first = next((each for each in listed if isinstance(each, Queue)), None)
+        listed = _listed(queues)
+        self._queues = [each for each in listed if isinstance(each, Queue)]
 
-        if connection is None and first is not None:
-            connection = first.connection
+        if connection is None and self._queues:
+            connection = self._queues[0].connection
 
         self.queue_names = list(
             dict.fromkeys(check_queue_name(each.name if isinstance(each, Queue) else each) for each in listed)
@@ -96,10 +100,11 @@ class Worker:
         self._secret = read_secret(secret)
 
         if isinstance(connection, Connection):
-            connect(connection, prefix=prefix, secret=secret)  # says if the two do not go together
+            self._connect()  # says if the options do not go together
 
         self._result_ttl_ms = retention_ms(result_ttl, "result_ttl")
-        self._shutdown_timeout = max(0, to_ms(shutdown_timeout, "shutdown_timeout")) / 1000
+        self._shutdown_timeout = _check_seconds(shutdown_timeout, "shutdown_timeout")
+        self._cancel_grace = _check_seconds(cancel_grace, "cancel_grace")
         self._service: Service | None = None
         self._stops = 0
 
@@ -153,10 +158,11 @@ class Worker:
             signals=signals,
             allow=self._allow,
             job_processes=self.job_processes,
+            cancel_grace=self._cancel_grace,
         )
         # The connection of a Queue is its owner's to close; one that was opened here is not.
         given = isinstance(self._server, Connection)
-        source = connect(self._server, prefix=self._prefix, secret=self._secret)
+        source = self._connect()
         connection = source.sibling()
 
         try:
@@ -175,9 +181,52 @@ class Worker:
 
         return service.courier.claimed
 
+    def _connect(self) -> Connection:
+        """The connection that is shared, or one that is opened for this worker.
+
+        Raises:
+            InvalidInput: not all queues are there, or the prefix or the secret is another one.
+
+        """
+        shared = self._server.shared.prefix if isinstance(self._server, Connection) else None
+        prefix = self._prefix or shared or "aioq"
+
+        if shared is not None and prefix != shared:
+            raise InvalidInput(
+                f"prefix={prefix!r}: the connection has the prefix {shared!r}; leave the option away"
+            )
+
+        source = connect(self._server, prefix=prefix, secret=self._secret)
+
+        for queue in self._queues:
+            if queue.connection.identity != source.identity:
+                raise InvalidInput(
+                    f"queues: queue {queue.name!r} is on another server, or has another prefix or secret, than the"
+                    f" worker. A worker serves one server with one prefix and one secret: start one for each"
+                )
+
+        return source
+
 
 def _nothing() -> None:
     pass
+
+
+def _listed(queues: object) -> list[str | Queue]:
+    if isinstance(queues, str | Queue):
+        return [queues]
+
+    if not isinstance(queues, Iterable) or isinstance(queues, bytes):
+        raise InvalidInput(f"queues={queues!r}: expected a Queue, the name of a queue, or several of them")
+
+    return list(queues)
+
+
+def _check_seconds(value: Duration, name: str) -> float:
+    if (ms := to_ms(value, name)) < 0:
+        raise InvalidInput(f"{name}={value!r}: expected a duration of at least 0 seconds")
+
+    return ms / 1000
 
 
 def _check_name(name: str | None) -> str:

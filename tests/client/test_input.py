@@ -107,7 +107,7 @@ async def test_a_number_that_is_none_is_refused_by_its_name(queue: Queue, name: 
     registry: Registry = queue.failed_job_registry
 
     for call in (queue.job_ids, queue.jobs, registry.job_ids, registry.jobs):
-        with pytest.raises(TypeError, match=f"{name}=.*expected a whole number"):
+        with pytest.raises(InvalidInput, match=f"{name}=.*expected a whole number"):
             await call(**{name: value})
 
 

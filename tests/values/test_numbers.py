@@ -21,7 +21,7 @@ def test_a_whole_number_is_taken_as_it_is_or_refused(value: int) -> None:
 
 @pytest.mark.parametrize("value", [1.0, float("nan"), "1", None, True, b"1"])
 def test_what_is_no_whole_number_is_refused(value: Any) -> None:
-    with pytest.raises(TypeError, match=r"limit=.*expected a whole number, not"):
+    with pytest.raises(InvalidInput, match=r"limit=.*expected a whole number, not"):
         whole(value, "limit")
 
 
