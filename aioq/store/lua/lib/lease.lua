@@ -14,6 +14,14 @@ local function renew(worker, lease)
     redis.call('PEXPIRE', leases, ABANDONED)
   end
 end
+-- No lease ends later than one lease from now, unless it began before the clock was set back. Such a lease would hide the
+-- death of its worker for as long as the clock was set back, so it is cut to what a beat of this moment would give.
+-- The caller has written before: this would be refused when memory is full.
+local function shorten_leases(latest)
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', leases, '(' .. latest, '+inf')) do
+    redis.call('ZADD', leases, latest, name)
+  end
+end
 -- If nobody at all has beaten for half a lease, it was the server that was away: everyone gets a lease's time to come
 -- back, before anyone is declared dead. This is asked before the caller has a lease of its own.
 local function give_grace(lease)
