@@ -21,23 +21,26 @@ from aioq.worker.lasting import LastingThread
 
 log = logging.getLogger("aioq.worker")
 
-#: How long a worker is believed alive after a beat, and how often it beats (a test holds them to what follows).
+#: How long a worker is believed alive after a beat, and how often it beats. A test holds them to what follows.
 #:
 #: - A killed worker's jobs come back when its lease ends, LEASE - INTERVAL to LEASE after its death: within 4 s
 #:   for most, and 6 s at the most, with some tenths for who notices. So LEASE - INTERVAL / 2 < 3.9.
 #: - One beat may be missed: 2 * INTERVAL < LEASE.
-#: - After an outage of more than half a lease everyone gets a grace. A shorter one must end no lease, not even
-#:   that of a worker that was about to beat when it began: INTERVAL + LEASE / 2 + AGAIN < LEASE.
-#: - A worker that stands still, or whose thread finds no time, keeps its lease for LEASE - INTERVAL at least. That
-#:   should be as long as the others allow; so should INTERVAL, since each beat costs the server five commands.
-LEASE_MS = 4_800
-INTERVAL = 2.2
+#: - After an outage of more than SILENCE * LEASE (lua/lib/lease.lua) everyone gets a grace. A shorter one must end
+#:   no lease, not even that of a worker that was about to beat when it began: INTERVAL + SILENCE * LEASE + AGAIN <
+#:   LEASE.
+#: - A worker that is merely slow to beat must not look like an outage, or the dead would get a grace:
+#:   INTERVAL + 0.5 < SILENCE * LEASE.
+#: - A worker that stands still keeps its lease for LEASE - INTERVAL at least, which should be long.
+#: - Each beat costs the server four commands; an idle worker may cost three a second in all.
+LEASE_MS = 4_600
+INTERVAL = 1.8
 
 #: How soon a failed beat is tried again, in seconds.
 AGAIN = 0.1
 
-#: The description of the worker travels with a beat when it has changed, and with every twelfth one.
-DESCRIBE = 12
+#: The description of the worker travels with a beat when it has changed, and with every sixteenth one.
+DESCRIBE = 16
 
 #: How much further than the worker's own clock the server's may have gone between two beats, in seconds. More
 #: means that it was set forward, or that the beat was on its way for so long.

@@ -2,11 +2,18 @@
 -- Otherwise it would be kept for longer than it should be. And the next job that ends gives the registry a life that is
 -- counted from now, so the registry would go before such a job, which would then be in no list.
 local function end_now(id, key, until_key, left)
-  redis.call('PEXPIRE', job .. id, left) -- not refused when memory is full, and then neither is what follows
-  redis.call('PEXPIRE', attempts .. id, left)
-  redis.call('ZADD', key, 'XX', now, id)
+  -- This takes nothing out. It is a write that is not refused when memory is full, and then the others are not either.
+  redis.call('ZREM', key, '')
+  redis.call('ZADD', key, now, id)
   if until_key then
-    redis.call('ZADD', until_key, 'XX', now + left, id)
+    redis.call('ZADD', until_key, now + left, id)
+  end
+  if redis.call('EXISTS', job .. id) == 1 then
+    redis.call('HSET', job .. id, 'ended_at', now)
+    if left then
+      redis.call('PEXPIRE', job .. id, left)
+      redis.call('PEXPIRE', attempts .. id, left)
+    end
   end
 end
 local function rewind(registry, limit)
@@ -25,8 +32,7 @@ local function rewind(registry, limit)
     if last then
       end_now(id, registry, registry .. ':until', math.max(1, tonumber(last) - ended_at))
     else
-      redis.call('PERSIST', job .. id) -- it is kept for ever, so this changes nothing; it is for full memory, as above
-      redis.call('ZADD', registry, 'XX', now, id)
+      end_now(id, registry) -- it is kept for ever
     end
   end
   return math.max(#early, #own / 2)
