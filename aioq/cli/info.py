@@ -26,11 +26,15 @@ MAIN_STATES = (JobStatus.QUEUED, JobStatus.STARTED, JobStatus.FAILED)
 
 
 class QueueInfo(NamedTuple):
-    """One queue as it is now. A suspension of all workers pauses it, too."""
+    """One queue as it is now. A suspension of all workers pauses it, too.
+
+    late_workers: those that hold jobs of it although their lease has ended.
+    """
 
     name: str
     paused: bool
     counts: Counts
+    late_workers: list[str]
 
 
 class Snapshot(NamedTuple):
@@ -131,7 +135,9 @@ async def _look(connection: Connection, names: Sequence[str] | None) -> Snapshot
 
 
 async def _look_at(queue: Queue) -> QueueInfo:
-    return QueueInfo(queue.name, await queue.is_paused(), await queue.store.count())
+    return QueueInfo(
+        queue.name, await queue.is_paused(), await queue.store.count(), await queue.store.late_workers()
+    )
 
 
 def _document(snapshot: Snapshot, view: View) -> dict[str, Any]:
@@ -139,7 +145,10 @@ def _document(snapshot: Snapshot, view: View) -> dict[str, Any]:
 
     if view.queues:
         document["queues"] = [
-            {"name": queue.name, "paused": queue.paused} | queue.counts._asdict() for queue in snapshot.queues
+            {"name": queue.name, "paused": queue.paused}
+            | queue.counts._asdict()
+            | {"late_workers": queue.late_workers}
+            for queue in snapshot.queues
         ]
 
     if view.workers:
@@ -180,6 +189,10 @@ def _parts(snapshot: Snapshot, view: View) -> Iterable[str | output.Table]:
     if view.queues:
         table = _short_queue_table if sys.stdout.isatty() else _queue_table
         yield table(snapshot.queues) if snapshot.queues else "No queues."
+
+    for queue in snapshot.queues:
+        for name in queue.late_workers:
+            yield f"Worker {name} holds jobs of queue {queue.name}, and its lease has ended."
 
     if view.queues and view.workers:
         yield ""

@@ -82,6 +82,11 @@ KINDS = {
         "Nothing is lost; they take memory.",
         "They are removed.",
     ),
+    "claims-without-lease": Kind(
+        "workers that claim jobs, and do not renew their lease",
+        "Others take their jobs and run them again. The thread or the connection of the heartbeat is broken.",
+        "Not repaired: restart the worker, and look into its log.",
+    ),
     "lease-too-long": Kind(
         "leases that end far in the future",
         "A worker that dies would not be noticed. The server's clock has gone back.",

@@ -43,19 +43,17 @@ class Pulse:
         replies = self._way.trip(commands)[: len(self._commands)]
         errors = [reply for reply in replies if isinstance(reply, Exception)]
 
-        if errors and (len(errors) == len(replies) or not all(map(_is_of_one_queue, errors))):
+        # What is refused for one queue (a key of another type, a missing right) must not end the leases on the
+        # others.
+        if errors and len(errors) == len(replies):
             with translated(self._url):
                 raise errors[0]
 
         return [_beat(reply) for reply in replies]
 
     def close(self) -> None:
+        """Close the connection. The next beat opens a new one."""
         self._way.close()
-
-
-def _is_of_one_queue(error: Exception) -> bool:
-    """Whether a key of another type is in the way; the leases on other queues must not end for that."""
-    return "WRONGTYPE" in str(error)
 
 
 def _beat(reply: object) -> Beat:

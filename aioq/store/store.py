@@ -73,11 +73,16 @@ class Claims(NamedTuple):
 
 
 class Beat(NamedTuple):
-    """What a beat brought: whether the lease had lapsed, when the next one ends, and whose have ended."""
+    """What a beat brought.
+
+    lapsed: the lease had ended, and others have taken the jobs; next_end_ms: when another worker's lease ends (-1:
+    there is none); lost: whose have ended; clock_ms: the server's clock (0: the queue did not answer).
+    """
 
     lapsed: bool
     next_end_ms: int
     lost: list[str]
+    clock_ms: int = 0
 
 
 class Counts(NamedTuple):
@@ -419,6 +424,12 @@ class Store:
 
         return bool(reply[1]), [text(each) for each in reply[2]], [text(each) for each in reply[3]]
 
+    async def late_workers(self) -> list[str]:
+        """The names of workers that hold jobs although their lease has ended."""
+        reply = await self._call("holders", worker="")
+
+        return sorted(text(name) for name, end in read_holders(reply).items() if end < reply[1])
+
     async def sweep(self) -> bool:
         """Take ids whose retention has passed out of the registries. True: there may be more."""
         return bool((await self._call("sweep", chunk=CHUNK))[1] == CHUNK)
@@ -466,6 +477,10 @@ class Store:
         """The call that renews a lease; `read_beat` reads its reply."""
         return self._command("beat", worker=worker, lease=lease_ms)
 
+    def holders_command(self, worker: str) -> Command:
+        """The call that names the other workers that hold jobs; `read_holders` reads its reply."""
+        return self._command("holders", worker=worker)
+
     # Internals
 
     def _command(self, name: str, **values: Argument | Sequence[Argument]) -> Command:
@@ -492,7 +507,14 @@ def read_beat(reply: Any) -> Beat:
     # The name of a worker may be anything, and must be the same when it is reclaimed.
     lost = [name.decode(errors="surrogateescape") for name in reply[2]]
 
-    return Beat(reply[0] == b"lapsed", int(reply[1]), lost)
+    return Beat(reply[0] == b"lapsed", int(reply[1]), lost, int(reply[3]))
+
+
+def read_holders(reply: Any) -> dict[bytes, float]:
+    """The other workers that hold jobs, each with the end of its lease by the server's clock in ms."""
+    flat = iter(reply[2])
+
+    return {name: float(end) for name, end in zip(flat, flat, strict=True)}
 
 
 def read_refused(reply: Any) -> dict[int, str]:

@@ -20,6 +20,7 @@ AioqError
 ├── AbandonedJobError                    the job's workers died too often while they ran it
 ├── JobProcessError                      the process that ran the job ended before the job did
 ├── RemoteError                          what a job raised in its process; the worker's own, nobody else sees it
+├── WorkerError                          raised by Worker.run(): the worker has ended because it could not go on
 ├── NotDurable                           the job is in the queue, but not as safe as was asked for
 └── ServerError                          the server's side
     ├── ServerUnreachable (ConnectionError)
@@ -136,6 +137,10 @@ class RemoteError(AioqError):
         super().__init__(text)
         self.text = text
         self.kinds = list(kinds)
+
+
+class WorkerError(AioqError):
+    """A worker could not go on, and has ended in order: its jobs were given back."""
 
 
 class NotDurable(AioqError):

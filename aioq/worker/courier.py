@@ -16,12 +16,13 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 from aioq.store import Connection, Store
-from aioq.store.store import Claim, Claims, read_refused
+from aioq.store.store import Claim, Claims, read_holders, read_refused
 from aioq.values.errors import ServerError, ServerUnreachable
 from aioq.values.outcome import Interrupted, Outcome
 from aioq.worker.executor import Executor
@@ -44,6 +45,12 @@ LOAD = 200
 
 #: A burst gives a queue that was set aside up after this many refusals in a row.
 REFUSALS = 5
+
+#: How soon a burst that is done looks again whether other workers that hold jobs are alive, in ms.
+HOLDERS_MS = 300
+
+#: The longest that it waits for them, in seconds. A few leases suffice, unless their jobs cannot be taken back.
+HOLDERS_WAIT_S = 60.0
 
 #: The longest wait for a scheduled job, in seconds; then the server is asked again.
 LONGEST_WAIT = 3600.0
@@ -106,6 +113,8 @@ class Courier:
         self._aside: dict[Store, list[tuple[Run, Outcome]]] = {}
         self._refusals = dict.fromkeys(stores, 0)
         self._healers: set[asyncio.Task[None]] = set()
+        self._barred: set[Store] = set()
+        self._holders: dict[Store, Holders] = {}
 
     def put(self, run: Run, outcome: Outcome | None) -> None:
         """Take an outcome along on the next trip."""
@@ -127,6 +136,27 @@ class Courier:
     def begin_aside(self, store: Store) -> None:
         """A queue that is away when the worker starts is set aside from the beginning."""
         self._aside[store] = []
+
+    def let_claim(self, stores: Sequence[Store], *, allowed: bool) -> None:
+        """Claim of these queues again, or nothing of them any more: the worker does not keep its leases there."""
+        if allowed:
+            self._barred.difference_update(stores)
+            self.look()
+        else:
+            self._barred.update(stores)
+
+    async def may_be_left(self) -> bool:
+        """Whether no job waits for a lost worker to be noticed; asks the server."""
+        for store in self._stores:
+            with suppress(ServerError):
+                reply = await self._connection.call(store.holders_command(self._worker))
+                self._holders.setdefault(store, Holders()).look_at(read_holders(reply))
+
+        return not self._must_stay()
+
+    def may_claim(self, stores: Iterable[Store]) -> bool:
+        """Whether the worker may claim of all these queues."""
+        return self._barred.isdisjoint(stores)
 
     def stop(self) -> None:
         """Claim nothing more; outcomes are still taken along."""
@@ -172,7 +202,13 @@ class Courier:
         if not self.limits.claiming or self.limits.jobs_left == 0:
             return not any(hopeful)
 
-        return self.limits.burst and not self._looking and not hopeful
+        return self.limits.burst and not self._looking and not hopeful and not self._must_stay()
+
+    def _must_stay(self) -> bool:
+        """Whether jobs may come yet: a worker that holds some may be dead; this one may claim none just now."""
+        return bool(self._barred) or any(
+            holders.are_in_doubt for store, holders in self._holders.items() if store not in self._aside
+        )
 
     def _is_given_up(self, store: Store) -> bool:
         return self.limits.burst and self._refusals[store] >= REFUSALS
@@ -237,10 +273,11 @@ class Courier:
         try:
             for store in self._stores:
                 mine = [each for each in outbox if each[0].store is store]
+                wanted_here = 0 if store in self._barred else missing
 
-                if store not in self._aside and (mine or missing):
+                if store not in self._aside and (mine or wanted_here):
                     try:
-                        taken, due = await self._visit(executor, store, mine, missing)
+                        taken, due = await self._visit(executor, store, mine, wanted_here)
                     except ServerError as error:
                         self._set_aside(executor, store, mine, error)
                     else:
@@ -280,18 +317,28 @@ class Courier:
         if wanted:
             commands.append(store.claim_command(self._worker, wanted, self._sessions[store]))
 
+            if self.limits.burst:
+                commands.append(store.holders_command(self._worker))
+
         replies = await self._connection.calls(commands)
         _report(store, [claims for _, claims in pairs], replies)
 
         if not wanted:
             return 0, []
 
-        claims = store.read_claims(replies[-1], self._worker)
+        claims = store.read_claims(replies[len(pairs)], self._worker)
 
         if claims.verdict == "missing":
             await self._rejoin(executor, store)
 
         again = {"paused": [PAUSED_MS], "missing": [0]}.get(claims.verdict, [])
+
+        if self.limits.burst:
+            # What a paused queue gets back would not be run, so nobody is waited for there.
+            found = {} if claims.verdict == "paused" else read_holders(replies[-1])
+            holders = self._holders.setdefault(store, Holders())
+            holders.look_at(found)
+            again += [HOLDERS_MS] if holders.are_in_doubt else []
 
         return self._take(executor, store, claims), [claims.due_in_ms, *again]
 
@@ -440,6 +487,26 @@ class Courier:
                 self.look()
 
                 return
+
+
+class Holders:
+    """The other workers that hold jobs of a queue. A burst must not end while one of them may be dead.
+
+    One is alive if its lease ends later than when it was first seen: it has beaten since. The lease of a dead one
+    ends; then its jobs are taken back, and it holds none.
+    """
+
+    def __init__(self) -> None:
+        self._first_seen: dict[bytes, float] = {}
+        self._since: float | None = None
+        self.are_in_doubt = False
+
+    def look_at(self, found: Mapping[bytes, float]) -> None:
+        """Take note of those that hold jobs now, each with the end of its lease."""
+        self._first_seen = {name: self._first_seen.get(name, end) for name, end in found.items()}
+        doubtful = [name for name, end in found.items() if end <= self._first_seen[name]]
+        self._since = (self._since or time.monotonic()) if doubtful else None
+        self.are_in_doubt = self._since is not None and time.monotonic() - self._since < HOLDERS_WAIT_S
 
 
 def _report(store: Store, covered: list[list[Claim]], replies: list[object]) -> None:

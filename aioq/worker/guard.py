@@ -1,6 +1,7 @@
 """Guard: a thread that notices when the event loop does not turn, and names the job that blocks it.
 
-The leases do not depend on it: the heartbeat has a thread of its own. It is there for whoever looks into the log.
+It also starts the heartbeat's threads again if one has ended, while a job blocks the event loop, too. The event
+loop does the same for the guard.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType
 
+from aioq.worker.lasting import LastingThread
 from aioq.worker.run import Run
 
 log = logging.getLogger("aioq.worker")
@@ -25,59 +27,96 @@ LIMIT = 0.6
 
 
 class Guard:
-    """Watches the event loop that it is made on.
+    """Watches the event loop that it is made on, and the threads that the worker cannot do without.
 
     Args:
         runs: the runs of the worker; asked for on the guard's thread.
+        turned: called on the event loop several times a second.
+        give_up: called when a thread cannot be kept alive; see LastingThread.
 
     """
 
-    def __init__(self, runs: Callable[[], Iterable[Run]]) -> None:
+    def __init__(
+        self,
+        runs: Callable[[], Iterable[Run]],
+        turned: Callable[[], None] = lambda: None,
+        give_up: Callable[[str], None] = log.error,
+    ) -> None:
         self.blocks = 0
+        self.watched: Sequence[LastingThread] = ()
+        self.thread = LastingThread("aioq-guard", self._watch, give_up)
         self._runs = runs
+        self._on_turn = turned
         self._loop = asyncio.get_running_loop()
         self._ident = threading.get_ident()
         self._turned = time.monotonic()
         self._timer: asyncio.TimerHandle | None = None
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="aioq-guard", daemon=True)
+        # When this thread last ran, and for how many seconds the process has stood still: read together by others.
+        self._looked = (time.monotonic(), 0.0)
+        self._blocked_since, self._who = 0.0, ""
+        self._is_in_trouble = False
 
     def start(self) -> None:
+        self._note_look()
         self._tick()
-        self._thread.start()
+        self.thread.start()
 
     def stop(self) -> None:
         """End the thread."""
-        self._stopped.set()
-        self._thread.join()
+        self.thread.stop()
 
         if self._timer is not None:
             self._timer.cancel()
 
+    def awake(self) -> float:
+        """The seconds for which this process has run: a monotonic clock that leaves out when it stood still."""
+        (looked, still), now = self._looked, time.monotonic()
+
+        return now - still - _standstill(now - looked)
+
     def _tick(self) -> None:
         self._turned = time.monotonic()
         self._timer = self._loop.call_later(TICK, self._tick)
+        self.thread.check()
+        self._on_turn()
 
     def _watch(self) -> None:
-        looked, blocked_since, who = time.monotonic(), 0.0, ""
+        while not self.thread.stopped.wait(TICK):
+            try:
+                for thread in self.watched:
+                    thread.check()
 
-        while not self._stopped.wait(TICK):
-            now, turned = time.monotonic(), self._turned
+                self._look_at_loop()
+            except Exception:
+                # Whatever it was, the next look comes; without them nobody would start a heartbeat again.
+                if not self._is_in_trouble:
+                    log.exception("the guard of the event loop failed; it goes on")
 
-            if blocked_since and turned != blocked_since:
-                log.warning("the event loop turns again: %s blocked it for %.1f s", who, turned - blocked_since)
-                blocked_since = 0.0
+                self._is_in_trouble = True
 
-            if (
-                now - looked > LIMIT + TICK
-            ):  # this thread did not run either: the loop is not to blame for that time
-                self._tell_of_standstill(now - looked)
-            elif not blocked_since and now - turned > LIMIT:
-                self.blocks += 1
-                blocked_since, (who, stack) = turned, self._look()
-                log.warning("%s has blocked the event loop for %.1f s, at:\n%s", who, now - turned, stack)
+    def _look_at_loop(self) -> None:
+        turned, since = self._turned, self._note_look()
+        now = self._looked[0]
 
-            looked = now
+        if self._blocked_since and turned != self._blocked_since:
+            log.warning(
+                "the event loop turns again: %s blocked it for %.1f s", self._who, turned - self._blocked_since
+            )
+            self._blocked_since = 0.0
+
+        if _standstill(since):  # this thread did not run either: the loop is not to blame for that time
+            self._tell_of_standstill(since)
+        elif not self._blocked_since and now - turned > LIMIT:
+            self.blocks += 1
+            self._blocked_since, (self._who, stack) = turned, self._look()
+            log.warning("%s has blocked the event loop for %.1f s, at:\n%s", self._who, now - turned, stack)
+
+    def _note_look(self) -> float:
+        """Remember that the guard's thread runs now. The seconds since it last did."""
+        (looked, still), now = self._looked, time.monotonic()
+        self._looked = (now, still + _standstill(now - looked))
+
+        return now - looked
 
     def _tell_of_standstill(self, seconds: float) -> None:
         self.blocks += 1
@@ -107,6 +146,11 @@ class Guard:
         stack = traceback.StackSummary.extract((each, each.f_lineno) for each in own)
 
         return who, "".join(stack.format())
+
+
+def _standstill(seconds: float) -> float:
+    """For how long the process stood still, if its guard did not run for so many seconds; less is usual."""
+    return seconds - TICK if seconds > LIMIT + TICK else 0.0
 
 
 def _named(run: Run) -> str:

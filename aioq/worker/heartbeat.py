@@ -1,31 +1,53 @@
-"""Heartbeat: a thread that keeps the worker's leases while jobs block the event loop."""
+"""Heartbeat: a thread that keeps the worker's leases while jobs block the event loop.
+
+Nothing that fails on this thread may cost a lease: a beat that has failed, for whatever reason, is sent again at
+once. The thread reads nothing from the disk or the system, and if it ends nevertheless, the guard starts it again.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from aioq.store.pulse import Pulse
 from aioq.store.script import Command
 from aioq.store.store import Beat
 from aioq.values.errors import ServerError
+from aioq.worker.health import Health
+from aioq.worker.lasting import LastingThread
 
 log = logging.getLogger("aioq.worker")
 
-#: How long a worker is believed alive after a beat, and how often it beats. One beat may be missed. A killed
-#: worker's jobs are reclaimed 4 to 7 seconds after its death.
-LEASE_MS = 7_200
-INTERVAL = 3.4
+#: How long a worker is believed alive after a beat, and how often it beats. A test holds them to what follows.
+#:
+#: - A killed worker's jobs come back when its lease ends, LEASE - INTERVAL to LEASE after its death: within 4 s
+#:   for most, and 6 s at the most, with some tenths for who notices. So LEASE - INTERVAL / 2 < 3.9.
+#: - One beat may be missed: 2 * INTERVAL < LEASE.
+#: - After an outage of more than SILENCE * LEASE (lua/lib/lease.lua) everyone gets a grace. A shorter one must end
+#:   no lease, not even that of a worker that was about to beat when it began: INTERVAL + SILENCE * LEASE + AGAIN <
+#:   LEASE.
+#: - A worker that is merely slow to beat must not look like an outage, or the dead would get a grace:
+#:   INTERVAL + 0.5 < SILENCE * LEASE.
+#: - A worker that stands still keeps its lease for LEASE - INTERVAL at least, which should be long.
+#: - Each beat costs the server four commands; an idle worker may cost three a second in all.
+LEASE_MS = 4_600
+INTERVAL = 1.8
 
-#: How soon a failed beat is tried again, in seconds. After an outage of under half a lease nobody gets a grace.
-#: A worker that was about to beat when it began has what is left of its lease then: LEASE - LEASE / 2 - INTERVAL.
+#: How soon a failed beat is tried again, in seconds.
 AGAIN = 0.1
 
-#: The description of the worker travels with a beat when it has changed, and with every eighth one.
-DESCRIBE = 8
+#: The description of the worker travels with a beat when it has changed, and with every sixteenth one.
+DESCRIBE = 16
+
+#: How much further than the worker's own clock the server's may have gone between two beats, in seconds. More
+#: means that it was set forward, or that the beat was on its way for so long.
+CLOCK_SLACK_S = 1.0
+
+#: Of so many beats the server's clock is compared with the worker's own.
+CLOCKS = 4
 
 
 class Heartbeat:
@@ -35,6 +57,8 @@ class Heartbeat:
         pulse: the calls.
         describe: the calls that renew the worker's description; asked for on this thread.
         heard: called on the event loop with what each beat brought.
+        awake: the seconds for which this process has run; see Health.
+        give_up: called when the thread cannot be kept alive; see LastingThread.
 
     """
 
@@ -43,53 +67,131 @@ class Heartbeat:
         pulse: Pulse,
         describe: Callable[[], Sequence[Command]],
         heard: Callable[[list[Beat]], None],
+        awake: Callable[[], float] = time.monotonic,
+        give_up: Callable[[str], None] = log.error,
     ) -> None:
+        self.health = Health(awake, LEASE_MS / 1000)
+        self.thread = LastingThread("aioq-heartbeat", self._run, give_up)
         self._pulse = pulse
         self._describe = describe
         self._heard = heard
+        self._awake = awake
         self._loop = asyncio.get_running_loop()
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="aioq-heartbeat", daemon=True)
+        self._clock = ServerClock()
+        self._beats = 0
+        self._told: Sequence[Command] | None = None
+        self._troubles: set[str] = set()
 
     def start(self) -> None:
-        self._thread.start()
+        self.thread.start()
 
     def stop(self) -> None:
         """End the thread. It is waited for only as long as a call may take."""
-        self._stopped.set()
-        self._thread.join(timeout=LEASE_MS / 1000)
+        self.thread.stop(timeout=LEASE_MS / 1000)
         self._pulse.close()
 
     def _run(self) -> None:
-        beats, pause, told = 0, 0.0, None
+        if self._beats:  # another thread was here before, and has ended perhaps in the middle of a call
+            self._pulse.close()
 
-        while not self._stopped.wait(pause):
-            # The lease may have begun when the call left: a slow answer, or a process that stood still before it
-            # read the answer, must not put the next beat off.
-            sent = time.monotonic()
+        pause, is_described = 0.0, True
 
+        while not self.thread.stopped.wait(pause):
+            # A beat that has failed goes again without the description, which may have been the reason.
             try:
-                description = self._describe()
-                found = self._pulse.beat(description if description != told or beats % DESCRIBE == 0 else ())
-                beats, told = beats + 1, description
-                pause = max(0.0, sent + _until_next(found) - time.monotonic())
-                self._tell(found)
+                pause, is_described = self._beat(describe=is_described), True
             except ServerError as error:
                 log.debug("a heartbeat failed: %s", error)
-                pause = AGAIN
+                pause, is_described = AGAIN, False
+            except Exception as error:  # noqa: BLE001 - whatever it is, the lease must be renewed
+                pause, is_described = AGAIN, False
+                self._log_once("a heartbeat failed, and is repeated", error)
+                self._pulse.close()  # a reply may still be on its way there
+
+    def _beat(self, *, describe: bool) -> float:
+        """One beat. The pause before the next one, in seconds."""
+        description = self._description() if describe else None
+        is_due = description is not None and (description != self._told or self._beats % DESCRIBE == 0)
+        # The lease may have begun when the call left: a slow answer, or a process that stood still before it
+        # read the answer, must not put the next beat off.
+        sent, sent_awake = time.monotonic(), self._awake()
+        self._beats += 1
+        found = self._pulse.beat(description if is_due and description else ())
+        self.health.beaten(sent_awake, lapsed=any(beat.lapsed for beat in found))
+
+        if is_due:
+            self._told = description
+
+        clocks = [beat.clock_ms for beat in found if beat.clock_ms]
+
+        if clocks and not self._clock.is_steady(sent, max(clocks)):
+            found = [beat._replace(lost=[]) for beat in found]
+
+        self._tell(found)
+
+        return max(0.0, sent + _until_next(found) - time.monotonic())
+
+    def _description(self) -> Sequence[Command] | None:
+        """None, if it cannot be made: that is told once, and costs no lease."""
+        try:
+            return self._describe()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._log_once("the description of this worker for `aioq info` cannot be made", error)
+
+            return None
+
+    def _log_once(self, what: str, error: Exception) -> None:
+        trouble = f"{what}: {error!r}"
+
+        if trouble not in self._troubles and len(self._troubles) < 100:
+            self._troubles.add(trouble)
+            log.error("%s: %r", what, error, exc_info=error)
 
     def _tell(self, found: list[Beat]) -> None:
-        if self._stopped.is_set():
+        if self.thread.stopped.is_set():
             return
 
         try:
             self._loop.call_soon_threadsafe(self._heard, found)
         except RuntimeError:  # the loop was closed while this thread was in a call
-            self._stopped.set()
+            self.thread.stopped.set()
+
+
+class ServerClock:
+    """Notices that the server's clock was set forward.
+
+    Then leases seem to have ended whose workers have not had the time to beat again. So a worker that has noticed
+    declares nobody dead until all others must have beaten. One that has just begun cannot notice, and waits for as
+    long.
+    """
+
+    def __init__(self) -> None:
+        self._ahead: deque[float] = deque(maxlen=CLOCKS)  # how far the server's clock was ahead at the last beats
+        self._trusted_from = 0.0
+
+    def is_steady(self, sent: float, clock_ms: int) -> bool:
+        """Whether the leases that have ended at this beat may be believed to have.
+
+        Args:
+            sent: when the beat was sent, by this worker's monotonic clock in seconds.
+            clock_ms: when it was carried out, by the server's clock.
+
+        """
+        ahead = clock_ms / 1000 - sent
+
+        if not self._ahead:
+            self._trusted_from = sent + INTERVAL
+        elif ahead - min(self._ahead) > CLOCK_SLACK_S:
+            self._trusted_from = sent + INTERVAL + CLOCK_SLACK_S
+            self._ahead.clear()
+
+        self._ahead.append(ahead)
+
+        return sent >= self._trusted_from
 
 
 def _until_next(found: list[Beat]) -> float:
     """The pause before the next beat: shorter, if someone's lease ends before."""
-    ends = [beat.next_end_ms / 1000 + 0.01 for beat in found if beat.next_end_ms > 0]
+    ends = [beat.next_end_ms / 1000 + 0.01 for beat in found if beat.next_end_ms >= 0]
 
     return min([INTERVAL, *ends])

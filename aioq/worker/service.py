@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import anyio
@@ -23,7 +23,7 @@ from aioq.store.script import Command
 from aioq.store.server import read_evictions
 from aioq.store.store import Beat
 from aioq.values.allowlist import Allowlist
-from aioq.values.errors import ServerError, ServerFull, ServerUnreachable
+from aioq.values.errors import ServerError, ServerFull, ServerUnreachable, WorkerError
 from aioq.worker.courier import Courier, Limits
 from aioq.worker.deadlock import Deadlock
 from aioq.worker.ending import CANCEL_GRACE
@@ -100,7 +100,7 @@ class Service:
             plan.cancel_grace,
         )
         self._factory = TaskFactory()
-        self._guard = Guard(lambda: self._executor.held)
+        self._guard = Guard(lambda: self._executor.held, self._judge_health, self._give_up)
         self._revoked: dict[bytes, None] = {}
         # What goes to one server can travel together; in a Cluster, each queue may be on another one.
         self._groups = [[store] for store in self._stores] if connection.is_cluster else [self._stores]
@@ -109,7 +109,21 @@ class Service:
         self._sweeper = Sweeper(self._stores)
         self._stopping, self._hurry = anyio.Event(), anyio.Event()
         self._loops = anyio.create_task_group()
-        self._started_ms = time.time_ns() // 1_000_000
+        self._loop = asyncio.get_running_loop()
+        self._heartbeats: list[tuple[Heartbeat, list[Store]]] = []
+        self._failure: str | None = None
+        # Read once: on a beat nothing may be read that could fail or take long.
+        self._identity: dict[str, str | int] = {
+            "hostname": socket.gethostname(),
+            "pid": os.getpid(),
+            "started_at": time.time_ns() // 1_000_000,
+            "version": _version(),
+        }
+
+    @property
+    def may_claim(self) -> bool:
+        """Whether the worker keeps its leases on all queues. Where it does not, it claims nothing."""
+        return all(heartbeat.health.may_claim for heartbeat, _ in self._heartbeats)
 
     def request_stop(self) -> None:
         """Stop claiming and let running jobs end; called again: hand them back at once."""
@@ -126,7 +140,12 @@ class Service:
         self._stopping.set()
 
     async def run(self, ready: Callable[[], None]) -> None:
-        """Serve the queues until a stop is asked for, or the plan is fulfilled."""
+        """Serve the queues until a stop is asked for, or the plan is fulfilled.
+
+        Raises:
+            WorkerError: a thread that it needs has ended again and again. The jobs were given back.
+
+        """
         with forks.watched(signals=self._plan.signals):
             if self._plan.signals:
                 with StopSignals(asyncio.get_running_loop(), lambda _: self.request_stop()) as signals:
@@ -136,13 +155,14 @@ class Service:
 
     async def _serve(self, ready: Callable[[], None], loops: Sequence[Loop]) -> None:
         await self._join()
-        heartbeats = self._heartbeats()
+        self._heartbeats = self._make_heartbeats()
+        self._guard.watched = [heartbeat.thread for heartbeat, _ in self._heartbeats]
 
         async with self._loops:
-            for heartbeat in heartbeats:
-                heartbeat.start()
-
             self._guard.start()
+
+            for heartbeat, _ in self._heartbeats:
+                heartbeat.start()
 
             try:
                 self._start_loops(loops)
@@ -155,13 +175,16 @@ class Service:
                     await self._executor.close()
 
                     async with anyio.create_task_group() as stops:
-                        for heartbeat in heartbeats:
+                        for heartbeat, _ in self._heartbeats:
                             stops.start_soon(to_thread.run_sync, heartbeat.stop)
 
                     self._guard.stop()
                     await self._leave()
 
                 self._loops.cancel_scope.cancel()
+
+        if self._failure is not None:
+            raise WorkerError(f"worker {self._plan.name} has ended: {self._failure}")
 
     def _start_loops(self, others: Sequence[Loop]) -> None:
         loops: list[Loop] = [waker.run for waker in self._wakers]
@@ -174,8 +197,11 @@ class Service:
         for loop in loops:
             self._loops.start_soon(_keep_up, loop)
 
-    def _heartbeats(self) -> list[Heartbeat]:
-        """One for each group of queues. The worker's description travels with the first, or alone in a Cluster."""
+    def _make_heartbeats(self) -> list[tuple[Heartbeat, list[Store]]]:
+        """One for each group of queues, with the group.
+
+        The worker's description travels with the first, or alone in a Cluster.
+        """
 
         def describe() -> list[Command]:
             return self._fleet.worker_commands(self._plan.name, self._facts(), list(self._plan.queues))
@@ -184,10 +210,15 @@ class Service:
         groups = [*alone, *self._groups]
 
         return [
-            Heartbeat(
-                Pulse(self._connection, group, self._plan.name, LEASE_MS),
-                describe if group is groups[0] else list,
-                partial(self._heard, group),
+            (
+                Heartbeat(
+                    Pulse(self._connection, group, self._plan.name, LEASE_MS),
+                    describe if group is groups[0] else list,
+                    partial(self._heard, group),
+                    self._guard.awake,
+                    self._give_up,
+                ),
+                group,
             )
             for group in groups
         ]
@@ -293,7 +324,7 @@ class Service:
 
             if self._executor.held or self.courier.claimed != claimed:
                 busy_at, claimed = time.monotonic(), self.courier.claimed
-            elif time.monotonic() - busy_at >= longest:
+            elif time.monotonic() - busy_at >= longest and await self.courier.may_be_left():
                 self.request_stop()
 
                 return
@@ -302,10 +333,50 @@ class Service:
 
     def _heard(self, stores: list[Store], beats: list[Beat]) -> None:
         self._reclaimer.heard(stores, beats)
+        self._judge_health()
 
         if any(beat.lapsed for beat in beats):
             log.warning("a lease of worker %s had ended; its runs are checked", self._plan.name)
             self._audit_soon()
+
+    def _judge_health(self) -> None:
+        """Claim nothing where the worker does not keep its leases. Called several times a second."""
+        for heartbeat, stores in self._heartbeats:
+            health = heartbeat.health
+
+            if not stores or self.courier.may_claim(stores) == health.may_claim:
+                continue
+
+            self.courier.let_claim(stores, allowed=health.may_claim)
+            names, worker = ", ".join(store.queue for store in stores), self._plan.name
+
+            if health.may_claim:
+                log.info("worker %s keeps its leases again, and claims jobs of %s", worker, names)
+            elif health.is_distrusted:
+                log.error(
+                    "worker %s has lost its lease twice within ten minutes, while it ran and others reached the"
+                    " server. It claims nothing of %s until three heartbeats in a row have come in time",
+                    worker,
+                    names,
+                )
+            else:
+                log.warning(
+                    "no heartbeat of worker %s was answered for %.1f s; it claims nothing of %s until one is",
+                    worker,
+                    LEASE_MS / 1000,
+                    names,
+                )
+
+    def _give_up(self, reason: str) -> None:
+        """A thread without which leases end cannot be kept alive: end in order, at once. Called on any thread."""
+        log.error("%s; worker %s ends and gives its jobs back", reason, self._plan.name)
+        self._loop.call_soon_threadsafe(self._end_by, reason)
+
+    def _end_by(self, reason: str) -> None:
+        if self._failure is None:
+            self._failure = reason
+            self.request_stop()
+            self.request_stop()
 
     def _audit_soon(self) -> None:
         self._loops.start_soon(_keep_up, self._audit)
@@ -350,17 +421,22 @@ class Service:
         """What `aioq info` shows of this worker. Called on the heartbeat's thread."""
         running = self._executor.running
 
+        is_stopping = self._stopping.is_set()
+
         return {
-            "hostname": socket.gethostname(),
-            "pid": os.getpid(),
-            "state": "stopping" if self._stopping.is_set() else "busy" if running else "idle",
+            **self._identity,
+            "state": "stopping"
+            if is_stopping
+            else "lapsed"
+            if not self.may_claim
+            else "busy"
+            if running
+            else "idle",
             "running": running,
             "concurrency": self._plan.concurrency,
             "successful": self._executor.successful,
             "failed": self._executor.failed,
             "blocks": self._guard.blocks,
-            "started_at": self._started_ms,
-            "version": version("aioq"),
         }
 
 
@@ -374,3 +450,11 @@ async def _keep_up(loop: Loop) -> None:
             await anyio.sleep(UNFORESEEN_PAUSE_S)
         else:
             return
+
+
+def _version() -> str:
+    """That of the installed package. A worker runs also where its metadata cannot be read."""
+    try:
+        return version("aioq")
+    except PackageNotFoundError:
+        return "?"

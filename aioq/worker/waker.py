@@ -26,6 +26,9 @@ log = logging.getLogger("aioq.worker")
 BLOCK, SHORT_BLOCK = 10, 3
 LOOK = 60
 
+#: How often a worker that may claim nothing asks whether it may again, in seconds.
+BARRED = 0.25
+
 
 class Waker:
     """Waits for tokens while the worker has nothing to claim.
@@ -54,6 +57,10 @@ class Waker:
         try:
             while True:
                 await self._courier.idle.wait()
+
+                if not self._courier.may_claim(self._stores.values()):
+                    await asyncio.sleep(BARRED)  # others take the tokens
+                    continue
 
                 try:
                     reply = await self._connection.call(("BLPOP", *self._stores, self._block))
@@ -84,7 +91,9 @@ class Waker:
 
     async def _pass_on(self, store: Store) -> None:
         """Use a token, or leave it to another worker if this one has become busy meanwhile."""
-        if self._courier.limits.claiming and self._executor.running < self._executor.concurrency:
+        has_room = self._courier.limits.claiming and self._executor.running < self._executor.concurrency
+
+        if has_room and self._courier.may_claim((store,)):
             self._courier.look()
             return
 

@@ -141,6 +141,7 @@ class Worker:
 
         Raises:
             ServerError: the server cannot be reached at the start, or refuses. Later the worker waits for it.
+            WorkerError: a thread that it needs has ended again and again. Its jobs were given back.
 
         """
         if self._service is not None:

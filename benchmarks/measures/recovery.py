@@ -23,6 +23,9 @@ LEAST, MOST = 0.4, 1.4
 #: How long survivors and victims live before the first kill: they have no common rhythm then.
 SETTLE = 4.0
 
+#: How long a job blocks the event loop of its worker, in seconds: many leases.
+BLOCK = 60.0
+
 #: The longest that a job is waited for after its worker's death.
 PATIENCE = 60.0
 
@@ -35,11 +38,38 @@ def measure(bench: Bench) -> Iterator[Outcome]:
         bench.step(f"aioq, {PAIRS} workers are killed, each beside one that lives, {turn + 1}")
         waits += _kill(bench, outcome, range(PAIRS), 1)
 
-    outcome.figures |= {"recovery.p50": statistics.median(waits), "recovery.max": max(waits)}
+    outcome.figures |= {
+        "recovery.p50": statistics.median(waits),
+        "recovery.p99": statistics.quantiles(waits, n=100, method="inclusive")[-1],
+        "recovery.max": max(waits),
+    }
     bench.step(f"aioq, {PAIRS} workers are killed beside one that lives")
     crowd = _kill(bench, outcome, [0], PAIRS)
     outcome.figures |= {"recovery.crowd.p50": statistics.median(crowd), "recovery.crowd.max": max(crowd)}
+    outcome.figures["recovery.blocker.runs"] = _block(bench, outcome)
     yield outcome
+
+
+def _block(bench: Bench, outcome: Outcome) -> int:
+    """A job blocks the event loop of its worker, beside another worker. How often it ran."""
+    seconds = BLOCK / 5 if bench.plan.quick else BLOCK
+    bench.step(f"aioq, a job blocks its event loop for {seconds:g} s")
+
+    with tempfile.TemporaryDirectory() as folder, bench.server() as server, ExitStack() as stack:
+        path = str(Path(folder) / "begun")
+        filling = {"system": "aioq", "url": server.url, "job": "block", "count": 1, "args": [path, seconds]}
+        filler = stack.enter_context(bench.process("roles:fill", **filling))
+        filler.hear("ready")
+        filler.ask("fill")
+        stack.enter_context(bench.process("roles:worker", system="aioq", url=server.url, concurrency=1))
+        _await_lines(path, 1)
+        stack.enter_context(Crew(bench, "aioq", server.url))
+        _await_lines(path, 2, seconds + SETTLE)
+        right, runs = filler.ask("check"), len(_lines(path))
+
+    outcome.checks.append(("the job that blocked its event loop has its result", right == 1))
+
+    return runs
 
 
 def _kill(bench: Bench, outcome: Outcome, databases: Sequence[int], victims_each: int) -> list[float]:
@@ -103,8 +133,8 @@ def _lines(path: str) -> list[tuple[int, float, int]]:
     return [(int(index), float(moment), int(pid)) for index, moment, pid in rows]
 
 
-def _await_lines(path: str, count: int) -> None:
-    deadline = time.monotonic() + PATIENCE
+def _await_lines(path: str, count: int, patience: float = PATIENCE) -> None:
+    deadline = time.monotonic() + patience
 
     while len(_lines(path)) < count and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -38,7 +38,7 @@ def test_json(cli: Cli, scene: Running) -> None:
     document = json.loads(done.stdout)
     assert document["suspended"] is False
     default, mail = document["queues"]
-    none = dict.fromkeys(STATES, 0) | {"workers": 1}
+    none = dict.fromkeys(STATES, 0) | {"workers": 1, "late_workers": []}
     assert default == none | {"name": "default", "paused": False, "failed": 2, "finished": 1, "canceled": 1}
     assert mail == none | {"name": "mail", "paused": True, "queued": 3}
     (worker,) = document["workers"]

@@ -497,6 +497,18 @@ async def test_damage_is_found_and_repaired(
     await assert_sound(queue)
 
 
+async def test_a_worker_that_claims_and_does_not_beat_is_named(queue: Queue, client: redis.Redis) -> None:
+    await start(queue.store)
+    client.zadd(queue.store.keys.leases, {"w1": clock(client) - 30_000})
+    (found,) = await examine(queue, repair=True)
+    assert (found.kind, found.name, found.repaired) == ("claims-without-lease", "w1", False)
+    assert 29 <= int(found.words.split("jobs ")[1].split()[0]) <= 40
+
+    # It has died while it held a job: that is usual, and found by whoever comes next.
+    client.zadd(queue.store.keys.leases, {"w1": clock(client) + 5_000})
+    assert await examine(queue) == []
+
+
 async def _ends(planted: Damage, queue: Queue, client: redis.Redis, burst: Callable[..., Awaitable[int]]) -> None:
     if planted.ends == "runs":
         await _expire_leases(queue.store, client)

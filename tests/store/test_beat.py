@@ -7,6 +7,7 @@ import redis
 
 from aioq.store import Connection, Store
 from aioq.store.pulse import Pulse
+from aioq.store.store import read_holders
 from aioq.values.errors import ServerUnreachable
 from aioq.values.outcome import Finished
 from tests.store.tools import LEASE, beat, claim, clock, end, passed, put, start, take, unchanged
@@ -23,7 +24,8 @@ async def test_a_beat_renews_the_lease_by_the_server_s_clock(store: Store, clien
     before = clock(client)
     found = await beat(store)
 
-    assert found == (False, -1, [])
+    assert found[:3] == (False, -1, [])
+    assert before <= found.clock_ms <= clock(client)
     assert before + LEASE <= lease(client, store) <= clock(client) + LEASE
 
 
@@ -75,7 +77,7 @@ async def test_after_the_server_was_away_everyone_has_a_lease_s_time_to_come_bac
     # Both beat last 40 s ago, with leases of 30 s: so it was the server that was away.
     client.zadd(store.keys.leases, {"w1": now - 10_000, "w2": now - 11_000})
 
-    assert await beat(store, "w1", 30_000) == (False, 0, [])
+    assert (await beat(store, "w1", 30_000))[:3] == (False, 30_000, [])
     assert lease(client, store, "w2") >= now + 30_000
     assert await store.reclaim("w2") == (False, [], [])
 
@@ -242,7 +244,7 @@ async def test_a_pulse_beats_on_after_a_flush_of_scripts(
     pulse = Pulse(connection, [store], "w1", LEASE)
 
     try:
-        assert pulse.beat() == [(False, -1, [])]
+        assert [each[:3] for each in pulse.beat()] == [(False, -1, [])]
     finally:
         pulse.close()
 
@@ -259,6 +261,167 @@ async def test_a_pulse_without_a_server_says_so_and_goes_on_when_it_is_back(own_
         pulse.beat()
 
     server.start()
-    assert pulse.beat() == [(True, -1, [])]
+    assert [each[:3] for each in pulse.beat()] == [(True, -1, [])]
     pulse.close()
     await connection.aclose()
+
+
+# The end of the next lease
+
+
+async def test_a_beat_that_finds_the_dead_tells_the_end_of_the_next_lease_too(
+    store: Store, client: redis.Redis
+) -> None:
+    for worker in ("w1", "w2", "w3", "w4"):
+        await store.join(worker, LEASE)
+
+    client.zadd(store.keys.leases, {"w2": clock(client) - 5, "w3": clock(client) + 20_000})
+    found = await beat(store)
+
+    assert found.lost == ["w2"]
+    assert 19_000 < found.next_end_ms <= 20_000
+
+
+# A clock that was set
+
+
+def ends(client: redis.Redis, store: Store) -> dict[str, float]:
+    """In how many seconds the lease of each worker ends."""
+    now = clock(client)
+
+    return {
+        name.decode(): (moment - now) / 1000
+        for name, moment in client.zrange(store.keys.leases, 0, -1, withscores=True)
+    }
+
+
+async def set_back(client: redis.Redis, store: Store, seconds: float) -> None:
+    """What stands there after the clock was set back: all leases are further away."""
+    for name in client.zrange(store.keys.leases, 0, -1):
+        client.zincrby(store.keys.leases, 1000 * seconds, name)
+
+
+@pytest.mark.parametrize("seconds", [10, 600, 10**9])
+@pytest.mark.parametrize("others", [1, 5])
+async def test_after_a_step_back_no_lease_ends_later_than_one_from_now(
+    store: Store, client: redis.Redis, seconds: int, others: int
+) -> None:
+    for worker in ("w1", *(f"other{number}" for number in range(others))):
+        await store.join(worker, LEASE)
+
+    await set_back(client, store, seconds)
+    found = await beat(store)
+
+    assert (found.lapsed, found.lost) == (False, [])
+    assert 0 < found.next_end_ms <= LEASE
+    assert len(ends(client, store)) == others + 1
+    assert all(LEASE / 1000 - 5 < end <= LEASE / 1000 for end in ends(client, store).values())
+
+
+async def test_a_worker_that_comes_after_a_step_back_finds_the_dead(store: Store, client: redis.Redis) -> None:
+    await start(store, "a", "dead")
+    await set_back(client, store, 600)
+    await store.join("new", LEASE)
+    await beat(store, "new")
+
+    assert ends(client, store)["dead"] <= LEASE / 1000
+
+
+async def test_the_dead_are_found_beside_workers_that_beat_after_a_step_back(
+    store: Store, client: redis.Redis
+) -> None:
+    for worker in ("dead", "w1", "w2", "w3"):
+        await store.join(worker, LEASE)
+
+    await set_back(client, store, 600)
+
+    for worker in ("w1", "w2", "w3"):
+        await beat(store, worker)
+
+    assert all(end <= LEASE / 1000 for end in ends(client, store).values())
+
+
+@pytest.mark.parametrize("seconds", [61, 600, 10**9])
+async def test_after_a_step_forward_nobody_is_declared_dead(
+    store: Store, client: redis.Redis, seconds: int
+) -> None:
+    for worker in ("w1", "w2", "w3"):
+        await store.join(worker, LEASE)
+
+    await set_back(client, store, -seconds)
+    found = [await beat(store, worker) for worker in ("w1", "w2", "w3")]
+
+    assert [(each.lapsed, each.lost) for each in found] == [(False, [])] * 3
+    assert all(end > 0 for end in ends(client, store).values())
+
+
+# Who holds jobs
+
+
+async def holders(store: Store, worker: str = "w1") -> dict[bytes, float]:
+    return read_holders(await store.connection.call(store.holders_command(worker)))
+
+
+async def test_nobody_holds_jobs_of_a_queue_that_is_not_there(store: Store) -> None:
+    assert await holders(store) == {}
+    assert await store.late_workers() == []
+
+
+async def test_other_workers_that_hold_jobs_are_named_with_their_leases(store: Store, client: redis.Redis) -> None:
+    await put(store, "a", "b", "c")
+    await put(store, "d", front=True)
+    await take(store, "w1", 1)
+    await take(store, "w2", 2)
+    await store.join("idle", LEASE)
+
+    assert await holders(store, "w1") == {b"w2": client.zscore(store.keys.leases, "w2")}
+    assert set(await holders(store, "idle")) == {b"w1", b"w2"}
+
+
+async def test_a_holder_without_a_lease_is_named_too(store: Store, client: redis.Redis) -> None:
+    await start(store, "a", "w2")
+    client.delete(store.keys.leases)
+
+    assert await holders(store) == {b"w2": 0}
+
+
+async def test_whoever_holds_jobs_with_a_lease_that_has_ended_is_late(store: Store, client: redis.Redis) -> None:
+    await put(store, "a", "b")
+    await take(store, "w1", 1)
+    await take(store, "w2", 1)
+    await store.join("idle", 1)
+    client.zadd(store.keys.leases, {"w2": clock(client) - 1_000})
+    await passed(client, clock(client) + 1)
+
+    assert await store.late_workers() == ["w2"]
+
+
+# A pulse and refusals
+
+
+async def test_what_is_refused_for_one_queue_ends_no_lease_on_another(
+    store: Store, connection: Connection, client: redis.Redis
+) -> None:
+    other = Store(connection, "other")
+    await store.join("w1", 1_000)
+    client.set(other.keys.leases, "no leases")
+    pulse = Pulse(connection, [other, store], "w1", LEASE)
+
+    try:
+        refused, renewed = pulse.beat()
+    finally:
+        pulse.close()
+        client.delete(other.keys.leases)
+
+    assert refused.clock_ms == 0
+    assert renewed.clock_ms > 0
+    assert lease(client, store) > clock(client) + LEASE / 2
+
+
+async def test_a_pulse_that_was_closed_beats_on_a_new_connection(store: Store, connection: Connection) -> None:
+    await store.join("w1", LEASE)
+    pulse = Pulse(connection, [store], "w1", LEASE)
+
+    for _ in range(3):
+        assert not pulse.beat()[0].lapsed
+        pulse.close()

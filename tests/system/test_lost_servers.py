@@ -57,7 +57,7 @@ async def test_nobody_is_declared_dead_after_a_long_outage(own_server, spawn, tm
         running = [await queue.enqueue(jobs.work, str(path), 14) for _ in range(8)]
         await eventually(lambda: len(notes(path, "start")) == 8)
         server.stop()
-        await asyncio.sleep(8)  # the outage itself: longer than a lease of 7 s
+        await asyncio.sleep(8)  # the outage itself: longer than a lease of 5 s
         server.start()
         assert set(await asyncio.gather(*(job.result(timeout=40) for job in running))) == {"attempt 1"}
         assert len(notes(path, "start")) == 8

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
+import threading
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +13,8 @@ from typing import Any
 import pytest
 
 from aioq.worker.guard import Guard
+from aioq.worker.lasting import LastingThread
+from tests.tools import eventually
 
 
 async def _blocks() -> None:
@@ -71,3 +75,85 @@ async def test_a_loop_that_turns_is_never_told_of(caplog: pytest.LogCaptureFixtu
         guard.stop()
 
     assert (guard.blocks, caplog.records) == (0, [])
+
+
+# The threads that it watches
+
+
+async def test_a_thread_that_has_ended_is_started_again_within_a_second_also_beside_a_blocked_loop() -> None:
+    begun: list[float] = []
+    guard = Guard(list)
+
+    def live() -> None:
+        begun.append(time.monotonic())
+
+        if len(begun) > 1:
+            thread.stopped.wait()
+
+    thread = LastingThread("watched", live, lambda _: None)
+    guard.watched = [thread]
+    guard.start()
+    thread.start()
+    time.sleep(1.2)  # this is what is tested
+    guard.stop()
+    thread.stop()
+
+    assert len(begun) == 2
+    assert begun[1] - begun[0] < 1
+
+
+async def test_the_loop_starts_the_guard_again(caplog: pytest.LogCaptureFixture) -> None:
+    guard = Guard(list)
+    guard.start()
+    (ident,) = (each.ident for each in threading.enumerate() if each.name == "aioq-guard")
+
+    try:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(SystemExit))
+        await eventually(lambda: "aioq-guard has ended" in caplog.text, timeout=2)
+        await asyncio.create_task(_blocks())
+        assert guard.blocks == 1
+    finally:
+        guard.stop()
+
+
+async def test_an_error_of_the_guard_is_told_once_and_it_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    def runs() -> list[Any]:
+        raise LookupError("no runs")
+
+    guard, checks = Guard(runs), []
+    guard.watched = [SimpleNamespace(check=lambda: checks.append(1))]  # type: ignore[list-item]
+    guard.start()
+
+    try:
+        for _ in range(2):
+            await asyncio.create_task(_blocks())
+            await asyncio.sleep(0.6)
+
+        before = len(checks)
+        await eventually(lambda: len(checks) > before)
+    finally:
+        guard.stop()
+
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == [
+        "the guard of the event loop failed; it goes on"
+    ]
+
+
+async def test_the_guard_s_clock_leaves_out_when_the_process_stood_still() -> None:
+    guard = Guard(list)
+    guard.start()
+
+    try:
+        await asyncio.sleep(0.3)
+        began, awake = time.monotonic(), guard.awake()
+        # No other thread runs meanwhile.
+        ctypes.PyDLL(None).usleep(2_000_000)
+        at_once = guard.awake() - awake
+        await asyncio.sleep(0.6)
+        passed, awake = time.monotonic() - began, guard.awake() - awake
+    finally:
+        guard.stop()
+
+    assert at_once < 1
+    assert 2.5 < passed
+    assert awake < passed - 1.5

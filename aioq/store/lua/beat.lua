@@ -3,7 +3,8 @@
 -- ARGV: worker lease
 -- SAYS: ok lapsed
 -- lapsed: the lease had ended and others took (or are taking) the worker's jobs; it has a new lease.
--- Returns ms until the next lease of another worker ends (-1: there is none) and the workers whose lease ended.
+-- Returns ms until the next lease of another worker ends (-1: there is none), the workers whose lease has ended, and
+-- the clock.
 --@include now
 --@include lease
 
@@ -17,12 +18,21 @@ renew(worker, lease)
 if is_late and not is_graced then
   lost = redis.call('ZRANGEBYSCORE', leases, '-inf', '(' .. now, 'LIMIT', 0, 100)
 end
+if is_late then
+  -- The first two were those whose lease had ended, or that were given a new one: the next end is looked up.
+  first = redis.call('ZRANGEBYSCORE', leases, now, '+inf', 'WITHSCORES', 'LIMIT', 0, 2)
+end
 local others = first[2]
 if first[1] == worker then
   others = first[4]
 end
-local next_end = others and math.max(0, tonumber(others) - now) or -1
-if not mine or mine == '0' then
-  return {'lapsed', next_end, lost}
+-- The clock was set back: since this worker's last beat, or since the last beats of all others.
+local latest = now + lease
+if mine and tonumber(mine) > latest or others and tonumber(others) > latest then
+  shorten_leases(latest)
 end
-return {'ok', next_end, lost}
+local next_end = others and math.max(0, math.min(tonumber(others), latest) - now) or -1
+if not mine or mine == '0' then
+  return {'lapsed', next_end, lost, now}
+end
+return {'ok', next_end, lost, now}

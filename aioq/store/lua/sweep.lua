@@ -2,10 +2,12 @@
 -- KEYS: job attempts finished failed canceled stopped expired
 -- ARGV: chunk
 -- SAYS: ok
--- Returns how many were taken out; a full chunk means that there may be more.
+-- Jobs that ended in the future, by a clock that was set back since, count as ended now.
+-- Returns how many were taken out, or set right; a full chunk means that there may be more.
 --@include now
 --@include usual
 --@include forget
+--@include rewind
 
 local STRAYS = 20 -- members of each registry that are looked at: over time, all of them
 local swept, indexes = 0, {}
@@ -29,6 +31,7 @@ for _, registry in ipairs({finished, failed, canceled, stopped, expired}) do
   if count > 0 then
     swept = math.max(swept, redis.call('ZREMRANGEBYRANK', registry .. ':usual', 0, math.min(count, chunk) - 1))
   end
+  swept = math.max(swept, rewind(registry, chunk))
 end
 -- A job that was evicted, or removed by hand, has left its id behind.
 for status, registry in pairs(REGISTRIES) do

@@ -1,7 +1,23 @@
 -- check_worker: who holds jobs has a lease, and no lease is for ever.
 local GRACE, LONGEST = 10000, 3600000 -- ms
+-- For how many ms a consumer has asked for nothing; nothing if there is no such consumer.
+local function idle_of(lane, name)
+  local rows = redis.pcall('XINFO', 'CONSUMERS', lane, 'workers')
+  for _, row in ipairs(rows.err and {} or rows) do
+    if row[2] == name then
+      return row[6]
+    end
+  end
+end
 function checks.consumer(lane, name)
-  if redis.call('ZSCORE', leases, name) then
+  local ends = score(leases, name)
+  if ends then
+    -- 0 means that its jobs are being taken back just now.
+    local idle = ends > 0 and ends + GRACE < now and idle_of(lane, name)
+    if idle and now - idle > ends + GRACE then
+      report('claims-without-lease', name, 'it asked for jobs ' .. math.floor((now - idle - ends) / 1000)
+        .. ' s after its lease had ended')
+    end
     return
   end
   local pending = redis.pcall('XPENDING', lane, 'workers', '-', '+', 1, name)
