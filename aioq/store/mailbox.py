@@ -8,6 +8,7 @@ for most of its jobs waits ahead: it enqueues them with the channel in their rec
 from __future__ import annotations
 
 import asyncio
+import random
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -24,6 +25,9 @@ Standing = Fields | int
 #: Every so many seconds the server is asked for the jobs that were waited for already the last time, and have not
 #: ended. A record may have been deleted, and nobody tells of that; or a message was lost between two servers.
 ASK_AGAIN_S = 12.0
+
+#: A question that has met nobody is asked again after a pause of so many seconds: each is twice the one before.
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 
 #: Each wait that was answered adds two to a mailbox's habit, each job that is enqueued takes one off, down to 0.
 #: So it grows, up to FIRM, while more than half of the jobs are waited for; from ENOUGH on that is done ahead.
@@ -54,6 +58,7 @@ class Mailbox:
         listener: the subscription of the event loop.
         channel: makes a channel's name from a random word.
         ask: one round trip: registers the channel for these jobs and says where they stand.
+        insists: another server may take over from one that is away, so that a wait begins by asking for it again.
 
     """
 
@@ -62,8 +67,11 @@ class Mailbox:
         listener: Listener,
         channel: Callable[[str], str],
         ask: Callable[[str, Sequence[str]], Awaitable[Sequence[Standing]]],
+        *,
+        insists: bool = False,
     ) -> None:
         self._listener = listener
+        self._insists = insists
         self.channel = channel(secrets.token_hex(8))
         self._waits: dict[str, list[asyncio.Future[Ending | None]]] = {}
         self._old: list[str] = []  # jobs that were waited for when it was asked last
@@ -82,6 +90,7 @@ class Mailbox:
 
         Raises:
             TimeoutError: it has not ended by then.
+            ServerUnreachable: nobody was there to ask when the wait began. A wait that has begun goes on.
 
         """
         deadline = None if limit is None else asyncio.get_running_loop().time() + limit
@@ -93,7 +102,7 @@ class Mailbox:
 
         if ending is None:
             async with asyncio.timeout_at(deadline):
-                ending = await self._ask(job_id)
+                ending = await self._ask(job_id, deadline)
 
         self._habit = min(self._habit + 2, FIRM)
 
@@ -117,39 +126,36 @@ class Mailbox:
         for job_id in ids:
             self._ahead.pop(job_id, None)
 
-    async def _ask(self, job_id: str) -> Ending:
-        was_answered = False
+    async def _ask(self, job_id: str, deadline: float | None) -> Ending:
+        has_begun, pause = self._insists, SHORTEST_PAUSE_S
 
         while True:
-            await self._listener.listen(self.channel, self._receive, self._ask_for_all)
             # The wait is on the list before the server is asked, so that no message can fall in between.
             future = self._enter(job_id)
 
             try:
-                standing = await self._where_it_stands(job_id, was_answered=was_answered)
-                was_answered = True
+                await self._listener.listen(self.channel, self._receive, self._ask_again)
+                standing = await self._asking.submit(job_id)
 
                 if not isinstance(standing, int):
                     status = standing[b"status"].decode(errors="replace") if standing else "deleted"
 
                     return Ending(status, None, standing or None)
 
+                has_begun, pause = True, SHORTEST_PAUSE_S
                 ending = await self._until(future, standing)
+            except ServerUnreachable:
+                if not has_begun or _is_over(deadline, pause):
+                    raise
+
+                ending = None
+                await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - spreads a crowd, no secret
+                pause = min(2 * pause, LONGEST_PAUSE_S)
             finally:
                 self._leave(job_id, future)
 
             if ending is not None:
                 return ending
-
-    async def _where_it_stands(self, job_id: str, *, was_answered: bool) -> Standing:
-        """What the server says. A wait that has begun outlives a server that is away: it is asked for again."""
-        try:
-            return await self._asking.submit(job_id)
-        except ServerUnreachable:
-            if not was_answered:
-                raise
-
-            return -1
 
     async def _hear(self, job_id: str, limit: float) -> Ending | None:
         """The ending, from a message; None if the server must be asked."""
@@ -237,7 +243,7 @@ class Mailbox:
         else:
             del self._ahead[job_id]
 
-    def _ask_for_all(self) -> None:
+    def _ask_again(self) -> None:
         """Messages may have been missed."""
         self._ahead.clear()
 
@@ -256,6 +262,11 @@ class Mailbox:
                 self._settle(job_id, None)
 
         self._old = list(self._waits)
+
+
+def _is_over(deadline: float | None, pause: float) -> bool:
+    """Whether there is no time to ask again after a pause."""
+    return deadline is not None and asyncio.get_running_loop().time() + pause >= deadline
 
 
 def _give_up(future: asyncio.Future[Ending | None]) -> None:

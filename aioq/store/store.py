@@ -224,7 +224,12 @@ class Store:
         held = self._loops[running_loop()]
 
         if held.mailbox is None:
-            held.mailbox = Mailbox(self.connection.listener, self.connection.shared.waiter, self.wait)
+            held.mailbox = Mailbox(
+                self.connection.listener,
+                self.connection.shared.waiter,
+                self.wait,
+                insists=self.connection.has_others,
+            )
 
         return held.mailbox
 
