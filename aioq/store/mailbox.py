@@ -134,7 +134,7 @@ class Mailbox:
             future = self._enter(job_id)
 
             try:
-                await self._listener.listen(self.channel, self._receive, self._ask_for_all)
+                await self._listener.listen(self.channel, self._receive, self._ask_again)
                 standing = await self._asking.submit(job_id)
 
                 if not isinstance(standing, int):
@@ -243,7 +243,7 @@ class Mailbox:
         else:
             del self._ahead[job_id]
 
-    def _ask_for_all(self) -> None:
+    def _ask_again(self) -> None:
         """Messages may have been missed."""
         self._ahead.clear()
 
