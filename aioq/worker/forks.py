@@ -94,7 +94,7 @@ class Forks:
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
 
-        # A signal that has come meanwhile ends the fork here. A KeyboardInterrupt would be lost: this is a callback.
+        # A signal that has come meanwhile ends the fork here: a KeyboardInterrupt would be lost in this callback.
         signal.pthread_sigmask(signal.SIG_SETMASK, self._fork.mask - set(SIGNALS))
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
