@@ -104,7 +104,8 @@ class Ending:
     def _cancel(self, run: Run) -> None:
         # What a thread does in `finally` has its time as well, so nobody stops to wait for it.
         if run.call is not None and run.call.end():
-            self._threads = [*filter(_is_in_thread, self._threads), run]
+            self._threads = [each for each in self._threads if _is_in_thread(each) and each is not run]
+            self._threads.append(run)
         elif run.task is not None:
             run.task.cancel()
 

@@ -90,9 +90,13 @@ class Forks:
                 os.close(each)
 
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+
+        # A signal that has come meanwhile ends the fork here: a KeyboardInterrupt would be lost in this callback.
         signal.pthread_sigmask(signal.SIG_SETMASK, self._fork.mask - set(SIGNALS))
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 forks = Forks()

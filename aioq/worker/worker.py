@@ -190,7 +190,7 @@ class Worker:
 
         """
         shared = self._server.shared.prefix if isinstance(self._server, Connection) else None
-        prefix = self._prefix or shared or "aioq"
+        prefix = (shared or "aioq") if self._prefix is None else self._prefix
 
         if shared is not None and prefix != shared:
             raise InvalidInput(

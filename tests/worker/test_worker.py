@@ -150,7 +150,9 @@ async def test_a_concurrency_that_cannot_be_is_refused(concurrency: Any) -> None
 @pytest.mark.parametrize(
     "options",
     [{"queues": []}, {"queues": "a b"}, {"queues": ["ok", ""]}, {"name": "a b"}, {"name": ""}, {"result_ttl": -5},
-     {"shutdown_timeout": "x"}, {"connection": "localhost"}],
+     {"shutdown_timeout": "x"}, {"shutdown_timeout": -1}, {"cancel_grace": "x"}, {"cancel_grace": -0.5},
+     {"connection": "localhost"}, {"queues": None}, {"queues": 5}, {"queues": b"default"},
+     {"prefix": ""}, {"prefix": "a b"}],
 )  # fmt: skip
 async def test_a_worker_that_cannot_be_is_refused(options: dict[str, Any], server: Server) -> None:
     with pytest.raises(InvalidInput):
@@ -245,7 +247,7 @@ async def test_except_exception_does_not_stop_a_timeout(
 async def test_a_coroutine_that_swallows_its_cancellation_has_failed(
     queue: Queue, start_worker, key: str, times: int
 ) -> None:
-    await start_worker(concurrency=1)
+    await start_worker(concurrency=1, cancel_grace=0.2)
     job = await queue.enqueue(bad.swallow_cancellation, key, times, job_timeout=0.1)
     await times_out(queue, job)
     assert bad.notes[key] == list(range(1, times + 1))
@@ -254,7 +256,7 @@ async def test_a_coroutine_that_swallows_its_cancellation_has_failed(
 async def test_a_coroutine_that_ignores_every_cancellation_is_given_up(
     queue: Queue, start_worker, key: str
 ) -> None:
-    await start_worker(concurrency=1)
+    await start_worker(concurrency=1, cancel_grace=0.2)
     job = await queue.enqueue(ignore_until_the_gate, key, job_timeout=0.1)
     try:
         await times_out(queue, job)

@@ -1,0 +1,243 @@
+"""How runs are ended from outside: one cancel, time to clean up, one more, given up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections import defaultdict
+from typing import Any
+
+import pytest
+
+from aioq import Queue
+from aioq.store import Connection, Store
+from aioq.store.store import Claim
+from aioq.values.outcome import Failed, Interrupted, Outcome
+from aioq.values.record import JobRecord
+from aioq.worker.ending import LAST_S
+from aioq.worker.executor import Executor
+from aioq.worker.run import Cause, Run
+from aioq.worker.threads import RunEnded
+from tests.conftest import Server
+from tests.tools import eventually
+
+GRACE = 0.6
+
+#: When the run of a key began, and heard that it was ended.
+heard: defaultdict[str, list[float]] = defaultdict(list)
+cleaned: set[str] = set()
+released: set[str] = set()
+
+
+async def cleans_up(key: str, seconds: float) -> None:
+    heard[key].append(time.monotonic())
+
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        heard[key].append(time.monotonic())
+
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            heard[key].append(time.monotonic())
+            raise
+
+        cleaned.add(key)
+        raise
+
+
+async def never_ends(key: str, _: float) -> None:
+    heard[key].append(time.monotonic())
+
+    while not released:
+        try:
+            await asyncio.sleep(0.05)
+        except asyncio.CancelledError:
+            heard[key].append(time.monotonic())
+
+
+def cleans_up_in_thread(key: str, seconds: float) -> None:
+    heard[key].append(time.monotonic())
+    deadline, ended = time.monotonic() + 60, None
+
+    while time.monotonic() < deadline:
+        try:
+            time.sleep(0.002)
+        except RunEnded as error:
+            heard[key].append(time.monotonic())
+            ended = error
+            deadline = min(deadline, time.monotonic() + seconds)
+
+    cleaned.add(key)
+
+    if ended is not None:
+        raise ended
+
+
+@pytest.fixture(autouse=True)
+async def _release():
+    """What never ends must not go on after its test."""
+    released.clear()
+    yield
+    released.add("all")
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    await eventually(lambda: not [each for each in others if "never_ends" in repr(each) and not each.done()])
+    await asyncio.sleep(0.1)
+
+
+class Bench:
+    """An executor, and what came out of it: outcomes, and when."""
+
+    def __init__(self, server: Server) -> None:
+        self.connection = Connection(server.url)
+        self.store = Store(self.connection, "default")
+        self.out: dict[str, Outcome | None] = {}
+        self.at: dict[str, float] = {}
+        self.executor = Executor(100, 500_000, self._note, cancel_grace=GRACE)
+
+    async def begin(self, function: Any, key: str, seconds: float = 0, **options: int) -> Run:
+        fields = {
+            b"func": f"{__name__}.{function.__name__}".encode(),
+            b"data": b"j" + json.dumps([None, [key, seconds], {}]).encode(),
+            b"opts": json.dumps(options).encode(),
+        }
+        run = self.executor.take(self.store, Claim(JobRecord(key, fields), 1))
+        await eventually(lambda: heard[key])
+        return run
+
+    async def over(self, run: Run) -> Outcome | None:
+        await eventually(lambda: run.ended)
+        return self.out[run.id]
+
+    def _note(self, run: Run, outcome: Outcome | None) -> None:
+        self.out[run.id], self.at[run.id] = outcome, time.monotonic()
+
+
+@pytest.fixture
+async def bench(server: Server):
+    bench = Bench(server)
+    yield bench
+    await bench.executor.close()
+    await bench.connection.aclose()
+
+
+def close_to(found: float, expected: float) -> bool:
+    """Never early; late by what a busy machine takes."""
+    return expected - 0.05 <= found < expected + 0.5
+
+
+@pytest.mark.parametrize("function", [cleans_up, cleans_up_in_thread])
+@pytest.mark.parametrize("cause", list(Cause))
+async def test_clean_up_within_the_grace_is_left_alone(
+    bench: Bench, key: str, function: Any, cause: Cause
+) -> None:
+    run = await bench.begin(function, key, GRACE / 2)
+    bench.executor.end(run, cause)
+    outcome = await bench.over(run)
+    assert (len(heard[key]), key in cleaned) == (2, True)
+    assert isinstance(outcome, {Cause.TIMEOUT: Failed, Cause.INTERRUPTED: Interrupted}.get(cause, type(None)))
+
+
+@pytest.mark.parametrize("function", [cleans_up, cleans_up_in_thread])
+async def test_it_is_told_once_more_after_the_grace_and_given_up_soon_after(
+    bench: Bench, key: str, function: Any
+) -> None:
+    run = await bench.begin(function, key, 1.5)
+    bench.executor.end(run, Cause.INTERRUPTED)
+    assert isinstance(await bench.over(run), Interrupted)
+    _, first, second = heard[key]
+    assert close_to(second - first, GRACE)
+    assert bench.at[key] - first < GRACE + LAST_S + 0.5
+    assert bench.executor.running == 0
+
+
+async def test_what_swallows_every_cancel_is_given_up(bench: Bench, key: str) -> None:
+    run = await bench.begin(never_ends, key)
+    bench.executor.end(run, Cause.INTERRUPTED)
+    assert isinstance(await bench.over(run), Interrupted)
+    assert len(heard[key]) == 3
+    assert close_to(bench.at[key] - heard[key][1], GRACE + LAST_S)
+
+
+@pytest.mark.parametrize("function", [cleans_up, cleans_up_in_thread])
+async def test_several_ends_neither_add_up_nor_cut_each_other_off(bench: Bench, key: str, function: Any) -> None:
+    run = await bench.begin(function, key, 60, timeout=50)
+    await eventually(lambda: len(heard[key]) == 2)  # the timeout
+
+    for cause in (Cause.INTERRUPTED, Cause.DROPPED, Cause.TIMEOUT, Cause.INTERRUPTED):
+        await asyncio.sleep(GRACE / 6)
+        bench.executor.end(run, cause)
+
+    bench.executor.interrupt()
+    assert await bench.over(run) is None  # the claim was lost meanwhile: that counts more than the timeout
+    _, first, second = heard[key]
+    assert close_to(second - first, GRACE)
+
+
+async def test_a_shutdown_gives_a_cancelled_run_until_its_end(bench: Bench, key: str) -> None:
+    run = await bench.begin(cleans_up, key, 1.5 * GRACE)
+    bench.executor.ending.begin_shutdown(3 * GRACE)
+    bench.executor.end(run, Cause.DROPPED)
+    await bench.over(run)
+    assert (len(heard[key]), key in cleaned) == (2, True)
+
+
+async def test_a_shutdown_shortens_no_grace(bench: Bench, key: str) -> None:
+    run = await bench.begin(cleans_up, key, GRACE / 2)
+    bench.executor.ending.begin_shutdown(0.05)
+    bench.executor.end(run, Cause.DROPPED)
+    await asyncio.sleep(0.05)
+    bench.executor.interrupt()
+    await bench.over(run)
+    assert (len(heard[key]), key in cleaned) == (2, True)
+
+
+async def test_at_its_end_or_at_a_second_signal_the_grace_is_left(bench: Bench, key: str) -> None:
+    run = await bench.begin(cleans_up, key, 60)
+    bench.executor.ending.begin_shutdown(60)
+    bench.executor.end(run, Cause.DROPPED)
+    await eventually(lambda: len(heard[key]) == 2)
+    interrupted_at = time.monotonic()
+    bench.executor.interrupt()
+    assert bench.executor.time_left() <= GRACE + LAST_S
+    await bench.over(run)
+    assert close_to(heard[key][2] - interrupted_at, GRACE)
+
+
+async def test_a_thread_that_is_still_blocked_is_named(
+    queue: Queue, start_worker, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`Worker.run` in an application only returns."""
+    caplog.set_level(logging.WARNING, "aioq.worker")
+    running = await start_worker(cancel_grace=0.1, shutdown_timeout=0.1)
+    job = await queue.enqueue("time.sleep", 3, job_id=f"blocked-{key}")
+    await eventually(lambda: job_has_begun(job))
+    running.worker.request_stop()
+    begun = time.monotonic()
+    await running.task
+    assert time.monotonic() - begun < 2.5
+    (told,) = [each.getMessage() for each in caplog.records if "is still blocked" in each.getMessage()]
+    assert f"the thread of job {job.id} (time.sleep) is still blocked" in told
+    assert "AnyIO worker thread" in told
+    assert await job.get_status() == "queued"
+
+
+async def job_has_begun(job: Any) -> bool:
+    return await job.get_status() == "started"
+
+
+@pytest.mark.parametrize("function", [never_ends, cleans_up_in_thread])
+async def test_a_worker_whose_task_is_cancelled_gives_its_jobs_back_after_the_grace(
+    queue: Queue, start_worker, key: str, function: Any
+) -> None:
+    running = await start_worker(cancel_grace=0.2)
+    job = await queue.enqueue(function, key, 0.1)
+    await eventually(lambda: heard[key])
+    running.task.cancel()
+    await asyncio.wait([running.task])
+    assert running.task.cancelled()
+    running.task = asyncio.create_task(asyncio.sleep(0))
+    assert await job.get_status() == "queued"
