@@ -1,5 +1,5 @@
 -- check_worker: who holds jobs has a lease, and no lease is for ever.
-local GRACE, LONGEST = 10000, 3600000 -- ms
+local LONGEST = 3600000 -- ms
 function checks.consumer(lane, name)
   if redis.call('ZSCORE', leases, name) then
     return
