@@ -75,7 +75,17 @@ class RunningWorker:
 
 
 #: Keys of one queue that live as long as the queue or its live jobs do, by the end of their name.
-_LIVE = (":lane:main", ":lane:front", ":scheduled", ":expiring", ":paused", ":suspended")
+_LIVE = (
+    ":lane:main",
+    ":lane:front",
+    ":lane:suspects",
+    ":lane:alone",
+    ":lanes",
+    ":scheduled",
+    ":expiring",
+    ":paused",
+    ":suspended",
+)
 _SHARED = ("aioq:queues", "aioq:workers", "aioq:suspended")
 _FINAL = ("finished", "failed", "canceled", "stopped", "expired")
 

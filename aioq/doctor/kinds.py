@@ -62,6 +62,11 @@ KINDS = {
         "They would never run. Somebody has changed the consumer group by hand.",
         "They go to the front of the queue.",
     ),
+    "lane-not-served": Kind(
+        "lanes of quarantine that no claim looks at",
+        "Jobs that were on workers when these died would not run again. A key was evicted, or deleted by hand.",
+        "The lanes are announced to the workers again.",
+    ),
     "run-without-holder": Kind(
         "started jobs that are pending for no worker, or for another one",
         "If the worker dies, nobody takes them back.",

@@ -77,6 +77,9 @@ class Family(NamedTuple):
 PLACES = (
     Place("main", "stream", "lasting", "entry"),
     Place("front", "stream", "lasting", "entry"),
+    Place("suspects", "stream", "lasting", "entry", own="announced"),
+    Place("alone", "stream", "lasting", "entry", own="announced"),
+    Place("lanes", "hash", "lasting"),
     Place("wake", "list", "60000", own="tokens"),
     Place("scheduled", "zset", "lasting", "scheduled"),
     Place("expiring", "zset", "lasting", "deadline"),

@@ -6,6 +6,9 @@ from dataclasses import dataclass, fields
 
 PREFIX = "aioq"
 
+#: The lanes of a queue: fields of Keys. `lua/lib/lanes.lua` has them in the order in which they are served.
+LANES = ("main", "front", "suspects", "alone")
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:
@@ -22,6 +25,9 @@ class Keys:
 
     main: bytes
     front: bytes
+    suspects: bytes
+    alone: bytes
+    lanes: bytes
     wake: bytes
     scheduled: bytes
     expiring: bytes
@@ -42,7 +48,7 @@ class Keys:
     def of(cls, queue: str, prefix: str = PREFIX) -> Keys:
         """The keys of the queue with this name."""
         base = f"{prefix}:{{{queue}}}"
-        special = {"main": "lane:main", "front": "lane:front"}
+        special = {name: f"lane:{name}" for name in LANES}
         special |= {name: f"{name}:" for name in ("job", "attempts", "damaged")}
 
         return cls(*(f"{base}:{special.get(f.name, f.name)}".encode() for f in fields(cls)))

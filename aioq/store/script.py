@@ -82,11 +82,26 @@ def script(name: str) -> Script:
     """The script in `lua/<name>.lua`."""
     source = (_FOLDER / f"{name}.lua").read_text()
     header = {kind: tuple(words.split()) for kind, words in _HEADER.findall(source)}
-    body = _INCLUDE.sub(lambda match: (_FOLDER / "lib" / f"{match[1]}.lua").read_text().rstrip(), source)
-    text = "\n".join([*_bindings(header["KEYS"], header["ARGV"]), body])
+    text = "\n".join([*_bindings(header["KEYS"], header["ARGV"]), _with_includes(source, set())])
     sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     return Script(name, text, sha, header["KEYS"], header["ARGV"], frozenset(header["SAYS"]))
+
+
+def _with_includes(source: str, included: set[str]) -> str:
+    """Lua with all that it includes, and what that includes: each file once, where it is first asked for."""
+
+    def insert(match: re.Match[str]) -> str:
+        name = match[1]
+
+        if name in included:
+            return ""
+
+        included.add(name)
+
+        return _with_includes((_FOLDER / "lib" / f"{name}.lua").read_text().rstrip(), included)
+
+    return _INCLUDE.sub(insert, source)
 
 
 @cache

@@ -36,9 +36,6 @@ CHUNK = 100
 #: With 100,000 jobs due and four workers, p99 of others' commands is 4 ms; with 100 it was 28, at the same rate.
 DUE = 50
 
-#: Runs of one job that may be lost with their worker before the job is held to be the cause.
-POISON = 3
-
 
 @dataclass(slots=True)  # one is made for each job, and a frozen one or a tuple takes twice as long
 class Submission:
@@ -65,11 +62,18 @@ class Claim(NamedTuple):
 
 
 class Claims(NamedTuple):
-    """What a claim brought. verdict: ok, paused, or missing (join the queue first)."""
+    """What a claim brought. verdict: ok, paused, or missing (join the queue first).
+
+    is_reserved: the worker may claim nothing more, of any queue, until a later claim of this one says otherwise.
+    It runs a job that must run alone, or is to be empty for one. suspects: how many of the jobs, the first ones,
+    were on workers that died, so that a worker may run only a few of them at a time.
+    """
 
     verdict: str
     jobs: list[Claim]
     due_in_ms: int
+    is_reserved: bool = False
+    suspects: int = 0
 
 
 class Beat(NamedTuple):
@@ -413,7 +417,6 @@ class Store:
             cause="lost" if held is None else "resync",
             session=session,
             chunk=CHUNK if held is None else 100_000,
-            poison=POISON,
             expired_ttl=EXPIRED_TTL_MS,
             failure_ttl=FAILURE_TTL_MS,
             held=[f"{claim.record.id} {claim.fence}" for claim in held or ()],
@@ -434,10 +437,30 @@ class Store:
         """Take ids whose retention has passed out of the registries. True: there may be more."""
         return bool((await self._call("sweep", chunk=CHUNK))[1] == CHUNK)
 
-    def claim_command(self, worker: str, limit: int, session: int = 0) -> Command:
-        """The call that claims up to `limit` jobs; `read_claims` reads its reply."""
+    def claim_command(
+        self, worker: str, limit: int, session: int = 0, *, held: int = 0, suspects: int = 0, slots: int = 0
+    ) -> Command:
+        """The call that claims up to `limit` jobs; `read_claims` reads its reply.
+
+        Args:
+            worker: the worker's name.
+            limit: the most jobs that it may bring.
+            session: the number of the worker's session on this queue.
+            held: how many jobs of any queue the worker has already, or has asked for.
+            suspects: how many of these came as suspects.
+            slots: how many jobs the worker runs side by side; 0: as many as it asks for.
+
+        """
         return self._command(
-            "claim", worker=worker, session=session, limit=limit, chunk=DUE, expired_ttl=EXPIRED_TTL_MS
+            "claim",
+            worker=worker,
+            session=session,
+            limit=limit,
+            held=held,
+            suspects=suspects,
+            slots=slots or limit,
+            chunk=DUE,
+            expired_ttl=EXPIRED_TTL_MS,
         )
 
     def read_claims(self, reply: Any, worker: str) -> Claims:
@@ -459,7 +482,9 @@ class Store:
             fields.pop(b"expires_at", None)
             jobs.append(Claim(JobRecord(job_id.decode(), fields, self.signer), fence))
 
-        return Claims(verdict, jobs, int(reply[2]))
+        is_reserved, suspects = reply[4] if len(reply) > 4 else (0, 0)
+
+        return Claims(verdict, jobs, int(reply[2]), bool(is_reserved), suspects)
 
     def end_commands(self, ended: Iterable[tuple[Claim, Outcome]]) -> list[tuple[Command, list[Claim]]]:
         """The calls that record how runs ended, each with the claims that it covers, in its order."""

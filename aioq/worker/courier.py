@@ -110,6 +110,8 @@ class Courier:
         self._sessions = dict.fromkeys(stores, 0)
         self._pause = SHORTEST_PAUSE
         self._away_since: float | None = None
+        self._reserved: Store | None = None
+        self._suspects: list[Run] = []
         self._aside: dict[Store, list[tuple[Run, Outcome]]] = {}
         self._refusals = dict.fromkeys(stores, 0)
         self._healers: set[asyncio.Task[None]] = set()
@@ -125,6 +127,11 @@ class Courier:
                 self._count(-1)
 
         self._signal.set()
+
+    @property
+    def is_reserved(self) -> bool:
+        """Whether the worker runs a job that must run alone, or is to be empty for one: it wants no other jobs."""
+        return self._reserved is not None
 
     def look(self) -> None:
         """There may be something to claim."""
@@ -238,7 +245,7 @@ class Courier:
         while not (self._in_doubt or self._is_worth_a_trip(executor, pace) or self._done(executor)):
             self._signal.clear()
 
-            if not self._trips and self._wants(executor, pace):
+            if not self._trips and self._wants(executor, pace) and not self.is_reserved:
                 self.idle.set()
 
             await self._signal.wait()
@@ -273,11 +280,13 @@ class Courier:
         try:
             for store in self._stores:
                 mine = [each for each in outbox if each[0].store is store]
-                wanted_here = 0 if store in self._barred else missing
+                is_open = store not in self._barred and self._reserved in (None, store)
+                asks = missing if is_open else 0
 
-                if store not in self._aside and (mine or wanted_here):
+                if store not in self._aside and (mine or asks):
+                    others = self._asked - wanted  # what other trips have asked for
                     try:
-                        taken, due = await self._visit(executor, store, mine, wanted_here)
+                        taken, due = await self._visit(executor, store, mine, asks, others)
                     except ServerError as error:
                         self._set_aside(executor, store, mine, error)
                     else:
@@ -308,14 +317,27 @@ class Courier:
             self._asked -= wanted
 
     async def _visit(
-        self, executor: Executor, store: Store, outbox: list[tuple[Run, Outcome]], wanted: int
+        self, executor: Executor, store: Store, outbox: list[tuple[Run, Outcome]], wanted: int, others: int
     ) -> tuple[int, list[int]]:
-        """One round trip to one queue. How many jobs it brought, and in how many ms to look again."""
+        """One round trip to one queue. How many jobs it brought, and in how many ms to look again.
+
+        others: how many jobs other trips have asked for.
+        """
         pairs = store.end_commands([(run.claim, outcome) for run, outcome in outbox])
         commands = [command for command, _ in pairs]
 
         if wanted:
-            commands.append(store.claim_command(self._worker, wanted, self._sessions[store]))
+            self._suspects = [run for run in self._suspects if not run.ended]
+            commands.append(
+                store.claim_command(
+                    self._worker,
+                    wanted,
+                    self._sessions[store],
+                    held=len(executor.held) + others,
+                    suspects=len(self._suspects),
+                    slots=executor.concurrency,
+                )
+            )
 
             if self.limits.burst:
                 commands.append(store.holders_command(self._worker))
@@ -344,9 +366,19 @@ class Courier:
 
     def _take(self, executor: Executor, store: Store, claims: Claims) -> int:
         self._count(len(claims.jobs))
+        # Another trip may have brought jobs since the claim was sent, of another queue: then these jobs go back.
+        is_crowded = bool(executor.held) if claims.is_reserved else self._reserved not in (None, store)
+
+        if self._reserved in (None, store) and (claims.verdict == "ok" or not executor.held):
+            self._reserved = store if claims.is_reserved else None
 
         if claims.jobs:
-            self._taken([executor.take(store, claim) for claim in claims.jobs])
+            runs = [executor.take(store, claim) for claim in claims.jobs]
+            self._taken(runs)
+            self._suspects += runs[: claims.suspects]
+
+            for run in runs if is_crowded else ():
+                executor.end(run, Cause.INTERRUPTED)
 
         return len(claims.jobs)
 
@@ -443,6 +475,9 @@ class Courier:
         """
         if isinstance(error, ServerUnreachable) and not self._connection.is_cluster:
             raise error
+
+        if self._reserved is store:
+            self._reserved = None
 
         self._count_refusal(store, error)
         log.warning("queue %s is set aside, and tried again: %s", store.queue, error)

@@ -91,9 +91,9 @@ class Waker:
 
     async def _pass_on(self, store: Store) -> None:
         """Use a token, or leave it to another worker if this one has become busy meanwhile."""
-        has_room = self._courier.limits.claiming and self._executor.running < self._executor.concurrency
+        has_room = self._executor.running < self._executor.concurrency and not self._courier.is_reserved
 
-        if has_room and self._courier.may_claim((store,)):
+        if self._courier.limits.claiming and has_room and self._courier.may_claim((store,)):
             self._courier.look()
             return
 

@@ -329,23 +329,23 @@ async def test_a_job_may_fork_and_run_a_loop_of_its_own(queue: Queue, spawn) -> 
 
 
 @pytest.mark.chaos
-async def test_a_job_that_crashes_the_interpreter_fails_at_the_third_worker(
+async def test_a_job_that_crashes_the_interpreter_fails_at_the_fourth_worker(
     queue: Queue, spawn, tmp_path: Path
 ) -> None:
     path = tmp_path / "notes"
-    victims = [await spawn(name=f"victim{number}") for number in range(3)]
+    victims = [await spawn(name=f"victim{number}") for number in range(4)]
     job = await queue.enqueue(accidents.touch_no_address, str(path))
 
-    assert [await victim.ended() for victim in victims] == [-signal.SIGSEGV] * 3
-    # All three lost it, and nobody is left to say so: the next worker does.
+    assert [await victim.ended() for victim in victims] == [-signal.SIGSEGV] * 4
+    # All four lost it, and nobody is left to say so: the next worker does.
     await spawn()
 
-    with pytest.raises(JobFailed, match="AbandonedJobError: the workers that ran this job were lost 3 times"):
+    with pytest.raises(JobFailed, match="AbandonedJobError: the workers that ran this job were lost 4 times"):
         await job.result(timeout=30)
 
     await job.refresh()
-    assert (job.deliveries, job.attempt, len(notes(path, "start"))) == (3, 0, 3)
-    assert [each.type for each in await job.results()] == ["failed", "abandoned", "abandoned"]
+    assert (job.deliveries, job.attempt, len(notes(path, "start"))) == (4, 0, 4)
+    assert [each.type for each in await job.results()] == ["failed", *["abandoned"] * 3]
     assert await (await queue.enqueue(simple.add, 1, 1)).result(timeout=10) == 2
 
 

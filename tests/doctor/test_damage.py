@@ -197,6 +197,16 @@ async def started_and_the_consumer_was_deleted(store: Store, client: redis.Redis
     client.xgroup_delconsumer(store.keys.front, "workers", "w1")
 
 
+@damage("runs", "lane-not-served aioq:{default}:lane:suspects")
+async def in_quarantine_that_no_claim_looks_at(store: Store, client: redis.Redis) -> None:
+    await _started_and_lost(store, client)
+    await store.reclaim("w1")
+    await take(store)
+    client.zadd(store.keys.leases, {"w1": clock(client) - 1})
+    await store.reclaim("w1")
+    client.delete(store.keys.lanes)
+
+
 @damage("runs", "run-without-holder")
 async def started_and_the_lane_is_gone(store: Store, client: redis.Redis) -> None:
     await _started_and_lost(store, client)
@@ -549,7 +559,19 @@ def _matches(found: set[tuple[str, str]], expected: set[tuple[str, str]]) -> boo
     )
 
 
-PLACES = ["main", "front", "wake", "scheduled", "expiring", "leases", "sessions", *STATES]
+PLACES = [
+    "main",
+    "front",
+    "suspects",
+    "alone",
+    "lanes",
+    "wake",
+    "scheduled",
+    "expiring",
+    "leases",
+    "sessions",
+    *STATES,
+]
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -77,7 +77,7 @@ SCRIPTS = {
 }
 
 #: In the scripts of a role, but only in included functions that these scripts do not call, or never like this.
-UNREACHED = {"producer": {"hget", "persist"}}
+UNREACHED = {"producer": {"persist"}}
 
 #: Sent on a subscription that has been silent for long; no test waits for that.
 SILENT = {"ping"}
@@ -243,6 +243,7 @@ def resume(server: Server) -> None:
 
 async def test_a_worker_runs_jobs_and_looks_after_others(server: Server, queue: Queue) -> None:
     await failed_twice_by_hand(queue, server)
+    await run_without_a_group(queue, server)
     await queue.enqueue(note, "k", meta={"old": 1})
     await queue.enqueue(jobs.add, 1, 2, result_ttl=0, at_front=True)
     await queue.enqueue(jobs.add, 1, 2, result_ttl=-1)
@@ -298,6 +299,16 @@ async def failed_twice_by_hand(queue: Queue, server: Server) -> None:
 def takes_over(server: Server, queue: str) -> bool:
     with server.client() as admin:
         return bool(admin.exists(f"aioq:{{{queue}}}:suspended"))
+
+
+async def run_without_a_group(queue: Queue, server: Server) -> None:
+    """A job that a living worker runs, while somebody destroys the group of its lane."""
+    await queue.enqueue(jobs.add, 1, 2, job_id="elsewhere")
+    await queue.store.join("other", 60_000)
+    await queue.connection.call(queue.store.claim_command("other", 1))
+
+    with server.client() as admin:
+        admin.xgroup_destroy("aioq:{mail}:lane:main", "workers")
 
 
 async def lost_worker(queue: Queue, server: Server) -> None:

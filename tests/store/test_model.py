@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from aioq import Queue
 from aioq.store import Connection
-from aioq.store.store import POISON, Claim, Submission
+from aioq.store.store import Claim, Claims, Submission
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, Retried
 from aioq.values.states import FINAL, JobStatus, allows
 from tests.conftest import Server
@@ -42,6 +42,9 @@ WORKERS = ["w1", "w2"]
 OWN_IDS = list("abc")
 NEVER = float("inf")
 
+#: The lanes, in the order in which they are served.
+ALONE, SUSPECTS, FRONT, MAIN = range(4)
+
 #: Far away, for moments and retentions. What is to be over at once takes 1 ms, and each step waits for it.
 FAR = 60_000
 KEPT = [-1, 0, 1, FAR]
@@ -55,7 +58,7 @@ class Spec(NamedTuple):
     due: str
     ttl_ms: int
     failure_ttl: int | None
-    deliveries: int
+    deaths: int
 
 
 SPECS = st.builds(
@@ -65,7 +68,7 @@ SPECS = st.builds(
     due=st.sampled_from(["now", "now", "now", "past", "far"]),
     ttl_ms=st.sampled_from([0, 0, 1, FAR]),
     failure_ttl=st.sampled_from([None, *KEPT]),
-    deliveries=st.sampled_from([0, 0, POISON - 1]),  # as if it had been lost before
+    deaths=st.sampled_from([0, 0, 1, 2, 3]),  # as if workers had died with it before
 )
 OUTCOMES = st.one_of(
     st.builds(Finished, st.just(b"p"), st.sampled_from(KEPT)),
@@ -85,14 +88,14 @@ def step(verb: str, *arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[tup
 #: most examples, and a job would hardly ever be claimed, let alone end.
 WEIGHTS = {
     step("enqueue", st.lists(SPECS, min_size=1, max_size=3)): 5,
-    step("claim", WORKER, st.integers(1, 4)): 8,
+    step("claim", WORKER, st.integers(1, 4), st.sampled_from([1, 3, 100])): 8,
     step("record", PICKS, OUTCOMES): 10,
     step("cancel_or_stop", PICKS, st.sampled_from(["cancel", "stop"])): 3,
     step("requeue", st.lists(PICKS, min_size=1, max_size=3), st.booleans(), st.booleans()): 3,
     step("delete", st.lists(PICKS, min_size=1, max_size=2), st.sampled_from([None, *JobStatus])): 2,
     step("wait_for", st.lists(PICKS, min_size=1, max_size=3)): 1,
     step("live_or_die", WORKER, st.sampled_from(["join", "leave", "lose", "beat", "reclaim"])): 2,
-    step("be_lost", WORKER): 2,
+    step("be_lost", WORKER): 3,
     step("resync", WORKER, st.sets(st.integers(0, 9))): 1,
     step("send_again"): 1,
     step("sweep"): 1,
@@ -119,6 +122,8 @@ class Job:
     fence: int = 0
     uncounted: int = 0
     deliveries: int = 0
+    deaths: int = 0
+    is_alone: bool = False
     worker: str = ""
     history: list[str] = field(default_factory=list)
 
@@ -183,9 +188,14 @@ class StoreMachine(RuleBasedStateMachine):
 
     # What happens to a job of the model
 
-    def enter(self, each: Job, *, front: bool) -> None:
+    def enter(self, each: Job, *, front: bool, is_new: bool = False) -> None:
         each.status, each.is_late, each.worker = "queued", False, ""
-        each.place = (0 if front else 1, self.next())
+        lane = FRONT if front else MAIN
+
+        if each.deaths >= 2 and not is_new:
+            lane = SUSPECTS if each.deaths == 2 else ALONE
+
+        each.place = (lane, self.next())
 
     def schedule(self, each: Job, due: float, *, front: bool) -> None:
         each.status, each.worker, each.due, each.at_front = "scheduled", "", due, front
@@ -222,7 +232,7 @@ class StoreMachine(RuleBasedStateMachine):
             number = self.next()
             job_id = spec.own_id or f"j{number}"
             due = {"now": "", "past": str(number), "far": f"+{FAR}"}[spec.due]
-            own = {"deliveries": b"%d" % spec.deliveries}
+            own = {"deliveries": b"%d" % spec.deaths, "deaths": b"1 earlier\n" * spec.deaths}
             own |= {} if spec.failure_ttl is None else {"failure_ttl": b"%d" % spec.failure_ttl}
             nonce = f"n{number}" if spec.own_id else ""
             self.used.add(job_id)
@@ -254,20 +264,23 @@ class StoreMachine(RuleBasedStateMachine):
             ttl_ms=sent.ttl_ms,
             failure_ttl=int(sent.record.fields.get(b"failure_ttl", FAR)),
             deliveries=int(sent.record.fields[b"deliveries"]),
+            deaths=int(sent.record.fields[b"deliveries"]),
             fence=first,
             uncounted=first,
         )
         self.jobs[new.id] = new
 
         if sent.due == "":
-            self.enter(new, front=sent.at_front)
+            self.enter(new, front=sent.at_front, is_new=True)
         else:
             self.schedule(new, NEVER if sent.due.startswith("+") else int(sent.due), front=sent.at_front)
 
     # Workers
 
-    def claim(self, worker: str, limit: int) -> None:
-        found = self.run(claim(self.store, worker, limit))
+    def claim(self, worker: str, limit: int, slots: int) -> None:
+        held = self.held_by(worker)
+        limit = max(1, min(limit, slots - len(held)))
+        found = self.run(claim(self.store, worker, limit, held=len(held), slots=slots))
 
         if self.paused:
             assert found.verdict == "paused"
@@ -277,9 +290,9 @@ class StoreMachine(RuleBasedStateMachine):
             self.join(worker)
         else:
             assert found.verdict == "ok"
-            self.claimed(worker, limit, found.jobs)
+            self.claimed(worker, limit, slots, found)
 
-    def claimed(self, worker: str, limit: int, found: list[Claim]) -> None:
+    def claimed(self, worker: str, limit: int, slots: int, found: Claims) -> None:
         for each in sorted(self.jobs.values(), key=lambda each: each.due):
             if each.status == "scheduled" and each.due < NEVER:
                 self.enter(each, front=each.at_front)
@@ -288,15 +301,39 @@ class StoreMachine(RuleBasedStateMachine):
             if each.is_late:
                 self.finish(each, "expired", FAR)
 
-        expected = self.in_lanes()[:limit]
-        assert [each.record.id for each in found] == [each.id for each in expected]
+        expected, is_reserved = self.next_ones(worker, limit, slots, found.is_reserved)
+        assert [each.record.id for each in found.jobs] == [each.id for each in expected]
+        assert found.is_reserved == is_reserved
+        assert found.suspects == sum(each.place[0] in (ALONE, SUSPECTS) for each in expected)
 
-        for each, got in zip(expected, found, strict=True):
+        for each, got in zip(expected, found.jobs, strict=True):
             each.status, each.worker, each.fence = "started", worker, each.fence + 1
             assert (got.fence, got.record.attempt) == (each.fence, each.fence - each.uncounted)
 
-        self.claims = (self.claims + found)[-20:]
+            if each.place[0] in (ALONE, SUSPECTS):
+                each.is_alone = each.place[0] == ALONE or slots == 1
+
+        self.claims = (self.claims + found.jobs)[-20:]
         self.let_time_pass()
+
+    def next_ones(self, worker: str, limit: int, slots: int, is_reserved: bool) -> tuple[list[Job], bool]:
+        """The jobs that a claim is to bring, and whether the worker may take nothing else."""
+        held = self.held_by(worker)
+        lanes: list[list[Job]] = [[each for each in self.in_lanes() if each.place[0] == lane] for lane in range(4)]
+
+        if any(each.place[0] == ALONE for each in held):
+            return [], True
+
+        if lanes[ALONE] and not held:
+            return lanes[ALONE][:1], True
+
+        if lanes[ALONE] and is_reserved:
+            return [], True  # it is to get empty: when that begins depends on the time
+
+        room = min(limit, slots - len(held), 10 - sum(each.place[0] == SUSPECTS for each in held))
+        suspects = lanes[SUSPECTS][: max(0, room)]
+
+        return (suspects + lanes[FRONT] + lanes[MAIN])[:limit], False
 
     def record(self, pick: int, outcome: Outcome) -> None:
         """What a run came to: mostly one that holds its claim, sometimes one of long ago, rarely one of nobody."""
@@ -409,8 +446,9 @@ class StoreMachine(RuleBasedStateMachine):
         for each in self.held_by(worker):
             each.uncounted += 1
             each.deliveries += 1
+            each.deaths += 1
 
-            if each.deliveries >= POISON:
+            if each.deaths >= 3 and each.is_alone:
                 assert each.id == failed.pop(0)
                 self.finish(each, "failed", each.failure_ttl)
             else:
@@ -469,6 +507,7 @@ class StoreMachine(RuleBasedStateMachine):
 
                 if reset:
                     each.uncounted, each.deliveries = each.fence, 0
+                    each.deaths, each.is_alone = 0, False
 
                 self.enter(each, front=front)
 
@@ -531,6 +570,13 @@ class StoreMachine(RuleBasedStateMachine):
                 assert (record.fence, record.deliveries) == (each.fence, each.deliveries)
                 assert record.attempt == each.fence - each.uncounted
                 assert (record.worker or "") == each.worker
+
+    @invariant()
+    def what_must_run_alone_runs_alone(self) -> None:
+        for worker in WORKERS:
+            held = self.held_by(worker)
+            assert len(held) == 1 or all(each.place[0] != ALONE for each in held)
+            assert sum(each.place[0] == SUSPECTS for each in held) <= 10
 
     @invariant()
     def histories_are_as_the_model_says(self) -> None:

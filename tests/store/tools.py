@@ -10,6 +10,7 @@ from typing import Any
 import redis
 
 from aioq.store import Store
+from aioq.store.keys import LANES
 from aioq.store.store import Claim, Claims, Submission, read_beat, read_refused
 from aioq.values.options import CANCELED_TTL_MS, EXPIRED_TTL_MS, FAILURE_TTL_MS, RESULT_TTL_MS
 from aioq.values.outcome import Failed, Finished, Outcome
@@ -37,9 +38,9 @@ async def put(store: Store, *ids: str, **options: Any) -> None:
     await store.enqueue_many([job(each, **options) for each in ids])
 
 
-async def claim(store: Store, worker: str = "w1", limit: int = 10) -> Claims:
-    """A claim as it is, without joining first."""
-    return store.read_claims(await store.connection.call(store.claim_command(worker, limit)), worker)
+async def claim(store: Store, worker: str = "w1", limit: int = 10, **told: int) -> Claims:
+    """A claim as it is, without joining first. told: what else the worker tells of itself."""
+    return store.read_claims(await store.connection.call(store.claim_command(worker, limit, **told)), worker)
 
 
 async def take(store: Store, worker: str = "w1", limit: int = 10) -> list[Claim]:
@@ -257,7 +258,7 @@ class _Audit:
         ids = [key.removeprefix(self.keys.job) for key in self.all_keys if key.startswith(self.keys.job)]
         zsets = [self.keys.scheduled, self.keys.expiring, *self.registries.values()]
         zsets += [registry + end for registry in self.registries.values() for end in (b":until", b":usual")]
-        lanes = [self.keys.main, self.keys.front]
+        lanes = [getattr(self.keys, name) for name in LANES]
 
         pipeline = client.pipeline(transaction=True)
         pipeline.time()
@@ -303,7 +304,8 @@ class _Audit:
             self.places[job_id].append(state)
 
     def _in_lanes(self) -> Iterator[str]:
-        for lane, mark in ((self.keys.main, b""), (self.keys.front, b"front/")):
+        for name in LANES:
+            lane, mark = getattr(self.keys, name), b"" if name == "main" else name.encode() + b"/"
             held = self.held[lane]
 
             for entry in set(held) - {entry for entry, _ in self.lanes[lane]}:

@@ -137,7 +137,7 @@ async def _ends(store: Store, *outcomes: Outcome) -> Call:
 @scene()
 async def to_reclaim(store: Store, client: redis.Redis) -> Call:
     await put(store, "a", "b")
-    await put(store, "third", deliveries=b"2")
+    await put(store, "third", deaths=b"0 x\n0 y\n", is_alone=b"1")
     await take(store)
     await store.join("w2", LEASE)
     await _end_lease(store, client)

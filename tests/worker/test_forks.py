@@ -104,7 +104,7 @@ async def main(url):
     await running
     await Worker("default", url).run(burst=True)
     assert handler_in_fork() == 1, "a fork after the worker"
-    ours = [hooks for hooks in registered if any("aioq" in str(each.__module__) for each in hooks.values())]
+    ours = [hooks for hooks in registered if any("aioq.worker" in str(each.__module__) for each in hooks.values())]
     assert len(ours) == 1, ours
 
 asyncio.run(main(sys.argv[1]))

@@ -1,9 +1,13 @@
 -- claim: hand up to `limit` jobs to a worker: promote what is due, expire what has waited too long, start the rest.
 -- KEYS: main front wake scheduled expiring paused suspended leases sessions job attempts expired
--- ARGV: worker session limit chunk expired_ttl
+-- ARGV: worker session limit held suspects slots chunk expired_ttl
 -- SAYS: ok paused missing
+-- held: how many jobs the worker has already, of all its queues; suspects: how many of these were on dead workers.
+-- slots: how many jobs it runs at a time.
 -- ok brings: the clock, ms until the next scheduled job is due (-1: none), then id, fence and fields of each
 -- job: func, data and created_at of one that is nothing but a call, else names and values of all of them.
+-- If there is a lane of quarantine: whether the worker is reserved for a job that must run alone (1), so that it may
+-- claim nothing more, of any queue, until this queue says otherwise; and how many of the jobs, the first, are suspects.
 -- missing: the worker has no lease here, or the call is of a session that is over; it must join (again) first.
 --@include now
 --@include read
@@ -11,18 +15,21 @@
 --@include wake
 --@include lane
 --@include leave
+--@include lease
 --@include usual
 --@include keep
 --@include notify
 --@include expire
+--@include quarantine
 
-if redis.call('EXISTS', paused, suspended) > 0 then
+local flags = redis.call('EXISTS', paused, suspended, lanes)
+if flags > 0 and redis.call('EXISTS', paused, suspended) > 0 then
   return {'paused'}
 end
 if not redis.call('ZSCORE', leases, worker) or redis.call('HGET', sessions, worker) ~= session then
   return {'missing'}
 end
-expired_ttl, limit = tonumber(expired_ttl), tonumber(limit)
+expired_ttl, limit, held, slots = tonumber(expired_ttl), tonumber(limit), tonumber(held), tonumber(slots)
 
 -- Takes what is due out of an index. This comes first: it is not refused when memory is full, so that a queue can
 -- be drained then.
@@ -57,13 +64,30 @@ end
 
 local claims = {}
 
+-- The group of the lane was destroyed and made anew, so entries of jobs that run are handed out again. Each stays
+-- pending for the worker that runs the job. If that one has no lease, it gets one that ends unless it is alive.
+local function give_back(id, entry)
+  local holder, name, bare = peek(id, 'worker')[1], lane_of(entry)
+  if not holder then
+    return -- a damaged record, which the doctor sees to
+  end
+  if holder ~= worker then
+    redis.call('XCLAIM', LANES[name], 'workers', holder, 0, bare, 'JUSTID')
+  end
+  redis.call('ZADD', leases, 'NX', now + GRACE, holder)
+end
+
 -- Most jobs are nothing but a call, and no field says that there is more to them: they have no options, and have not
 -- been claimed before. Of these three fields are read, of the others all: for most jobs that is a third of what this
 -- script takes. A field that is not there costs more than one that is, since all are looked through for it.
-local function start(id, entry)
+local function start(id, entry, lane)
   local seen = {}
   if id then
     seen = peek(id, 'status', 'entry', 'more', 'func', 'data', 'created_at')
+  end
+  if seen[1] == 'started' and seen[2] == entry then
+    give_back(id, entry)
+    return
   end
   if not allows(seen[1], 'claim') or seen[2] ~= entry then
     leave_lane(entry)
@@ -84,16 +108,21 @@ local function start(id, entry)
     fence, fields = number(rest[1], 0) + 1, redis.call('HGETALL', key)
   end
   redis.call('HSET', key, 'status', 'started', 'fence', fence, 'started_at', now, 'worker', worker)
+  if QUARANTINE[lane] then
+    redis.call('HSET', key, 'is_alone', (lane == 'alone' or slots == 1) and '1' or '0')
+  end
   claims[#claims + 1] = id
   claims[#claims + 1] = fence
   claims[#claims + 1] = fields
 end
 
-local function read(lane, mark, count)
+-- Hands out up to `count` entries of a lane. Returns how many there were.
+local function read(name, count)
+  local lane, mark = LANES[name], mark_of(name)
   local reply = redis.pcall('XREADGROUP', 'GROUP', 'workers', worker, 'COUNT', count, 'STREAMS', lane, '>')
   if reply and reply.err then
-    -- The lane was dropped when it was empty and nobody served it, and an enqueue has made it again. Any other error
-    -- comes again, and is the caller's.
+    -- The lane was dropped when it was empty and nobody served it, and an enqueue has made it again; or somebody has
+    -- destroyed its group. Any other error comes again, and is the caller's.
     if string.find(reply.err, 'NOGROUP', 1, true) then
       redis.call('XGROUP', 'CREATE', lane, 'workers', '0')
     end
@@ -103,21 +132,38 @@ local function read(lane, mark, count)
     return 0
   end
   for _, entry in ipairs(reply[1][2]) do
-    start(id_of(entry), mark .. entry[1])
+    start(id_of(entry), mark .. entry[1], name)
   end
   return #reply[1][2]
+end
+
+local taken = 0
+local function take(name, most)
+  local before = #claims
+  if redis.call('XLEN', LANES[name]) > 0 then
+    taken = taken + read(name, most)
+  end
+  return #claims - before
 end
 
 promote()
 expire_late()
 flush_lanes() -- before the lanes are read, so that what has expired takes nobody's place
-local taken = 0
-for _, lane in ipairs({{front, 'front/'}, {main, ''}}) do
-  if taken < limit and redis.call('XLEN', lane[1]) > 0 then
-    taken = taken + read(lane[1], lane[2], limit - taken)
+local is_reserved, has_rest, quarantine = false, false, nil
+if flags > 0 or has_quarantined then
+  is_reserved = take_quarantined(take)
+  has_rest = announce_rest(#claims > 0)
+  quarantine = {is_reserved and 1 or 0, #claims / 3}
+end
+for at = 3, #SERVED do
+  if taken < limit and not is_reserved then
+    take(SERVED[at], limit - taken)
   end
 end
 flush_lanes()
+if quarantine then
+  drop_empty()
+end
 flush_kept()
 flush_mail()
 
@@ -125,8 +171,12 @@ local next_due, soonest = -1, redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES'
 if soonest then
   next_due = math.max(0, tonumber(soonest) - now)
 end
--- A worker that is full now may not look again for long: another one sees to what is left, or soon due.
-if taken >= limit then
+if is_reserved or has_rest then
+  next_due = next_due < 0 and SOON or math.min(next_due, SOON)
+end
+-- A worker that is full now may not look again for long: another one sees to what is left, or soon due. So it does if
+-- this one is reserved.
+if taken >= limit or (is_reserved and sizes('front') + sizes('main') > 0) then
   wake_one()
 end
-return {'ok', now, next_due, claims}
+return {'ok', now, next_due, claims, quarantine}

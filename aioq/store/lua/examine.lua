@@ -11,6 +11,8 @@
 --@include transition
 --@include late
 --@include wake
+--@include entries
+--@include delivered
 --@include lane
 --@include leave
 --@include lease

@@ -6,6 +6,7 @@
 --@include now
 --@include read
 --@include usual
+--@include delivered
 
 offset, limit = tonumber(offset), tonumber(limit)
 local found, skipped = {}, 0
@@ -19,20 +20,12 @@ local function take(id)
   return #found < limit
 end
 
-local function list_lane(lane, mark)
-  if redis.call('EXISTS', lane) == 0 then
-    return
-  end
+local function list_lane(name)
   -- Entries are handed out in order, so what no worker has is what comes after the last one handed out.
-  local groups = redis.call('XINFO', 'GROUPS', lane)
-  local from = '-'
-  for i = 1, groups[1] and #groups[1] or 0, 2 do
-    if groups[1][i] == 'last-delivered-id' then
-      from = '(' .. groups[1][i + 1]
-    end
-  end
+  local last, mark = last_delivered(name), mark_of(name)
+  local from = last and '(' .. last or '-'
   while true do
-    local page = redis.call('XRANGE', lane, from, '+', 'COUNT', 1000)
+    local page = redis.call('XRANGE', LANES[name], from, '+', 'COUNT', 1000)
     for _, entry in ipairs(page) do
       local id = id_of(entry)
       local deadline = id and redis.call('ZSCORE', expiring, id .. ' ' .. mark .. entry[1])
@@ -56,10 +49,10 @@ local function earlier(row, other)
 end
 local function list_started()
   local rows = {}
-  for _, lane in ipairs({front, main}) do
-    local pending = redis.pcall('XPENDING', lane, 'workers', '-', '+', 10000)
+  for _, name in ipairs(SERVED) do
+    local pending = redis.pcall('XPENDING', LANES[name], 'workers', '-', '+', 10000)
     for _, row in ipairs(pending.err and {} or pending) do
-      local entry = redis.call('XRANGE', lane, row[1], row[1])[1]
+      local entry = redis.call('XRANGE', LANES[name], row[1], row[1])[1]
       local id = id_of(entry)
       if id then
         rows[#rows + 1] = {number(peek(id, 'started_at')[1], 0), #rows, id}
@@ -129,8 +122,9 @@ local function list_late()
 end
 
 if state == 'queued' then
-  list_lane(front, 'front/')
-  list_lane(main, '')
+  for _, name in ipairs(SERVED) do
+    list_lane(name)
+  end
 elseif state == 'started' then
   list_started()
 elseif state == 'scheduled' then

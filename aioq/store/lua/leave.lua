@@ -1,18 +1,19 @@
 -- leave: a worker stops serving a queue. It keeps its lease while it still holds jobs.
--- KEYS: main front leases sessions wake
+-- KEYS: main front leases sessions wake job
 -- ARGV: worker
 -- SAYS: ok holding
 --@include wake
+--@include entries
 
-for _, lane in ipairs({main, front}) do
-  local pending = redis.pcall('XPENDING', lane, 'workers', '-', '+', 1, worker)
-  if not pending.err and #pending > 0 then
+for _, name in ipairs(SERVED) do
+  if #pending_for(worker, name, 1) > 0 then
     return {'holding'}
   end
 end
 redis.call('ZREM', leases, worker)
 redis.call('HDEL', sessions, worker)
-for _, lane in ipairs({main, front}) do
+for _, name in ipairs(SERVED) do
+  local lane = LANES[name]
   if redis.call('EXISTS', lane) == 1 then
     redis.pcall('XGROUP', 'DELCONSUMER', lane, 'workers', worker)
     -- An empty lane is dropped with the last worker; whoever comes next makes it again.
@@ -20,6 +21,9 @@ for _, lane in ipairs({main, front}) do
       redis.call('DEL', lane)
     end
   end
+end
+if redis.call('EXISTS', QUARANTINE.suspects, QUARANTINE.alone) == 0 then
+  redis.call('DEL', lanes)
 end
 if redis.call('ZCARD', leases) > 0 then
   wake_one()

@@ -1,8 +1,9 @@
--- reclaim: jobs that a worker claimed and does not run go back to the front of the queue.
+-- reclaim: jobs that a worker claimed and does not run go back to the front of the queue, or into quarantine.
 -- KEYS: main front wake leases sessions expiring job attempts failed
--- ARGV: worker cause session chunk poison expired_ttl failure_ttl held...
+-- ARGV: worker cause session chunk expired_ttl failure_ttl held...
 -- SAYS: ok alive
--- cause lost: the worker's lease has ended. Its runs count as deliveries; at `poison` of them the job fails.
+-- cause lost: the worker's lease has ended. Its runs count as deliveries. A job fails if it was alone on this worker,
+-- and on enough other ones that died; all others run again.
 -- cause resync: the worker itself asks, because the reply of a claim may have been lost; it names the jobs
 -- that it does hold, each as `<id> <fence>`, and its new session.
 -- Returns whether there is more, the ids that went back and the ids that failed.
@@ -10,6 +11,8 @@
 --@include read
 --@include lease
 --@include wake
+--@include entries
+--@include deaths
 --@include lane
 --@include leave
 --@include usual
@@ -32,50 +35,70 @@ if not lost then
   end
 end
 expired_ttl, failure_ttl = tonumber(expired_ttl), tonumber(failure_ttl)
-chunk, poison = tonumber(chunk), tonumber(poison)
+chunk = tonumber(chunk)
 
 local holding = {}
 for i = held, #ARGV do
   holding[ARGV[i]] = true
 end
 
-local found, more = {}, 0
-local function collect(lane, mark)
-  local pending = redis.pcall('XPENDING', lane, 'workers', '-', '+', chunk, worker)
-  if pending.err then
-    return -- no group: nothing can be pending
+-- How many jobs the dead worker held, of which each chunk takes some. Until the last one is taken, this stands in place
+-- of the worker's session; should the worker wake up meanwhile, it may not claim.
+local function count_held()
+  local count = tonumber(string.match(redis.call('HGET', sessions, worker) or '', '^lost (%d+)$'))
+  if not count then
+    count = 0
+    for _, name in ipairs(SERVED) do
+      count = count + #pending_for(worker, name, 100000)
+    end
   end
-  if #pending == chunk then
+  return count
+end
+local total = lost and count_held()
+
+local found, more = {}, 0
+for _, name in ipairs(SERVED) do
+  local rows = pending_for(worker, name, chunk)
+  if #rows == chunk then
     more = 1
   end
-  for _, row in ipairs(pending) do
-    local entry = redis.call('XRANGE', lane, row[1], row[1])[1]
+  for _, row in ipairs(rows) do
+    local entry = redis.call('XRANGE', LANES[name], row[1], row[1])[1]
     local id = id_of(entry)
     -- By fence, too: the lost reply may be that of a new claim of a job whose last run is still to be recorded.
     if not (id and holding[id .. ' ' .. (peek(id, 'fence')[1] or '')]) then
-      found[#found + 1] = {id, mark .. row[1]}
-      leave_lane(mark .. row[1])
+      found[#found + 1] = {id, mark_of(name) .. row[1]}
+      leave_lane(mark_of(name) .. row[1])
     end
   end
 end
-collect(front, 'front/')
-collect(main, '')
 flush_lanes()
 
 local back, dead = {}, {}
+local function add_death(deaths, beside)
+  return (deaths or '') .. beside .. ' ' .. string.gsub(worker, '%c', '?') .. '\n'
+end
 for _, each in ipairs(found) do
   local id, entry = each[1], each[2]
-  local seen = id and peek(id, 'status', 'worker', 'entry', 'waiters', 'failure_ttl') or {}
+  local seen = id and peek(id, 'status', 'worker', 'entry', 'waiters', 'failure_ttl', 'deaths', 'is_alone') or {}
   if seen[1] == 'started' and seen[2] == worker and seen[3] == entry then
+    local is_alone, deaths = seen[7] == '1', seen[6]
+    local beside = is_alone and 0 or total and total - 1
     count_up(id, 'uncounted')
-    local deliveries = lost and count_up(id, 'deliveries') or 0
-    if deliveries >= poison then
-      bury(id, 'AbandonedJobError: the workers that ran this job were lost ' .. deliveries
-        .. ' times (the last was ' .. worker .. '); it is not run again', seen[4], number(seen[5], failure_ttl))
+    if lost then
+      count_up(id, 'deliveries')
+      deaths = add_death(deaths, beside)
+      redis.call('HSET', job .. id, 'deaths', deaths)
+    end
+    if lost and is_alone and count_deaths(deaths) >= ALONE_AT then
+      bury(id, 'AbandonedJobError: the workers that ran this job were lost ' .. count_deaths(deaths)
+        .. ' times, and the last one ran nothing else; it is not run again. The workers: ' .. tell_deaths(deaths),
+        seen[4], number(seen[5], failure_ttl))
       dead[#dead + 1] = id
     else
       if lost then
-        archive(id, 'abandoned', 'the worker ' .. worker .. ' was lost while it ran this job')
+        archive(id, 'abandoned', 'the worker ' .. worker .. ' was lost while it ran this job'
+          .. (beside > 0 and ' and ' .. beside .. ' others' or ''))
       else
         clear_run(id)
       end
@@ -89,12 +112,13 @@ flush_mail()
 
 if lost and more == 1 then
   redis.call('ZADD', leases, 'XX', 0, worker) -- should it wake up meanwhile, it is told
+  redis.call('HSET', sessions, worker, 'lost ' .. total)
 elseif lost then
   redis.call('ZREM', leases, worker)
   redis.call('HDEL', sessions, worker)
-  for _, lane in ipairs({main, front}) do
-    if redis.call('EXISTS', lane) == 1 then
-      redis.pcall('XGROUP', 'DELCONSUMER', lane, 'workers', worker)
+  for _, name in ipairs(SERVED) do
+    if redis.call('EXISTS', LANES[name]) == 1 then
+      redis.pcall('XGROUP', 'DELCONSUMER', LANES[name], 'workers', worker)
     end
   end
 end

@@ -42,7 +42,7 @@ for i = ids, #ARGV do
     redis.call('PERSIST', attempts .. id)
     if reset == '1' then
       redis.call('HSET', job .. id, 'uncounted', number(seen[2], 0))
-      redis.call('HDEL', job .. id, 'deliveries')
+      redis.call('HDEL', job .. id, 'deliveries', 'deaths', 'is_alone')
     end
     return_to_lane(id, lane == 'front')
     verdicts[#verdicts + 1] = 'ok'

@@ -32,38 +32,22 @@ local function read_record(id)
   return record
 end
 
-local function id_at(lane, bare)
-  local entry = redis.call('XRANGE', lane, bare, bare)[1]
+local function id_at(name, bare)
+  local entry = redis.call('XRANGE', LANES[name], bare, bare)[1]
   return entry and entry[2][2]
 end
 -- The worker that an entry is pending for.
-local function holder_of(lane, bare)
-  local pending = redis.pcall('XPENDING', lane, 'workers', bare, bare, 1)
+local function holder_of(name, bare)
+  local pending = redis.pcall('XPENDING', LANES[name], 'workers', bare, bare, 1)
   return not pending.err and pending[1] and pending[1][2]
 end
 
 -- Entries are handed out in their order: what is not after the last one is handed out no more.
 local delivered = {}
-local function last_delivered(lane)
-  if not delivered[lane] then
-    delivered[lane] = '0-0'
-    if redis.call('EXISTS', lane) == 1 then
-      for _, row in ipairs(redis.call('XINFO', 'GROUPS', lane)) do
-        local group = {}
-        for i = 1, #row, 2 do
-          group[row[i]] = row[i + 1]
-        end
-        if group.name == 'workers' then
-          delivered[lane] = group['last-delivered-id']
-        end
-      end
-    end
-  end
-  return delivered[lane]
-end
-local function is_passed(lane, bare)
+local function is_passed(name, bare)
+  delivered[name] = delivered[name] or last_delivered(name) or '0-0'
   local ms, number = string.match(bare, '^(%d+)%-(%d+)$')
-  local last_ms, last_number = string.match(last_delivered(lane), '^(%d+)%-(%d+)$')
+  local last_ms, last_number = string.match(delivered[name], '^(%d+)%-(%d+)$')
   ms, last_ms = tonumber(ms), tonumber(last_ms)
   return ms < last_ms or (ms == last_ms and tonumber(number) <= tonumber(last_number))
 end
@@ -252,7 +236,7 @@ local function check_queued(id, record)
   local lane, bare = lane_of(record.entry)
   if not lane or id_at(lane, bare) ~= id then
     report('job-without-index', id, 'it is queued, and is in no lane', function()
-      bring_back(id, {status = 'queued', entry = nil}, lane == front)
+      bring_back(id, {status = 'queued', entry = nil}, lane == 'front')
       redis.call('ZREM', expiring, id .. ' ' .. (record.entry or ''))
     end)
   elseif holder_of(lane, bare) then

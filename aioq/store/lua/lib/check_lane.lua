@@ -1,13 +1,13 @@
 -- check_lane: an entry of a lane is that of a job which knows it, and only entries are pending. lane: its key.
-local function marked(lane, bare)
-  return (lane == front and 'front/' or '') .. bare
+local function name_of(lane)
+  return string.match(lane, '%l+$')
 end
 function checks.entry(lane, bare)
-  local id = id_at(lane, bare)
+  local id = id_at(name_of(lane), bare)
   if not id then
     return
   end
-  local entry = marked(lane, bare)
+  local entry = mark_of(name_of(lane)) .. bare
   local seen = look(id, 'entry')
   if not seen or seen[2] == entry and (seen[1] == 'queued' or seen[1] == 'started') then
     return
@@ -24,10 +24,20 @@ function checks.entry(lane, bare)
   end)
 end
 function checks.pending(lane, bare)
-  if not id_at(lane, bare) and holder_of(lane, bare) then
-    report('pending-without-entry', marked(lane, bare), 'worker ' .. holder_of(lane, bare)
+  local name = name_of(lane)
+  local holder = holder_of(name, bare)
+  if holder and not id_at(name, bare) then
+    report('pending-without-entry', mark_of(name) .. bare, 'worker ' .. holder
       .. ' holds an entry that is not in the lane', function()
       redis.call('XACK', lane, 'workers', bare)
+    end)
+  end
+end
+function checks.announced(_, lane)
+  if redis.call('EXISTS', lane) == 1 and redis.call('EXISTS', lanes) == 0 then
+    report('lane-not-served', lane, 'it has jobs, and no claim looks at it', function()
+      redis.call('HSET', lanes, 'announced_at', 0)
+      wake_one()
     end)
   end
 end

@@ -1,7 +1,18 @@
 -- lane: the way into a lane. The caller sets the status; the entry is named so that the job can leave it again.
+--@include lanes
+--@include deaths
+local has_quarantined = false -- whether this script has put a job into quarantine
+local function add_entry(name, id)
+  local entry = mark_of(name) .. redis.call('XADD', LANES[name], '*', 'id', id)
+  if QUARANTINE[name] then
+    redis.call('HSET', lanes, 'announced_at', 0)
+    has_quarantined = true
+  end
+  return entry
+end
 local function enter_lane(id, at_front)
   if at_front then
-    return 'front/' .. redis.call('XADD', front, '*', 'id', id)
+    return add_entry('front', id)
   end
   return redis.call('XADD', main, '*', 'id', id)
 end
@@ -22,7 +33,8 @@ end
 -- Back to the lane, for a job that exists: promote, retry, release, reclaim, requeue. It may have been claimed before,
 -- so there is more to it than a claim would read.
 local function return_to_lane(id, at_front)
-  local ttl, entry = number(redis.call('HGET', job .. id, 'ttl'), 0), enter_lane(id, at_front)
+  local seen = redis.call('HMGET', job .. id, 'ttl', 'deaths')
+  local ttl, entry = number(seen[1], 0), add_entry(lane_for(seen[2], at_front), id)
   redis.call('HSET', job .. id, 'status', 'queued', 'enqueued_at', now, 'entry', entry, 'more', '1')
   if ttl > 0 then
     start_ttl(id, entry, ttl)

@@ -1,5 +1,7 @@
 -- lease: until when a worker is believed alive. Without any, the queue has been abandoned after 30 days.
 local ABANDONED = 2592000000
+-- The lease in ms of a worker that holds jobs and has none. One that is alive renews it before it ends.
+local GRACE = 10000
 -- A session is what a worker counts up whenever it cannot know what became of its claims. A claim of an older session
 -- that was delayed on its way is refused: nobody would run what it takes.
 local function begin_session(worker, session)

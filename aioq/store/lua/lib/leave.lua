@@ -1,28 +1,31 @@
 -- leave: entries go out of their lanes together. XACK first: it is not refused when memory is full.
+--@include lanes
 local LARGEST = '18446744073709551615'
 local function is_part(digits)
   return digits and (#digits < 20 or #digits == 20 and digits <= LARGEST)
 end
 -- The lane of an entry as a record names it, and the entry as the lane does; nothing if it cannot be one.
 local function lane_of(entry)
-  local lane, bare = main, entry or ''
+  local name, bare = 'main', entry or ''
   if #bare < 20 and string.find(bare, '^%d+%-%d+$') then -- as nearly all are
-    return lane, bare
+    return name, bare
   end
-  if string.sub(bare, 1, 6) == 'front/' then
-    lane, bare = front, string.sub(bare, 7)
+  local other, rest = string.match(bare, '^(%l+)/(.*)$')
+  if other and LANES[other] then
+    name, bare = other, rest
   end
   local ms, count = string.match(bare, '^(%d+)%-(%d+)$')
   if is_part(ms) and is_part(count) then
-    return lane, bare
+    return name, bare
   end
 end
-local left_main, left_front = {}, {}
+local left = {} -- by the name of the lane
 local function leave_lane(entry)
-  local lane, bare = lane_of(entry)
+  local name, bare = lane_of(entry)
   if bare then -- the server's error about one that is none would keep all the others in their lanes
-    local left = lane == front and left_front or left_main
-    left[#left + 1] = bare
+    local entries = left[name] or {}
+    entries[#entries + 1] = bare
+    left[name] = entries
   end
 end
 local function flush_lane(lane, entries, trim)
@@ -37,7 +40,8 @@ local function flush_lane(lane, entries, trim)
 end
 -- trim: may delete entries at less cost, now that they are not pending; it says how many are gone.
 local function flush_lanes(trim)
-  flush_lane(main, left_main, trim)
-  flush_lane(front, left_front, trim)
-  left_main, left_front = {}, {}
+  for name, entries in pairs(left) do
+    flush_lane(LANES[name], entries, trim)
+  end
+  left = {}
 end

@@ -1,0 +1,24 @@
+-- deaths: the workers that a job was on when they died. The field `deaths` has a line for each: how many jobs that
+-- worker had beside this one, and its name.
+local SUSPECT_AT, ALONE_AT = 2, 3 -- deaths
+local function count_deaths(deaths)
+  local _, count = string.gsub(deaths or '', '\n', '')
+  return count
+end
+-- Where a job waits: one that was on several dead workers keeps small company, or none.
+local function lane_for(deaths, at_front)
+  local count = count_deaths(deaths)
+  if count >= ALONE_AT then
+    return 'alone'
+  elseif count >= SUSPECT_AT then
+    return 'suspects'
+  end
+  return at_front and 'front' or 'main'
+end
+local function tell_deaths(deaths)
+  local told = {}
+  for beside, name in string.gmatch(deaths, '(%d+) ([^\n]*)\n') do
+    told[#told + 1] = name .. (beside == '0' and ' (alone)' or ' (' .. beside .. ' other jobs)')
+  end
+  return table.concat(told, ', ')
+end
