@@ -19,7 +19,7 @@ from rich.table import Table
 
 from benchmarks.report import put
 
-from .nemesis import FAULTS, MIXES, home_of, of_mix
+from .nemesis import FAULTS, MIXES, home_of, load_of, of_mix
 from .report import COUNTED, HEAD, RIGHT, counted, markdown, rows, summary
 from .topology import KINDS, ROOT, binary_of
 from .trial import Outcome, Plan, run
@@ -35,6 +35,8 @@ LANES = {
     "sentinel": (Plan("", "failover+workers", topology="sentinel"), "failovers"),
     "cluster": (Plan("", "cluster+workers", producers=3, topology="cluster"), "failovers"),
     "mixed": (Plan("", "mixed"), None),  # until the others have ended
+    "clock": (Plan("", "clock+workers", load="steady"), None),
+    "narrow": (Plan("", "narrow", rate=5.0, load="large"), None),
 }
 
 
@@ -192,7 +194,7 @@ def _plan(text: str) -> Plan:
     if not of_mix(mix):
         raise argparse.ArgumentTypeError(f"{text}: expected SEED:MIX, with one of {', '.join((*MIXES, *FAULTS))}")
 
-    return Plan(seed, mix, topology=home_of(mix))
+    return Plan(seed, mix, topology=home_of(mix), load=load_of(mix))
 
 
 def parser() -> argparse.ArgumentParser:

@@ -9,7 +9,8 @@ from datetime import date
 from benchmarks.machine import versions
 from benchmarks.report import bars
 
-from .nemesis import FAULTS, OF_ITS_OWN
+from .nemesis import FAULTS, MIXES, OF_ITS_OWN
+from .promises import BY_A_JOB
 from .trial import Outcome
 
 HEAD = ("fault", "times", "runs again", "done twice", "p50 (s)", "p99 (s)", "max (s)")
@@ -56,7 +57,8 @@ def rows(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
         for name in outcome.faults:
             groups[_title(outcome, name)].append((outcome, name))
 
-    titles = [f"{name}{end}" for name in (*FAULTS, OF_ITS_OWN) for end in ("", BESIDE)]
+    names = sorted(FAULTS, key=lambda name: MIXES.index(FAULTS[name].mix))
+    titles = [f"{name}{end}" for name in (*names, OF_ITS_OWN, BY_A_JOB) for end in ("", BESIDE)]
 
     return [_row(title, groups[title]) for title in (*titles, ALL) if title in groups]
 
