@@ -10,6 +10,7 @@ import ctypes
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from aioq.cli.main import main
@@ -39,9 +40,16 @@ def count_threads(number: int, frame: object) -> None:
         print("threads", name, len(of_kind(name)), flush=True)
 
 
-async def run(self: Worker, **options: Any) -> int:
+async def run(self: Worker, *, ready: Callable[[], None] | None = None, **options: Any) -> int:
     """As `Worker.run`; says when it serves."""
-    return await serve(self, ready=lambda: print("ready", self.name, flush=True), **options)
+
+    def say() -> None:
+        print("ready", self.name, flush=True)
+
+        if ready is not None:
+            ready()
+
+    return await serve(self, ready=say, **options)
 
 
 if __name__ == "__main__":

@@ -37,13 +37,13 @@ LOADS: dict[str, dict[str, int]] = {
     "plain": KINDS | dict.fromkeys(("stick", "forget", "late", "drop", "large", "kill"), 0),
     "steady": KINDS | {"schedule": 0, "retry": 0},  # nothing is due at a moment
     "brief": {"quick": 20, "wait": 10, "slow": 10, "ttl": 5, "forget": 15, "late": 10, "drop": 30},
-    "large": {"quick": 20, "wait": 20, "slow": 20, "large": 40},
+    "large": {"quick": 40, "wait": 20, "slow": 28, "large": 12},
     "stick": {"quick": 40, "slow": 30, "thread": 15, "stick": 15},
     "kill": {"quick": 400, "wait": 100, "slow": 480, "kill": 20},
 }
 
-#: The smallest and the largest result of a "large" order, in bytes.
-SMALLEST, LARGEST = 1_000, 5_000_000
+#: The smallest and the largest result of a "large" order, in bytes. A third of them has more than VERY.
+SMALLEST, VERY, LARGEST = 1_000, 2_000_000, 5_000_000
 
 #: On which event loop a producer carries an order out: on its main one, on another one that lives as long, or on
 #: one that a thread makes for this order alone.
@@ -91,6 +91,13 @@ def orders(seed: str, seconds: float, rate: float, load: str = "usual", loops: f
             delay=round(rng.uniform(0.1, 4), 3),
             chosen_id=rng.random() < 0.5,
             pad=rng.choice([0, 0, 0, 100, 5_000, 60_000]),
-            size=int(SMALLEST * (LARGEST / SMALLEST) ** rng.random()),
+            size=_size(rng),
             loop=rng.choice(LOOPS[1:]) if rng.random() < loops else LOOPS[0],
         )  # fmt: skip
+
+
+def _size(rng: random.Random) -> int:
+    if rng.random() < 1 / 3:
+        return rng.randint(VERY, LARGEST)
+
+    return int(SMALLEST * (LARGEST / SMALLEST) ** rng.random())

@@ -131,14 +131,15 @@ async def narrow_network(scene: Standalone, rng: random.Random) -> Event | None:
         if slot is None:
             return None
 
-        slot.proxy.rate = rng.uniform(*NARROW)
+        slot.proxy.rate = rng.uniform(*(NARROW if slot.worker is not None else LESS_NARROW))
 
         # The process at the end of the line may be replaced, so none is named.
         return Event(now(), "fault", until=now() + LONGEST)
 
 
-#: How many bytes a narrow line carries in a second. The largest result takes ten to twenty seconds.
-NARROW = (250_000, 500_000)
+#: How many bytes the narrow line of a worker carries in a second: the largest result takes 17 to 33 seconds. That of
+#: a producer carries more, since there are fewer producers, who get all results.
+NARROW, LESS_NARROW = (150_000, 300_000), (500_000, 1_000_000)
 
 #: Longer than a trial, in seconds.
 LONGEST = 3600.0
