@@ -66,6 +66,7 @@ class Outcome:
     recoveries: dict[str, list[float]] = field(default_factory=dict)  # seconds, see `judge`
     lost: int = 0  # jobs that were confirmed and have no state, whatever excuses it
     buried: int = 0  # jobs that failed because their workers were lost three times
+    killers: int = 0  # those of them that have ended their workers themselves
     violations: list[str] = field(default_factory=list)
     folder: str = ""
 
@@ -253,7 +254,9 @@ def judge(plan: Plan, history: list[Event]) -> Outcome:
     for events in jobs(history).values():
         outcome.jobs += 1
         outcome.runs += sum(event.kind == "begin" for event in events)
-        outcome.buried += any(event.name == "buried" for event in events)
+        is_buried = any(event.name == "buried" for event in events)
+        outcome.buried += is_buried
+        outcome.killers += is_buried and any(event.kills for event in events)
         is_gone = not any(event.kind == "final" for event in events)
         is_fine = is_brief(events) and is_over(events, history)
         outcome.lost += acked(events) and is_gone and not is_fine

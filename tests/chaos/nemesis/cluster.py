@@ -99,7 +99,7 @@ async def slot_move_whole(scene: Clustered, rng: random.Random) -> Event | None:
     return await move(scene, rng, scene.servers.migrate_atomically) if scene.kind == "valkey9" else None
 
 
-@fault("cluster", 1)
+@fault("cluster", 2)
 async def shard_away(scene: Clustered, rng: random.Random) -> Event | None:
     """A primary and its replica are killed, and come back after a minute. A worker is replaced meanwhile."""
     async with scene.at_server:

@@ -137,8 +137,8 @@ async def narrow_network(scene: Standalone, rng: random.Random) -> Event | None:
         return Event(now(), "fault", until=now() + LONGEST)
 
 
-#: How many bytes the narrow line of a worker carries in a second: the largest result takes 17 to 33 seconds. That of
-#: a producer carries more, since there are fewer producers, who get all results.
+#: How many bytes the narrow line of a worker carries in a second: the largest result takes 17 to 33 seconds. That
+#: of a producer carries more, since there are fewer producers, who get all results.
 NARROW, LESS_NARROW = (150_000, 300_000), (500_000, 1_000_000)
 
 #: Longer than a trial, in seconds.
