@@ -209,8 +209,8 @@ loops (the share of orders from other event loops of the producers, 0 to 1).
 A mix may also be the name of one fault, or several that a + joins; mixed has the faults of workers, server and
 network as well. Loads: {loads}; see tests/chaos/workload.py.
 
-Lanes of a campaign, side by side: {lanes}. Each goes on until there were enough of what it counts; those that count
-nothing go on until the others have ended.
+Lanes of a campaign, side by side: {lanes}. Each goes on until there were enough of what it counts; those that
+count nothing go on until the others have ended.
 """
 
 
