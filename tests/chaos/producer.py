@@ -7,6 +7,7 @@ as long, or each on a loop that a thread makes for it, as synchronous views of a
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import sys
 import threading
 import time
@@ -26,7 +27,7 @@ from .workload import Order, orders
 PATIENCE = 60.0
 
 #: How long an order may take that another loop than the main one carries out, in seconds.
-LONGEST_ORDER = 2 * PATIENCE
+LONGEST_ORDER = 2.5 * PATIENCE
 
 
 async def ask(operation: str, jobs: Sequence[str], call: Awaitable[Any], **details: object) -> bool:
@@ -185,22 +186,24 @@ def second_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 async def on_a_loop_of_its_own(work: Work) -> None:
     """What a thread does that calls asyncio.run."""
-    loop, done = asyncio.get_running_loop(), asyncio.Event()
+    done: concurrent.futures.Future[None] = concurrent.futures.Future()
 
     def run() -> None:
         try:
-            asyncio.run(work())
-        except Exception:
-            traceback.print_exc()
-        finally:
-            loop.call_soon_threadsafe(done.set)
+            done.set_result(asyncio.run(work()))
+        except Exception as error:  # it is raised again on the main loop
+            done.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
-    await done.wait()
+    await asyncio.wrap_future(done)
+
+
+#: Orders that ended by an error which is none of aioq's own, or have not ended.
+broken: list[Order] = []
 
 
 async def on_its_loop(order: Order, second: asyncio.AbstractEventLoop, work: Work) -> None:
-    """An error that is none of aioq's own goes to the log; the history then has a call that did not come back."""
+    """Carry an order out. An error that is none of aioq's own goes to the log, and the others go on."""
     try:
         async with asyncio.timeout(None if order.loop == "main" else LONGEST_ORDER):
             if order.loop == "second":
@@ -209,7 +212,8 @@ async def on_its_loop(order: Order, second: asyncio.AbstractEventLoop, work: Wor
                 await on_a_loop_of_its_own(work)
             else:
                 await work()
-    except Exception:
+    except Exception:  # whatever it is, the producer ends with 1 for it
+        broken.append(order)
         traceback.print_exc()
 
 
@@ -222,6 +226,9 @@ async def main(url: str, name: str, seed: str, seconds: str, rate: str, load: st
                 await asyncio.sleep(max(0.0, begun + order.at - time.monotonic()))
                 work = lambda order=order: carry_out(order, queue, seed)  # noqa: E731
                 group.create_task(on_its_loop(order, second, work))
+
+    if broken:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import redis
 
@@ -27,7 +27,6 @@ from tests.conftest import Server
 from tests.servers.cluster import ClusterOfSix
 from tests.servers.node import Scene
 from tests.servers.sentinel import SentinelTrio
-from tests.system.processes import WorkerProcess
 from tests.system.proxy import Proxy
 from tests.tools import server_binary
 
@@ -35,6 +34,7 @@ from .bodies import FOLDER, events_of
 from .clock import ServerClock
 from .history import Event, append, load
 from .promises import BY_A_JOB
+from .slot import CommandProcess, Slot
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -92,53 +92,6 @@ def _settings(disk: str) -> dict[str, str]:
     return {name.removeprefix("--"): value for name, value in zip(words[::2], words[1::2], strict=True)}
 
 
-class CommandProcess(WorkerProcess):
-    """The command `aioq worker` in a process of its own; its options are those of the command line."""
-
-    @staticmethod
-    def words(url: str, queues: str, options: Any) -> list[str]:
-        """See `tests.chaos.serve`."""
-        given = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-
-        return ["tests.chaos.serve", "--url", url, *given, *queues.split(",")]
-
-
-class Slot:
-    """A place for a worker or a producer; its process may be another one later.
-
-    Args:
-        name: of the place.
-        url: its way to the servers.
-        proxy: through which that way leads, if it does.
-
-    """
-
-    def __init__(self, name: str, url: str, proxy: Proxy | None = None) -> None:
-        self.name = name
-        self.url = url
-        self._proxy = proxy
-        self.busy = False  # a fault is at work here
-        self.worker: CommandProcess | None = None
-        self.producer: subprocess.Popen[bytes] | None = None
-
-    @property
-    def proxy(self) -> Proxy:
-        assert self._proxy is not None, "there are no faults of the network in this topology"
-
-        return self._proxy
-
-    @property
-    def process(self) -> subprocess.Popen[bytes]:
-        process = self.worker.process if self.worker is not None else self.producer
-        assert process is not None
-
-        return process
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-
 class Topology:
     """Servers with workers and producers.
 
@@ -169,6 +122,7 @@ class Topology:
         self.problems: list[str] = []
         self._counts = workers, producers
         self.shutdown_timeout = 0.5  # of the workers, in seconds
+        self.is_drained = False
         self.deaths = 0.0  # when a job has last ended its worker's process
         self._stack = AsyncExitStack()
         self._logs = 0
@@ -246,8 +200,8 @@ class Topology:
         """A worker that lives has a lease on each queue. It is looked at only where a server stands alone."""
 
     async def supervise(self) -> None:
-        """Start a worker again when it has ended by itself. If no job has ended it, that is a problem."""
-        while True:
+        """Until all is drained, start a worker again that has ended by itself. If no job has ended it, that is told."""
+        while not self.is_drained:
             await asyncio.sleep(0.1)
 
             for slot in self.workers:

@@ -95,8 +95,8 @@ async def run(plan: Plan) -> Outcome:
         scene.start_producers(plan.seed, plan.seconds, plan.rate, plan.load, plan.loops)
         await haunt(scene, plan)
         await drain(scene)
-        supervisor.cancel()
-        await asyncio.wait([supervisor])
+        scene.is_drained = True
+        await supervisor
         await read(scene)
 
     outcome = await asyncio.to_thread(judge, plan, gather(scene.folder))

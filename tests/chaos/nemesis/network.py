@@ -6,7 +6,8 @@ import asyncio
 import random
 
 from tests.chaos.history import Event
-from tests.chaos.topology import Slot, Standalone
+from tests.chaos.slot import Slot
+from tests.chaos.topology import Standalone
 
 from .kinds import a_while, fault, now
 

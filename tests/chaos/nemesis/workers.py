@@ -8,7 +8,8 @@ import signal
 
 from tests.chaos.history import Event
 from tests.chaos.serve import COUNTS, ENDS
-from tests.chaos.topology import CommandProcess, Topology
+from tests.chaos.slot import CommandProcess
+from tests.chaos.topology import Topology
 
 from .kinds import a_while, fault, now
 
