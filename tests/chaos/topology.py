@@ -200,7 +200,7 @@ class Topology:
         """A worker that lives has a lease on each queue. It is looked at only where a server stands alone."""
 
     async def supervise(self) -> None:
-        """Until all is drained, start a worker again that has ended by itself. If no job has ended it, that is told."""
+        """Until all is drained, start workers again that have ended; tell of those that no job has ended."""
         while not self.is_drained:
             await asyncio.sleep(0.1)
 
