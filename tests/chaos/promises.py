@@ -93,10 +93,10 @@ def _planned(history: History) -> History:
 def spares_innocents(history: History) -> Found:
     """I17. A job that fails because its workers were lost was alone on the last one, or ends workers itself."""
     by_a_job = {e.pid for e in history if e.kind == "end" and e.name == "killed"}
-    planned = _planned(history)
+    faults, planned = losses(history), _planned(history)
 
     for events in jobs(history).values():
-        if not _is_buried(events) or _is_killer(events):
+        if not _is_buried(events) or _is_killer(events) or lost(events, faults):
             continue
 
         last = max((e for e in events if e.kind == "begin"), key=lambda e: e.fence, default=None)
