@@ -15,13 +15,15 @@ from typing import Any
 from aioq import Queue
 from aioq.doctor import examine
 from aioq.store import Connection
+from aioq.values.errors import AioqError
+from aioq.values.record import JobRecord
 from aioq.values.result import present_result
 from aioq.values.states import JobStatus
 from tests.tools import leaks
 
 from .bodies import fence_of
 from .checker import check
-from .history import Event, gather
+from .history import NO_FENCE, Event, gather
 from .judging import acked, how_ended, jobs, reason, repeats
 from .nemesis import SERIAL, Fault, of_mix
 from .promises import is_brief, is_over
@@ -216,13 +218,26 @@ async def read_index(scene: Topology, queue: Queue, status: JobStatus) -> None:
 
         for job_id, record in zip(ids, records, strict=True):
             scene.note(Event(time.monotonic(), "final", status.value, job_id))
-            result = present_result(record) if record is not None else None
+            fence = read_fence(record) if record is not None else None
 
-            if result is not None and result.type == "finished":
-                scene.note(Event(time.monotonic(), "commit", "", job_id, fence_of(result.return_value)))
+            if fence is not None:
+                scene.note(Event(time.monotonic(), "commit", "", job_id, fence))
 
             if record is not None and record.error and record.error.startswith("AbandonedJobError"):
                 scene.note(Event(time.monotonic(), "info", "buried", job_id))
+
+
+def read_fence(record: JobRecord) -> int | None:
+    """The fence of the run whose result a record has; None: it has none, or its result is not kept, and says so."""
+    result = present_result(record)
+
+    if result is None or result.type != "finished":
+        return None
+
+    try:
+        return fence_of(result.return_value)
+    except AioqError as error:
+        return None if type(error).__name__ == "ResultNotKept" else NO_FENCE
 
 
 async def dismiss(scene: Topology) -> None:
