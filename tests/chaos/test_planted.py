@@ -164,10 +164,12 @@ BUGS = {
         "heartbeat-end", "worker-", load="plain", seconds=15,
     ),
     "a job that ends its workers fails with the first one": Bug(
-        "aioq/store/store.py", "POISON = 1", "script-flush", "I18", load="kill", seconds=20,
+        "aioq/store/lua/reclaim.lua", "if lost then", "script-flush", "I18",
+        right="if lost and is_alone and count_deaths(deaths) >= ALONE_AT then", load="kill", seconds=20,
     ),
-    "all jobs of a worker that a job has ended fail": Bug(
-        "aioq/store/store.py", "POISON = 1", "script-flush", "I17", load="kill", seconds=20,
+    "whoever was there when three workers ended is to blame": Bug(
+        "aioq/store/lua/reclaim.lua", "if lost and count_deaths(deaths) >= ALONE_AT then", "script-flush", "I17",
+        right="if lost and is_alone and count_deaths(deaths) >= ALONE_AT then", load="kill", seconds=20,
     ),
     "a step of the clock ends all leases": Bug(
         "aioq/store/lua/lib/lease.lua", "if false and", "clock", "I4", right="if first[2] and", seconds=40,

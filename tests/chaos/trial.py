@@ -228,7 +228,7 @@ async def read_index(scene: Topology, queue: Queue, status: JobStatus) -> None:
 
 
 def read_fence(record: JobRecord) -> int | None:
-    """The fence of the run whose result a record has; None: it has none, or its result is not kept, and says so."""
+    """The fence of the run whose result a record has; None if it has none, or says that it is not kept."""
     result = present_result(record)
 
     if result is None or result.type != "finished":
