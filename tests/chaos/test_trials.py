@@ -10,7 +10,7 @@ from .trial import Plan, run
 from .workload import KINDS as ORDERS
 from .workload import LARGEST, LOADS, LOOPS, SMALLEST, orders
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 
 
 #: Faults after which a replica takes over that nobody has prepared: what it has not received is gone.
