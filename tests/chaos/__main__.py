@@ -8,6 +8,7 @@ import json
 import os
 import shlex
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,10 +20,11 @@ from rich.table import Table
 
 from benchmarks.report import put
 
-from .nemesis import FAULTS, MIXES, home_of, of_mix
+from .nemesis import FAULTS, MIXES, home_of, load_of, of_mix
 from .report import COUNTED, HEAD, RIGHT, counted, markdown, rows, summary
 from .topology import KINDS, ROOT, binary_of
 from .trial import Outcome, Plan, run
+from .workload import LOADS
 
 PAGE = ROOT / "docs" / "reliability.md"
 
@@ -35,6 +37,8 @@ LANES = {
     "sentinel": (Plan("", "failover+workers", topology="sentinel"), "failovers"),
     "cluster": (Plan("", "cluster+workers", producers=3, topology="cluster"), "failovers"),
     "mixed": (Plan("", "mixed"), None),  # until the others have ended
+    "clock": (Plan("", "clock+workers", load="steady"), None),
+    "narrow": (Plan("", "narrow", rate=2.0, load="large"), None),
 }
 
 
@@ -192,11 +196,43 @@ def _plan(text: str) -> Plan:
     if not of_mix(mix):
         raise argparse.ArgumentTypeError(f"{text}: expected SEED:MIX, with one of {', '.join((*MIXES, *FAULTS))}")
 
-    return Plan(seed, mix, topology=home_of(mix))
+    return Plan(seed, mix, topology=home_of(mix), load=load_of(mix))
+
+
+ABOUT = """
+A trial starts a server, or several, with workers and producers, breaks things for a while, heals them, waits until
+all jobs have ended, and judges the history. A plan says all that a trial depends on, as JSON: seed, mix (which
+faults), seconds, gap (seconds between two faults), faults (at most), workers, producers, rate (orders a second),
+kind (of server), disk (always, everysec, none), topology (standalone, sentinel, cluster), load (which orders),
+loops (the share of orders from other event loops of the producers, 0 to 1).
+
+A mix may also be the name of one fault, or several that a + joins; mixed has the faults of workers, server and
+network as well. Loads: {loads}; see tests/chaos/workload.py.
+
+Lanes of a campaign, side by side: {lanes}. Each goes on until there were enough of what it counts; those that
+count nothing go on until the others have ended.
+"""
+
+
+def _epilog() -> str:
+    """What there is to choose from, for the help."""
+    about = ABOUT.format(loads=", ".join(LOADS), lanes="; ".join(LANES))
+    faults = [
+        f"  {mix}: {', '.join(each.name for each in FAULTS.values() if each.mix == mix)}"
+        for mix in sorted(MIXES, key=lambda mix: mix == "mixed")
+    ]
+    texts = [*about.strip().split("\n\n"), "Faults, by mix:", *faults]
+
+    return "\n".join(textwrap.fill(each, 78, break_on_hyphens=False, subsequent_indent="    ") for each in texts)
 
 
 def parser() -> argparse.ArgumentParser:
-    known = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    known = argparse.ArgumentParser(
+        prog="python -m tests.chaos",
+        description=__doc__,
+        epilog=_epilog(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     known.add_argument("--kills", type=int, default=60, metavar="N", help="worker kills, at least (default 60)")
     known.add_argument("--restarts", type=int, default=12, metavar="N", help="server restarts (default 12)")
     known.add_argument("--partitions", type=int, default=10, metavar="N", help="partitions (default 10)")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from aioq import get_current_job
 
-from .history import Event, Kind, append
+from .history import NO_FENCE, Event, Kind, append
 
 #: Names the folder in which every process of a trial notes what happens.
 FOLDER = "CHAOS_FOLDER"
@@ -19,8 +22,14 @@ FOLDER = "CHAOS_FOLDER"
 
 def note(kind: Kind, name: str = "", job: str = "", **details: object) -> None:
     """Adds an event to this process's file."""
-    file = Path(os.environ[FOLDER]) / f"{os.getpid()}.events"
-    append(file, Event(time.monotonic(), kind, name, job, **details))  # type: ignore[arg-type]
+    append(events_of(Path(os.environ[FOLDER]), os.getpid()), Event(
+        time.monotonic(), kind, name, job, pid=os.getpid(), **details  # type: ignore[arg-type]
+    ))  # fmt: skip
+
+
+def events_of(folder: Path, pid: int) -> Path:
+    """The file in which a process notes what happens."""
+    return folder / f"{pid}.events"
 
 
 @contextmanager
@@ -28,19 +37,40 @@ def noted() -> Iterator[int]:
     """Notes a run from its begin to its end; gives its fence."""
     job = get_current_job()
     assert job is not None
-    fence, pid = job.fence, os.getpid()
-    note("begin", job.func_name, job.id, fence=fence, pid=pid)
+    fence = job.fence
+    note("begin", job.func_name, job.id, fence=fence)
 
     try:
         yield fence
     except BaseException as error:
-        note("end", "raised" if isinstance(error, Exception) else "cancelled", job.id, fence=fence, pid=pid)
+        note("end", "raised" if isinstance(error, Exception) else "cancelled", job.id, fence=fence)
         raise
 
-    note("end", "returned", job.id, fence=fence, pid=pid)
+    note("end", "returned", job.id, fence=fence)
 
 
-# What they return is the fence of their run, so the result tells whose it is.
+# What they return tells the fence of their run, so it tells whose result it is: `fence_of` reads it.
+
+
+def result_of(fence: int, size: int) -> bytes:
+    """A result of at least so many bytes."""
+    head = b"%d " % fence
+
+    return head + b"." * max(0, size - len(head) - 1) + b"!"
+
+
+def fence_of(value: object) -> int:
+    """The fence of the run that returned this; NO_FENCE, if no body has returned it like that."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+
+    if not isinstance(value, bytes):
+        return NO_FENCE
+
+    head = value.partition(b" ")[0]
+    fence = int(head) if head.isdigit() else NO_FENCE
+
+    return fence if value == result_of(fence, len(value)) else NO_FENCE
 
 
 async def work(seconds: float, pad: bytes = b"") -> int:
@@ -93,8 +123,36 @@ async def tell(seconds: float) -> int:
         return fence
 
 
-async def crash(seconds: float) -> None:
-    """Takes its worker down."""
-    with noted():
+async def give(seconds: float, size: int) -> bytes:
+    """Returns many bytes."""
+    with noted() as fence:
         await asyncio.sleep(seconds)
-        os._exit(1)
+
+        return result_of(fence, size)
+
+
+def stick(seconds: float, in_a_lock: bool) -> int:
+    """Blocks its thread in C, where no exception reaches it."""
+    with noted() as fence:
+        if in_a_lock:
+            lock = threading.Lock()
+            lock.acquire()
+            lock.acquire(timeout=seconds)
+        else:
+            time.sleep(seconds)
+
+        return fence
+
+
+async def kill(seconds: float, by_a_signal: bool) -> NoReturn:
+    """Ends the process of its worker."""
+    job = get_current_job()
+    assert job is not None
+    note("begin", job.func_name, job.id, fence=job.fence)
+    await asyncio.sleep(seconds)
+    note("end", "killed", job.id, fence=job.fence)
+
+    if by_a_signal:
+        ctypes.string_at(0)  # SIGSEGV
+
+    os._exit(42)

@@ -1,11 +1,19 @@
-"""A producer in a process of its own: `python -m tests.chaos.producer URL QUEUE SEED SECONDS RATE`."""
+"""A producer in a process of its own: `python -m tests.chaos.producer URL QUEUE SEED SECONDS RATE LOAD LOOPS`.
+
+It has one Queue. Most orders are carried out on its main event loop; a share of them on a second loop that lives
+as long, or each on a loop that a thread makes for it, as synchronous views of a web application do.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import sys
+import threading
 import time
-from collections.abc import Awaitable, Sequence
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from aioq import Job, JobFailed, Queue, Retry
@@ -17,6 +25,9 @@ from .workload import Order, orders
 
 #: How long a result is waited for, and a job that is to begin or to fail, in seconds: longer than any fault lasts.
 PATIENCE = 60.0
+
+#: How long an order may take that another loop than the main one carries out, in seconds.
+LONGEST_ORDER = 2.5 * PATIENCE
 
 
 async def ask(operation: str, jobs: Sequence[str], call: Awaitable[Any], **details: object) -> bool:
@@ -40,19 +51,21 @@ async def ask(operation: str, jobs: Sequence[str], call: Awaitable[Any], **detai
     return outcome == "ok"
 
 
-async def hear(job: Job[Any]) -> None:
+async def hear(job: Job[Any], patience: float = PATIENCE) -> None:
     """Waits for a result, and notes which run it is of."""
     note("invoke", "result", job.id)
 
     try:
-        fence = await job.result(timeout=PATIENCE)
-        note("commit", "", job.id, fence=fence)
+        value = await job.result(timeout=patience)
+        note("commit", "", job.id, fence=bodies.fence_of(value))
         note("ok", "result", job.id)
     except JobFailed:
         note("ok", "result", job.id)
-    except (AioqError, TimeoutError) as error:
+    except (ServerError, TimeoutError) as error:
         note("info", "result", job.id)
         print(f"{job.id}: {type(error).__name__}: {error}", flush=True)
+    except AioqError:  # nothing is kept of it any more
+        note("fail", "result", job.id)
 
 
 async def until(condition: str, job: Job[Any]) -> bool:
@@ -78,29 +91,42 @@ async def until(condition: str, job: Job[Any]) -> bool:
     return False
 
 
-def make(order: Order, job_id: str | None) -> tuple[Job[Any], int]:
-    """The job of an order, and how often it may be retried."""
+def make(order: Order, job_id: str | None) -> tuple[Job[Any], dict[str, Any]]:
+    """The job of an order, and what the history must know of it: how often it may be retried, say."""
     options: dict[str, Any] = {"job_id": job_id}
+    soon = order.number % 2  # seconds that a brief job is kept
 
     match order.kind:
         case "thread":
-            return Job.create(bodies.work_sync, (order.seconds,), **options), 0
+            return Job.create(bodies.work_sync, (order.seconds,), **options), {}
         case "block":
-            return Job.create(bodies.block, (order.seconds,), **options), 0
+            return Job.create(bodies.block, (order.seconds,), **options), {}
+        case "stick":
+            return Job.create(bodies.stick, (order.seconds, bool(order.number % 2)), **options), {}
         case "retry":
             retries = 1 + order.number % 3
             retry = Retry(max=retries, interval=0.2 * (order.number % 2))
-            return Job.create(bodies.fail, (order.seconds, retries), retry=retry, **options), retries
+            return Job.create(bodies.fail, (order.seconds, retries), retry=retry, **options), {"retries": retries}
         case "fail" | "requeue":
-            return Job.create(bodies.fail, (order.seconds, 1000), **options), 0
+            return Job.create(bodies.fail, (order.seconds, 1000), **options), {}
+        case "drop":
+            options |= {"failure_ttl": soon, "retry": Retry(max=1) if order.number % 3 == 0 else None}
+            job = Job.create(bodies.fail, (order.seconds * soon, 1000), **options)
+            return job, {"brief": True, "retries": int(order.number % 3 == 0)}
         case "timeout":
-            return Job.create(bodies.work, (30.0,), job_timeout=0.5, **options), 0
+            return Job.create(bodies.work, (30.0,), job_timeout=0.5, **options), {}
         case "ttl":
-            return Job.create(bodies.work, (order.seconds,), ttl=0.1 + order.delay / 4, **options), 0
+            return Job.create(bodies.work, (order.seconds,), ttl=0.1 + order.delay / 4, **options), {}
         case "meta":
-            return Job.create(bodies.tell, (order.seconds,), **options), 0
+            return Job.create(bodies.tell, (order.seconds,), **options), {}
+        case "large":
+            return Job.create(bodies.give, (order.seconds, order.size), **options), {}
+        case "forget" | "late":
+            return Job.create(bodies.work, (order.seconds,), result_ttl=soon, **options), {"brief": True}
+        case "kill":
+            return Job.create(bodies.kill, (order.seconds, bool(order.number % 2)), **options), {"kills": True}
 
-    return Job.create(bodies.work, (order.seconds, b"x" * order.pad), **options), 0
+    return Job.create(bodies.work, (order.seconds, b"x" * order.pad), **options), {}
 
 
 async def carry_out(order: Order, queue: Queue, seed: str) -> None:
@@ -110,24 +136,29 @@ async def carry_out(order: Order, queue: Queue, seed: str) -> None:
     if order.kind == "many":
         ids = [f"{job_id}-{number}" for number in range(10)]
         calls = [Queue.prepare_data(bodies.work, (0.0,), job_id=each) for each in ids]
-        await ask("enqueue", ids, queue.enqueue_many(calls))
+        await ask("enqueue", ids, queue.enqueue_many(calls), queue=queue.name)
 
         return
 
     if order.kind == "schedule":
         due = time.monotonic() + order.delay
         later = queue.using(job_id=job_id).enqueue_in(order.delay, bodies.work, order.seconds)
-        await ask("enqueue", [job_id], later, due=due)
+        await ask("enqueue", [job_id], later, due=due, queue=queue.name)
 
         return
 
-    job, retries = make(order, job_id if order.chosen_id else None)
+    job, details = make(order, job_id if order.chosen_id else None)
 
-    if not await ask("enqueue", [job.id], queue.enqueue_job(job), retries=retries):
+    if not await ask("enqueue", [job.id], queue.enqueue_job(job), queue=queue.name, **details):
         return
 
     match order.kind:
-        case "wait":
+        case "wait" | "forget":
+            await hear(job)
+        case "large":
+            await hear(job, 1.5 * PATIENCE)
+        case "late":
+            await asyncio.sleep(order.seconds + order.delay)
             await hear(job)
         case "cancel":
             await asyncio.sleep(order.delay)
@@ -138,13 +169,66 @@ async def carry_out(order: Order, queue: Queue, seed: str) -> None:
             await ask("requeue", [job.id], job.requeue())
 
 
-async def main(url: str, name: str, seed: str, seconds: str, rate: str) -> None:
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+
+@contextmanager
+def second_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop that turns on a thread of its own."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+
+
+async def on_a_loop_of_its_own(work: Work) -> None:
+    """What a thread does that calls asyncio.run."""
+    done: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+    def run() -> None:
+        try:
+            done.set_result(asyncio.run(work()))
+        except Exception as error:  # it is raised again on the main loop
+            done.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    await asyncio.wrap_future(done)
+
+
+#: Orders that ended by an error which is none of aioq's own, or have not ended.
+broken: list[Order] = []
+
+
+async def on_its_loop(order: Order, second: asyncio.AbstractEventLoop, work: Work) -> None:
+    """Carry an order out. An error that is none of aioq's own goes to the log, and the others go on."""
+    try:
+        async with asyncio.timeout(None if order.loop == "main" else LONGEST_ORDER):
+            if order.loop == "second":
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(), second))
+            elif order.loop == "own":
+                await on_a_loop_of_its_own(work)
+            else:
+                await work()
+    except Exception:  # whatever it is, the producer ends with 1 for it
+        broken.append(order)
+        traceback.print_exc()
+
+
+async def main(url: str, name: str, seed: str, seconds: str, rate: str, load: str, loops: str) -> None:
     begun = time.monotonic()
 
-    async with Queue(name, url) as queue, asyncio.TaskGroup() as group:
-        for order in orders(seed, float(seconds), float(rate)):
-            await asyncio.sleep(max(0.0, begun + order.at - time.monotonic()))
-            group.create_task(carry_out(order, queue, seed))
+    with second_loop() as second:
+        async with Queue(name, url) as queue, asyncio.TaskGroup() as group:
+            for order in orders(seed, float(seconds), float(rate), load, float(loops)):
+                await asyncio.sleep(max(0.0, begun + order.at - time.monotonic()))
+                work = lambda order=order: carry_out(order, queue, seed)  # noqa: E731
+                group.create_task(on_its_loop(order, second, work))
+
+    if broken:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

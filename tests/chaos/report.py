@@ -9,7 +9,8 @@ from datetime import date
 from benchmarks.machine import versions
 from benchmarks.report import bars
 
-from .nemesis import FAULTS, OF_ITS_OWN
+from .nemesis import FAULTS, MIXES, OF_ITS_OWN
+from .promises import BY_A_JOB
 from .trial import Outcome
 
 HEAD = ("fault", "times", "runs again", "done twice", "p50 (s)", "p99 (s)", "max (s)")
@@ -56,7 +57,8 @@ def rows(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
         for name in outcome.faults:
             groups[_title(outcome, name)].append((outcome, name))
 
-    titles = [f"{name}{end}" for name in (*FAULTS, OF_ITS_OWN) for end in ("", BESIDE)]
+    names = sorted(FAULTS, key=lambda name: MIXES.index(FAULTS[name].mix))
+    titles = [f"{name}{end}" for name in (*names, OF_ITS_OWN, BY_A_JOB) for end in ("", BESIDE)]
 
     return [_row(title, groups[title]) for title in (*titles, ALL) if title in groups]
 
@@ -89,19 +91,20 @@ def summary(outcomes: Sequence[Outcome]) -> list[str]:
     twice = sum(each.twice.total() for each in outcomes)
     totals = counted(outcomes)
     jobs, runs = sum(each.jobs for each in outcomes), sum(each.runs for each in outcomes)
-    buried = sum(each.buried for each in outcomes)
+    buried, killers = sum(each.buried for each in outcomes), sum(each.killers for each in outcomes)
     known = ", ".join(f"{totals[what]:,} {title}" for what, title in TITLES.items())
+    lost = f"{buried:,} jobs failed because their workers were lost too often, {killers:,} by their own doing"
     lines = [
         f"{faults:,} faults in {len(outcomes)} trials: {known}, and others",
-        f"{jobs:,} jobs, {runs:,} runs; {buried:,} jobs failed because their workers were lost three times",
+        f"{jobs:,} jobs, {runs:,} runs; {lost}",
         f"runs that came again by a fault: {again:,}; for 1,000 faults: {_of_thousand(again, faults)}",
         f"those whose run before had come to its end: {twice:,}; for 1,000 faults: {_of_thousand(twice, faults)}",
     ]
 
     for disk, topology in sorted({(each.plan.disk, each.plan.topology) for each in outcomes}):
         these = [each for each in outcomes if (each.plan.disk, each.plan.topology) == (disk, topology)]
-        lost, jobs = sum(each.lost for each in these), sum(each.jobs for each in these)
-        lines.append(f"confirmed jobs lost with `appendfsync {disk}`{CALLED[topology]}: {lost:,} of {jobs:,}")
+        gone, jobs = sum(each.lost for each in these), sum(each.jobs for each in these)
+        lines.append(f"confirmed jobs lost with `appendfsync {disk}`{CALLED[topology]}: {gone:,} of {jobs:,}")
 
     lines.append(f"violations of the rules: {sum(len(each.violations) for each in outcomes):,}")
 

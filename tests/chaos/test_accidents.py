@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from tests.system.test_lost_servers import DURABLE
 from tests.tools import RunningWorker, assert_all_sound, eventually
 
 from . import accidents
+from .clock import build_clock
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -37,12 +37,11 @@ pytestmark = pytest.mark.timeout(90)
 @pytest.fixture(scope="session")
 def clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library that gives a process another clock."""
-    if shutil.which("cc") is None:
+    library = build_clock(tmp_path_factory.mktemp("clock"))
+
+    if library is None:
         pytest.skip("this machine has no C compiler; apt-get install gcc")
 
-    library = tmp_path_factory.mktemp("clock") / "clock.so"
-    source = Path(__file__).parent / "clock.c"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"], check=True)
     return library
 
 

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from aioq.store.keys import SharedKeys
 
+from .bodies import fence_of, result_of
 from .checker import check
-from .history import Event, append, dump, load
+from .history import NO_FENCE, Event, Kind, append, dump, load
+from .promises import BY_A_JOB
 
 
 def whole(job: str = "a", at: float = 0, **options: object) -> list[Event]:
@@ -27,6 +34,24 @@ def without(kind: str) -> list[Event]:
     return [event for event in whole() if event.kind != kind]
 
 
+def again(first: str = "", pid: int = 7, **options: object) -> list[Event]:
+    """A job that runs twice: from 2 to 3 if its first run ends at all, and again at 9."""
+    begun = [
+        Event(0, "invoke", "enqueue", "a", **options),  # type: ignore[arg-type]
+        Event(1, "ok", "enqueue", "a"),
+        Event(2, "begin", job="a", fence=1, pid=pid),
+        Event(9, "begin", job="a", fence=2, pid=8),
+        Event(10, "commit", job="a", fence=2),
+        Event(99, "final", "finished", "a"),
+    ]
+    return begun + ([Event(3, "end", first, "a", fence=1, pid=pid)] if first else [])
+
+
+def unserved(job: str, at: float) -> list[Event]:
+    """An enqueue on a queue whose shard lives, which does not come back."""
+    return [Event(at, "invoke", "enqueue", job, queue="two"), Event(at + 30, "info", "enqueue", job)]
+
+
 PLANTED = {
     "I1": without("begin"),
     "I2": [*whole(), Event(100, "final", "queued", "a")],
@@ -41,6 +66,18 @@ PLANTED = {
     "I11": [*whole("a", 0.5, sequence="s"), Event(0, "invoke", "enqueue", "b", sequence="s"),
             Event(9, "begin", job="b", fence=1), Event(99, "final", "finished", "b")],
     "I12": [*whole("a", slot="noon"), *whole("b", 9, slot="noon")],
+    "I0": [*whole(), Event(0, "damaged", "{")],
+    "I13": [*whole(), Event(5, "commit", job="a", fence=NO_FENCE)],
+    "I14": [event for event in whole() if event.kind != "invoke"],
+    "I15": [*whole(), Event(5, "invoke", "cancel", "a", pid=9)],
+    "I16": [*whole(), Event(5, "fault", "worker-term", pid=7, until=20, within=9.5)],
+    "I17": [*without("end")[:2], Event(2, "begin", job="a", fence=1, pid=7), Event(3, "end", "killed", "b", pid=7),
+            Event(98, "final", "failed", "a"), Event(98, "info", "buried", "a")],
+    "I18": [*whole(kills=True), Event(98, "info", "buried", "a")],
+    "I19": [Event(0, "fault", "shard-away", until=60, away=("one",)),
+            *(event for each in range(6) for event in unserved(f"j{each}", 20 + each))],
+    "I20": [Event(0, "fault", "shard-away", until=60, away=("one",)), Event(5, "start", "w", pid=9)],
+    "I21": [*whole(), Event(4, "invoke", "result", "a"), Event(64, "info", "result", "a")],
 }  # fmt: skip
 
 
@@ -63,19 +100,6 @@ def test_a_job_that_never_ran_has_failed_for_three_faults(faults: int, rules: li
     asked = [event for event in whole() if event.kind in ("invoke", "ok")]
     history = [*asked, *failed, *(killed(10 * (each + 1)) for each in range(faults))]
     assert [violation.rule for violation in check(history)] == rules
-
-
-def again(first: str = "", pid: int = 7, **options: object) -> list[Event]:
-    """A job that runs twice: from 2 to 3 if its first run ends at all, and again at 9."""
-    begun = [
-        Event(0, "invoke", "enqueue", "a", **options),  # type: ignore[arg-type]
-        Event(1, "ok", "enqueue", "a"),
-        Event(2, "begin", job="a", fence=1, pid=pid),
-        Event(9, "begin", job="a", fence=2, pid=8),
-        Event(10, "commit", job="a", fence=2),
-        Event(99, "final", "finished", "a"),
-    ]
-    return begun + ([Event(3, "end", first, "a", fence=1, pid=pid)] if first else [])
 
 
 @pytest.mark.parametrize(
@@ -124,7 +148,7 @@ def flushed(at: float, seconds: float = 1) -> Event:
 
 def test_what_a_server_lost_is_no_violation() -> None:
     assert check([*without("begin")[:2], flushed(1.5)]) == []
-    assert check([*PLANTED["I3"], flushed(4.5)]) == []
+    assert "I3" not in {violation.rule for violation in check([*PLANTED["I3"], flushed(4.5)])}
     assert check([*PLANTED["I9"], flushed(6.5)]) == []
 
 
@@ -176,3 +200,175 @@ def test_events_of_many_writers_are_whole(tmp_path: Path) -> None:
         list(pool.map(lambda event: append(tmp_path / "effects", event), events))
 
     assert load((tmp_path / "effects").read_text()) == events
+
+
+def dropped(soon: float, ended: str = "raised") -> list[Event]:
+    """A job of which nothing is left: it began when it was confirmed, and ended so many seconds later."""
+    return [
+        Event(0, "invoke", "enqueue", "a", brief=True),
+        Event(1, "ok", "enqueue", "a"),
+        Event(1, "begin", job="a", fence=1, pid=7),
+        Event(1 + soon, "end", ended, "a", fence=1, pid=7),
+    ]
+
+
+def rules(history: list[Event]) -> list[str]:
+    return [violation.rule for violation in check(history)]
+
+
+def test_a_brief_job_may_leave_no_record_but_must_have_had_its_end() -> None:
+    assert rules(dropped(1)) == []
+    assert rules(dropped(1)[:-1]) == ["I1"]  # it began, and nobody knows more
+    assert rules(dropped(1)[:2]) == ["I1"]  # it never ran
+    assert rules([*dropped(1)[:-1], *(killed(10 * (each + 1)) for each in range(3))]) == []
+    assert "I2" in rules([replace(event, brief=False) for event in dropped(1)])
+
+
+def test_a_body_that_ran_twice_has_happened_twice_though_no_record_is_left() -> None:
+    """The call was repeated when the first job had been forgotten: the fence begins anew, or at a later clock."""
+    assert {"I4", "I9"} <= set(rules([*dropped(1), Event(4, "begin", job="a", fence=1, pid=8)]))
+    assert "I4" in rules([*dropped(1), Event(4, "begin", job="a", fence=2, pid=8)])
+
+
+def test_a_call_that_its_killed_process_has_made_needs_no_answer() -> None:
+    asked = [*whole(), Event(5, "invoke", "cancel", "a", pid=9)]
+    assert rules(asked) == ["I15"]
+    assert rules([*asked, Event(6, "info", "cancel", "a", pid=9)]) == []
+    assert rules([*asked, Event(6, "fault", "producer-kill", pid=9)]) == []
+    assert rules([*asked, Event(6, "ok", "cancel", "a", pid=8)]) == ["I15"]  # that is another one's answer
+
+
+def test_a_scheduled_job_may_come_sooner_by_as_much_as_the_clock_was_set() -> None:
+    early = whole(due=2.5)
+    assert rules([*early, Event(1.5, "fault", "clock-step", until=20, shift=10)]) == []
+    assert rules([*early, Event(1.5, "fault", "clock-step", until=20, shift=0.1)]) == ["I7"]
+    assert rules([*early, Event(3, "fault", "clock-step", until=20, shift=10)]) == ["I7"]
+
+
+def buried(*more: Event, pid: int = 7, **options: Any) -> list[Event]:
+    """A job that failed with its third worker, whose process was `pid`."""
+    return [
+        Event(0, "invoke", "enqueue", "a", **options),
+        Event(1, "ok", "enqueue", "a"),
+        *(Event(10.0 * number, "begin", job="a", fence=number, pid=pid + number - 3) for number in (1, 2, 3)),
+        *(killed(10.0 * number + 1, pid + number - 3) for number in (1, 2)),
+        Event(98, "final", "failed", "a"),
+        Event(98, "info", "buried", "a"),
+        *more,
+    ]
+
+
+def test_who_fails_with_its_workers_was_killed_itself_or_kills() -> None:
+    by_another = Event(31, "end", "killed", "b", fence=1, pid=7)
+    assert rules(buried(killed(31, 7))) == []
+    assert rules(buried(by_another)) == ["I17"]
+    assert rules(buried(by_another, killed(31, 7))) == []
+    assert rules(buried(by_another, kills=True)) == []
+
+
+def test_who_kills_its_workers_fails_and_not_too_soon() -> None:
+    twice = [event for event in buried(kills=True) if event.fence != 3 and event.kind != "fault"]
+    own = [
+        Event(11, "fault", BY_A_JOB, pid=5, redelivers=True),
+        Event(21, "fault", BY_A_JOB, pid=6, redelivers=True),
+    ]
+    assert rules([*twice, *own]) == ["I18"]
+    assert rules([*twice, *own, killed(21, 6)]) == []  # nobody knows which of them it was
+    assert "I18" in rules([*whole(kills=True)])  # it cannot finish
+
+
+def test_beside_a_shard_that_is_away_a_queue_is_served_and_a_worker_starts() -> None:
+    away = Event(0, "fault", "shard-away", until=60, away=("one",))
+    served = [event for each in range(6) for event in whole(f"j{each}", 20 + each, queue="two")]
+    start = Event(5, "start", "w", pid=9)
+    assert rules([away, *served]) == []
+    assert rules([away, start, *served]) == ["I20"]
+    assert rules([away, start, *(replace(event, pid=9) for event in served)]) == []
+    assert rules([away, replace(start, at=50)]) == []  # there was no time for it
+    assert rules([away, *(event for each in range(6) for event in unserved(f"j{each}", 55))]) == []
+
+
+def test_a_result_that_does_not_come_is_excused_by_a_fault_but_not_by_a_slow_line() -> None:
+    waited = PLANTED["I21"]
+    assert rules([*waited, Event(3, "fault", "narrow-network", until=99)]) == ["I21"]
+    assert rules([*waited, Event(3, "fault", "server-kill", until=9)]) == []
+    assert rules([*waited, Event(70, "fault", "server-kill", until=80)]) == ["I21"]
+
+
+def test_what_a_body_returns_tells_its_fence_and_nothing_else_does() -> None:
+    assert fence_of(7) == fence_of(result_of(7, 100)) == fence_of(result_of(7, 1)) == 7
+    assert len(result_of(7, 5_000)) == 5_000
+    parts = (result_of(7, 100)[:-1], result_of(7, 100)[1:], b"", b"7", None, True, "7", 7.0, [7])
+    assert {fence_of(each) for each in parts} == {NO_FENCE}
+
+
+#: Events with whatever their types allow: a trial may be cut off anywhere, and a server may answer anything.
+NAMES = ["", "enqueue", "result", "finished", "nothing", "killed", "buried", "worker-term", "producer-kill"]
+NUMBERS = st.floats(allow_nan=False) | st.integers(-9, 9)
+EVENTS = st.builds(
+    Event,
+    at=st.floats(-9, 99) | st.floats(allow_nan=False, allow_infinity=False),
+    kind=st.sampled_from(get_args(Kind)),
+    name=st.sampled_from(NAMES) | st.text(max_size=3),
+    job=st.sampled_from(["", "a", "b"]),
+    fence=st.integers(-1, 3),
+    pid=st.integers(0, 3),
+    due=st.none() | NUMBERS,
+    unique=st.sampled_from(["", "u"]),
+    limit=st.none() | st.tuples(st.sampled_from(["", "k"]), st.integers(-1, 2)),
+    sequence=st.sampled_from(["", "s"]),
+    slot=st.sampled_from(["", "noon"]),
+    retries=st.integers(-1, 2),
+    brief=st.booleans(),
+    kills=st.booleans(),
+    queue=st.sampled_from(["", "one", "two"]),
+    callback=st.sampled_from(["", "g"]),
+    until=NUMBERS,
+    redelivers=st.booleans(),
+    loses=NUMBERS,
+    within=NUMBERS,
+    shift=NUMBERS,
+    away=st.sampled_from([(), ("one",), ("one", "two")]),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(EVENTS, max_size=20))
+def test_the_checker_judges_every_history(history: list[Event]) -> None:
+    assert all(str(violation) for violation in check(history))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data(), st.sampled_from(sorted(PLANTED)))
+def test_rows_that_are_doubled_left_out_or_moved_are_judged(data: st.DataObject, rule: str) -> None:
+    history = data.draw(st.lists(st.sampled_from(PLANTED[rule]), max_size=20))
+    assert all(str(violation) for violation in check(load(dump(history))))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_a_line_that_is_no_event_is_a_counter_example_and_no_crash(data: st.DataObject) -> None:
+    """A field of another type, one that nobody knows, a line that was cut off, or anything else."""
+    rows = [json.loads(line) for line in dump(data.draw(st.lists(EVENTS, min_size=1, max_size=5))).splitlines()]
+    field = data.draw(st.sampled_from([*rows[0], "more"]))
+    rows[0][field] = data.draw(JSON)
+    lines = [json.dumps(row) for row in rows] + data.draw(
+        st.lists(JSON.map(json.dumps) | st.text(max_size=9), max_size=3)
+    )
+    text = "".join(f"{line}\n" for line in lines)
+    history = load(text[data.draw(st.integers(0, len(text))) :])
+    assert all(str(violation) for violation in check(history))
+    assert ("I0" in rules(history)) == any(event.kind == "damaged" for event in history)
+
+
+@pytest.mark.parametrize("fence", ["null", '"7"', "true", "1.5", "[]"])
+def test_a_result_without_a_fence_is_a_counter_example_and_no_crash(fence: str) -> None:
+    text = dump([*whole(), Event(5, "commit", job="a", fence=123)]).replace("123", fence)
+    assert "I0" in rules(load(text))

@@ -2,36 +2,207 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import textwrap
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
 
+from .nemesis import home_of, load_of
 from .topology import ROOT
-from .trial import Outcome
+from .trial import Outcome, Plan
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 #: The trials that may find it, one after the other until one has.
 SEEDS = range(5, 14)
 
-#: What is broken: the file, what stands there, what is put there instead; the kind of trial, and what it finds.
+
+@dataclass(frozen=True)
+class Bug:
+    """What is broken in a copy of aioq, and the trial that must find it.
+
+    Args:
+        file: of aioq.
+        wrong: what is put there instead of `right`; without that, at the end of the file.
+        mix, load, loops, seconds: of the trial.
+        found: how the violation begins, or what it may begin with.
+        right: what stands there.
+
+    """
+
+    file: str
+    wrong: str
+    mix: str
+    found: str | tuple[str, ...]
+    right: str = ""
+    load: str = ""
+    loops: float = 0.0
+    seconds: float = 60.0
+
+    def plan(self, seed: int) -> Plan:
+        load = self.load or load_of(self.mix)
+        rate = 2.0 if load == "large" else 20.0
+
+        return Plan(
+            str(seed), self.mix, self.seconds, rate=rate, workers=4, topology=home_of(self.mix), load=load,
+            loops=self.loops,
+        )  # fmt: skip
+
+    def plant(self, folder: Path) -> None:
+        text = (folder / self.file).read_text()
+        assert self.right in text
+        wrong = textwrap.dedent(self.wrong)
+        (folder / self.file).write_text(text.replace(self.right, wrong) if self.right else f"{text}\n\n{wrong}")
+
+
 BUGS = {
-    "nobody gets a grace after an outage": (
-        "aioq/store/lua/lib/lease.lua", "if first[2] and", "if false and",
-        "server", "I4",
+    "nobody gets a grace after an outage": Bug(
+        "aioq/store/lua/lib/lease.lua", "if false and", "server", "I4", right="if first[2] and",
     ),
-    "a run writes with any fence": (
-        "aioq/store/lua/lib/holds.lua", "if seen[2] ~= fence then", "if false then",
-        "worker-freeze", "I3",
+    "a run writes with any fence": Bug(
+        "aioq/store/lua/lib/holds.lua", "if false then", "worker-freeze", "I3", right="if seen[2] ~= fence then",
     ),
-    "claims of a lost reply are forgotten": (
-        "aioq/worker/courier.py",
-        "_, back, _ = await store.reclaim(self._worker, held, self._sessions[store])", "back: list[str] = []",
-        "call-cut", "jobs have not ended",
+    "claims of a lost reply are forgotten": Bug(
+        "aioq/worker/courier.py", "back: list[str] = []", "call-cut", "jobs have not ended",
+        right="_, back, _ = await store.reclaim(self._worker, held, self._sessions[store])",
+    ),
+    "a result that is not kept is None": Bug(
+        "aioq/client/job.py",
+        """
+        _result = Job.result
+
+        async def result(self, timeout=None):
+            value = await _result(self, timeout)
+            return None if self.record.result_ttl_ms == 0 else value
+
+        Job.result = result
+        """,
+        "script-flush", "I13", load="brief", seconds=15,
+    ),
+    "an enqueue happens again when its job is forgotten": Bug(
+        "aioq/client/queue.py",
+        """
+        _enqueue_job = Queue.enqueue_job
+
+        async def enqueue_job(self, job, *, at_front=False):
+            call = job.call
+            made = await _enqueue_job(self, job, at_front=at_front)
+
+            if job.record.fields.get(b"failure_ttl") == b"0":
+                await asyncio.sleep(1)
+                await self.enqueue_call(call.func, call.args, call.kwargs, job_id=job.id, failure_ttl=0)
+
+            return made
+
+        Queue.enqueue_job = enqueue_job
+        """,
+        "enqueues-cut", "I4", load="brief", seconds=15,
+    ),
+    "a large result lacks its end": Bug(
+        "aioq/client/job.py",
+        """
+        _result = Job.result
+
+        async def result(self, timeout=None):
+            value = await _result(self, timeout)
+            return value[:2_000_000] if isinstance(value, bytes) else value
+
+        Job.result = result
+        """,
+        "narrow", "I13", seconds=20,
+    ),
+    "bytes that move do not count": Bug(
+        "aioq/store/wire.py",
+        """
+        Wire.moved_at = property(lambda self: 0.0, lambda self, moment: None)
+        """,
+        "narrow", ("I21", "jobs have not ended"),
+    ),
+    "a second event loop waits for ever": Bug(
+        "aioq/client/queue.py",
+        """
+        _enqueue_job, _loops = Queue.enqueue_job, {}
+
+        async def enqueue_job(self, job, *, at_front=False):
+            loop = asyncio.get_running_loop()
+
+            if _loops.setdefault(self, loop) is not loop:
+                await loop.create_future()
+
+            return await _enqueue_job(self, job, at_front=at_front)
+
+        Queue.enqueue_job = enqueue_job
+        """,
+        "script-flush", "I15", load="plain", loops=0.2, seconds=10,
+    ),
+    "a worker that has ended does not leave": Bug(
+        "aioq/worker/worker.py",
+        """
+        _run = Worker.run
+
+        async def run(self, **options):
+            claimed = await _run(self, **options)
+            __import__("time").sleep(14)
+            return claimed
+
+        Worker.run = run
+        """,
+        "worker-term", "I16", load="stick", seconds=15,
+    ),
+    "the thread that keeps the leases is not started again": Bug(
+        "aioq/worker/heartbeat.py",
+        """
+        _is_alive = threading.Thread.is_alive
+        threading.Thread.is_alive = lambda self: self.name.startswith("aioq-heartbeat") or _is_alive(self)
+        """,
+        "heartbeat-end", "worker-", load="plain", seconds=15,
+    ),
+    "a job that ends its workers fails with the first one": Bug(
+        "aioq/store/lua/reclaim.lua", "if lost then", "script-flush", "I18",
+        right="if lost and is_alone and count_deaths(deaths) >= ALONE_AT then", load="kill", seconds=20,
+    ),
+    "whoever was there when three workers ended is to blame": Bug(
+        "aioq/store/lua/reclaim.lua", "if lost and count_deaths(deaths) >= ALONE_AT then", "script-flush", "I17",
+        right="if lost and is_alone and count_deaths(deaths) >= ALONE_AT then", load="kill", seconds=20,
+    ),
+    "a step of the clock ends all leases": Bug(
+        "aioq/store/lua/lib/lease.lua", "if false and", "clock", "I4", right="if first[2] and", seconds=40,
+    ),
+    "a worker starts when all shards are there": Bug(
+        "aioq/worker/worker.py",
+        """
+        _run = Worker.run
+
+        async def run(self, **options):
+            for queue in await Queue.all(self._server):
+                await queue.count()
+
+            return await _run(self, **options)
+
+        Worker.run = run
+        """,
+        "shard-away", "I20", load="plain", seconds=75,
+    ),
+    "no shard is served while one is away": Bug(
+        "aioq/client/queue.py",
+        """
+        _enqueue_job = Queue.enqueue_job
+
+        async def enqueue_job(self, job, *, at_front=False):
+            for queue in await Queue.all(self.connection):
+                await queue.count()
+
+            return await _enqueue_job(self, job, at_front=at_front)
+
+        Queue.enqueue_job = enqueue_job
+        """,
+        "shard-away", "I19", load="plain", seconds=75,
     ),
 }  # fmt: skip
 
@@ -39,22 +210,20 @@ BUGS = {
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_trial_finds_a_bug_that_was_planted(bug: str, tmp_path: Path) -> None:
     """A bug shows when a fault hits the right moment, which one trial may miss; the sound code never fails any."""
-    name, right, wrong, mix, found = BUGS[bug]
+    planted = BUGS[bug]
 
     for package in ("aioq", "tests", "benchmarks"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
 
-    text = (tmp_path / name).read_text()
-    assert right in text
-    (tmp_path / name).write_text(text.replace(right, wrong))
-    trials = (_violations(tmp_path, f"{seed}:{mix}") for seed in SEEDS)
-    assert any(each.startswith(found) for violations in trials for each in violations)
+    planted.plant(tmp_path)
+    trials = (_violations(tmp_path, planted.plan(seed)) for seed in SEEDS)
+    assert any(each.startswith(planted.found) for violations in trials for each in violations)
 
 
-def _violations(folder: Path, plan: str) -> list[str]:
+def _violations(folder: Path, plan: Plan) -> list[str]:
     """What the code in a folder does wrong in one trial."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.chaos", "--repeat", plan, "--raw"],
+        [sys.executable, "-m", "tests.chaos", "--repeat", json.dumps(asdict(plan)), "--raw"],
         cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     outcome = Outcome.read(done.stdout.splitlines()[-1])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from .__main__ import parser
+from .__main__ import LANES, parser
 from .history import Event
+from .nemesis import FAULTS
+from .promises import BY_A_JOB
 from .report import counted, markdown, rows, summary
-from .test_checker import again, killed, whole
+from .test_checker import again, dropped, killed, whole
 from .trial import Outcome, Plan, judge
+from .workload import LOADS
 
 MIXED = Plan("7", "mixed")
 
@@ -43,6 +46,21 @@ def test_a_violation_and_a_lost_job_are_told() -> None:
     assert "confirmed jobs lost with `appendfsync always` and Sentinel: 1 of 1" in summary([outcome, other])
 
 
+def test_who_has_ended_its_workers_is_told_apart_and_its_deaths_are_no_kills_of_the_campaign() -> None:
+    death = Event(2.5, "fault", BY_A_JOB, pid=7, redelivers=True)
+    outcome = judge(MIXED, [*again("killed", kills=True), death, Event(99, "info", "buried", "a"), *whole("b")])
+    assert (outcome.buried, outcome.killers, outcome.faults) == (1, 1, {BY_A_JOB: 1})
+    assert counted([outcome])["kills"] == 0
+    assert "1 jobs failed because their workers were lost too often, 1 by their own doing" in summary([outcome])[1]
+    lone = judge(Plan("7", "clock"), [*again("killed", kills=True), death])
+    assert [row[:3] for row in rows([lone])] == [(BY_A_JOB, "1", "1")]
+
+
+def test_a_job_of_which_nothing_is_kept_is_lost_only_if_it_has_not_ended() -> None:
+    assert judge(MIXED, dropped(1)).lost == 0
+    assert judge(MIXED, dropped(1)[:2]).lost == 1
+
+
 def test_a_table_has_a_row_for_each_fault_and_one_for_all_at_once() -> None:
     one = judge(Plan("7", "workers"), [*again(), killed(2.5, 7)])
     mixed = judge(MIXED, [*again(), killed(2.5, 7), Event(20, "fault", "script-flush", until=21)])
@@ -70,3 +88,9 @@ def test_a_trial_is_named_by_its_plan_or_by_a_seed_and_what_is_broken() -> None:
         "7", "server", gap=2
     )
     assert parser().parse_args(["--repeat", "7:slot-move"]).repeat == Plan("7", "slot-move", topology="cluster")
+    assert parser().parse_args(["--repeat", "7:clock-step"]).repeat == Plan("7", "clock-step", load="steady")
+
+
+def test_the_help_names_every_fault_load_and_lane() -> None:
+    text = " ".join(parser().format_help().split())
+    assert [name for name in (*FAULTS, *LOADS, *LANES) if name not in text] == []

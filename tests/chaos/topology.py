@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -26,12 +27,14 @@ from tests.conftest import Server
 from tests.servers.cluster import ClusterOfSix
 from tests.servers.node import Scene
 from tests.servers.sentinel import SentinelTrio
-from tests.system.processes import WorkerProcess
 from tests.system.proxy import Proxy
 from tests.tools import server_binary
 
-from .bodies import FOLDER
-from .history import Event, append
+from .bodies import FOLDER, events_of
+from .clock import ServerClock
+from .history import Event, append, load
+from .promises import BY_A_JOB
+from .slot import CommandProcess, Slot
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -41,6 +44,9 @@ DISK = {
     "everysec": ("--appendonly", "yes", "--appendfsync", "everysec"),
     "none": (),
 }
+
+#: Within how many seconds a worker must serve, or end with an error.
+START = 60.0
 
 
 def _in_package(package: str, path: str) -> str | None:
@@ -86,42 +92,6 @@ def _settings(disk: str) -> dict[str, str]:
     return {name.removeprefix("--"): value for name, value in zip(words[::2], words[1::2], strict=True)}
 
 
-class Slot:
-    """A place for a worker or a producer; its process may be another one later.
-
-    Args:
-        name: of the place.
-        url: its way to the servers.
-        proxy: through which that way leads, if it does.
-
-    """
-
-    def __init__(self, name: str, url: str, proxy: Proxy | None = None) -> None:
-        self.name = name
-        self.url = url
-        self._proxy = proxy
-        self.busy = False  # a fault is at work here
-        self.worker: WorkerProcess | None = None
-        self.producer: subprocess.Popen[bytes] | None = None
-
-    @property
-    def proxy(self) -> Proxy:
-        assert self._proxy is not None, "there are no faults of the network in this topology"
-
-        return self._proxy
-
-    @property
-    def process(self) -> subprocess.Popen[bytes]:
-        process = self.worker.process if self.worker is not None else self.producer
-        assert process is not None
-
-        return process
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-
 class Topology:
     """Servers with workers and producers.
 
@@ -130,7 +100,6 @@ class Topology:
         disk: what they keep, of DISK.
         workers, producers: how many.
         queues: what they serve, in this order; producers use them in turn.
-        options: of the workers.
 
     """
 
@@ -142,7 +111,6 @@ class Topology:
         workers: int = 4,
         producers: int = 2,
         queues: str = "default,other",
-        options: dict[str, object] | None = None,
     ) -> None:
         # A short path of its own: unix socket names have at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="aioq-chaos-"))
@@ -153,7 +121,9 @@ class Topology:
         self.at_server = asyncio.Lock()  # held by a fault of the server: there is one at a time
         self.problems: list[str] = []
         self._counts = workers, producers
-        self._options = {"shutdown_timeout": 0.5} | (options or {})
+        self.shutdown_timeout = 0.5  # of the workers, in seconds
+        self.is_drained = False
+        self.deaths = 0.0  # when a job has last ended its worker's process
         self._stack = AsyncExitStack()
         self._logs = 0
 
@@ -195,19 +165,59 @@ class Topology:
         while True:
             self._logs += 1
             log = self.folder / f"{slot.name}-{self._logs}.log"
-            slot.worker = worker = WorkerProcess(log, slot.url, self._environment(), self.queues, self._options)
+            options = {"shutdown-timeout": self.shutdown_timeout}
+            slot.worker = worker = CommandProcess(log, slot.url, self._environment(), self.queues, options)
             self._stack.callback(worker.destroy)
+            self.note(Event(time.monotonic(), "start", slot.name, pid=worker.process.pid))
 
-            if await worker.started():
-                return
+            try:
+                if await worker.started(timeout=START):
+                    return
+            except AssertionError:  # it neither serves nor ends
+                self.problems.append(f"{slot.name} did not start within {START:g} s:\n{worker.text()[-2000:]}")
+                worker.destroy()
+                continue
 
-            if "Server" not in worker.text():
+            if not self.note_death(slot) and "Error: " not in worker.text():
                 self.problems.append(f"{slot.name} did not start:\n{worker.text()[-2000:]}")
                 return
 
             await asyncio.sleep(0.5)
 
-    def start_producers(self, seed: str, seconds: float, rate: float) -> None:
+    def note_death(self, slot: Slot) -> bool:
+        """Whether a job has ended the worker's process; then that is noted as a fault."""
+        file = events_of(self.folder, slot.pid)
+        events = load(file.read_text()) if file.exists() else []
+        death = next((e for e in events if e.kind == "end" and e.name == "killed"), None)
+
+        if death is not None:
+            self.deaths = time.monotonic()
+            self.note(Event(death.at, "fault", BY_A_JOB, pid=slot.pid, until=self.deaths, redelivers=True))
+
+        return death is not None
+
+    async def check_lease(self, slot: Slot) -> None:
+        """A worker that lives has a lease on each queue. It is looked at only where a server stands alone."""
+
+    async def supervise(self) -> None:
+        """Until all is drained, start workers again that have ended; tell of those that no job has ended."""
+        while not self.is_drained:
+            await asyncio.sleep(0.1)
+
+            for slot in self.workers:
+                if slot.worker is None or slot.busy or slot.process.poll() is None:
+                    continue
+
+                slot.busy = True
+
+                if not self.note_death(slot):
+                    code, text = slot.process.returncode, slot.worker.text()
+                    self.problems.append(f"{slot.name} ended by itself, with {code}:\n{text[-2000:]}")
+
+                await self.start_worker(slot)
+                slot.busy = False
+
+    def start_producers(self, seed: str, seconds: float, rate: float, load: str, loops: float) -> None:
         """Let all producers begin; together they ask for `rate` jobs a second."""
         names = self.queues.split(",")
 
@@ -218,6 +228,8 @@ class Topology:
                 f"{seed}-{number}",
                 str(seconds),
                 str(rate / len(self.producers)),
+                load,
+                str(loops),
             ]
             log = self._stack.enter_context((self.folder / f"{slot.name}-{self._logs}.log").open("wb"))
             slot.producer = subprocess.Popen(
@@ -253,13 +265,20 @@ class Topology:
 
 
 class Standalone(Topology):
-    """One server, each worker and producer behind a proxy."""
+    """One server, each worker and producer behind a proxy.
+
+    Args:
+        has_clock: the server has a clock that can be set.
+
+    """
 
     def __init__(
-        self, kind: str = "valkey9", disk: str = "always", *, server_options: tuple[str, ...] = (), **more: object
+        self, kind: str = "valkey9", disk: str = "always", *, has_clock: bool = False, **more: object
     ) -> None:
         super().__init__(kind, disk, **more)  # type: ignore[arg-type]
-        self.server = Server(self.folder, *DISK[disk], *server_options, binary=binary_of(kind))
+        self.clock = ServerClock(self.folder)
+        program = self.clock.wrapped(binary_of(kind)) if has_clock else binary_of(kind)
+        self.server = Server(self.folder, *DISK[disk], binary=program)
 
     @property
     def url(self) -> str:
@@ -271,6 +290,32 @@ class Standalone(Topology):
 
     def admins(self) -> list[redis.Redis]:
         return [self.admin()]
+
+    async def check_lease(self, slot: Slot) -> None:
+        """A worker that lives has a lease on each queue; if not, that is a problem."""
+        assert slot.worker is not None
+        name, lacks = slot.worker.name, self.queues.split(",")
+
+        # The server may be away, or have been, so the worker gets its time.
+        for _ in range(100):
+            try:
+                lacks = await asyncio.to_thread(self._without_lease, name)
+            except redis.RedisError:
+                continue
+            finally:
+                await asyncio.sleep(0.1)
+
+            if not lacks or slot.process.poll() is not None:
+                return
+
+        self.problems.append(f"{slot.name} lives, and has no lease on {', '.join(lacks)}")
+
+    def _without_lease(self, worker: str) -> list[str]:
+        with self.admin() as client:
+            seconds, _ = client.time()
+            ends = {name: client.zscore(f"aioq:{{{name}}}:leases", worker) for name in self.queues.split(",")}
+
+        return [name for name, end in ends.items() if end is None or end < 1000 * seconds]
 
     async def _start_servers(self) -> None:
         self._stack.callback(self.server.stop, kill=True)
@@ -307,7 +352,8 @@ class Clustered(Topology):
 
     def __init__(self, kind: str = "valkey9", disk: str = "always", **more: object) -> None:
         super().__init__(kind, disk, **more)  # type: ignore[arg-type]
-        self.servers = ClusterOfSix(_settings(disk), program=binary_of(kind))
+        settings = _settings(disk) | {"cluster-require-full-coverage": "no"}
+        self.servers = ClusterOfSix(settings, program=binary_of(kind))
 
     @property
     def url(self) -> str:

@@ -10,17 +10,23 @@ import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from itertools import zip_longest
+from typing import Any
 
 from aioq import Queue
 from aioq.doctor import examine
 from aioq.store import Connection
+from aioq.values.errors import AioqError
+from aioq.values.record import JobRecord
 from aioq.values.result import present_result
 from aioq.values.states import JobStatus
-from tests.tools import eventually, leaks
+from tests.tools import leaks
 
-from .checker import check, how_ended, jobs, reason, repeats
-from .history import Event, gather
+from .bodies import fence_of
+from .checker import check
+from .history import NO_FENCE, Event, gather
+from .judging import acked, how_ended, jobs, reason, repeats
 from .nemesis import SERIAL, Fault, of_mix
+from .promises import is_brief, is_over
 from .topology import TOPOLOGIES, Topology
 
 #: Between two faults of the server, in seconds, on average.
@@ -45,6 +51,8 @@ class Plan:
     kind: str = "valkey9"
     disk: str = "always"
     topology: str = "standalone"
+    load: str = "usual"  # of workload.LOADS
+    loops: float = 0.1  # the share of orders that other event loops of the producers carry out
 
 
 @dataclass
@@ -60,6 +68,7 @@ class Outcome:
     recoveries: dict[str, list[float]] = field(default_factory=dict)  # seconds, see `judge`
     lost: int = 0  # jobs that were confirmed and have no state, whatever excuses it
     buried: int = 0  # jobs that failed because their workers were lost three times
+    killers: int = 0  # those of them that have ended their workers themselves
     violations: list[str] = field(default_factory=list)
     folder: str = ""
 
@@ -76,13 +85,20 @@ class Outcome:
 
 async def run(plan: Plan) -> Outcome:
     """Carries a plan out. The folder with the history is kept if something is wrong with it."""
-    topology = TOPOLOGIES[plan.topology]
-    scene = topology(plan.kind, plan.disk, workers=plan.workers, producers=plan.producers)
+    options: dict[str, Any] = {"workers": plan.workers, "producers": plan.producers}
+
+    if any(fault.mix == "clock" for fault in of_mix(plan.mix)):
+        options["has_clock"] = True
+
+    scene = TOPOLOGIES[plan.topology](plan.kind, plan.disk, **options)
 
     async with scene:
-        scene.start_producers(plan.seed, plan.seconds, plan.rate)
+        supervisor = asyncio.create_task(scene.supervise())
+        scene.start_producers(plan.seed, plan.seconds, plan.rate, plan.load, plan.loops)
         await haunt(scene, plan)
         await drain(scene)
+        scene.is_drained = True
+        await supervisor
         await read(scene)
 
     outcome = await asyncio.to_thread(judge, plan, gather(scene.folder))
@@ -136,19 +152,25 @@ async def hit(scene: Topology, fault: Fault, rng: random.Random) -> None:
 
 async def drain(scene: Topology) -> None:
     """Wait until all producers are done and all jobs have ended, or too long."""
-    for slot in scene.producers:
-        await eventually(
-            lambda slot=slot: slot.process.poll() is not None, timeout=2 * LIVENESS, describe=slot.name
-        )
+    deadline = time.monotonic() + 3 * LIVENESS
 
-        if slot.process.returncode not in (0, -signal.SIGKILL):
+    for slot in scene.producers:
+        while slot.process.poll() is None and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+
+        if slot.process.poll() is None:
+            scene.problems.append(f"{slot.name} has not ended within {3 * LIVENESS:g} s; see its log")
+            slot.process.kill()
+            slot.process.wait()
+        elif slot.process.returncode not in (0, -signal.SIGKILL):
             scene.problems.append(f"{slot.name} ended with {slot.process.returncode}; see its log")
 
-    connection, deadline = Connection(scene.url), time.monotonic() + LIVENESS
+    connection, begun = Connection(scene.url), time.monotonic()
 
     try:
         while not await is_empty(connection):
-            if time.monotonic() > deadline:
+            # A job that ends its workers does so several times, and what it hit comes back after each.
+            if time.monotonic() > max(begun, scene.deaths) + LIVENESS:
                 scene.problems.append(f"jobs have not ended within {LIVENESS:g} s")
                 break
 
@@ -196,13 +218,26 @@ async def read_index(scene: Topology, queue: Queue, status: JobStatus) -> None:
 
         for job_id, record in zip(ids, records, strict=True):
             scene.note(Event(time.monotonic(), "final", status.value, job_id))
-            result = present_result(record) if record is not None else None
+            fence = read_fence(record) if record is not None else None
 
-            if result is not None and result.type == "finished":
-                scene.note(Event(time.monotonic(), "commit", "", job_id, result.return_value))
+            if fence is not None:
+                scene.note(Event(time.monotonic(), "commit", "", job_id, fence))
 
             if record is not None and record.error and record.error.startswith("AbandonedJobError"):
                 scene.note(Event(time.monotonic(), "info", "buried", job_id))
+
+
+def read_fence(record: JobRecord) -> int | None:
+    """The fence of the run whose result a record has; None if it has none, or says that it is not kept."""
+    result = present_result(record)
+
+    if result is None or result.type != "finished":
+        return None
+
+    try:
+        return fence_of(result.return_value)
+    except AioqError as error:
+        return None if type(error).__name__ == "ResultNotKept" else NO_FENCE
 
 
 async def dismiss(scene: Topology) -> None:
@@ -234,9 +269,12 @@ def judge(plan: Plan, history: list[Event]) -> Outcome:
     for events in jobs(history).values():
         outcome.jobs += 1
         outcome.runs += sum(event.kind == "begin" for event in events)
-        outcome.buried += any(event.name == "buried" for event in events)
-        confirmed = any(event.kind == "ok" and event.name == "enqueue" for event in events)
-        outcome.lost += confirmed and not any(event.kind == "final" for event in events)
+        is_buried = any(event.name == "buried" for event in events)
+        outcome.buried += is_buried
+        outcome.killers += is_buried and any(event.kills for event in events)
+        is_gone = not any(event.kind == "final" for event in events)
+        is_fine = is_brief(events) and is_over(events, history)
+        outcome.lost += acked(events) and is_gone and not is_fine
 
         for before, after in repeats(events):
             cause = reason(before, after, events, faults)

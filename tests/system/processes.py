@@ -17,11 +17,16 @@ class WorkerProcess:
         self.log = log
         self._out = log.open("wb")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.system.serve", url, queues, json.dumps(options)],
+            [sys.executable, "-m", *self.words(url, queues, options)],
             env=environment,
             stdout=self._out,
             stderr=subprocess.STDOUT,
         )
+
+    @staticmethod
+    def words(url: str, queues: str, options: object) -> list[str]:
+        """The module that it runs, and its arguments."""
+        return ["tests.system.serve", url, queues, json.dumps(options)]
 
     async def ready(self) -> None:
         assert await self.started(), self.text()
