@@ -171,3 +171,10 @@ def read_input() -> str:
 @task(executor="process")
 def apart(x: int) -> tuple[int, int]:
     return x + 1, os.getpid()
+
+
+def leave_a_fork_alone(seconds: float) -> int:
+    if (pid := os.fork()) == 0:
+        time.sleep(seconds)
+        os._exit(0)
+    return pid

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -287,6 +289,61 @@ async def test_no_process_can_be_started(queue: Queue, start_worker, monkeypatch
         text = await error_of(await start(queue, apart.pid))
         assert "the process for the job has ended with the exit code 1 before it was ready" in text
     assert await (await start(queue, apart.pid)).result(20)
+
+
+@pytest.mark.parametrize("entry", [Path("lib"), b"lib", None, 5, "\udcff", Path("/nowhere")])
+async def test_paths_that_are_no_texts_are_passed_over_as_python_does(
+    queue: Queue, start_worker, monkeypatch: pytest.MonkeyPatch, entry: Any
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path, entry])
+    await start_worker(job_processes=1)
+    assert isinstance(await (await start(queue, apart.pid)).result(20), int)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("executable", "/nowhere/python"),
+        ("executable", None),
+        ("executable", "a\0b"),
+        ("path", ["x" * 300_000]),  # more than the system takes as an argument
+    ],
+)
+async def test_a_process_that_cannot_be_started_leaves_no_descriptor_open(
+    queue: Queue, start_worker, monkeypatch: pytest.MonkeyPatch, name: str, value: Any
+) -> None:
+    await start_worker(job_processes=1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, name, value)
+        counts = []
+
+        for _ in range(4):
+            text = await error_of(await start(queue, "operator.add", 1, 2))
+            assert "JobProcessError: no process could be started for the job" in text
+            counts.append(len(list(Path("/proc/self/fd").iterdir())))
+
+    assert counts[-1] <= counts[1]
+    assert await (await start(queue, "operator.add", 1, 2)).result(20) == 3
+
+
+async def test_a_fork_that_outlives_the_worker_keeps_no_process_alive(
+    queue: Queue, server: Any, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Its copy of the pipe by which the process knows that its worker lives must not count."""
+    worker = subprocess.Popen([sys.executable, "-m", "aioq", "worker", "--url", server.url], env=environment)
+
+    try:
+        apart_pid = await (await start(queue, apart.pid)).result(20)
+        fork_pid = await (await queue.enqueue(apart.leave_a_fork_alone, 20)).result(20)
+        worker.kill()
+        worker.wait()
+        await eventually(lambda: is_gone(apart_pid))
+        assert not is_gone(fork_pid)
+        os.kill(fork_pid, signal.SIGKILL)
+    finally:
+        worker.kill()
+        worker.wait()
 
 
 async def test_a_fork_of_a_job_obeys_signals(queue: Queue, start_worker, tmp_path: Path) -> None:
