@@ -45,7 +45,7 @@ def counted(outcomes: Iterable[Outcome]) -> Counter[str]:
     return Counter({what: sum(faults[name] for name in names) for what, names in COUNTED.items()})
 
 
-#: What a row of a worker's fault is called in addition, if servers change or their clocks are set at the same time.
+#: What a row of a worker's fault is called in addition, if servers change or clocks are set at the same time.
 BESIDE = {
     "failover": ", beside failovers",
     "cluster": ", beside failovers",
