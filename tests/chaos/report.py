@@ -45,8 +45,15 @@ def counted(outcomes: Iterable[Outcome]) -> Counter[str]:
     return Counter({what: sum(faults[name] for name in names) for what, names in COUNTED.items()})
 
 
-#: What a row is called: a fault by itself, one while primaries change, all kinds of them in one trial.
-BESIDE, ALL = ", beside failovers", "all at once"
+#: What a row of a worker's fault is called in addition, if servers change or clocks are set at the same time.
+BESIDE = {
+    "failover": ", beside failovers",
+    "cluster": ", beside failovers",
+    "clock": ", beside steps of the clock",
+}
+
+#: What the row is called of trials with all kinds of faults.
+ALL = "all at once"
 
 
 def rows(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
@@ -58,7 +65,9 @@ def rows(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
             groups[_title(outcome, name)].append((outcome, name))
 
     names = sorted(FAULTS, key=lambda name: MIXES.index(FAULTS[name].mix))
-    titles = [f"{name}{end}" for name in (*names, OF_ITS_OWN, BY_A_JOB) for end in ("", BESIDE)]
+    titles = [
+        f"{name}{end}" for name in (*names, OF_ITS_OWN, BY_A_JOB) for end in ("", *dict.fromkeys(BESIDE.values()))
+    ]
 
     return [_row(title, groups[title]) for title in (*titles, ALL) if title in groups]
 
@@ -67,7 +76,9 @@ def _title(outcome: Outcome, name: str) -> str:
     if outcome.plan.mix == "mixed":
         return ALL
 
-    return name + BESIDE if "+" in outcome.plan.mix and name.startswith("worker-") else name
+    beside = next((end for mix, end in BESIDE.items() if mix in outcome.plan.mix.split("+")), "")
+
+    return name + beside if name.startswith("worker-") else name
 
 
 def _row(title: str, group: list[tuple[Outcome, str]]) -> tuple[str, ...]:

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
+import time
 from typing import Any
 
 from tests.system.processes import WorkerProcess
 from tests.system.proxy import Proxy
+
+#: A process that takes longer than this to end, when it is told to, is killed, in seconds.
+STUCK = 30.0
+
+
+async def end_of(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+    """The exit code of a process; None if it has not ended within so many seconds."""
+    deadline = time.monotonic() + seconds
+
+    while process.poll() is None and time.monotonic() < deadline:
+        await asyncio.sleep(0.02)
+
+    return process.returncode
 
 
 class CommandProcess(WorkerProcess):

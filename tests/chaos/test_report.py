@@ -46,6 +46,20 @@ def test_a_violation_and_a_lost_job_are_told() -> None:
     assert "confirmed jobs lost with `appendfsync always` and Sentinel: 1 of 1" in summary([outcome, other])
 
 
+@pytest.mark.parametrize(
+    ("mix", "title"),
+    [
+        ("workers", "worker-kill"),
+        ("failover+workers", "worker-kill, beside failovers"),
+        ("cluster+workers", "worker-kill, beside failovers"),
+        ("clock+workers", "worker-kill, beside steps of the clock"),
+        ("mixed", "all at once"),
+    ],
+)
+def test_a_row_tells_what_else_was_broken_at_the_same_time(mix: str, title: str) -> None:
+    assert [row[0] for row in rows([judge(Plan("7", mix), [*again(), killed(2.5, 7)])])] == [title]
+
+
 def test_who_has_ended_its_workers_is_told_apart_and_its_deaths_are_no_kills_of_the_campaign() -> None:
     death = Event(2.5, "fault", BY_A_JOB, pid=7, redelivers=True)
     outcome = judge(MIXED, [*again("killed", kills=True), death, Event(99, "info", "buried", "a"), *whole("b")])

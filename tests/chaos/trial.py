@@ -27,6 +27,7 @@ from .history import NO_FENCE, Event, gather
 from .judging import acked, how_ended, jobs, reason, repeats
 from .nemesis import SERIAL, Fault, of_mix
 from .promises import is_brief, is_over
+from .slot import STUCK, end_of
 from .topology import TOPOLOGIES, Topology
 
 #: Between two faults of the server, in seconds, on average.
@@ -155,15 +156,12 @@ async def drain(scene: Topology) -> None:
     deadline = time.monotonic() + 3 * LIVENESS
 
     for slot in scene.producers:
-        while slot.process.poll() is None and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
-
-        if slot.process.poll() is None:
+        if (code := await end_of(slot.process, deadline - time.monotonic())) is None:
             scene.problems.append(f"{slot.name} has not ended within {3 * LIVENESS:g} s; see its log")
             slot.process.kill()
             slot.process.wait()
-        elif slot.process.returncode not in (0, -signal.SIGKILL):
-            scene.problems.append(f"{slot.name} ended with {slot.process.returncode}; see its log")
+        elif code not in (0, -signal.SIGKILL):
+            scene.problems.append(f"{slot.name} ended with {code}; see its log")
 
     connection, begun = Connection(scene.url), time.monotonic()
 
@@ -241,7 +239,7 @@ def read_fence(record: JobRecord) -> int | None:
 
 
 async def dismiss(scene: Topology) -> None:
-    """End all workers in order. One that has ended by itself is a problem."""
+    """End all workers in order. One that has ended by itself is a problem, and one that does not end."""
     for slot in scene.workers:
         assert slot.worker is not None
 
@@ -251,8 +249,14 @@ async def dismiss(scene: Topology) -> None:
             slot.worker.signal(signal.SIGTERM)
 
     for slot in scene.workers:
-        if (code := await slot.worker.ended()) != 0:  # type: ignore[union-attr]
-            scene.problems.append(f"{slot.name} ended with {code}:\n{slot.worker.text()[-2000:]}")  # type: ignore[union-attr]
+        assert slot.worker is not None
+
+        if (code := await end_of(slot.process, STUCK)) is None:
+            scene.problems.append(f"{slot.name} does not end:\n{slot.worker.text()[-2000:]}")
+            slot.process.kill()
+            slot.process.wait()
+        elif code != 0:
+            scene.problems.append(f"{slot.name} ended with {code}:\n{slot.worker.text()[-2000:]}")
 
 
 def judge(plan: Plan, history: list[Event]) -> Outcome:

@@ -8,7 +8,7 @@ import signal
 
 from tests.chaos.history import Event
 from tests.chaos.serve import COUNTS, ENDS
-from tests.chaos.slot import CommandProcess
+from tests.chaos.slot import STUCK, CommandProcess, end_of
 from tests.chaos.topology import Topology
 
 from .kinds import a_while, fault, now
@@ -34,9 +34,6 @@ async def worker_kill(scene: Topology, rng: random.Random) -> Event | None:
 FAREWELL = 4.0
 CANCEL_GRACE = 5.0
 
-#: A worker that takes longer than this to stop is killed, in seconds.
-STUCK = 30.0
-
 
 @fault("workers", 3)
 async def worker_term(scene: Topology, rng: random.Random) -> Event | None:
@@ -54,17 +51,12 @@ async def worker_term(scene: Topology, rng: random.Random) -> Event | None:
             # It had done all, and was about to end when the second one came.
             fine += [-signal.SIGTERM, 128 + signal.SIGTERM]
 
-        while slot.process.poll() is None and now() < at + STUCK:
-            await asyncio.sleep(0.02)
+        code, until = await end_of(slot.process, at + STUCK - now()), now()
 
-        until, is_stuck = now(), slot.process.poll() is None
-
-        if is_stuck:
+        if code is None:
             slot.process.kill()
-
-        code = slot.process.wait()
-
-        if code not in fine and not is_stuck and not scene.note_death(slot):
+            slot.process.wait()
+        elif code not in fine and not scene.note_death(slot):
             scene.problems.append(f"a worker ended with {code} after SIGTERM:\n{slot.worker.text()[-2000:]}")
 
         await scene.start_worker(slot)
@@ -81,24 +73,22 @@ async def end_threads(scene: Topology, rng: random.Random, number: signal.Signal
         at, pid, worker = now(), slot.pid, slot.worker
         before = await threads(worker, ENDS[number])
         worker.signal(number)
+        code = await end_of(slot.process, NOTICED)
 
-        while slot.process.poll() is None and now() < at + NOTICED:
-            await asyncio.sleep(0.1)
-
-        if slot.process.poll() is None:
+        if code is None:
             await scene.check_lease(slot)
             after = await threads(worker, ENDS[number])
 
-            if not before or (after is not None and after < before):
+            if before is not None and after is not None and not after >= before > 0:
                 scene.problems.append(f"of {before} threads {ENDS[number]}, {slot.name} has {after} and goes on")
 
             return Event(at, "fault", pid=pid, until=now())
 
-        if not scene.note_death(slot) and slot.process.returncode < 0:
-            code, text = slot.process.returncode, worker.text()
-            scene.problems.append(f"a worker that lost a thread ended with {code}:\n{text[-2000:]}")
-
         until = now()
+
+        if not scene.note_death(slot) and code < 0:
+            scene.problems.append(f"a worker that lost a thread ended with {code}:\n{worker.text()[-2000:]}")
+
         await scene.start_worker(slot)
 
         return Event(at, "fault", pid=pid, until=until, redelivers=True)
