@@ -65,7 +65,7 @@ class Limits:
     jobs_left: int | None = None
 
 
-def _nothing(_: list[Run]) -> None:
+def _nothing(_: object) -> None:
     pass
 
 
@@ -79,6 +79,7 @@ class Courier:
         lease_ms: how long a lease is, for joining a queue again.
         limits: what it was told.
         taken: called with runs whose claims have just come.
+        lapsed: called with a queue on which the worker turns out to have no lease.
 
     """
 
@@ -90,6 +91,7 @@ class Courier:
         lease_ms: int,
         limits: Limits,
         taken: Callable[[list[Run]], None] = _nothing,
+        lapsed: Callable[[Store], None] = _nothing,
     ) -> None:
         self.limits = limits
         self.idle = asyncio.Event()
@@ -99,6 +101,7 @@ class Courier:
         self._worker = worker
         self._lease_ms = lease_ms
         self._taken = taken
+        self._lapsed = lapsed
         self._outbox: list[tuple[Run, Outcome]] = []
         self._signal = asyncio.Event()
         self._looking, self._looks = True, 0
@@ -430,6 +433,7 @@ class Courier:
     async def _rejoin(self, executor: Executor, store: Store) -> None:
         """The worker has no lease: it was away for too long, or the server has lost its data."""
         log.warning("worker %s has no lease on queue %s; it joins again", self._worker, store.queue)
+        self._lapsed(store)
         await store.join(self._worker, self._lease_ms, self._sessions[store])
         await self.audit(executor, store)
 
@@ -532,14 +536,15 @@ class Holders:
     """
 
     def __init__(self) -> None:
-        self._first_seen: dict[bytes, float] = {}
+        self._least: dict[bytes, float] = {}
         self._since: float | None = None
         self.are_in_doubt = False
 
     def look_at(self, found: Mapping[bytes, float]) -> None:
         """Take note of those that hold jobs now, each with the end of its lease."""
-        self._first_seen = {name: self._first_seen.get(name, end) for name, end in found.items()}
-        doubtful = [name for name, end in found.items() if end <= self._first_seen[name]]
+        # The least, since a lease is shortened if the server's clock was set back.
+        self._least = {name: min(end, self._least.get(name, end)) for name, end in found.items()}
+        doubtful = [name for name, end in found.items() if end == self._least[name]]
         self._since = (self._since or time.monotonic()) if doubtful else None
         self.are_in_doubt = self._since is not None and time.monotonic() - self._since < HOLDERS_WAIT_S
 

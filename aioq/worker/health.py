@@ -28,6 +28,7 @@ class Health:
         self._beaten_at = awake()
         self._lapses: deque[float] = deque(maxlen=MOST_LAPSES)
         self._in_a_row = BEATS_TO_RECOVER
+        self._is_counted = False
 
     @property
     def has_lease(self) -> bool:
@@ -52,16 +53,25 @@ class Health:
             lapsed: the server said that the lease had ended and others have taken the jobs.
 
         """
-        now = self._awake()
-        was_late = now - self._beaten_at > self._lease_s
-        self._beaten_at = sent
+        is_in_time = self.has_lease and not lapsed
 
-        if lapsed and was_late:
-            self._lapses.append(now)
+        if lapsed:
+            self.lapsed()
 
-            if len(self._lapses) == MOST_LAPSES and now - self._lapses[0] <= LAPSES_WITHIN_S:
-                self._in_a_row = 0
-        elif was_late or lapsed:
-            self._in_a_row = 0 if self.is_distrusted else BEATS_TO_RECOVER
-        else:
+        self._beaten_at, self._is_counted = sent, False
+
+        if is_in_time:
             self._in_a_row = min(BEATS_TO_RECOVER, self._in_a_row + 1)
+        elif self.is_distrusted:
+            self._in_a_row = 0
+
+    def lapsed(self) -> None:
+        """Others have taken the jobs, says a beat or a claim. It counts once for each time without a beat."""
+        if self.has_lease or self._is_counted:
+            return
+
+        now, self._is_counted = self._awake(), True
+        self._lapses.append(now)
+
+        if len(self._lapses) == MOST_LAPSES and now - self._lapses[0] <= LAPSES_WITHIN_S:
+            self._in_a_row = 0

@@ -90,6 +90,7 @@ class Service:
             LEASE_MS,
             Limits(burst=plan.burst, jobs_left=plan.max_jobs),
             self._on_taken,
+            self._on_lapsed,
         )
         self._executor = Executor(
             plan.concurrency,
@@ -338,6 +339,13 @@ class Service:
         if any(beat.lapsed for beat in beats):
             log.warning("a lease of worker %s had ended; its runs are checked", self._plan.name)
             self._audit_soon()
+
+    def _on_lapsed(self, store: Store) -> None:
+        for heartbeat, stores in self._heartbeats:
+            if store in stores:
+                heartbeat.health.lapsed()
+
+        self._judge_health()
 
     def _judge_health(self) -> None:
         """Claim nothing where the worker does not keep its leases. Called several times a second."""

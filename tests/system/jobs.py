@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from aioq import get_current_job
+from aioq import ServerUnreachable, get_current_job
+from aioq.store.pulse import Pulse
+from aioq.store.script import Command
+from aioq.store.store import Beat
 
 
 def note(path: str, what: str) -> None:
@@ -90,3 +95,22 @@ async def await_file(path: str, gate: str) -> str:
     job = get_current_job()
 
     return f"attempt {job.attempt}"
+
+
+def end_thread(name: str) -> bool:
+    """Raises SystemExit in a thread of the worker, as soon as it runs."""
+    (ident,) = (thread.ident for thread in threading.enumerate() if thread.name == name)
+    return ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(SystemExit)) == 1
+
+
+def break_heartbeat(path: str, error: str) -> None:
+    """While the file is there, every heartbeat of this worker raises an error."""
+    beat = Pulse.beat
+
+    def beat_or_raise(pulse: Pulse, others: Sequence[Command] = ()) -> list[Beat]:
+        if Path(path).exists():
+            raise {"exit": SystemExit, "away": ServerUnreachable, "odd": LookupError}[error](error)
+
+        return beat(pulse, others)
+
+    Pulse.beat = beat_or_raise  # type: ignore[method-assign]

@@ -105,3 +105,17 @@ def test_answers_that_come_after_the_lease_are_lapses_too() -> None:
     worker = Worker()
     worker.beat(2, lapsed=True, answer=4)
     assert not worker.beat(0, lapsed=True, answer=6)
+
+
+def test_a_claim_may_be_told_before_a_beat_and_both_count_once() -> None:
+    worker = Worker()
+    worker.now += 6
+    worker.health.lapsed()
+    worker.health.lapsed()
+    assert worker.beat(0)  # the worker has joined again meanwhile: this beat was told nothing
+    worker.health.lapsed()
+    assert worker.health.may_claim
+    worker.now += 6
+    worker.health.lapsed()
+    assert not worker.beat(1, lapsed=True)
+    assert worker.health.is_distrusted
