@@ -124,15 +124,20 @@ class Service:
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve the queues until a stop is asked for, or the plan is fulfilled."""
+        heard = (
+            StopSignals(asyncio.get_running_loop(), lambda _: self.request_stop()) if self._plan.signals else None
+        )
+
         with forks.watched(signals=self._plan.signals):
-            if self._plan.signals:
-                with StopSignals(asyncio.get_running_loop(), lambda _: self.request_stop()) as signals:
-                    await self._serve(ready, [signals.keep])
-            else:
+            await self._join()
+
+            if heard is None:
                 await self._serve(ready, [])
+            else:  # until here, whoever has started the worker has the signals
+                with heard:
+                    await self._serve(ready, [heard.keep])
 
     async def _serve(self, ready: Callable[[], None], loops: Sequence[Loop]) -> None:
-        await self._join()
         heartbeats = self._heartbeats()
 
         async with self._loops:
