@@ -147,15 +147,20 @@ class Service:
             WorkerError: a thread that it needs has ended again and again. The jobs were given back.
 
         """
+        heard = (
+            StopSignals(asyncio.get_running_loop(), lambda _: self.request_stop()) if self._plan.signals else None
+        )
+
         with forks.watched(signals=self._plan.signals):
-            if self._plan.signals:
-                with StopSignals(asyncio.get_running_loop(), lambda _: self.request_stop()) as signals:
-                    await self._serve(ready, [signals.keep])
-            else:
+            await self._join()
+
+            if heard is None:
                 await self._serve(ready, [])
+            else:  # until here, whoever has started the worker has the signals
+                with heard:
+                    await self._serve(ready, [heard.keep])
 
     async def _serve(self, ready: Callable[[], None], loops: Sequence[Loop]) -> None:
-        await self._join()
         self._heartbeats = self._make_heartbeats()
         self._guard.watched = [heartbeat.thread for heartbeat, _ in self._heartbeats]
 

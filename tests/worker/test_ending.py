@@ -23,7 +23,10 @@ from aioq.worker.threads import RunEnded
 from tests.conftest import Server
 from tests.tools import eventually
 
-GRACE = 0.6
+GRACE = 0.8
+
+#: Clean-up that is well within the grace, also on a machine that is busy.
+SHORT = 0.15
 
 #: When the run of a key began, and heard that it was ended.
 heard: defaultdict[str, list[float]] = defaultdict(list)
@@ -126,7 +129,7 @@ async def bench(server: Server):
 
 def close_to(found: float, expected: float) -> bool:
     """Never early; late by what a busy machine takes."""
-    return expected - 0.05 <= found < expected + 0.5
+    return expected - 0.05 <= found < expected + 3
 
 
 @pytest.mark.parametrize("function", [cleans_up, cleans_up_in_thread])
@@ -134,7 +137,7 @@ def close_to(found: float, expected: float) -> bool:
 async def test_clean_up_within_the_grace_is_left_alone(
     bench: Bench, key: str, function: Any, cause: Cause
 ) -> None:
-    run = await bench.begin(function, key, GRACE / 2)
+    run = await bench.begin(function, key, SHORT)
     bench.executor.end(run, cause)
     outcome = await bench.over(run)
     assert (len(heard[key]), key in cleaned) == (2, True)
@@ -150,7 +153,7 @@ async def test_it_is_told_once_more_after_the_grace_and_given_up_soon_after(
     assert isinstance(await bench.over(run), Interrupted)
     _, first, second = heard[key]
     assert close_to(second - first, GRACE)
-    assert bench.at[key] - first < GRACE + LAST_S + 0.5
+    assert bench.at[key] - first < GRACE + LAST_S + 3
     assert bench.executor.running == 0
 
 
@@ -179,14 +182,14 @@ async def test_several_ends_neither_add_up_nor_cut_each_other_off(bench: Bench, 
 
 async def test_a_shutdown_gives_a_cancelled_run_until_its_end(bench: Bench, key: str) -> None:
     run = await bench.begin(cleans_up, key, 1.5 * GRACE)
-    bench.executor.ending.begin_shutdown(3 * GRACE)
+    bench.executor.ending.begin_shutdown(5 * GRACE)
     bench.executor.end(run, Cause.DROPPED)
     await bench.over(run)
     assert (len(heard[key]), key in cleaned) == (2, True)
 
 
 async def test_a_shutdown_shortens_no_grace(bench: Bench, key: str) -> None:
-    run = await bench.begin(cleans_up, key, GRACE / 2)
+    run = await bench.begin(cleans_up, key, SHORT)
     bench.executor.ending.begin_shutdown(0.05)
     bench.executor.end(run, Cause.DROPPED)
     await asyncio.sleep(0.05)
