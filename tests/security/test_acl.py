@@ -476,7 +476,7 @@ async def told(server: Server, *rules: str) -> str:
             return ""
         except ServerRefused as error:
             assert "PASSWORD" not in str(error)
-            (rule,) = re.findall(r"ACL SETUSER weak (\S+);", str(error))
+            (rule,) = re.findall(r"ACL SETUSER weak (\S+) allows it", str(error))
 
             return str(rule)
 
@@ -520,7 +520,7 @@ async def test_the_command_line_names_the_rule_that_is_missing(
     words = ("enqueue", "tests.jobs.add", "1", "2", "--queue", "mail")
     result = await asyncio.to_thread(cli.call, *words)
     assert result.exit_code == 1
-    assert "ACL SETUSER producer +info;" in result.stderr.replace("\n", " ")
+    assert "ACL SETUSER producer +info allows it;" in result.stderr.replace("\n", " ")
 
     with server.client() as admin:
         admin.execute_command("ACL", "SETUSER", "producer", "+info")
