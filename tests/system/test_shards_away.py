@@ -11,9 +11,10 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from aioq import Queue, ServerUnreachable, Worker
+from aioq import Queue, ServerError, ServerUnreachable, Worker
 from aioq.store import cluster, slots
-from aioq.store.cluster import Cluster
+from aioq.store.cluster import Cluster, ThreadCluster
+from aioq.store.slots import SlotMap
 from tests import jobs
 from tests.cli.tools import Cli
 from tests.servers.cluster import ClusterOfSix, ClusterOfThree
@@ -342,3 +343,39 @@ async def test_a_silent_server_holds_up_no_question_that_any_other_can_answer(sc
             await queue.connection.check_server()
             await queue.connection.listener.listen("aioq:waiter:test", print, print)
             assert time.monotonic() - begun < 5 * cluster.NEXT_SERVER_AFTER_S + SOON
+
+
+async def test_an_answer_that_cannot_be_read_ends_nothing(
+    scene: ClusterOfThree, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another server is asked for the slots; the beats of a worker's thread go on, too."""
+    name = scene.queue_on(scene.nodes[0])
+    read, thrown = SlotMap.read, []
+
+    def broken(self: SlotMap, reply: object, asked: object) -> None:
+        if len(thrown) < 3:
+            thrown.append(None)
+            raise KeyError("what nobody foresaw")
+
+        read(self, reply, asked)  # type: ignore[arg-type]
+
+    async with RunningWorker([name], connection=scene.url()) as running, Queue(name, scene.url()) as queue:
+        monkeypatch.setattr(SlotMap, "read", broken)
+        assert running.worker._service is not None
+        running.worker._service._connection._way._slots.is_stale = True  # type: ignore[union-attr]
+        assert await value(await insist(lambda: queue.enqueue(jobs.add, 1, 2))) == 3
+        await eventually(lambda: len(thrown) == 3)
+        assert any("nobody foresaw" in each.message for each in caplog.records)
+
+        thrown.clear()
+        address = running.worker._service._connection._way.address
+        places = [("127.0.0.1", node.port) for node in scene.nodes]
+        thread = ThreadCluster(address, SlotMap("redis+cluster://x", places[:1]), 2)
+
+        with pytest.raises(ServerError, match="KeyError"):
+            await asyncio.to_thread(thread.trip, (("PING",),))
+
+        thrown.clear()
+        thread = ThreadCluster(address, SlotMap("redis+cluster://x", [*places, ("localhost", places[0][1])]), 2)
+        assert await asyncio.to_thread(thread.trip, (("PING",),)) == [True]
+        assert await value(await queue.enqueue(jobs.add, 1, 2)) == 3
