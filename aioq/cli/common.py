@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -14,8 +14,10 @@ from aioq.cli import output
 from aioq.client.queue import Queue
 from aioq.store import Connection, Fleet
 from aioq.values.durations import to_ms
-from aioq.values.errors import AioqError
+from aioq.values.errors import AioqError, ServerError, ServerUnreachable
 from aioq.values.ids import lookup_id
+
+T = TypeVar("T")
 
 #: Jobs that one round trip reads or moves.
 CHUNK = 500
@@ -73,7 +75,7 @@ def lookup_ids(ids: list[str] | None) -> list[str] | None:
 
 async def tell_of_missing(connection: Connection, names: Sequence[str]) -> list[str]:
     """Those of these names under which there is no queue; each is told on stderr."""
-    fleet = Fleet(connection)
+    fleet = Fleet(connection, away={})
 
     if missing := await fleet.missing([lookup_id(name) for name in names]):
         known = await fleet.queues()
@@ -83,6 +85,48 @@ async def tell_of_missing(connection: Connection, names: Sequence[str]) -> list[
             output.warn(f"no such queue: {name}{hint}")
 
     return missing
+
+
+def away_lines(away: Mapping[str, ServerError]) -> list[str]:
+    """What could not be reached, in a line for each error."""
+    by_error: dict[str, list[str]] = {}
+
+    for what, error in away.items():
+        by_error.setdefault(str(error), []).append(what)
+
+    return [
+        f"not reached: {', '.join(some[:FEW])}{f' and {len(some) - FEW} more' if len(some) > FEW else ''}: {error}"
+        for error, some in by_error.items()
+    ]
+
+
+def tell_of_away(away: Mapping[str, ServerError]) -> None:
+    """Say on stderr what could not be reached."""
+    for line in away_lines(away):
+        output.warn(line)
+
+
+async def on_each(
+    queues: Sequence[Queue], act: Callable[[Queue], Awaitable[T]], away: dict[str, ServerError]
+) -> dict[str, T]:
+    """Act on each of these queues. What came of it, by name; errors of those that cannot be reached go to `away`.
+
+    Raises:
+        ServerUnreachable: the queues have one server, and it is away.
+
+    """
+    found: dict[str, T] = {}
+
+    for queue in queues:
+        try:
+            found[queue.name] = await act(queue)
+        except ServerUnreachable as error:
+            if not queue.connection.is_cluster:
+                raise
+
+            away[f"queue {queue.name}"] = error
+
+    return found
 
 
 def make_importable(paths: Sequence[Path] = ()) -> None:

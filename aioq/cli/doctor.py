@@ -4,55 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 
 from aioq.cli import output
-from aioq.cli.common import JsonOption, UrlOption
-from aioq.client.queue import Queue
-from aioq.doctor import KINDS, Finding, Setting, examine, examine_server
+from aioq.cli.common import JsonOption, UrlOption, tell_of_away
+from aioq.doctor import KINDS, Examined, Finding, Setting, examine_queues, examine_server
 from aioq.store import Connection, Fleet
-from aioq.values.errors import AioqError
+from aioq.values.errors import ServerError
 
 #: Findings of one kind that are named one by one; `--json` names all.
 SHOWN = 3
 
+#: Of more queues than this in which nothing is found, only the number is told; `--json` names all.
+SOUND_SHOWN = 20
+
 Names = Annotated[list[str] | None, typer.Argument(metavar="QUEUES", help="Only these queues (default: all).")]
 Repair = Annotated[bool, typer.Option("--repair", help="Repair what is found. No job is deleted.")]
-
-
-class Examined(NamedTuple):
-    """A queue, whether it is on the list of queues, how many jobs were looked at, and what was found."""
-
-    name: str
-    listed: bool
-    jobs: int
-    findings: list[Finding]
-
-    @property
-    def is_missing(self) -> bool:
-        """There is nothing of it that could be damaged."""
-        return not (self.listed or self.jobs or self.findings)
 
 
 def doctor(
     queues: Names = None, *, repair: Repair = False, url: UrlOption = None, as_json: JsonOption = False
 ) -> None:
     """Look for damage in what is stored of queues, and at the server's settings. Workers may go on meanwhile."""
-    settings, examined = asyncio.run(_examine(url, queues, repair=repair))
+    settings, examined, away = asyncio.run(_examine(url, queues, repair=repair))
     left = [each for queue in examined for each in queue.findings if not each.repaired]
-    is_bad = any(each.level == "problem" for each in settings) or any(each.is_missing for each in examined)
-    is_sound = not left and not is_bad
+    is_bad = any(each.level == "problem" for each in settings) or any(map(_is_missing, examined))
+    is_sound = not (left or is_bad or away or any(each.error for each in examined))
 
     if as_json:
-        output.say_json(_document(settings, examined, is_sound=is_sound))
+        output.say_json(_document(settings, examined, away, is_sound=is_sound))
     else:
         for line in _report(settings, examined, left, repair=repair):
             output.say(line)
+
+        tell_of_away(away)
 
     if not is_sound:
         raise typer.Exit(1)
@@ -60,46 +51,46 @@ def doctor(
 
 async def _examine(
     url: str | None, names: Sequence[str] | None, *, repair: bool
-) -> tuple[list[Setting], list[Examined]]:
+) -> tuple[list[Setting], list[Examined], dict[str, ServerError]]:
     connection = Connection(url)
+    away: dict[str, ServerError] = {}
 
     try:
         settings = await examine_server(connection)
-        fleet = Fleet(connection)
+        fleet = Fleet(connection, away=away)
         wanted = list(dict.fromkeys(names)) if names else sorted({*await fleet.queues(), *await fleet.stored()})
-        examined = [await _examine_queue(Queue(name, connection), repair=repair) for name in wanted]
+        label = f"Examining {wanted[0] if len(wanted) == 1 else output.count(len(wanted), 'queue')}"
+
+        with output.progress(await _estimate(connection, wanted), label, err=True) as advance:
+            examined = await examine_queues(
+                connection, wanted, repair=repair, advance=advance, finished=lambda: advance(1)
+            )
 
         # A queue that was deleted leaves keys that go by themselves; only who asks for it is told.
-        return settings, [each for each in examined if names or not each.is_missing]
+        return settings, [each for each in examined if names or not _is_missing(each)], away
     finally:
         await connection.aclose()
 
 
-async def _examine_queue(queue: Queue, *, repair: bool) -> Examined:
-    jobs = 0
-
-    with output.progress(await _estimate(queue), f"Examining {queue.name}", err=True) as advance:
-
-        def count(number: int) -> None:
-            nonlocal jobs
-            jobs += number
-            advance(number)
-
-        findings = await examine(queue, repair=repair, advance=count)
-
-    return Examined(queue.name, await queue.store.is_registered(), jobs, findings)
-
-
-async def _estimate(queue: Queue) -> int:
-    """How many jobs there may be: for the progress bar only, so damage must not stop it."""
-    try:
-        return sum((await queue.store.count())[:-1])
-    except AioqError:
+async def _estimate(connection: Connection, names: Sequence[str]) -> int:
+    """How many jobs and queues there may be: for the progress bar only, so damage must not stop it."""
+    if not sys.stderr.isatty():
         return 0
 
+    overview = await Fleet(connection, away={}).overview(names)
 
-def _document(settings: Sequence[Setting], examined: Sequence[Examined], *, is_sound: bool) -> dict[str, Any]:
-    return {
+    return len(names) + sum(sum(each.counts[:-1]) for each in overview)
+
+
+def _is_missing(queue: Examined) -> bool:
+    """There is nothing of it that could be damaged."""
+    return not (queue.listed or queue.jobs or queue.findings or queue.error)
+
+
+def _document(
+    settings: Sequence[Setting], examined: Sequence[Examined], away: Mapping[str, ServerError], *, is_sound: bool
+) -> dict[str, Any]:
+    document: dict[str, Any] = {
         "sound": is_sound,
         "server": [each._asdict() for each in settings],
         "queues": [
@@ -109,9 +100,15 @@ def _document(settings: Sequence[Setting], examined: Sequence[Examined], *, is_s
                 "jobs": queue.jobs,
                 "findings": [each._asdict() for each in queue.findings],
             }
+            | ({"error": str(queue.error)} if queue.error else {})
             for queue in examined
         ],
     }
+
+    if away:
+        document["away"] = {what: str(error) for what, error in away.items()}
+
+    return document
 
 
 def _report(
@@ -123,8 +120,16 @@ def _report(
     if not examined:
         yield "No queues."
 
-    for queue in examined:
+    sound = [each for each in examined if _is_sound(each)]
+    few = examined if len(sound) <= SOUND_SHOWN else [each for each in examined if not _is_sound(each)]
+
+    for queue in few:
         yield from _queue_lines(queue)
+
+    if len(few) < len(examined):
+        jobs = output.count(sum(each.jobs for each in sound), "job")
+        yield ""
+        yield f"{'The other ' if few else ''}{len(sound)} queues: {jobs} examined, nothing found"
 
     yield ""
     yield _verdict(settings, examined, left, repair=repair)
@@ -142,12 +147,22 @@ def _server_lines(title: str, settings: Sequence[Setting]) -> Iterator[str]:
         yield from _wrapped("Not readable here: ", ", ".join(hidden))
 
 
+def _is_sound(queue: Examined) -> bool:
+    return not (queue.findings or queue.error or _is_missing(queue))
+
+
 def _queue_lines(queue: Examined) -> Iterator[str]:
     jobs = output.count(queue.jobs, "job")
     yield ""
 
-    if queue.is_missing:
+    if queue.error:
+        yield from _wrapped(f"Queue {queue.name}: ", f"not examined: {queue.error}", indent=4)
+
+    if _is_missing(queue):
         yield f"Queue {queue.name}: there is no such queue here"
+        return
+
+    if queue.error and not queue.findings:
         return
 
     if not queue.findings:
@@ -186,10 +201,13 @@ def _verdict(
     if problems:
         parts.append(f"{output.count(problems, 'problem')} of the server")
 
-    if missing := sum(each.is_missing for each in examined):
+    if missing := sum(map(_is_missing, examined)):
         parts.append(f"{output.count(missing, 'queue')} not there")
 
-    if not left and not problems and not missing:
+    if failed := sum(each.error is not None for each in examined):
+        parts.append(f"{output.count(failed, 'queue')} not examined")
+
+    if not (left or problems or missing or failed):
         return "The data is sound." + (f" {parts[0]}." if parts else "")
 
     is_helped = any(each.kind != "unknown-key" for each in left)

@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from aioq.cli import output
-from aioq.cli.common import JsonOption, UrlOption, connected, read_seconds, tell_of_missing
-from aioq.client.queue import Queue
+from aioq.cli.common import (
+    JsonOption,
+    UrlOption,
+    away_lines,
+    connected,
+    read_seconds,
+    tell_of_away,
+    tell_of_missing,
+)
 from aioq.store import Connection, Fleet
-from aioq.store.fleet import WorkerInfo
-from aioq.store.store import Counts
+from aioq.store.fleet import QueueInfo, WorkerInfo
+from aioq.values.errors import ServerError
 from aioq.values.states import JobStatus
 
 if TYPE_CHECKING:
@@ -25,24 +32,13 @@ if TYPE_CHECKING:
 MAIN_STATES = (JobStatus.QUEUED, JobStatus.STARTED, JobStatus.FAILED)
 
 
-class QueueInfo(NamedTuple):
-    """One queue as it is now. A suspension of all workers pauses it, too.
-
-    late_workers: those that hold jobs of it although their lease has ended.
-    """
-
-    name: str
-    paused: bool
-    counts: Counts
-    late_workers: list[str]
-
-
 class Snapshot(NamedTuple):
-    """What was seen of a server in one look."""
+    """What was seen of a server in one look. suspended: None if that cannot be told now."""
 
-    suspended: bool
+    suspended: bool | None
     queues: list[QueueInfo]
     workers: list[WorkerInfo]
+    away: dict[str, ServerError]
 
 
 class View(NamedTuple):
@@ -92,6 +88,9 @@ def info(
         snapshot = asyncio.run(_look_once(url, queues))
         output.say_json(_document(snapshot, view)) if as_json else _print(snapshot, view)
 
+        if snapshot.away:
+            raise typer.Exit(1)
+
         return
 
     try:
@@ -125,19 +124,13 @@ async def _watch(url: str | None, names: Sequence[str] | None, view: View, inter
 
 
 async def _look(connection: Connection, names: Sequence[str] | None) -> Snapshot:
-    fleet = Fleet(connection)
+    away: dict[str, ServerError] = {}
+    fleet = Fleet(connection, away=away)
     shown = list(dict.fromkeys(names)) if names else await fleet.queues()
-    suspended, workers = await asyncio.gather(fleet.is_suspended(), fleet.workers())
-    queues = await asyncio.gather(*(_look_at(Queue(name, connection)) for name in shown))
+    suspended, workers, queues = await asyncio.gather(fleet.is_suspended(), fleet.workers(), fleet.overview(shown))
     serving = [worker for worker in workers if not names or set(names) & set(worker.queues)]
 
-    return Snapshot(suspended, queues, serving)
-
-
-async def _look_at(queue: Queue) -> QueueInfo:
-    return QueueInfo(
-        queue.name, await queue.is_paused(), await queue.store.count(), await queue.store.late_workers()
-    )
+    return Snapshot(suspended, queues, serving, away)
 
 
 def _document(snapshot: Snapshot, view: View) -> dict[str, Any]:
@@ -154,6 +147,9 @@ def _document(snapshot: Snapshot, view: View) -> dict[str, Any]:
     if view.workers:
         document["workers"] = [worker._asdict() for worker in snapshot.workers]
 
+    if snapshot.away:
+        document["away"] = {what: str(error) for what, error in snapshot.away.items()}
+
     return document
 
 
@@ -164,12 +160,14 @@ def _print(snapshot: Snapshot, view: View) -> None:
         else:
             output.say_table(part)
 
+    tell_of_away(snapshot.away)
+
 
 def _screen(snapshot: Snapshot, view: View) -> RenderableType:
     from rich.console import Group  # noqa: PLC0415 - as in _watch
     from rich.text import Text  # noqa: PLC0415 - as in _watch
 
-    parts = _parts(snapshot, view)
+    parts = [*_parts(snapshot, view), *away_lines(snapshot.away)]
 
     return Group(
         *(Text(output.clean(part)) if isinstance(part, str) else output.rich_table(part) for part in parts)

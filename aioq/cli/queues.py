@@ -9,9 +9,22 @@ from typing import Annotated
 import typer
 
 from aioq.cli import output
-from aioq.cli.common import JsonOption, UrlOption, connected, read_seconds, refuse_names_with_all, tell_of_missing
+from aioq.cli.common import (
+    JsonOption,
+    UrlOption,
+    connected,
+    on_each,
+    read_seconds,
+    refuse_names_with_all,
+    tell_of_away,
+    tell_of_missing,
+)
 from aioq.client.queue import Queue
 from aioq.store import Connection, Fleet
+from aioq.values.errors import ServerError
+
+#: What could not be reached, and why.
+Away = dict[str, ServerError]
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="QUEUES", help="The queues.")]
 Only = Annotated[
@@ -35,55 +48,66 @@ def empty(
         refuse_names_with_all(queues or [])
 
     names = None if every else list(dict.fromkeys(queues or []))
-    removed, missing = asyncio.run(_empty(url, names, as_json=as_json))
+    removed, missing, away = asyncio.run(_empty(url, names, as_json=as_json))
 
     if as_json:
-        output.say_json({"removed": removed})
+        told = {"away": {what: str(error) for what, error in away.items()}} if away else {}
+        output.say_json({"removed": removed} | told)
     elif not removed:
         output.say("Nothing to do")
 
-    if missing:
+    _end(missing, {} if as_json else away)
+
+    if away:
         raise typer.Exit(1)
 
 
 async def _empty(
     url: str | None, names: Sequence[str] | None, *, as_json: bool
-) -> tuple[dict[str, int], list[str]]:
-    removed = {}
+) -> tuple[dict[str, int], list[str], Away]:
+    away: Away = {}
 
     async with connected(url) as connection:
         missing = await tell_of_missing(connection, names or [])
+        wanted = await Fleet(connection, away=away).queues() if names is None else names
 
-        for queue in await _queues(connection, names, missing):
-            removed[queue.name] = await queue.empty()
+        async def empty_one(queue: Queue) -> int:
+            number = await queue.empty()
 
             if not as_json:
-                output.say(f"{output.count(removed[queue.name], 'job')} removed from {queue.name} queue")
+                output.say(f"{output.count(number, 'job')} removed from {queue.name} queue")
 
-    return removed, missing
+            return number
+
+        removed = await on_each(_queues(connection, wanted, missing), empty_one, away)
+
+    return removed, missing, away
 
 
-async def _queues(connection: Connection, names: Sequence[str] | None, missing: Sequence[str] = ()) -> list[Queue]:
-    if names is None:
-        return await Queue.all(connection)
-
+def _queues(connection: Connection, names: Sequence[str], missing: Sequence[str]) -> list[Queue]:
     return [Queue(name, connection) for name in names if name not in missing]
+
+
+def _end(missing: Sequence[str], away: Away) -> None:
+    """Say what could not be reached; the exit status is 1 if anything was left undone."""
+    tell_of_away(away)
+
+    if missing or away:
+        raise typer.Exit(1)
 
 
 def suspend(queues: Only = None, *, duration: Limit = None, url: UrlOption = None) -> None:
     """Let workers start no more jobs, of all queues or of some. Jobs that run go on."""
-    missing = asyncio.run(_suspend(url, queues or [], read_seconds(duration, "--duration", 1)))
+    done, missing, away = asyncio.run(_suspend(url, queues or [], read_seconds(duration, "--duration", 1)))
     limit = "" if duration is None else f" for {_spelled(duration)}"
 
-    for name in queues or []:
-        if name not in missing:
-            output.say(f"Queue {name} is paused{limit}.")
+    for name in done:
+        output.say(f"Queue {name} is paused{limit}.")
 
     if not queues:
-        output.say(f"All workers are suspended{limit}.")
+        output.say(f"All workers{' that were reached' if away else ''} are suspended{limit}.")
 
-    if missing:
-        raise typer.Exit(1)
+    _end(missing, away)
 
 
 def _spelled(duration: str) -> str:
@@ -91,44 +115,43 @@ def _spelled(duration: str) -> str:
     return output.count(int(duration), "second") if duration.isdecimal() else duration
 
 
-async def _suspend(url: str | None, names: list[str], seconds: float | None) -> list[str]:
+async def _suspend(url: str | None, names: list[str], seconds: float | None) -> tuple[list[str], list[str], Away]:
+    away: Away = {}
+
     async with connected(url) as connection:
         missing = await tell_of_missing(connection, names)
-
-        for queue in await _queues(connection, names, missing):
-            await queue.pause(seconds)
+        done = await on_each(_queues(connection, names, missing), lambda queue: queue.pause(seconds), away)
 
         if not names:
-            await Fleet(connection).suspend(None if seconds is None else round(seconds * 1000))
+            await Fleet(connection, away=away).suspend(None if seconds is None else round(seconds * 1000))
 
-    return missing
+    return list(done), missing, away
 
 
 def resume(queues: Only = None, *, url: UrlOption = None) -> None:
     """Let workers start jobs again, of all queues or of some. It says what else still holds them back."""
-    if asyncio.run(_resume(url, queues or [])):
-        raise typer.Exit(1)
+    _end(*asyncio.run(_resume(url, queues or [])))
 
 
-async def _resume(url: str | None, names: list[str]) -> list[str]:
+async def _resume(url: str | None, names: list[str]) -> tuple[list[str], Away]:
+    away: Away = {}
+
     async with connected(url) as connection:
-        fleet = Fleet(connection)
+        fleet = Fleet(connection, away=away)
         missing = await tell_of_missing(connection, names)
 
-        for queue in await _queues(connection, names, missing):
-            await queue.resume()
-            output.say(f"Queue {queue.name} is resumed.")
+        for name in await on_each(_queues(connection, names, missing), Queue.resume, away):
+            output.say(f"Queue {name} is resumed.")
 
         if not names:
             await fleet.resume()
-            output.say("All workers are resumed.")
+            output.say(f"All workers{' that were reached' if away else ''} are resumed.")
         elif await fleet.is_suspended():
             output.say("All workers are still suspended.")
 
-            return missing
+            return missing, away
 
-        for queue in await _queues(connection, names or None, missing):
-            if await queue.is_paused():
-                output.say(f"Queue {queue.name} is still paused.")
+        for name in await fleet.paused([name for name in names or await fleet.queues() if name not in missing]):
+            output.say(f"Queue {name} is still paused.")
 
-    return missing
+    return missing, away

@@ -1,11 +1,20 @@
-"""The doctor: whether what is stored of a queue is sound, and whether the server's settings keep it so.
+"""The doctor: whether what is stored of queues is sound, and whether the server's settings keep it so.
 
 >>> from aioq.doctor import examine
 >>> assert await examine(queue) == []  # doctest: +SKIP
 """
 
 from aioq.doctor.kinds import KINDS, Kind
-from aioq.doctor.queue import Finding, examine
+from aioq.doctor.queue import Examined, Finding, examine, examine_queues
 from aioq.doctor.server import Setting, examine_server
 
-__all__ = ["KINDS", "Finding", "Kind", "Setting", "examine", "examine_server"]
+__all__ = [
+    "KINDS",
+    "Examined",
+    "Finding",
+    "Kind",
+    "Setting",
+    "examine",
+    "examine_queues",
+    "examine_server",
+]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from aioq.store import Connection
 from aioq.store.server import ServerFacts, read_server
+from aioq.values.errors import ServerUnreachable
 
 Level = Literal["ok", "unknown", "warning", "problem"]
 
@@ -44,17 +46,26 @@ async def examine_server(connection: Connection) -> list[Setting]:
     """Look at the settings of a server, or of each primary of a Cluster. Nothing is written.
 
     Raises:
-        ServerError: a server cannot be reached.
+        ServerError: the only server cannot be reached, or nobody of the Cluster.
 
     """
     if not connection.is_cluster:
         return list(judge(await read_server(connection)))
 
-    return [
-        setting._replace(server=server.url.partition("://")[2])
-        for server in await connection.servers()
-        for setting in judge(await read_server(server))
-    ]
+    found = await asyncio.gather(*(_examine_one(server) for server in await connection.servers()))
+
+    return [setting for settings in found for setting in settings]
+
+
+async def _examine_one(server: Connection) -> list[Setting]:
+    """The settings of one server of a Cluster; one that is away has a problem, and no settings."""
+    name = server.url.partition("://")[2]
+
+    try:
+        return [setting._replace(server=name) for setting in judge(await read_server(server))]
+    except ServerUnreachable as error:
+        words = "Its queues cannot be used until it is back, or until a replica has taken over."
+        return [Setting("connection", "problem", str(error), words, name)]
 
 
 def judge(facts: ServerFacts) -> Iterator[Setting]:

@@ -2,7 +2,8 @@
 
 A page is only where to look. What a subject is like is read by the script, together with all that must agree
 with it, so producers and workers may go on meanwhile. Nothing is listed as a whole: memory and the time of each
-call do not depend on the length of the queue.
+call do not depend on the length of the queue. Nothing here talks to a server: what is needed is yielded as a
+command, so that whoever examines many queues can ask for all of them in one round trip.
 
 A feature that keeps keys of its own registers them here: a key that exists once as a Place, keys that exist for
 each job or value as a Family. Its checks are functions in a file of `lua/lib`, which `examine.lua` includes; what
@@ -11,10 +12,10 @@ they find is explained in doctor/kinds.py.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Generator
+from functools import cache
 from typing import Any, NamedTuple
 
-from aioq.store.connection import Connection
 from aioq.store.keys import Keys
 from aioq.store.script import Command
 from aioq.values.states import FINAL
@@ -95,82 +96,120 @@ PLACES = (
 FAMILIES = (Family("job", "job"), Family("attempts", "history"), Family("damaged"))
 
 
+#: What an examination wants next: the reply to a command, or that subjects are looked at.
+Step = Command | list[Subject]
+
+
 class Examination:
-    """The subjects of one queue, in an order in which a repair leaves nothing behind.
+    """The subjects of one queue, in an order in which a repair leaves nothing behind: types, keys, members.
 
     Args:
-        connection: the server.
         keys: the queue's.
 
     """
 
-    def __init__(self, connection: Connection, keys: Keys) -> None:
-        self._call, self._calls = connection.call, connection.calls
-        self._base = keys.job.removesuffix(b"job:")
-        self._families = {getattr(keys, each.key): each.check for each in FAMILIES}
-        self._places = {getattr(keys, each.key) + each.end: each for each in PLACES}
+    __slots__ = ("base",)
+
+    def __init__(self, keys: Keys) -> None:
+        self.base = keys.job.removesuffix(b"job:")  # how all keys of the queue begin
 
     def types(self) -> list[Subject]:
         """The keys with their types. While one is wrong, the scripts of this queue fail, this one among them."""
-        return [Subject("type", each.type.encode(), key) for key, each in self._places.items()]
+        return [Subject("type", place.type.encode(), self.base + end) for end, place in _places().items()]
 
-    async def pages(self) -> AsyncIterator[list[Subject]]:
-        """All other subjects."""
-        async for names in scan(self._call, ("SCAN",), "MATCH", self._base + b"*"):
-            yield [subject for name in names for subject in self._of_key(name)]
+    def of_key(self, key: bytes) -> Subject | None:
+        """What a key of the queue is to be looked at for. Nothing for one whose members are."""
+        end = key[len(self.base) :]
 
-        for key, place in self._places.items():
+        for beginning, check in _families().items():
+            if end.startswith(beginning):
+                return Subject(check, b"", end[len(beginning) :]) if check else None
+
+        return None if end in _places() else Subject("unknown", b"", key)
+
+    def is_place(self, key: bytes) -> bool:
+        """Whether it is a key that a queue has once."""
+        return key[len(self.base) :] in _places()
+
+    def members(self, keys: Collection[bytes] | None = None) -> Generator[Step, Any, None]:
+        """All that stands in the keys that a queue has once, and last these keys themselves.
+
+        Args:
+            keys: only those of these (None: all).
+
+        """
+        places = {self.base + end: place for end, place in _places().items()}
+        places = {key: place for key, place in places.items() if keys is None or key in keys}
+
+        for key, place in places.items():
             if place.type == "zset":
-                async for rows in scan(self._call, ("ZSCAN", key)):
-                    yield [Subject(place.check, key, member) for member in rows[::2]]
+                yield from _zset(key, place)
             elif place.type == "stream":
-                async for page in self._lane(key, place):
-                    yield page
+                yield from _lane(key, place)
 
         # Last: how long a registry lives depends on its members, which may have been repaired by now.
-        yield [Subject("life", each.life.encode(), key) for key, each in self._places.items() if each.life]
-        yield [Subject(each.own, b"", key) for key, each in self._places.items() if each.own]
+        yield [Subject("life", each.life.encode(), key) for key, each in places.items() if each.life]
+        yield [Subject(each.own, b"", key) for key, each in places.items() if each.own]
 
-    def _of_key(self, key: bytes) -> Iterator[Subject]:
-        for beginning, check in self._families.items():
-            if key.startswith(beginning):
-                if check:
-                    yield Subject(check, b"", key[len(beginning) :])
-                return
 
-        if key not in self._places:
-            yield Subject("unknown", b"", key)
+@cache
+def _places() -> dict[bytes, Place]:
+    """The places, by the end of their key."""
+    keys = Keys.of("")
+    beginning = len(keys.job.removesuffix(b"job:"))
 
-    async def _lane(self, lane: bytes, place: Place) -> AsyncIterator[list[Subject]]:
-        async for rows in self._range(("XRANGE", lane)):
-            yield [Subject(place.check, lane, row[0]) for row in rows]
+    return {(getattr(keys, each.key) + each.end)[beginning:]: each for each in PLACES}
 
-        # XINFO and XPENDING fail where there is no group; a lane may have none until the next claim.
-        is_there = await self._call(("EXISTS", lane))
-        groups = await self._call(("XINFO", "GROUPS", lane)) if is_there else []
 
-        if not any(group[1] == b"workers" for group in groups):
+@cache
+def _families() -> dict[bytes, str]:
+    """The checks of the families, by how the end of their key begins."""
+    keys = Keys.of("")
+    beginning = len(keys.job.removesuffix(b"job:"))
+
+    return {getattr(keys, each.key)[beginning:]: each.check for each in FAMILIES}
+
+
+def _zset(key: bytes, place: Place) -> Generator[Step, Any, None]:
+    cursor = b"0"
+
+    while True:
+        cursor, rows = yield ("ZSCAN", key, cursor, "COUNT", PAGE)
+
+        if rows:
+            yield [Subject(place.check, key, member) for member in rows[::2]]
+
+        if cursor == b"0":
             return
 
-        async for rows in self._range(("XPENDING", lane, "workers"), count=()):
-            yield [Subject("pending", lane, row[0]) for row in rows]
 
-        consumers = await self._call(("XINFO", "CONSUMERS", lane, "workers"))
-        yield [Subject("consumer", lane, row[1]) for row in consumers]
+def _lane(lane: bytes, place: Place) -> Generator[Step, Any, None]:
+    yield from _range(("XRANGE", lane), ("COUNT",), place.check, lane)
+    # XINFO and XPENDING fail where there is no group; a lane may have none until the next claim.
+    is_there = yield ("EXISTS", lane)
+    groups = (yield ("XINFO", "GROUPS", lane)) if is_there else []
 
-    async def _range(self, command: Command, count: Command = ("COUNT",)) -> AsyncIterator[list[Any]]:
-        start: bytes = b"-"
+    if not any(group[1] == b"workers" for group in groups):
+        return
 
-        while True:
-            rows = await self._call((*command, start, "+", *count, PAGE))
+    yield from _range(("XPENDING", lane, "workers"), (), "pending", lane)
+    consumers = yield ("XINFO", "CONSUMERS", lane, "workers")
+    yield [Subject("consumer", lane, row[1]) for row in consumers]
 
-            if rows:
-                yield rows
 
-            if len(rows) < PAGE:
-                return
+def _range(command: Command, count: Command, check: str, lane: bytes) -> Generator[Step, Any, None]:
+    start: bytes = b"-"
 
-            start = b"(" + rows[-1][0]
+    while True:
+        rows = yield (*command, start, "+", *count, PAGE)
+
+        if rows:
+            yield [Subject(check, lane, row[0]) for row in rows]
+
+        if len(rows) < PAGE:
+            return
+
+        start = b"(" + rows[-1][0]
 
 
 async def scan(

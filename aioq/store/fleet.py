@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aioq.store.connection import Connection
 from aioq.store.examination import PLACES, scan
 from aioq.store.keys import Keys
+from aioq.store.scatter import Answers, scatter
 from aioq.store.script import Command
-from aioq.store.store import Store, fields_of, text
+from aioq.store.store import Counts, Store, fields_of, read_counts, read_late_workers, text
+from aioq.values.errors import ServerError, ServerUnreachable
 from aioq.values.ids import check_queue_name, is_queue_name
 
 #: How long a worker's description outlives its last renewal, in ms.
@@ -34,23 +37,46 @@ class WorkerInfo(NamedTuple):
     version: str
 
 
+class QueueInfo(NamedTuple):
+    """One queue as it is now. A suspension of all workers pauses it, too.
+
+    late_workers: those that hold jobs of it although their lease has ended.
+    """
+
+    name: str
+    paused: bool
+    counts: Counts
+    late_workers: list[str]
+
+
 class Fleet:
-    """All queues and all workers of one server.
+    """All queues and all workers of one server, or of a Cluster.
 
     Args:
         connection: the server.
+        away: of a Cluster, what cannot be reached or is refused goes here, by what it is, and the others are done
+            all the same. None: it is raised.
 
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, away: dict[str, ServerError] | None = None) -> None:
         self.connection = connection
         self._shared = connection.shared
+        self._away = away
 
     async def queues(self) -> list[str]:
-        """The names of all queues, in order. What cannot be the name of a queue is left out."""
-        names = map(text, await self.connection.call(("SMEMBERS", self._shared.queues)))
+        """The names of all queues, in order. What cannot be the name of a queue is left out.
 
-        return sorted(name for name in names if is_queue_name(name))
+        If the list is away, the queues that have keys are found instead.
+        """
+        try:
+            found = await self.connection.call(("SMEMBERS", self._shared.queues))
+        except ServerUnreachable as error:
+            self._note("the list of queues", error)
+
+            return await self.stored()
+
+        return sorted(name for name in map(text, found) if is_queue_name(name))
 
     async def stored(self) -> list[str]:
         """The names of all queues that have keys, whether they are listed or not, in order.
@@ -58,44 +84,102 @@ class Fleet:
         All keys of each server are gone through.
         """
         of_a_queue = re.compile(rf"{re.escape(self._shared.prefix)}:{{([^{{}}]+)}}:")
-        found = set()
+        found: set[str] = set()
 
-        for server in await self.connection.servers():
-            async for keys in scan(server.call, ("SCAN",), "MATCH", f"{self._shared.prefix}:{{*}}:*"):
-                found |= {match[1] for key in keys if (match := of_a_queue.match(text(key)))}
+        async def look(server: Connection) -> None:
+            try:
+                async for keys in scan(server.call, ("SCAN",), "MATCH", f"{self._shared.prefix}:{{*}}:*"):
+                    found.update(match[1] for key in keys if (match := of_a_queue.match(text(key))))
+            except ServerUnreachable as error:
+                self._note("the queues of a server", error)
+
+        await asyncio.gather(*map(look, await self.connection.servers()))
 
         return sorted(name for name in found if is_queue_name(name))
 
     async def missing(self, names: Sequence[str]) -> list[str]:
         """Those of these names under which there is no queue: not on the list, and none of the keys of one.
 
+        Where the list or the keys are away, nobody can tell: then the queue is not missing.
+
         Raises:
             InvalidInput: one cannot be the name of a queue.
 
         """
-        listed = set(await self.queues())
-        doubtful = [name for name in dict.fromkeys(map(check_queue_name, names)) if name not in listed]
+        wanted = list(dict.fromkeys(map(check_queue_name, names)))
 
-        if not doubtful:
+        if not wanted:
             return []
 
-        keys = [Keys.of(name, self._shared.prefix) for name in doubtful]
-        found = await self.connection.calls(
-            [("EXISTS", *(getattr(each, place.key) + place.end for place in PLACES)) for each in keys]
-        )
+        try:
+            listed = set(map(text, await self.connection.call(("SMEMBERS", self._shared.queues))))
+        except ServerUnreachable:
+            if not self.connection.is_cluster:
+                raise
 
-        return [name for name, number in zip(doubtful, found, strict=True) if not number]
+            return []
+
+        def keys(name: str) -> list[Command]:
+            own = self._keys(name)
+
+            return [("EXISTS", *(getattr(own, place.key) + place.end for place in PLACES))]
+
+        found = await self._scatter([name for name in wanted if name not in listed], keys)
+
+        for error in found.errors.values():
+            if not isinstance(error, ServerUnreachable):
+                raise error
+
+        return [name for name, (number,) in found.replies.items() if not number]
+
+    async def overview(self, names: Sequence[str]) -> list[QueueInfo]:
+        """These queues, each with its jobs in each state."""
+
+        def ask(name: str) -> list[Command]:
+            store = Store(self.connection, name)
+
+            return [
+                ("EXISTS", store.keys.paused, store.keys.suspended),
+                store.count_command(),
+                store.holders_command(""),
+            ]
+
+        found = self._noted(await self._scatter(names, ask), "queue")
+
+        return [
+            QueueInfo(name, bool(paused), read_counts(counts), read_late_workers(holders))
+            for name in names
+            if name in found
+            for paused, counts, holders in (found[name],)
+        ]
+
+    async def paused(self, names: Sequence[str]) -> list[str]:
+        """Those of these queues that are paused or suspended."""
+
+        def ask(name: str) -> list[Command]:
+            keys = self._keys(name)
+
+            return [("EXISTS", keys.paused, keys.suspended)]
+
+        found = self._noted(await self._scatter(names, ask), "queue")
+
+        return [name for name in names if name in found and found[name][0]]
 
     async def workers(self) -> list[WorkerInfo]:
         """All workers whose description has not run out, by name."""
-        names = sorted(map(text, await self.connection.call(("SMEMBERS", self._shared.workers))))
+        try:
+            names = sorted(map(text, await self.connection.call(("SMEMBERS", self._shared.workers))))
+        except ServerUnreachable as error:
+            self._note("the list of workers", error)
 
-        if not names:
             return []
 
-        rows = await self.connection.calls([("HGETALL", self._shared.worker(name)) for name in names])
+        found = await scatter(
+            self.connection, names, self._shared.worker, lambda name: [("HGETALL", self._shared.worker(name))]
+        )
+        rows = self._noted(found, "worker")
 
-        return [_info(name, fields_of(row)) for name, row in zip(names, rows, strict=True) if row]
+        return [_info(name, fields_of(rows[name][0])) for name in names if name in rows and rows[name][0]]
 
     def worker_commands(self, name: str, facts: Mapping[str, str | int], queues: list[str]) -> list[Command]:
         """The calls that renew a worker's description, and the lists that it stands in."""
@@ -131,25 +215,53 @@ class Fleet:
     async def suspend(self, ttl_ms: int | None = None) -> None:
         """No worker claims anything, until resume or for ttl_ms. It holds for queues that come later, too."""
         limit: Command = () if ttl_ms is None else ("PX", ttl_ms)
-        await self.connection.call(("SET", self._shared.suspended, "1", *limit))
-        await self._on_all_queues(lambda keys: ("SET", keys.suspended, "1", *limit))
+        await self._on_shared(("SET", self._shared.suspended, "1", *limit))
+        await self._on_queues(lambda name: [("SET", self._keys(name).suspended, "1", *limit)])
 
     async def resume(self) -> None:
         """End a suspension."""
-        await self.connection.call(("DEL", self._shared.suspended))
-        await self._on_all_queues(lambda keys: ("DEL", keys.suspended))
+        await self._on_shared(("DEL", self._shared.suspended))
+        await self._on_queues(
+            lambda name: [("DEL", self._keys(name).suspended), Store(self.connection, name).wake_command()]
+        )
 
-        for name in await self.queues():
-            await Store(self.connection, name).wake()
+    async def is_suspended(self) -> bool | None:
+        """Whether all workers are suspended; None if that cannot be told now."""
+        found = await self._on_shared(("EXISTS", self._shared.suspended))
 
-    async def is_suspended(self) -> bool:
-        return bool(await self.connection.call(("EXISTS", self._shared.suspended)))
+        return None if found is None else bool(found)
 
-    async def _on_all_queues(self, command: Callable[[Keys], Command]) -> None:
-        names = await self.queues()
+    # Internals
 
-        if names:
-            await self.connection.calls([command(Keys.of(name, self._shared.prefix)) for name in names])
+    async def _on_shared(self, command: Command) -> Any:
+        """The reply about the suspension of all workers; None if it is away."""
+        try:
+            return await self.connection.call(command)
+        except ServerUnreachable as error:
+            self._note("the suspension of queues that come later", error)
+
+            return None
+
+    async def _on_queues(self, ask: Callable[[str], Sequence[Command]]) -> None:
+        self._noted(await self._scatter(await self.queues(), ask), "queue")
+
+    async def _scatter(self, names: Sequence[str], ask: Callable[[str], Sequence[Command]]) -> Answers:
+        return await scatter(self.connection, names, lambda name: self._keys(name).job, ask)
+
+    def _keys(self, name: str) -> Keys:
+        return Keys.of(name, self._shared.prefix)
+
+    def _noted(self, answers: Answers, noun: str) -> dict[str, list[Any]]:
+        for name, error in answers.errors.items():
+            self._note(f"{noun} {name}", error)
+
+        return answers.replies
+
+    def _note(self, what: str, error: ServerError) -> None:
+        if self._away is None or (isinstance(error, ServerUnreachable) and not self.connection.is_cluster):
+            raise error
+
+        self._away[what] = error
 
 
 def _info(name: str, row: Mapping[bytes, bytes]) -> WorkerInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import NamedTuple
 
@@ -72,13 +73,20 @@ async def read_evictions(connection: Connection) -> list[tuple[str, str]]:
     """The servers that delete keys when their memory is full, as far as they tell: URL and maxmemory-policy.
 
     Raises:
-        ServerError: a server cannot be reached.
+        ServerError: the only server cannot be reached. One of a Cluster that is away tells nothing.
 
     """
+    servers = await connection.servers()
+    infos = await asyncio.gather(*(_info(each, "memory") for each in servers), return_exceptions=True)
     found = []
 
-    for server in await connection.servers():
-        info = await _info(server, "memory")
+    for server, info in zip(servers, infos, strict=True):
+        if isinstance(info, BaseException):
+            if not (connection.is_cluster and isinstance(info, ServerUnreachable)):
+                raise info
+
+            continue
+
         policy = info.get("maxmemory_policy", "noeviction")
 
         if policy != "noeviction" and info.get("maxmemory", "0") != "0":

@@ -133,7 +133,7 @@ class Store:
         self.connection = connection
         self.queue = queue
         self.keys = Keys.of(queue, connection.shared.prefix)
-        self._heads = {name: each.head(self.keys) for name, each in all_scripts().items()}
+        self._heads: dict[str, Command] = {}
         self.signer = None if connection.keyring is None else connection.keyring.signer(self.keys.job)
         self._is_registered = False
         self._loops = PerLoop(partial(LoopStore, self))
@@ -342,9 +342,11 @@ class Store:
 
     async def count(self) -> Counts:
         """How many jobs are in each state."""
-        reply = await self._call("count", expired_ttl=EXPIRED_TTL_MS)
+        return read_counts(await self.connection.call(self.count_command()))
 
-        return Counts(*(int(number) for number in reply[1:]))
+    def count_command(self) -> Command:
+        """The call that counts jobs; `read_counts` reads its reply."""
+        return self._command("count", expired_ttl=EXPIRED_TTL_MS)
 
     async def ids(
         self,
@@ -378,12 +380,13 @@ class Store:
             repair: repair what is found, in the same call.
 
         """
-        flat = [part for subject in subjects for part in subject]
-        reply = await self._call(
-            "examine", repair="1" if repair else "", expired_ttl=EXPIRED_TTL_MS, subjects=flat
-        )
+        return read_findings(await self.connection.call(self.examine_command(subjects, repair=repair)))
 
-        return read_findings(reply)
+    def examine_command(self, subjects: Sequence[Subject], *, repair: bool) -> Command:
+        """The call that examines; `read_findings` reads its reply."""
+        flat = [part for subject in subjects for part in subject]
+
+        return self._command("examine", repair="1" if repair else "", expired_ttl=EXPIRED_TTL_MS, subjects=flat)
 
     async def is_registered(self) -> bool:
         """Whether the queue is on the list of all queues."""
@@ -401,7 +404,11 @@ class Store:
 
     async def wake(self) -> None:
         """Let one idle worker look at the queue."""
-        await self._call("wake")
+        await self.connection.call(self.wake_command())
+
+    def wake_command(self) -> Command:
+        """The call that wakes an idle worker."""
+        return self._command("wake")
 
     async def reclaim(
         self, worker: str, held: Sequence[Claim] | None = None, session: int = 0
@@ -429,9 +436,7 @@ class Store:
 
     async def late_workers(self) -> list[str]:
         """The names of workers that hold jobs although their lease has ended."""
-        reply = await self._call("holders", worker="")
-
-        return sorted(text(name) for name, end in read_holders(reply).items() if end < reply[1])
+        return read_late_workers(await self._call("holders", worker=""))
 
     async def sweep(self) -> bool:
         """Take ids whose retention has passed out of the registries. True: there may be more."""
@@ -509,7 +514,14 @@ class Store:
     # Internals
 
     def _command(self, name: str, **values: Argument | Sequence[Argument]) -> Command:
-        return self._heads[name] + all_scripts()[name].arguments(**values)
+        script = all_scripts()[name]
+
+        try:
+            head = self._heads[name]
+        except KeyError:
+            head = self._heads[name] = script.head(self.keys)
+
+        return head + script.arguments(**values)
 
     async def _call(self, name: str, send: Send | None = None, /, **values: Argument | Sequence[Argument]) -> Any:
         reply = await (send or self.connection.call)(self._command(name, **values))
@@ -527,12 +539,22 @@ def _head(submission: Submission, count: int) -> str:
     return f"{count} {lane} {submission.due or '-'} {submission.ttl_ms or '-'} {submission.nonce or '-'}"
 
 
+def read_counts(reply: Any) -> Counts:
+    """The numbers in a reply of `count_command`."""
+    return Counts(*(int(number) for number in reply[1:]))
+
+
 def read_beat(reply: Any) -> Beat:
     """The beat in a reply."""
     # The name of a worker may be anything, and must be the same when it is reclaimed.
     lost = [name.decode(errors="surrogateescape") for name in reply[2]]
 
     return Beat(reply[0] == b"lapsed", int(reply[1]), lost, int(reply[3]))
+
+
+def read_late_workers(reply: Any) -> list[str]:
+    """The names of workers in a reply of `holders` that hold jobs although their lease has ended."""
+    return sorted(text(name) for name, end in read_holders(reply).items() if end < reply[1])
 
 
 def read_holders(reply: Any) -> dict[bytes, float]:

@@ -44,6 +44,9 @@ Loop = Callable[[], Coroutine[Any, Any, None]]
 #: How long the last outcomes may take to reach a server that is away, in seconds.
 FAREWELL = 2.0
 
+#: In a Cluster, a worker that can serve one of its queues waits so many seconds for the servers of the others.
+JOIN_PATIENCE_S = 1.0
+
 #: A loop that an unforeseen error has ended begins again after this pause, in seconds.
 UNFORESEEN_PAUSE_S = 1.0
 
@@ -194,7 +197,7 @@ class Service:
 
     def _start_loops(self, others: Sequence[Loop]) -> None:
         loops: list[Loop] = [waker.run for waker in self._wakers]
-        loops += [self._reclaimer.run, self._sweeper.run, self._obey_stop]
+        loops += [self._reclaimer.run, self._sweeper.run, self._obey_stop, self._warn_of_evictions]
         loops += [Deadlock(self._executor, self._stores).watch, self._factory.keep, *others]
 
         if self._plan.max_idle_time is not None:
@@ -246,6 +249,7 @@ class Service:
             f"; it may run {' '.join(self._plan.allow.patterns)}" if self._plan.allow else "",
         )
 
+    async def _warn_of_evictions(self) -> None:
         with suppress(ServerError):  # one that is away just now is the courier's to deal with
             for url, policy in await read_evictions(self._connection):
                 log.warning(
@@ -264,8 +268,9 @@ class Service:
         """
         listings = [self._fleet.sweep_workers(), *(store.register() for store in self._stores)]
         joins = [store.join(self._plan.name, LEASE_MS) for store in self._stores]
-        found = await asyncio.gather(*listings, *joins, return_exceptions=True)
-        joined = found[len(listings) :]
+        patience = JOIN_PATIENCE_S if self._connection.is_cluster else None
+        found = await _outcomes([*joins, *listings], patience, enough=len(joins))
+        joined = found[: len(joins)]
         is_in_part = self._connection.is_cluster and None in joined
 
         for error in found:
@@ -471,3 +476,33 @@ def _version() -> str:
         return version("aioq")
     except PackageNotFoundError:
         return "?"
+
+
+async def _outcomes(
+    steps: Sequence[Coroutine[Any, Any, object]], patience: float | None, enough: int
+) -> list[BaseException | None]:
+    """Take steps side by side: None for each that succeeds, else its error.
+
+    Args:
+        steps: what is to be done.
+        patience: seconds that steps may take when one of those that are enough has succeeded; None: any time.
+        enough: the number of steps, from the first one on, that are enough.
+
+    """
+    tasks = [asyncio.ensure_future(step) for step in steps]
+
+    try:
+        if patience is not None:
+            waiting = set(tasks[:enough])
+
+            while waiting and not any(each.done() and each.exception() is None for each in tasks[:enough]):
+                _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+
+        await asyncio.wait(tasks, timeout=patience)
+    finally:
+        late = [each for each in tasks if each.cancel()]
+        await asyncio.gather(*late, return_exceptions=True)
+
+    silent = ServerUnreachable("it does not answer")
+
+    return [silent if task.cancelled() else task.exception() for task in tasks]

@@ -134,3 +134,31 @@ def test_no_server_and_a_wrong_option(cli: Cli) -> None:
 def test_the_page_names_every_kind(request: pytest.FixtureRequest) -> None:
     page = (request.config.rootpath / "docs/doctor.md").read_text()
     assert [kind for kind in KINDS if f"| `{kind}` |" not in page] == []
+
+
+def test_of_many_sound_queues_only_the_number_is_told(cli: Cli, raw: redis.Redis) -> None:
+    for at in range(21):
+        cli.enqueue("x", queue=f"q{at:02}")
+
+    done = cli.call("doctor")
+    assert done.stdout.splitlines()[-3:] == [
+        "21 queues: 21 jobs examined, nothing found",
+        "",
+        "The data is sound.",
+    ]
+    raw.set("aioq:{q03}:odd", "x", ex=60)
+    cli.enqueue("x", queue="one-more")
+    done = cli.call("doctor")
+    assert "Queue q03: 1 job examined, 1 finding\n" in done.stdout
+    assert "The other 21 queues: 21 jobs examined, nothing found\n" in done.stdout
+    assert "q04" not in done.stdout
+    assert len(json.loads(cli.call("doctor", "--json").stdout)["queues"]) == 22
+
+
+def test_a_bar_is_shown_on_a_terminal_and_nowhere_else(cli: Cli) -> None:
+    cli.enqueue("x")
+    cli.enqueue("y", queue="mail")
+    assert cli.process("doctor").stderr == ""
+    _, seen = cli.on_terminal("doctor")
+    assert "Examining 2 queues" in seen
+    assert "4/4" in seen

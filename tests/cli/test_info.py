@@ -137,3 +137,18 @@ def test_options_that_do_not_go_together(cli: Cli) -> None:
     assert cli.call("info", "-Q", "-W").exit_code == 2
     assert cli.call("info", "-i", "1", "--json").exit_code == 2
     assert cli.call("info", "-i", "0").exit_code == 2
+
+
+def test_a_queue_that_cannot_be_read_does_not_hide_the_others(cli: Cli, raw: redis.Redis) -> None:
+    for name in ("a", "b", "c"):
+        cli.enqueue("x", queue=name)
+
+    raw.delete("aioq:{b}:scheduled")
+    raw.set("aioq:{b}:scheduled", "x", ex=60)
+    done = cli.call("info", "--json")
+    document = json.loads(done.stdout)
+    assert (done.exit_code, [each["name"] for each in document["queues"]]) == (1, ["a", "c"])
+    assert "holds a key of aioq with a value of another type" in document["away"]["queue b"]
+    done = cli.call("info")
+    assert done.exit_code == 1
+    assert "not reached: queue b: " in done.stderr

@@ -487,7 +487,7 @@ async def told(server: Server, *rules: str) -> str:
             return ""
         except ServerRefused as error:
             assert "PASSWORD" not in str(error)
-            (rule,) = re.findall(r"ACL SETUSER weak (\S+);", str(error))
+            (rule,) = re.findall(r"ACL SETUSER weak (\S+) allows it", str(error))
 
             return str(rule)
 
@@ -531,7 +531,7 @@ async def test_the_command_line_names_the_rule_that_is_missing(
     words = ("enqueue", "tests.jobs.add", "1", "2", "--queue", "mail")
     result = await asyncio.to_thread(cli.call, *words)
     assert result.exit_code == 1
-    assert "ACL SETUSER producer +info;" in result.stderr.replace("\n", " ")
+    assert "ACL SETUSER producer +info allows it;" in result.stderr.replace("\n", " ")
 
     with server.client() as admin:
         admin.execute_command("ACL", "SETUSER", "producer", "+info")
@@ -601,3 +601,31 @@ async def test_a_producer_with_two_more_rules_may_ask_for_durability(own_server:
             job = await queue.enqueue(jobs.add, 1, 2, durability="fsync")
             assert (job.durability, proxy.cuts) == (Durability("fsync"), 1)
             assert (await queue.fetch_job(job.id)).is_queued
+
+
+@pytest.mark.parametrize(
+    ("level", "rule"),
+    [("fsync", "+waitaof"), ("fsync", "+info"), ("replicated", "+wait"), ("fsync", "+waitaof +info")],
+)
+async def test_durability_without_a_right_names_the_rule_and_writes_nothing(
+    own_server: Callable[..., Server], level: str, rule: str
+) -> None:
+    made = own_server("--appendonly", "yes", "--appendfsync", "everysec")
+    replica = own_server("--replicaof", f"127.0.0.1 {made.port}")
+    rules = [*USERS["producer"], "+waitaof", "+wait", "+info", *rule.replace("+", "-").split()]
+
+    with made.client() as admin:
+        admin.execute_command("ACL", "SETUSER", "producer", *rules)
+        await eventually(lambda: admin.info("replication")["connected_slaves"] == 1)
+
+    async with Queue("mail", url(made, "producer")) as queue:
+        with pytest.raises(ServerRefused, match=rf"ACL SETUSER producer {re.escape(rule.split()[0])} allows it"):
+            await queue.enqueue(jobs.add, 1, 2, durability=level)
+
+        with made.client() as admin:
+            assert not admin.exists("aioq:{mail}:lane:main")
+            admin.execute_command("ACL", "SETUSER", "producer", *rule.split())
+
+        assert (await queue.enqueue(jobs.add, 1, 2, durability=level)).durability.level == level
+
+    replica.stop()

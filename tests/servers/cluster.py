@@ -1,4 +1,4 @@
-"""A Cluster of three primaries, each with a replica."""
+"""A Cluster of three primaries, each with a replica, or without."""
 
 from __future__ import annotations
 
@@ -69,6 +69,8 @@ class ClusterOfSix(Scene):
 
     """
 
+    replicas = 3
+
     def __init__(
         self,
         settings: Settings | None = None,
@@ -81,8 +83,9 @@ class ClusterOfSix(Scene):
         super().__init__(tls=tls, secured=secured, program=program)
         self._options = settings or {}
         self._node_timeout = node_timeout
-        ports = free_ports(12)
-        self._buses = dict(zip(ports[:6], ports[6:], strict=True))
+        size = 3 + self.replicas
+        ports = free_ports(2 * size)
+        self._buses = dict(zip(ports[:size], ports[size:], strict=True))
         self.nodes = [self._node(number, port) for number, port in enumerate(self._buses)]
 
     async def __aenter__(self) -> Self:
@@ -302,15 +305,15 @@ class ClusterOfSix(Scene):
             for other in self.nodes[:number]:
                 node.call("CLUSTER", "MEET", HOST, other.port, self._buses[other.port])
 
-        await eventually(safely(self._have_met), timeout=20, describe="six nodes that know each other")
+        await eventually(safely(self._have_met), timeout=20, describe="nodes that know each other")
 
-        for node, primary in zip(self.nodes[3:], self.nodes[:3], strict=True):
+        for node, primary in zip(self.nodes[3:], self.nodes, strict=False):
             node.call("CLUSTER", "REPLICATE", self._member(primary, self.members(seen_by=primary)).id)
 
     def _have_met(self) -> bool:
         seen = [self.members(seen_by=node) for node in self.nodes]
 
-        return all(len(members) == 6 and all(each.is_sound for each in members) for members in seen)
+        return all(len(members) == len(self.nodes) and all(each.is_sound for each in members) for members in seen)
 
     def _node(self, number: int, port: int) -> Node:
         def settings() -> Iterator[tuple[str, str]]:
@@ -331,6 +334,22 @@ class ClusterOfSix(Scene):
                 yield "masterauth", PASSWORD
 
         return Node(self.folder, f"node-{number}", port, self.access, settings())
+
+
+class ClusterOfThree(ClusterOfSix):
+    """Three primaries without replicas. While one is away, the others go on."""
+
+    replicas = 0
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        super().__init__({"cluster-require-full-coverage": "no"} | (settings or {}))
+
+    def node_of_key(self, key: str) -> Node:
+        return self.node_of_slot(int(key_slot(key.encode())))
+
+    def queue_on(self, node: Node, prefix: str = "queue") -> str:
+        """The name of a queue that is on a node."""
+        return next(name for name in (f"{prefix}-{each}" for each in count()) if self.node_of(name) is node)
 
 
 def _serves(node: Node, members: list[Member]) -> bool:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from aioq import Queue, Worker
+from aioq import Queue, ServerRefused, ServerUnreachable, Worker
+from aioq.store.sentinels import SENTINEL_TIMEOUT
 from tests import jobs as simple
 from tests.cli.tools import Cli
-from tests.servers.sentinel import SentinelTrio
+from tests.servers.node import Access, Node, free_ports
+from tests.servers.sentinel import SERVICE, SentinelTrio
 from tests.servers.tls import lacking
 from tests.system import jobs
 from tests.system.day import counts, day, insist, value
@@ -160,3 +163,111 @@ async def test_tls_and_users(spawn, tmp_path: Path) -> None:
         worker.signal(signal.SIGTERM)
         assert await worker.ended() == 0
         await is_sound(scene.url())
+
+
+def sentinel(folder: Path, name: str, primary: Node, *lines: str, quorum: int = 1) -> Node:
+    """A sentinel of its own, which no other one finds."""
+    settings = [
+        ("sentinel", f"monitor {SERVICE} 127.0.0.1 {primary.port} {quorum}"),
+        ("sentinel", f"down-after-milliseconds {SERVICE} 1000"),
+        *(tuple(line.split(" ", 1)) for line in lines),
+    ]
+
+    return Node(folder, name, free_ports(1)[0], Access(), settings, ("--sentinel",))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def two(tmp_path: Path) -> AsyncIterator[list[Node]]:
+    """Two servers that know nothing of each other, and a user who may look at them and publish nothing there."""
+    nodes = [Node(tmp_path, f"data-{n}", free_ports(1)[0], Access(), [("save", '""')]) for n in range(2)]
+    watcher = "on >pw ~* resetchannels -@all +ping +info +client +role"
+
+    try:
+        for node in nodes:
+            await node.start()
+            node.call("ACL", "SETUSER", "watcher", *watcher.split())
+
+        yield nodes
+    finally:
+        for node in nodes:
+            node.close()
+
+
+async def test_a_sentinel_that_is_alone_is_not_believed_for_ever(two: list[Node], tmp_path: Path) -> None:
+    """It names the dead primary, finds it down, and has nobody to agree on another one with."""
+    old, new = two
+    user = (f"sentinel auth-user {SERVICE} watcher", f"sentinel auth-pass {SERVICE} pw")
+    alone = sentinel(tmp_path, "alone", old, *user, quorum=2)
+    knows = sentinel(tmp_path, "knows", new)
+
+    try:
+        await alone.start()
+        await knows.start()
+        url = f"redis+sentinel://{alone.address},{knows.address}/{SERVICE}/0"
+
+        async with Queue("default", url) as queue:
+            await queue.enqueue(simple.add, 1, 2)
+            old.kill()
+            await eventually(lambda: "s_down" in str(alone.call("SENTINEL", "MASTER", SERVICE)))
+
+            async with RunningWorker(["default"], connection=url):
+                assert await (await queue.enqueue(simple.add, 1, 2)).result(10) == 3
+    finally:
+        alone.close()
+        knows.close()
+
+
+async def test_a_password_that_sentinels_refuse_is_named(two: list[Node], tmp_path: Path) -> None:
+    secured = sentinel(tmp_path, "secured", two[0], "requirepass right")
+    open_ = sentinel(tmp_path, "open", two[0])
+
+    try:
+        secured.launch()
+        await open_.start()
+        url = f"redis+sentinel://{secured.address}/{SERVICE}/0"
+
+        async def works(url: str) -> bool:
+            try:
+                async with Queue("default", url) as queue:
+                    return await (await queue.enqueue(simple.add, 1, 2)).get_status() == "queued"
+            except ServerUnreachable:
+                return False
+
+        await eventually(lambda: works(f"{url}?sentinel_password=right"))
+
+        for query in ("", "?sentinel_password=wrong", "?sentinel_username=nobody&sentinel_password=right"):
+            async with Queue("default", url + query) as queue:
+                with pytest.raises(ServerRefused, match="sentinel_username and sentinel_password") as caught:
+                    await queue.enqueue(simple.add, 1, 2)
+
+                assert "right" not in str(caught.value)
+                assert secured.address in str(caught.value)
+
+            with pytest.raises(ServerRefused, match="sentinel_password"):
+                await Worker("default", url + query).run(burst=True)
+
+        # The word of another one counts.
+        assert await works(f"redis+sentinel://{secured.address},{open_.address}/{SERVICE}/0")
+
+        async with Queue("default", f"redis+sentinel://{open_.address}/other/0") as queue:
+            with pytest.raises(ServerUnreachable, match=r"'other'.*it knows no such name"):
+                await queue.enqueue(simple.add, 1, 2)
+    finally:
+        secured.close()
+        open_.close()
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+async def test_one_of_three_sentinels_is_frozen(scene: SentinelTrio, at: int) -> None:
+    scene.sentinels[at].freeze()
+
+    for _ in range(3):
+        async with Queue("default", scene.url()) as queue:
+            begun = time.monotonic()
+            await queue.enqueue(simple.add, 1, 2)
+            assert time.monotonic() - begun < SENTINEL_TIMEOUT
+
+    async with Queue("default", scene.url()) as queue, RunningWorker(["default"], connection=scene.url()):
+        assert await (await queue.enqueue(simple.add, 1, 2)).result(20) == 3
+
+    scene.sentinels[at].thaw()
