@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from aioq.client.job import Job
 from aioq.store import Store
@@ -68,14 +68,17 @@ class Registry:
             NoSuchJobError: the queue has no such job.
 
         """
-        found = await self._find(job)
+        self._refuse_foreign(job)
+        job_id = _id(job)
+        (verdict,) = await self._store.requeue([job_id], at_front=at_front, reset=reset_retries, only=self.status)
 
-        if found.status != self.status:
-            raise InvalidJobOperation(f"job {found.id} is {found.status}, not {self.status}")
+        if verdict == "gone":
+            raise self._gone(job_id)
 
-        await found.requeue(at_front=at_front, reset_retries=reset_retries)
+        if verdict != "ok":
+            raise InvalidJobOperation(f"job {job_id} is {verdict}, not {self.status}")
 
-        return found
+        return await self._find(job)
 
     async def requeue_all(
         self,
@@ -84,7 +87,9 @@ class Registry:
         reset_retries: bool = True,
         progress: Callable[[int], None] | None = None,
     ) -> int:
-        """Bring back all jobs that are in this registry now; one that fails again meanwhile is left.
+        """Bring back all jobs that are in this registry now, in the order of their ends.
+
+        One that fails again meanwhile is left. What the registry lists without a record is not listed any longer.
 
         Args:
             at_front: put them at the front (default False).
@@ -96,7 +101,7 @@ class Registry:
 
         """
         self._require("requeue")
-        moved = skipped = 0
+        moved = skipped = 0  # what is skipped stays listed
         start: int | None = None
         before: list[str] = []
 
@@ -107,16 +112,14 @@ class Registry:
             if not ids:
                 return moved
 
-            if ids == before:  # none of them will move: the registry is damaged, and lists jobs of other states
+            if ids == before:  # their names are damaged, so nobody can name them
                 skipped += len(ids)
                 continue
 
             before = ids
-            verdicts = await self._store.requeue(ids, at_front=at_front, reset=reset_retries)
+            verdicts = await self._store.requeue(ids, at_front=at_front, reset=reset_retries, only=self.status)
             done = verdicts.count("ok")
             moved += done
-            # What is gone stays listed until a worker sweeps it; everything else has left the registry.
-            skipped += verdicts.count("gone")
 
             if progress is not None:
                 progress(done)
@@ -133,7 +136,11 @@ class Registry:
             NoSuchJobError: the queue has no such job.
 
         """
-        found = await self._find(job)
+        try:
+            found = await self._find(job)
+        except NoSuchJobError:
+            await self._store.delete([_id(job)])  # so that nothing lists it any longer
+            raise
 
         if found.status != self.status:
             raise InvalidJobOperation(f"job {found.id} is {found.status}, not {self.status}")
@@ -148,21 +155,27 @@ class Registry:
         return isinstance(job, Job) and job.origin != self._store.queue
 
     async def _find(self, job: Job[Any] | str) -> Job[Any]:
-        job_id = _id(job)
+        self._refuse_foreign(job)
+        (record,) = await self._store.load([_id(job)])
 
+        if record is None:
+            raise self._gone(_id(job))
+
+        return Job(record, self._store)
+
+    def _refuse_foreign(self, job: Job[Any] | str) -> None:
         if self._is_foreign(job):
             raise InvalidJobOperation(f"{job!r} is not a job of queue {self._store.queue!r}")
 
-        (record,) = await self._store.load([job_id])
-
-        if record is None:
-            raise NoSuchJobError(f"queue {self._store.queue!r} has no job {job_id!r}")
-
-        return Job(record, self._store)
+    def _gone(self, job_id: str) -> NoSuchJobError:
+        return NoSuchJobError(f"queue {self._store.queue!r} has no job {job_id!r}")
 
     def _require(self, verb: str) -> None:
         if not allows(self.status, verb):
             raise InvalidJobOperation(f"{self.status} jobs cannot be {verb}d")
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} is a handle with a connection to the server, and is not pickled")
 
     def __repr__(self) -> str:
         return f"<Registry {self.status} of {self._store.queue}>"

@@ -7,7 +7,7 @@ import os
 import random
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 from weakref import WeakSet
 
 from aioq.store.address import Address, Server, address_of
@@ -27,6 +27,9 @@ OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
 
 #: A patient call is repeated after these pauses, in seconds, each shortened or lengthened by up to a half.
 PAUSES = (0.05, 0.2, 0.8)
+
+#: For how long, in ms, a call may be sent again. lua/lib/tombstone.lua has this number, too.
+REPEATED_MS = 15_000
 
 #: What a blocking call may take beside its own time, in seconds.
 GRACE = 5.0
@@ -178,6 +181,9 @@ class Connection:
 
         return await self._way.trip(commands)
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Connection is not pickled. Pass its URL, and open one where it is used")
+
     def _copy(self, way: Way) -> Connection:
         other = object.__new__(Connection)
         other.shared, other.keyring, other._provider = self.shared, self.keyring, None
@@ -187,6 +193,8 @@ class Connection:
 
     def _set_way(self, way: Way, pauses: tuple[float, ...]) -> None:
         self._way, self.url, self.pauses = way, way.url, pauses
+        #: For how long, in ms, a call may be sent again after it was sent first; 0: it never is.
+        self.repeat_ms = REPEATED_MS if pauses else 0
         self._listener = None
         self._lent = WeakSet()
 

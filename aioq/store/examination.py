@@ -89,7 +89,13 @@ PLACES = (
     *(Place(state, "zset", "members", "registry", b":usual") for state in sorted(FINAL)),
 )
 
-FAMILIES = (Family("job", "job"), Family("attempts", "history"), Family("damaged"))
+FAMILIES = (
+    Family("job", "job"),
+    Family("attempts", "history"),
+    Family("gone", "brief"),
+    Family("done", "brief"),
+    Family("damaged"),
+)
 
 
 class Examination:
@@ -132,7 +138,7 @@ class Examination:
         for beginning, check in self._families.items():
             if key.startswith(beginning):
                 if check:
-                    yield Subject(check, b"", key[len(beginning) :])
+                    yield Subject(check, beginning, key[len(beginning) :])
                 return
 
         if key not in self._places:

@@ -155,7 +155,7 @@ def _serve(channel: Channel) -> None:
 
 
 def _run(job: ChildJob) -> tuple[bytes, ...]:
-    record = job.record
+    record, kind = job.record, b"raised"
     current.set(job)
 
     try:
@@ -166,10 +166,11 @@ def _run(job: ChildJob) -> tuple[bytes, ...]:
             args = (instance, *args)
 
         result = func(*args, **kwargs)
+        kind = b"returned"  # what comes of it may still be nothing that can be serialised
 
         return b"result", record.serializer.dumps(result, f"the result of {record.func_name}")
     except BaseException as error:  # noqa: BLE001 - SystemExit too: whatever a job raises is its own failure
-        return b"raised", *(text.encode(errors="surrogatepass") for text in (error_text(error), *kinds(error)))
+        return kind, *(text.encode(errors="surrogatepass") for text in (error_text(error), *kinds(error)))
     finally:
         job.close()
         current.set(None)

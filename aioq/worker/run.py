@@ -37,6 +37,7 @@ class Run:
         "ended",
         "entered",
         "found",
+        "returned",
         "store",
         "taken_at",
         "task",
@@ -55,6 +56,7 @@ class Run:
         self.entered = False
         self.found = False  # its function was
         self.begun = False
+        self.returned = False  # its function has; what it returned may still be nothing that can be kept
         self.ended = False
 
     @property

@@ -40,6 +40,7 @@ async def test_what_is_forgotten_and_not_swept_does_not_hide_the_next_job_with_i
 ) -> None:
     await ended(store, client, ["a"], 1)
     await passed(client, clock(client) + 1)
+    client.delete(store.keys.gone + b"a/")  # as if the first one had been enqueued long ago
     await ended(store, client, ["a"], -1)
     await store.sweep()
 

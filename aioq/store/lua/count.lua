@@ -12,7 +12,7 @@ local function in_lane(lane)
   return redis.call('XLEN', lane) - started, started
 end
 local function in_registry(key)
-  local usual = redis.call('ZCOUNT', key .. ':usual', '(' .. (now - usual_life(key)), '+inf')
+  local usual = redis.call('ZCOUNT', key .. ':usual', now - usual_life(key) + 1, '+inf')
   return usual + redis.call('ZCARD', key) - redis.call('ZCOUNT', key .. ':until', '-inf', now)
 end
 

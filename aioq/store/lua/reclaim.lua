@@ -2,6 +2,7 @@
 -- KEYS: main front wake leases sessions expiring job attempts failed
 -- ARGV: worker cause session chunk poison expired_ttl failure_ttl held...
 -- SAYS: ok alive
+-- MAKES: gone
 -- cause lost: the worker's lease has ended. Its runs count as deliveries; at `poison` of them the job fails.
 -- cause resync: the worker itself asks, because the reply of a claim may have been lost; it names the jobs
 -- that it does hold, each as `<id> <fence>`, and its new session.
@@ -14,9 +15,11 @@
 --@include leave
 --@include usual
 --@include keep
---@include notify
+--@include follow
+--@include tombstone
+--@include remove_job
+--@include end_job
 --@include history
---@include bury
 
 local lost = cause == 'lost'
 local lease = redis.call('ZSCORE', leases, worker)
@@ -65,13 +68,14 @@ flush_lanes()
 local back, dead = {}, {}
 for _, each in ipairs(found) do
   local id, entry = each[1], each[2]
-  local seen = id and peek(id, 'status', 'worker', 'entry', 'waiters', 'failure_ttl') or {}
+  local seen = id and peek(id, 'status', 'worker', 'entry', 'after', 'failure_ttl') or {}
   if seen[1] == 'started' and seen[2] == worker and seen[3] == entry then
     count_up(id, 'uncounted')
     local deliveries = lost and count_up(id, 'deliveries') or 0
     if deliveries >= poison then
-      bury(id, 'AbandonedJobError: the workers that ran this job were lost ' .. deliveries
-        .. ' times (the last was ' .. worker .. '); it is not run again', seen[4], number(seen[5], failure_ttl))
+      end_job(failed, id, 'failed', number(seen[5], failure_ttl), seen[4], true, now,
+        'AbandonedJobError: the workers that ran this job were lost ' .. deliveries
+          .. ' times (the last was ' .. worker .. '); it is not run again')
       dead[#dead + 1] = id
     else
       if lost then
