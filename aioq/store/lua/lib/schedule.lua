@@ -1,5 +1,5 @@
 -- schedule: jobs that are not due yet, in the order in which they are due. A score is the ms and, behind the point, the
--- place among those of the same ms: up to 4096 jobs of one ms keep the order in which they came.
+-- place among those of the same ms: up to 4095 jobs of one ms keep the order in which they came.
 local PLACE = 1 / 4096
 local last_of = {}
 local function enter_schedule(id, due_at)
