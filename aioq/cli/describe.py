@@ -9,7 +9,7 @@ from typing import Any
 
 from aioq.cli.output import Table, age, as_json, last_line, moment, one_line
 from aioq.client.job import Job
-from aioq.values.errors import DeserializationError
+from aioq.values.errors import DeserializationError, ResultNotKept
 from aioq.values.record import Unreadable
 from aioq.values.result import Result
 
@@ -128,6 +128,8 @@ def _when(job: Job[Any]) -> datetime | None:
 def _read(read: Callable[[], Any], unreadable: list[str]) -> Any:
     try:
         return read()
+    except ResultNotKept:
+        return None
     except DeserializationError as error:
         unreadable.append(str(error))
 

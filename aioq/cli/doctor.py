@@ -17,6 +17,7 @@ from aioq.cli.common import JsonOption, UrlOption, tell_of_away
 from aioq.doctor import KINDS, Examined, Finding, Setting, examine_queues, examine_server
 from aioq.store import Connection, Fleet
 from aioq.values.errors import ServerError
+from aioq.values.ids import check_queue_name
 
 #: Findings of one kind that are named one by one; `--json` names all.
 SHOWN = 3
@@ -56,9 +57,10 @@ async def _examine(
     away: dict[str, ServerError] = {}
 
     try:
+        asked = list(dict.fromkeys(map(check_queue_name, names or ())))
         settings = await examine_server(connection)
         fleet = Fleet(connection, away=away)
-        wanted = list(dict.fromkeys(names)) if names else sorted({*await fleet.queues(), *await fleet.stored()})
+        wanted = asked or sorted({*await fleet.queues(), *await fleet.stored()})
         label = f"Examining {wanted[0] if len(wanted) == 1 else output.count(len(wanted), 'queue')}"
 
         with output.progress(await _estimate(connection, wanted), label, err=True) as advance:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -20,10 +20,8 @@ from aioq.cli.common import (
 )
 from aioq.cli.output import count, progress
 from aioq.cli.report import Report
-from aioq.client.job import Job
 from aioq.client.queue import Queue
 from aioq.client.registry import Registry
-from aioq.values.errors import DeserializationError
 from aioq.values.states import JobStatus
 
 
@@ -56,7 +54,7 @@ def requeue(
 
     report = Report(queue, "requeued", as_json=as_json, quiet=quiet)
     state = JobStatus(source.value)
-    options = {"at_front": at_front, "reset_retries": not keep_retries}
+    options = {"at_front": at_front, "reset": not keep_retries}
     asyncio.run(_requeue(report, url, state, None if every else list(dict.fromkeys(ids or [])), options))
     report.end()
 
@@ -88,12 +86,8 @@ async def _requeue_these(
 ) -> None:
     for start in range(0, len(ids), CHUNK):
         chunk = ids[start : start + CHUNK]
-        found = zip(chunk, await queue.fetch_many(chunk), strict=True)
-        # The queue would requeue a job from any of the sources; here it has to be the one that was asked for.
-        verdicts = {job_id: "gone" if job is None else _status(job) for job_id, job in found}
-        verdicts |= await queue.requeue([job_id for job_id in chunk if verdicts[job_id] == state], **options)
 
-        for job_id, verdict in verdicts.items():
+        for job_id, verdict in zip(chunk, await queue.store.requeue(chunk, only=state, **options), strict=True):
             report.add(job_id, _refusal(verdict, state))
 
 
@@ -113,26 +107,22 @@ async def _requeue_all(
             if not ids:
                 break
 
-            if ids == before:  # none of them will move: the registry is damaged, and lists jobs of other states
+            if ids == before:  # their names are damaged, so nobody can name them
                 skipped += len(ids)
                 continue
 
             before = ids
-            verdicts = await queue.requeue(ids, **options)
-            report.done += [job_id for job_id, verdict in verdicts.items() if verdict == "ok"]
-            # What is gone is still listed; anything else that did not move has been requeued by somebody else.
-            skipped += sum(verdict == "gone" for verdict in verdicts.values())
+            verdicts = zip(ids, await queue.store.requeue(ids, only=state, **options), strict=True)
+
+            for job_id, verdict in verdicts:
+                if verdict == "ok":
+                    report.done.append(job_id)
+                elif verdict == "gone":  # any other one was requeued or deleted by somebody else meanwhile
+                    report.add(job_id, f"missing: the {state} registry listed it, and nothing is stored of it")
+
             advance(len(ids))
 
     report.say(f"{count(len(report.done), 'job')} requeued")
-
-
-def _status(job: Job[Any]) -> str:
-    """The job's state; one that cannot be read must not stop the others."""
-    try:
-        return str(job.status)
-    except DeserializationError:
-        return "damaged"
 
 
 def _refusal(verdict: str, state: JobStatus) -> str | None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
-from typing import Any, Generic, Protocol, TypeVar, Unpack
+from typing import Any, Generic, NoReturn, Protocol, TypeVar, Unpack
 
 from aioq.client.submission import Call, arguments, complete, describe, settle
 from aioq.client.waits import current, noted
 from aioq.store import Store
 from aioq.store.mailbox import Ending
 from aioq.values.durability import Durability
+from aioq.values.durations import Duration, waiting_ms
 from aioq.values.errors import (
     InvalidJobOperation,
     JobCanceled,
@@ -337,61 +340,74 @@ class Job(Generic[R]):
 
         return self.meta
 
-    async def result(self, timeout: float | None = None) -> R:  # noqa: ASYNC109 - RQ's name, and part of the call
+    async def result(self, timeout: Duration | None = None) -> R:  # noqa: ASYNC109 - RQ's name, and part of the call
         """Wait until the job has ended, and return what its function returned.
 
         Args:
-            timeout: how long to wait, in seconds (default: for ever). 0 asks once.
+            timeout: how long to wait: seconds, a timedelta or a text such as "1m" (default: for ever). 0 asks
+                once.
 
         Raises:
             JobFailed, JobCanceled, JobStopped, JobExpired: it ended without a value.
+            ResultNotKept: it finished before this was called, and its result_ttl is 0.
             NoSuchJobError: it is gone.
             InvalidJobOperation: a job waits for its own result.
             TimeoutError: it has not ended within the timeout.
+            InvalidInput, TypeError: the timeout is negative, or no duration.
             DeserializationError: its result cannot be read here.
+            BadSignature: this queue has a secret, and the result is not signed with it.
 
         Example:
             >>> count = await job.result(timeout=10)  # doctest: +SKIP
 
         """
+        limit = None if timeout is None else waiting_ms(timeout, "timeout") / 1000
+        until = math.inf if limit is None else time.monotonic() + limit
+        waiter = current.get()
+
         try:
-            # 0 asks once: that takes a round trip, which must be given its time.
-            wait = self._kept().mailbox.wait(self.record.id, None if timeout is None else timeout or 0.25)
-            waiter = current.get()
-            ending = await (wait if waiter is None else noted(waiter, self, wait))
+            while True:
+                wait = self._kept().mailbox.wait(self.record.id, limit)
+                record = self._told(await (wait if waiter is None else noted(waiter, self, wait)))
+
+                if record is None:
+                    await self.refresh()
+                else:
+                    self.record, self._meta = record, None
+
+                if self.record.fields.get(b"status") == b"finished":
+                    return self.record.result()  # type: ignore[no-any-return]
+
+                if (status := self.record.status) in _ENDINGS:
+                    raise _ENDINGS[status](self.id, self.record.error or f"it is {status}")
+
+                # It has not ended, or not any more: it was requeued, or someone else published the message.
+                limit = None if limit is None else max(0.0, until - time.monotonic())
         except TimeoutError:
-            raise TimeoutError(f"job {self.id} has not ended within {timeout} seconds") from None
+            raise TimeoutError(f"job {self.id} has not ended within {_shown(timeout)}") from None
 
-        fields = ending.fields or self._told(ending)
+    def _told(self, ending: Ending) -> JobRecord | None:
+        """The record of a job that has ended, as far as the ending tells it; None: it must be loaded.
 
-        if fields is None:
-            await self.refresh()
-        else:
-            self.record, self._meta = JobRecord(self.record.id, fields, self.record.signer), None
+        Anybody may have published a message. One that names no end is not believed. If the queue signs, neither is
+        one with a result that is not signed.
+        """
+        status, value, fields = ending
+        known = self.record
 
-        if self.record.fields.get(b"status") != b"finished":
-            status = self.record.status
+        if fields is not None:
+            return JobRecord(known.id, fields, known.signer)
 
-            if status in _ENDINGS:
-                raise _ENDINGS[status](self.id, self.record.error or f"it is {status}")
-
-        return self.record.result()  # type: ignore[no-any-return]
-
-    def _told(self, ending: Ending) -> Fields | None:
-        """The fields of a job that has ended, as far as the message tells them; None: they must be loaded."""
-        status, value, _ = ending
-
-        if value is None or status == "deleted":
+        if value is None or (status != "finished" and status not in _ENDINGS):
             return None
 
-        return {
-            **self.record.fields,
-            b"status": status.encode(),
-            b"result" if status == "finished" else b"error": value,
-        }
+        name = b"result" if status == "finished" else b"error"
+        record = JobRecord(known.id, {**known.fields, b"status": status.encode(), name: value}, known.signer)
+
+        return record if known.signer is None or name == b"error" or record.has_signed_result() else None
 
     async def return_value(self) -> R | None:
-        """What the function returned; None if it has not finished (or returned None)."""
+        """What the function returned; None if it has not finished (or returned None). Raises ResultNotKept."""
         latest = await self.latest_result()
 
         return None if latest is None else latest.return_value
@@ -470,7 +486,7 @@ class Job(Generic[R]):
             NoSuchJobError: it is gone.
 
         """
-        await self._end("cancel", *await self._kept().cancel(self.id))
+        await self._end("cancel", JobStatus.CANCELED, *await self._kept().cancel(self.id))
 
     async def stop(self) -> None:
         """End the job's run; it becomes `stopped` and is not retried.
@@ -480,7 +496,7 @@ class Job(Generic[R]):
             NoSuchJobError: it is gone.
 
         """
-        await self._end("stop", *await self._kept().stop(self.id))
+        await self._end("stop", JobStatus.STOPPED, *await self._kept().stop(self.id))
 
     async def requeue(self, *, at_front: bool = False, reset_retries: bool = True) -> None:
         """Bring a failed, canceled, stopped or expired job back to its queue.
@@ -504,7 +520,7 @@ class Job(Generic[R]):
                 f"job {self.id} is {verdict}; only failed, canceled, stopped and expired jobs can be requeued"
             )
 
-        await self.refresh()
+        await self._look_again("queued")
 
     async def delete(self) -> None:
         """Remove the job and all that is kept of it; a run in progress is ended. Raises NoSuchJobError."""
@@ -547,19 +563,23 @@ class Job(Generic[R]):
         kept = {name: value for name, value in self.record.fields.items() if not name.startswith(META)}
         self.record = JobRecord(self.id, kept | present, self.record.signer)
 
-    async def _end(self, verb: str, verdict: str, status: str) -> None:
+    async def _end(self, verb: str, target: JobStatus, verdict: str, status: str) -> None:
         if verdict == "gone":
             raise self._gone()
 
         if verdict == "already":
-            raise InvalidJobOperation(
-                f"job {self.id} has been {verb}{'ed' if verb == 'cancel' else 'ped'} already"
-            )
+            raise InvalidJobOperation(f"job {self.id} has been {target} already")
 
         if verdict == "refused":
             raise InvalidJobOperation(f"job {self.id} is {status}; {verb} does nothing to it")
 
-        await self.refresh()
+        await self._look_again(target)
+
+    async def _look_again(self, status: str) -> None:
+        """Take a new snapshot after a change. If the job is gone by now, `status` is its last known state."""
+        (record,) = await self._kept().load([self.id])
+        fields = self.record.fields | {b"status": status.encode()}
+        self.record, self._meta = record or JobRecord(self.id, fields, self.record.signer), None
 
     def _kept(self) -> Store:
         if self._store is None:
@@ -581,10 +601,20 @@ class Job(Generic[R]):
     def __hash__(self) -> int:
         return hash(self.id)
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{self!r} is a handle with a connection to the server, and is not pickled. Pass or return job.id;"
+            " `await queue.fetch_job(job_id)` makes a handle of it"
+        )
+
     def __repr__(self) -> str:
         status = self.record.fields.get(b"status", b"not enqueued").decode(errors="backslashreplace")
 
         return f"<Job {self.id} {self.func_name} {status}>"
+
+
+def _shown(timeout: Duration | None) -> str:
+    return f"{timeout:g} seconds" if isinstance(timeout, int | float) else str(timeout)
 
 
 def id_of(job: Job[Any] | str, store: Store) -> str:

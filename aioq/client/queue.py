@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from types import TracebackType
-from typing import Any, Generic, NamedTuple, ParamSpec, Self, TypeVar, Unpack, cast, overload
+from typing import Any, Generic, NamedTuple, NoReturn, ParamSpec, Self, TypeVar, Unpack, cast, overload
 
 from aioq.client.job import Job, ids_of
 from aioq.client.registry import CHUNK, Registry
@@ -402,6 +402,12 @@ class Queue:
 
     def __hash__(self) -> int:
         return hash(self.store.keys.main)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{self!r} is a handle with a connection to the server, and is not pickled. Pass its name, and open a"
+            " Queue where it is used"
+        )
 
     def __repr__(self) -> str:
         return f"<Queue {self.name}>"

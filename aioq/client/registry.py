@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from aioq.client.job import Job, id_of
 from aioq.store import Store
@@ -69,14 +69,16 @@ class Registry:
             NoSuchJobError: the queue has no such job.
 
         """
-        found = await self._find(job)
+        job_id = id_of(job, self._store)
+        (verdict,) = await self._store.requeue([job_id], at_front=at_front, reset=reset_retries, only=self.status)
 
-        if found.status != self.status:
-            raise InvalidJobOperation(f"job {found.id} is {found.status}, not {self.status}")
+        if verdict == "gone":
+            raise self._gone(job_id)
 
-        await found.requeue(at_front=at_front, reset_retries=reset_retries)
+        if verdict != "ok":
+            raise InvalidJobOperation(f"job {job_id} is {verdict}, not {self.status}")
 
-        return found
+        return await self._find(job)
 
     async def requeue_all(
         self,
@@ -85,7 +87,9 @@ class Registry:
         reset_retries: bool = True,
         progress: Callable[[int], None] | None = None,
     ) -> int:
-        """Bring back all jobs that are in this registry now; one that fails again meanwhile is left.
+        """Bring back all jobs that are in this registry now, in the order of their ends.
+
+        One that fails again meanwhile is left. What the registry lists without a record is not listed any longer.
 
         Args:
             at_front: put them at the front (default False).
@@ -97,7 +101,7 @@ class Registry:
 
         """
         self._require("requeue")
-        moved = skipped = 0
+        moved = skipped = 0  # what is skipped stays listed
         start: int | None = None
         before: list[str] = []
 
@@ -108,16 +112,14 @@ class Registry:
             if not ids:
                 return moved
 
-            if ids == before:  # none of them will move: the registry is damaged, and lists jobs of other states
+            if ids == before:  # their names are damaged, so nobody can name them
                 skipped += len(ids)
                 continue
 
             before = ids
-            verdicts = await self._store.requeue(ids, at_front=at_front, reset=reset_retries)
+            verdicts = await self._store.requeue(ids, at_front=at_front, reset=reset_retries, only=self.status)
             done = verdicts.count("ok")
             moved += done
-            # What is gone stays listed until a worker sweeps it; everything else has left the registry.
-            skipped += verdicts.count("gone")
 
             if progress is not None:
                 progress(done)
@@ -134,7 +136,11 @@ class Registry:
             NoSuchJobError: the queue has no such job.
 
         """
-        found = await self._find(job)
+        try:
+            found = await self._find(job)
+        except NoSuchJobError:
+            await self._store.delete([id_of(job, self._store)])  # so that nothing lists it any longer
+            raise
 
         if found.status != self.status:
             raise InvalidJobOperation(f"job {found.id} is {found.status}, not {self.status}")
@@ -149,13 +155,19 @@ class Registry:
         (record,) = await self._store.load([job_id])
 
         if record is None:
-            raise NoSuchJobError(f"queue {self._store.queue!r} has no job {job_id!r}")
+            raise self._gone(job_id)
 
         return Job(record, self._store)
+
+    def _gone(self, job_id: str) -> NoSuchJobError:
+        return NoSuchJobError(f"queue {self._store.queue!r} has no job {job_id!r}")
 
     def _require(self, verb: str) -> None:
         if not allows(self.status, verb):
             raise InvalidJobOperation(f"{self.status} jobs cannot be {verb}d")
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} is a handle with a connection to the server, and is not pickled")
 
     def __repr__(self) -> str:
         return f"<Registry {self.status} of {self._store.queue}>"

@@ -7,7 +7,7 @@ import os
 import random
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 from weakref import WeakSet
 
 from aioq.store.address import Address, Server, address_of
@@ -29,6 +29,9 @@ OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
 
 #: A patient call is repeated after these pauses, in seconds, each shortened or lengthened by up to a half.
 PAUSES = (0.05, 0.2, 0.8)
+
+#: For how long, in ms, a call may be sent again. lua/lib/tombstone.lua has this number, too.
+REPEATED_MS = 15_000
 
 #: What a blocking call may take beside its own time, in seconds.
 GRACE = 5.0
@@ -239,10 +242,15 @@ class Connection:
 
         return await way.trip(commands)
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Connection is not pickled. Pass its URL, and open one where it is used")
+
     def _begin(
         self, address: Address, pauses: tuple[float, ...], slots: SlotMap | None = None, blocking: float = 0
     ) -> None:
         self._address, self.url, self.pauses = address, address.url, pauses
+        #: For how long, in ms, a call may be sent again after it was sent first; 0: it never is.
+        self.repeat_ms = REPEATED_MS if pauses else 0
         self._slots = SlotMap(address.url, address.seeds) if address.seeds and slots is None else slots
         self._blocking = blocking
         self._loops = PerLoop(self._open, LoopConnection.aclose)

@@ -93,7 +93,13 @@ PLACES = (
     *(Place(state, "zset", "members", "registry", b":usual") for state in sorted(FINAL)),
 )
 
-FAMILIES = (Family("job", "job"), Family("attempts", "history"), Family("damaged"))
+FAMILIES = (
+    Family("job", "job"),
+    Family("attempts", "history"),
+    Family("gone", "brief"),
+    Family("done", "brief"),
+    Family("damaged"),
+)
 
 
 #: What an examination wants next: the reply to a command, or that subjects are looked at.
@@ -123,7 +129,7 @@ class Examination:
 
         for beginning, check in _families().items():
             if end.startswith(beginning):
-                return Subject(check, b"", end[len(beginning) :]) if check else None
+                return Subject(check, self.base + beginning, end[len(beginning) :]) if check else None
 
         return None if end in _places() else Subject("unknown", b"", key)
 

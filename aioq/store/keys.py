@@ -18,9 +18,10 @@ class Keys:
     makes names of its own from what it declares declares one of them and another key. So a Cluster that is moving
     the slot key by key refuses it before it begins (TRYAGAIN), and never in its middle.
 
-    `damaged` is a beginning, too: what follows is the end of a key that was moved there. The registry of a final
-    state has a companion `<registry>:until`, ordered by when its jobs are forgotten, and `<registry>:usual`, with
-    those that have the usual retention.
+    `damaged` is a beginning, too: what follows is the end of a key that was moved there. So are `gone`, which an
+    id follows, and `done`, which the word of a call follows. No caller passes these two: scripts make them from
+    `job`. The registry of a final state has a companion `<registry>:until`, ordered by when its jobs are
+    forgotten, and `<registry>:usual`, with those that have the usual retention.
     """
 
     main: bytes
@@ -43,15 +44,26 @@ class Keys:
     stopped: bytes
     expired: bytes
     damaged: bytes
+    gone: bytes
+    done: bytes
 
     @classmethod
     def of(cls, queue: str, prefix: str = PREFIX) -> Keys:
         """The keys of the queue with this name."""
         base = f"{prefix}:{{{queue}}}"
-        special = {name: f"lane:{name}" for name in LANES}
-        special |= {name: f"{name}:" for name in ("job", "attempts", "damaged")}
 
-        return cls(*(f"{base}:{special.get(f.name, f.name)}".encode() for f in fields(cls)))
+        return cls(*(f"{base}:{end_of(f.name)}".encode() for f in fields(cls)))
+
+
+_BEGINNINGS = frozenset(("job", "attempts", "damaged", "gone", "done"))
+
+
+def end_of(name: str) -> str:
+    """What the key of this name has behind the prefix and the queue."""
+    if name in LANES:
+        return f"lane:{name}"
+
+    return f"{name}:" if name in _BEGINNINGS else name
 
 
 @dataclass(frozen=True, slots=True)

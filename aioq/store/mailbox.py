@@ -86,7 +86,7 @@ class Mailbox:
 
         Args:
             job_id: the job.
-            limit: how long to wait, in seconds (None: for ever).
+            limit: how long to wait, in seconds (None: for ever; 0: ask once).
 
         Raises:
             TimeoutError: it has not ended by then.
@@ -100,7 +100,9 @@ class Mailbox:
             ending = self._ahead[job_id] or await self._hear(job_id, PATIENCE if limit is None else limit)
             self._ahead.pop(job_id, None)
 
-        if ending is None:
+        if ending is None and limit == 0:
+            ending = await self._look(job_id)
+        elif ending is None:
             async with asyncio.timeout_at(deadline):
                 ending = await self._ask(job_id, deadline)
 
@@ -138,9 +140,7 @@ class Mailbox:
                 standing = await self._asking.submit(job_id)
 
                 if not isinstance(standing, int):
-                    status = standing[b"status"].decode(errors="replace") if standing else "deleted"
-
-                    return Ending(status, None, standing or None)
+                    return _ending(standing)
 
                 has_begun, pause = True, SHORTEST_PAUSE_S
                 ending = await self._until(future, standing)
@@ -156,6 +156,20 @@ class Mailbox:
 
             if ending is not None:
                 return ending
+
+    async def _look(self, job_id: str) -> Ending:
+        """How the job has ended. One question is given the time that it takes.
+
+        Raises:
+            TimeoutError: it has not ended.
+
+        """
+        standing = await self._asking.submit(job_id)
+
+        if isinstance(standing, int):
+            raise TimeoutError
+
+        return _ending(standing)
 
     async def _hear(self, job_id: str, limit: float) -> Ending | None:
         """The ending, from a message; None if the server must be asked."""
@@ -262,6 +276,11 @@ class Mailbox:
                 self._settle(job_id, None)
 
         self._old = list(self._waits)
+
+
+def _ending(fields: Fields) -> Ending:
+    """How a job has ended that the server was asked for."""
+    return Ending(fields[b"status"].decode(errors="replace") if fields else "deleted", None, fields or None)
 
 
 def _is_over(deadline: float | None, pause: float) -> bool:

@@ -2,6 +2,8 @@
 
 A script's first lines say what it is for, its KEYS, its ARGV and the verdicts that it SAYS. They are read here:
 the names are bound at the top of the script, and callers pass keywords, so no position stands anywhere else.
+Beginnings of keys that a script MAKES are not passed, since each call would carry their bytes. They are made from
+`job`.
 An ARGV name that ends in `...` takes a list; in Lua it is the position of the list's first value.
 """
 
@@ -14,11 +16,11 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from aioq.store.keys import Keys
+from aioq.store.keys import Keys, end_of
 
 _FOLDER = resources.files("aioq.store") / "lua"
 _INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)
-_HEADER = re.compile(r"^-- (KEYS|ARGV|SAYS):(.*)$", re.MULTILINE)
+_HEADER = re.compile(r"^-- (KEYS|ARGV|SAYS|MAKES):(.*)$", re.MULTILINE)
 
 Argument = bytes | str | int
 Command = tuple[Argument, ...]
@@ -82,7 +84,8 @@ def script(name: str) -> Script:
     """The script in `lua/<name>.lua`."""
     source = (_FOLDER / f"{name}.lua").read_text()
     header = {kind: tuple(words.split()) for kind, words in _HEADER.findall(source)}
-    text = "\n".join([*_bindings(header["KEYS"], header["ARGV"]), _with_includes(source, set())])
+    made = [_making(name) for name in header.get("MAKES", ())]
+    text = "\n".join([*_bindings(header["KEYS"], header["ARGV"]), *made, _with_includes(source, set())])
     sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     return Script(name, text, sha, header["KEYS"], header["ARGV"], frozenset(header["SAYS"]))
@@ -141,3 +144,7 @@ def _bindings(keys: tuple[str, ...], args: tuple[str, ...]) -> list[str]:
         lines.append(f"local {name.removesuffix('...')} = {value}")
 
     return lines
+
+
+def _making(name: str) -> str:
+    return f"local {name} = string.sub(job, 1, -{len(end_of('job')) + 1}) .. '{end_of(name)}'"

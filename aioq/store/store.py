@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from aioq.store.batcher import Batcher
 from aioq.store.committer import Committer
-from aioq.store.connection import Connection
+from aioq.store.connection import REPEATED_MS, Connection
 from aioq.store.examination import Finding, Subject, read_findings
 from aioq.store.keys import Keys
 from aioq.store.mailbox import Mailbox, Standing
@@ -35,6 +35,9 @@ CHUNK = 100
 #: Of due and of late ones, a claim moves fewer: many workers claim at once, and while one runs others wait.
 #: With 100,000 jobs due and four workers, p99 of others' commands is 4 ms; with 100 it was 28, at the same rate.
 DUE = 50
+
+#: The longest time, in ms, for which a call may be sent again. lua/lib/end_job.lua has this number, too.
+LONGEST_REPEAT_MS = 500_000
 
 
 @dataclass(slots=True)  # one is made for each job, and a frozen one or a tuple takes twice as long
@@ -144,12 +147,15 @@ class Store:
         """Store one job; concurrent calls travel together. The server's clock in ms; 0: a live job has this id."""
         return self._loops[running_loop()].enqueuing.submit(submission)
 
-    async def enqueue_many(self, submissions: Sequence[Submission], send: Send | None = None) -> list[int]:
+    async def enqueue_many(
+        self, submissions: Sequence[Submission], send: Send | None = None, repeat_ms: int = 0
+    ) -> list[int]:
         """Store jobs in one call. The server's clock in ms, or 0 for each whose id belongs to a live job.
 
         Args:
             submissions: the jobs.
             send: another way than the connection's.
+            repeat_ms: for how long that way may send the call again, if that is longer than the connection does.
 
         """
         held = self._loops[running_loop()]
@@ -159,6 +165,8 @@ class Store:
 
         flat: list[Argument] = []
         mailbox = held.mailbox
+        repeat_ms = min(max(repeat_ms, self.connection.repeat_ms), LONGEST_REPEAT_MS)
+        is_repeated_longer = repeat_ms > REPEATED_MS
 
         if mailbox is not None and not mailbox.waits_ahead(len(submissions)):
             mailbox = None
@@ -168,7 +176,7 @@ class Store:
             has_more = len(fields) > 1 + (b"data" in fields)
             # That a ttl is over only a wait tells; and whose job has an id that a user chose, only the reply.
             waiting = None if each.ttl_ms or each.nonce else mailbox
-            count = len(fields) + has_more + (waiting is not None)
+            count = len(fields) + has_more + (waiting is not None) + is_repeated_longer
             has_words = each.at_front or each.due or each.ttl_ms or each.nonce
             flat += (each.record.id, _head(each, count) if has_words else count)
             flat += chain.from_iterable(fields.items())
@@ -177,8 +185,11 @@ class Store:
                 flat += (b"more", b"1")
 
             if waiting is not None:
-                flat += (b"waiters", waiting.channel)
+                flat += (b"after", "@" + waiting.channel)
                 waiting.expect(each.record.id)
+
+            if is_repeated_longer:
+                flat += (b"repeat_ms", repeat_ms)
 
         reply = await self._call("enqueue", send, expired_ttl=EXPIRED_TTL_MS, jobs=flat)
         clock: int = reply[1]
@@ -206,7 +217,9 @@ class Store:
 
             return reply
 
-        return await self.enqueue_many(submissions, send), reached
+        repeat_ms = self.connection.repeat_ms + round(1000 * limit)
+
+        return await self.enqueue_many(submissions, send, repeat_ms), reached
 
     async def register(self) -> None:
         """Put the queue on the list of all queues; a suspension of all workers holds for it too."""
@@ -254,14 +267,26 @@ class Store:
         """The verdict (ok, already, refused, gone), and the status that refuses."""
         return _verdict(
             await self._call(
-                "cancel", control=self.connection.shared.control, canceled_ttl=CANCELED_TTL_MS, id=job_id
+                "cancel",
+                control=self.connection.shared.control,
+                canceled_ttl=CANCELED_TTL_MS,
+                call=self._new_call(),
+                repeat_ms=self.connection.repeat_ms,
+                id=job_id,
             )
         )
 
     async def stop(self, job_id: str) -> tuple[str, str]:
         """As cancel, for a run in progress."""
         return _verdict(
-            await self._call("stop", control=self.connection.shared.control, failure_ttl=FAILURE_TTL_MS, id=job_id)
+            await self._call(
+                "stop",
+                control=self.connection.shared.control,
+                failure_ttl=FAILURE_TTL_MS,
+                call=self._new_call(),
+                repeat_ms=self.connection.repeat_ms,
+                id=job_id,
+            )
         )
 
     async def delete(self, ids: Sequence[str], only: JobStatus | None = None) -> int:
@@ -269,7 +294,14 @@ class Store:
         if not ids:
             return 0
 
-        reply = await self._call("delete", control=self.connection.shared.control, only=only or "", ids=list(ids))
+        reply = await self._call(
+            "delete",
+            control=self.connection.shared.control,
+            only=only or "",
+            call=self._new_call(),
+            repeat_ms=self.connection.repeat_ms,
+            ids=list(ids),
+        )
 
         mailbox = self._loops[running_loop()].mailbox
 
@@ -278,17 +310,21 @@ class Store:
 
         return int(reply[1])
 
-    async def requeue(self, ids: Sequence[str], *, at_front: bool, reset: bool) -> list[str]:
-        """For each id: ok, gone, or the status that does not allow it."""
+    async def requeue(
+        self, ids: Sequence[str], *, at_front: bool, reset: bool, only: JobStatus | None = None
+    ) -> list[str]:
+        """Bring jobs back (only those in a state). For each id: ok, gone, or the status that does not allow it."""
         if not ids:
             return []
 
         reply = await self._call(
             "requeue",
+            only=only or "",
             lane="front" if at_front else "",
             reset=int(reset),
             expired_ttl=EXPIRED_TTL_MS,
-            nonce=secrets.token_hex(4),
+            call=self._new_call(),
+            repeat_ms=self.connection.repeat_ms,
             ids=list(ids),
         )
 
@@ -302,6 +338,8 @@ class Store:
             "save_meta",
             id=job_id,
             fence="" if fence is None else fence,
+            call=self._new_call(),
+            repeat_ms=self.connection.repeat_ms,
             count=len(changes) // 2,
             changes=[*changes, *removed],
         )
@@ -513,6 +551,10 @@ class Store:
 
     # Internals
 
+    def _new_call(self) -> str:
+        """A word for one call, by which a script knows it again if it is sent twice; "" if it never is."""
+        return secrets.token_hex(6) if self.connection.repeat_ms else ""
+
     def _command(self, name: str, **values: Argument | Sequence[Argument]) -> Command:
         script = all_scripts()[name]
 
@@ -582,7 +624,7 @@ _END: dict[str, dict[str, Argument]] = {
 def _row(outcome: Outcome) -> tuple[str, tuple[Argument, ...]]:
     """The verb that records an outcome, and its arguments after id and fence."""
     if isinstance(outcome, Finished):
-        return "finish", (outcome.result, outcome.ttl_ms)
+        return "finish", (outcome.result, outcome.ttl_ms or outcome.instead)
 
     if isinstance(outcome, Failed):
         return "fail", (_bytes(outcome.error),)

@@ -88,6 +88,16 @@ def retention_ms(value: Duration, name: str) -> int:
     return ms
 
 
+def waiting_ms(value: Duration, name: str) -> int:
+    """How long to wait: 0 (ask once), or a positive duration."""
+    ms = to_ms(value, name)
+
+    if ms < 0:
+        raise InvalidInput(f"{name}={value!r}: expected 0 (ask once) or a duration of more than 0")
+
+    return ms
+
+
 def _parse(text: str, name: str) -> float:
     bare = text.strip()
 

@@ -11,6 +11,7 @@ AioqError
 ├── InvalidJobOperation                  the job is in a state that does not allow the verb
 ├── DeserializationError                 a stored payload or result that cannot be read
 │   └── BadSignature                     it is not signed with a secret that is known here, and was not read
+├── ResultNotKept                        the job has finished, and what its function returned is not kept
 ├── FunctionNotAllowed                   the worker was told which functions it may run, and this is none of them
 ├── JobFailed                            raised by Job.result(): the job ended without a value
 │   ├── JobCanceled
@@ -79,6 +80,13 @@ class DeserializationError(AioqError):
 
 class BadSignature(DeserializationError):
     """Stored bytes are not signed with a secret that is known here. They were not read."""
+
+
+class ResultNotKept(AioqError):
+    """The job has finished, and what its function returned is not kept.
+
+    With `result_ttl=0` only those who wait when the job ends get the value.
+    """
 
 
 class FunctionNotAllowed(AioqError):

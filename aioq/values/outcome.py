@@ -10,10 +10,15 @@ from aioq.values.retry import Retry
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The function returned; the result is kept for ttl_ms (0: only handed to those who wait)."""
+    """The function returned; the result is kept for ttl_ms.
+
+    With a ttl_ms of 0 the result goes only to those who wait. Then `instead` is stored in its place: no bytes,
+    signed if the queue signs.
+    """
 
     result: bytes
     ttl_ms: int
+    instead: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

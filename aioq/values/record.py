@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aioq.values.durations import FOREVER, LONGEST_MS
-from aioq.values.errors import BadSignature, DeserializationError, SerializationError
+from aioq.values.errors import BadSignature, DeserializationError, ResultNotKept, SerializationError
 from aioq.values.options import EXECUTORS, FAILURE_TTL_MS, THREAD, TIMEOUT_MS
 from aioq.values.retry import Retry
 from aioq.values.serializer import Serializer, loads, written_by
-from aioq.values.signature import SIGNED, Signer, inner
+from aioq.values.signature import FIX, SIGNED, Signer, inner
 from aioq.values.states import JobStatus
 
 #: Fields of the hash that hold one meta value each begin with this.
@@ -211,18 +211,46 @@ class JobRecord:
             return False
 
     def result(self) -> Any:
-        """What the function returned; None if nothing is kept of it.
+        """What the function returned; None if the job has not finished.
+
+        A state is not signed. So where the queue signs, only a signed result proves that the job has finished. A
+        result that is not kept has no bytes, and these are signed, too.
 
         Raises:
-            DeserializationError: it cannot be read here.
+            ResultNotKept: the job has finished, and its result is not stored.
+            DeserializationError: it cannot be read here; a BadSignature, if it is not signed and the queue signs.
 
         """
+        if self.fields.get(b"status") != b"finished":
+            return None
+
         data = self.fields.get(b"result")
 
-        if data is not None and self.signer is not None:
+        if self.signer is not None:
+            if data is None:
+                raise BadSignature(
+                    f"job {self.id} is stored as finished and has no signed result, so nobody can tell whether it"
+                    f" has run. Someone has changed what is stored, or a worker signs nothing. {FIX}"
+                )
+
             data = self._open(b"result", f"the result of job {self.id}")
 
-        return None if data is None else loads(data, "the job's result")
+        if not data:
+            raise ResultNotKept(
+                f"job {self.id} has finished, and its result was not kept. With result_ttl=0 only those who wait"
+                " when the job ends get it; give the job a result_ttl to ask later"
+            )
+
+        return loads(data, "the job's result")
+
+    def has_signed_result(self) -> bool:
+        """Whether the result is signed, if the queue signs."""
+        try:
+            self._open(b"result", "the result")
+        except BadSignature:
+            return False
+
+        return True
 
     @property
     def fence(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from aioq.values.errors import DeserializationError
+from aioq.values.errors import DeserializationError, ResultNotKept
 from aioq.values.record import JobRecord
 
 
@@ -20,7 +20,7 @@ class Result:
         type: how the run ended: "finished", "failed", "canceled", "stopped", "expired"; "abandoned" (its
             worker was lost) or "interrupted" (its worker was shut down).
         fence: the number of the claim; 0 if the job was never claimed.
-        return_value: what the function returned, if it finished.
+        value: what the function returned, if it finished; the ResultNotKept of one that is not kept.
         exc_info: the traceback, if it failed.
         worker_name: who ran it.
         started_at, ended_at: when; None if unknown.
@@ -30,11 +30,19 @@ class Result:
     job_id: str
     type: str
     fence: int
-    return_value: Any
+    value: Any
     exc_info: str | None
     worker_name: str | None
     started_at: datetime | None
     ended_at: datetime | None
+
+    @property
+    def return_value(self) -> Any:
+        """What the function returned; None if it has not finished. Raises ResultNotKept."""
+        if isinstance(self.value, ResultNotKept):
+            raise self.value
+
+        return self.value
 
 
 def present_result(record: JobRecord) -> Result | None:
@@ -51,7 +59,7 @@ def present_result(record: JobRecord) -> Result | None:
         record.id,
         record.status.value,
         record.fence,
-        record.result(),
+        _value(record),
         record.error,
         record.worker,
         record.started_at,
@@ -85,6 +93,13 @@ def earlier_result(job_id: str, packed: bytes) -> Result:
         )
     except (ValueError, TypeError, LookupError, ArithmeticError, OSError, RecursionError) as damage:
         raise DeserializationError(f"an earlier run of job {job_id} cannot be read: {damage}") from None
+
+
+def _value(record: JobRecord) -> Any:
+    try:
+        return record.result()
+    except ResultNotKept as error:  # the rest is known all the same
+        return error
 
 
 def _moment(ms: str) -> datetime | None:

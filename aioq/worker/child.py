@@ -159,7 +159,7 @@ def _serve(channel: Channel) -> None:
 
 
 def _run(job: ChildJob) -> tuple[bytes, ...]:
-    record = job.record
+    record, kind = job.record, b"raised"
     current.set(job)
 
     try:
@@ -170,6 +170,7 @@ def _run(job: ChildJob) -> tuple[bytes, ...]:
             args = (instance, *args)
 
         result = func(*args, **kwargs)
+        kind = b"returned"  # what comes of it may still be nothing that can be serialised
 
         if forks.in_fork:  # the job has forked, and this is the fork
             leave(None)
@@ -179,7 +180,7 @@ def _run(job: ChildJob) -> tuple[bytes, ...]:
         if forks.in_fork:
             leave(error)
 
-        return b"raised", *(text.encode(errors="surrogatepass") for text in (error_text(error), *kinds(error)))
+        return kind, *(text.encode(errors="surrogatepass") for text in (error_text(error), *kinds(error)))
     finally:
         job.close()
         current.set(None)

@@ -109,6 +109,7 @@ class Courier:
         self._trips: set[asyncio.Task[None]] = set()
         self._asked = 0
         self._in_doubt = False
+        self._sent_before: set[Claim] = set()  # outcomes of these runs were sent, and the reply was lost
         self._opened = connection.opened
         self._sessions = dict.fromkeys(stores, 0)
         self._pause = SHORTEST_PAUSE
@@ -291,6 +292,7 @@ class Courier:
                     try:
                         taken, due = await self._visit(executor, store, mine, asks, others)
                     except ServerError as error:
+                        self._sent_before.update(run.claim for run, _ in mine)
                         self._set_aside(executor, store, mine, error)
                     else:
                         self._refusals[store] = 0
@@ -346,7 +348,7 @@ class Courier:
                 commands.append(store.holders_command(self._worker))
 
         replies = await self._connection.calls(commands)
-        _report(store, [claims for _, claims in pairs], replies)
+        _report(store, [claims for _, claims in pairs], replies, self._sent_before)
 
         if not wanted:
             return 0, []
@@ -549,14 +551,22 @@ class Holders:
         self.are_in_doubt = self._since is not None and time.monotonic() - self._since < HOLDERS_WAIT_S
 
 
-def _report(store: Store, covered: list[list[Claim]], replies: list[object]) -> None:
+def _report(store: Store, covered: list[list[Claim]], replies: list[object], sent_before: set[Claim]) -> None:
+    """Log which runs were not recorded. Of one that was sent before, the first call may have recorded it."""
     for claims, reply in zip(covered, replies, strict=False):
         for position, verdict in read_refused(reply).items():
+            claim = claims[position]
+
             if verdict != "already":
-                log.warning(
-                    "job %s of queue %s: the run with fence %d was not recorded (%s)",
-                    claims[position].record.id,
+                log.log(
+                    logging.INFO if claim in sent_before else logging.WARNING,
+                    "job %s of queue %s: the run with fence %d was not recorded%s (%s)",
+                    claim.record.id,
                     store.queue,
-                    claims[position].fence,
+                    claim.fence,
+                    " a second time" if claim in sent_before else "",
                     verdict,
                 )
+
+        if sent_before:
+            sent_before.difference_update(claims)

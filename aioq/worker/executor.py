@@ -203,10 +203,13 @@ class Executor:
         run.entered, run.task = True, asyncio.current_task()
 
         try:
-            outcome = self._finished(run, await self._call(run))
+            result = await self._call(run)
 
             if forks.in_fork:  # the job has forked here, and this is the fork
                 leave(None)
+
+            run.returned = run.cause is None  # one that was ended and went on all the same has not done its work
+            outcome = self._finished(run, result)
         except BaseException as error:  # noqa: BLE001 - SystemExit too: whatever a job raises is its own failure
             if forks.in_fork:
                 leave(error)
@@ -285,7 +288,9 @@ class Executor:
                 " Store it elsewhere, and return a reference to it"
             )
 
-        return Finished(packed, self._result_ttl_ms if own_ttl is None else own_ttl)
+        ttl_ms = self._result_ttl_ms if own_ttl is None else own_ttl
+
+        return Finished(packed, ttl_ms, b"" if ttl_ms else record.seal(b"result", b""))
 
     def _failed(self, run: Run, error: BaseException) -> Outcome | None:
         if run.cause is not None:
@@ -307,7 +312,8 @@ class Executor:
     def _decide(self, run: Run, error: BaseException) -> Outcome:
         text = error_text(error)
 
-        if not run.begun and is_final(error, run.found):
+        # What has returned is not run again because its result cannot be kept: it would do everything once more.
+        if run.returned or (not run.begun and is_final(error, run.found)):
             return Failed(text)
 
         try:

@@ -134,6 +134,7 @@ class Processes:
         if kind == b"result":
             return Packed(*parts)
 
+        run.returned = kind == b"returned"
         text, *kinds = (part.decode(errors="surrogatepass") for part in parts)
 
         raise RemoteError(text, kinds)

@@ -46,6 +46,7 @@ class Run:
         "ended",
         "entered",
         "found",
+        "returned",
         "store",
         "taken_at",
         "task",
@@ -64,6 +65,7 @@ class Run:
         self.entered = False
         self.found = False  # its function was
         self.begun = False
+        self.returned = False  # its function has; what it returned may still be nothing that can be kept
         self.ended = False
 
     @property

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import redis
+
 from aioq import Queue
 from tests.cli.tools import Cli
 from tests.conftest import free_port
@@ -48,6 +50,24 @@ def test_h05_a_bad_id_does_not_stop_the_others(cli: Cli) -> None:
     assert result.stdout == "Requeueing 3 jobs from failed queue\na: requeued\nb: requeued\n"
     assert result.stderr == "nope: not found\n"
     assert cli.queued() == ["a", "b"]
+
+
+def test_ids_of_which_nothing_is_stored_are_told_as_missing_and_listed_no_more(cli: Cli) -> None:
+    cli.fail("a", "b", "c", "d")
+
+    with redis.Redis.from_url(cli.url) as client:
+        client.delete("aioq:{default}:job:b", "aioq:{default}:job:d")
+
+    result = cli.call("requeue", "--queue", "default", "b")
+    assert (result.exit_code, result.stderr) == (1, "b: not found\n")
+    assert cli.failed() == ["a", "c", "d"]
+    result = cli.call("requeue", "--queue", "default", "--all", "--json")
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    assert told["requeued"] == ["a", "c"]
+    assert list(told["refused"]) == ["d"]
+    assert told["refused"]["d"].startswith("missing: the failed registry listed it")
+    assert (cli.queued(), cli.failed()) == (["a", "c"], [])
 
 
 def test_h06_a_job_in_another_state_does_not_stop_the_others(cli: Cli) -> None:

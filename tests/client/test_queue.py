@@ -109,6 +109,11 @@ async def test_a_queue_is_emptied_of_what_waits(queue: Queue, start_worker, raw:
     assert await running.result(5) == f"{key}-2"
 
 
+def is_brief(key: str) -> bool:
+    """A token, or what answers a call that is sent again: it goes by itself within a minute."""
+    return key.endswith(":wake") or ":gone:" in key or ":done:" in key
+
+
 async def test_a_queue_is_deleted_with_all_its_jobs(
     queue: Queue, start_worker, raw: redis.Redis, key: str
 ) -> None:
@@ -133,7 +138,7 @@ async def test_a_queue_is_deleted_with_all_its_jobs(
     running.worker.request_stop()
     await running.task
     assert await queue.delete() == 0
-    assert [name for name in raw.keys("*{default}*") if not name.endswith(":wake")] == []
+    assert [name for name in raw.keys("*{default}*") if not is_brief(name)] == []
 
 
 async def test_a_queue_without_a_worker_is_deleted_without_a_trace(queue: Queue, raw: redis.Redis) -> None:
@@ -144,7 +149,7 @@ async def test_a_queue_without_a_worker_is_deleted_without_a_trace(queue: Queue,
     await eventually(lambda: _is(expired, "expired"))
     await queue.pause()
     assert await queue.delete() == 4
-    assert [name for name in raw.keys("*") if not name.endswith(":wake")] == []
+    assert [name for name in raw.keys("*") if not is_brief(name)] == []
 
 
 async def test_a_deleted_queue_can_be_used_again(queue: Queue, start_worker) -> None:

@@ -523,7 +523,7 @@ def in_three_loops(server: Server, *, closes: bool) -> list[int]:
         task = asyncio.create_task(job.result(timeout=10))
 
         with server.client() as client:
-            await eventually(lambda: client.hexists(queue.store.keys.job + job.id.encode(), "waiters"))
+            await eventually(lambda: client.hexists(queue.store.keys.job + job.id.encode(), "after"))
 
         async with asyncio.timeout(5):
             await Worker("default", server.url).run(burst=True)

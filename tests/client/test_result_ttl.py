@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import redis
 
-from aioq import JobFailed, JobStatus, NoSuchJobError, Queue, Retry
+from aioq import JobFailed, JobStatus, NoSuchJobError, Queue, ResultNotKept, Retry
 from tests import jobs
 from tests.client.work import fail_until, gates, hold, notes
 from tests.tools import eventually
@@ -57,7 +57,17 @@ async def test_with_0_the_result_is_not_kept_but_the_end_can_be_seen(
     assert job.result_ttl == 0
     await burst()
     assert await job.get_status() == JobStatus.FINISHED
-    assert await job.return_value() is None
+
+    for read in (job.return_value, job.result):
+        with pytest.raises(ResultNotKept, match="was not kept"):
+            await read()
+
+    latest = await job.latest_result()
+    assert (latest.type, latest.exc_info) == ("finished", None)
+
+    with pytest.raises(ResultNotKept):
+        _ = latest.return_value
+
     assert not raw.hexists(f"{BASE}job:{job.id}", "data")
     assert ttls(raw, job.id) == [5]
 
@@ -69,7 +79,7 @@ async def test_with_0_the_result_is_given_to_those_who_wait(
     await start_worker()
     job = await queue.enqueue(wait_and_return, key, size, result_ttl=0)
     waiting = asyncio.create_task(job.result(5))
-    await eventually(lambda: notes[key] and raw.hget(f"{JOB}{job.id}", "waiters"))
+    await eventually(lambda: notes[key] and raw.hget(f"{JOB}{job.id}", "after"))
     gates[key].set()
     assert await waiting == "x" * size
 

@@ -59,6 +59,28 @@ def entry_of(client: redis.Redis) -> bytes:
     return entry.removeprefix(b"front/")
 
 
+# What answers calls that are sent again
+
+
+@damage("runs", "no-retention aioq:{default}:gone:b/")
+async def a_tombstone_that_would_stay(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.set(store.keys.gone + b"b/", "")
+
+
+@damage("runs", "no-retention aioq:{default}:done:word")
+async def a_receipt_that_would_stay(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.set(store.keys.done + b"word", '["ok"]')
+
+
+@damage("runs", "wrong-type aioq:{default}:gone:b/", "wrong-type aioq:{default}:done:word")
+async def what_is_no_answer(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.rpush(store.keys.gone + b"b/", "")
+    client.hset(store.keys.done + b"word", "a", "b")
+
+
 # Jobs that wait
 
 

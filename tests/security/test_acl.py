@@ -77,7 +77,7 @@ SCRIPTS = {
 }
 
 #: In the scripts of a role, but only in included functions that these scripts do not call, or never like this.
-UNREACHED = {"producer": {"persist"}}
+UNREACHED = {"producer": {"persist"}, "worker": {"get"}}
 
 #: Sent on a subscription that has been silent for long; no test waits for that.
 SILENT = {"ping"}
@@ -215,7 +215,7 @@ async def test_a_producer_enqueues_waits_and_cancels(server: Server, queue: Queu
 
 async def is_waited_for(job: Job[Any]) -> bool:
     await job.refresh()
-    return b"waiters" in job.record.fields
+    return b"after" in job.record.fields
 
 
 async def is_started(job: Job[Any]) -> bool:
@@ -257,7 +257,7 @@ async def test_a_worker_runs_jobs_and_looks_after_others(server: Server, queue: 
     await lost_worker(queue, server)
 
     with server.client() as admin:
-        admin.hset(f"aioq:{{mail}}:job:{told.id}", "waiters", "aioq:waiter:x")
+        admin.hset(f"aioq:{{mail}}:job:{told.id}", "after", "@aioq:waiter:x")
 
     suspend(server)
     forget_scripts(server)

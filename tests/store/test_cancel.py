@@ -106,7 +106,7 @@ async def test_those_who_wait_are_told(state: str, store: Store, client: redis.R
 
         assert messages() == [b"a canceled 0\n"]
 
-    assert b"waiters" not in fields(client, store)
+    assert b"after" not in fields(client, store)
 
 
 async def test_a_failed_job_keeps_its_error_when_it_is_canceled(store: Store, client: redis.Redis) -> None:

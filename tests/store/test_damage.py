@@ -17,7 +17,7 @@ from tests.store.tools import LATE, LEASE, beat, bring, end, job, put, status, t
 PREFIX = b"aioq:{default}:"
 FIELDS = [
     *("status", "func", "data", "entry", "fence", "uncounted", "deliveries", "worker", "ttl", "failure_ttl"),
-    *("expires_at", "due_at", "started_at", "waiters", "enqueued_at", "nonce"),
+    *("expires_at", "due_at", "started_at", "after", "enqueued_at", "nonce"),
 ]
 JUNK = [b"", b"\x00\xff", b"-1", b"nan", b"9" * 19, b"9" * 400, b"1e300", b"front/", b"9" * 21 + b"-1", b"a b"]
 STATES = ["queued", "scheduled", "started", "failed", "canceled", LATE]
@@ -176,7 +176,7 @@ async def test_a_channel_that_nobody_may_publish_to_is_passed_over(own_server) -
     (claim,) = await take(store)
 
     with server.client() as admin:
-        admin.hset("aioq:{default}:job:a", "waiters", "elsewhere aioq:waiter:x")
+        admin.hset("aioq:{default}:job:a", "after", "@elsewhere @aioq:waiter:x")
 
     assert await end(store, (claim, Finished(b"pr", 60_000))) == ["ok"]
     await connection.aclose()

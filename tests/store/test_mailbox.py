@@ -25,9 +25,9 @@ async def elsewhere(server: Server) -> AsyncIterator[Store]:
 
 async def waiting(store: Store, client: redis.Redis, job_id: str = "a") -> asyncio.Task[Ending]:
     """A task that waits, as soon as the server knows of it."""
-    before = fields(client, store, job_id).get(b"waiters", b"")
+    before = fields(client, store, job_id).get(b"after", b"")
     task = asyncio.create_task(store.mailbox.wait(job_id))
-    await eventually(lambda: task.done() or fields(client, store, job_id).get(b"waiters", b"") != before)
+    await eventually(lambda: task.done() or fields(client, store, job_id).get(b"after", b"") != before)
 
     return task
 
@@ -52,7 +52,7 @@ async def test_an_end_of_which_no_message_comes_is_asked_for(
     monkeypatch.setattr(mailbox, "ASK_AGAIN_S", 0.05)
     claimed = await start(store)
     task = await waiting(store, client)
-    client.hdel(store.keys.job + b"a", "waiters")  # so nothing is published
+    client.hdel(store.keys.job + b"a", "after")  # so nothing is published
     await end(store, (claimed, Finished(b"p", 60_000)))
 
     found = await ending(task)
@@ -129,7 +129,7 @@ async def test_many_waits_of_one_process_share_a_channel_and_travel_together(
     ids = [f"j{number}" for number in range(300)]
     await put(store, *ids)
     tasks = [asyncio.create_task(store.mailbox.wait(each)) for each in ids for _ in range(2)]
-    await eventually(lambda: all(b"waiters" in fields(client, store, each) for each in (ids[0], ids[-1])))
+    await eventually(lambda: all(b"after" in fields(client, store, each) for each in (ids[0], ids[-1])))
     claims = await take(store, limit=300)
     before = calls(client, "publish")
     await end(store, *((each, Finished(each.record.id.encode(), 60_000)) for each in claims))
@@ -138,7 +138,7 @@ async def test_many_waits_of_one_process_share_a_channel_and_travel_together(
         each.encode() for each in ids for _ in range(2)
     ]
     assert calls(client, "publish") - before == 1
-    assert len({fields(client, store, each).get(b"waiters") for each in ids}) == 1
+    assert len({fields(client, store, each).get(b"after") for each in ids}) == 1
 
 
 async def test_waits_that_begin_together_take_few_round_trips(store: Store) -> None:
@@ -276,7 +276,7 @@ async def test_queues_of_one_connection_wait_side_by_side(connection: Connection
         await put(store, "a")
 
     tasks = [asyncio.create_task(store.mailbox.wait("a")) for store in stores]
-    await eventually(lambda: all(b"waiters" in fields(client, store) for store in stores))
+    await eventually(lambda: all(b"after" in fields(client, store) for store in stores))
     assert len(client.client_list("pubsub")) == 1
 
     for store in stores:
@@ -337,15 +337,15 @@ async def test_who_waits_for_few_jobs_is_told_of_those_alone(
         await put(store, f"a{number}", f"b{number}", f"c{number}")
         await store.cancel(f"a{number}")
         await store.mailbox.wait(f"a{number}")
-        assert b"waiters" not in fields(client, store, f"b{number}")
+        assert b"after" not in fields(client, store, f"b{number}")
 
 
 async def test_who_no_longer_waits_is_no_longer_told(store: Store, asked: list[str], client: redis.Redis) -> None:
     await put(store, "a")
-    assert fields(client, store)[b"waiters"] == store.mailbox.channel.encode()
+    assert fields(client, store)[b"after"] == b"@" + store.mailbox.channel.encode()
     await put(store, *(f"j{number}" for number in range(FIRM - ENOUGH)))
     await put(store, "b")
-    assert b"waiters" not in fields(client, store, "b")
+    assert b"after" not in fields(client, store, "b")
 
 
 async def test_nobody_waits_ahead_before_the_subscription_stands(store: Store, client: redis.Redis) -> None:
@@ -358,7 +358,7 @@ async def test_nobody_waits_ahead_before_the_subscription_stands(store: Store, c
             await asyncio.wait_for(deaf.mailbox.wait("a"), 5)
 
     await put(deaf, "a")
-    assert b"waiters" not in fields(client, store)
+    assert b"after" not in fields(client, store)
     await connection.aclose()
     client.acl_deluser("deaf")
 
@@ -505,7 +505,7 @@ async def test_jobs_with_a_ttl_or_a_chosen_id_are_asked_for(
     await put(store, "a", ttl_ms=50)
     await put(store, "b", nonce="x")
     await put(store, "c", due="+60000")
-    assert [b"waiters" in fields(client, store, each) for each in "abc"] == [False, False, True]
+    assert [b"after" in fields(client, store, each) for each in "abc"] == [False, False, True]
 
     assert (await ending(asyncio.create_task(store.mailbox.wait("a")))).status == "expired"
     assert asked[0] == "a"
@@ -525,5 +525,5 @@ async def test_jobs_that_are_never_waited_for_take_bounded_memory(store: Store, 
 async def test_a_claim_reads_no_more_of_a_job_that_is_waited_for_ahead(store: Store, asked: list[str]) -> None:
     claimed = await start(store)
 
-    assert b"waiters" not in claimed.record.fields
+    assert b"after" not in claimed.record.fields
     assert b"more" not in claimed.record.fields

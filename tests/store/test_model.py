@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from aioq import Queue
 from aioq.store import Connection
+from aioq.store.script import Command, script
 from aioq.store.store import Claim, Claims, Submission
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, Retried
 from aioq.values.states import FINAL, JobStatus, allows
@@ -98,12 +99,17 @@ WEIGHTS = {
     step("be_lost", WORKER): 3,
     step("resync", WORKER, st.sets(st.integers(0, 9))): 1,
     step("send_again"): 1,
+    step("call_again"): 3,
     step("sweep"): 1,
     step("switch"): 1,
 }
 STEPS = st.sampled_from([each for each, weight in WEIGHTS.items() for _ in range(weight)]).flatmap(
     lambda each: each
 )
+
+
+#: The calls of users, by how the server knows them.
+SHAS = {script(verb).sha: verb for verb in ("cancel", "stop", "delete", "requeue")}
 
 
 @dataclass
@@ -144,6 +150,11 @@ class StoreMachine(RuleBasedStateMachine):
         self.connection = Connection(url)
         self.queue = Queue("default", self.connection)
         self.store = self.queue.store
+        self.connection.repeat_ms = 400_000  # an example may take longer than the usual time
+        self.connection.call = self.call  # type: ignore[method-assign]
+        self.called: Command = ()  # the last call of a user that has changed something, and its answer
+        self.answer: Any = None
+        self.stored: set[tuple[str, str]] = set()  # ids and nonces of all calls that have stored a job
         self.jobs: dict[str, Job] = {}
         self.alive: dict[str, bool] = {}  # the workers that have a lease, and whether it has not ended
         self.sessions: set[str] = set()  # those that have joined since they were last reclaimed
@@ -160,6 +171,21 @@ class StoreMachine(RuleBasedStateMachine):
         self.client.flushall()
         self.client.close()
         self.runner.close()
+
+    async def call(self, command: Command) -> Any:
+        answer = (await self.connection.calls((command,)))[0]
+        verb = SHAS.get(command[1])
+        changes = {"requeue": lambda: b"ok" in answer[1], "delete": lambda: answer[1] > 0}
+
+        if verb is not None and changes.get(verb, lambda: answer == [b"ok"])():
+            self.called, self.answer = command, answer
+
+        return answer
+
+    def call_again(self) -> None:
+        """The reply was lost, and other things have happened meanwhile. It is the same, and nothing is done."""
+        if self.called:
+            assert self.run(self.connection.calls((self.called,))) == [self.answer]
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
@@ -244,14 +270,15 @@ class StoreMachine(RuleBasedStateMachine):
         created = self.run(self.store.enqueue_many(self.sent))
 
         for sent, stored in zip(self.sent, created, strict=True):
-            known = self.jobs.get(sent.record.id)
+            known, call = self.jobs.get(sent.record.id), (sent.record.id, sent.nonce)
 
-            if known is not None and known.nonce == sent.nonce:
+            if call in self.stored:
                 assert stored
             elif known is not None and known.seen not in FINAL:
                 assert not stored
             else:
                 assert stored
+                self.stored.add(call)
                 self.add(sent, stored)
 
         self.let_time_pass()
@@ -365,6 +392,8 @@ class StoreMachine(RuleBasedStateMachine):
         else:
             assert verdict == "ok"
             self.recorded(each, outcome)
+            (again,) = self.run(end(self.store, (chosen, outcome)))
+            assert again in ("already", "stale", "gone")
 
         self.let_time_pass()
 

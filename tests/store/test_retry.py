@@ -130,7 +130,7 @@ async def test_those_who_wait_go_on_waiting_through_a_retry(store: Store, client
     await store.wait("one", ["a"])
     await end(store, (claimed, Retried("boom", 0)))
 
-    assert fields(client, store)[b"waiters"] == b"one"
+    assert fields(client, store)[b"after"] == b"@one"
 
 
 async def test_a_retry_leaves_a_token(store: Store, client: redis.Redis) -> None:

@@ -26,7 +26,10 @@ async def test_nothing_to_change_changes_nothing(store: Store, client: redis.Red
         assert await store.save_meta("a", None, [], []) == "ok"
 
 
-async def test_the_same_call_twice_is_harmless(store: Store, client: redis.Redis) -> None:
+async def test_the_same_call_twice_is_harmless(
+    store: Store, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("secrets.token_hex", lambda _: "call")
     claimed = await start(store)
     await store.save_meta("a", claimed.fence, [b"meta.a", b"1"], [b"meta.b"])
 

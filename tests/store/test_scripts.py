@@ -89,7 +89,7 @@ def unbound(text: str) -> set[str]:
 
 
 #: Beginnings of names: no key has just this name.
-NEVER_THERE = {"job", "attempts", "damaged"}
+NEVER_THERE = {"job", "attempts", "damaged", "gone", "done"}
 
 
 @SCRIPTS
@@ -240,7 +240,7 @@ def test_missing_and_unknown_arguments_are_refused(values: dict[str, int]) -> No
 
 
 def test_arguments_stand_in_the_order_of_the_header() -> None:
-    assert script("save_meta").arguments(changes=[b"f", b"v"], count=1, fence=2, id="a") == ("a", 2, 1, b"f", b"v")
+    assert script("retry").arguments(jobs=[b"a", 1], expired_ttl=2) == (2, b"a", 1)
 
 
 def test_all_keys_of_a_queue_share_one_hash_tag(client: redis.Redis) -> None:

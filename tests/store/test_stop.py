@@ -95,4 +95,4 @@ async def test_those_who_wait_are_told(store: Store, client: redis.Redis) -> Non
 
         assert messages() == [b"a stopped 0\n"]
 
-    assert b"waiters" not in fields(client, store)
+    assert b"after" not in fields(client, store)

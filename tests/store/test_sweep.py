@@ -10,7 +10,8 @@ import redis
 
 import aioq.store
 from aioq.store import Store
-from aioq.store.store import CHUNK
+from aioq.store.connection import REPEATED_MS
+from aioq.store.store import CHUNK, LONGEST_REPEAT_MS
 from aioq.values.options import RESULT_TTL_MS
 from aioq.values.outcome import Failed, Finished
 from aioq.values.states import FINAL, JobStatus
@@ -40,6 +41,7 @@ async def test_what_is_forgotten_and_not_swept_does_not_hide_the_next_job_with_i
 ) -> None:
     await ended(store, client, ["a"], 1)
     await passed(client, clock(client) + 1)
+    client.delete(store.keys.gone + b"a/")  # as if the first one had been enqueued long ago
     await ended(store, client, ["a"], -1)
     await store.sweep()
 
@@ -105,6 +107,12 @@ async def test_a_longer_retention_lets_a_registry_live_longer(store: Store, clie
 def test_the_usual_retentions_are_the_defaults() -> None:
     rows = dict(re.findall(r"(\w+) = (\d+)", (LUA / "lib" / "usual.lua").read_text()))
     assert {state: int(ms) for state, ms in rows.items()} == USUAL
+
+
+def test_how_long_a_call_may_be_sent_again_is_the_same_in_scripts_and_in_python() -> None:
+    assert f"local REPEATED = {REPEATED_MS}\n" in (LUA / "lib" / "tombstone.lua").read_text()
+    assert f"local LONG = {LONGEST_REPEAT_MS} " in (LUA / "lib" / "end_job.lua").read_text()
+    assert min(USUAL.values()) >= LONGEST_REPEAT_MS, "a job with a usual retention leaves no tombstone"
 
 
 async def make_old(store: Store, client: redis.Redis, *ids: str) -> None:

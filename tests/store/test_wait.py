@@ -27,7 +27,7 @@ async def test_a_live_job_remembers_who_waits(state: str, store: Store, client: 
     await bring(store, client, state)
 
     assert await store.wait("one", ["a"]) == [-1]
-    assert fields(client, store)[b"waiters"] == b"one"
+    assert fields(client, store)[b"after"] == b"@one"
 
 
 async def test_the_same_call_twice_is_harmless(store: Store, client: redis.Redis) -> None:
@@ -46,7 +46,7 @@ async def test_a_channel_that_is_the_beginning_of_another_one_is_another_one(
     for channel in ("one", "on", "one-two", "o.e"):
         await store.wait(channel, ["a"])
 
-    assert fields(client, store)[b"waiters"] == b"one on one-two o.e"
+    assert fields(client, store)[b"after"] == b"@one @on @one-two @o.e"
 
 
 @pytest.mark.parametrize("state", [*(state.value for state in JobStatus if state.is_final), LATE])
@@ -115,7 +115,7 @@ async def test_waiters_stay_through_retries_and_are_told_at_the_end(store: Store
 
         assert messages() == [b"a finished 4\n\n\x00 p"] * 2
 
-    assert b"waiters" not in fields(client, store)
+    assert b"after" not in fields(client, store)
 
 
 async def test_a_requeued_job_tells_only_those_who_wait_anew(store: Store, client: redis.Redis) -> None:

@@ -11,7 +11,7 @@ import redis
 
 from aioq.store import Store
 from aioq.store.keys import LANES
-from aioq.store.store import Claim, Claims, Submission, read_beat, read_refused
+from aioq.store.store import LONGEST_REPEAT_MS, Claim, Claims, Submission, read_beat, read_refused
 from aioq.values.options import CANCELED_TTL_MS, EXPIRED_TTL_MS, FAILURE_TTL_MS, RESULT_TTL_MS
 from aioq.values.outcome import Failed, Finished, Outcome
 from aioq.values.record import JobRecord
@@ -376,7 +376,7 @@ class _Audit:
 
     def _usual(self, state: str, key: bytes, members: dict[bytes, float]) -> Iterator[str]:
         for job_id, ended_at in members.items():
-            known, forgotten_at = self.jobs.get(job_id, {}), ended_at + USUAL[state]
+            known, forgotten_at = self.jobs.get(job_id, {}), int(ended_at) + USUAL[state]
 
             if known.get(b"status") != state.encode() and forgotten_at <= self.now:
                 continue  # as above
@@ -391,7 +391,7 @@ class _Audit:
 
         goes_at = self._goes_at(key)
 
-        if members and goes_at is not None and goes_at < max(members.values()) + USUAL[state]:
+        if members and goes_at is not None and goes_at < int(max(members.values())) + USUAL[state]:
             yield f"{key!r} goes at {goes_at}, before its last member"
 
     def _life(self, registry: bytes, members: dict[bytes, float], until: dict[bytes, float]) -> Iterator[str]:
@@ -427,7 +427,7 @@ class _Audit:
                 if not known.get(name, b"0").isdigit():
                     yield f"{job_id!r}: {name!r} is {known[name]!r}"
 
-            if status in FINAL and (b"waiters" in known or b"expires_at" in known):
+            if status in FINAL and (b"after" in known or b"expires_at" in known):
                 yield f"{job_id!r} is {status} and has {known}"
 
             if status not in FINAL and b"ended_at" in known:
@@ -450,6 +450,11 @@ class _Audit:
             if key.startswith(self.keys.attempts):
                 if key.removeprefix(self.keys.attempts) not in self.jobs:
                     yield f"{key!r} is the history of no job"
+            elif key.startswith((self.keys.gone, self.keys.done)):
+                goes_at = self._goes_at(key)
+
+                if goes_at is not None and not self.now < goes_at <= self.now + LONGEST_REPEAT_MS:
+                    yield f"{key!r} goes at {goes_at}"
             elif not key.startswith(self.keys.job) and key not in known:
                 yield f"{key!r} is no key of a queue"
 

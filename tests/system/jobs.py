@@ -74,6 +74,11 @@ async def die(path: str) -> None:
     os._exit(1)
 
 
+async def note_and_fail(path: str) -> None:
+    note(path, "start")
+    raise ValueError("failed on purpose")
+
+
 async def raise_once(path: str) -> str:
     """Raises in its first run, and returns in every later one."""
     first = not notes(Path(path), "start")

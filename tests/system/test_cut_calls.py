@@ -45,6 +45,9 @@ class Scene(NamedTuple):
 
 SCENES: dict[str, Scene] = {}
 
+#: Calls that get the answer of the first one when they are sent again, though it has changed something.
+ANSWERED_AGAIN = {"enqueue", "cancel", "stop", "delete", "requeue", "save_meta"}
+
 
 def scene(*differs: bytes) -> Callable[[Callable[[Store, redis.Redis], Awaitable[Call]]], None]:
     """Registers the scene of the script that the function is called after."""
@@ -149,7 +152,7 @@ async def _end_lease(store: Store, client: redis.Redis) -> None:
     await passed(client, clock(client) + 1)
 
 
-@scene(b"requeued")  # the mark of the call, a random word
+@scene()
 async def to_requeue(store: Store, client: redis.Redis) -> Call:
     await bring(store, client, "failed", "a")
     await bring(store, client, "canceled", "b")
@@ -265,7 +268,7 @@ async def test_a_cut_call_changes_as_much_as_a_whole_one(
             assert await store.count() == counts
             assert audit(client, store) == []
 
-            if where == "request":
+            if where == "request" or verb in ANSWERED_AGAIN:
                 assert _words(answer) == _words(said)
         finally:
             await through.aclose()
@@ -276,13 +279,15 @@ def test_each_script_has_its_scene() -> None:
     assert SCENES.keys() == all_scripts().keys() - {"count", "ids", "load"}, "these three only read"
 
 
+_CALL = re.compile(rb"(?<=:done:)\w+")  # a random word
 _MOMENT, _ENTRY = re.compile(rb"\b1\d{12}\b"), re.compile(rb"\b1\d{12}-\d+\b")
 
 
 def _plain(client: redis.Redis, differs: frozenset[bytes]) -> dict[bytes, Any]:
     """What is on the server, with one word for each moment that has passed meanwhile."""
     return {
-        key: (_words(_comparable(value, differs)), goes_at > 0) for key, (value, goes_at) in dump(client).items()
+        _CALL.sub(b"call", key): (_words(_comparable(value, differs)), goes_at > 0)
+        for key, (value, goes_at) in dump(client).items()
     }
 
 

@@ -111,7 +111,7 @@ async def test_a_full_disk_stops_the_queue_and_loses_nothing(own_server, spawn, 
 
         with server.client() as client:
             records = [f"aioq:{{default}}:job:{each.id}" for each in stored]
-            await eventually(lambda: all(client.hexists(each, "waiters") for each in records))
+            await eventually(lambda: all(client.hexists(each, "after") for each in records))
 
             with _unsaved(client, server.folder):
                 with pytest.raises(ServerFull, match="cannot write to its disk"):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from aioq.values.errors import DeserializationError
+from aioq.values.errors import DeserializationError, ResultNotKept
 from aioq.values.record import JobRecord
 from aioq.values.result import earlier_result, present_result
 from aioq.values.serializer import PICKLE
@@ -19,7 +19,19 @@ def test_only_a_job_that_has_ended_has_a_present_result(status: JobStatus) -> No
     assert (result is not None) == status.is_final
 
     if result is not None:
-        assert (result.type, result.fence, result.return_value, result.ended_at) == (status.value, 0, None, None)
+        assert (result.type, result.fence, result.ended_at) == (status.value, 0, None)
+
+    if result is not None and status is not JobStatus.FINISHED:
+        assert result.return_value is None
+
+
+@pytest.mark.parametrize("fields", [{}, {b"result": b""}])
+def test_a_result_that_is_not_kept_is_told_when_it_is_asked_for(fields: dict[bytes, bytes]) -> None:
+    result = present_result(JobRecord("a", {b"status": b"finished", **fields}))
+    assert result is not None
+
+    with pytest.raises(ResultNotKept, match="job a has finished, and its result was not kept"):
+        _ = result.return_value
 
 
 def test_a_finished_job_s_result_holds_its_value() -> None:

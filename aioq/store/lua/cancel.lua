@@ -1,8 +1,9 @@
 -- cancel: take a job back; if it runs, its worker is told to end the run.
 -- KEYS: main front scheduled expiring job attempts finished failed canceled stopped expired
--- ARGV: control canceled_ttl id
+-- ARGV: control canceled_ttl call repeat_ms id
 -- SAYS: ok already refused gone
--- refused brings the status that does not allow it.
+-- MAKES: gone done
+-- refused brings the status that does not allow it. What lists a job that is gone lists it no longer.
 --@include now
 --@include read
 --@include transition
@@ -10,13 +11,23 @@
 --@include leave
 --@include usual
 --@include keep
---@include notify
+--@include follow
+--@include tombstone
+--@include remove_job
+--@include end_job
 --@include forget
+--@include stale
 --@include end_run
+--@include receipt
 
-local seen = peek(id, 'status', 'entry', 'worker', 'fence', 'waiters', 'expires_at')
+local sent_before = receipt()
+if sent_before then
+  return sent_before
+end
+local seen = peek(id, 'status', 'entry', 'worker', 'fence', 'after', 'expires_at')
 local status = is_late(seen[1], seen[6]) and 'expired' or seen[1]
 if not status then
+  leave_indexes(id)
   return {'gone'}
 end
 if status == 'canceled' then
@@ -27,11 +38,7 @@ if not allows(status, 'cancel') then
 end
 end_run(id, seen)
 leave_registry(id, status)
-redis.call('HSET', job .. id, 'status', 'canceled', 'ended_at', now)
-redis.call('HDEL', job .. id, 'waiters', 'expires_at')
-keep(canceled, id, tonumber(canceled_ttl))
-set_retention(attempts .. id, tonumber(canceled_ttl))
-tell(seen[5], id, 'canceled')
+end_job(canceled, id, 'canceled', tonumber(canceled_ttl), seen[5], true, now)
 flush_kept()
 flush_mail()
-return {'ok'}
+return keep_receipt({'ok'})

@@ -2,6 +2,7 @@
 -- KEYS: main front wake scheduled expiring paused suspended leases sessions job attempts expired
 -- ARGV: worker session limit held suspects slots chunk expired_ttl
 -- SAYS: ok paused missing
+-- MAKES: gone
 -- held: how many jobs the worker has already, of all its queues; suspects: how many of these were on dead workers.
 -- slots: how many jobs it runs at a time.
 -- ok brings: the clock, ms until the next scheduled job is due (-1: none), then id, fence and fields of each
@@ -18,7 +19,10 @@
 --@include lease
 --@include usual
 --@include keep
---@include notify
+--@include follow
+--@include tombstone
+--@include remove_job
+--@include end_job
 --@include expire
 --@include quarantine
 
@@ -34,7 +38,7 @@ expired_ttl, limit, held, slots = tonumber(expired_ttl), tonumber(limit), tonumb
 -- Takes what is due out of an index. This comes first: it is not refused when memory is full, so that a queue can
 -- be drained then.
 local function pop_due(index)
-  local due = redis.call('ZRANGEBYSCORE', index, '-inf', now, 'LIMIT', 0, chunk)
+  local due = redis.call('ZRANGEBYSCORE', index, '-inf', '(' .. (now + 1), 'LIMIT', 0, chunk)
   if #due > 0 then
     redis.call('ZREM', index, unpack(due))
   end
@@ -53,7 +57,7 @@ end
 local function expire_late()
   for _, row in ipairs(pop_due(expiring)) do
     local id, entry = string.match(row, '^(%S+) (%S+)$')
-    local seen = id and peek(id, 'status', 'entry', 'waiters', 'expires_at') or {}
+    local seen = id and peek(id, 'status', 'entry', 'after', 'expires_at') or {}
     if seen[2] ~= entry then
       leave_lane(entry) -- the job has run out by itself; what has its id now is another one
     elseif allows(seen[1], 'expire') then
@@ -96,7 +100,7 @@ local function start(id, entry, lane)
   local key = job .. id
   local fence, fields = 1, {seen[4], seen[5], seen[6]}
   if seen[3] then
-    local rest = redis.call('HMGET', key, 'fence', 'expires_at', 'waiters')
+    local rest = redis.call('HMGET', key, 'fence', 'expires_at', 'after')
     if rest[2] then
       end_ttl(id, entry)
       local deadline = number(rest[2], math.huge)
@@ -169,7 +173,7 @@ flush_mail()
 
 local next_due, soonest = -1, redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2]
 if soonest then
-  next_due = math.max(0, tonumber(soonest) - now)
+  next_due = math.max(0, math.floor(tonumber(soonest)) - now)
 end
 if is_reserved or has_rest then
   next_due = next_due < 0 and SOON or math.min(next_due, SOON)

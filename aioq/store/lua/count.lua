@@ -8,7 +8,7 @@
 --@include entries
 
 local function in_registry(key)
-  local usual = redis.call('ZCOUNT', key .. ':usual', '(' .. (now - usual_life(key)), '+inf')
+  local usual = redis.call('ZCOUNT', key .. ':usual', now - usual_life(key) + 1, '+inf')
   return usual + redis.call('ZCARD', key) - redis.call('ZCOUNT', key .. ':until', '-inf', now)
 end
 

@@ -1,29 +1,45 @@
 -- delete: remove jobs and every trace of them; a run in progress is told to end.
 -- KEYS: main front scheduled expiring job attempts finished failed canceled stopped expired
--- ARGV: control only ids...
+-- ARGV: control only call repeat_ms ids...
 -- SAYS: ok
--- only: a status that the jobs must have, or ''. Returns how many were deleted.
+-- MAKES: gone done
+-- only: a status that the jobs must have, or ''. Returns how many were deleted. What lists a job that is gone lists it no
+-- longer.
 --@include now
 --@include read
 --@include late
 --@include leave
---@include notify
+--@include follow
+--@include tombstone
+--@include remove_job
 --@include forget
+--@include stale
 --@include end_run
+--@include receipt
 
+local sent_before = receipt()
+if sent_before then
+  return sent_before
+end
 local deleted = 0
 for i = ids, #ARGV do
   local id = ARGV[i]
-  local seen = peek(id, 'status', 'entry', 'worker', 'fence', 'waiters', 'expires_at')
+  local seen = peek(id, 'status', 'entry', 'worker', 'fence', 'after', 'expires_at')
   local status = is_late(seen[1], seen[6]) and 'expired' or seen[1]
-  if not status and only == '' and redis.call('DEL', job .. id) == 1 then
-    deleted = deleted + 1 -- something else than a job
-  elseif status and (only == '' or only == status) then
+  if not status then
+    leave_indexes(id)
+    if only == '' and redis.call('DEL', job .. id) == 1 then
+      deleted = deleted + 1 -- something else than a job
+    end
+  elseif only == '' or only == status then
     end_run(id, seen)
-    forget(id, status)
-    tell(seen[5], id, 'deleted')
+    leave_registry(id, status)
+    remove_job(id, 'deleted', seen[5])
     deleted = deleted + 1
   end
 end
 flush_mail()
-return {'ok', deleted}
+if deleted == 0 then
+  return {'ok', 0}
+end
+return keep_receipt({'ok', deleted})

@@ -2,6 +2,7 @@
 -- KEYS: main front wake scheduled expiring job attempts finished failed canceled stopped expired
 -- ARGV: expired_ttl jobs...
 -- SAYS: ok
+-- MAKES: gone
 -- A job is: id, head, then fields and values. The head is their count, or five words: the count, the lane, due
 -- ('+ms' from now, or a moment in ms), the ttl, a nonce; '-' for what does not apply. Most jobs need none of them, and
 -- each argument costs the server a tenth of a microsecond. A nonce marks an id that a user chose, so that the same
@@ -13,20 +14,23 @@
 --@include wake
 --@include lane
 --@include leave
---@include notify
+--@include schedule
+--@include follow
+--@include tombstone
+--@include remove_job
 --@include forget
 
 -- Whether a job with this id is stored that stays, whether it is another one than this, and the one that goes.
 local function look(id, nonce)
-  if not nonce then -- an id that was made for this call: if it is stored, the call has come twice
-    return redis.call('EXISTS', job .. id) == 1, false
+  if not nonce then -- an id that was made for this call: if it is stored, or was, the call has come twice
+    return redis.call('EXISTS', job .. id, gone .. id .. '/') > 0, false
   end
-  local seen = redis.call('HMGET', job .. id, 'status', 'nonce', 'expires_at', 'entry', 'waiters')
+  local seen = redis.call('HMGET', job .. id, 'status', 'nonce', 'expires_at', 'entry', 'after')
+  if seen[1] and (seen[2] or '') == nonce or redis.call('EXISTS', tombstone_of(id, nonce)) == 1 then
+    return true, false
+  end
   if not seen[1] then
     return false, false
-  end
-  if (seen[2] or '') == nonce then
-    return true, false
   end
   if REGISTRIES[seen[1]] or is_late(seen[1], seen[3]) then
     return false, false, seen
@@ -34,13 +38,23 @@ local function look(id, nonce)
   return true, true
 end
 
+-- WAIT and WAITAOF look at a connection's own writes. A call that is repeated on another one must be a write, too.
+local function write_again(id, nonce)
+  local status = redis.call('HMGET', job .. id, 'status')[1]
+  if status then
+    redis.call('HSET', job .. id, 'status', status)
+  else
+    redis.call('SET', tombstone_of(id, nonce), '', 'XX', 'KEEPTTL')
+  end
+end
+
 local function replace(id, seen)
   if seen[1] == 'queued' then
     leave_lane(seen[4])
     redis.call('ZREM', expiring, id .. ' ' .. (seen[4] or ''))
-    tell(seen[5], id, 'expired')
   end
-  forget(id, seen[1])
+  leave_registry(id, seen[1])
+  remove_job(id, 'expired', seen[5]) -- only one that was late has anybody who waits for it
 end
 
 -- Jobs that ran out unseen: their hashes have gone by themselves, and here go their entries, if no worker comes.
@@ -68,12 +82,6 @@ local function moment(due)
   return delay and now + tonumber(delay) or tonumber(due)
 end
 
--- Whether a job that is due then is the next one of the schedule; a worker may wait for a later one.
-local function is_next(due_at)
-  local soonest = redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2]
-  return not soonest or due_at < tonumber(soonest)
-end
-
 local MOST = 1000 -- values that one call takes; unpack takes less than 8000
 
 local duplicates, queued, has_ttl, sooner = {}, false, false, false
@@ -89,8 +97,7 @@ while at <= #ARGV do
   if duplicate then
     duplicates[#duplicates + 1] = position
   elseif stored then
-    -- WAIT and WAITAOF look at a connection's own writes. A call that is repeated on another one must be a write, too.
-    redis.call('HSET', job .. id, 'status', redis.call('HMGET', job .. id, 'status')[1] or '')
+    write_again(id, nonce)
   else
     -- The way in comes first: it is the write that is refused when memory is full.
     local key, entry, due_at = job .. id, nil, nil
@@ -100,7 +107,7 @@ while at <= #ARGV do
     else
       due_at = moment(due)
       sooner = sooner or is_next(due_at)
-      redis.call('ZADD', scheduled, due_at, id)
+      enter_schedule(id, due_at)
     end
     if ended then
       replace(id, ended)

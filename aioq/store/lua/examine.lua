@@ -2,6 +2,7 @@
 -- KEYS: main front wake scheduled expiring leases sessions job attempts finished failed canceled stopped expired damaged
 -- ARGV: repair expired_ttl subjects...
 -- SAYS: ok
+-- MAKES: gone
 -- A subject is: the check, what the check needs to know (mostly a key), and a name (a job, an entry, a key).
 -- repair: 1 or ''. Returns for each finding its kind, the name that it is about, what is wrong, and whether it was
 -- repaired.
@@ -18,10 +19,12 @@
 --@include lease
 --@include usual
 --@include keep
---@include notify
+--@include follow
+--@include tombstone
+--@include remove_job
+--@include end_job
 --@include forget
 --@include history
---@include bury
 --@include finding
 local checks = {}
 --@include check_job

@@ -2,6 +2,7 @@
 -- KEYS: main front job attempts failed
 -- ARGV: failure_ttl jobs...
 -- SAYS: ok
+-- MAKES: gone
 -- A job is: id, fence, error. failure_ttl (ms) holds for jobs without their own.
 -- Returns position (from 0) and verdict of each job that was not recorded: already, stale or gone.
 --@include now
@@ -9,13 +10,16 @@
 --@include leave
 --@include usual
 --@include keep
---@include notify
+--@include follow
+--@include tombstone
+--@include remove_job
+--@include end_job
 --@include holds
---@include bury
 
 local run, seen, refused = judge(ARGV, jobs, 3, 'failed', 'failure_ttl')
 for _, at in ipairs(run) do
-  bury(ARGV[at], ARGV[at + 2], seen[at][4], number(seen[at][5], tonumber(failure_ttl)))
+  local ttl = number(seen[at][5], tonumber(failure_ttl))
+  end_job(failed, ARGV[at], 'failed', ttl, seen[at][4], ARGV[at + 1] ~= '1', now, ARGV[at + 2])
 end
 flush_kept()
 flush_mail()

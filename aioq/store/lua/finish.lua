@@ -2,37 +2,33 @@
 -- KEYS: main front job attempts finished
 -- ARGV: jobs...
 -- SAYS: ok
--- A job is: id, fence, result, ttl (ms; -1: for ever; 0: the result is not kept, the record a moment longer).
+-- MAKES: gone
+-- A job is: id, fence, result, ttl (ms; -1: for ever). Of a result that is not kept, there is no ttl, but what is stored
+-- in place of the result: nothing, or the signature of nothing. Whoever waits gets the result all the same.
 -- Returns position (from 0) and verdict of each job that was not recorded: already, stale or gone.
 --@include now
 --@include read
 --@include leave
 --@include usual
 --@include keep
---@include notify
+--@include follow
+--@include tombstone
+--@include remove_job
+--@include end_job
 --@include holds
 
-local TOMBSTONE = 5000 -- ms in which a job without a kept result can still be seen to have finished
+local UNKEPT = 5000 -- ms in which a job without a kept result can still be seen to have finished
 
 local run, seen, refused = judge(ARGV, jobs, 4, 'finished')
 for _, at in ipairs(run) do
-  local id, fence, result, ttl = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
-  local waiters, is_kept = seen[at][4], ttl ~= 0
-  if is_kept then
-    redis.call('HSET', job .. id, 'status', 'finished', 'ended_at', now, 'result', result)
-  else
-    ttl = TOMBSTONE
-    redis.call('HSET', job .. id, 'status', 'finished', 'ended_at', now)
+  local id, has_history, ttl, kept = ARGV[at], ARGV[at + 1] ~= '1', tonumber(ARGV[at + 3]), nil
+  if not ttl then
+    ttl, kept = UNKEPT, ARGV[at + 3]
     redis.call('HDEL', job .. id, 'data')
   end
-  keep(finished, id, ttl)
-  if fence ~= '1' then
+  end_job(finished, id, 'finished', ttl, seen[at][4], has_history, now, ARGV[at + 2], kept)
+  if has_history then
     redis.call('HDEL', job .. id, 'error')
-    set_retention(attempts .. id, ttl)
-  end
-  if waiters then
-    tell(waiters, id, 'finished', result, not is_kept)
-    redis.call('HDEL', job .. id, 'waiters')
   end
 end
 flush_kept()

@@ -94,12 +94,12 @@ local function list_registry(key)
     local is_own = own and (not usual or own_at == usual_at or (own_at < usual_at) == (order == 'asc'))
     if is_own then
       local over = redis.call('ZSCORE', key .. ':until', own)
-      if not (over and tonumber(over) <= now) and own_at <= last and not take(own) then
+      if not (over and tonumber(over) <= now) and own_at < last + 1 and not take(own) then
         return
       end
       own, own_at = next_own()
     else
-      if usual_at > oldest and usual_at <= last and not take(usual) then
+      if usual_at >= oldest + 1 and usual_at < last + 1 and not take(usual) then
         return
       end
       usual, usual_at = next_usual()

@@ -2,6 +2,7 @@
 -- KEYS: main front wake leases sessions expiring job attempts failed
 -- ARGV: worker cause session chunk expired_ttl failure_ttl held...
 -- SAYS: ok alive
+-- MAKES: gone
 -- cause lost: the worker's lease has ended. Its runs count as deliveries. A job fails if it was alone on this worker,
 -- and on enough other ones that died; all others run again.
 -- cause resync: the worker itself asks, because the reply of a claim may have been lost; it names the jobs
@@ -17,9 +18,11 @@
 --@include leave
 --@include usual
 --@include keep
---@include notify
+--@include follow
+--@include tombstone
+--@include remove_job
+--@include end_job
 --@include history
---@include bury
 
 local lost = cause == 'lost'
 local lease = redis.call('ZSCORE', leases, worker)
@@ -80,7 +83,7 @@ local function add_death(deaths, beside)
 end
 for _, each in ipairs(found) do
   local id, entry = each[1], each[2]
-  local seen = id and peek(id, 'status', 'worker', 'entry', 'waiters', 'failure_ttl', 'deaths', 'is_alone') or {}
+  local seen = id and peek(id, 'status', 'worker', 'entry', 'after', 'failure_ttl', 'deaths', 'is_alone') or {}
   if seen[1] == 'started' and seen[2] == worker and seen[3] == entry then
     local is_alone, deaths = seen[7] == '1', seen[6]
     local beside = is_alone and 0 or total and total - 1
@@ -91,9 +94,9 @@ for _, each in ipairs(found) do
       redis.call('HSET', job .. id, 'deaths', deaths)
     end
     if lost and is_alone and count_deaths(deaths) >= ALONE_AT then
-      bury(id, 'AbandonedJobError: the workers that ran this job were lost ' .. count_deaths(deaths)
-        .. ' times, and the last one ran nothing else; it is not run again. The workers: ' .. tell_deaths(deaths),
-        seen[4], number(seen[5], failure_ttl))
+      end_job(failed, id, 'failed', number(seen[5], failure_ttl), seen[4], true, now,
+        'AbandonedJobError: the workers that ran this job were lost ' .. count_deaths(deaths)
+          .. ' times, and the last one ran nothing else; it is not run again. The workers: ' .. tell_deaths(deaths))
       dead[#dead + 1] = id
     else
       if lost then

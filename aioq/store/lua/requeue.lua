@@ -1,10 +1,11 @@
 -- requeue: bring jobs that ended without a result back to their queue.
--- KEYS: main front wake expiring job attempts finished failed canceled stopped expired
--- ARGV: lane reset expired_ttl nonce ids...
+-- KEYS: main front wake scheduled expiring job attempts finished failed canceled stopped expired
+-- ARGV: only lane reset expired_ttl call repeat_ms ids...
 -- SAYS: ok
--- reset 1: the attempts and deliveries are counted anew. What is known of the last run moves to the history,
--- and the retention that it had is taken off. Returns for each id: ok, gone, or the status that does not allow it.
--- The nonce marks the call: sent twice, it must not bring back a job that has failed again in between.
+-- MAKES: done
+-- only: a status that the jobs must have, or ''. reset 1: the attempts and deliveries are counted anew. What is known of
+-- the last run moves to the history, and the retention that it had is taken off. Returns for each id: ok, gone, or the
+-- status that does not allow it. A registry that lists a job which is gone, or is in another state, lists it no longer.
 --@include now
 --@include read
 --@include transition
@@ -13,45 +14,57 @@
 --@include leave
 --@include late
 --@include forget
+--@include stale
 --@include history
+--@include receipt
 
-local verdicts, moved, met = {}, false, {}
+local sent_before = receipt()
+if sent_before then
+  return sent_before
+end
+local verdicts, moved = {}, false
 expired_ttl = tonumber(expired_ttl)
+
+local function bring_back(id, status, fence)
+  leave_registry(id, status)
+  archive(id, status)
+  clear_run(id)
+  redis.call('HDEL', job .. id, 'error', 'expires_at', 'due_at')
+  redis.call('PERSIST', job .. id)
+  redis.call('PERSIST', attempts .. id)
+  if reset == '1' then
+    redis.call('HSET', job .. id, 'uncounted', number(fence, 0))
+    redis.call('HDEL', job .. id, 'deliveries', 'deaths', 'is_alone')
+  end
+  return_to_lane(id, lane == 'front')
+  moved = true
+end
 
 for i = ids, #ARGV do
   local id = ARGV[i]
-  local seen = peek(id, 'status', 'fence', 'expires_at', 'entry', 'requeued')
-  if is_late(seen[1], seen[3]) then
-    leave_lane(seen[4])
-    redis.call('ZREM', expiring, id .. ' ' .. (seen[4] or ''))
-    seen[1] = 'expired'
+  local seen = peek(id, 'status', 'fence', 'expires_at', 'entry')
+  local status, verdict = seen[1], 'ok'
+  if is_late(status, seen[3]) then
+    status = 'expired'
   end
-  if not seen[1] then
-    verdicts[#verdicts + 1] = 'gone'
-  elseif seen[5] == nonce then
-    verdicts[#verdicts + 1] = met[id] and seen[1] or 'ok'
-  elseif not allows(seen[1], 'requeue') then
-    verdicts[#verdicts + 1] = seen[1]
+  if not status then
+    leave_indexes(id)
+    verdict = 'gone'
+  elseif not allows(status, 'requeue') or only ~= '' and only ~= status then
+    leave_other_registries(id, status)
+    verdict = status
   else
-    leave_registry(id, seen[1])
-    archive(id, seen[1])
-    clear_run(id)
-    redis.call('HDEL', job .. id, 'error', 'expires_at', 'due_at')
-    redis.call('HSET', job .. id, 'requeued', nonce)
-    redis.call('PERSIST', job .. id)
-    redis.call('PERSIST', attempts .. id)
-    if reset == '1' then
-      redis.call('HSET', job .. id, 'uncounted', number(seen[2], 0))
-      redis.call('HDEL', job .. id, 'deliveries', 'deaths', 'is_alone')
+    if seen[1] == 'queued' then
+      leave_lane(seen[4])
+      redis.call('ZREM', expiring, id .. ' ' .. (seen[4] or ''))
     end
-    return_to_lane(id, lane == 'front')
-    verdicts[#verdicts + 1] = 'ok'
-    moved = true
+    bring_back(id, status, seen[2])
   end
-  met[id] = true
+  verdicts[#verdicts + 1] = verdict
 end
 flush_lanes()
-if moved then
-  wake_one()
+if not moved then
+  return {'ok', verdicts}
 end
-return {'ok', verdicts}
+wake_one()
+return keep_receipt({'ok', verdicts})

@@ -9,6 +9,7 @@
 --@include wake
 --@include lane
 --@include leave
+--@include schedule
 --@include holds
 --@include history
 
@@ -28,7 +29,7 @@ for _, at in ipairs(run) do
     else
       redis.call('HDEL', job .. id, 'front')
     end
-    redis.call('ZADD', scheduled, now + delay, id)
+    enter_schedule(id, now + delay)
   end
 end
 if #run > 0 then

@@ -1,14 +1,24 @@
 -- save_meta: write and remove single meta values; values that are not named stay as they are.
 -- KEYS: job attempts
--- ARGV: id fence count changes...
+-- ARGV: id fence call repeat_ms count changes...
 -- SAYS: ok stale gone
--- changes: count fields with their values, then the fields to remove. fence '' means: not from within a run.
+-- MAKES: done
+-- fence '' means: not from within a run. changes: count fields with their values, then the fields to remove.
+--@include receipt
+
+local sent_before = receipt()
+if sent_before then
+  return sent_before
+end
 local seen = redis.call('HMGET', job .. id, 'status', 'fence')
 if not seen[1] then
   return {'gone'}
 end
 if fence ~= '' and (seen[2] ~= fence or seen[1] ~= 'started') then
   return {'stale'}
+end
+if #ARGV < changes then
+  return {'ok'}
 end
 local removed = changes + 2 * tonumber(count)
 for at = changes, removed - 1, 2 do
@@ -17,4 +27,4 @@ end
 for at = removed, #ARGV do
   redis.call('HDEL', job .. id, ARGV[at])
 end
-return {'ok'}
+return keep_receipt({'ok'})

@@ -1,8 +1,10 @@
 -- stop: end the run of a started job; it is not retried.
--- KEYS: main front scheduled expiring job attempts stopped
--- ARGV: control failure_ttl id
+-- KEYS: main front scheduled expiring job attempts finished failed canceled stopped expired
+-- ARGV: control failure_ttl call repeat_ms id
 -- SAYS: ok already refused gone
--- refused brings the status that does not allow it. With a retention of 0 the job is deleted.
+-- MAKES: gone done
+-- refused brings the status that does not allow it. With a retention of 0 the job is deleted. What lists a job that is
+-- gone lists it no longer.
 --@include now
 --@include read
 --@include transition
@@ -10,11 +12,22 @@
 --@include leave
 --@include usual
 --@include keep
---@include notify
+--@include follow
+--@include tombstone
+--@include remove_job
+--@include end_job
+--@include forget
+--@include stale
 --@include end_run
+--@include receipt
 
-local seen = peek(id, 'status', 'entry', 'worker', 'fence', 'waiters', 'failure_ttl', 'expires_at')
+local sent_before = receipt()
+if sent_before then
+  return sent_before
+end
+local seen = peek(id, 'status', 'entry', 'worker', 'fence', 'after', 'failure_ttl', 'expires_at')
 if not seen[1] then
+  leave_indexes(id)
   return {'gone'}
 end
 if seen[1] == 'stopped' then
@@ -23,17 +36,8 @@ end
 if not allows(seen[1], 'stop') then
   return {'refused', is_late(seen[1], seen[7]) and 'expired' or seen[1]}
 end
-local ttl = number(seen[6], tonumber(failure_ttl))
 end_run(id, seen)
-tell(seen[5], id, 'stopped')
-if ttl == 0 then
-  redis.call('DEL', job .. id, attempts .. id)
-else
-  redis.call('HSET', job .. id, 'status', 'stopped', 'ended_at', now)
-  redis.call('HDEL', job .. id, 'waiters')
-  keep(stopped, id, ttl)
-  set_retention(attempts .. id, ttl)
-  flush_kept()
-end
+end_job(stopped, id, 'stopped', number(seen[6], tonumber(failure_ttl)), seen[5], true, now)
+flush_kept()
 flush_mail()
-return {'ok'}
+return keep_receipt({'ok'})

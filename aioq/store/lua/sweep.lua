@@ -27,7 +27,7 @@ for _, registry in ipairs({finished, failed, canceled, stopped, expired}) do
     redis.call('ZREM', registry .. ':until', unpack(over))
     swept = math.max(swept, #over)
   end
-  local count = redis.call('ZCOUNT', registry .. ':usual', '-inf', now - usual_life(registry))
+  local count = redis.call('ZCOUNT', registry .. ':usual', '-inf', '(' .. (now - usual_life(registry) + 1))
   if count > 0 then
     swept = math.max(swept, redis.call('ZREMRANGEBYRANK', registry .. ':usual', 0, math.min(count, chunk) - 1))
   end

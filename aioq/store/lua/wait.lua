@@ -25,16 +25,16 @@ end
 local replies = {}
 for i = ids, #ARGV do
   local key = job .. ARGV[i]
-  local seen = peek(ARGV[i], 'status', 'waiters', 'expires_at', 'ttl', 'due_at')
+  local seen = peek(ARGV[i], 'status', 'after', 'expires_at', 'ttl', 'due_at')
   if not seen[1] then
     replies[#replies + 1] = {}
   elseif FINAL[seen[1]] or is_late(seen[1], seen[3]) then
     replies[#replies + 1] = view(key)
   else
-    local waiters = seen[2] or ''
-    if not string.find(' ' .. waiters .. ' ', ' ' .. channel .. ' ', 1, true) then
-      redis.call('HDEL', key, 'waiters') -- not refused when memory is full, so what follows is not either
-      redis.call('HSET', key, 'waiters', waiters == '' and channel or waiters .. ' ' .. channel)
+    local after, word = seen[2] or '', '@' .. channel
+    if not string.find(' ' .. after .. ' ', ' ' .. word .. ' ', 1, true) then
+      redis.call('HDEL', key, 'after') -- not refused when memory is full, so what follows is not either
+      redis.call('HSET', key, 'after', after == '' and word or after .. ' ' .. word)
     end
     replies[#replies + 1] = next_look(seen[1], seen[3], seen[4], seen[5])
   end

@@ -23,7 +23,7 @@ function checks.registry(key, id)
   local registry, goes = key, nil
   if string.sub(key, -6) == ':usual' then
     registry = string.sub(key, 1, -7)
-    goes = ended_at + usual_life(registry)
+    goes = math.floor(ended_at) + usual_life(registry)
   else
     goes = score(key .. ':until', id)
   end
@@ -73,6 +73,18 @@ function checks.deadline(_, row)
       flush_lanes()
     end
   end)
+end
+
+-- A tombstone or a receipt: no longer of use when the call that it answers is not sent again.
+function checks.brief(key, id)
+  key = key .. id
+  if not has_type(key, 'string') or redis.call('PTTL', key) ~= -1 then
+    return
+  end
+  report('no-retention', key, 'it answers a call that may be sent again for some seconds, and would stay for ever',
+    function()
+      redis.call('PEXPIRE', key, LONG)
+    end)
 end
 
 function checks.history(_, id)

@@ -116,15 +116,15 @@ local function give_up(id, record)
   redis.call('HSETNX', job .. id, 'func', '?')
   local ttl = record.failure_ttl and record.failure_ttl ~= 0 and record.failure_ttl or usual_life(failed)
   redis.call('HDEL', job .. id, 'expires_at')
-  bury(id, 'the record of this job was damaged, so its state could not be told; it was put here by a repair',
-    redis.call('HGET', job .. id, 'waiters'), ttl)
+  end_job(failed, id, 'failed', ttl, redis.call('HGET', job .. id, 'after'), true, now,
+    'the record of this job was damaged, so its state could not be told; it was put here by a repair')
   flush_kept()
   kept = {}
 end
 -- The moment that the schedule has for a job; nothing if it has none, or one that is no moment.
 local function due_of(id)
   local due = score(scheduled, id)
-  return due and number(string.format('%.0f', due))
+  return due and number(string.format('%.0f', math.floor(due)))
 end
 local function mend_field(id, record)
   local name = record.unreadable
@@ -170,13 +170,13 @@ local function check_ended(id, record)
   local kind, words
   local goes = forgotten
   if usual then
-    goes = usual + usual_life(registry)
+    goes = math.floor(usual) + usual_life(registry)
   end
   if usual and own then
     kind, words = 'job-in-two-indexes', 'it is ' .. status .. ', and stands twice in that registry'
   elseif not usual and not own then
     kind, words = 'job-without-index', 'it is ' .. status .. ', and is not in that registry'
-  elseif (usual or own) ~= record.ended_at then
+  elseif math.floor(usual or own) ~= record.ended_at then
     kind, words = 'index-differs', 'its registry and its record name two moments at which it ended'
   elseif goes and record.left == -1 then
     kind, words = 'no-retention', 'it is ' .. status .. ', and would stay for ever'

@@ -14,7 +14,7 @@ local function needed_life(key)
   local ending = string.sub(key, -6)
   if ending == ':usual' then
     local last = redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')[2]
-    return last and tonumber(last) + usual_life(string.sub(key, 1, -7)) - now
+    return last and math.floor(tonumber(last)) + usual_life(string.sub(key, 1, -7)) - now
   end
   local registry = ending == ':until' and string.sub(key, 1, -7) or key
   if redis.call('ZCARD', registry) > redis.call('ZCARD', registry .. ':until') then

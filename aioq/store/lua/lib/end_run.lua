@@ -1,4 +1,5 @@
 -- end_run: take a job out of wherever its state keeps it, and tell the worker that runs it.
+-- seen: status, entry, worker, fence.
 local function end_run(id, seen)
   local status, entry, runner = seen[1], seen[2], seen[3]
   if status == 'queued' or status == 'started' then
@@ -7,6 +8,7 @@ local function end_run(id, seen)
   end
   if status == 'queued' then
     redis.call('ZREM', expiring, id .. ' ' .. (entry or ''))
+    redis.call('HDEL', job .. id, 'expires_at')
   elseif status == 'scheduled' then
     redis.call('ZREM', scheduled, id)
   elseif status == 'started' then

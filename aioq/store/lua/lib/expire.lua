@@ -1,11 +1,7 @@
 -- expire: a queued job has waited for longer than its ttl; it is never started. It ended at its deadline and is
 -- kept from then on, as every reader has seen it before anyone looked.
-local function expire(id, entry, waiters, deadline)
-  local ttl = math.max(1, deadline + expired_ttl - now)
+local function expire(id, entry, after, deadline)
   leave_lane(entry)
-  redis.call('HSET', job .. id, 'status', 'expired', 'ended_at', deadline)
-  redis.call('HDEL', job .. id, 'waiters', 'expires_at')
-  keep(expired, id, ttl, deadline)
-  set_retention(attempts .. id, ttl)
-  tell(waiters, id, 'expired')
+  redis.call('HDEL', job .. id, 'expires_at')
+  end_job(expired, id, 'expired', math.max(1, deadline + expired_ttl - now), after, true, deadline)
 end

@@ -1,4 +1,4 @@
--- forget: remove every trace of a job but its lane entry.
+-- forget: take a job out of a registry.
 local REGISTRIES = {finished = finished, failed = failed, canceled = canceled, stopped = stopped, expired = expired}
 local function leave_registry(id, status)
   local registry = REGISTRIES[status]
@@ -14,8 +14,4 @@ local function leave_registry(id, status)
       redis.call('PEXPIREAT', companion, last)
     end
   end
-end
-local function forget(id, status)
-  leave_registry(id, status)
-  redis.call('DEL', job .. id, attempts .. id)
 end

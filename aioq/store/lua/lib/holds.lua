@@ -1,7 +1,7 @@
 -- holds: whether a run may still write. Its claim must be the job's last one, and the job must be running.
--- Returns a verdict and what was read: status, fence, entry, waiters and more fields.
+-- Returns a verdict and what was read: status, fence, entry, after and more fields.
 local function holds(id, fence, ended, ...)
-  local seen = peek(id, 'status', 'fence', 'entry', 'waiters', ...)
+  local seen = peek(id, 'status', 'fence', 'entry', 'after', ...)
   if not seen[1] then
     return 'gone', seen
   end
@@ -31,7 +31,7 @@ local function trim(lane, count)
 end
 -- judge: the runs that a call is about: id, fence and more, `step` arguments each from `first` on. Those that may
 -- write leave their lanes. Returns where these stand in the arguments, what was read of each (status, fence, entry,
--- waiters and the fields named last), and of the others the position (from 0) and the verdict.
+-- after and the fields named last), and of the others the position (from 0) and the verdict.
 local function judge(args, first, step, ended, ...)
   local run, seen, refused = {}, {}, {}
   for at = first, #args, step do

@@ -9,6 +9,14 @@ local function set_retention(key, ttl)
     redis.call('PEXPIRE', key, ttl)
   end
 end
+-- A score is the ms in which a job ended and, behind the point, its place among the others of that ms: the microsecond
+-- in which the script began, and its turn in the script. A double has room for 4096 places; a job takes the script far
+-- longer than one of them, so the next script begins behind.
+local place = math.floor(now_us * 3.5)
+local function in_order(ended_at)
+  place = math.min(place + 1, 4095)
+  return ended_at + place / 4096
+end
 local function keep(registry, id, ttl, ended_at)
   local rows = kept[registry]
   if not rows then
@@ -18,11 +26,11 @@ local function keep(registry, id, ttl, ended_at)
   ended_at = ended_at or now
   set_retention(job .. id, ttl)
   if now + ttl == ended_at + rows.life then
-    rows.usual[#rows.usual + 1] = ended_at
+    rows.usual[#rows.usual + 1] = in_order(ended_at)
     rows.usual[#rows.usual + 1] = id
     return
   end
-  rows.ended[#rows.ended + 1] = ended_at
+  rows.ended[#rows.ended + 1] = in_order(ended_at)
   rows.ended[#rows.ended + 1] = id
   if ttl < 0 then
     rows.forever = true

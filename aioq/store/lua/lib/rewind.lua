@@ -18,16 +18,17 @@ local function end_now(id, key, until_key, left)
 end
 local function rewind(registry, limit)
   local usual, life = registry .. ':usual', usual_life(registry)
-  local early = redis.call('ZRANGEBYSCORE', usual, '(' .. now, '+inf', 'LIMIT', 0, limit)
+  local next_ms = string.format('%.0f', now + 1) -- behind the point of a score stands the place within its ms
+  local early = redis.call('ZRANGEBYSCORE', usual, next_ms, '+inf', 'LIMIT', 0, limit)
   for _, id in ipairs(early) do
     end_now(id, usual, nil, life)
   end
   if #early > 0 then
     redis.call('PEXPIRE', usual, life)
   end
-  local own = redis.call('ZRANGEBYSCORE', registry, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
+  local own = redis.call('ZRANGEBYSCORE', registry, next_ms, '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
   for i = 1, #own, 2 do
-    local id, ended_at = own[i], tonumber(own[i + 1])
+    local id, ended_at = own[i], math.floor(tonumber(own[i + 1]))
     local last = redis.call('ZSCORE', registry .. ':until', id)
     if last then
       end_now(id, registry, registry .. ':until', math.max(1, tonumber(last) - ended_at))

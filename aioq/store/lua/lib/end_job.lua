@@ -1,0 +1,32 @@
+-- end_job: the one way into a final state, whoever ends the job: its run, a user, its ttl, a lost worker, a repair.
+-- The caller has taken the job out of wherever its last state kept it.
+local VALUES = {finished = 'result', failed = 'error'} -- the field that keeps what a job came to
+local LONG = 500000 -- ms; a caller may repeat a call for no longer than that, so a record that stays needs no tombstone
+
+-- registry: that of the final state.
+-- ttl: the ms for which the record is kept (-1: for ever; 0: it goes now, and only those who wait hear of the end).
+-- after: the field of this name, or false.
+-- has_history: whether the job may have had earlier runs.
+-- value: the result or the error. kept: what is stored in its place, if that is something else.
+local function end_job(registry, id, status, ttl, after, has_history, ended_at, value, kept)
+  if ttl == 0 then
+    remove_job(id, status, after, value)
+    return
+  end
+  if value then
+    redis.call('HSET', job .. id, 'status', status, 'ended_at', ended_at, VALUES[status], kept or value)
+  else
+    redis.call('HSET', job .. id, 'status', status, 'ended_at', ended_at)
+  end
+  keep(registry, id, ttl, ended_at)
+  if has_history then
+    set_retention(attempts .. id, ttl)
+  end
+  if ttl > 0 and ttl < LONG then
+    leave_tombstone(id, ttl)
+  end
+  if after then
+    redis.call('HDEL', job .. id, 'after')
+    follow(id, status, after, value, kept)
+  end
+end

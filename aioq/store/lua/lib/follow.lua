@@ -1,0 +1,22 @@
+-- follow: what follows from the end of a job, by the words of its field `after`.
+-- @<channel>: a process waits for the job. It gets one message for all jobs that the script has ended. A part of it is
+-- "<id> <status> <length>\n<bytes>"; the length - says that the bytes are too long for a message and must be loaded.
+local mail = {}
+-- value: the result or the error. is_only_copy: nothing is stored of it, so the message carries it whatever its length.
+local function follow(id, status, after, value, is_only_copy)
+  value = value or ''
+  local part = id .. ' ' .. status .. ' -\n'
+  if is_only_copy or #value <= 4096 then
+    part = id .. ' ' .. status .. ' ' .. #value .. '\n' .. value
+  end
+  for channel in string.gmatch(' ' .. after, ' @(%S+)') do
+    local parts = mail[channel] or {}
+    parts[#parts + 1] = part
+    mail[channel] = parts
+  end
+end
+local function flush_mail()
+  for channel, parts in pairs(mail) do
+    redis.pcall('PUBLISH', channel, table.concat(parts)) -- it may be one that this user may not publish to
+  end
+end
