@@ -117,14 +117,18 @@ def ls(
     as_json: JsonOption = False,
 ) -> None:
     """List the jobs of a queue, by state and then by time."""
-    jobs, total = asyncio.run(
+    jobs, missing, total = asyncio.run(
         _list(queue, url, list(JobStatus) if status is None else [status], offset, limit, desc)
     )
 
     if as_json:
-        output.say_json({"queue": queue, "total": total, "jobs": [row(each) for each in jobs]})
+        found = {"queue": queue, "total": total, "jobs": [row(each) for each in jobs]}
+        output.say_json(found | ({"missing": missing} if missing else {}))
 
         return
+
+    for each in missing:
+        output.warn(f"{each}: missing: it is listed, and nothing is stored of it (any more)")
 
     if not sys.stdout.isatty():
         output.say_table(list_table(jobs))
@@ -139,8 +143,9 @@ def ls(
 
 async def _list(
     name: str, url: str | None, states: Sequence[JobStatus], offset: int, limit: int, desc: bool
-) -> tuple[list[Job[Any]], int]:
+) -> tuple[list[Job[Any]], list[str], int]:
     jobs: list[Job[Any]] = []
+    gone: list[str] = []
 
     async with opened(name, url) as queue:
         await tell_of_missing(queue.connection, [name])
@@ -148,11 +153,14 @@ async def _list(
         sizes = {state: int(getattr(counts, state)) for state in states}
 
         for state, size in sizes.items():
-            end = min(size, offset + limit - len(jobs))
+            end = min(size, offset + limit - len(jobs) - len(gone))
 
             for start in range(offset, end, CHUNK):
-                jobs += await Registry(queue.store, state).jobs(start, min(CHUNK, end - start), desc=desc)
+                registry = Registry(queue.store, state)
+                found, missing = await registry.look(start, min(CHUNK, end - start), desc=desc)
+                jobs += found
+                gone += missing
 
             offset = max(0, offset - size)
 
-    return jobs, sum(sizes.values())
+    return jobs, gone, sum(sizes.values())

@@ -40,10 +40,20 @@ class Registry:
 
     async def jobs(self, offset: int = 0, limit: int = 100, *, desc: bool = False) -> list[Job[Any]]:
         """As `job_ids`, with snapshots."""
-        records = await self._store.load(await self.job_ids(offset, limit, desc=desc))
+        return (await self.look(offset, limit, desc=desc))[0]
+
+    async def look(
+        self, offset: int = 0, limit: int = 100, *, desc: bool = False
+    ) -> tuple[list[Job[Any]], list[str]]:
+        """As `jobs`, and also the ids that are listed and of which nothing is stored (any more)."""
+        ids = await self.job_ids(offset, limit, desc=desc)
+        records = await self._store.load(ids)
+        missing = [job_id for job_id, record in zip(ids, records, strict=True) if record is None]
 
         # One that has changed its state between the two calls is not of this registry any more.
-        return [Job(record, self._store) for record in records if record is not None and record.is_in(self.status)]
+        found = [record for record in records if record is not None and record.is_in(self.status)]
+
+        return [Job(record, self._store) for record in found], missing
 
     async def contains(self, job: Job[Any] | str) -> bool:
         """Whether the job is in this state now."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+import redis
 
 from aioq import JobStatus, Queue, Retry, Worker
 from tests import jobs
@@ -195,3 +196,17 @@ def test_ls_of_more_jobs_than_one_round_trip_loads(cli: Cli) -> None:
     cli.enqueue(*ids)
     assert listed(cli, "--limit", "2000") == ids
     assert listed(cli, "--limit", "600", "--offset", "450") == ids[450:1_050]
+
+
+def test_ls_tells_of_ids_of_which_nothing_is_stored(cli: Cli) -> None:
+    cli.fail("a", "b", "c")
+
+    with redis.Redis.from_url(cli.url) as client:
+        client.delete("aioq:{default}:job:b")
+
+    result = cli.call("ls", "--status", "failed")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("b: missing: it is listed")
+    assert [line.split()[0] for line in result.stdout.splitlines()[1:]] == ["a", "c"]
+    told = json.loads(cli.call("ls", "--status", "failed", "--json").stdout)
+    assert (told["total"], told["missing"], [each["id"] for each in told["jobs"]]) == (3, ["b"], ["a", "c"])
