@@ -18,7 +18,7 @@ from aioq.store.node import Node, ThreadNode
 from aioq.store.per_loop import PerLoop, running_loop
 from aioq.store.script import Argument, Command
 from aioq.store.slots import SlotMap
-from aioq.store.translation import refusal
+from aioq.store.translation import refusal, unreachable
 from aioq.store.wire import ReplyError, Wire
 from aioq.values.errors import InvalidInput, ServerUnreachable, ServerUnsuitable
 from aioq.values.signature import Secret, read_secret
@@ -47,15 +47,17 @@ class LoopConnection:
 
     """
 
-    __slots__ = ("lent", "listener", "way")
+    __slots__ = ("closes", "lent", "listener", "way")
 
     def __init__(self, way: Way) -> None:
+        self.closes = 0  # so far
         self.way = way
         self.listener = Listener(way.url, way.open_subscription)
         self.lent: WeakSet[Wire] = WeakSet()
 
     async def aclose(self) -> None:
         """Close all of it; what is used again opens again."""
+        self.closes += 1
         await self.listener.aclose()
         await self.way.aclose()
 
@@ -151,8 +153,14 @@ class Connection:
 
         """
         held = self._loops[running_loop()]
+        closes = held.closes
         wire = await held.way.open_wire(blocking + GRACE, key)
         held.lent.add(wire)
+
+        if held.closes != closes:
+            error = ConnectionResetError("it was closed meanwhile")
+            wire.abort(error)
+            raise unreachable(self.url, error)
 
         return wire
 

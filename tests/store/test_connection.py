@@ -471,3 +471,31 @@ async def test_a_server_in_cluster_mode_takes_every_script_of_a_queue(own_server
         await store.leave("w1")
         assert audit(client, store) == []
         await connection.aclose()
+
+
+@pytest.mark.parametrize("what", ["call", "listen", "lend", "durable"])
+async def test_who_is_cancelled_while_something_is_opened_leaves_nothing_open(
+    what: str, server: Server, client: redis.Redis
+) -> None:
+    before = len(client.client_list())
+
+    for steps in range(40):
+        connection = Connection(server.tcp_url)
+        store = Store(connection, "default")
+        attempt = {
+            "call": lambda connection=connection: connection.call(("PING",)),
+            "listen": lambda connection=connection: connection.listener.listen("x", print, print),
+            "lend": lambda connection=connection: connection.lend_wire(1, "x"),
+            "durable": lambda store=store: store.enqueue_durably([], "replicated", 1),
+        }[what]
+        task = asyncio.ensure_future(attempt())
+
+        for _ in range(steps):
+            await asyncio.sleep(0)
+
+        task.cancel()
+        await asyncio.wait([task])
+        await connection.aclose()
+
+    await eventually(lambda: len(client.client_list()) == before)
+    client.delete("aioq:queues")

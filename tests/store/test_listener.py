@@ -135,6 +135,91 @@ async def test_a_message_that_cannot_be_handled_counts_as_missed(listener: Liste
     assert ear.missed == 1
 
 
+async def test_an_error_that_nobody_foresaw_does_not_end_the_keeper(
+    listener: Listener, client: redis.Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All who wait rest on the task that subscribes again: it logs the error, and tries again."""
+    ear = await listen(listener, "one")
+    right, failures = listener._open_subscription, iter([ValueError("odd"), KeyError("odd"), TypeError("odd")])
+
+    async def wrong(hear: object) -> object:
+        for error in failures:
+            raise error
+
+        return await right(hear)
+
+    monkeypatch.setattr(listener, "_open_subscription", wrong)
+    kill(client)
+    await eventually(lambda: ear.missed == 1)
+    client.publish("one", "x")
+    await eventually(lambda: ear.heard == [b"x"])
+    assert [type(record.exc_info[1]).__name__ for record in caplog.records if record.exc_info] == [
+        "ValueError",
+        "KeyError",
+        "TypeError",
+    ]
+
+
+async def test_an_error_that_nobody_foresaw_is_raised_to_whoever_begins_to_listen(
+    listener: Listener, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wrong(hear: object) -> object:
+        raise ValueError("odd")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(listener, "_open_subscription", wrong)
+
+        for _ in range(2):
+            with pytest.raises(ValueError, match="odd"):
+                await listen(listener, "one")
+
+    ear = await listen(listener, "one")
+    client.publish("one", "x")
+    await eventually(lambda: ear.heard == [b"x"])
+
+
+async def test_what_a_handler_and_its_second_thought_raise_ends_no_connection(
+    listener: Listener, client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    def wrong(*_: object) -> None:
+        raise ZeroDivisionError
+
+    await listener.listen("bad", wrong, wrong)
+    ear = await listen(listener, "good")
+    (before,) = client.client_list("pubsub")
+
+    for _ in range(3):
+        client.publish("bad", "x")
+
+    client.publish("good", "x")
+    await eventually(lambda: ear.heard == [b"x"])
+    (after,) = client.client_list("pubsub")
+    assert before["id"] == after["id"]
+    assert "could not be passed on" in caplog.text
+
+
+async def test_who_is_about_to_listen_is_told_of_a_close(own_server: Callable[..., Server]) -> None:
+    server = own_server()
+    connection = Connection(server.tcp_url)
+    assert server.process is not None
+    server.process.send_signal(signal.SIGSTOP)
+    task = asyncio.create_task(listen(connection.listener, "one"))
+    await asyncio.sleep(0.1)
+    await connection.aclose()
+
+    with pytest.raises(ServerUnreachable, match="closed meanwhile"):
+        await asyncio.wait_for(task, 2)
+
+    server.process.send_signal(signal.SIGCONT)
+    ear = await listen(connection.listener, "one")
+
+    with server.client() as client:
+        client.publish("one", "x")
+        await eventually(lambda: ear.heard == [b"x"])
+
+    await connection.aclose()
+
+
 async def test_a_server_that_is_away_is_a_typed_error_and_later_it_works(
     own_server: Callable[..., Server],
 ) -> None:

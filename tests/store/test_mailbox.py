@@ -60,6 +60,146 @@ async def test_an_end_of_which_no_message_comes_is_asked_for(
     assert found.fields[b"result"] == b"p"
 
 
+@pytest.mark.parametrize("how", ["del", "unlink", "flushall"])
+async def test_a_wait_ends_when_the_record_is_deleted_by_hand(
+    how: str, store: Store, client: redis.Redis, monkeypatch: pytest.MonkeyPatch, ghosts: None
+) -> None:
+    monkeypatch.setattr(mailbox, "ASK_AGAIN_S", 0.1)
+    await put(store, "a")
+    task = await waiting(store, client)
+    client.flushall() if how == "flushall" else client.execute_command(how, store.keys.job + b"a")
+
+    assert (await ending(task)).status == "deleted"
+    assert store.mailbox._waits == {}
+
+
+async def test_old_waits_ask_again_together_and_new_ones_not_yet(
+    store: Store, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The most that a wait without an end costs: one place in a batch, every one to two periods."""
+    assert mailbox.ASK_AGAIN_S <= 15  # so that each is asked for within half a minute
+    monkeypatch.setattr(mailbox, "ASK_AGAIN_S", 0.5)
+    batches: list[list[str]] = []
+    wait = store.wait
+
+    async def ask(channel: str, ids: list[str]) -> list[dict[bytes, bytes] | int]:
+        batches.append(list(ids))
+
+        return await wait(channel, ids)
+
+    monkeypatch.setattr(store, "wait", ask)
+    ids = [f"j{number}" for number in range(400)]
+    await put(store, *ids, "new")
+    tasks = [asyncio.create_task(store.mailbox.wait(each)) for each in ids]
+    await eventually(lambda: sum(map(len, batches)) == 400)
+    batches.clear()
+    await eventually(lambda: store.mailbox._old)  # half of the time has passed
+    tasks.append(asyncio.create_task(store.mailbox.wait("new")))
+    await eventually(lambda: sum(map(len, batches)) >= 401)
+
+    assert sorted(each for batch in batches for each in batch) == sorted([*ids, "new"])
+    assert len(batches) <= 6
+
+    for task in tasks:
+        task.cancel()
+
+    await asyncio.wait(tasks)
+
+
+async def test_nothing_is_asked_when_nobody_waits(
+    store: Store, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailbox, "ASK_AGAIN_S", 0.02)
+    await put(store, "a")
+    task = await waiting(store, client)
+    await store.cancel("a")
+    await ending(task)
+    await eventually(lambda: store.mailbox._timer is None)
+    before = calls(client, "evalsha")
+    await asyncio.sleep(0.1)
+
+    assert calls(client, "evalsha") == before
+
+
+async def test_a_wait_that_has_begun_outlives_a_server_that_is_away(
+    own_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailbox, "ASK_AGAIN_S", 0.1)
+    server = own_server("--appendonly", "yes", "--appendfsync", "always")
+    connection = Connection(server.url)
+    store = Store(connection, "default")
+    await put(store, "a")
+    task = asyncio.create_task(store.mailbox.wait("a"))
+    await eventually(lambda: store.mailbox._old)
+    server.stop(kill=True)
+    await asyncio.sleep(2)  # longer than its questions are repeated
+    assert not task.done()
+    server.start()
+    await store.cancel("a")
+
+    assert (await ending(task)).status == "canceled"
+    await connection.aclose()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"\xff\xfe\x00",
+        b"a",
+        b"a finished\n",
+        b"a finished 1 1\n",
+        b"a finished -5\n",
+        b"a finished 99\nshort",
+        b"a finished " + b"9" * 5_000 + b"\n",
+        b"a finished 1e3\n",
+        b"nobody finished 1\nx",
+        b"nobody finished 1\nxa finished 99\nshort",
+        b"\n" * 100,
+        b"x" * 100_000,
+    ],
+    ids=range(13),
+)
+async def test_a_message_that_is_wrong_spoils_no_wait(message: bytes, store: Store, client: redis.Redis) -> None:
+    """Whoever may publish can say anything; who waits asks the server then, and hears what comes later."""
+    claimed = await start(store)
+    task = await waiting(store, client)
+
+    for _ in range(3):
+        assert client.publish(store.mailbox.channel, message) == 1
+
+    await asyncio.sleep(0.05)
+    assert not task.done()
+    await end(store, (claimed, Finished(b"p", 60_000)))
+    found = await ending(task)
+    assert found.status == "finished"
+    assert (found.value or (found.fields or {})[b"result"]) == b"p"
+
+
+async def test_an_error_that_nobody_foresaw_does_not_end_the_asking(
+    store: Store, client: redis.Redis, monkeypatch: pytest.MonkeyPatch, ghosts: None
+) -> None:
+    """The timer on which all waits rest is set before anything can go wrong."""
+    monkeypatch.setattr(mailbox, "ASK_AGAIN_S", 0.05)
+    seen: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(context["exception"]))
+    await put(store, "a")
+    task = await waiting(store, client)
+    settle = store.mailbox._settle
+
+    def wrong(job_id: str, ending: Ending | None) -> None:
+        if len(seen) < 2:
+            raise ZeroDivisionError
+
+        settle(job_id, ending)
+
+    monkeypatch.setattr(store.mailbox, "_settle", wrong)
+    client.delete(store.keys.job + b"a")
+    assert (await ending(task)).status == "deleted"
+    assert len(seen) == 2
+    asyncio.get_running_loop().set_exception_handler(None)
+
+
 async def test_a_long_result_is_left_to_be_loaded(store: Store, client: redis.Redis) -> None:
     claimed = await start(store)
     task = await waiting(store, client)
