@@ -174,6 +174,21 @@ async def test_a_worker_that_was_stopped_twice_for_longer_than_its_lease_goes_on
 
 
 @pytest.mark.chaos
+async def test_a_hundred_threads_that_compute_cost_no_lease(queue: Queue, spawn, tmp_path: Path) -> None:
+    path = tmp_path / "notes"
+    worker = await spawn()
+    spinning = [await queue.enqueue(jobs.spin, str(path), 3 * LEASE_S) for _ in range(100)]
+    await eventually(lambda: len(notes(path, "start")) == 100, timeout=30)
+    other = await spawn()
+    await asyncio.gather(*(job.result(timeout=60) for job in spinning))
+
+    assert len(notes(path, "start")) == 100
+    assert "was lost" not in other.text()
+    assert "no lease" not in worker.text()
+    assert "lost its claim" not in worker.text()
+
+
+@pytest.mark.chaos
 async def test_ten_workers_that_are_killed_one_after_the_other(queue: Queue, spawn, tmp_path: Path) -> None:
     victims = [await spawn(concurrency=1) for _ in range(10)]
     hanging = [await queue.enqueue(jobs.hang_once, str(tmp_path / str(number))) for number in range(10)]
