@@ -102,6 +102,15 @@ async def await_file(path: str, gate: str) -> str:
     return f"attempt {job.attempt}"
 
 
+def spin(path: str, seconds: float) -> None:
+    """Computes on a thread, and lets no other one have more of the interpreter than it must."""
+    note(path, "start")
+    until = time.monotonic() + seconds
+
+    while time.monotonic() < until:
+        pass
+
+
 def end_thread(name: str) -> bool:
     """Raises SystemExit in a thread of the worker, as soon as it runs."""
     (ident,) = (thread.ident for thread in threading.enumerate() if thread.name == name)

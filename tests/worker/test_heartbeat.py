@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -255,6 +256,44 @@ async def test_a_log_that_raises_ends_no_heartbeat() -> None:
         heartbeat.log.removeFilter(broken)
 
     assert not broken.is_on
+
+
+@pytest.mark.usefixtures("quick")
+async def test_the_interpreter_s_turns_are_short_during_a_beat_only() -> None:
+    """Also with two heartbeats at once, and beats that fail."""
+    during: list[float] = []
+
+    class Watching(Beats):
+        def beat(self, others: Any = ()) -> list[Beat]:
+            during.append(sys.getswitchinterval())
+            time.sleep(0.03)
+            self.errors += [ValueError("odd")] if len(during) % 3 == 0 else []
+
+            return super().beat(others)
+
+    before = sys.getswitchinterval()
+
+    async with beating(Watching()), beating(Watching()):
+        await eventually(lambda: len(during) > 20)
+
+    assert max(during) <= heartbeat.TURN_S < before
+    assert sys.getswitchinterval() == pytest.approx(before, abs=1e-6)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_the_application_s_own_turns_are_kept() -> None:
+    before = sys.getswitchinterval()
+    pulse = Beats()
+
+    try:
+        async with beating(pulse):
+            for seconds in (0.02, 0.0123457):
+                sys.setswitchinterval(seconds)
+                count = len(pulse.sent)
+                await eventually(lambda count=count: len(pulse.sent) > count + 10)
+                await eventually(lambda seconds=seconds: abs(sys.getswitchinterval() - seconds) < 2e-6, timeout=1)
+    finally:
+        sys.setswitchinterval(before)
 
 
 # The server's clock
