@@ -385,7 +385,7 @@ async def test_an_answer_that_cannot_be_read_ends_nothing(
 async def test_commands_beside_a_frozen_shard_end_in_time(
     scene: ClusterOfThree, environment: dict[str, str]
 ) -> None:
-    """It is given up after 5 seconds, as often as something of it is asked for and no answer can be had elsewhere."""
+    """The shard is given up after 5 seconds, each time that only it could answer."""
     away = owner(scene, "queues")
     lost, *living = [scene.queue_on(node) for node in (away, *(node for node in scene.nodes if node is not away))]
 
