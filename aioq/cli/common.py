@@ -88,20 +88,20 @@ async def tell_of_missing(connection: Connection, names: Sequence[str]) -> list[
 
 
 def away_lines(away: Mapping[str, ServerError]) -> list[str]:
-    """What could not be reached, in a line for each error."""
+    """What was left out since it is away or refused, in a line for each error."""
     by_error: dict[str, list[str]] = {}
 
     for what, error in away.items():
         by_error.setdefault(str(error), []).append(what)
 
     return [
-        f"not reached: {', '.join(some[:FEW])}{f' and {len(some) - FEW} more' if len(some) > FEW else ''}: {error}"
+        f"left out: {', '.join(some[:FEW])}{f' and {len(some) - FEW} more' if len(some) > FEW else ''}: {error}"
         for error, some in by_error.items()
     ]
 
 
 def tell_of_away(away: Mapping[str, ServerError]) -> None:
-    """Say on stderr what could not be reached."""
+    """Say on stderr what was left out."""
     for line in away_lines(away):
         output.warn(line)
 

@@ -18,13 +18,16 @@ import typer
 from aioq.cli import ending
 from aioq.cli.common import CommandError, UrlOption, connected, make_importable
 from aioq.cli.output import count
-from aioq.store import Fleet
+from aioq.store import Connection, Fleet
 from aioq.values.errors import ServerUnreachable
 from aioq.worker.signals import StopSignals
 from aioq.worker.streams import drop_what_nobody_takes
 from aioq.worker.worker import CONCURRENCY, Worker
 
 log = logging.getLogger("aioq.cli")
+
+#: A worker of a Cluster does not wait longer to hear whether all workers are suspended, in seconds.
+SUSPENSION_TIMEOUT_S = 1.0
 
 
 class Level(StrEnum):
@@ -163,12 +166,18 @@ async def _serve(
         async with connected(url) as connection:
             worker = Worker(queues, connection, **options)
 
-            with suppress(ServerUnreachable):  # in a Cluster, the worker's queues may be elsewhere
-                if await Fleet(connection).is_suspended():
-                    log.warning("all workers are suspended; this one waits for `aioq resume`")
+            await _tell_of_suspension(connection)
 
             claimed = await worker.run(signals=True, ready=serves, **limits)
             log.info("worker %s has ended; it claimed %s", worker.name, count(claimed, "job"))
+
+
+async def _tell_of_suspension(connection: Connection) -> None:
+    # In a Cluster, that is told by another server than those of the worker's queues: it may be away.
+    with suppress(ServerUnreachable, TimeoutError):
+        async with asyncio.timeout(SUSPENSION_TIMEOUT_S if connection.is_cluster else None):
+            if await Fleet(connection).is_suspended():
+                log.warning("all workers are suspended; this one waits for `aioq resume`")
 
 
 def run_to_end(main: Callable[[Callable[[], None]], Coroutine[Any, Any, None]]) -> None:

@@ -33,6 +33,9 @@ PAUSES = (0.05, 0.2, 0.8)
 #: For how long, in ms, a call may be sent again. lua/lib/tombstone.lua has this number, too.
 REPEATED_MS = 15_000
 
+#: Where the answers of many servers are collected, a call that took longer than so many seconds is not repeated.
+REPEAT_WITHIN_S = 1.0
+
 #: What a blocking call may take beside its own time, in seconds.
 GRACE = 5.0
 
@@ -188,10 +191,19 @@ class Connection:
         """Several commands in one round trip. Where the server refuses one, the error stands in its place.
 
         Raises:
-            ServerUnreachable: nobody answers; it was tried twice at the most.
+            ServerUnreachable: nobody answers. It was tried again once, unless that is a server that is silent.
 
         """
-        replies = await self._trip(commands, self.pauses[:1])
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+
+        try:
+            replies = await self._trip(commands, ())
+        except ServerUnreachable:
+            if not self.pauses or loop.time() - begun > REPEAT_WITHIN_S:
+                raise
+
+            replies = await self._trip(commands, self.pauses[:1])
 
         return [
             refusal(self.url, reply, command) if isinstance(reply, ReplyError) else reply

@@ -70,7 +70,7 @@ class Fleet:
         If the list is away, the queues that have keys are found instead.
         """
         try:
-            found = await self.connection.call(("SMEMBERS", self._shared.queues))
+            found = await self._ask(("SMEMBERS", self._shared.queues))
         except ServerUnreachable as error:
             self._note("the list of queues", error)
 
@@ -108,29 +108,31 @@ class Fleet:
         """
         wanted = list(dict.fromkeys(map(check_queue_name, names)))
 
-        if not wanted:
+        def keys(name: str) -> list[Command]:
+            own = self._keys(name)
+
+            return [("EXISTS", *(getattr(own, place.key) + place.end for place in PLACES))]
+
+        found = await self._scatter(wanted, keys)
+
+        for error in found.errors.values():
+            if not isinstance(error, ServerUnreachable):
+                raise error
+
+        doubtful = [name for name, (number,) in found.replies.items() if not number]
+
+        if not doubtful:
             return []
 
         try:
-            listed = set(map(text, await self.connection.call(("SMEMBERS", self._shared.queues))))
+            listed = set(map(text, await self._ask(("SMEMBERS", self._shared.queues))))
         except ServerUnreachable:
             if not self.connection.is_cluster:
                 raise
 
             return []
 
-        def keys(name: str) -> list[Command]:
-            own = self._keys(name)
-
-            return [("EXISTS", *(getattr(own, place.key) + place.end for place in PLACES))]
-
-        found = await self._scatter([name for name in wanted if name not in listed], keys)
-
-        for error in found.errors.values():
-            if not isinstance(error, ServerUnreachable):
-                raise error
-
-        return [name for name, (number,) in found.replies.items() if not number]
+        return [name for name in wanted if name in doubtful and name not in listed]
 
     async def overview(self, names: Sequence[str]) -> list[QueueInfo]:
         """These queues, each with its jobs in each state."""
@@ -168,7 +170,7 @@ class Fleet:
     async def workers(self) -> list[WorkerInfo]:
         """All workers whose description has not run out, by name."""
         try:
-            names = sorted(map(text, await self.connection.call(("SMEMBERS", self._shared.workers))))
+            names = sorted(map(text, await self._ask(("SMEMBERS", self._shared.workers))))
         except ServerUnreachable as error:
             self._note("the list of workers", error)
 
@@ -233,10 +235,19 @@ class Fleet:
 
     # Internals
 
+    async def _ask(self, command: Command) -> Any:
+        """The reply to a command about what queues share."""
+        (reply,) = await self.connection.each([command])
+
+        if isinstance(reply, ServerError):
+            raise reply
+
+        return reply
+
     async def _on_shared(self, command: Command) -> Any:
         """The reply about the suspension of all workers; None if it is away."""
         try:
-            return await self.connection.call(command)
+            return await self._ask(command)
         except ServerUnreachable as error:
             self._note("the suspension of queues that come later", error)
 

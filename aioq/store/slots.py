@@ -37,7 +37,7 @@ class SlotMap:
         self._url = url
         self._seeds = tuple(seeds)
         self._owners: list[Place | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
-        self._silent: set[Place] = set()  # those that did not answer when they were last asked
+        self._answers: dict[Place, bool] = {}  # whether a server answered when it was last asked
         self._read_at = 0.0
 
     @property
@@ -46,11 +46,15 @@ class SlotMap:
         return time.monotonic() - self._read_at > MAP_AGE_S
 
     def known(self) -> list[Place]:
-        """All servers that may tell, in no order, so that not all ask the same one; silent ones come last."""
+        """All servers that may tell: those that answered last come first, and those that did not come last.
+
+        Beside that, they are in no order, so that not all ask the same one.
+        """
         found = list({*self.primaries, *self._seeds})
         random.shuffle(found)
+        ranks = {True: 0, None: 1, False: 2}
 
-        return sorted(found, key=lambda place: place in self._silent)
+        return sorted(found, key=lambda place: ranks[self._answers.get(place)])
 
     def living(self) -> list[Place]:
         """The servers that have slots, in the order of `known`.
@@ -104,10 +108,10 @@ class SlotMap:
     def note(self, place: Place, error: BaseException | None) -> None:
         """Whether a server has answered. One that has not may have been replaced."""
         if isinstance(error, ServerUnreachable):
-            self._silent.add(place)
+            self._answers[place] = False
             self.is_stale = True
         elif error is None:
-            self._silent.discard(place)
+            self._answers[place] = True
 
     def learn(self, slot: int, place: Place) -> None:
         """One slot is known to be elsewhere. Others may be, too."""
@@ -137,5 +141,6 @@ class SlotMap:
             owners[first : last + 1] = [(host.decode() if host else asked[0], int(port))] * (last + 1 - first)
 
         self._owners, self.primaries = owners, frozenset(place for place in owners if place is not None)
-        self._silent &= {*self.primaries, *self._seeds}
+        known = self.known()
+        self._answers = {place: did for place, did in self._answers.items() if place in known}
         self.is_stale, self._read_at = False, time.monotonic()

@@ -84,6 +84,8 @@ def test_commands_without_a_key_go_to_one_server_and_to_none_that_is_silent() ->
     assert all(found.group(commands, range(2)) == {THERE: [0, 1]} for _ in range(50))
     assert found.living() == [THERE, HERE]
     found.note(HERE, None)
+    assert all(found.living() == [HERE, THERE] for _ in range(50))  # one that has answered is preferred
+    found.note(THERE, None)
     assert {found.living()[0] for _ in range(50)} == {HERE, THERE}
 
 

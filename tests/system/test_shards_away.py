@@ -171,7 +171,7 @@ async def test_commands_do_what_lives_and_name_what_does_not(
     status, out, err = await call("info", lost, *living)
     assert status == 1
     assert [line.split()[0] for line in out.splitlines()[1:3]] == living
-    assert "not reached: " in err and f"queue {lost}" in err
+    assert "left out: " in err and f"queue {lost}" in err
 
     status, out, _ = await call("doctor", "--json")
     document = json.loads(out)
@@ -379,3 +379,33 @@ async def test_an_answer_that_cannot_be_read_ends_nothing(
         thread = ThreadCluster(address, SlotMap("redis+cluster://x", [*places, ("localhost", places[0][1])]), 2)
         assert await asyncio.to_thread(thread.trip, (("PING",),)) == [True]
         assert await value(await queue.enqueue(jobs.add, 1, 2)) == 3
+
+
+@pytest.mark.chaos
+async def test_commands_beside_a_frozen_shard_end_in_time(
+    scene: ClusterOfThree, environment: dict[str, str]
+) -> None:
+    """The shard is given up after 5 seconds, each time that only it could answer."""
+    away = owner(scene, "queues")
+    lost, *living = [scene.queue_on(node) for node in (away, *(node for node in scene.nodes if node is not away))]
+
+    for name in (lost, *living):
+        async with Queue(name, scene.url()) as queue:
+            await queue.enqueue(jobs.noop)
+
+    away.freeze()
+    cli = Cli(scene.url(), environment)
+
+    for words, longest in (
+        (("ls", "--queue", living[0]), 12),
+        (("info",), 30),
+        (("doctor",), 45),
+        (("suspend",), 35),
+    ):
+        begun = time.monotonic()
+        done = await asyncio.to_thread(cli.process, *words)
+        assert done.returncode == (0 if words[0] == "ls" else 1), done.stderr
+        print(words, time.monotonic() - begun)
+        assert time.monotonic() - begun < longest, words
+
+    away.thaw()
