@@ -146,11 +146,17 @@ class Executor:
         # Not in the context of whoever had the slot before: what that job has set there is its own.
         context = self._context.copy()
 
-        # As own_task does; this is the path of every job.
-        if sys.version_info >= (3, 12) and at_once:
-            run.task = asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
-        else:
-            run.task = asyncio.Task(coroutine, loop=loop, context=context)
+        try:  # as own_task does; this is the path of every job
+            if sys.version_info >= (3, 12) and at_once:
+                run.task = asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
+            else:
+                run.task = asyncio.Task(coroutine, loop=loop, context=context)
+        except BaseException:  # a run without a task must not be held; the courier finds that it is claimed
+            self.running -= 1
+            del self.held[run]
+            coroutine.close()
+
+            raise
 
     def _fill(self) -> None:
         """Let runs begin that wait for a slot. One that ends in its first step frees a slot for this same loop."""

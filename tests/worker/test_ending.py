@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 import time
 from collections import defaultdict
 from typing import Any
@@ -60,6 +61,14 @@ async def never_ends(key: str, _: float) -> None:
             await asyncio.sleep(0.05)
         except asyncio.CancelledError:
             heard[key].append(time.monotonic())
+
+
+gate = threading.Event()
+
+
+def blocks_in_c(key: str) -> None:
+    heard[key].append(time.monotonic())
+    gate.wait(60)
 
 
 def cleans_up_in_thread(key: str, seconds: float) -> None:
@@ -216,20 +225,19 @@ async def test_a_thread_that_is_still_blocked_is_named(
     """`Worker.run` in an application only returns."""
     caplog.set_level(logging.WARNING, "aioq.worker")
     running = await start_worker(cancel_grace=0.1, shutdown_timeout=0.1)
-    job = await queue.enqueue("time.sleep", 3, job_id=f"blocked-{key}")
-    await eventually(lambda: job_has_begun(job))
+    job = await queue.enqueue(blocks_in_c, key)
+    await eventually(lambda: heard[key])
     running.worker.request_stop()
-    begun = time.monotonic()
-    await running.task
-    assert time.monotonic() - begun < 2.5
+
+    try:
+        await asyncio.wait_for(running.task, 10)
+    finally:
+        gate.set()
+
     (told,) = [each.getMessage() for each in caplog.records if "is still blocked" in each.getMessage()]
-    assert f"the thread of job {job.id} (time.sleep) is still blocked" in told
+    assert f"the thread of job {job.id} ({job.func_name}) is still blocked" in told
     assert "AnyIO worker thread" in told
     assert await job.get_status() == "queued"
-
-
-async def job_has_begun(job: Any) -> bool:
-    return await job.get_status() == "started"
 
 
 @pytest.mark.parametrize("function", [never_ends, cleans_up_in_thread])

@@ -119,3 +119,23 @@ async def has_ended(job: Any) -> bool:
         return await job.get_status() in ("finished", "failed")
     except (RuntimeError, SystemExit, JobFailed):  # the factory is not off yet
         return False
+
+
+async def test_a_run_that_gets_no_task_is_not_held(queue: Queue, start_worker, monkeypatch: Any) -> None:
+    running: RunningWorker = await start_worker(concurrency=1)
+    made, task = [], asyncio.Task
+
+    def no_memory(coroutine: Any, **options: Any) -> Any:
+        if coroutine.__qualname__ == "Executor._run" and len(made) < 3:
+            made.append(coroutine)
+            raise MemoryError
+        return task(coroutine, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio, "Task", no_memory)
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        several = [await queue.enqueue(jobs.add, number, 1) for number in range(4)]
+        assert [await job.result(20) for job in several] == [1, 2, 3, 4]
+
+    assert len(made) == 3
+    assert not running.task.done()
