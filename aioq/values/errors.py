@@ -18,7 +18,7 @@ AioqError
 │   ├── JobStopped
 │   └── JobExpired
 ├── JobTimeout                           = JobTimeoutException: the run took longer than its timeout
-├── AbandonedJobError                    the job's workers died too often while they ran it
+├── AbandonedJobError                    workers died while they ran the job, and the last one ran nothing else
 ├── JobProcessError                      the process that ran the job ended before the job did
 ├── RemoteError                          what a job raised in its process; the worker's own, nobody else sees it
 ├── WorkerError                          raised by Worker.run(): the worker has ended because it could not go on
@@ -125,7 +125,10 @@ JobTimeoutException = JobTimeout
 
 
 class AbandonedJobError(AioqError):
-    """The workers that ran the job were lost too often (see the poison limit)."""
+    """Three workers or more were lost while they ran the job, and the last one ran nothing else.
+
+    Stands at the beginning of such a job's `exc_info`, which names these workers.
+    """
 
 
 class JobProcessError(AioqError):

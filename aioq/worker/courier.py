@@ -115,6 +115,7 @@ class Courier:
         self._pause = SHORTEST_PAUSE
         self._away_since: float | None = None
         self._reserved: Store | None = None
+        self._alone: Run | None = None
         self._suspects: list[Run] = []
         self._aside: dict[Store, list[tuple[Run, Outcome]]] = {}
         self._refusals = dict.fromkeys(stores, 0)
@@ -129,6 +130,10 @@ class Courier:
 
             if isinstance(outcome, Interrupted) and not outcome.begun:  # it did not run: it counts for no limit
                 self._count(-1)
+
+        if run is self._alone:
+            self._alone = None
+            self._ask_others_if_aside()
 
         self._signal.set()
 
@@ -381,6 +386,7 @@ class Courier:
             runs = [executor.take(store, claim) for claim in claims.jobs]
             self._taken(runs)
             self._suspects += runs[: claims.suspects]
+            self._alone = runs[0] if claims.is_reserved else self._alone
 
             for run in runs if is_crowded else ():
                 executor.end(run, Cause.INTERRUPTED)
@@ -482,19 +488,23 @@ class Courier:
         if isinstance(error, ServerUnreachable) and not self._connection.is_cluster:
             raise error
 
-        if self._reserved is store:
-            self._reserved = None
-
         self._count_refusal(store, error)
         log.warning("queue %s is set aside, and tried again: %s", store.queue, error)
         is_new = store not in self._aside
         kept = self._aside.setdefault(store, [])
+        self._ask_others_if_aside()
         # Outcomes are kept; sent twice they are harmless.
         kept += outbox + [each for each in self._outbox if each[0].store is store]
         self._outbox = [each for each in self._outbox if each[0].store is not store]
 
         if is_new:
             self._heal_later(executor, store)
+
+    def _ask_others_if_aside(self) -> None:
+        """A queue that was set aside cannot say that the worker is not reserved any more."""
+        if self._reserved in self._aside and self._alone is None:
+            self._reserved = None
+            self.look()
 
     def _count_refusal(self, store: Store, error: ServerError) -> None:
         """A server of a Cluster that is away comes back, or another one in its place: that is no refusal."""

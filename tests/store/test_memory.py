@@ -214,3 +214,22 @@ async def test_a_worker_can_leave(store: Store, fill: Callable[[], None]) -> Non
     assert await store.leave("w1")
     await Fleet(store.connection).remove_worker("w1")
     assert await store.leave("w2")
+
+
+async def test_jobs_of_dead_workers_go_through_quarantine(
+    store: Store, client: redis.Redis, fill: Callable[[], None]
+) -> None:
+    await put(store, "a")
+    fill()
+
+    for number in range(4):
+        await store.join(f"w{number}", LEASE)
+        busy = await claim(store, f"w{number}", 10, held=5)  # at the last one, it leaves the job to an idle worker
+        idle = [] if busy.jobs else (await claim(store, f"w{number}", 10)).jobs
+        assert [each.record.id for each in (*busy.jobs, *idle)] == ["a"]
+        client.config_set("maxmemory", "0")
+        client.zadd(store.keys.leases, {f"w{number}": clock(client) - 1})
+        fill()
+        await store.reclaim(f"w{number}")
+
+    assert await status(store) == "failed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import signal
 import threading
 import time
 from collections.abc import Sequence
@@ -128,3 +129,32 @@ def break_heartbeat(path: str, error: str) -> None:
         return beat(pulse, others)
 
     Pulse.beat = beat_or_raise  # type: ignore[method-assign]
+
+
+def _crash(way: str) -> None:
+    """End the process: by its own will, by a fault in C, or as the kernel does when memory is full."""
+    if way == "exit":
+        os._exit(3)
+
+    if way == "segv":
+        ctypes.string_at(0)
+
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def crash(way: str, after: float) -> None:
+    await asyncio.sleep(after)
+    _crash(way)
+
+
+def crash_on_a_thread(way: str, after: float) -> None:
+    time.sleep(after)
+    _crash(way)
+
+
+async def hang_once_each(path: str) -> None:
+    """Hangs in its first run, as its worker is to die with it; its second run ends at once."""
+    note(path, "start")
+
+    if get_current_job().fence == 1:
+        await asyncio.sleep(1000)

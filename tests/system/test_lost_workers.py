@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import redis
 
 from aioq import JobFailed, Queue
 from aioq.store import Fleet
@@ -132,19 +133,51 @@ async def test_c_code_that_holds_the_interpreter_past_the_lease_leaves_one_resul
 @pytest.mark.chaos
 async def test_a_job_that_kills_its_workers_fails_in_the_end(queue: Queue, spawn, tmp_path: Path) -> None:
     path = tmp_path / "notes"
-    for _ in range(3):
+    for _ in range(4):
         await spawn()
     survivor = await spawn(queues="other,default", concurrency=1)
     blocker = await Queue("other", queue.connection).enqueue(jobs.work, str(tmp_path / "blocker"), 40)
     await eventually(lambda: notes(tmp_path / "blocker", "start"))
 
     job = await queue.enqueue(jobs.die, str(path))
-    with pytest.raises(JobFailed, match="lost 3 times"):
+    with pytest.raises(JobFailed, match="lost 4 times"):
         await job.result(timeout=60)
-    assert len(notes(path, "start")) == 3
+    assert len(notes(path, "start")) == 4
     assert await queue.failed_job_registry.contains(job)
     assert survivor.process.poll() is None
     await blocker.cancel()
+
+
+async def test_the_jobs_of_a_killed_worker_come_back_though_the_group_was_destroyed(
+    queue: Queue, raw: redis.Redis, spawn, tmp_path: Path
+) -> None:
+    path = tmp_path / "notes"
+    victim = await spawn(concurrency=5)
+    found = [await queue.enqueue(jobs.hang_once_each, str(path)) for _ in range(5)]
+    await eventually(lambda: len(notes(path, "start")) == 5)
+    raw.xgroup_destroy(queue.store.keys.main, "workers")
+    await spawn()
+    assert await (await queue.enqueue(asyncio.sleep, 0)).result(timeout=10) is None
+    assert (await queue.started_job_registry.count(), len(notes(path, "start"))) == (5, 5)
+
+    victim.signal(signal.SIGKILL)
+    await asyncio.gather(*(job.result(timeout=20) for job in found))
+    assert {job.record.deliveries for job in await queue.fetch_many([job.id for job in found])} == {1}
+
+
+async def test_the_jobs_of_a_killed_worker_come_back_if_nobody_has_claimed_since_the_group_was_destroyed(
+    queue: Queue, raw: redis.Redis, spawn, tmp_path: Path
+) -> None:
+    path = tmp_path / "notes"
+    victim = await spawn()
+    found = [await queue.enqueue(jobs.hang_once_each, str(path)) for _ in range(5)]
+    await eventually(lambda: len(notes(path, "start")) == 5)
+    raw.xgroup_destroy(queue.store.keys.main, "workers")
+    victim.signal(signal.SIGKILL)
+    await victim.ended()
+    await spawn()
+
+    await asyncio.gather(*(job.result(timeout=40) for job in found))
 
 
 async def test_sigterm_lets_a_running_job_end(queue: Queue, spawn, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ local claims = {}
 
 -- The group of the lane was destroyed and made anew, so entries of jobs that run are handed out again. Each stays
 -- pending for the worker that runs the job. If that one has no lease, it gets one that ends unless it is alive.
-local function give_back(id, entry)
+local function keep_with_holder(id, entry)
   local holder, name, bare = peek(id, 'worker')[1], lane_of(entry)
   if not holder then
     return -- a damaged record, which the doctor sees to
@@ -90,7 +90,7 @@ local function start(id, entry, lane)
     seen = peek(id, 'status', 'entry', 'more', 'func', 'data', 'created_at')
   end
   if seen[1] == 'started' and seen[2] == entry then
-    give_back(id, entry)
+    keep_with_holder(id, entry)
     return
   end
   if not allows(seen[1], 'claim') or seen[2] ~= entry then
@@ -155,6 +155,7 @@ expire_late()
 flush_lanes() -- before the lanes are read, so that what has expired takes nobody's place
 local is_reserved, has_rest, quarantine = false, false, nil
 if flags > 0 or has_quarantined then
+  redis.call('PERSIST', lanes) -- not refused when memory is full, and then neither is what follows
   is_reserved = take_quarantined(take)
   has_rest = announce_rest(#claims > 0)
   quarantine = {is_reserved and 1 or 0, #claims / 3}
