@@ -30,7 +30,7 @@ PAGE = ROOT / "docs" / "reliability.md"
 
 #: Trials of these kinds go on side by side, each lane until there were enough of what it counts.
 LANES = {
-    "workers": (Plan("", "workers", workers=8, gap=1.1), "kills"),
+    "workers": (Plan("", "workers", workers=8, gap=0.9), "kills"),
     "server": (Plan("", "server"), "restarts"),
     "server, everysec": (Plan("", "server", disk="everysec"), "restarts"),
     "network": (Plan("", "network"), "partitions"),
