@@ -28,18 +28,39 @@ from .workload import LOADS
 
 PAGE = ROOT / "docs" / "reliability.md"
 
-#: Trials of these kinds go on side by side, each lane until there were enough of what it counts.
+
+@dataclass(frozen=True)
+class Lane:
+    """Trials of one kind, one after the other.
+
+    Args:
+        plan: of each trial, without its seed.
+        counts: what there must be enough of; None: the lane goes on until all others have ended.
+        most: how many trials there are at the most.
+
+    """
+
+    plan: Plan
+    counts: str | None = None
+    most: int = 1000
+
+
+#: Lanes go on side by side, as many at a time as there is room for.
 LANES = {
-    "workers": (Plan("", "workers", workers=8, gap=1.1), "kills"),
-    "server": (Plan("", "server"), "restarts"),
-    "server, everysec": (Plan("", "server", disk="everysec"), "restarts"),
-    "network": (Plan("", "network"), "partitions"),
-    "sentinel": (Plan("", "failover+workers", topology="sentinel"), "failovers"),
-    "cluster": (Plan("", "cluster+workers", producers=3, topology="cluster"), "failovers"),
-    "mixed": (Plan("", "mixed"), None),  # until the others have ended
-    "clock": (Plan("", "clock+workers", load="steady"), None),
-    "narrow": (Plan("", "narrow", rate=2.0, load="large"), None),
+    "workers": Lane(Plan("", "workers", workers=8, gap=0.9), "kills"),
+    "server": Lane(Plan("", "server"), "restarts"),
+    "server, everysec": Lane(Plan("", "server", disk="everysec"), "restarts"),
+    "network": Lane(Plan("", "network"), "partitions"),
+    "sentinel": Lane(Plan("", "failover+workers", topology="sentinel"), "failovers"),
+    "cluster": Lane(Plan("", "cluster+workers", producers=3, topology="cluster"), "failovers"),
+    "mixed": Lane(Plan("", "mixed")),
+    "clock": Lane(Plan("", "clock+workers", load="steady"), most=4),
+    "narrow": Lane(Plan("", "narrow", rate=2.0, load="large"), most=2),
 }
+
+#: How many trials there are at a time, for each core. A trial needs a third to three quarters of one. With many
+#: more of them processes wait for the machine, and limits of time are broken for which aioq is not to blame.
+ABREAST = 2
 
 
 @dataclass
@@ -53,6 +74,7 @@ class Campaign:
     def __post_init__(self) -> None:
         self.goals = {what: getattr(self.options, what) for what in COUNTED}
         self.until = time.monotonic() + 60 * self.options.minutes
+        self.room = asyncio.Semaphore(self.options.abreast)
         columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self.progress = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
         self.bars = {what: self.progress.add_task(what, total=goal) for what, goal in self.goals.items()}
@@ -68,7 +90,7 @@ class Campaign:
         lanes = [
             name
             for name in LANES
-            if not self.options.only or set(LANES[name][0].mix.split("+")) & set(self.options.only)
+            if not self.options.only or set(LANES[name].plan.mix.split("+")) & set(self.options.only)
         ]
 
         with self.progress:
@@ -77,14 +99,18 @@ class Campaign:
                     group.create_task(self._lane(name))
 
     async def _lane(self, name: str) -> None:
-        plan, what = LANES[name]
-        number = 0
+        lane, number = LANES[name], 0
 
-        while self.lacks(what):
+        while number < lane.most:
             number += 1
             seed = f"{self.options.seed}-{list(LANES).index(name)}-{number}"
             details = {"seed": seed, "seconds": self.options.seconds, "kind": self.options.server}
-            self._take(await self._trial(Plan(**asdict(plan) | details)))
+
+            async with self.room:
+                if not self.lacks(lane.counts):
+                    break
+
+                self._take(await self._trial(Plan(**asdict(lane.plan) | details)))
 
     async def _trial(self, plan: Plan) -> Outcome:
         """A trial in a process of its own: its proxies must not wait for those of others."""
@@ -179,6 +205,13 @@ def _told(words: Sequence[str]) -> list[str]:
     return [word for at, word in enumerate(kept) if "--json" not in (word, *kept[max(0, at - 1) : at])]
 
 
+def _some(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number of at least 1")
+
+    return int(text)
+
+
 def _mixes(text: str) -> list[str]:
     if unknown := [name for name in text.split(",") if name not in MIXES]:
         raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: expected names among {', '.join(MIXES)}")
@@ -209,7 +242,7 @@ loops (the share of orders from other event loops of the producers, 0 to 1).
 A mix may also be the name of one fault, or several that a + joins; mixed has the faults of workers, server and
 network as well. Loads: {loads}; see tests/chaos/workload.py.
 
-Lanes of a campaign, side by side: {lanes}. Each goes on until there were enough of what it counts; those that
+Lanes of a campaign, some side by side: {lanes}. Each goes on until there were enough of what it counts; those that
 count nothing go on until the others have ended.
 """
 
@@ -240,6 +273,14 @@ def parser() -> argparse.ArgumentParser:
     known.add_argument("--seed", default="1", help="the same one gives the same schedules (default 1)")
     known.add_argument("--seconds", type=float, default=60, metavar="S", help="of each trial, under load (60)")
     known.add_argument("--minutes", type=float, default=60, metavar="M", help="begin no trial after these (60)")
+    abreast = ABREAST * (os.cpu_count() or 1)
+    known.add_argument(
+        "--abreast",
+        type=_some,
+        default=abreast,
+        metavar="N",
+        help=f"trials at a time (twice the cores: {abreast})",
+    )
     known.add_argument("--only", type=_mixes, metavar="MIX[,MIX]", help=f"of {', '.join(MIXES)} (all)")
     known.add_argument("--server", choices=list(KINDS), default="valkey9", help="which one (valkey9)")
     known.add_argument("--json", type=Path, metavar="FILE", help="write what came of each trial")

@@ -144,11 +144,13 @@ BUGS = {
     "a worker that has ended does not leave": Bug(
         "aioq/worker/worker.py",
         """
+        import time
+
         _run = Worker.run
 
         async def run(self, **options):
             claimed = await _run(self, **options)
-            __import__("time").sleep(14)
+            time.sleep(14)
             return claimed
 
         Worker.run = run
@@ -158,6 +160,8 @@ BUGS = {
     "the thread that keeps the leases is not started again": Bug(
         "aioq/worker/heartbeat.py",
         """
+        import threading
+
         _is_alive = threading.Thread.is_alive
         threading.Thread.is_alive = lambda self: self.name.startswith("aioq-heartbeat") or _is_alive(self)
         """,
@@ -177,6 +181,8 @@ BUGS = {
     "a worker starts when all shards are there": Bug(
         "aioq/worker/worker.py",
         """
+        from aioq.client.queue import Queue
+
         _run = Worker.run
 
         async def run(self, **options):

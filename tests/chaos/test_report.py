@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
+import io
+from collections import Counter
 
-from .__main__ import LANES, parser
+import pytest
+from rich.console import Console
+
+from .__main__ import LANES, Campaign, parser
 from .history import Event
 from .nemesis import FAULTS
 from .promises import BY_A_JOB
@@ -103,6 +108,32 @@ def test_a_trial_is_named_by_its_plan_or_by_a_seed_and_what_is_broken() -> None:
     )
     assert parser().parse_args(["--repeat", "7:slot-move"]).repeat == Plan("7", "slot-move", topology="cluster")
     assert parser().parse_args(["--repeat", "7:clock-step"]).repeat == Plan("7", "clock-step", load="steady")
+
+
+async def test_a_campaign_has_so_many_trials_at_a_time_and_goes_on_until_there_were_enough(monkeypatch) -> None:
+    """Each trial has ten faults of the kind that its lane counts; one of the network has fewer than it must."""
+    running, most, seen = 0, 0, Counter()
+
+    async def trial(campaign: Campaign, plan: Plan) -> Outcome:
+        nonlocal running, most
+        running, seen[plan.mix] = running + 1, seen[plan.mix] + 1
+        most = max(most, running)
+        await asyncio.sleep(0.01)
+        running -= 1
+        names = {"workers": "worker-kill", "server": "server-term", "network": "partition"}
+        return Outcome(plan, faults=Counter({names.get(plan.mix, "shard-kill"): 10}))
+
+    monkeypatch.setattr(Campaign, "_trial", trial)
+    words = ["--kills", "30", "--restarts", "10", "--partitions", "70", "--failovers", "0", "--abreast", "3"]
+    campaign = Campaign(parser().parse_args(words), Console(file=io.StringIO()))
+    await campaign.work()
+    assert most == 3
+    assert seen["workers"] == 3
+    assert seen["network"] == 7
+    assert seen["narrow"] == LANES["narrow"].most
+    assert seen["cluster+workers"] == 0
+    assert len({outcome.plan.seed for outcome in campaign.outcomes}) == len(campaign.outcomes)
+    assert not any(campaign.lacks(what) for what in campaign.goals)
 
 
 def test_the_help_names_every_fault_load_and_lane() -> None:

@@ -14,7 +14,7 @@ from tests.chaos.topology import Topology
 from .kinds import a_while, fault, now
 
 
-@fault("workers", 20)
+@fault("workers", 30)
 async def worker_kill(scene: Topology, rng: random.Random) -> Event | None:
     """SIGKILL; another worker is started in its place."""
     async with scene.victim(scene.workers, rng) as slot:
