@@ -45,11 +45,15 @@ class Proxy:
 
     Args:
         server: a unix socket, or a port of this machine.
+        rate: bytes per second that pass in each direction, over all connections together; None: no limit. It can
+            be changed at any time.
 
     """
 
-    def __init__(self, server: Path | int) -> None:
+    def __init__(self, server: Path | int, rate: float | None = None) -> None:
         self._target = server
+        self.rate = rate
+        self._free_at: dict[Way, float] = {"up": 0.0, "down": 0.0}
         self._verbs = {each.sha: verb for verb, each in all_scripts().items()}
         self._traps: list[Trap] = []
         self._lines: set[Line] = set()
@@ -97,7 +101,7 @@ class Proxy:
                 writer.transport.abort()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, sock=_listener())
         self._port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -144,7 +148,9 @@ class Proxy:
         """Pass on what comes one way, until its end or a cut."""
         buffer = bytearray()
         read = self._read_request if way == "up" else self._read_reply
-        while data := await reader.read(65536):
+        while data := await reader.read(self._step()):
+            if way == "up":  # the client's bytes are taken at the line's rate
+                await self._take_time(way, len(data))
             buffer += data
             passed, is_cut = bytearray(), False
             while not is_cut and (end := frame_end(buffer)) >= 0:
@@ -156,12 +162,35 @@ class Proxy:
             if self.delay:
                 await asyncio.sleep(self.delay)
             await self._gates[way].wait()
-            writer.write(passed)
-            await writer.drain()
+            if way == "up" or self.rate is None:
+                writer.write(passed)
+                await writer.drain()
+            else:  # and gets its replies at that rate, also a reply that is read here as a whole
+                await self._write_slowly(way, writer, passed)
             if is_cut:
                 self.cuts += 1
                 return
         await self._gates[way].wait()
+
+    def _step(self) -> int:
+        """How many bytes pass at once: on a slow line, what it carries in a fiftieth of a second."""
+        return 65536 if self.rate is None else max(512, min(65536, int(self.rate / 50)))
+
+    async def _take_time(self, way: Way, count: int) -> None:
+        """Wait as long as the line needs for these bytes, after those of other connections."""
+        if self.rate is not None:
+            now = asyncio.get_running_loop().time()
+            self._free_at[way] = max(now, self._free_at[way]) + count / self.rate
+            await asyncio.sleep(self._free_at[way] - now)
+
+    async def _write_slowly(self, way: Way, writer: asyncio.StreamWriter, data: bytearray) -> None:
+        step = self._step()
+        for at in range(0, len(data), step):
+            piece = bytes(data[at : at + step])
+            await self._take_time(way, len(piece))
+            await self._gates[way].wait()
+            writer.write(piece)
+            await writer.drain()
 
     def _read_request(self, line: Line, frame: bytes) -> bytes:
         """What of a request is passed on."""
@@ -196,6 +225,14 @@ class Proxy:
                     return trap
                 break
         return None
+
+
+def _listener() -> socket.socket:
+    """Takes connections as a network does: the loopback device's own buffers would take megabytes at once."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1460)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    return listener
 
 
 def frame_end(data: bytes | bytearray) -> int:

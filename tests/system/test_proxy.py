@@ -99,3 +99,23 @@ async def test_a_reset_ends_all_connections_at_once(server) -> None:
         proxy.heal()
         assert await hasty.call(("PING",))
         await hasty.aclose()
+
+
+async def test_a_line_with_a_rate_carries_no_more_in_either_direction(server) -> None:
+    """The bytes of all connections share the rate, and arrive one after the other, not all at the end."""
+    loop, size = asyncio.get_running_loop(), 300_000
+    async with Proxy(server.socket, rate=1_000_000) as proxy:
+        connection, other = Connection(proxy.url), Connection(proxy.url)
+        begun = loop.time()
+        await asyncio.gather(*(each.call(("SET", "aioq:line", b"x" * size)) for each in (connection, other)))
+        assert 0.5 < loop.time() - begun < 3
+        begun = loop.time()
+        assert len(await connection.call(("GET", "aioq:line"))) == size
+        assert 0.25 < loop.time() - begun < 3
+        proxy.rate = None
+        begun = loop.time()
+        assert len(await connection.call(("GET", "aioq:line"))) == size
+        assert loop.time() - begun < 0.25
+        await connection.call(("DEL", "aioq:line"))
+        await connection.aclose()
+        await other.aclose()
