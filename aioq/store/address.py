@@ -6,10 +6,12 @@ redis-py makes the connections: hosts, TLS, credentials and databases are its bu
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from inspect import signature
 from typing import Any, Protocol, Self
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
@@ -175,6 +177,11 @@ class Address:
         """The primary that sentinels named last; None if there are no sentinels."""
         return self.sentinels.named if self.sentinels is not None else None
 
+    @property
+    def socket_timeout(self) -> float | None:
+        """The caller's own limit for a reply, in seconds; None if the caller has set none."""
+        return self.kwargs.get("socket_timeout") or None
+
     def at(self, place: Place) -> Self:
         """The address of one server of a Cluster."""
         host, port = place
@@ -298,6 +305,11 @@ def _of_url(url: str, given: str = "") -> Address:
     except (ValueError, TypeError) as error:
         raise InvalidInput(f"{shown} is not a URL that can be used: {error}") from None
 
+    seconds = pool.connection_kwargs.get("socket_timeout", 1.0)
+
+    if not 0 < seconds < math.inf:
+        raise InvalidInput(f"{shown}: socket_timeout={seconds:g}: expected seconds, more than 0")
+
     database = urlsplit(url).path.strip("/")
 
     if "path" not in pool.connection_kwargs and database and not database.isdigit():
@@ -365,7 +377,7 @@ def _host(place: Place) -> str:
 
 def _of_client(client: Redis) -> Address:
     pool = client.connection_pool
-    kwargs = dict(pool.connection_kwargs)
+    kwargs = _set_by_caller(pool.connection_kwargs)
     connection_class, sentinels = pool.connection_class, None
 
     if isinstance(pool, sentinel_async.SentinelConnectionPool):
@@ -382,10 +394,21 @@ def _of_client(client: Redis) -> Address:
 
 def _of_cluster_client(client: RedisCluster) -> Address:
     nodes = list(client.nodes_manager.startup_nodes.values())
-    kwargs = {name: value for name, value in nodes[0].connection_kwargs.items() if name != "redis_connect_func"}
+    kwargs = _set_by_caller(nodes[0].connection_kwargs)
+    kwargs.pop("redis_connect_func", None)
     seeds = tuple((node.host, int(node.port)) for node in nodes)
 
     return Address(CALLERS, nodes[0].connection_class, kwargs, seeds=seeds, has_others=True)
+
+
+def _set_by_caller(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a client, without a limit for replies that redis-py has set by itself, as far as can be told.
+
+    Since its version 8 that is five seconds, for a client for which nothing was set.
+    """
+    usual = signature(Redis).parameters["socket_timeout"].default
+
+    return {name: value for name, value in kwargs.items() if name != "socket_timeout" or value != usual}
 
 
 def _portable(kwargs: Mapping[str, Any]) -> dict[str, Any]:

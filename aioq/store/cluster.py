@@ -9,6 +9,7 @@ a script is refused as a whole (TRYAGAIN), since of the keys that it declares on
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -18,9 +19,9 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import MovedError
 
 from aioq.store.address import Address, Place
-from aioq.store.node import Node, ThreadNode
+from aioq.store.node import Node, ThreadNode, within
 from aioq.store.script import Argument, Command, keys_of
-from aioq.store.translation import refusal, unreachable
+from aioq.store.translation import refusal, translated, unreachable
 from aioq.store.wire import ReplyError, Subscription, Wire
 from aioq.values.errors import ServerError, ServerUnreachable
 
@@ -111,15 +112,15 @@ class Cluster:
 
     Args:
         address: of the Cluster.
-        blocking: seconds that a server may take to answer, beside its usual time.
+        timeout: as for Node.
         slots: shared by all ways of a process to the same Cluster.
 
     """
 
-    def __init__(self, address: Address, blocking: float = 0, slots: SlotMap | None = None) -> None:
+    def __init__(self, address: Address, timeout: float, slots: SlotMap | None = None) -> None:
         self.address = address
         self.url = address.url
-        self._blocking = blocking
+        self._timeout = timeout
         self._slots = slots or SlotMap(address.url, address.seeds)
         self._nodes: dict[Place, Node] = {}
         self._asking: asyncio.Task[None] | None = None
@@ -130,11 +131,11 @@ class Cluster:
         """Wires so far, to all servers."""
         return self._opened_before + sum(node.opened for node in self._nodes.values())
 
-    def sibling(self, blocking: float = 0) -> Cluster:
+    def sibling(self, timeout: float) -> Cluster:
         """Another way to the same Cluster."""
-        return Cluster(self.address, blocking, self._slots)
+        return Cluster(self.address, timeout, self._slots)
 
-    async def trip(self, commands: Sequence[Command]) -> list[Any]:
+    async def trip(self, commands: Sequence[Command], left: float = math.inf) -> list[Any]:
         """Each command to the server of its key, in one round trip to each, side by side. As Node.trip.
 
         Raises:
@@ -142,18 +143,23 @@ class Cluster:
 
         """
         replies: list[Any] = [None] * len(commands)
-        left: Sequence[int] = range(len(commands))
+        rest: Sequence[int] = range(len(commands))
 
         if self._slots.is_stale:
-            await self._ask_for_slots()
+            begun = asyncio.get_running_loop().time()
+
+            with translated(self.url):
+                await within(self._ask_for_slots(), left)
+
+            left -= asyncio.get_running_loop().time() - begun
 
         for _ in range(HOPS):  # where a server sends it is newer than what others may know yet
-            left = await self._visit_all(commands, left, replies)
+            rest = await self._visit_all(commands, rest, replies, left)
 
-            if not left:
+            if not rest:
                 return replies
 
-        raise sent_on(self.url, replies[left[0]])
+        raise sent_on(self.url, replies[rest[0]])
 
     async def nodes(self) -> list[Node]:
         """The servers that have keys."""
@@ -190,11 +196,11 @@ class Cluster:
         self._nodes.clear()
 
     async def _visit_all(
-        self, commands: Sequence[Command], left: Sequence[int], replies: list[Any]
+        self, commands: Sequence[Command], rest: Sequence[int], replies: list[Any], left: float
     ) -> Sequence[int]:
         """One round trip to each server, for the commands that are left. Returns those that must go elsewhere."""
-        groups = self._slots.group(commands, left)
-        visits = [self._node(place).trip([commands[at] for at in mine]) for place, mine in groups.items()]
+        groups = self._slots.group(commands, rest)
+        visits = [self._node(place).trip([commands[at] for at in mine], left) for place, mine in groups.items()]
         # All are waited for, so that none goes on behind the back of whoever repeats the call.
         found = await asyncio.gather(*visits, return_exceptions=True)
         again: list[int] = []
@@ -211,7 +217,7 @@ class Cluster:
                     slot, there = _told(answer, place)
 
                     if answer.code == "ASK":
-                        replies[at] = (await self._node(there).trip((("ASKING",), commands[at])))[1]
+                        replies[at] = (await self._node(there).trip((("ASKING",), commands[at]), left))[1]
                     else:
                         self._slots.learn(slot, there)
                         again.append(at)
@@ -222,7 +228,7 @@ class Cluster:
         node = self._nodes.get(place)
 
         if node is None:
-            node = self._nodes[place] = Node(self.address.at(place), self._blocking)
+            node = self._nodes[place] = Node(self.address.at(place), self._timeout)
 
         return node
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakSet
 
 from aioq.store.address import Address, Server, address_of
+from aioq.store.budget import CALL_TIMEOUT_S, PAUSES, Budget, attempt_timeout
 from aioq.store.cluster import Cluster, ThreadCluster
 from aioq.store.keys import SharedKeys
 from aioq.store.listener import Listener
@@ -18,15 +18,13 @@ from aioq.store.node import Node, ThreadNode
 from aioq.store.script import Argument, Command
 from aioq.store.translation import refusal
 from aioq.store.wire import ReplyError, Wire
+from aioq.values.durations import Duration, positive_ms
 from aioq.values.errors import InvalidInput, ServerUnreachable, ServerUnsuitable
 from aioq.values.signature import Secret, read_secret
 
 SECRET_VARIABLE = "AIOQ_SECRET"  # noqa: S105 - its name, not its value
 
 OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
-
-#: A patient call is repeated after these pauses, in seconds, each shortened or lengthened by up to a half.
-PAUSES = (0.05, 0.2, 0.8)
 
 #: What a blocking call may take beside its own time, in seconds.
 GRACE = 5.0
@@ -56,12 +54,21 @@ class Connection:
     _lent: WeakSet[Wire]
 
     def __init__(
-        self, source: Server = None, *, prefix: str = "aioq", patient: bool = True, secret: Secret = None
+        self,
+        source: Server = None,
+        *,
+        prefix: str = "aioq",
+        patient: bool = True,
+        secret: Secret = None,
+        call_timeout: Duration | None = None,
     ) -> None:
         self.shared = SharedKeys(_check_prefix(prefix))
         self.keyring = read_secret(secret, os.environ.get(SECRET_VARIABLE))
+        asked = None if call_timeout is None else positive_ms(call_timeout, "call_timeout") / 1000
         address, self._provider = address_of(source)
-        self._set_way(_way_to(address), PAUSES if patient else ())
+        self.call_timeout = asked or address.socket_timeout or CALL_TIMEOUT_S
+        pauses = PAUSES if patient else ()
+        self._set_way(_way_to(address, _attempt_timeout(address, self.call_timeout, pauses)), pauses)
 
     def sibling(self, *, blocking: float = 0) -> Connection:
         """An impatient connection to the same server, for one that needs its own.
@@ -70,7 +77,9 @@ class Connection:
             blocking: seconds that the server may take to answer, beside its usual time.
 
         """
-        return self._copy(self._way.sibling(blocking))
+        timeout = _attempt_timeout(self._way.address, self.call_timeout, ())
+
+        return self._copy(self._way.sibling(blocking + GRACE if blocking else timeout))
 
     async def servers(self) -> list[Connection]:
         """A connection for each server that has keys: this one, or one for each of a Cluster; closed with this."""
@@ -103,7 +112,7 @@ class Connection:
             key: what the commands are about.
 
         """
-        wire = await self._way.open_wire(blocking + GRACE, key)
+        wire = await self._way.open_wire(blocking + min(GRACE, self.call_timeout), key)
         self._lent.add(wire)
 
         return wire
@@ -170,17 +179,23 @@ class Connection:
 
     async def _trip(self, commands: Sequence[Command]) -> list[Any]:
         """One round trip, again after a pause while the connection is patient; errors of single replies stay."""
-        for pause in self.pauses:
-            try:
-                return await self._way.trip(commands)
-            except ServerUnreachable:
-                await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - spreads a crowd, no secret
+        try:
+            return await self._way.trip(commands, self.call_timeout)
+        except ServerUnreachable as error:
+            failure, budget = error, Budget(self.call_timeout, self.pauses)
 
-        return await self._way.trip(commands)
+        while True:
+            await asyncio.sleep(budget.pause_after(failure))
+
+            try:
+                return await self._way.trip(commands, budget.left)
+            except ServerUnreachable as error:
+                failure = error
 
     def _copy(self, way: Way) -> Connection:
         other = object.__new__(Connection)
         other.shared, other.keyring, other._provider = self.shared, self.keyring, None
+        other.call_timeout = self.call_timeout
         other._set_way(way, ())
 
         return other
@@ -191,18 +206,23 @@ class Connection:
         self._lent = WeakSet()
 
 
-def connect(server: Server | Connection, *, prefix: str, secret: Secret) -> Connection:
+def connect(
+    server: Server | Connection, *, prefix: str, secret: Secret, call_timeout: Duration | None = None
+) -> Connection:
     """The connection that is shared, or one that is opened with these options.
 
     Raises:
-        InvalidInput: a shared connection was given and a secret, which is the connection's to have.
+        InvalidInput: a shared connection was given together with an option that is the connection's to have.
 
     """
     if not isinstance(server, Connection):
-        return Connection(server, prefix=prefix, secret=secret)
+        return Connection(server, prefix=prefix, secret=secret, call_timeout=call_timeout)
 
-    if secret is not None:
-        raise InvalidInput("secret: a Connection that is shared brings its own; give it to Connection(secret=…)")
+    for name, value in (("secret", secret), ("call_timeout", call_timeout)):
+        if value is not None:
+            raise InvalidInput(
+                f"{name}: a Connection that is shared brings its own; give it to Connection({name}=…)"
+            )
 
     return server
 
@@ -215,8 +235,12 @@ def version_of(facts: Mapping[str, str]) -> tuple[str, str, tuple[int, ...]]:
     return kind, version, tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
-def _way_to(address: Address) -> Way:
-    return Cluster(address) if address.seeds else Node(address)
+def _way_to(address: Address, timeout: float) -> Way:
+    return Cluster(address, timeout) if address.seeds else Node(address, timeout)
+
+
+def _attempt_timeout(address: Address, budget: float, pauses: Sequence[float]) -> float:
+    return attempt_timeout(budget, address.socket_timeout, is_repeated=bool(pauses), has_others=address.has_others)
 
 
 def _check_prefix(prefix: object) -> str:

@@ -101,7 +101,7 @@ class Proxy:
                 writer.transport.abort()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, sock=_listener())
+        self._server = await asyncio.start_server(self._serve, sock=_listener(), limit=16_384)
         self._port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -231,7 +231,7 @@ def _listener() -> socket.socket:
     """Takes connections as a network does: the loopback device's own buffers would take megabytes at once."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1460)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)
     return listener
 
 
