@@ -172,6 +172,13 @@ class Wire(Stream):
 
         return future
 
+    async def aclose(self) -> None:
+        """As Stream.aclose. If callers still wait for the server, it is not asked for a friendly end."""
+        if self._trips:
+            self.abort(ConnectionResetError("the connection was closed"))
+
+        await super().aclose()
+
     def pause_writing(self) -> None:
         """Part of asyncio.Protocol."""
         self._is_full = True

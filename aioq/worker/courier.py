@@ -4,7 +4,8 @@ While a trip is under way, runs go on and end; what has ended until it is back g
 of the batches follows the pace of jobs and server, and there is no timer. When half of the worker's slots would
 travel empty, a second trip leaves before the first is back: server and worker then work at the same time. When a
 claim brings less than was asked for, the queue is empty: then nothing is sent until a token comes (see Waker), a
-run ends, or a scheduled job is due.
+run ends, or a scheduled job is due. A trip is bounded in bytes, too, and a large outcome goes by Freight: on a
+slow line, small ones and claims do not wait for it.
 
 A queue whose calls the server refuses (a key of another type is in the way, say) is set aside: it is tried again
 and again by itself, and holds up no other queue. So is a queue of a Cluster whose server is away.
@@ -21,10 +22,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from aioq.store import Connection, Store
-from aioq.store.store import Claim, Claims, read_refused
+from aioq.store.store import Claims
 from aioq.values.errors import ServerError, ServerUnreachable
-from aioq.values.outcome import Interrupted, Outcome
+from aioq.values.outcome import Finished, Interrupted, Outcome
 from aioq.worker.executor import Executor
+from aioq.worker.freight import LARGE_BYTES, Freight, is_large, report
 from aioq.worker.pace import Pace
 from aioq.worker.run import Cause, Run
 
@@ -38,7 +40,7 @@ SHORTEST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
 
 #: Trips under way at the same time, and how many outcomes or claims one of them carries: what the server does for
-#: them takes some milliseconds, in which it answers nobody else.
+#: them takes some milliseconds, in which it answers nobody else. Of outcomes it carries LARGE_BYTES at the most.
 FLIGHTS = 2
 LOAD = 200
 
@@ -93,6 +95,8 @@ class Courier:
         self._lease_ms = lease_ms
         self._taken = taken
         self._outbox: list[tuple[Run, Outcome]] = []
+        self._freight = Freight(connection.sibling())
+        self._most = LOAD  # jobs that one claim may bring
         self._signal = asyncio.Event()
         self._looking, self._looks = True, 0
         self._due: asyncio.TimerHandle | None = None
@@ -110,12 +114,21 @@ class Courier:
     def put(self, run: Run, outcome: Outcome | None) -> None:
         """Take an outcome along on the next trip."""
         if outcome is not None:
-            self._aside.get(run.store, self._outbox).append((run, outcome))
+            if isinstance(outcome, Finished) and len(outcome.result) > LARGE_BYTES:
+                self._put_large(run, outcome)
+            else:
+                self._aside.get(run.store, self._outbox).append((run, outcome))
 
             if isinstance(outcome, Interrupted) and not outcome.begun:  # it did not run: it counts for no limit
                 self._count(-1)
 
         self._signal.set()
+
+    def _put_large(self, run: Run, outcome: Outcome) -> None:
+        if run.store in self._aside:
+            self._aside[run.store].append((run, outcome))
+        else:
+            self._freight.put(run, outcome)
 
     def look(self) -> None:
         """There may be something to claim."""
@@ -137,6 +150,10 @@ class Courier:
         for store in self._aside:
             self._heal_later(executor, store)
 
+        freight = asyncio.get_running_loop().create_task(
+            self._freight.run(self._signal.set, partial(self._take_back, executor))
+        )
+
         try:
             while not self._done(executor):
                 await self._wait(executor, pace)
@@ -146,13 +163,17 @@ class Courier:
                 elif self._is_worth_a_trip(executor, pace):
                     self._depart(executor, pace)
         finally:
-            for task in (*self._trips, *self._healers):
+            for task in (*self._trips, *self._healers, freight):
                 task.cancel()
 
             await self._land()
+            await asyncio.wait((freight,))
 
     def _done(self, executor: Executor) -> bool:
-        if self._outbox or executor.held or self._trips or (self._in_doubt and self.limits.claiming):
+        if self._outbox or self._freight.waiting or executor.held or self._trips:
+            return False
+
+        if self._in_doubt and self.limits.claiming:
             return False
 
         hopeful = [outbox for store, outbox in self._aside.items() if not self._is_given_up(store)]
@@ -166,8 +187,8 @@ class Courier:
         return self.limits.burst and self._refusals[store] >= REFUSALS
 
     def _wants(self, executor: Executor, pace: Pace) -> int:
-        """How many jobs may be claimed now."""
-        if not self.limits.claiming:
+        """How many jobs may be claimed now: none while more outcomes wait for a slow line than there are slots."""
+        if not self.limits.claiming or len(self._outbox) + len(self._freight.waiting) > executor.concurrency:
             return 0
 
         room = executor.concurrency + pace.ahead - len(executor.held) - self._asked
@@ -175,7 +196,7 @@ class Courier:
         if self.limits.jobs_left is not None:
             room = min(room, self.limits.jobs_left - self._asked)
 
-        return max(0, min(room, executor.concurrency, LOAD))
+        return max(0, min(room, executor.concurrency, self._most))
 
     def _is_worth_a_trip(self, executor: Executor, pace: Pace) -> bool:
         """Whether there is an outcome to take along, or a reason to claim."""
@@ -198,12 +219,30 @@ class Courier:
 
     def _depart(self, executor: Executor, pace: Pace) -> None:
         pace.note(executor.ended)
-        outbox, self._outbox = self._outbox[:LOAD], self._outbox[LOAD:]
+        outbox = self._load()
         wanted = self._wants(executor, pace)
         self._asked += wanted
         trip = asyncio.get_running_loop().create_task(self._travel(executor, outbox, wanted))
         self._trips.add(trip)
         trip.add_done_callback(partial(self._arrive, pace, time.monotonic()))
+
+    def _load(self) -> list[tuple[Run, Outcome]]:
+        """Take outcomes out for the next trip: the first one, and of the others those that fit in beside it."""
+        room, load, rest = LARGE_BYTES, [], []
+
+        for each in self._outbox:
+            outcome = each[1]
+            size = len(outcome.result if isinstance(outcome, Finished) else getattr(outcome, "error", ""))
+
+            if not load or (size <= room and len(load) < LOAD):
+                room -= size
+                load.append(each)
+            else:
+                rest.append(each)
+
+        self._outbox = rest
+
+        return load
 
     def _arrive(self, pace: Pace, departed: float, trip: asyncio.Task[None]) -> None:
         self._trips.discard(trip)
@@ -239,10 +278,13 @@ class Courier:
                     outbox = [each for each in outbox if each[0].store is not store]
 
             self._pause = SHORTEST_PAUSE
+            self._most = min(2 * self._most, LOAD)
         except BaseException as error:
             # The outcomes are kept; sent twice they are harmless, so nothing is lost and nothing doubled.
             self._outbox = outbox + self._outbox
             self._in_doubt = self._looking = True
+            # The reply may have been too long for the line: the next claim brings fewer jobs.
+            self._most = max(1, min(self._most, wanted) // 2) if wanted else self._most
 
             if not isinstance(error, ServerError):
                 raise
@@ -269,7 +311,7 @@ class Courier:
             commands.append(store.claim_command(self._worker, wanted, self._sessions[store]))
 
         replies = await self._connection.calls(commands)
-        _report(store, [claims for _, claims in pairs], replies)
+        report(store.queue, [claims for _, claims in pairs], replies)
 
         if not wanted:
             return 0, []
@@ -365,7 +407,8 @@ class Courier:
     async def _resync_one(self, executor: Executor, store: Store) -> None:
         self._sessions[store] += 1
         held = [run.claim for run in executor.held if run.store is store]
-        held += [run.claim for run, _ in (*self._outbox, *self._aside.get(store, ())) if run.store is store]
+        kept = (*self._outbox, *self._freight.waiting, *self._aside.get(store, ()))
+        held += [run.claim for run, _ in kept if run.store is store]
         _, back, _ = await store.reclaim(self._worker, held, self._sessions[store])
 
         if back:
@@ -396,6 +439,15 @@ class Courier:
         if is_new:
             self._heal_later(executor, store)
 
+    def _take_back(self, executor: Executor, run: Run, outcome: Outcome, error: ServerError) -> None:
+        """The server does not take a large outcome: it goes as a small one, or waits with its queue."""
+        if is_large(outcome):
+            self._set_aside(executor, run.store, [(run, outcome)], error)
+        else:
+            self._aside.get(run.store, self._outbox).append((run, outcome))
+
+        self._signal.set()
+
     def _count_refusal(self, store: Store, error: ServerError) -> None:
         """A server of a Cluster that is away comes back, or another one in its place: that is no refusal."""
         self._refusals[store] += not isinstance(error, ServerUnreachable)
@@ -422,20 +474,13 @@ class Courier:
                 log.debug("queue %s stays aside: %s", store.queue, error)
             else:
                 log.info("queue %s is served again after %.1f s", store.queue, time.monotonic() - since)
-                self._outbox += self._aside.pop(store)
+
+                for run, outcome in self._aside.pop(store):
+                    if is_large(outcome):
+                        self._freight.put(run, outcome)
+                    else:
+                        self._outbox.append((run, outcome))
+
                 self.look()
 
                 return
-
-
-def _report(store: Store, covered: list[list[Claim]], replies: list[object]) -> None:
-    for claims, reply in zip(covered, replies, strict=False):
-        for position, verdict in read_refused(reply).items():
-            if verdict != "already":
-                log.warning(
-                    "job %s of queue %s: the run with fence %d was not recorded (%s)",
-                    claims[position].record.id,
-                    store.queue,
-                    claims[position].fence,
-                    verdict,
-                )
