@@ -332,12 +332,23 @@ class Subscription(Stream):
 
 
 async def _connect(connection: AbstractConnection) -> None:
-    """Let redis-py connect. It leaves its socket open when it is cancelled half-way."""
+    """Let redis-py connect. It leaves its socket open when it is cancelled half-way.
+
+    It uses asyncio.wait_for, which before Python 3.12 may swallow that the task was cancelled.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
+
     try:
         await connection.connect()
+
+        if task.cancelling() > before:
+            raise asyncio.CancelledError  # noqa: TRY301 - it ends what was opened, too
     except BaseException:
         if connection._writer is not None:  # noqa: SLF001 - there is no public way
-            connection._writer.transport.abort()  # noqa: SLF001
+            stream = _take_over(connection)
+            stream.transport.abort()
 
         raise
 

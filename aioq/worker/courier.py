@@ -228,7 +228,9 @@ class Courier:
 
     def _load(self) -> list[tuple[Run, Outcome]]:
         """Take outcomes out for the next trip: the first one, and of the others those that fit in beside it."""
-        room, load, rest = LARGE_BYTES, [], []
+        room = LARGE_BYTES
+        load: list[tuple[Run, Outcome]] = []
+        rest: list[tuple[Run, Outcome]] = []
 
         for each in self._outbox:
             outcome = each[1]

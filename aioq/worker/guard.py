@@ -49,7 +49,9 @@ class Guard:
     def stop(self) -> None:
         """End the thread."""
         self._stopped.set()
-        self._thread.join()
+
+        if self._thread.is_alive():
+            self._thread.join()
 
         if self._timer is not None:
             self._timer.cancel()

@@ -24,6 +24,9 @@ INTERVAL = 3.4
 #: A worker that was about to beat when it began has what is left of its lease then: LEASE - LEASE / 2 - INTERVAL.
 AGAIN = 0.1
 
+#: How long the end of the thread may take, in seconds.
+STOP_S = 0.6
+
 #: The description of the worker travels with a beat when it has changed, and with every eighth one.
 DESCRIBE = 8
 
@@ -55,10 +58,16 @@ class Heartbeat:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread. It is waited for only as long as a call may take."""
+        """End the thread. It is waited for only for a moment: a call to a silent server is cut off, and a thread
+        that still tries to connect is left behind.
+        """
         self._stopped.set()
-        self._thread.join(timeout=LEASE_MS / 1000)
-        self._pulse.close()
+
+        for _ in range(2):
+            if self._thread.is_alive():
+                self._thread.join(timeout=STOP_S / 2)
+
+            self._pulse.close()
 
     def _run(self) -> None:
         beats, pause, told = 0, 0.0, None
@@ -77,6 +86,9 @@ class Heartbeat:
             except ServerError as error:
                 log.debug("a heartbeat failed: %s", error)
                 pause = AGAIN
+            except Exception:
+                if not self._stopped.is_set():  # else its connection was closed under a call, by `stop`
+                    raise
 
     def _tell(self, found: list[Beat]) -> None:
         if self._stopped.is_set():

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -33,8 +33,11 @@ from aioq.worker.waker import Waker
 
 log = logging.getLogger("aioq.worker")
 
-#: How long the last outcomes may take to reach a server that is away, in seconds.
-FAREWELL = 2.0
+#: What leaving may take, whatever the server does: less than four seconds after the shutdown timeout. Runs that
+#: were interrupted have DELIVERY_S to end and to be recorded. In the first half of LEAVING_S the worker tries to
+#: deliver what is left, in the second half it signs off.
+DELIVERY_S = 1.5
+LEAVING_S = 2.0
 
 #: How many revoked claims are remembered, for those whose claim is still on its way here.
 REVOKED = 1000
@@ -86,15 +89,20 @@ class Service:
         self._revoked: dict[bytes, None] = {}
         # What goes to one server can travel together; in a Cluster, each queue may be on another one.
         self._groups = [[store] for store in self._stores] if connection.is_cluster else [self._stores]
+        # A heartbeat for each. The worker's description goes with the first, which in a Cluster has nothing else.
+        self._beating: list[list[Store]] = [*([[]] if connection.is_cluster else []), *self._groups]
         self._wakers = [Waker(connection, group, self.courier, self._executor) for group in self._groups]
         self._reclaimer = Reclaimer(self.courier.look)
         self._sweeper = Sweeper(self._stores)
         self._stopping, self._hurry = anyio.Event(), anyio.Event()
+        self._joining = anyio.CancelScope()
         self._loops = anyio.create_task_group()
         self._started_ms = time.time_ns() // 1_000_000
 
     def request_stop(self) -> None:
         """Stop claiming and let running jobs end; called again: hand them back at once."""
+        self._joining.cancel()
+
         if self._stopping.is_set():
             self._hurry.set()
         else:
@@ -109,16 +117,27 @@ class Service:
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve the queues until a stop is asked for, or the plan is fulfilled."""
-        await self._join()
+        self._joining = anyio.CancelScope()
+
+        with self._joining:
+            await self._join()
+
+        if self._joining.cancelled_caught:  # a stop was asked for: the server may be silent
+            with anyio.move_on_after(LEAVING_S):
+                async with anyio.create_task_group() as group:
+                    for stores in self._beating:
+                        group.start_soon(self._leave, stores)
+
+            return
+
         heartbeats = self._heartbeats()
 
         async with self._loops:
-            for heartbeat in heartbeats:
-                heartbeat.start()
-
-            self._guard.start()
-
             try:
+                for heartbeat in heartbeats:
+                    heartbeat.start()
+
+                self._guard.start()
                 self._start_loops()
                 ready()
                 await self.courier.run(self._executor)
@@ -127,13 +146,7 @@ class Service:
                 with anyio.CancelScope(shield=True):
                     await self._farewell()
                     await self._executor.close()
-
-                    async with anyio.create_task_group() as stops:
-                        for heartbeat in heartbeats:
-                            stops.start_soon(to_thread.run_sync, heartbeat.stop)
-
-                    self._guard.stop()
-                    await self._leave()
+                    await self._sign_off(heartbeats)
 
                 self._loops.cancel_scope.cancel()
 
@@ -150,21 +163,18 @@ class Service:
             self._loops.start_soon(loop)
 
     def _heartbeats(self) -> list[Heartbeat]:
-        """One for each group of queues. The worker's description travels with the first, or alone in a Cluster."""
+        """One for each group of queues."""
 
         def describe() -> list[Command]:
             return self._fleet.worker_commands(self._plan.name, self._facts(), list(self._plan.queues))
 
-        alone: list[list[Store]] = [[]] if self._connection.is_cluster else []
-        groups = [*alone, *self._groups]
-
         return [
             Heartbeat(
                 Pulse(self._connection, group, self._plan.name, LEASE_MS),
-                describe if group is groups[0] else list,
+                describe if group is self._beating[0] else list,
                 partial(self._heard, group),
             )
-            for group in groups
+            for group in self._beating
         ]
 
     # Coming and going
@@ -203,7 +213,7 @@ class Service:
         self.courier.limits.claiming = False
         self._interrupt()
 
-        with anyio.move_on_after(FAREWELL) as scope:
+        with anyio.move_on_after(LEAVING_S / 2) as scope:
             await self.courier.run(self._executor)
 
         if scope.cancelled_caught:
@@ -211,10 +221,30 @@ class Service:
                 "worker %s leaves with outcomes that it could not deliver; their jobs run again", self._plan.name
             )
 
-    async def _leave(self) -> None:
-        goodbyes: list[Callable[[str], Awaitable[object]]] = [store.leave for store in self._stores]
+    async def _sign_off(self, heartbeats: Sequence[Heartbeat]) -> None:
+        """Give up the leases, on all servers at the same time: one that is silent holds up none of the others."""
+        with anyio.move_on_after(LEAVING_S / 2) as scope:
+            async with anyio.create_task_group() as group:
+                for heartbeat, stores in zip(heartbeats, self._beating, strict=True):
+                    group.start_soon(self._end_beating, heartbeat, stores)
 
-        for goodbye in (*goodbyes, self._fleet.remove_worker):
+        if scope.cancelled_caught:
+            log.warning("worker %s could not sign off: no answer; its lease ends by itself", self._plan.name)
+
+        self._guard.stop()
+
+    async def _end_beating(self, heartbeat: Heartbeat, stores: Sequence[Store]) -> None:
+        await to_thread.run_sync(heartbeat.stop)  # no beat may renew a lease that was given up
+        await self._leave(stores)
+
+    async def _leave(self, stores: Sequence[Store]) -> None:
+        """Give up the leases on queues of one server; with the first ones, the worker's description."""
+        goodbyes: list[Callable[[str], Awaitable[object]]] = [store.leave for store in stores]
+
+        if stores is self._beating[0]:
+            goodbyes.append(self._fleet.remove_worker)
+
+        for goodbye in goodbyes:
             try:
                 await goodbye(self._plan.name)
             except ServerError as error:
@@ -237,7 +267,7 @@ class Service:
 
         self._interrupt()
         # The server may be away; then the worker goes without having delivered everything.
-        await anyio.sleep(FAREWELL)
+        await anyio.sleep(DELIVERY_S)
         self._loops.cancel_scope.cancel()
 
     async def _obey_signals(self) -> None:

@@ -112,7 +112,7 @@ async def test_a_large_result_whose_connection_dies_half_way_is_sent_again(serve
 
 
 async def test_a_claim_whose_reply_always_dies_on_the_way_is_made_smaller(server: Server) -> None:
-    """Each connection ends after a second. A claim of a few jobs comes through in that time, and not one of all."""
+    """Each connection ends after a second. In that time a claim of a few jobs comes through, but not of all."""
     async with Queue("default", server.url) as queue:
         large = [await queue.enqueue(jobs.length, b"x" * 600_000) for _ in range(10)]
 
