@@ -26,7 +26,7 @@ from aioq.store.store import Claims
 from aioq.values.errors import ServerError, ServerUnreachable
 from aioq.values.outcome import Finished, Interrupted, Outcome
 from aioq.worker.executor import Executor
-from aioq.worker.freight import LARGE_BYTES, Freight, is_large, report
+from aioq.worker.freight import ATTEMPTS, LARGE_BYTES, Freight, Suspect, is_large, report
 from aioq.worker.pace import Pace
 from aioq.worker.run import Cause, Run
 
@@ -97,6 +97,7 @@ class Courier:
         self._outbox: list[tuple[Run, Outcome]] = []
         self._freight = Freight(connection.sibling())
         self._most = LOAD  # jobs that one claim may bring
+        self._suspects: dict[Store, Suspect] = {}
         self._signal = asyncio.Event()
         self._looking, self._looks = True, 0
         self._due: asyncio.TimerHandle | None = None
@@ -331,6 +332,7 @@ class Courier:
         self._count(len(claims.jobs))
 
         if claims.jobs:
+            self._suspects.pop(store, None)
             self._taken([executor.take(store, claim) for claim in claims.jobs])
 
         return len(claims.jobs)
@@ -407,6 +409,11 @@ class Courier:
         self._in_doubt, self._opened = False, self._connection.opened
 
     async def _resync_one(self, executor: Executor, store: Store) -> None:
+        suspect = self._suspects.get(store)
+
+        if suspect is not None and suspect.losses >= ATTEMPTS:
+            await suspect.fail(self._connection, store, self._worker)
+
         self._sessions[store] += 1
         held = [run.claim for run in executor.held if run.store is store]
         kept = (*self._outbox, *self._freight.waiting, *self._aside.get(store, ()))
@@ -415,6 +422,11 @@ class Courier:
 
         if back:
             log.info("queue %s: %d jobs of a lost reply went back", store.queue, len(back))
+
+        if len(back) == 1:
+            self._suspects[store] = Suspect(
+                back[0], 1 + (suspect.losses if suspect and suspect.id == back[0] else 0)
+            )
 
         await self.audit(executor, store)
 

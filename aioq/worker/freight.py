@@ -11,13 +11,15 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from anyio import CancelScope
 
-from aioq.store import Connection
+from aioq.store import Connection, Store
 from aioq.store.store import Claim, read_refused
 from aioq.values.errors import PayloadTooLarge, ServerError, ServerUnreachable
 from aioq.values.outcome import Failed, Finished, Outcome
+from aioq.values.record import JobRecord
 from aioq.worker.run import Run
 
 log = logging.getLogger("aioq.worker")
@@ -131,6 +133,41 @@ class Freight:
         report(run.store.queue, [claims], await self._connection.calls((command,)))
 
 
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A job whose claims were lost again and again: its arguments may be too large for what the server may send.
+
+    Args:
+        id: the job's.
+        losses: in a row, of claims of this job alone, while a small call succeeded after each.
+
+    """
+
+    id: str
+    losses: int
+
+    async def fail(self, connection: Connection, store: Store, worker: str) -> None:
+        """End the run that was claimed last, if its arguments are large. Small ones are lost for other reasons."""
+        key = store.keys.job + self.id.encode()
+        size, (status, name, fence, func) = await connection.calls(
+            (("HSTRLEN", key, "data"), ("HMGET", key, "status", "worker", "fence", "func"))
+        )
+
+        if size <= LARGE_BYTES or status != b"started" or name != worker.encode():
+            return
+
+        claim = Claim(JobRecord(self.id, {b"func": func or b""}), int(fence))
+        text = _text_of(
+            PayloadTooLarge(
+                f"the arguments have {size} bytes and do not reach the worker, while smaller replies do: see"
+                " client-output-buffer-limit of the server. Store them elsewhere, and pass a reference to them"
+            )
+        )
+        log.error("job %s fails: %s", self.id, text)
+        ((command, claims),) = store.end_commands([(claim, Failed(text))])
+        report(store.queue, [claims], await connection.calls((command,)))
+
+
 def is_large(outcome: Outcome) -> bool:
     """Whether an outcome does not travel with others."""
     return isinstance(outcome, Finished) and len(outcome.result) > LARGE_BYTES
@@ -160,4 +197,8 @@ def _too_large(run: Run, outcome: Outcome, refusal: ServerError) -> Outcome:
     )
     log.error("job %s fails: %s", run.id, error)
 
-    return Failed(f"{type(error).__module__}.{type(error).__qualname__}: {error}")
+    return Failed(_text_of(error))
+
+
+def _text_of(error: Exception) -> str:
+    return f"{type(error).__module__}.{type(error).__qualname__}: {error}"

@@ -150,6 +150,23 @@ async def test_a_result_that_the_server_does_not_take_fails_its_job_and_no_other
         assert await queue.failed_job_registry.count() == 1
 
 
+async def test_a_job_whose_arguments_the_server_cannot_send_fails_and_no_other(
+    own_server: Callable[..., Server],
+) -> None:
+    """The server ends a connection for which more than 600 kB wait: the reply of the claim never comes."""
+    server = own_server("--client-output-buffer-limit", "normal 600kb 600kb 0")
+
+    async with Queue("default", server.tcp_url) as queue:
+        large = await queue.enqueue(jobs.length, b"x" * 900_000)
+        small = [await queue.enqueue(jobs.add, number, 1) for number in range(5)]
+
+        async with RunningWorker(["default"], connection=server.tcp_url):
+            with pytest.raises(JobFailed, match=r"PayloadTooLarge: the arguments have 9\d+ bytes"):
+                await large.result(timeout=60)
+
+            assert await asyncio.gather(*(each.result(timeout=30) for each in small)) == [1, 2, 3, 4, 5]
+
+
 async def test_a_stop_delivers_what_the_line_carries_within_the_shutdown_timeout(server: Server) -> None:
     async with Queue("default", server.url) as queue, Proxy(server.socket, rate=3_000_000) as proxy:
         async with worker_behind(proxy, shutdown_timeout=30) as running:
