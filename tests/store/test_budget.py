@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import redis
 import redis.asyncio
+import uvloop
 from redis.asyncio.cluster import ClusterNode
 
 from aioq import InvalidInput, Queue, Worker
@@ -20,7 +23,22 @@ from aioq.store.budget import Budget, attempt_timeout
 from aioq.values.errors import ServerUnreachable
 from tests import jobs
 from tests.conftest import Server, free_port
+from tests.servers.tls import Certificates, lacking, tls_binary
 from tests.system.proxy import Proxy
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """Unix socket names have at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="aioq-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def tls() -> None:
+    """Skips the test where nobody speaks TLS."""
+    if why := lacking():
+        pytest.skip(why)
 
 
 @asynccontextmanager
@@ -320,6 +338,44 @@ async def test_large_calls_of_one_wire_arrive_whole_and_in_order(server: Server)
     values = [bytes([number]) * (number % 3 * 400_000 + 5) for number in range(12)]
     assert await asyncio.gather(*(connection.call(("ECHO", value)) for value in values)) == values
     await connection.aclose()
+
+
+LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
+
+
+@pytest.mark.parametrize("loop_factory", LOOPS, ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "tls"])
+def test_bytes_are_seen_to_move_on_every_event_loop_and_with_tls(
+    short_path: Path,
+    tmp_path: Path,
+    tls: None,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop],
+    is_tls: bool,
+) -> None:
+    """Two and a half seconds each way, with a patience of one."""
+    certificates, tls_port = Certificates.make(tmp_path), free_port()
+    settings = {"tls-port": str(tls_port)} | dict(certificates.settings()) if is_tls else {}
+    settings.pop("tls-replication", None)
+    options = [part for name, value in settings.items() for part in (f"--{name}", value)]
+    server = Server(short_path, *options, binary=tls_binary() if is_tls else None)
+
+    async def carry() -> None:
+        async with Proxy(tls_port if is_tls else server.port, rate=800_000, opaque=True) as proxy:
+            url = proxy.url
+            url = f"redis{url[5:]}" if not is_tls else f"rediss{url[5:]}?ssl_ca_certs={certificates.certificate}"
+            connection = Connection(url, patient=False, call_timeout=1)
+            large = connection.call(("SET", "aioq:long", b"x" * 2_000_000, "PX", 60_000))
+            assert await asyncio.gather(large, connection.call(("ECHO", b"a"))) == [b"OK", b"a"]
+            assert len(await connection.call(("GET", "aioq:long"))) == 2_000_000
+            await connection.aclose()
+
+    server.start()
+
+    try:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(carry())
+    finally:
+        server.stop(kill=True)
 
 
 async def test_a_large_call_that_is_cut_half_way_is_sent_again(server: Server) -> None:

@@ -47,12 +47,14 @@ class Proxy:
         server: a unix socket, or a port of this machine.
         rate: bytes per second that pass in each direction, over all connections together; None: no limit. It can
             be changed at any time.
+        opaque: bytes are passed on unread, as those of TLS must be; then no call can be cut.
 
     """
 
-    def __init__(self, server: Path | int, rate: float | None = None) -> None:
+    def __init__(self, server: Path | int, rate: float | None = None, *, opaque: bool = False) -> None:
         self._target = server
         self.rate = rate
+        self._opaque = opaque
         self._free_at: dict[Way, float] = {"up": 0.0, "down": 0.0}
         self._verbs = {each.sha: verb for verb, each in all_scripts().items()}
         self._traps: list[Trap] = []
@@ -153,6 +155,8 @@ class Proxy:
                 await self._take_time(way, len(data))
             buffer += data
             passed, is_cut = bytearray(), False
+            if self._opaque:
+                passed, buffer = buffer, passed
             while not is_cut and (end := frame_end(buffer)) >= 0:
                 frame = bytes(buffer[:end])
                 del buffer[:end]
