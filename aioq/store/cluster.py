@@ -146,12 +146,7 @@ class Cluster:
         rest: Sequence[int] = range(len(commands))
 
         if self._slots.is_stale:
-            begun = asyncio.get_running_loop().time()
-
-            with translated(self.url):
-                await within(self._ask_for_slots(), left)
-
-            left -= asyncio.get_running_loop().time() - begun
+            left -= await self._ask_within(left)
 
         for _ in range(HOPS):  # where a server sends it is newer than what others may know yet
             rest = await self._visit_all(commands, rest, replies, left)
@@ -232,12 +227,27 @@ class Cluster:
 
         return node
 
+    async def _ask_within(self, left: float) -> float:
+        """Ask who has what, for no longer than these seconds. How many it took."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+
+        try:
+            with translated(self.url):
+                await within(self._ask_for_slots(), left)
+        except ServerUnreachable as error:
+            error.silence = loop.time() - begun
+            raise
+
+        return loop.time() - begun
+
     async def _ask_for_slots(self) -> None:
         """Ask who has what, once for all who want to know."""
         loop = asyncio.get_running_loop()
 
         if self._asking is None or self._asking.done() or self._asking.get_loop() is not loop:
             self._asking = loop.create_task(self._read_slots())
+            self._asking.add_done_callback(_see)
 
         await asyncio.shield(self._asking)
 
@@ -356,3 +366,9 @@ def _told(answer: ReplyError, asked: Place) -> tuple[int, Place]:
     host, _, port = address.rpartition(":")
 
     return int(slot), (host or asked[0], int(port))
+
+
+def _see(task: asyncio.Task[None]) -> None:
+    """Who asked may have given up: then nobody else takes note of an error."""
+    if not task.cancelled():
+        task.exception()

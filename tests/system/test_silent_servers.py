@@ -116,6 +116,17 @@ async def test_a_shard_that_is_silent_holds_up_no_sign_off_at_the_others(spawn) 
         worker = await spawn(url=scene.url(), queues=",".join(names), shutdown_timeout=1)
 
         away.freeze()
+        bounded = f"{scene.url()}{'&' if '?' in scene.url() else '?'}socket_timeout=1"
+
+        async with Queue("a", bounded) as lost, Queue(others[0], bounded) as near:
+            await near.store.count()
+            begun = time.monotonic()
+
+            with pytest.raises(ServerUnreachable):
+                await lost.store.count()
+
+            assert time.monotonic() - begun < 1 + SLACK
+
         begun = time.monotonic()
         worker.signal(signal.SIGTERM)
         await worker.ended(timeout=20)
@@ -244,6 +255,21 @@ def test_a_command_ends_where_nobody_takes_or_refuses_connections(environment: d
 
     assert found.returncode == 1
     assert "no connection" in found.stderr
+
+
+@pytest.mark.parametrize("port", [silent, black_hole])
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1:{}/0", "redis+sentinel://127.0.0.1:{}/main", "redis+cluster://127.0.0.1:{}"]
+)
+async def test_a_socket_timeout_holds_whatever_kind_of_server_is_silent(url: str, port) -> None:
+    with port() as number:
+        async with Queue("default", f"{url.format(number)}?socket_timeout=1") as queue:
+            begun = time.monotonic()
+
+            with pytest.raises(ServerUnreachable):
+                await queue.count()
+
+            assert 0.8 < time.monotonic() - begun < 1 + SLACK
 
 
 async def test_a_call_where_nobody_takes_or_refuses_connections_has_its_budget() -> None:
