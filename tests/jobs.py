@@ -41,3 +41,15 @@ async def current_id() -> str:
 
 def current_id_sync() -> str:
     return get_current_job().id
+
+
+async def many_bytes(count: int) -> bytes:
+    return b"x" * count
+
+
+async def fail_with_many_characters(count: int) -> None:
+    raise ValueError("x" * count)
+
+
+async def length(data: bytes) -> int:
+    return len(data)

@@ -75,6 +75,9 @@ class Queue:
         prefix: the first word of every key (default "aioq").
         secret: signs what is stored, and nothing is read that is not signed; several: the first one signs, all of
             them verify. None: AIOQ_SECRET. A Connection that is shared brings its own.
+        call_timeout: how long a call to the server may cost, over all its attempts, while no byte moves; then it
+            raises ServerUnreachable. None: the `socket_timeout` of the URL or client, if it has one of its own,
+            else 15 s. A Connection that is shared brings its own.
 
     Raises:
         InvalidInput: a value cannot be used; nothing is connected yet.
@@ -102,10 +105,11 @@ class Queue:
         max_payload: int = MAX_PAYLOAD,
         prefix: str = "aioq",
         secret: Secret = None,
+        call_timeout: Duration | None = None,
     ) -> None:
         self.name = check_queue_name(name)
         self._owns_connection = not isinstance(connection, Connection)
-        self.connection = connect(connection, prefix=prefix, secret=secret)
+        self.connection = connect(connection, prefix=prefix, secret=secret, call_timeout=call_timeout)
         self.store = Store(self.connection, name)
         self._serializer = find_serializer(serializer)
         self._max_payload = whole(max_payload, "max_payload", 1)

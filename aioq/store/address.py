@@ -9,6 +9,7 @@ import asyncio
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from inspect import signature
 from typing import Any, Protocol, Self
 from urllib.parse import parse_qs, parse_qsl, unquote, urlencode, urlsplit
 
@@ -122,6 +123,11 @@ class Address:
     def sibling(self) -> Self:
         """The same address for another user, with a share of its own."""
         return self if self.provider is None else replace(self, provider=self.provider.another())
+
+    @property
+    def socket_timeout(self) -> float | None:
+        """The caller's own limit for a reply, in seconds; None if the caller has set none."""
+        return self.kwargs.get("socket_timeout") or None
 
     def at(self, place: Place) -> Self:
         """The address of one server of a Cluster."""
@@ -292,7 +298,7 @@ def _places(url: str, hosts: str, port: int) -> tuple[Place, ...]:
 
 def _of_client(client: Redis) -> Address:
     pool = client.connection_pool
-    kwargs = dict(pool.connection_kwargs)
+    kwargs = _set_by_caller(pool.connection_kwargs)
     connection_class, sentinels = pool.connection_class, None
 
     if isinstance(pool, sentinel_async.SentinelConnectionPool):
@@ -309,10 +315,21 @@ def _of_client(client: Redis) -> Address:
 
 def _of_cluster_client(client: RedisCluster) -> Address:
     nodes = list(client.nodes_manager.startup_nodes.values())
-    kwargs = {name: value for name, value in nodes[0].connection_kwargs.items() if name != "redis_connect_func"}
+    kwargs = _set_by_caller(nodes[0].connection_kwargs)
+    kwargs.pop("redis_connect_func", None)
     seeds = tuple((node.host, int(node.port)) for node in nodes)
 
     return Address(CALLERS, nodes[0].connection_class, kwargs, seeds=seeds, has_others=True)
+
+
+def _set_by_caller(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a client, without a limit for replies that redis-py has set by itself, as far as can be told.
+
+    Since its version 8 that is five seconds, for a client for which nothing was set.
+    """
+    usual = signature(Redis).parameters["socket_timeout"].default
+
+    return {name: value for name, value in kwargs.items() if name != "socket_timeout" or value != usual}
 
 
 def _portable(kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
@@ -17,11 +18,11 @@ from typing import Any, TypeVar
 from redis.exceptions import MovedError
 
 from aioq.store.address import Address
-from aioq.store.node import Node, ThreadNode
+from aioq.store.node import Node, ThreadNode, within
 from aioq.store.script import Argument, Command, keys_of
 from aioq.store.sentinels import Place, spelled
 from aioq.store.slots import SLOTS, SlotMap
-from aioq.store.translation import unreachable
+from aioq.store.translation import translated, unreachable
 from aioq.store.wire import ReplyError, Subscription, Wire
 from aioq.values.errors import ServerError, ServerUnreachable
 
@@ -42,14 +43,14 @@ class Cluster:
     Args:
         address: of the Cluster.
         slots: shared by all ways of a process to the same Cluster, also by threads.
-        blocking: seconds that a server may take to answer, beside its usual time.
+        timeout: as for Node.
 
     """
 
-    def __init__(self, address: Address, slots: SlotMap, blocking: float = 0) -> None:
+    def __init__(self, address: Address, slots: SlotMap, timeout: float) -> None:
         self.address = address
         self.url = address.url
-        self._blocking = blocking
+        self._timeout = timeout
         self._slots = slots
         self._nodes: dict[Place, Node] = {}
         self._asking: asyncio.Task[None] | None = None
@@ -65,7 +66,7 @@ class Cluster:
         """Whether there is a wire to any server."""
         return any(node.is_open for node in self._nodes.values())
 
-    async def trip(self, commands: Sequence[Command]) -> list[Any]:
+    async def trip(self, commands: Sequence[Command], left: float = math.inf) -> list[Any]:
         """Each command to the server of its key, in one round trip to each, side by side. As Node.trip.
 
         Raises:
@@ -73,18 +74,18 @@ class Cluster:
 
         """
         replies: list[Any] = [None] * len(commands)
-        left: Sequence[int] = range(len(commands))
+        rest: Sequence[int] = range(len(commands))
 
         if self._slots.is_stale:
-            await self._ask_for_slots()
+            left -= await self._ask_within(left)
 
         for _ in range(HOPS):  # where a server sends it is newer than what others may know yet
-            left = await self._visit_all(commands, left, replies)
+            rest = await self._visit_all(commands, rest, replies, left)
 
-            if not left:
+            if not rest:
                 return replies
 
-        raise sent_on(self.url, replies[left[0]])
+        raise sent_on(self.url, replies[rest[0]])
 
     async def nodes(self) -> list[Node]:
         """The servers that have keys, also those that are away."""
@@ -138,11 +139,11 @@ class Cluster:
         self._nodes.clear()
 
     async def _visit_all(
-        self, commands: Sequence[Command], left: Sequence[int], replies: list[Any]
+        self, commands: Sequence[Command], rest: Sequence[int], replies: list[Any], left: float
     ) -> Sequence[int]:
         """One round trip to each server, for the commands that are left. Returns those that must go elsewhere."""
-        groups = self._slots.group(commands, left)
-        visits = [self._node(place).trip([commands[at] for at in mine]) for place, mine in groups.items()]
+        groups = self._slots.group(commands, rest)
+        visits = [self._node(place).trip([commands[at] for at in mine], left) for place, mine in groups.items()]
         # All are waited for, so that none goes on behind the back of whoever repeats the call.
         found = await asyncio.gather(*visits, return_exceptions=True)
         again: list[int] = []
@@ -171,7 +172,7 @@ class Cluster:
                     slot, there = _told(answer, place)
 
                     if answer.code == "ASK":
-                        replies[at] = (await self._node(there).trip((("ASKING",), commands[at])))[1]
+                        replies[at] = (await self._node(there).trip((("ASKING",), commands[at]), left))[1]
                     else:
                         self._slots.learn(slot, there)
                         again.append(at)
@@ -185,9 +186,23 @@ class Cluster:
         node = self._nodes.get(place)
 
         if node is None:
-            node = self._nodes[place] = Node(self.address.at(place), self._blocking)
+            node = self._nodes[place] = Node(self.address.at(place), self._timeout)
 
         return node
+
+    async def _ask_within(self, left: float) -> float:
+        """Ask who has what, for no longer than these seconds. How many it took."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+
+        try:
+            with translated(self.url):
+                await within(self._ask_for_slots(), left)
+        except ServerUnreachable as error:
+            error.silence = loop.time() - begun
+            raise
+
+        return loop.time() - begun
 
     async def _ask_for_slots(self) -> None:
         """Ask who has what, once for all who want to know. If nobody tells, what is known already must do.

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from aioq.store.budget import Budget
 from aioq.store.connection import Connection
 from aioq.store.script import Argument, Command, loading
 from aioq.store.translation import TRANSIENT, refusal, unreachable
@@ -294,22 +294,22 @@ class Committer:
 
     async def _run(self) -> None:
         """Write and wait until nothing is left to do. A task of its own: no caller takes it down with itself."""
-        losses = 0
+        budget = None
 
         while self._forget_ended():
             try:
                 await self._round()
-                losses = 0
+                budget = None
             except ServerUnreachable as error:
                 # What was written is in doubt now: it is written again, where it changes nothing if it is there.
                 self._new, self._written, self._wire = self._written + self._new, [], None
-                pauses = self._connection.pauses
+                budget = budget or Budget(self._connection.call_timeout, self._connection.pauses)
 
-                if losses == len(pauses):
+                try:
+                    await asyncio.sleep(budget.pause_after(error))
+                except ServerUnreachable:
                     self._fail(self._new, error)
-                else:
-                    await asyncio.sleep(pauses[losses] * (0.5 + random.random()))  # noqa: S311 - no secret
-                    losses += 1
+                    budget = None
             except ServerError as error:
                 self._fail(self._new + self._written, error)
             except Exception as error:  # whatever it is, nobody may wait for ever
@@ -410,10 +410,15 @@ class Committer:
 
             wire = self._wire = await self._connection.lend_wire(LONGEST_SLICE, self._key)
 
+        begun = wire.loop.time()
+
         try:
             replies = await wire.send(pack(commands), len(commands))
         except OSError as error:
-            raise unreachable(self._connection.url, error) from error
+            failure = unreachable(self._connection.url, error)
+            failure.silence = wire.loop.time() - max(begun, wire.moved_at)
+
+            raise failure from error
 
         for reply in replies:
             if isinstance(reply, ReplyError) and reply.code in ELSEWHERE:

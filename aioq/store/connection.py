@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
-import random
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 from weakref import WeakSet
 
 from aioq.store.address import Address, Server, address_of
+from aioq.store.budget import CALL_TIMEOUT_S, PAUSES, Budget, attempt_timeout
 from aioq.store.cluster import Cluster, ThreadCluster
 from aioq.store.keys import SharedKeys
 from aioq.store.listener import Listener
@@ -20,6 +21,7 @@ from aioq.store.script import Argument, Command
 from aioq.store.slots import SlotMap
 from aioq.store.translation import refusal, unreachable
 from aioq.store.wire import ReplyError, Wire
+from aioq.values.durations import Duration, positive_ms
 from aioq.values.errors import InvalidInput, ServerUnreachable, ServerUnsuitable
 from aioq.values.signature import Secret, read_secret
 
@@ -27,13 +29,7 @@ SECRET_VARIABLE = "AIOQ_SECRET"  # noqa: S105 - its name, not its value
 
 OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
 
-#: A patient call is repeated after these pauses, in seconds, each shortened or lengthened by up to a half.
-PAUSES = (0.05, 0.2, 0.8)
-
-#: For how long, in ms, a call may be sent again. lua/lib/tombstone.lua has this number, too.
-REPEATED_MS = 15_000
-
-#: Where the answers of many servers are collected, a call that took longer than so many seconds is not repeated.
+#: Where the answers of many servers are collected, a call is not repeated that has met so many seconds of silence.
 REPEAT_WITHIN_S = 1.0
 
 #: What a blocking call may take beside its own time, in seconds.
@@ -91,12 +87,21 @@ class Connection:
     """
 
     def __init__(
-        self, source: Server = None, *, prefix: str = "aioq", patient: bool = True, secret: Secret = None
+        self,
+        source: Server = None,
+        *,
+        prefix: str = "aioq",
+        patient: bool = True,
+        secret: Secret = None,
+        call_timeout: Duration | None = None,
     ) -> None:
         self.shared = SharedKeys(_check_prefix(prefix))
         self.keyring = read_secret(secret, os.environ.get(SECRET_VARIABLE))
+        asked = None if call_timeout is None else positive_ms(call_timeout, "call_timeout") / 1000
         address, _ = address_of(source)
-        self._begin(address, PAUSES if patient else ())
+        self.call_timeout = asked or address.socket_timeout or CALL_TIMEOUT_S
+        pauses = PAUSES if patient else ()
+        self._begin(address, pauses, _attempt_timeout(address, self.call_timeout, pauses))
 
     def sibling(self, *, blocking: float = 0) -> Connection:
         """An impatient connection to the same server, for one that needs its own.
@@ -105,7 +110,9 @@ class Connection:
             blocking: seconds that the server may take to answer, beside its usual time.
 
         """
-        return self._copy(self._address.sibling(), self._slots, blocking)
+        timeout = blocking + GRACE if blocking else _attempt_timeout(self._address, self.call_timeout, ())
+
+        return self._copy(self._address.sibling(), timeout, self._slots)
 
     async def servers(self) -> list[Connection]:
         """A connection for each server that has keys: this one, or one for each of a Cluster; closed with this."""
@@ -157,7 +164,7 @@ class Connection:
         """
         held = self._loops[running_loop()]
         closes = held.closes
-        wire = await held.way.open_wire(blocking + GRACE, key)
+        wire = await held.way.open_wire(blocking + min(GRACE, self.call_timeout), key)
         held.lent.add(wire)
 
         if held.closes != closes:
@@ -194,13 +201,10 @@ class Connection:
             ServerUnreachable: nobody answers. It was tried again once, unless that is a server that is silent.
 
         """
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-
         try:
             replies = await self._trip(commands, ())
-        except ServerUnreachable:
-            if not self.pauses or loop.time() - begun > REPEAT_WITHIN_S:
+        except ServerUnreachable as error:
+            if not self.pauses or error.silence > REPEAT_WITHIN_S:
                 raise
 
             replies = await self._trip(commands, self.pauses[:1])
@@ -254,61 +258,71 @@ class Connection:
         """One round trip, again after a pause while the connection is patient; errors of single replies stay."""
         way = self._loops[running_loop()].way
 
-        for pause in self.pauses if pauses is None else pauses:
-            try:
-                return await way.trip(commands)
-            except ServerUnreachable:
-                await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - spreads a crowd, no secret
+        try:
+            return await way.trip(commands, self.call_timeout)
+        except ServerUnreachable as error:
+            failure, budget = error, Budget(self.call_timeout, self.pauses if pauses is None else pauses)
 
-        return await way.trip(commands)
+        while True:
+            await asyncio.sleep(budget.pause_after(failure))
+
+            try:
+                return await way.trip(commands, budget.left)
+            except ServerUnreachable as error:
+                failure = error
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Connection is not pickled. Pass its URL, and open one where it is used")
 
     def _begin(
-        self, address: Address, pauses: tuple[float, ...], slots: SlotMap | None = None, blocking: float = 0
+        self, address: Address, pauses: tuple[float, ...], timeout: float, slots: SlotMap | None = None
     ) -> None:
         self._address, self.url, self.pauses = address, address.url, pauses
         #: For how long, in ms, a call may be sent again after it was sent first; 0: it never is.
-        self.repeat_ms = REPEATED_MS if pauses else 0
+        self.repeat_ms = math.ceil(1000 * self.call_timeout) if pauses else 0
         self._slots = SlotMap(address.url, address.seeds) if address.seeds and slots is None else slots
-        self._blocking = blocking
+        self._timeout = timeout
         self._loops = PerLoop(self._open, LoopConnection.aclose)
 
     def _open(self) -> LoopConnection:
         """What the running loop gets."""
         if self._slots is not None:
-            return LoopConnection(Cluster(self._address, self._slots, self._blocking))
+            return LoopConnection(Cluster(self._address, self._slots, self._timeout))
 
-        return LoopConnection(Node(self._address, self._blocking))
+        return LoopConnection(Node(self._address, self._timeout))
 
-    def _copy(self, address: Address, slots: SlotMap | None = None, blocking: float = 0) -> Connection:
+    def _copy(self, address: Address, timeout: float, slots: SlotMap | None = None) -> Connection:
         other = object.__new__(Connection)
-        other.shared, other.keyring = self.shared, self.keyring
-        other._begin(address, (), slots, blocking)
+        other.shared, other.keyring, other.call_timeout = self.shared, self.keyring, self.call_timeout
+        other._begin(address, (), timeout, slots)
 
         return other
 
     def _of_node(self, node: Node) -> Connection:
         """A connection that uses a node of this one, which closes it."""
-        other = self._copy(node.address)
+        other = self._copy(node.address, self._timeout)
         other._loops[running_loop()] = LoopConnection(node)  # noqa: SLF001 - of the same class
 
         return other
 
 
-def connect(server: Server | Connection, *, prefix: str, secret: Secret) -> Connection:
+def connect(
+    server: Server | Connection, *, prefix: str, secret: Secret, call_timeout: Duration | None = None
+) -> Connection:
     """The connection that is shared, or one that is opened with these options.
 
     Raises:
-        InvalidInput: a shared connection was given and a secret, which is the connection's to have.
+        InvalidInput: a shared connection was given together with an option that is the connection's to have.
 
     """
     if not isinstance(server, Connection):
-        return Connection(server, prefix=prefix, secret=secret)
+        return Connection(server, prefix=prefix, secret=secret, call_timeout=call_timeout)
 
-    if secret is not None:
-        raise InvalidInput("secret: a Connection that is shared brings its own; give it to Connection(secret=…)")
+    for name, value in (("secret", secret), ("call_timeout", call_timeout)):
+        if value is not None:
+            raise InvalidInput(
+                f"{name}: a Connection that is shared brings its own; give it to Connection({name}=…)"
+            )
 
     return server
 
@@ -319,6 +333,10 @@ def version_of(facts: Mapping[str, str]) -> tuple[str, str, tuple[int, ...]]:
     version = facts.get(f"{kind}_version", "")
 
     return kind, version, tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+
+
+def _attempt_timeout(address: Address, budget: float, pauses: Sequence[float]) -> float:
+    return attempt_timeout(budget, address.socket_timeout, is_repeated=bool(pauses), has_others=address.has_others)
 
 
 def _check_prefix(prefix: object) -> str:

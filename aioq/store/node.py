@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 import redis as redis_sync
 from redis.exceptions import NoScriptError, RedisError
@@ -19,14 +20,12 @@ from aioq.values.errors import ServerError, ServerUnreachable
 
 log = logging.getLogger("aioq.store")
 
-#: A call fails after this many seconds without an answer; far above any script's time, below anyone's patience.
-CALL_TIMEOUT = 15.0
+#: How often a server that publishes is asked whether it is there, in seconds; it has as long to say anything. The
+#: second one is for a server from which another one may take over. If all connections of a process die silently,
+#: the subscription is given up after 9 s, the first call that asks again after 5 s more, and then one is answered.
+SILENCE, SHORT_SILENCE = 4.5, 2.5
 
-#: The same where another server takes over when one is silent.
-SHORT_TIMEOUT = 5.0
-
-#: How often a server that publishes is asked whether it is there, in seconds; it has as long to say anything.
-SILENCE, SHORT_SILENCE = 15.0, 2.5
+Opened = TypeVar("Opened")
 
 
 class Node:
@@ -34,15 +33,16 @@ class Node:
 
     Args:
         address: how it is reached.
-        blocking: seconds that the server may take to answer, beside its usual time.
+        timeout: seconds without a moving byte after which an attempt to open a connection, or a trip on it, is
+            given up.
 
     """
 
-    def __init__(self, address: Address, blocking: float = 0) -> None:
+    def __init__(self, address: Address, timeout: float) -> None:
         self.address = address
         self.url = address.url
         self.opened = 0  # wires so far
-        self._timeout = blocking + SHORT_TIMEOUT if blocking or address.has_others else CALL_TIMEOUT
+        self._timeout = timeout
         self._away = AWAY | ALONE if address.has_others else AWAY
         self._wire: Wire | None = None
         self._place: Place | None = None  # where the wire leads, if sentinels named it
@@ -53,8 +53,12 @@ class Node:
         """Whether there is a wire, or will soon be one."""
         return self._opening is not None or (self._wire is not None and self._wire.is_open)
 
-    async def trip(self, commands: Sequence[Command]) -> list[Any]:
+    async def trip(self, commands: Sequence[Command], left: float = math.inf) -> list[Any]:
         """One round trip. Errors of single commands stand in their place; scripts that are missing are loaded.
+
+        Args:
+            commands: what is sent.
+            left: seconds without a moving byte that the trip may cost, if that is less than this way's timeout.
 
         Raises:
             ServerUnreachable: nobody answers, or not now; it may have been carried out.
@@ -65,11 +69,11 @@ class Node:
         except TypeError as error:
             raise ServerError(f"a value cannot be sent: {error}") from None
 
-        replies = await self._attempt(packed, len(commands))
+        replies = await self._attempt(packed, len(commands), left)
 
         for reply in replies:
             if isinstance(reply, ReplyError) and reply.code == "NOSCRIPT":
-                return await self._mend(commands, replies)
+                return await self._mend(commands, replies, left)
 
         return replies
 
@@ -80,14 +84,16 @@ class Node:
     async def open_wire(self, patience: float, key: Argument) -> Wire:  # noqa: ARG002 - it has all keys
         """A wire of one's own; calls on it fail after these seconds without an answer."""
         with translated(self.url):
-            return await Wire.open(self.address.connection(socket_timeout=patience))
+            return await self._in_time(Wire.open(self.address.connection(socket_timeout=patience)))
 
     async def open_subscription(self, hear: Callable[[Any], None]) -> Subscription:
         """A connection that hears what is published."""
         silence = SHORT_SILENCE if self.address.has_others else SILENCE
 
         with translated(self.url):
-            return await Subscription.open(self.address.connection(socket_timeout=self._timeout), hear, silence)
+            connection = self.address.connection(socket_timeout=self._timeout)
+
+            return await self._in_time(Subscription.open(connection, hear, silence))
 
     async def aclose(self) -> None:
         if self._opening is not None:
@@ -99,20 +105,27 @@ class Node:
             wire, self._wire = self._wire, None
             await wire.aclose()
 
-    async def _attempt(self, packed: bytes, count: int) -> list[Any]:
-        wire = self._wire
+    async def _attempt(self, packed: bytes, count: int, left: float) -> list[Any]:
+        wire, begun = self._wire, asyncio.get_running_loop().time()
+        waited = 0.0  # for the wire to be opened
 
         if wire is not None and self._place is not None and self._place != self.address.named:
             # Another connection was told of a new primary. The old one may still answer, and know nothing.
             wire.abort(ConnectionResetError("there is another primary"))
 
         if wire is None or not wire.is_open:
-            wire = await self._open()
+            wire = await self._open(left)
+            waited, begun = wire.loop.time() - begun, wire.loop.time()
 
         try:
-            replies = await wire.send(packed, count)
+            trip = wire.send(packed, count)
+            # The wire's own watch needs no timer for each trip, and suffices as a rule.
+            replies = await (trip if left - waited >= self._timeout else _answer(wire, trip, begun, left - waited))
         except OSError as error:
-            raise unreachable(self.url, error) from error
+            failure = unreachable(self.url, error)
+            failure.silence = waited + wire.loop.time() - max(begun, wire.moved_at)
+
+            raise failure from error
 
         for reply in replies:
             if isinstance(reply, ReplyError) and reply.code in self._away | PASSING:
@@ -123,51 +136,61 @@ class Node:
 
         return replies
 
-    async def _mend(self, commands: Sequence[Command], replies: list[Any]) -> list[Any]:
+    async def _mend(self, commands: Sequence[Command], replies: list[Any], left: float) -> list[Any]:
         """Load scripts that the server has forgotten, and send again only what did not run."""
         forgotten = [
             at for at, reply in enumerate(replies) if isinstance(reply, ReplyError) and reply.code == "NOSCRIPT"
         ]
-        await self._load_scripts()
+        await self._load_scripts(left)
         again = [commands[at] for at in forgotten]
 
-        for at, reply in zip(forgotten, await self._attempt(pack(again), len(again)), strict=True):
+        for at, reply in zip(forgotten, await self._attempt(pack(again), len(again), left), strict=True):
             replies[at] = reply
 
         return replies
 
-    async def _load_scripts(self) -> None:
-        for reply in await self._attempt(pack(loading()), len(loading())):
+    async def _load_scripts(self, left: float) -> None:
+        for reply in await self._attempt(pack(loading()), len(loading()), left):
             if isinstance(reply, ReplyError):
                 raise refusal(self.url, reply)
 
-    async def _open(self) -> Wire:
-        """The wire, opened once for all who wait for it."""
+    async def _open(self, left: float) -> Wire:
+        """The wire, opened once for all who wait for it. Each waits for no longer than it has seconds left."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+
         if self._opening is None:
-            self._opening = asyncio.get_running_loop().create_task(self._connect())
+            self._opening = loop.create_task(self._connect())
             self._opening.add_done_callback(self._opened)
 
         try:
             # A caller that gives up must not take the wire from the others.
             with translated(self.url):
-                return await asyncio.shield(self._opening)
+                return await within(asyncio.shield(self._opening), left)
         except ServerUnreachable as error:
+            error.silence = loop.time() - begun
+
             if any(words in str(error) for words in HUNG_UP):
-                raise ServerUnreachable(
-                    f"{error} It was taken and hung up: see maxclients of the server"
-                ) from error
+                failure = ServerUnreachable(f"{error} It was taken and hung up: see maxclients of the server")
+                failure.silence = error.silence
+
+                raise failure from error
 
             raise
 
     async def _connect(self) -> Wire:
         try:
             # To make a connection takes a descriptor for a moment already: an error of that is one of connecting.
-            return await Wire.open(self.address.connection(socket_timeout=self._timeout))
+            return await self._in_time(Wire.open(self.address.connection(socket_timeout=self._timeout)))
         except (RedisError, OSError, ServerError):
             raise
         except Exception as error:  # the unforeseen must not end the loops of a worker, which all rest on this
             log.exception("no connection to %s: an error that nobody foresaw", self.url)
             raise ConnectionError(repr(error)) from error
+
+    async def _in_time(self, opening: Awaitable[Opened]) -> Opened:
+        """What is opened here. redis-py has a time limit for each step of it, and none for all of them."""
+        return await within(opening, self._timeout)
 
     def _opened(self, task: asyncio.Task[Wire]) -> None:
         if self._opening is task:
@@ -176,6 +199,36 @@ class Node:
         if not task.cancelled() and task.exception() is None:
             self._wire, self._place = task.result(), self.address.named
             self.opened += 1
+
+
+async def within(opening: Awaitable[Opened], seconds: float) -> Opened:
+    """What is being opened; a TimeoutError that says so if that takes longer."""
+    try:
+        async with asyncio.timeout(None if seconds == math.inf else seconds) as limit:
+            return await opening
+    except TimeoutError:
+        if limit.expired():
+            raise TimeoutError(f"no answer within {seconds:.3g} s") from None
+
+        raise
+
+
+async def _answer(wire: Wire, trip: asyncio.Future[list[Any]], begun: float, seconds: float) -> list[Any]:
+    """The replies to a trip that may cost fewer seconds without a moving byte than the wire's other trips."""
+    left = seconds
+
+    try:
+        while left > 0:
+            await asyncio.wait((trip,), timeout=left)
+
+            if trip.done():
+                return trip.result()
+
+            left = max(begun, wire.moved_at) + seconds - wire.loop.time()
+
+        raise TimeoutError(f"no answer within {seconds:.3g} s")
+    finally:
+        trip.cancel()
 
 
 class ThreadNode:

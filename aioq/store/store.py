@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from aioq.store.batcher import Batcher
 from aioq.store.committer import Committer
-from aioq.store.connection import REPEATED_MS, Connection
+from aioq.store.connection import Connection
 from aioq.store.examination import Finding, Subject, read_findings
 from aioq.store.keys import Keys
 from aioq.store.mailbox import Mailbox, Standing
@@ -35,6 +35,9 @@ CHUNK = 100
 #: Of due and of late ones, a claim moves fewer: many workers claim at once, and while one runs others wait.
 #: With 100,000 jobs due and four workers, p99 of others' commands is 4 ms; with 100 it was 28, at the same rate.
 DUE = 50
+
+#: For how long, in ms, a call may be sent again, unless its record says longer. lua/lib/tombstone.lua repeats it.
+REPEATED_MS = 15_000
 
 #: The longest time, in ms, for which a call may be sent again. lua/lib/end_job.lua has this number, too.
 LONGEST_REPEAT_MS = 500_000

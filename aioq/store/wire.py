@@ -9,6 +9,7 @@ answers in order, so replies need no address.
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +19,14 @@ from redis.asyncio.connection import AbstractConnection
 
 from aioq.store.per_loop import close_without_loop, lead_nowhere, track
 from aioq.store.script import Command
+
+#: A call of more bytes than this is large. It is handed to the transport in pieces of this size, so that the bytes
+#: that the peer has not taken yet are seen to become fewer, with TLS too.
+PIECE_BYTES = 32_768
+
+#: How often a wire looks whether the bytes of a large call move, in seconds. Where the patience is short it looks
+#: eight times in that time.
+LOOK_INTERVAL_S = 0.5
 
 _NOTHING = object()
 
@@ -41,6 +50,7 @@ class Stream(asyncio.Protocol):
     def __init__(self, connection: AbstractConnection) -> None:
         self.loop = asyncio.get_running_loop()
         self.is_open = True
+        self.moved_at = self.loop.time()  # when a byte was last seen to move, by the loop's clock
         self._gone = asyncio.Event()
         self._reader = hiredis.Reader(replyError=ReplyError, notEnoughData=_NOTHING)
         # The stream is kept, because it closes its transport when it is collected.
@@ -83,6 +93,8 @@ class Stream(asyncio.Protocol):
     # asyncio.Protocol
 
     def data_received(self, data: bytes) -> None:
+        self.moved_at = self.loop.time()
+
         try:
             self._reader.feed(data)
 
@@ -107,30 +119,40 @@ class Stream(asyncio.Protocol):
 class Wire(Stream):
     """A connection for calls.
 
-    A caller that is cancelled leaves its reply to nobody. Nothing holds back a write: every caller waits for its
-    reply, so what has not been written yet is no more than what callers have in hand.
+    A caller that is cancelled leaves its reply to nobody. The server's silence is measured from the last byte that
+    moved: one that was received, or one of the call's own that the peer has taken. So a large call or a large
+    reply may take as long as the line needs for it.
 
     Args:
-        connection: a connection of redis-py that has connected; it belongs to the wire from now on.
+        connection: a connection of redis-py that has connected; it belongs to the wire from now on. Calls fail
+            after its `socket_timeout` in seconds without a moving byte.
 
     """
 
     def __init__(self, connection: AbstractConnection) -> None:
         super().__init__(connection)
-        self._trips: deque[tuple[asyncio.Future[list[Any]], int, float]] = deque()
+        # Of each trip: its future, how many replies it waits for, when it was sent, and the position in all that
+        # this wire sends up to which a moving byte counts for it: the end of the last large call.
+        self._trips: deque[tuple[asyncio.Future[list[Any]], int, float, int]] = deque()
         self._replies: list[Any] = []
         self._timeout: float | None = connection.socket_timeout
         self._watch: asyncio.TimerHandle | None = None
+        self._looked_at = 0.0
+        self._unsent: deque[memoryview] = deque()  # pieces of large calls, and what was sent after them
+        self._is_full = False  # the transport takes no more for now
+        self._handed = 0  # bytes that the transport was given
+        self._taken = 0  # bytes that the peer had taken at the last look
+        self._large_end = 0  # where the last large call ends
 
     @classmethod
     async def open(cls, connection: AbstractConnection) -> Wire:
-        """Connect, and take the connection over.
+        """Connect, and take the connection over. Nothing stays open if this fails or is cancelled.
 
         Raises:
             OSError, redis.RedisError: the server cannot be reached, or refuses.
 
         """
-        await connection.connect()
+        await _connect(connection)
 
         return cls(connection)
 
@@ -143,23 +165,62 @@ class Wire(Stream):
 
         Returns:
             Their replies, in order; an error that the server gave for one of them is a ReplyError in its place.
-            The future fails with an OSError when the connection is lost or the server takes too long.
+            The future fails with an OSError when the connection is lost, or no byte moves for too long.
 
         """
         if not self.is_open:
             raise ConnectionResetError("the connection is closed")
 
         future = self.loop.create_future()
-        self._trips.append((future, count, self.loop.time()))
-        self._transport.write(packed)
+
+        if len(packed) <= PIECE_BYTES and not self._unsent:
+            self._handed += len(packed)
+            self._transport.write(packed)
+        else:
+            self._send_in_pieces(packed)
+
+        self._trips.append((future, count, self.loop.time(), self._large_end))
 
         if self._watch is None and self._timeout:
             self._watch = self.loop.call_later(self._timeout, self._look)
 
         return future
 
+    async def aclose(self) -> None:
+        """As Stream.aclose. If callers still wait for the server, it is not asked for a friendly end."""
+        if self._trips:
+            self.abort(ConnectionResetError("the connection was closed"))
+
+        await super().aclose()
+
+    def pause_writing(self) -> None:
+        """Part of asyncio.Protocol."""
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        """Part of asyncio.Protocol."""
+        self._is_full = False
+        # Not at once: asyncio's transport does not bear an error of a write that is made inside of this call.
+        self.loop.call_soon(self._hand_over)
+
+    def _send_in_pieces(self, packed: bytes) -> None:
+        view = memoryview(packed)
+        left = sum(map(len, self._unsent)) + len(packed)
+        self._large_end = self._handed + left
+        self._unsent.extend(view[at : at + PIECE_BYTES] for at in range(0, len(packed), PIECE_BYTES))
+        self._hand_over()
+
+        if self._timeout:
+            self._look_soon(self._timeout)
+
+    def _hand_over(self) -> None:
+        while self._unsent and not self._is_full and not self._transport.is_closing():
+            piece = self._unsent.popleft()
+            self._handed += len(piece)
+            self._transport.write(piece)
+
     def _take(self, reply: Any) -> None:
-        future, count, _ = self._trips[0]
+        future, count, _, _ = self._trips[0]
         self._replies.append(reply)
 
         if len(self._replies) == count:
@@ -176,21 +237,58 @@ class Wire(Stream):
         if not self._trips or self._timeout is None:
             return
 
-        late_at = self._trips[0][2] + self._timeout
+        _, _, sent_at, end = self._trips[0]
+        now = self.loop.time()
+        self._look_at_large(now, end)
+        late_at = max(sent_at, self.moved_at) + self._timeout
 
-        if late_at <= self.loop.time():
+        if late_at <= now:
             self.abort(TimeoutError(f"no answer within {self._timeout:g} s"))
+        elif self._taken < self._large_end:
+            self._watch = self.loop.call_at(min(late_at, now + self._interval(self._timeout)), self._look)
         else:
             self._watch = self.loop.call_at(late_at, self._look)
 
+    def _look_soon(self, timeout: float) -> None:
+        """Look more often from now on."""
+        now = self.loop.time()
+        soon = now + self._interval(timeout)
+
+        if self._watch is None or self._watch.when() > soon:
+            if self._watch is not None:
+                self._watch.cancel()
+
+            self._looked_at = now
+            self._watch = self.loop.call_at(soon, self._look)
+
+    def _look_at_large(self, now: float, end: int) -> None:
+        """See how much of large calls the peer has taken. end: up to where that counts for the oldest trip.
+
+        What has moved since the last look is taken to have moved right after that one, so that nobody waits for
+        longer than was asked for.
+        """
+        if self._taken < self._large_end:
+            before = self._taken
+            waiting = self._transport.get_write_buffer_size() + _unacknowledged_bytes(self._transport)
+            self._taken = max(before, self._handed - waiting)
+
+            if min(self._taken, end) > before:
+                self.moved_at = max(self.moved_at, self._looked_at)
+
+        self._looked_at = now
+
+    def _interval(self, timeout: float) -> float:
+        return min(LOOK_INTERVAL_S, timeout / 8)
+
     def _end(self, error: OSError) -> None:
         self.is_open = False
+        self._unsent.clear()
 
         if self._watch is not None:
             self._watch.cancel()
 
         while self._trips:
-            future, _, _ = self._trips.popleft()
+            future, _, _, _ = self._trips.popleft()
 
             if not future.done():
                 future.set_exception(error)
@@ -199,7 +297,8 @@ class Wire(Stream):
 class Subscription(Stream):
     """A connection that hears what is published.
 
-    The server is asked now and then whether it is there; one that says nothing until the next time is given up.
+    The server is asked now and then whether it is there. One that says nothing until the next question is given
+    up, so a connection that dies silently is noticed within twice the time between two questions.
 
     Args:
         connection: a connection of redis-py that has connected; it belongs to the subscription from now on.
@@ -220,7 +319,7 @@ class Subscription(Stream):
         cls, connection: AbstractConnection, hear: Callable[[Any], None], silence: float
     ) -> Subscription:
         """Connect, and take the connection over. As Wire.open."""
-        await connection.connect()
+        await _connect(connection)
 
         return cls(connection, hear, silence)
 
@@ -245,6 +344,41 @@ class Subscription(Stream):
     def _end(self, error: OSError) -> None:  # noqa: ARG002 - nobody waits for an answer
         self.is_open = False
         self._watch.cancel()
+
+
+async def _connect(connection: AbstractConnection) -> None:
+    """Let redis-py connect. It leaves its socket open when it is cancelled half-way.
+
+    It uses asyncio.wait_for, which before Python 3.12 may swallow that the task was cancelled.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
+
+    try:
+        await connection.connect()
+
+        if task.cancelling() > before:
+            raise asyncio.CancelledError  # noqa: TRY301 - it ends what was opened, too
+    except BaseException:
+        if connection._writer is not None:  # noqa: SLF001 - there is no public way
+            stream = _take_over(connection)
+            stream.transport.abort()
+
+        raise
+
+
+def _unacknowledged_bytes(transport: Any) -> int:
+    """Bytes in the kernel that the peer has not taken yet; 0 where the system does not tell of sockets."""
+    try:
+        import fcntl  # noqa: PLC0415 - this module must be importable where fcntl is missing
+        import termios  # noqa: PLC0415
+
+        answer = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+    except (ImportError, OSError):
+        return 0
+
+    return int(struct.unpack("i", answer)[0])
 
 
 def _take_over(connection: AbstractConnection) -> asyncio.StreamWriter:

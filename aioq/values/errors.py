@@ -185,7 +185,12 @@ class ServerError(AioqError):
 
 
 class ServerUnreachable(ServerError, ConnectionError):
-    """No connection to the server, or the connection was lost during a call."""
+    """No connection to the server, or the connection was lost during a call.
+
+    silence: seconds without a moving byte before the attempt was given up.
+    """
+
+    silence: float = 0.0
 
 
 class ServerRefused(ServerError):

@@ -4,7 +4,8 @@ While a trip is under way, runs go on and end; what has ended until it is back g
 of the batches follows the pace of jobs and server, and there is no timer. When half of the worker's slots would
 travel empty, a second trip leaves before the first is back: server and worker then work at the same time. When a
 claim brings less than was asked for, the queue is empty: then nothing is sent until a token comes (see Waker), a
-run ends, or a scheduled job is due.
+run ends, or a scheduled job is due. A trip is bounded in bytes, too, and a large outcome goes by Freight: on a
+slow line, small ones and claims do not wait for it.
 
 A queue whose calls the server refuses (a key of another type is in the way, say) is set aside: it is tried again
 and again by itself, and holds up no other queue. So is a queue of a Cluster whose server is away.
@@ -16,16 +17,18 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 from aioq.store import Connection, Store
-from aioq.store.store import Claim, Claims, read_holders, read_refused
+from aioq.store.store import Claim, Claims, read_holders
 from aioq.values.errors import ServerError, ServerUnreachable
-from aioq.values.outcome import Interrupted, Outcome
+from aioq.values.outcome import Finished, Interrupted, Outcome
 from aioq.worker.executor import Executor
+from aioq.worker.freight import ATTEMPTS, LARGE_BYTES, Freight, LostClaim, is_large, report
+from aioq.worker.holders import Holders
 from aioq.worker.pace import Pace
 from aioq.worker.run import Cause, Run, own_task
 
@@ -39,7 +42,7 @@ SHORTEST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
 
 #: Trips under way at the same time, and how many outcomes or claims one of them carries: what the server does for
-#: them takes some milliseconds, in which it answers nobody else.
+#: them takes some milliseconds, in which it answers nobody else. Of outcomes it carries LARGE_BYTES at the most.
 FLIGHTS = 2
 LOAD = 200
 
@@ -48,9 +51,6 @@ REFUSALS = 5
 
 #: How soon a burst that is done looks again whether other workers that hold jobs are alive, in ms.
 HOLDERS_MS = 300
-
-#: The longest that it waits for them, in seconds. A few leases suffice, unless their jobs cannot be taken back.
-HOLDERS_WAIT_S = 60.0
 
 #: The longest wait for a scheduled job, in seconds; then the server is asked again.
 LONGEST_WAIT = 3600.0
@@ -103,6 +103,9 @@ class Courier:
         self._taken = taken
         self._lapsed = lapsed
         self._outbox: list[tuple[Run, Outcome]] = []
+        self._freight = Freight(connection.sibling())
+        self._most = LOAD  # jobs that one claim may bring
+        self._lost_claims: dict[Store, LostClaim] = {}
         self._signal = asyncio.Event()
         self._looking, self._looks = True, 0
         self._due: asyncio.TimerHandle | None = None
@@ -126,7 +129,10 @@ class Courier:
     def put(self, run: Run, outcome: Outcome | None) -> None:
         """Take an outcome along on the next trip."""
         if outcome is not None:
-            self._aside.get(run.store, self._outbox).append((run, outcome))
+            if isinstance(outcome, Finished) and len(outcome.result) > LARGE_BYTES:
+                self._put_large(run, outcome)
+            else:
+                self._aside.get(run.store, self._outbox).append((run, outcome))
 
             if isinstance(outcome, Interrupted) and not outcome.begun:  # it did not run: it counts for no limit
                 self._count(-1)
@@ -141,6 +147,12 @@ class Courier:
     def is_reserved(self) -> bool:
         """Whether the worker runs a job that must run alone, or is to be empty for one: it wants no other jobs."""
         return self._reserved is not None
+
+    def _put_large(self, run: Run, outcome: Outcome) -> None:
+        if run.store in self._aside:
+            self._aside[run.store].append((run, outcome))
+        else:
+            self._freight.put(run, outcome)
 
     def look(self) -> None:
         """There may be something to claim."""
@@ -187,6 +199,10 @@ class Courier:
         for store in self._aside:
             self._heal_later(executor, store)
 
+        freight = asyncio.get_running_loop().create_task(
+            self._freight.run(self._signal.set, partial(self._take_back, executor))
+        )
+
         try:
             while not self._done(executor):
                 try:
@@ -196,10 +212,11 @@ class Courier:
                     self._in_doubt = self._looking = True
                     await asyncio.sleep(SHORTEST_PAUSE)
         finally:
-            for task in (*self._trips, *self._healers):
+            for task in (*self._trips, *self._healers, freight):
                 task.cancel()
 
             await self._land()
+            await asyncio.wait((freight,))
 
     async def _step(self, executor: Executor, pace: Pace) -> None:
         await self._wait(executor, pace)
@@ -210,7 +227,10 @@ class Courier:
             self._depart(executor, pace)
 
     def _done(self, executor: Executor) -> bool:
-        if self._outbox or executor.held or self._trips or (self._in_doubt and self.limits.claiming):
+        if self._outbox or self._freight.waiting or executor.held or self._trips:
+            return False
+
+        if self._in_doubt and self.limits.claiming:
             return False
 
         hopeful = [outbox for store, outbox in self._aside.items() if not self._is_given_up(store)]
@@ -230,8 +250,8 @@ class Courier:
         return self.limits.burst and self._refusals[store] >= REFUSALS
 
     def _wants(self, executor: Executor, pace: Pace) -> int:
-        """How many jobs may be claimed now."""
-        if not self.limits.claiming:
+        """How many jobs may be claimed now: none while more outcomes wait for a slow line than there are slots."""
+        if not self.limits.claiming or len(self._outbox) + len(self._freight.waiting) > executor.concurrency:
             return 0
 
         room = executor.concurrency + pace.ahead - len(executor.held) - self._asked
@@ -239,7 +259,7 @@ class Courier:
         if self.limits.jobs_left is not None:
             room = min(room, self.limits.jobs_left - self._asked)
 
-        return max(0, min(room, executor.concurrency, LOAD))
+        return max(0, min(room, executor.concurrency, self._most))
 
     def _is_worth_a_trip(self, executor: Executor, pace: Pace) -> bool:
         """Whether there is an outcome to take along, or a reason to claim."""
@@ -262,12 +282,32 @@ class Courier:
 
     def _depart(self, executor: Executor, pace: Pace) -> None:
         pace.note(executor.ended)
-        outbox, self._outbox = self._outbox[:LOAD], self._outbox[LOAD:]
+        outbox = self._load()
         wanted = self._wants(executor, pace)
         self._asked += wanted
         trip = own_task(self._travel(executor, outbox, wanted))
         self._trips.add(trip)
         trip.add_done_callback(partial(self._arrive, pace, time.monotonic()))
+
+    def _load(self) -> list[tuple[Run, Outcome]]:
+        """Take outcomes out for the next trip: the first one, and of the others those that fit in beside it."""
+        room = LARGE_BYTES
+        load: list[tuple[Run, Outcome]] = []
+        rest: list[tuple[Run, Outcome]] = []
+
+        for each in self._outbox:
+            outcome = each[1]
+            size = len(outcome.result if isinstance(outcome, Finished) else getattr(outcome, "error", ""))
+
+            if not load or (size <= room and len(load) < LOAD):
+                room -= size
+                load.append(each)
+            else:
+                rest.append(each)
+
+        self._outbox = rest
+
+        return load
 
     def _arrive(self, pace: Pace, departed: float, trip: asyncio.Task[None]) -> None:
         self._trips.discard(trip)
@@ -307,10 +347,13 @@ class Courier:
                     outbox = [each for each in outbox if each[0].store is not store]
 
             self._pause = SHORTEST_PAUSE
+            self._most = min(2 * self._most, LOAD)
         except BaseException as error:
             # The outcomes are kept; sent twice they are harmless, so nothing is lost and nothing doubled.
             self._outbox = outbox + self._outbox
             self._in_doubt = self._looking = True
+            # The reply may have been too long for the line: the next claim brings fewer jobs.
+            self._most = max(1, min(self._most, wanted) // 2) if wanted else self._most
 
             if not isinstance(error, ServerError):
                 raise
@@ -353,7 +396,7 @@ class Courier:
                 commands.append(store.holders_command(self._worker))
 
         replies = await self._connection.calls(commands)
-        _report(store, [claims for _, claims in pairs], replies, self._sent_before)
+        report(store.queue, [claims for _, claims in pairs], replies, self._sent_before)
 
         if not wanted:
             return 0, []
@@ -383,6 +426,7 @@ class Courier:
             self._reserved = store if claims.is_reserved else None
 
         if claims.jobs:
+            self._lost_claims.pop(store, None)
             runs = [executor.take(store, claim) for claim in claims.jobs]
             self._taken(runs)
             self._suspects += runs[: claims.suspects]
@@ -466,13 +510,22 @@ class Courier:
         self._in_doubt, self._opened = False, self._connection.opened
 
     async def _resync_one(self, executor: Executor, store: Store) -> None:
+        lost = self._lost_claims.get(store)
+
+        if lost is not None and lost.losses >= ATTEMPTS:
+            await lost.fail(self._connection, store, self._worker)
+
         self._sessions[store] += 1
         held = [run.claim for run in executor.held if run.store is store]
-        held += [run.claim for run, _ in (*self._outbox, *self._aside.get(store, ())) if run.store is store]
+        kept = (*self._outbox, *self._freight.waiting, *self._aside.get(store, ()))
+        held += [run.claim for run, _ in kept if run.store is store]
         _, back, _ = await store.reclaim(self._worker, held, self._sessions[store])
 
         if back:
             log.info("queue %s: %d jobs of a lost reply went back", store.queue, len(back))
+
+        if len(back) == 1:
+            self._lost_claims[store] = LostClaim(back[0], 1 + (lost.losses if lost and lost.id == back[0] else 0))
 
         await self.audit(executor, store)
 
@@ -506,6 +559,15 @@ class Courier:
             self._reserved = None
             self.look()
 
+    def _take_back(self, executor: Executor, run: Run, outcome: Outcome, error: ServerError) -> None:
+        """The server does not take a large outcome: it goes as a small one, or waits with its queue."""
+        if is_large(outcome):
+            self._set_aside(executor, run.store, [(run, outcome)], error)
+        else:
+            self._aside.get(run.store, self._outbox).append((run, outcome))
+
+        self._signal.set()
+
     def _count_refusal(self, store: Store, error: ServerError) -> None:
         """A server of a Cluster that is away comes back, or another one in its place: that is no refusal."""
         self._refusals[store] += not isinstance(error, ServerUnreachable)
@@ -534,49 +596,13 @@ class Courier:
                 log.exception("queue %s stays aside: an error that nobody foresaw", store.queue)
             else:
                 log.info("queue %s is served again after %.1f s", store.queue, time.monotonic() - since)
-                self._outbox += self._aside.pop(store)
+
+                for run, outcome in self._aside.pop(store):
+                    if is_large(outcome):
+                        self._freight.put(run, outcome)
+                    else:
+                        self._outbox.append((run, outcome))
+
                 self.look()
 
                 return
-
-
-class Holders:
-    """The other workers that hold jobs of a queue. A burst must not end while one of them may be dead.
-
-    One is alive if its lease ends later than when it was first seen: it has beaten since. The lease of a dead one
-    ends; then its jobs are taken back, and it holds none.
-    """
-
-    def __init__(self) -> None:
-        self._least: dict[bytes, float] = {}
-        self._since: float | None = None
-        self.are_in_doubt = False
-
-    def look_at(self, found: Mapping[bytes, float]) -> None:
-        """Take note of those that hold jobs now, each with the end of its lease."""
-        # The least, since a lease is shortened if the server's clock was set back.
-        self._least = {name: min(end, self._least.get(name, end)) for name, end in found.items()}
-        doubtful = [name for name, end in found.items() if end == self._least[name]]
-        self._since = (self._since or time.monotonic()) if doubtful else None
-        self.are_in_doubt = self._since is not None and time.monotonic() - self._since < HOLDERS_WAIT_S
-
-
-def _report(store: Store, covered: list[list[Claim]], replies: list[object], sent_before: set[Claim]) -> None:
-    """Log which runs were not recorded. Of one that was sent before, the first call may have recorded it."""
-    for claims, reply in zip(covered, replies, strict=False):
-        for position, verdict in read_refused(reply).items():
-            claim = claims[position]
-
-            if verdict != "already":
-                log.log(
-                    logging.INFO if claim in sent_before else logging.WARNING,
-                    "job %s of queue %s: the run with fence %d was not recorded%s (%s)",
-                    claim.record.id,
-                    store.queue,
-                    claim.fence,
-                    " a second time" if claim in sent_before else "",
-                    verdict,
-                )
-
-        if sent_before:
-            sent_before.difference_update(claims)

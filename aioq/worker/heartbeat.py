@@ -41,6 +41,9 @@ INTERVAL = 1.8
 #: How soon a failed beat is tried again, in seconds.
 AGAIN = 0.1
 
+#: How long the end of the thread may take, in seconds.
+STOP_S = 0.6
+
 #: The description of the worker travels with a beat when it has changed, and with every sixteenth one.
 DESCRIBE = 16
 
@@ -92,9 +95,12 @@ class Heartbeat:
         self.thread.start()
 
     def stop(self) -> None:
-        """End the thread. It is waited for only as long as a call may take."""
-        self.thread.stop(timeout=LEASE_MS / 1000)
-        self._pulse.close()
+        """End the thread. It is waited for only for a moment: a call to a silent server is cut off, and a thread
+        that still tries to connect is left behind.
+        """
+        for _ in range(2):
+            self.thread.stop(timeout=STOP_S / 2)
+            self._pulse.close()
 
     def _run(self) -> None:
         if self._beats:  # another thread was here before, and has ended perhaps in the middle of a call
@@ -111,8 +117,10 @@ class Heartbeat:
                 pause, is_described = AGAIN, False
             except Exception as error:  # noqa: BLE001 - whatever it is, the lease must be renewed
                 pause, is_described = AGAIN, False
-                self._log_once("a heartbeat failed, and is repeated", error)
-                self._pulse.close()  # a reply may still be on its way there
+
+                if not self.thread.stopped.is_set():  # else its connection was closed under a call, by `stop`
+                    self._log_once("a heartbeat failed, and is repeated", error)
+                    self._pulse.close()  # a reply may still be on its way there
 
     def _beat(self, *, describe: bool) -> float:
         """One beat. The pause before the next one, in seconds."""

@@ -41,8 +41,11 @@ log = logging.getLogger("aioq.worker")
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
 
-#: How long the last outcomes may take to reach a server that is away, in seconds.
-FAREWELL = 2.0
+#: What leaving may take, whatever the server does: less than four seconds after the shutdown timeout. Runs that
+#: were interrupted have DELIVERY_S to end and to be recorded. In the first half of LEAVING_S the worker tries to
+#: deliver what is left, in the second half it signs off.
+DELIVERY_S = 1.5
+LEAVING_S = 2.0
 
 #: In a Cluster, a worker that can serve one of its queues waits so many seconds for the servers of the others.
 JOIN_PATIENCE_S = 1.0
@@ -108,10 +111,13 @@ class Service:
         self._revoked: dict[bytes, None] = {}
         # What goes to one server can travel together; in a Cluster, each queue may be on another one.
         self._groups = [[store] for store in self._stores] if connection.is_cluster else [self._stores]
+        # A heartbeat for each. The worker's description goes with the first, which in a Cluster has nothing else.
+        self._beating: list[list[Store]] = [*([[]] if connection.is_cluster else []), *self._groups]
         self._wakers = [Waker(connection, group, self.courier, self._executor) for group in self._groups]
         self._reclaimer = Reclaimer(self.courier.look)
         self._sweeper = Sweeper(self._stores)
         self._stopping, self._hurry = anyio.Event(), anyio.Event()
+        self._joining = anyio.CancelScope()
         self._loops = anyio.create_task_group()
         self._loop = asyncio.get_running_loop()
         self._heartbeats: list[tuple[Heartbeat, list[Store]]] = []
@@ -131,6 +137,8 @@ class Service:
 
     def request_stop(self) -> None:
         """Stop claiming and let running jobs end; called again: hand them back at once."""
+        self._joining.cancel()
+
         if self._stopping.is_set():
             self._hurry.set()
         else:
@@ -155,7 +163,8 @@ class Service:
         )
 
         with forks.watched(signals=self._plan.signals):
-            await self._join()
+            if not await self._has_joined():
+                return
 
             if heard is None:
                 await self._serve(ready, [])
@@ -168,12 +177,12 @@ class Service:
         self._guard.watched = [heartbeat.thread for heartbeat, _ in self._heartbeats]
 
         async with self._loops:
-            self._guard.start()
-
-            for heartbeat, _ in self._heartbeats:
-                heartbeat.start()
-
             try:
+                self._guard.start()
+
+                for heartbeat, _ in self._heartbeats:
+                    heartbeat.start()
+
                 self._start_loops(loops)
                 ready()
                 await self.courier.run(self._executor)
@@ -182,13 +191,7 @@ class Service:
                 with anyio.CancelScope(shield=True):
                     await self._farewell()
                     await self._executor.close()
-
-                    async with anyio.create_task_group() as stops:
-                        for heartbeat, _ in self._heartbeats:
-                            stops.start_soon(to_thread.run_sync, heartbeat.stop)
-
-                    self._guard.stop()
-                    await self._leave()
+                    await self._sign_off()
 
                 self._loops.cancel_scope.cancel()
 
@@ -207,32 +210,43 @@ class Service:
             self._loops.start_soon(_keep_up, loop)
 
     def _make_heartbeats(self) -> list[tuple[Heartbeat, list[Store]]]:
-        """One for each group of queues, with the group.
-
-        The worker's description travels with the first, or alone in a Cluster.
-        """
+        """One for each group of queues, with the group."""
 
         def describe() -> list[Command]:
             return self._fleet.worker_commands(self._plan.name, self._facts(), list(self._plan.queues))
-
-        alone: list[list[Store]] = [[]] if self._connection.is_cluster else []
-        groups = [*alone, *self._groups]
 
         return [
             (
                 Heartbeat(
                     Pulse(self._connection, group, self._plan.name, LEASE_MS),
-                    describe if group is groups[0] else list,
+                    describe if group is self._beating[0] else list,
                     partial(self._heard, group),
                     self._guard.awake,
                     self._give_up,
                 ),
                 group,
             )
-            for group in groups
+            for group in self._beating
         ]
 
     # Coming and going
+
+    async def _has_joined(self) -> bool:
+        """Join all queues; False, if a stop was asked for meanwhile: the server may be silent."""
+        self._joining = anyio.CancelScope()
+
+        with self._joining:
+            await self._join()
+
+        if not self._joining.cancelled_caught:
+            return True
+
+        with anyio.move_on_after(LEAVING_S):
+            async with anyio.create_task_group() as group:
+                for stores in self._beating:
+                    group.start_soon(self._leave, stores)
+
+        return False
 
     async def _join(self) -> None:
         await self._connection.check_server()
@@ -291,7 +305,9 @@ class Service:
         self.courier.limits.claiming = False
         self._executor.interrupt()
 
-        with anyio.move_on_after(FAREWELL + self._executor.time_left()) as scope:
+        await self._executor.cleaned_up()
+
+        with anyio.move_on_after(LEAVING_S / 2) as scope:
             await self.courier.run(self._executor)
 
         if scope.cancelled_caught:
@@ -299,10 +315,29 @@ class Service:
                 "worker %s leaves with outcomes that it could not deliver; their jobs run again", self._plan.name
             )
 
-    async def _leave(self) -> None:
-        """Sign off wherever that can be done: a server that is away keeps no goodbye from another one."""
-        goodbyes: list[Callable[[str], Awaitable[object]]] = [store.leave for store in self._stores]
-        goodbyes.append(self._fleet.remove_worker)
+    async def _sign_off(self) -> None:
+        """Give up the leases, on all servers at the same time: one that is silent holds up none of the others."""
+        with anyio.move_on_after(LEAVING_S / 2) as scope:
+            async with anyio.create_task_group() as group:
+                for heartbeat, stores in self._heartbeats:
+                    group.start_soon(self._end_beating, heartbeat, stores)
+
+        if scope.cancelled_caught:
+            log.warning("worker %s could not sign off: no answer; its lease ends by itself", self._plan.name)
+
+        self._guard.stop()
+
+    async def _end_beating(self, heartbeat: Heartbeat, stores: Sequence[Store]) -> None:
+        await to_thread.run_sync(heartbeat.stop)  # no beat may renew a lease that was given up
+        await self._leave(stores)
+
+    async def _leave(self, stores: Sequence[Store]) -> None:
+        """Give up the leases on queues of one server; with the first ones, the worker's description."""
+        goodbyes: list[Callable[[str], Awaitable[object]]] = [store.leave for store in stores]
+
+        if stores is self._beating[0]:
+            goodbyes.append(self._fleet.remove_worker)
+
         found = await asyncio.gather(*(each(self._plan.name) for each in goodbyes), return_exceptions=True)
         errors = {str(error): error for error in found if isinstance(error, BaseException)}
 
@@ -323,7 +358,8 @@ class Service:
 
         self._executor.interrupt()
         # The server may be away; then the worker goes without having delivered everything.
-        await anyio.sleep(self._executor.time_left() + FAREWELL)
+        await self._executor.cleaned_up()
+        await anyio.sleep(DELIVERY_S)
         self._loops.cancel_scope.cancel()
 
     async def _obey_idle(self) -> None:

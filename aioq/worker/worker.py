@@ -8,6 +8,8 @@ import secrets
 import socket
 from collections.abc import Callable, Iterable, Sequence
 
+from anyio import CancelScope
+
 from aioq.client.queue import Queue
 from aioq.store import Connection, Server, connect
 from aioq.values.allowlist import read_allow
@@ -175,10 +177,12 @@ class Worker:
             await service.run(ready or _nothing)
         finally:
             self._service, self._stops = None, 0
-            await connection.aclose()
 
-            if not given:
-                await source.aclose()
+            with CancelScope(shield=True):
+                await connection.aclose()
+
+                if not given:
+                    await source.aclose()
 
         return service.courier.claimed
 

@@ -4,7 +4,7 @@ import pytest
 import redis
 
 from aioq.store import Store
-from aioq.store.connection import REPEATED_MS
+from aioq.store.store import REPEATED_MS
 from aioq.values.outcome import Failed, Finished, Retried
 from aioq.values.record import JobRecord
 from aioq.values.states import JobStatus

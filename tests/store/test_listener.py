@@ -261,9 +261,8 @@ async def test_a_server_that_has_gone_silent_is_left_and_listened_to_again(
 ) -> None:
     """A frozen server ends no connection. That it is silent is noticed, and told when it can be heard again."""
     monkeypatch.setattr("aioq.store.node.SILENCE", 0.2)
-    monkeypatch.setattr("aioq.store.node.CALL_TIMEOUT", 0.5)
     server = own_server()
-    connection = Connection(server.url)
+    connection = Connection(server.url, call_timeout=0.5)
     ear = await listen(connection.listener, "one")
     assert server.process is not None
     server.process.send_signal(signal.SIGSTOP)

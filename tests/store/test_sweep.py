@@ -10,8 +10,7 @@ import redis
 
 import aioq.store
 from aioq.store import Store
-from aioq.store.connection import REPEATED_MS
-from aioq.store.store import CHUNK, LONGEST_REPEAT_MS
+from aioq.store.store import CHUNK, LONGEST_REPEAT_MS, REPEATED_MS
 from aioq.values.options import RESULT_TTL_MS
 from aioq.values.outcome import Failed, Finished
 from aioq.values.states import FINAL, JobStatus

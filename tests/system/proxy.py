@@ -47,12 +47,14 @@ class Proxy:
         server: a unix socket, or a port of this machine.
         rate: bytes per second that pass in each direction, over all connections together; None: no limit. It can
             be changed at any time.
+        opaque: bytes are passed on unread, as those of TLS must be; then no call can be cut.
 
     """
 
-    def __init__(self, server: Path | int, rate: float | None = None) -> None:
+    def __init__(self, server: Path | int, rate: float | None = None, *, opaque: bool = False) -> None:
         self._target = server
         self.rate = rate
+        self._opaque = opaque
         self._free_at: dict[Way, float] = {"up": 0.0, "down": 0.0}
         self._verbs = {each.sha: verb for verb, each in all_scripts().items()}
         self._traps: list[Trap] = []
@@ -101,7 +103,7 @@ class Proxy:
                 writer.transport.abort()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, sock=_listener())
+        self._server = await asyncio.start_server(self._serve, sock=_listener(), limit=16_384)
         self._port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -153,6 +155,8 @@ class Proxy:
                 await self._take_time(way, len(data))
             buffer += data
             passed, is_cut = bytearray(), False
+            if self._opaque:
+                passed, buffer = buffer, passed
             while not is_cut and (end := frame_end(buffer)) >= 0:
                 frame = bytes(buffer[:end])
                 del buffer[:end]
@@ -231,7 +235,7 @@ def _listener() -> socket.socket:
     """Takes connections as a network does: the loopback device's own buffers would take megabytes at once."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1460)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)
     return listener
 
 

@@ -362,13 +362,13 @@ async def test_an_answer_that_cannot_be_read_ends_nothing(
     async with RunningWorker([name], connection=scene.url()) as running, Queue(name, scene.url()) as queue:
         monkeypatch.setattr(SlotMap, "read", broken)
         assert running.worker._service is not None
-        running.worker._service._connection._way._slots.is_stale = True  # type: ignore[union-attr]
+        running.worker._service._connection._slots.is_stale = True  # type: ignore[union-attr]
         assert await value(await insist(lambda: queue.enqueue(jobs.add, 1, 2))) == 3
         await eventually(lambda: len(thrown) == 3)
         assert any("nobody foresaw" in each.message for each in caplog.records)
 
         thrown.clear()
-        address = running.worker._service._connection._way.address
+        address = running.worker._service._connection._address
         places = [("127.0.0.1", node.port) for node in scene.nodes]
         thread = ThreadCluster(address, SlotMap("redis+cluster://x", places[:1]), 2)
 

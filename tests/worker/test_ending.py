@@ -214,7 +214,7 @@ async def test_at_its_end_or_at_a_second_signal_the_grace_is_left(bench: Bench, 
     await eventually(lambda: len(heard[key]) == 2)
     interrupted_at = time.monotonic()
     bench.executor.interrupt()
-    assert bench.executor.time_left() <= GRACE + LAST_S
+    assert bench.executor.ending.time_left(bench.executor.held) <= GRACE + LAST_S
     await bench.over(run)
     assert close_to(heard[key][2] - interrupted_at, GRACE)
 
