@@ -48,9 +48,6 @@ MAX_ERROR = 32_768
 #: it ends the connection, and with it the call that would record other jobs, too.
 MAX_RESULT = 536_870_912
 
-#: How often is looked whether runs that are being ended still clean up, in seconds.
-CLEAN_UP_LOOK_S = 0.05
-
 #: A run that was claimed ahead and could not begin within this time, in seconds, is given back.
 PATIENCE = 0.1
 
@@ -124,8 +121,10 @@ class Executor:
 
     async def cleaned_up(self) -> None:
         """Wait until no run that was ended cleans up any more. One is given up when its time is over."""
-        while (left := self.ending.time_left(self.held)) > 0:
-            await asyncio.sleep(min(left, CLEAN_UP_LOOK_S))
+        cleaning = [run.task for run in self.held if run.task is not None and run.cause is not None]
+
+        if cleaning:
+            await asyncio.wait(cleaning, timeout=self.ending.time_left(self.held))
 
     def end(self, run: Run, cause: Cause) -> None:
         """End a run from outside: cancel its coroutine, or raise in its thread."""
