@@ -126,7 +126,8 @@ def _kept_for_ever(client: redis.Redis, key: str) -> bool:
 
 async def assert_sound(*queues: Queue) -> None:
     """The doctor finds nothing wrong with what is stored of these queues."""
-    assert [str(found) for queue in queues for found in await examine(queue)] == []
+    findings = [str(found) for queue in queues for found in await examine(queue)]
+    assert not findings, findings
 
 
 async def assert_all_sound(url: str) -> None:

@@ -19,12 +19,12 @@ class Slow(Connection):
 
     lost: list[tuple] | None = None
 
-    async def calls(self, commands):
+    async def calls(self, commands, **options):
         if self.lost is None and commands[-1][1] == script("claim").sha:
             self.lost = list(commands)
             raise ServerUnreachable("the claim was delayed")
 
-        return await super().calls(commands)
+        return await super().calls(commands, **options)
 
 
 async def test_a_claim_that_arrives_after_the_worker_has_given_it_up_takes_nothing(server) -> None:

@@ -19,8 +19,8 @@ class Busy(Connection):
 
     meanwhile = None
 
-    async def calls(self, commands):
-        replies = await super().calls(commands)
+    async def calls(self, commands, **options):
+        replies = await super().calls(commands, **options)
         if self.meanwhile is not None and commands[-1][1] == script("claim").sha:
             meanwhile, self.meanwhile = self.meanwhile, None
             await meanwhile()
