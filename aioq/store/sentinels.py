@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 import redis.exceptions as failures
 from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
 
+from aioq.store.wire import connect
 from aioq.values.errors import ServerRefused
 
 #: A server, by host and port.
@@ -133,8 +135,18 @@ class Sentinels:
         host, port = place
 
         # Made anew each time: it belongs to one event loop, and is seldom needed.
-        async with Redis(host=host, port=port, **self._options()) as sentinel, asyncio.timeout(SENTINEL_TIMEOUT):
-            return await sentinel.execute_command("SENTINEL", word, self.service)  # type: ignore[no-untyped-call]
+        pool = Redis(host=host, port=port, **self._options()).connection_pool
+        connection: AbstractConnection = pool.make_connection()
+
+        async with asyncio.timeout(SENTINEL_TIMEOUT):
+            await connect(connection)
+
+            try:
+                await connection.send_command("SENTINEL", word, self.service)
+
+                return await connection.read_response()
+            finally:
+                await connection.disconnect(nowait=True)
 
     def _options(self) -> dict[str, Any]:
         timeouts = {"socket_timeout": SENTINEL_TIMEOUT, "socket_connect_timeout": SENTINEL_TIMEOUT}

@@ -152,7 +152,7 @@ class Wire(Stream):
             OSError, redis.RedisError: the server cannot be reached, or refuses.
 
         """
-        await _connect(connection)
+        await connect(connection)
 
         return cls(connection)
 
@@ -319,7 +319,7 @@ class Subscription(Stream):
         cls, connection: AbstractConnection, hear: Callable[[Any], None], silence: float
     ) -> Subscription:
         """Connect, and take the connection over. As Wire.open."""
-        await _connect(connection)
+        await connect(connection)
 
         return cls(connection, hear, silence)
 
@@ -346,7 +346,7 @@ class Subscription(Stream):
         self._watch.cancel()
 
 
-async def _connect(connection: AbstractConnection) -> None:
+async def connect(connection: AbstractConnection) -> None:
     """Let redis-py connect. It leaves its socket open when it is cancelled half-way.
 
     It uses asyncio.wait_for, which before Python 3.12 may swallow that the task was cancelled.

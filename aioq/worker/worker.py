@@ -12,6 +12,7 @@ from anyio import CancelScope
 
 from aioq.client.queue import Queue
 from aioq.store import Connection, Server, connect
+from aioq.store.per_loop import check_loop
 from aioq.values.allowlist import read_allow
 from aioq.values.durations import Duration, positive_ms, retention_ms, to_ms
 from aioq.values.errors import InvalidInput
@@ -146,6 +147,8 @@ class Worker:
             WorkerError: a thread that it needs has ended again and again. Its jobs were given back.
 
         """
+        check_loop()
+
         if self._service is not None:
             raise RuntimeError(f"worker {self.name} runs already")
 

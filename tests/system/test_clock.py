@@ -140,7 +140,7 @@ async def test_registries_keep_what_ended_by_a_wrong_clock(clocked: tuple[Server
         # The results of the usual time were over by the wrong clock, and the server has deleted them.
         assert {job.id for job in before[10:]} <= failed
         assert {job.id for job in before[:10]}.isdisjoint(finished)
-        # It deletes a record when somebody looks or it comes by. One that has outlived its registry stands in none.
+        # It deletes a record when it comes by. One that has outlived its registry stands in none.
         strays = {found.name for found in await examine(queue, repair=True)}
         assert strays <= {job.id for job in before[:10]}
         await queue.store.delete(list(strays))

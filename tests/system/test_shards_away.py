@@ -328,7 +328,7 @@ async def test_waits_begin_and_go_on_over_a_failover() -> None:
 async def early_is_waited_for(queue: Queue, job_id: str) -> bool:
     job = await queue.fetch_job(job_id)
 
-    return job is not None and b"waiters" in job.record.fields
+    return job is not None and b"after" in job.record.fields
 
 
 async def test_a_silent_server_holds_up_no_question_that_any_other_can_answer(scene: ClusterOfThree) -> None:

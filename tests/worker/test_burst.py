@@ -177,7 +177,7 @@ def test_the_lease_of_one_that_was_set_back_is_no_sign_of_life() -> None:
 
 
 def test_they_are_waited_for_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aioq.worker.courier.HOLDERS_WAIT_S", 0.0)
+    monkeypatch.setattr("aioq.worker.holders.HOLDERS_WAIT_S", 0.0)
     holders = Holders()
     holders.look_at({b"w1": 1000})
     assert not holders.are_in_doubt
