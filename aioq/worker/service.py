@@ -8,7 +8,6 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -20,10 +19,9 @@ from anyio import to_thread
 from aioq.store import Connection, Fleet, Store
 from aioq.store.pulse import Pulse
 from aioq.store.script import Command
-from aioq.store.server import read_evictions
 from aioq.store.store import Beat
 from aioq.values.allowlist import Allowlist
-from aioq.values.errors import ServerError, ServerFull, ServerUnreachable, WorkerError
+from aioq.values.errors import ServerError, WorkerError
 from aioq.worker.courier import Courier, Limits
 from aioq.worker.deadlock import Deadlock
 from aioq.worker.ending import CANCEL_GRACE
@@ -33,6 +31,7 @@ from aioq.worker.forks import forks
 from aioq.worker.guard import Guard
 from aioq.worker.heartbeat import LEASE_MS, Heartbeat
 from aioq.worker.housekeeper import Reclaimer, Sweeper
+from aioq.worker.joining import join_all, warn_of_evictions
 from aioq.worker.run import Cause, Run
 from aioq.worker.signals import StopSignals
 from aioq.worker.waker import Waker
@@ -46,9 +45,6 @@ Loop = Callable[[], Coroutine[Any, Any, None]]
 #: deliver what is left, in the second half it signs off.
 DELIVERY_S = 1.5
 LEAVING_S = 2.0
-
-#: In a Cluster, a worker that can serve one of its queues waits so many seconds for the servers of the others.
-JOIN_PATIENCE_S = 1.0
 
 #: A loop that an unforeseen error has ended begins again after this pause, in seconds.
 UNFORESEEN_PAUSE_S = 1.0
@@ -200,7 +196,12 @@ class Service:
 
     def _start_loops(self, others: Sequence[Loop]) -> None:
         loops: list[Loop] = [waker.run for waker in self._wakers]
-        loops += [self._reclaimer.run, self._sweeper.run, self._obey_stop, self._warn_of_evictions]
+        loops += [
+            self._reclaimer.run,
+            self._sweeper.run,
+            self._obey_stop,
+            partial(warn_of_evictions, self._connection),
+        ]
         loops += [Deadlock(self._executor, self._stores).watch, self._factory.keep, *others]
 
         if self._plan.max_idle_time is not None:
@@ -250,7 +251,10 @@ class Service:
 
     async def _join(self) -> None:
         await self._connection.check_server()
-        await self._join_all()
+
+        for store in await join_all(self._connection, self._fleet, self._stores, self._plan.name, LEASE_MS):
+            self.courier.begin_aside(store)
+
         await self._connection.listener.listen(
             f"{self._connection.shared.control}{self._plan.name}", self._told, self._audit_soon
         )
@@ -262,42 +266,6 @@ class Service:
             "; jobs must be signed" if self._connection.keyring else "",
             f"; it may run {' '.join(self._plan.allow.patterns)}" if self._plan.allow else "",
         )
-
-    async def _warn_of_evictions(self) -> None:
-        with suppress(ServerError):  # one that is away just now is the courier's to deal with
-            for url, policy in await read_evictions(self._connection):
-                log.warning(
-                    "%s deletes jobs when its memory is full: set maxmemory-policy %s to noeviction", url, policy
-                )
-
-    async def _join_all(self) -> None:
-        """Take a lease on each queue, and put it on the list of queues.
-
-        In a Cluster, each of these may be on a server that is away: that holds up only what is there. A queue that
-        is away is the courier's to try again, and the list gets its name with the worker's heartbeats.
-
-        Raises:
-            ServerError: no queue can be served, or the server refuses.
-
-        """
-        listings = [self._fleet.sweep_workers(), *(store.register() for store in self._stores)]
-        joins = [store.join(self._plan.name, LEASE_MS) for store in self._stores]
-        patience = JOIN_PATIENCE_S if self._connection.is_cluster else None
-        found = await _outcomes([*joins, *listings], patience, enough=len(joins))
-        joined = found[: len(joins)]
-        is_in_part = self._connection.is_cluster and None in joined
-
-        for error in found:
-            # When memory is full, jobs must still be run; a queue that has any is on the list already.
-            is_full = isinstance(error, ServerFull) and error not in joined
-
-            if error is not None and not is_full and not (is_in_part and isinstance(error, ServerUnreachable)):
-                raise error
-
-        for store, error in zip(self._stores, joined, strict=True):
-            if error is not None:
-                log.warning("queue %s is away, and is served when it is back: %s", store.queue, error)
-                self.courier.begin_aside(store)
 
     async def _farewell(self) -> None:
         """Deliver the last outcomes; hand back what still runs (only if the worker was cancelled)."""
@@ -512,33 +480,3 @@ def _version() -> str:
         return version("aioq")
     except PackageNotFoundError:
         return "?"
-
-
-async def _outcomes(
-    steps: Sequence[Coroutine[Any, Any, object]], patience: float | None, enough: int
-) -> list[BaseException | None]:
-    """Take steps side by side: None for each that succeeds, else its error.
-
-    Args:
-        steps: what is to be done.
-        patience: seconds that steps may take when one of those that are enough has succeeded; None: any time.
-        enough: the number of steps, from the first one on, that are enough.
-
-    """
-    tasks = [asyncio.ensure_future(step) for step in steps]
-
-    try:
-        if patience is not None:
-            waiting = set(tasks[:enough])
-
-            while waiting and not any(each.done() and each.exception() is None for each in tasks[:enough]):
-                _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-
-        await asyncio.wait(tasks, timeout=patience)
-    finally:
-        late = [each for each in tasks if each.cancel()]
-        await asyncio.gather(*late, return_exceptions=True)
-
-    silent = ServerUnreachable("it does not answer")
-
-    return [silent if task.cancelled() else task.exception() for task in tasks]
