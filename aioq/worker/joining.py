@@ -23,8 +23,8 @@ async def join_all(
 ) -> list[Store]:
     """Take a lease on each queue, and put it on the list of queues.
 
-    In a Cluster, each of these may be on a server that is away: that holds up only what is there. A queue gets onto
-    the list with the heartbeats of the worker.
+    In a Cluster, each of these may be on a server that is away: that holds up only what is there. A queue gets
+    onto the list with the heartbeats of the worker.
 
     Returns:
         The queues that are away, and are to be tried again.

@@ -113,6 +113,7 @@ class Service:
         self._reclaimer = Reclaimer(self.courier.look)
         self._sweeper = Sweeper(self._stores)
         self._stopping, self._hurry = anyio.Event(), anyio.Event()
+        self._is_audit_due = asyncio.Event()
         self._joining = anyio.CancelScope()
         self._loops = anyio.create_task_group()
         self._loop = asyncio.get_running_loop()
@@ -199,6 +200,7 @@ class Service:
         loops += [
             self._reclaimer.run,
             self._sweeper.run,
+            self._audit,
             self._obey_stop,
             partial(warn_of_evictions, self._connection),
         ]
@@ -256,7 +258,7 @@ class Service:
             self.courier.begin_aside(store)
 
         await self._connection.listener.listen(
-            f"{self._connection.shared.control}{self._plan.name}", self._told, self._audit_soon
+            f"{self._connection.shared.control}{self._plan.name}", self._told, self._is_audit_due.set
         )
         log.info(
             "worker %s serves %s, %d jobs at once%s%s",
@@ -352,7 +354,7 @@ class Service:
 
         if any(beat.lapsed for beat in beats):
             log.warning("a lease of worker %s had ended; its runs are checked", self._plan.name)
-            self._audit_soon()
+            self._is_audit_due.set()
 
     def _on_lapsed(self, store: Store) -> None:
         for heartbeat, stores in self._heartbeats:
@@ -400,15 +402,17 @@ class Service:
             self.request_stop()
             self.request_stop()
 
-    def _audit_soon(self) -> None:
-        self._loops.start_soon(_keep_up, self._audit)
-
     async def _audit(self) -> None:
-        for store in self._stores:
-            try:
-                await self.courier.audit(self._executor, store)
-            except ServerError as error:
-                log.debug("the runs of queue %s could not be checked: %s", store.queue, error)
+        """Check the runs when that is asked for. Callbacks ask: they run in no task, and so can start none."""
+        while True:
+            await self._is_audit_due.wait()
+            self._is_audit_due.clear()
+
+            for store in self._stores:
+                try:
+                    await self.courier.audit(self._executor, store)
+                except ServerError as error:
+                    log.debug("the runs of queue %s could not be checked: %s", store.queue, error)
 
     def _told(self, message: bytes) -> None:
         """A message on the control channel: `cancel <key of the job> <fence>`."""
