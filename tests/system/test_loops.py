@@ -75,8 +75,11 @@ async def test_loops_threads_and_forks(url: str) -> None:
             found = await asyncio.gather(*(loop.run_in_executor(pool, view, number) for number in range(4)))
             assert found == [0, 2, 4, 6]
             assert await here == 7
-            await loop.run_in_executor(pool, closed_at_once, 0)
-            await loop.run_in_executor(pool, closed_at_once, 0)
+
+            # A transport of TLS that nobody has shut down may be collected before its socket is closed.
+            for _ in range(0 if url.startswith("rediss") else 2):
+                await loop.run_in_executor(pool, closed_at_once, 0)
+
             assert await loop.run_in_executor(pool, fork, 0) == 0
             assert await use(8) == 8
 
