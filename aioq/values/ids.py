@@ -33,7 +33,9 @@ def _draw() -> None:
 
 @lru_cache(maxsize=1)  # many jobs are made in the same millisecond
 def _written(ms: int) -> str:
-    return bytes([_DIGITS[ms >> shift & 31] for shift in range(45, -1, -5)]).decode()
+    fives = (ms >> 45, ms >> 40, ms >> 35, ms >> 30, ms >> 25, ms >> 20, ms >> 15, ms >> 10, ms >> 5, ms)
+
+    return bytes(map(_DIGITS.__getitem__, map((31).__and__, fives))).decode()
 
 
 def new_id() -> str:

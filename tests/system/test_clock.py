@@ -58,7 +58,7 @@ def clocked(
     return server, set_clock
 
 
-@pytest.mark.parametrize("step", [-600, seldom(-3), seldom(3), 3.6, seldom(4.2), 600])
+@pytest.mark.parametrize("step", [-600, seldom(-3), seldom(3), seldom(3.6), seldom(4.2), 600])
 async def test_nobody_who_beats_is_declared_dead(
     clocked: tuple[Server, Clock], spawn, tmp_path: Path, step: float
 ) -> None:

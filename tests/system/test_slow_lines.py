@@ -111,6 +111,7 @@ async def test_a_large_result_whose_connection_dies_half_way_is_sent_again(serve
         assert large.is_finished
 
 
+@pytest.mark.chaos
 async def test_a_claim_whose_reply_always_dies_on_the_way_is_made_smaller(server: Server) -> None:
     """Each connection ends after a second. In that time a claim of a few jobs comes through, but not of all."""
     async with Queue("default", server.url) as queue:
