@@ -17,6 +17,10 @@
 --@include lane
 --@include leave
 --@include lease
+--@include quarantine
+
+-- Few claims end a job. Functions that stand in another one are made only when that one is called.
+local function make_endings()
 --@include usual
 --@include keep
 --@include follow
@@ -24,7 +28,19 @@
 --@include remove_job
 --@include end_job
 --@include expire
---@include quarantine
+  return {
+    expire = expire,
+    flush = function()
+      flush_kept()
+      flush_mail()
+    end,
+  }
+end
+local endings
+local function expire_job(id, entry, after, deadline)
+  endings = endings or make_endings()
+  endings.expire(id, entry, after, deadline)
+end
 
 local flags = redis.call('EXISTS', paused, suspended, lanes)
 if flags > 0 and redis.call('EXISTS', paused, suspended) > 0 then
@@ -61,7 +77,7 @@ local function expire_late()
     if seen[2] ~= entry then
       leave_lane(entry) -- the job has run out by itself; what has its id now is another one
     elseif allows(seen[1], 'expire') then
-      expire(id, entry, seen[3], number(seen[4], now))
+      expire_job(id, entry, seen[3], number(seen[4], now))
     end
   end
 end
@@ -105,7 +121,7 @@ local function start(id, entry, lane)
       end_ttl(id, entry)
       local deadline = number(rest[2], math.huge)
       if deadline <= now then
-        expire(id, entry, rest[3], deadline)
+        expire_job(id, entry, rest[3], deadline)
         return
       end
     end
@@ -153,11 +169,10 @@ end
 promote()
 expire_late()
 flush_lanes() -- before the lanes are read, so that what has expired takes nobody's place
-local is_reserved, has_rest, quarantine = false, false, nil
+local is_reserved, has_rest, quarantine, drop_empty = false, false, nil, nil
 if flags > 0 or has_quarantined then
   redis.call('PERSIST', lanes) -- not refused when memory is full, and then neither is what follows
-  is_reserved = take_quarantined(take)
-  has_rest = announce_rest(#claims > 0)
+  is_reserved, has_rest, drop_empty = serve_quarantine(take, claims)
   quarantine = {is_reserved and 1 or 0, #claims / 3}
 end
 for at = 3, #SERVED do
@@ -169,8 +184,9 @@ flush_lanes()
 if quarantine then
   drop_empty()
 end
-flush_kept()
-flush_mail()
+if endings then
+  endings.flush()
+end
 
 local next_due, soonest = -1, redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2]
 if soonest then

@@ -77,6 +77,14 @@ for _, name in ipairs(SERVED) do
 end
 flush_lanes()
 
+local function tell_deaths(deaths)
+  local told = {}
+  for beside, name in string.gmatch(deaths, '(%d+) ([^\n]*)\n') do
+    told[#told + 1] = name .. (beside == '0' and ' (alone)' or ' (' .. beside .. ' other jobs)')
+  end
+  return table.concat(told, ', ')
+end
+
 local back, dead = {}, {}
 local function add_death(deaths, beside)
   return (deaths or '') .. beside .. ' ' .. string.gsub(worker, '%c', '?') .. '\n'

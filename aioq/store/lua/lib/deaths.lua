@@ -15,10 +15,3 @@ local function lane_for(deaths, at_front)
   end
   return at_front and 'front' or 'main'
 end
-local function tell_deaths(deaths)
-  local told = {}
-  for beside, name in string.gmatch(deaths, '(%d+) ([^\n]*)\n') do
-    told[#told + 1] = name .. (beside == '0' and ' (alone)' or ' (' .. beside .. ' other jobs)')
-  end
-  return table.concat(told, ', ')
-end
