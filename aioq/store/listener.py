@@ -136,7 +136,7 @@ class Listener:
 
                 pause = SHORTEST_PAUSE
                 continue
-            except ServerError as error:  # it is away; who waits asks again when it is back
+            except ServerError as error:  # the server is away; each waiting call asks again when it is back
                 log.debug("what is published cannot be heard yet: %s", error)
             except Exception:
                 log.exception("what is published cannot be heard; it is tried again")

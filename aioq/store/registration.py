@@ -65,6 +65,6 @@ class Registration:
 
 
 def _see(task: asyncio.Task[None]) -> None:
-    """Take note of how a task has ended: nobody may be left who waits for it."""
+    """Read how a task ended. Otherwise asyncio reports its error as one that nobody saw."""
     if not task.cancelled():
         task.exception()

@@ -64,7 +64,7 @@ class Stream(asyncio.Protocol):
         await self._gone.wait()
 
     async def aclose(self) -> None:
-        """Close it; who waits for an answer gets an error."""
+        """Close the connection. Each call that waits for an answer gets an error."""
         self._transport.close()
 
         try:
@@ -74,7 +74,7 @@ class Stream(asyncio.Protocol):
             await self._gone.wait()
 
     def abort(self, error: OSError) -> None:
-        """Give it up at once; who waits for an answer gets this error."""
+        """Give the connection up at once. Each call that waits for an answer gets this error."""
         self._end(error)
         self._transport.abort()
 

@@ -54,7 +54,7 @@ local function replace(id, seen)
     redis.call('ZREM', expiring, id .. ' ' .. (seen[4] or ''))
   end
   leave_registry(id, seen[1])
-  remove_job(id, 'expired', seen[5]) -- only one that was late has anybody who waits for it
+  remove_job(id, 'expired', seen[5]) -- `after` names the callers that still wait for a late job
 end
 
 -- Jobs that ran out unseen: their hashes have gone by themselves, and here go their entries, if no worker comes.
