@@ -227,16 +227,16 @@ async def test_the_pause_before_a_retry_does_not_count(queue: Queue, start_worke
 async def test_a_retry_at_once_waits_with_a_ttl_of_its_own(
     queue: Queue, burst, key: str, raw: redis.Redis
 ) -> None:
-    job = await queue.enqueue(fail_slowly, key, retry=1, ttl=0.2)  # C22
+    job = await queue.enqueue(fail_slowly, key, retry=1, ttl=0.5)  # C22
     await burst()
     await job.refresh()
     assert job.is_failed
-    assert len(notes[key]) == 2, "the second attempt began 0.3 s after the enqueue, and at once after the first"
+    assert len(notes[key]) == 2, "the second attempt began 0.6 s after the enqueue, and at once after the first"
 
 
 async def fail_slowly(key: str) -> None:
     notes[key].append("run")
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.6)
     raise ValueError("failed on purpose")
 
 
@@ -250,11 +250,11 @@ async def test_a_requeued_job_has_its_whole_ttl_again(queue: Queue, burst, key: 
 
 
 async def test_an_expired_job_can_be_requeued_and_expires_again(queue: Queue, burst, key: str) -> None:
-    job = await queue.enqueue(note, key, ttl=0.05)
+    job = await queue.enqueue(note, key, ttl=0.5)
     await expire(job)
     await job.requeue()
     assert job.is_queued
-    assert job.expires_at - job.enqueued_at == timedelta(milliseconds=50)
+    assert job.expires_at - job.enqueued_at == timedelta(milliseconds=500)
     assert await queue.count() == 1
     await expire(job)
     await burst()
