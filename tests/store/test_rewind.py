@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 import redis
 
-from aioq.store import Store
+from aioq.store import Connection, Store
 from aioq.values.outcome import Failed, Finished
 from aioq.values.states import JobStatus
+from tests.conftest import Server
 from tests.store.tools import USUAL, audit, clock, end, start
+from tests.tools import eventually
 
 DAY_MS = 86_400_000
 
@@ -143,3 +145,22 @@ async def test_they_are_set_right_while_the_memory_is_full(store: Store, client:
 
     assert audit(client, store) == []
     await store.delete(["a", "b", "c"])
+
+
+async def test_a_record_whose_retention_has_passed_goes_with_its_entry(own_server: Callable[..., Server]) -> None:
+    """The server removes such a key later. One still there when the clock is set back would live again."""
+    server = own_server("--enable-debug-command", "yes")
+    connection = Connection(server.url)
+
+    with redis.Redis.from_url(server.url) as client:
+        client.execute_command("DEBUG", "SET-ACTIVE-EXPIRE", "0")
+        store = Store(connection, "default")
+        await _finish_for_long(store, "other")  # so that the registry itself stays
+        await end(store, (await start(store, "old"), Finished(b"p", 1)))
+        await eventually(lambda: client.zscore(store.keys.finished + b":until", "old") < clock(client) - 1)
+        assert client.info("stats")["expired_keys"] == 0
+        await store.sweep()
+        assert client.zscore(store.keys.finished, "old") is None
+        assert client.info("stats")["expired_keys"] == 1
+
+    await connection.aclose()

@@ -11,6 +11,13 @@
 
 local STRAYS = 20 -- members of each registry that are looked at: over time, all of them
 local swept, indexes = 0, {}
+-- The server removes a key that has run out some time later, or at once if it is looked at. A record that was still there
+-- when the clock is set back would live again, in no registry.
+local function expire_records(ids)
+  for _, id in ipairs(ids) do
+    redis.call('EXISTS', job .. id, attempts .. id)
+  end
+end
 chunk = tonumber(chunk)
 for _, registry in pairs(REGISTRIES) do
   indexes[#indexes + 1] = registry
@@ -21,14 +28,16 @@ if redis.call('EXISTS', unpack(indexes)) == 0 then
   return {'ok', 0} -- an idle worker of an empty queue sweeps, too
 end
 for _, registry in ipairs({finished, failed, canceled, stopped, expired}) do
-  local over = redis.call('ZRANGEBYSCORE', registry .. ':until', '-inf', now, 'LIMIT', 0, chunk)
+  local over = redis.call('ZRANGEBYSCORE', registry .. ':until', '-inf', '(' .. now, 'LIMIT', 0, chunk)
   if #over > 0 then
+    expire_records(over)
     redis.call('ZREM', registry, unpack(over))
     redis.call('ZREM', registry .. ':until', unpack(over))
     swept = math.max(swept, #over)
   end
-  local count = redis.call('ZCOUNT', registry .. ':usual', '-inf', '(' .. (now - usual_life(registry) + 1))
+  local count = redis.call('ZCOUNT', registry .. ':usual', '-inf', '(' .. (now - usual_life(registry)))
   if count > 0 then
+    expire_records(redis.call('ZRANGE', registry .. ':usual', 0, math.min(count, chunk) - 1))
     swept = math.max(swept, redis.call('ZREMRANGEBYRANK', registry .. ':usual', 0, math.min(count, chunk) - 1))
   end
   swept = math.max(swept, rewind(registry, chunk))
