@@ -113,12 +113,16 @@ async def test_a_failed_job_whose_retention_has_passed_is_seen_nowhere(
     assert raw.zrange(f"{BASE}failed:usual", 0, -1) == [kept.id]
 
 
-async def test_without_any_worker_the_registry_goes_by_itself(
+async def test_without_any_worker_the_registry_goes_by_itself_a_day_later(
     queue: Queue, burst, raw: redis.Redis
 ) -> None:  # G06
-    await queue.enqueue(jobs.div_by_zero, 1, failure_ttl=0.1)
+    day, year = 86_400, 365 * 86_400
+    await queue.enqueue(jobs.div_by_zero, 1, failure_ttl=100)
+    await queue.enqueue(jobs.div_by_zero, 1)
     await burst()
-    await eventually(lambda: not raw.keys("*failed*"))
+
+    for ending, longest in (("", 100), (":until", 100), (":usual", year)):
+        assert longest + day - 60 < raw.ttl(f"{BASE}failed{ending}") <= longest + day
 
 
 async def test_a_canceled_failed_job_is_kept_for_a_day(queue: Queue, burst, raw: redis.Redis, key: str) -> None:

@@ -11,10 +11,8 @@ from aioq.store import Connection, Store
 from aioq.values.outcome import Failed, Finished
 from aioq.values.states import JobStatus
 from tests.conftest import Server
-from tests.store.tools import USUAL, audit, clock, end, start
+from tests.store.tools import DAY_MS, USUAL, audit, clock, end, start
 from tests.tools import eventually
-
-DAY_MS = 86_400_000
 
 REGISTRIES = ("finished", "failed", "canceled", "stopped", "expired")
 STATES = {status.value: status for status in JobStatus}

@@ -108,7 +108,7 @@ def test_every_script_says_first_what_it_is_for(each: Script) -> None:
 @pytest.mark.parametrize("name", LIBRARY)
 def test_every_include_says_first_what_it_is_for_and_is_used(name: str) -> None:
     assert LIBRARY[name].startswith(f"-- {name}: ")
-    assert any(f"--@include {name}\n" in source for source in SOURCES.values())
+    assert any(f"--@include {name}\n" in source for source in [*SOURCES.values(), *LIBRARY.values()])
 
 
 @SCRIPTS

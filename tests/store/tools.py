@@ -18,6 +18,7 @@ from aioq.values.record import JobRecord
 from aioq.values.states import FINAL
 
 LEASE = 60_000
+DAY_MS = 86_400_000
 FUNC = {b"func": b"m.f"}
 
 #: How the states of a job are called here: the eight of the table, and a queued job that is past its ttl.

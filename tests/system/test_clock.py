@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import redis
 
 from aioq import Job, Queue, Worker
 from aioq.doctor import examine
@@ -53,9 +55,15 @@ def clocked(
         patch.setenv("FAKETIME_TIMESTAMP_FILE", str(file))
         patch.setenv("FAKETIME_NO_CACHE", "1")
         patch.setenv("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-        server = own_server()
+        server = own_server("--enable-debug-command", "yes")
 
     return server, set_clock
+
+
+def _ahead(client: redis.Redis) -> float:
+    seconds, microseconds = client.time()
+
+    return seconds + microseconds / 1e6 - time.time()
 
 
 @pytest.mark.parametrize("step", [-600, seldom(-3), seldom(3), seldom(3.6), seldom(4.2), 600])
@@ -153,6 +161,29 @@ async def test_registries_keep_what_ended_by_a_wrong_clock(clocked: tuple[Server
         assert finished == {job.id for job in later[5:10] + later[20:25]}
         assert len(failed) == 15
         await assert_sound(queue)
+
+
+async def test_a_record_that_is_there_again_when_the_clock_is_set_back_stands_in_its_registry(
+    clocked: tuple[Server, Clock],
+) -> None:
+    """The server removes what has run out some time later. By the old clock, it has not run out."""
+    server, set_clock = clocked
+
+    async with Queue("default", server.url) as queue:
+        client = redis.Redis.from_url(server.url)
+        client.execute_command("DEBUG", "SET-ACTIVE-EXPIRE", "0")
+        job = await queue.enqueue(simple.add, 1, 1, result_ttl=100)
+        failed = await queue.enqueue(simple.div_by_zero, 1, failure_ttl=100)
+        await Worker("default", server.url).run(burst=True)
+        set_clock(300)
+        await eventually(lambda: _ahead(client) > 299)
+        assert await queue.finished_job_registry.job_ids() == await queue.failed_job_registry.job_ids() == []
+        set_clock(0)
+        await eventually(lambda: _ahead(client) < 1)
+        assert await queue.finished_job_registry.job_ids() == [job.id]
+        assert await queue.failed_job_registry.job_ids() == [failed.id]
+        await assert_sound(queue)
+        client.close()
 
 
 async def test_scheduled_jobs_come_early_or_late_by_the_step_and_none_is_lost(

@@ -1,4 +1,5 @@
 -- forget: take a job out of a registry.
+--@include spare
 local REGISTRIES = {finished = finished, failed = failed, canceled = canceled, stopped = stopped, expired = expired}
 local function leave_registry(id, status)
   local registry = REGISTRIES[status]
@@ -10,8 +11,8 @@ local function leave_registry(id, status)
     -- It was the last one that was kept for ever: now the registry goes when its other members are forgotten.
     local last = redis.call('ZRANGE', companion, -1, -1, 'WITHSCORES')[2]
     if last then
-      redis.call('PEXPIREAT', registry, last)
-      redis.call('PEXPIREAT', companion, last)
+      redis.call('PEXPIREAT', registry, last + SPARE)
+      redis.call('PEXPIREAT', companion, last + SPARE)
     end
   end
 end

@@ -1,6 +1,7 @@
 -- keep: enter the registry of a final state, with a retention in ms (-1: for ever).
 -- A registry is ordered by when its jobs ended; its companion `<registry>:until` by when they are forgotten. Jobs with
 -- the usual retention stand in `<registry>:usual` instead: one entry, not two.
+--@include spare
 local kept = {}
 local function set_retention(key, ttl)
   if ttl < 0 then
@@ -55,7 +56,7 @@ local function remove_members(key, members)
     end
   end
 end
--- They live as long as their longest kept member, so they go even if no worker ever sweeps. A registry and its
+-- They live a little longer than their longest kept member, so they go even if no worker ever sweeps. A registry and its
 -- companion live equally long: a member that had lost its row there would be taken for one that is kept for ever.
 local function flush_kept()
   for registry, rows in pairs(kept) do
@@ -64,11 +65,11 @@ local function flush_kept()
     remove_members(registry .. ':usual', rows.ended)
     if #rows.usual > 0 then
       add_members(registry .. ':usual', rows.usual)
-      redis.call('PEXPIRE', registry .. ':usual', rows.life)
+      redis.call('PEXPIRE', registry .. ':usual', rows.life + SPARE)
     end
     if #rows.ended > 0 then
       local left = redis.call('PTTL', registry)
-      local life = (rows.forever or left == -1) and -1 or math.max(left, rows.longest)
+      local life = (rows.forever or left == -1) and -1 or math.max(left, rows.longest + SPARE)
       add_members(registry, rows.ended)
       add_members(registry .. ':until', rows.forgotten)
       set_retention(registry, life)
