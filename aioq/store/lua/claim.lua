@@ -12,15 +12,21 @@
 -- missing: the worker has no lease here, or the call is of a session that is over; it must join (again) first.
 --@include now
 --@include read
---@include transition
 --@include wake
+--@include lanes
+
+local claims, taken = {}, 0
+expired_ttl, limit, held, slots = tonumber(expired_ttl), tonumber(limit), tonumber(held), tonumber(slots)
+
+-- Most claims find nothing due, no quarantine, and jobs that are nothing but a call. What the others take stands in another
+-- function, which is called when it is needed: each function and each table that a script makes costs the server a tenth
+-- of a microsecond, and more.
+local function make_others()
+--@include transition
 --@include lane
 --@include leave
 --@include lease
 --@include quarantine
-
--- Few claims end a job. Functions that stand in another one are made only when that one is called.
-local function make_endings()
 --@include usual
 --@include keep
 --@include follow
@@ -28,28 +34,78 @@ local function make_endings()
 --@include remove_job
 --@include end_job
 --@include expire
+
+  local function promote(ids)
+    for _, id in ipairs(ids) do
+      local seen = peek(id, 'status', 'front')
+      if allows(seen[1], 'promote') then
+        return_to_lane(id, seen[2])
+      end
+    end
+  end
+
+  local function expire_late(rows)
+    for _, row in ipairs(rows) do
+      local id, entry = string.match(row, '^(%S+) (%S+)$')
+      local seen = id and peek(id, 'status', 'entry', 'after', 'expires_at') or {}
+      if seen[2] ~= entry then
+        leave_lane(entry) -- the job has run out by itself; what has its id now is another one
+      elseif allows(seen[1], 'expire') then
+        expire(id, entry, seen[3], number(seen[4], now))
+      end
+    end
+  end
+
+  -- The group of the lane was destroyed and made anew, so entries of jobs that run are handed out again. Each stays
+  -- pending for the worker that runs the job. If that one has no lease, it gets one that ends unless it is alive.
+  local function keep_with_holder(id, entry)
+    local holder, name, bare = peek(id, 'worker')[1], lane_of(entry)
+    if not holder then
+      return -- a damaged record, which the doctor sees to
+    end
+    if holder ~= worker then
+      redis.call('XCLAIM', LANES[name], 'workers', holder, 0, bare, 'JUSTID')
+    end
+    redis.call('ZADD', leases, 'NX', now + GRACE, holder)
+  end
+
+  -- The ttl of a job that is about to be claimed ends. Returns whether it was over, and the job has expired.
+  local function is_over(id, entry, expires_at, after)
+    local deadline = number(expires_at, math.huge)
+    end_ttl(id, entry)
+    if deadline <= now then
+      expire(id, entry, after, deadline)
+    end
+    return deadline <= now
+  end
+
   return {
-    expire = expire,
-    flush = function()
+    see_to_due = function(ids, rows)
+      promote(ids)
+      expire_late(rows)
+      flush_lanes() -- before the lanes are read, so that what has expired takes nobody's place
+      return has_quarantined
+    end,
+    keep_with_holder = keep_with_holder,
+    leave_lane = leave_lane,
+    is_over = is_over,
+    serve_quarantine = serve_quarantine,
+    has_waiting = function(name)
+      return sizes(name) > 0
+    end,
+    flush_lanes = flush_lanes,
+    flush_endings = function()
       flush_kept()
       flush_mail()
     end,
+    SOON = SOON,
   }
 end
-local endings
-local function expire_job(id, entry, after, deadline)
-  endings = endings or make_endings()
-  endings.expire(id, entry, after, deadline)
+local made
+local function others()
+  made = made or make_others()
+  return made
 end
-
-local flags = redis.call('EXISTS', paused, suspended, lanes)
-if flags > 0 and redis.call('EXISTS', paused, suspended) > 0 then
-  return {'paused'}
-end
-if not redis.call('ZSCORE', leases, worker) or redis.call('HGET', sessions, worker) ~= session then
-  return {'missing'}
-end
-expired_ttl, limit, held, slots = tonumber(expired_ttl), tonumber(limit), tonumber(held), tonumber(slots)
 
 -- Takes what is due out of an index. This comes first: it is not refused when memory is full, so that a queue can
 -- be drained then.
@@ -61,69 +117,25 @@ local function pop_due(index)
   return due
 end
 
-local function promote()
-  for _, id in ipairs(pop_due(scheduled)) do
-    local seen = peek(id, 'status', 'front')
-    if allows(seen[1], 'promote') then
-      return_to_lane(id, seen[2])
-    end
-  end
-end
-
-local function expire_late()
-  for _, row in ipairs(pop_due(expiring)) do
-    local id, entry = string.match(row, '^(%S+) (%S+)$')
-    local seen = id and peek(id, 'status', 'entry', 'after', 'expires_at') or {}
-    if seen[2] ~= entry then
-      leave_lane(entry) -- the job has run out by itself; what has its id now is another one
-    elseif allows(seen[1], 'expire') then
-      expire_job(id, entry, seen[3], number(seen[4], now))
-    end
-  end
-end
-
-local claims = {}
-
--- The group of the lane was destroyed and made anew, so entries of jobs that run are handed out again. Each stays
--- pending for the worker that runs the job. If that one has no lease, it gets one that ends unless it is alive.
-local function keep_with_holder(id, entry)
-  local holder, name, bare = peek(id, 'worker')[1], lane_of(entry)
-  if not holder then
-    return -- a damaged record, which the doctor sees to
-  end
-  if holder ~= worker then
-    redis.call('XCLAIM', LANES[name], 'workers', holder, 0, bare, 'JUSTID')
-  end
-  redis.call('ZADD', leases, 'NX', now + GRACE, holder)
-end
-
 -- Most jobs are nothing but a call, and no field says that there is more to them: they have no options, and have not
 -- been claimed before. Of these three fields are read, of the others all: for most jobs that is a third of what this
 -- script takes. A field that is not there costs more than one that is, since all are looked through for it.
 local function start(id, entry, lane)
-  local seen = {}
-  if id then
-    seen = peek(id, 'status', 'entry', 'more', 'func', 'data', 'created_at')
-  end
+  local seen = id and peek(id, 'status', 'entry', 'more', 'func', 'data', 'created_at') or {}
   if seen[1] == 'started' and seen[2] == entry then
-    keep_with_holder(id, entry)
+    others().keep_with_holder(id, entry)
     return
   end
-  if not allows(seen[1], 'claim') or seen[2] ~= entry then
-    leave_lane(entry)
+  if seen[1] ~= 'queued' or seen[2] ~= entry then -- no other state allows a claim
+    others().leave_lane(entry)
     return
   end
   local key = job .. id
   local fence, fields = 1, {seen[4], seen[5], seen[6]}
   if seen[3] then
     local rest = redis.call('HMGET', key, 'fence', 'expires_at', 'after')
-    if rest[2] then
-      end_ttl(id, entry)
-      local deadline = number(rest[2], math.huge)
-      if deadline <= now then
-        expire_job(id, entry, rest[3], deadline)
-        return
-      end
+    if rest[2] and others().is_over(id, entry, rest[2], rest[3]) then
+      return
     end
     fence, fields = number(rest[1], 0) + 1, redis.call('HGETALL', key)
   end
@@ -157,7 +169,6 @@ local function read(name, count)
   return #reply[1][2]
 end
 
-local taken = 0
 local function take(name, most)
   local before = #claims
   if redis.call('XLEN', LANES[name]) > 0 then
@@ -166,13 +177,23 @@ local function take(name, most)
   return #claims - before
 end
 
-promote()
-expire_late()
-flush_lanes() -- before the lanes are read, so that what has expired takes nobody's place
+local flags = redis.call('EXISTS', paused, suspended, lanes)
+if flags > 0 and redis.call('EXISTS', paused, suspended) > 0 then
+  return {'paused'}
+end
+if not redis.call('ZSCORE', leases, worker) or redis.call('HGET', sessions, worker) ~= session then
+  return {'missing'}
+end
+
+local due, late = pop_due(scheduled), pop_due(expiring)
+local has_quarantine = flags > 0
+if #due > 0 or #late > 0 then
+  has_quarantine = others().see_to_due(due, late) or has_quarantine
+end
 local is_reserved, has_rest, quarantine, drop_empty = false, false, nil, nil
-if flags > 0 or has_quarantined then
+if has_quarantine then
   redis.call('PERSIST', lanes) -- not refused when memory is full, and then neither is what follows
-  is_reserved, has_rest, drop_empty = serve_quarantine(take, claims)
+  is_reserved, has_rest, drop_empty = others().serve_quarantine(take, claims)
   quarantine = {is_reserved and 1 or 0, #claims / 3}
 end
 for at = 3, #SERVED do
@@ -180,12 +201,14 @@ for at = 3, #SERVED do
     take(SERVED[at], limit - taken)
   end
 end
-flush_lanes()
+if made then
+  made.flush_lanes()
+end
 if quarantine then
   drop_empty()
 end
-if endings then
-  endings.flush()
+if made then
+  made.flush_endings()
 end
 
 local next_due, soonest = -1, redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2]
@@ -193,11 +216,11 @@ if soonest then
   next_due = math.max(0, math.floor(tonumber(soonest)) - now)
 end
 if is_reserved or has_rest then
-  next_due = next_due < 0 and SOON or math.min(next_due, SOON)
+  next_due = next_due < 0 and made.SOON or math.min(next_due, made.SOON)
 end
 -- A worker that is full now may not look again for long: another one sees to what is left, or soon due. So it does if
 -- this one is reserved.
-if taken >= limit or (is_reserved and sizes('front') + sizes('main') > 0) then
+if taken >= limit or (is_reserved and (made.has_waiting('front') or made.has_waiting('main'))) then
   wake_one()
 end
 return {'ok', now, next_due, claims, quarantine}
