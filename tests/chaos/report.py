@@ -48,7 +48,7 @@ def counted(outcomes: Iterable[Outcome]) -> Counter[str]:
 #: What a row of a worker's fault is called in addition, if servers change or clocks are set at the same time.
 BESIDE = {
     "failover": ", beside failovers",
-    "cluster": ", beside failovers",
+    "cluster": ", beside faults of shards",
     "clock": ", beside steps of the clock",
 }
 
@@ -57,7 +57,7 @@ ALL = "all at once"
 
 
 def rows(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
-    """Each fault by itself, those of workers also beside failovers, then all of them at once."""
+    """Each fault by itself, those of workers also beside faults of servers, then all of them at once."""
     groups: dict[str, list[tuple[Outcome, str]]] = defaultdict(list)
 
     for outcome in outcomes:

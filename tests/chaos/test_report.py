@@ -56,7 +56,7 @@ def test_a_violation_and_a_lost_job_are_told() -> None:
     [
         ("workers", "worker-kill"),
         ("failover+workers", "worker-kill, beside failovers"),
-        ("cluster+workers", "worker-kill, beside failovers"),
+        ("cluster+workers", "worker-kill, beside faults of shards"),
         ("clock+workers", "worker-kill, beside steps of the clock"),
         ("mixed", "all at once"),
     ],

@@ -94,8 +94,17 @@ def test_neither_does_the_end_of_the_interpreter(cli: Cli, start: Start, tmp_pat
     assert worker.process.returncode == 0
 
 
-@pytest.mark.parametrize("words", [("--burst",), ("--max-jobs", "1"), ("--max-idle-time", "0.2")])
-@pytest.mark.parametrize("function", [ending.sleep_in_c, ending.never_cancelled])
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (ending.sleep_in_c, ("--burst",)),
+        (ending.never_cancelled, ("--max-jobs", "1")),
+        (ending.never_cancelled, ("--max-idle-time", "0.2")),
+        pytest.param(ending.sleep_in_c, ("--max-jobs", "1"), marks=pytest.mark.chaos),
+        pytest.param(ending.sleep_in_c, ("--max-idle-time", "0.2"), marks=pytest.mark.chaos),
+        pytest.param(ending.never_cancelled, ("--burst",), marks=pytest.mark.chaos),
+    ],
+)
 def test_however_the_worker_ends_its_process_ends(
     cli: Cli, tmp_path: Path, words: tuple[str, ...], function: Any
 ) -> None:

@@ -340,11 +340,15 @@ async def test_large_calls_of_one_wire_arrive_whole_and_in_order(server: Server)
     await connection.aclose()
 
 
-LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
-
-
-@pytest.mark.parametrize("loop_factory", LOOPS, ids=["asyncio", "uvloop"])
-@pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize(
+    ("is_tls", "loop_factory"),
+    [
+        pytest.param(False, asyncio.new_event_loop, id="plain-asyncio"),
+        pytest.param(True, uvloop.new_event_loop, id="tls-uvloop"),
+        pytest.param(False, uvloop.new_event_loop, id="plain-uvloop", marks=pytest.mark.chaos),
+        pytest.param(True, asyncio.new_event_loop, id="tls-asyncio", marks=pytest.mark.chaos),
+    ],
+)
 def test_bytes_are_seen_to_move_on_every_event_loop_and_with_tls(
     short_path: Path,
     tmp_path: Path,

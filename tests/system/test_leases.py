@@ -35,7 +35,7 @@ async def state_of(queue: Queue, worker: str) -> str:
     return next((each.state for each in await Fleet(queue.connection).workers() if each.name == worker), "gone")
 
 
-@pytest.mark.parametrize("thread", ["aioq-heartbeat", "aioq-guard"])
+@pytest.mark.parametrize("thread", ["aioq-heartbeat", pytest.param("aioq-guard", marks=pytest.mark.chaos)])
 async def test_a_thread_that_was_ended_is_started_again_and_no_job_runs_twice(
     queue: Queue, spawn, tmp_path: Path, thread: str
 ) -> None:
@@ -56,6 +56,7 @@ async def test_a_thread_that_was_ended_is_started_again_and_no_job_runs_twice(
     assert len(notes(path, "start")) == 1
 
 
+@pytest.mark.chaos
 async def test_a_heartbeat_that_is_ended_beside_a_blocked_event_loop_goes_on(
     queue: Queue, spawn, tmp_path: Path
 ) -> None:

@@ -46,6 +46,7 @@ async def test_work_goes_on_after_a_restart_of_the_server(own_server, spawn, tmp
         )
 
 
+@pytest.mark.chaos
 async def test_nobody_is_declared_dead_after_a_long_outage(own_server, spawn, tmp_path: Path) -> None:
     """The server is away for longer than a lease. The workers live, so their jobs must not run twice."""
     server = own_server(*DURABLE)

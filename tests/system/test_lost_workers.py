@@ -165,6 +165,7 @@ async def test_the_jobs_of_a_killed_worker_come_back_though_the_group_was_destro
     assert {job.record.deliveries for job in await queue.fetch_many([job.id for job in found])} == {1}
 
 
+@pytest.mark.chaos
 async def test_the_jobs_of_a_killed_worker_come_back_if_nobody_has_claimed_since_the_group_was_destroyed(
     queue: Queue, raw: redis.Redis, spawn, tmp_path: Path
 ) -> None:

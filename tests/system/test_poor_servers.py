@@ -28,6 +28,7 @@ from tests.tools import assert_sound, eventually, server_binary
 pytestmark = pytest.mark.timeout(90)
 
 
+@pytest.mark.chaos
 async def test_half_a_second_of_round_trip(server: Server, spawn, tmp_path: Path) -> None:
     """Sixty jobs take a few round trips, not sixty; no lease ends, and nobody runs a job twice."""
     path = tmp_path / "notes"

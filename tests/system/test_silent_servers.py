@@ -155,6 +155,7 @@ async def test_a_stop_is_heard_while_a_worker_still_tries_to_join(port) -> None:
 # Waits
 
 
+@pytest.mark.chaos
 async def test_a_wait_is_answered_after_its_connections_have_died_silently(server: Server, start_worker) -> None:
     """As behind a router that has forgotten them: nothing passes any more on what is open; new ones are fine."""
     await start_worker()
