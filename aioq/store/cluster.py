@@ -18,10 +18,11 @@ from typing import Any, TypeVar
 from redis.exceptions import MovedError
 
 from aioq.store.address import Address
-from aioq.store.node import Node, ThreadNode, within
+from aioq.store.node import Node, ThreadNode
 from aioq.store.script import Argument, Command, keys_of
 from aioq.store.sentinels import Place, spelled
 from aioq.store.slots import SLOTS, SlotMap
+from aioq.store.tasks import see_end, within
 from aioq.store.translation import translated, unreachable
 from aioq.store.wire import ReplyError, Subscription, Wire
 from aioq.values.errors import ServerError, ServerUnreachable
@@ -220,7 +221,7 @@ class Cluster:
     def _begin_asking(self) -> asyncio.Task[None]:
         if self._asking is None or self._asking.done():
             self._asking = asyncio.get_running_loop().create_task(self._read_slots())
-            self._asking.add_done_callback(_see)
+            self._asking.add_done_callback(see_end)
 
         return self._asking
 
@@ -422,12 +423,6 @@ def _one_of(url: str, failures: Sequence[ServerError]) -> ServerError:
 
 def _abort(subscription: Subscription) -> None:
     subscription.abort(ConnectionResetError("another server was faster"))
-
-
-def _see(task: asyncio.Task[None]) -> None:
-    """Take note of how a task has ended, also if nobody waits for it."""
-    if not task.cancelled():
-        task.exception()
 
 
 def _told(answer: ReplyError, asked: Place) -> tuple[int, Place]:

@@ -14,6 +14,7 @@ from redis.exceptions import NoScriptError, RedisError
 from aioq.store.address import Address
 from aioq.store.script import Argument, Command, loading
 from aioq.store.sentinels import Place
+from aioq.store.tasks import within
 from aioq.store.translation import ALONE, AWAY, HUNG_UP, PASSING, is_alone, refusal, translated, unreachable
 from aioq.store.wire import ReplyError, Subscription, Wire, pack
 from aioq.values.errors import ServerError, ServerUnreachable
@@ -199,18 +200,6 @@ class Node:
         if not task.cancelled() and task.exception() is None:
             self._wire, self._place = task.result(), self.address.named
             self.opened += 1
-
-
-async def within(opening: Awaitable[Opened], seconds: float) -> Opened:
-    """What is being opened; a TimeoutError that says so if that takes longer."""
-    try:
-        async with asyncio.timeout(None if seconds == math.inf else seconds) as limit:
-            return await opening
-    except TimeoutError:
-        if limit.expired():
-            raise TimeoutError(f"no answer within {seconds:.3g} s") from None
-
-        raise
 
 
 async def _answer(wire: Wire, trip: asyncio.Future[list[Any]], begun: float, seconds: float) -> list[Any]:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from aioq.store.tasks import see_end
 from aioq.values.errors import ServerUnreachable
 
 #: The first jobs wait so many seconds for the list. So many seconds after a try the next one begins; nobody waits
@@ -51,7 +52,7 @@ class Registration:
 
         if trying is None or (trying.done() and now >= self._again_at):
             trying = self._trying = loop.create_task(self._register())
-            trying.add_done_callback(_see)
+            trying.add_done_callback(see_end)
             self._again_at = now + AGAIN_S
             self._patient_until = now + PATIENCE_S if is_first else now
 
@@ -62,9 +63,3 @@ class Registration:
 
         if error is not None and not isinstance(error, ServerUnreachable):
             raise error
-
-
-def _see(task: asyncio.Task[None]) -> None:
-    """Read how a task ended. Otherwise asyncio reports its error as one that nobody saw."""
-    if not task.cancelled():
-        task.exception()
