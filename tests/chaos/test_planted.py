@@ -33,6 +33,8 @@ class Bug:
         mix, load, loops, seconds: of the trial.
         found: how the violation begins, or what it may begin with.
         right: what stands there.
+        also: a second place that would keep the bug from doing harm: its file, what stands there, and what comes
+            there.
 
     """
 
@@ -44,6 +46,7 @@ class Bug:
     load: str = ""
     loops: float = 0.0
     seconds: float = 60.0
+    also: tuple[str, str, str] | None = None
 
     def plan(self, seed: int) -> Plan:
         load = self.load or load_of(self.mix)
@@ -55,10 +58,11 @@ class Bug:
         )  # fmt: skip
 
     def plant(self, folder: Path) -> None:
-        text = (folder / self.file).read_text()
-        assert self.right in text
-        wrong = textwrap.dedent(self.wrong)
-        (folder / self.file).write_text(text.replace(self.right, wrong) if self.right else f"{text}\n\n{wrong}")
+        for file, right, wrong in filter(None, ((self.file, self.right, self.wrong), self.also)):
+            text = (folder / file).read_text()
+            assert right in text
+            bug = textwrap.dedent(wrong)
+            (folder / file).write_text(text.replace(right, bug) if right else f"{text}\n\n{bug}")
 
 
 BUGS = {
@@ -88,19 +92,22 @@ BUGS = {
     "an enqueue happens again when its job is forgotten": Bug(
         "aioq/client/queue.py",
         """
-        _enqueue_job = Queue.enqueue_job
+        import contextlib
 
-        async def enqueue_job(self, job, *, at_front=False):
-            call = job.call
-            made = await _enqueue_job(self, job, at_front=at_front)
+        _enqueue = Queue._enqueue
 
-            if job.record.fields.get(b"failure_ttl") == b"0":
+        async def _enqueue_again(self, call, due="", job_id=""):
+            made = await _enqueue(self, call, due, job_id)
+
+            if call.options.failure_ttl_ms == 0 and job_id:
                 await asyncio.sleep(1)
-                await self.enqueue_call(call.func, call.args, call.kwargs, job_id=job.id, failure_ttl=0)
+
+                with contextlib.suppress(DuplicateJobError):
+                    await _enqueue(self, call, due, job_id)
 
             return made
 
-        Queue.enqueue_job = enqueue_job
+        Queue._enqueue = _enqueue_again
         """,
         "enqueues-cut", "I4", load="brief", seconds=15,
     ),
@@ -177,6 +184,7 @@ BUGS = {
     ),
     "a step of the clock ends all leases": Bug(
         "aioq/store/lua/lib/lease.lua", "if false and", "clock", "I4", right="if first[2] and", seconds=40,
+        also=("aioq/worker/heartbeat.py", "elif ahead - min(self._ahead) > CLOCK_SLACK_S:", "elif False:"),
     ),
     "a worker starts when all shards are there": Bug(
         "aioq/worker/worker.py",

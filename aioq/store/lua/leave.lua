@@ -4,6 +4,7 @@
 -- SAYS: ok holding
 --@include wake
 --@include entries
+--@include consumer
 
 for _, name in ipairs(SERVED) do
   if #pending_for(worker, name, 1) > 0 then
@@ -12,14 +13,12 @@ for _, name in ipairs(SERVED) do
 end
 redis.call('ZREM', leases, worker)
 redis.call('HDEL', sessions, worker)
+remove_consumer(worker)
 for _, name in ipairs(SERVED) do
   local lane = LANES[name]
-  if redis.call('EXISTS', lane) == 1 then
-    redis.pcall('XGROUP', 'DELCONSUMER', lane, 'workers', worker)
-    -- An empty lane is dropped with the last worker; whoever comes next makes it again.
-    if redis.call('ZCARD', leases) == 0 and redis.call('XLEN', lane) == 0 then
-      redis.call('DEL', lane)
-    end
+  -- An empty lane is dropped with the last worker; whoever comes next makes it again.
+  if redis.call('ZCARD', leases) == 0 and redis.call('XLEN', lane) == 0 then
+    redis.call('DEL', lane)
   end
 end
 if redis.call('EXISTS', QUARANTINE.suspects, QUARANTINE.alone) == 0 then

@@ -23,6 +23,7 @@
 --@include remove_job
 --@include end_job
 --@include history
+--@include consumer
 
 local lost = cause == 'lost'
 local lease = redis.call('ZSCORE', leases, worker)
@@ -127,11 +128,7 @@ if lost and more == 1 then
 elseif lost then
   redis.call('ZREM', leases, worker)
   redis.call('HDEL', sessions, worker)
-  for _, name in ipairs(SERVED) do
-    if redis.call('EXISTS', LANES[name]) == 1 then
-      redis.pcall('XGROUP', 'DELCONSUMER', LANES[name], 'workers', worker)
-    end
-  end
+  remove_consumer(worker)
 end
 if #back > 0 then
   wake_one()
