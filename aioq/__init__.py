@@ -13,7 +13,7 @@ from aioq.client.queue import EnqueueData, Queue
 from aioq.client.registry import Registry
 from aioq.client.task import Task, task
 from aioq.store.connection import Connection
-from aioq.values.distribution import VERSION
+from aioq.values import distribution
 from aioq.values.durability import Durability
 from aioq.values.errors import (
     AbandonedJobError,
@@ -53,7 +53,7 @@ if typing.TYPE_CHECKING:
     from aioq.worker.worker import Worker
 
 #: The version of the distribution `aioq-streams`.
-__version__ = VERSION
+__version__ = distribution.VERSION
 
 __all__ = [
     "AbandonedJobError",
