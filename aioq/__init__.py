@@ -13,6 +13,7 @@ from aioq.client.queue import EnqueueData, Queue
 from aioq.client.registry import Registry
 from aioq.client.task import Task, task
 from aioq.store.connection import Connection
+from aioq.values import distribution
 from aioq.values.durability import Durability
 from aioq.values.errors import (
     AbandonedJobError,
@@ -50,6 +51,9 @@ from aioq.values.states import JobStatus
 
 if typing.TYPE_CHECKING:
     from aioq.worker.worker import Worker
+
+#: The version of the distribution `aioq-streams`.
+__version__ = distribution.VERSION
 
 __all__ = [
     "AbandonedJobError",

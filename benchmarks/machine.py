@@ -88,7 +88,7 @@ def versions() -> dict[str, str]:
     found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.release()}"}
     found["cores"] = str(os.cpu_count())
 
-    for package in ("aioq", "redis", "hiredis", "uvloop", "anyio"):
+    for package in ("aioq-streams", "redis", "hiredis", "uvloop", "anyio"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

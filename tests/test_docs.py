@@ -14,7 +14,6 @@ import importlib
 import inspect
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -22,7 +21,7 @@ import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -36,86 +35,19 @@ from aioq.store.keys import Keys, SharedKeys
 from aioq.store.script import all_scripts
 from aioq.values import options, states
 from aioq.values.reference import resolve
+from tests.pages import EXAMPLES, PAGES, ROOT, Block, blocks, commands, table
 from tests.tools import eventually_sync
 
-ROOT = Path(__file__).parent.parent
 DESIGN, JOBS = ROOT / "docs/design.md", ROOT / "docs/jobs.md"
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-RUN = [page for page in PAGES if page.name != "benchmarks.md"]
-EXAMPLES = ROOT / "examples/README.md"
+
+#: The pages whose Python is run here. Two are run whole, with their commands, by test_first_steps.
+RUN = [page for page in PAGES if page.name not in {"benchmarks.md", "README.md", "quickstart.md"}]
 
 #: The workers that a page's reader has started: the server of each ("": the environment's), and its queues.
 WORKERS = {
-    "README.md": [("", ["default"]), ("embedded://", ["default"])],
-    "quickstart.md": [("embedded://", ["default"])],
     "jobs.md": [("", ["default"])],
+    "rq.md": [("", ["default"])],
 }
-
-SHELL = ("console", "sh", "shell", "bash")
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block of a page; `line` is that of its first line of code."""
-
-    page: Path
-    line: int
-    language: str
-    code: str
-    skipped: bool
-
-    @property
-    def file(self) -> str | None:
-        """The name of the file that the block is, if it is one."""
-        found = re.match(r"# (\w+\.py)\n", self.code)
-        return found[1] if found else None
-
-    @property
-    def is_program(self) -> bool:
-        return self.file is not None and "asyncio.run(" in self.code
-
-
-@cache
-def blocks(page: Path) -> list[Block]:
-    found, inside, before = [], None, ""
-
-    for number, line in enumerate(page.read_text().splitlines(), 1):
-        if inside is None and (opening := re.fullmatch(r"\s*```(\w+)\s*", line)):
-            inside = (number + 1, opening[1], before.strip().startswith("<!-- skip: "), [])
-        elif inside is not None and line.strip() == "```":
-            start, language, skipped, lines = inside
-            found.append(Block(page, start, language, "\n".join(lines) + "\n", skipped))
-            inside = None
-        elif inside is not None:
-            inside[3].append(line)
-        elif line.strip():
-            before = line
-
-    assert inside is None, f"{page.name}: a block is not closed"
-    return found
-
-
-def table(page: Path, first: str) -> list[dict[str, str]]:
-    """The rows of the table whose first column has this heading."""
-    lines = iter(page.read_text().splitlines())
-    heading = next((line for line in lines if re.match(rf"\| *{first} *\|", line)), None)
-    assert heading, f"{page.name} has no table with the first column {first!r}"
-    next(lines)
-    names = _cells(heading)
-    rows = []
-
-    for line in lines:
-        if not line.startswith("|"):
-            break
-
-        rows.append(dict(zip(names, _cells(line), strict=True)))
-
-    return rows
-
-
-def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
-
 
 # Python
 
@@ -249,22 +181,6 @@ async def worker(url: str, queues: list[str], place: Path, environment: dict[str
 
 def aioq_command() -> list[str]:
     return [str(Path(sys.executable).parent / "aioq")]
-
-
-def commands(page: Path) -> Iterator[tuple[int, list[str]]]:
-    """Every command line of the page's shell blocks, as words."""
-    for block in blocks(page):
-        if block.language in SHELL:
-            text = block.code.replace("\\\n", "  ")
-
-            for offset, line in enumerate(text.splitlines()):
-                words = shlex.split(line.removeprefix("$ "), comments=True)
-
-                while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
-                    words.pop(0)
-
-                if words:
-                    yield block.line + offset, words
 
 
 AIOQ_LINES = [

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from aioq.cli import demo, doctor, ending, enqueue, info, jobs, output, queues, requeue, server, worker
+from aioq.values.distribution import NAME_AND_VERSION, clash
 from aioq.values.errors import AioqError, InvalidInput
 from aioq.worker.streams import open_standard_descriptors
 
@@ -40,9 +41,10 @@ class Commands(TyperGroup):
 
 def _print_version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import version  # noqa: PLC0415 - needed only now
+        output.say(NAME_AND_VERSION)
 
-        output.say(f"aioq {version('aioq')}")
+        if (problem := clash()) is not None:
+            output.warn(f"Warning: {problem}")
 
         raise typer.Exit
 

@@ -10,7 +10,6 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import anyio
@@ -21,6 +20,7 @@ from aioq.store.pulse import Pulse
 from aioq.store.script import Command
 from aioq.store.store import Beat
 from aioq.values.allowlist import Allowlist
+from aioq.values.distribution import VERSION, clash
 from aioq.values.errors import ServerError, WorkerError
 from aioq.worker.courier import Courier, Limits
 from aioq.worker.deadlock import Deadlock
@@ -124,7 +124,7 @@ class Service:
             "hostname": socket.gethostname(),
             "pid": os.getpid(),
             "started_at": time.time_ns() // 1_000_000,
-            "version": _version(),
+            "version": VERSION,
         }
 
     @property
@@ -170,6 +170,9 @@ class Service:
                     await self._serve(ready, [heard.keep])
 
     async def _serve(self, ready: Callable[[], None], loops: Sequence[Loop]) -> None:
+        if (problem := clash()) is not None:
+            log.warning("%s", problem)
+
         self._heartbeats = self._make_heartbeats()
         self._guard.watched = [heartbeat.thread for heartbeat, _ in self._heartbeats]
 
@@ -476,11 +479,3 @@ async def _keep_up(loop: Loop) -> None:
             await anyio.sleep(UNFORESEEN_PAUSE_S)
         else:
             return
-
-
-def _version() -> str:
-    """That of the installed package. A worker runs also where its metadata cannot be read."""
-    try:
-        return version("aioq")
-    except PackageNotFoundError:
-        return "?"

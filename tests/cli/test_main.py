@@ -7,7 +7,6 @@ import socketserver
 import sys
 import threading
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 from typer.main import get_command
 
 from aioq.cli.main import app
+from aioq.values.distribution import NAME_AND_VERSION
 from tests.cli.tools import COMMAND, Cli
 
 PAGE = Path(__file__).parent.parent.parent / "docs/cli.md"
@@ -92,7 +92,7 @@ def test_every_command_and_option_is_documented() -> None:
 
 def test_version_and_help_as_a_process(cli: Cli) -> None:
     done = cli.process("--version")
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"aioq {version('aioq')}\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{NAME_AND_VERSION}\n", "")
     program = "import sys; from aioq.cli.main import main; sys.argv = ['aioq', '-h']; main()"
     done = cli.process("-X", "importtime", "-c", program, program=(sys.executable,))
     assert done.returncode == 0
