@@ -9,9 +9,11 @@ RUN := $(VENV)/bin/python
 help: ## Show these commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
 
+# Another distribution, `aioq`, has the same module and command: where it is, it is taken out first.
 $(VENV)/made: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)/bin/pip uninstall -qq --yes aioq
 	$(VENV)/bin/pip install --quiet --editable ".[embedded,uvloop]" --group test --group check
 	touch $@
 

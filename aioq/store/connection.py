@@ -74,8 +74,8 @@ class Connection:
     Args:
         source: a URL (redis://, rediss://, unix://, redis+sentinel://, redis+cluster://, embedded://), a
             redis.asyncio.Redis or RedisCluster that the caller owns and whose options are used, or None: the
-            first of AIOQ_REDIS_URL, REDIS_URL and RQ_REDIS_URL that is set, else
-            redis://localhost:6379/0.
+            first of AIOQ_REDIS_URL, REDIS_URL and RQ_REDIS_URL that is set,
+            else redis://localhost:6379/0.
         prefix: the first word of every key (default "aioq").
         patient: repeat a call a few times when the connection is lost; scripts are safe to repeat. Workers
             switch it off, because they must know when a reply may have been lost.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import distributions
-
 #: The name for pip. It is not that of the module: on the package index, `aioq` is another project.
 NAME = "aioq-streams"
 
@@ -26,6 +24,8 @@ def clash() -> str | None:
         True
 
     """
+    from importlib.metadata import distributions  # noqa: PLC0415 - slow to import, and seldom asked
+
     found = next(iter(distributions(name=OTHER)), None)
 
     if found is None:
