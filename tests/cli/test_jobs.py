@@ -43,8 +43,8 @@ def test_show_prints_everything(cli: Cli) -> None:
     done = cli.process("job", "show", "x")
     assert (done.returncode, done.stderr) == (0, "")
     assert "\nstatus:        failed\n" in done.stdout
-    assert "args:        [7]\n" in done.stdout
-    assert 'meta:        {"n": [1, {}]}\n' in done.stdout
+    assert "args:          [7]\n" in done.stdout
+    assert 'meta:          {"n": [1, {}]}\n' in done.stdout
     assert done.stdout.count("    ZeroDivisionError: division by zero") == 2
     assert "earlier run, failed\n" in done.stdout
 
