@@ -14,6 +14,8 @@ from aioq.values.summary import type_name
 #: The most bytes that are kept of an exception's arguments. They stand beside the traceback, which is longer.
 MAX_ORIGIN = 2048
 
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
 #: The classes that a client lists, by their names.
 ExceptionClasses = Mapping[str, type[BaseException]]
 
@@ -29,13 +31,13 @@ def origin(error: BaseException) -> bytes:
 
     try:
         made_of = [type_name(type(error)), list(error.args)]
-        packed = json.dumps(made_of, separators=(",", ":"), allow_nan=False).encode()
+        packed = _encode(made_of)  # in ASCII, so its characters are its bytes
         # A tuple would come back as a list, the key 1 as "1".
         is_plain = len(packed) <= MAX_ORIGIN and json.loads(packed) == made_of
     except Exception:  # noqa: BLE001 - the arguments are the job's own objects, and may raise anything
         return b""
 
-    return packed if is_plain else b""
+    return packed.encode() if is_plain else b""
 
 
 def rebuild(packed: bytes, classes: ExceptionClasses) -> BaseException | None:

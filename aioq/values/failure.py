@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from aioq.values.summary import MAX_TYPE, first_line
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 _TRACEBACK = "Traceback (most recent call last):"
 
 
@@ -45,7 +46,7 @@ class Failure:
         if self.origin:
             head["origin"] = base64.b64encode(self.origin).decode()
 
-        return f"{json.dumps(head, separators=(',', ':'))}\n{self.text}"
+        return f"{_encode(head)}\n{self.text}"
 
 
 def unpack_failure(packed: str) -> Failure:

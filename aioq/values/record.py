@@ -304,7 +304,7 @@ class JobRecord:
         """What went wrong in the last run, if that failed."""
         packed = self._text(b"error")
 
-        return None if packed is None else unpack_failure(packed)
+        return unpack_failure(packed) if packed else None
 
     @property
     def description(self) -> str | None:
