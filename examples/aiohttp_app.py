@@ -50,9 +50,9 @@ async def result(request: web.Request) -> web.Response:
     except TimeoutError:
         return web.json_response({"status": await job.get_status()}, status=202)
     except JobFailed as error:
-        # The last line says what went wrong. The whole traceback shows code and belongs into the log.
-        answer = {"status": await job.get_status(), "error": error.exc_info.strip().splitlines()[-1]}
-        return web.json_response(answer)
+        # The whole traceback, error.exc_info, shows code and belongs into the log.
+        told = {"error": error.error_type, "message": error.error_message}
+        return web.json_response({"status": await job.get_status(), **told})
 
     return web.json_response({"status": "finished", "result": value})
 

@@ -55,5 +55,5 @@ async def result(
         response.status_code = 202
         return {"status": await job.get_status()}
     except JobFailed as error:
-        # The last line says what went wrong. The whole traceback shows code and belongs into the log.
-        return {"status": await job.get_status(), "error": error.exc_info.strip().splitlines()[-1]}
+        # The whole traceback, error.exc_info, shows code and belongs into the log.
+        return {"status": await job.get_status(), "error": error.error_type, "message": error.error_message}

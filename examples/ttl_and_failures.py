@@ -30,7 +30,7 @@ async def main() -> None:
             try:
                 await job.result()
             except JobFailed as error:
-                print("failed:", error.exc_info.strip().splitlines()[-1].partition(":")[0])
+                print("failed:", error.error_type)
 
             registry = queue.failed_job_registry
             print("failed jobs:", await registry.count())

@@ -23,6 +23,7 @@ import typer
 from aioq.cli import output
 from aioq.cli.common import CommandError, connected
 from aioq.cli.demo_jobs import count_words_at_url
+from aioq.cli.describe import error_line
 from aioq.client.job import Job
 from aioq.client.queue import Queue
 from aioq.values.errors import JobFailed, ServerError
@@ -110,9 +111,7 @@ async def _story(plan: Plan, queue: Queue, worker: Process) -> None:
     if failed:
         output.say(f"\n{output.count(len(failed), 'job')} failed:")
         output.say_table(
-            output.Table(
-                ["id", "error"], [[job.id, output.last_line(job.exc_info or "")] for job in failed], ["error"]
-            )
+            output.Table(["id", "error"], [[job.id, error_line(job) or ""] for job in failed], ["error"])
         )
         plan.repair()
         await _requeue(plan)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from aioq.cli.output import Table, age, as_json, last_line, moment, one_line
+from aioq.cli.output import Table, age, as_json, moment, one_line
 from aioq.client.job import Job
 from aioq.values.errors import DeserializationError, ResultNotKept
 from aioq.values.record import Unreadable
@@ -52,6 +52,8 @@ def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
         "ended_at": moment(job.ended_at),
         "worker": job.worker_name,
         "result": as_json(_read(record.result, unreadable)),
+        "error_type": job.error_type,
+        "error_message": job.error_message,
         "error": job.exc_info,
         "unreadable": unreadable,
         "runs": [_run(run) for run in runs],
@@ -86,7 +88,9 @@ def row(job: Job[Any]) -> dict[str, Any]:
         "started_at": moment(job.started_at),
         "ended_at": moment(job.ended_at),
         "worker": job.worker_name,
-        "error": None if job.exc_info is None else last_line(job.exc_info),
+        "error_type": job.error_type,
+        "error_message": job.error_message,
+        "error": error_line(job),
     }
 
 
@@ -111,10 +115,15 @@ def short_list_table(jobs: Sequence[Job[Any]]) -> Table:
 
 def _note(job: Job[Any]) -> str:
     """Why it failed, else what it is, else who runs it."""
-    if job.exc_info is not None:
-        return last_line(job.exc_info)
+    if (error := error_line(job)) is not None:
+        return error
 
     return one_line(job.record.description or (job.is_started and job.worker_name) or "")
+
+
+def error_line(job: Job[Any]) -> str | None:
+    """What went wrong, on one line that is safe on a terminal: the exception's class, and what it says first."""
+    return None if job.record.failure is None else one_line(job.record.failure.line)
 
 
 def _when(job: Job[Any]) -> datetime | None:
@@ -151,6 +160,8 @@ def _run(run: Result) -> dict[str, Any]:
         "worker": run.worker_name,
         "started_at": moment(run.started_at),
         "ended_at": moment(run.ended_at),
+        "error_type": run.error_type,
+        "error_message": run.error_message,
         "error": run.exc_info,
     }
 

@@ -14,6 +14,7 @@ from aioq.cli.common import CommandError, JsonOption, UrlOption, make_importable
 from aioq.client.job import Job
 from aioq.client.queue import Queue
 from aioq.values.errors import JobCanceled, JobExpired, JobFailed, JobStopped
+from aioq.values.failure import Failure
 from aioq.values.retry import Retry
 
 Function = Annotated[str, typer.Argument(metavar="FUNCTION", help="Its dotted name: package.module.function.")]
@@ -139,7 +140,7 @@ async def _enqueue(
     elif "result" in ending:
         output.say(ending["result"] if isinstance(ending["result"], str) else output.as_text(ending["result"]))
     elif "error" in ending:
-        raise CommandError(f"job {job.id}: {output.last_line(ending['error'])}")
+        raise CommandError(f"job {job.id}: {_line(ending)}")
 
     if "error" in ending:
         raise typer.Exit(1)
@@ -163,9 +164,18 @@ async def _ending(job: Job[Any], longest: float | None) -> dict[str, Any]:
     try:
         return {"status": "finished", "result": await job.result(longest)}
     except JobFailed as error:
-        return {"status": _ENDINGS.get(type(error), "failed"), "error": error.exc_info}
+        told = {"error_type": error.error_type, "error_message": error.error_message, "error": error.exc_info}
+
+        return {"status": _ENDINGS.get(type(error), "failed")} | told
     except TimeoutError:
         return {"status": str(await job.get_status()), "error": f"it has not ended within {longest:g} s"}
+
+
+def _line(ending: dict[str, Any]) -> str:
+    """Why there is no result: the exception's class and what it says first, or the end that the job had."""
+    text = str(ending["error"])
+
+    return Failure(text, ending.get("error_type"), ending.get("error_message", text)).line
 
 
 def _retry(most: int, intervals: list[str]) -> Retry | None:

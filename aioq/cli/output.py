@@ -101,11 +101,6 @@ def one_line(text: str) -> str:
     return clean(" ".join(text.split()))
 
 
-def last_line(text: str) -> str:
-    """The last line of a traceback: the error itself."""
-    return clean(text.strip().rpartition("\n")[2])
-
-
 def count(number: int, noun: str) -> str:
     """A number and what it counts.
 

@@ -11,21 +11,14 @@ from datetime import datetime
 from itertools import chain
 from typing import Any, Generic, NoReturn, Protocol, TypeVar, Unpack
 
+from aioq.client.endings import ENDINGS, ending_error
 from aioq.client.submission import Call, arguments, complete, describe, settle
 from aioq.client.waits import current, noted
 from aioq.store import Store
 from aioq.store.mailbox import Ending
 from aioq.values.durability import Durability
 from aioq.values.durations import Duration, waiting_ms
-from aioq.values.errors import (
-    InvalidJobOperation,
-    JobCanceled,
-    JobExpired,
-    JobFailed,
-    JobStopped,
-    NoSuchJobError,
-    PayloadTooLarge,
-)
+from aioq.values.errors import InvalidJobOperation, NoSuchJobError, PayloadTooLarge
 from aioq.values.ids import lookup_id
 from aioq.values.options import (
     MAX_PAYLOAD,
@@ -42,13 +35,6 @@ from aioq.values.serializer import PICKLE, Serializer, find_serializer
 from aioq.values.states import JobStatus
 
 R = TypeVar("R")
-
-_ENDINGS: dict[str, type[JobFailed]] = {
-    "failed": JobFailed,
-    "canceled": JobCanceled,
-    "stopped": JobStopped,
-    "expired": JobExpired,
-}
 
 
 class HasStore(Protocol):
@@ -278,7 +264,20 @@ class Job(Generic[R]):
     @property
     def exc_info(self) -> str | None:
         """The traceback of the last run, if that failed."""
-        return self.record.error
+        return None if self.record.failure is None else self.record.failure.text
+
+    @property
+    def error_type(self) -> str | None:
+        """The dotted name of the class of what the last run raised; None if it raised nothing.
+
+        "httpx.HTTPStatusError", say; a builtin one without its module: "ValueError"; of aioq: "aioq.JobTimeout".
+        """
+        return None if self.record.failure is None else self.record.failure.type
+
+    @property
+    def error_message(self) -> str | None:
+        """The first line of the message of what the last run raised; None if it raised nothing."""
+        return None if self.record.failure is None else self.record.failure.message
 
     @property
     def is_queued(self) -> bool:
@@ -348,7 +347,9 @@ class Job(Generic[R]):
                 once.
 
         Raises:
-            JobFailed, JobCanceled, JobStopped, JobExpired: it ended without a value.
+            JobFailed, JobCanceled, JobStopped, JobExpired: it ended without a value. `error_type` and
+                `error_message` tell why at a glance, `exc_info` has the traceback. `__cause__` is the exception
+                itself, if its class is among the `exceptions` of the Queue and its arguments are plain values.
             ResultNotKept: it finished before this was called, and its result_ttl is 0.
             NoSuchJobError: it is gone.
             InvalidJobOperation: a job waits for its own result.
@@ -378,8 +379,8 @@ class Job(Generic[R]):
                 if self.record.fields.get(b"status") == b"finished":
                     return self.record.result()  # type: ignore[no-any-return]
 
-                if (status := self.record.status) in _ENDINGS:
-                    raise _ENDINGS[status](self.id, self.record.error or f"it is {status}")
+                if self.record.status in ENDINGS:
+                    raise ending_error(self.record, self._kept().exceptions)
 
                 # It has not ended, or not any more: it was requeued, or someone else published the message.
                 limit = None if limit is None else max(0.0, until - time.monotonic())
@@ -398,7 +399,7 @@ class Job(Generic[R]):
         if fields is not None:
             return JobRecord(known.id, fields, known.signer)
 
-        if value is None or (status != "finished" and status not in _ENDINGS):
+        if value is None or (status != "finished" and status not in ENDINGS):
             return None
 
         name = b"result" if status == "finished" else b"error"

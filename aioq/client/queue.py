@@ -19,6 +19,7 @@ from aioq.store import Connection, Fleet, Server, Store, connect
 from aioq.store.batcher import MAX_BYTES
 from aioq.store.per_loop import check_loop
 from aioq.store.store import Submission
+from aioq.values.cause import read_exceptions
 from aioq.values.durability import MEMORY, Level
 from aioq.values.durations import Duration, positive_ms, to_ms
 from aioq.values.errors import DuplicateJobError, InvalidInput, InvalidJobOperation, NotDurable
@@ -78,6 +79,8 @@ class Queue:
         call_timeout: how long a call to the server may cost, over all its attempts, while no byte moves; then it
             raises ServerUnreachable. None: the `socket_timeout` of the URL or client, if it has one of its own,
             else 15 s. A Connection that is shared brings its own.
+        exceptions: classes of which `Job.result()` builds the `__cause__` of a JobFailed (default: none). Only
+            these are called, with what the server holds of the arguments, so list those that only keep them.
 
     Raises:
         InvalidInput: a value cannot be used; nothing is connected yet.
@@ -106,11 +109,12 @@ class Queue:
         prefix: str = "aioq",
         secret: Secret = None,
         call_timeout: Duration | None = None,
+        exceptions: Iterable[type[BaseException]] = (),
     ) -> None:
         self.name = check_queue_name(name)
         self._owns_connection = not isinstance(connection, Connection)
         self.connection = connect(connection, prefix=prefix, secret=secret, call_timeout=call_timeout)
-        self.store = Store(self.connection, name)
+        self.store = Store(self.connection, name, read_exceptions(exceptions))
         self._serializer = find_serializer(serializer)
         self._max_payload = whole(max_payload, "max_payload", 1)
         self._durability_timeout = positive_ms(durability_timeout, "durability_timeout") / 1000

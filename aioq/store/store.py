@@ -19,6 +19,7 @@ from aioq.store.mailbox import Mailbox, Standing
 from aioq.store.per_loop import PerLoop, running_loop
 from aioq.store.registration import Registration
 from aioq.store.script import Argument, Command, all_scripts
+from aioq.values.cause import ExceptionClasses
 from aioq.values.durability import MEMORY, Durability, Level
 from aioq.values.errors import ServerError
 from aioq.values.options import CANCELED_TTL_MS, EXPIRED_TTL_MS, FAILURE_TTL_MS
@@ -132,12 +133,15 @@ class Store:
     Args:
         connection: the server.
         queue: the queue's name.
+        exceptions: the classes that whoever waits here for a result lets be built of an error; the server knows
+            nothing of them.
 
     """
 
-    def __init__(self, connection: Connection, queue: str) -> None:
+    def __init__(self, connection: Connection, queue: str, exceptions: ExceptionClasses | None = None) -> None:
         self.connection = connection
         self.queue = queue
+        self.exceptions = exceptions or {}
         self.keys = Keys.of(queue, connection.shared.prefix)
         self._heads: dict[str, Command] = {}
         self.signer = None if connection.keyring is None else connection.keyring.signer(self.keys.job)

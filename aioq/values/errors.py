@@ -94,15 +94,27 @@ class FunctionNotAllowed(AioqError):
 
 
 class JobFailed(AioqError):
-    """The job ended without a value. The text holds the remote traceback."""
+    """The job ended without a value. The first line of the text tells why; the remote traceback follows.
 
-    def __init__(self, job_id: str, text: str) -> None:
-        super().__init__(f"job {job_id} failed:\n{text}")
+    Args:
+        job_id: the job.
+        text: the traceback of its last run, or how it ended.
+        error_type: the dotted name of the class of what its last run raised: "httpx.HTTPStatusError"; a builtin
+            one without its module: "ValueError"; of aioq: "aioq.JobTimeout". None if no run has raised.
+        error_message: the first line of its message.
+
+    """
+
+    def __init__(self, job_id: str, text: str, error_type: str | None = None, error_message: str = "") -> None:
+        line = "".join(f": {part}" for part in (error_type, error_type and error_message) if part)
+        super().__init__(f"job {job_id} failed{line or ':'}\n{text}")
         self.job_id = job_id
         self.exc_info = text
+        self.error_type = error_type
+        self.error_message = error_message
 
-    def __reduce__(self) -> tuple[type[JobFailed], tuple[str, str]]:
-        return type(self), (self.job_id, self.exc_info)
+    def __reduce__(self) -> tuple[type[JobFailed], tuple[str, str, str | None, str]]:
+        return type(self), (self.job_id, self.exc_info, self.error_type, self.error_message)
 
 
 class JobCanceled(JobFailed):
@@ -127,7 +139,8 @@ JobTimeoutException = JobTimeout
 class AbandonedJobError(AioqError):
     """Three workers or more were lost while they ran the job, and the last one ran nothing else.
 
-    Stands at the beginning of such a job's `exc_info`, which names these workers.
+    It is the `error_type` of such a job, whose `exc_info` names these workers, and of each run that lost its
+    worker.
     """
 
 
@@ -141,13 +154,25 @@ class RemoteError(AioqError):
     Args:
         text: the traceback.
         kinds: the names of the classes that it belongs to, its own first.
+        error_type, error_message: its summary.
+        origin: what it is made of.
 
     """
 
-    def __init__(self, text: str, kinds: Sequence[str]) -> None:
+    def __init__(
+        self,
+        text: str,
+        kinds: Sequence[str],
+        error_type: str = "",
+        error_message: str = "",
+        origin: bytes = b"",
+    ) -> None:
         super().__init__(text)
         self.text = text
         self.kinds = list(kinds)
+        self.error_type = error_type
+        self.error_message = error_message
+        self.origin = origin
 
 
 class WorkerError(AioqError):

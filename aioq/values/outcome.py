@@ -23,14 +23,14 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The function raised, or ran out of time, and no attempt is left."""
+    """The function raised, or ran out of time, and no attempt is left. error: a Failure, packed."""
 
     error: str
 
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """The function raised and is run again after delay_ms."""
+    """The function raised and is run again after delay_ms. error: a Failure, packed."""
 
     error: str
     delay_ms: int
@@ -73,7 +73,7 @@ def decide(error: BaseException, text: str, attempt: int, retry: Retry | None, c
 
     Args:
         error: what it raised.
-        text: the traceback to keep.
+        text: what is kept of it: a Failure, packed.
         attempt: the number of this run among those that count; the first is 1.
         retry: the job's policy, if it has one.
         chance: a random number from 0 to 1, for the jitter.

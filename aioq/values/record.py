@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from aioq.values.cause import ExceptionClasses, rebuild
 from aioq.values.durations import FOREVER, LONGEST_MS
 from aioq.values.errors import BadSignature, DeserializationError, ResultNotKept, SerializationError
+from aioq.values.failure import Failure, unpack_failure
 from aioq.values.options import EXECUTORS, FAILURE_TTL_MS, THREAD, TIMEOUT_MS
 from aioq.values.retry import Retry
 from aioq.values.serializer import Serializer, loads, written_by
@@ -252,6 +254,28 @@ class JobRecord:
 
         return True
 
+    def cause(self, classes: ExceptionClasses) -> BaseException | None:
+        """The exception that the last run has raised, if it may be built here, and can be.
+
+        Args:
+            classes: those of which one is built. If the queue signs, only what is signed is believed.
+
+        """
+        failure = self.failure
+
+        if failure is None or not failure.origin or not classes:
+            return None
+
+        if self.signer is None:
+            return rebuild(failure.origin, classes)
+
+        try:
+            packed = self.signer.open(self._subject(b"error"), failure.origin, f"the error of job {self.id}")
+        except BadSignature:
+            return None
+
+        return rebuild(packed, classes)
+
     @property
     def fence(self) -> int:
         """How often the job was claimed. What a run writes carries the fence of its claim."""
@@ -276,9 +300,11 @@ class JobRecord:
         return self._text(b"worker")
 
     @property
-    def error(self) -> str | None:
-        """The traceback of the last run, if that failed."""
-        return self._text(b"error")
+    def failure(self) -> Failure | None:
+        """What went wrong in the last run, if that failed."""
+        packed = self._text(b"error")
+
+        return unpack_failure(packed) if packed else None
 
     @property
     def description(self) -> str | None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aioq.values.errors import DeserializationError, ResultNotKept
+from aioq.values.failure import Failure, unpack_failure
 from aioq.values.record import JobRecord
 
 
@@ -22,6 +23,9 @@ class Result:
         fence: the number of the claim; 0 if the job was never claimed.
         value: what the function returned, if it finished; the ResultNotKept of one that is not kept.
         exc_info: the traceback, if it failed.
+        error_type: the dotted name of the class of what it raised: "httpx.HTTPStatusError"; a builtin one without
+            its module: "ValueError"; None if it raised nothing.
+        error_message: the first line of that exception's message; None if it raised nothing.
         worker_name: who ran it.
         started_at, ended_at: when; None if unknown.
 
@@ -35,6 +39,8 @@ class Result:
     worker_name: str | None
     started_at: datetime | None
     ended_at: datetime | None
+    error_type: str | None = None
+    error_message: str | None = None
 
     @property
     def return_value(self) -> Any:
@@ -55,15 +61,19 @@ def present_result(record: JobRecord) -> Result | None:
     if not record.status.is_final:
         return None
 
+    exc_info, error_type, error_message = _told(record.failure)
+
     return Result(
         record.id,
         record.status.value,
         record.fence,
         _value(record),
-        record.error,
+        exc_info,
         record.worker,
         record.started_at,
         record.ended_at,
+        error_type,
+        error_message,
     )
 
 
@@ -81,18 +91,27 @@ def earlier_result(job_id: str, packed: bytes) -> Result:
         if not all(isinstance(text, str) for text in (outcome, error, worker)):
             raise TypeError("a text is none")  # noqa: TRY301 - damage has many forms and one answer
 
+        exc_info, error_type, error_message = _told(unpack_failure(error) if error else None)
+
         return Result(
             job_id,
             outcome,
             int(run["fence"]),
             None,
-            error or None,
+            exc_info,
             worker or None,
             _moment(run["started_at"]),
             _moment(run["ended_at"]),
+            error_type,
+            error_message,
         )
     except (ValueError, TypeError, LookupError, ArithmeticError, OSError, RecursionError) as damage:
         raise DeserializationError(f"an earlier run of job {job_id} cannot be read: {damage}") from None
+
+
+def _told(failure: Failure | None) -> tuple[str | None, str | None, str | None]:
+    """The traceback, type and message of a run that failed."""
+    return (None, None, None) if failure is None else (failure.text, failure.type, failure.message)
 
 
 def _value(record: JobRecord) -> Any:

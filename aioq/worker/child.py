@@ -23,10 +23,12 @@ from aioq.client.job import Job
 from aioq.client.waits import current
 from aioq.store import Store
 from aioq.values import errors
+from aioq.values.cause import origin
 from aioq.values.errors import InvalidJobOperation
 from aioq.values.record import META, JobRecord
 from aioq.values.reference import resolve
 from aioq.values.retry import kinds
+from aioq.values.summary import summary
 from aioq.worker.executor import error_text
 from aioq.worker.forks import SIGNALS, forks, leave
 from aioq.worker.frames import pack, take
@@ -180,10 +182,14 @@ def _run(job: ChildJob) -> tuple[bytes, ...]:
         if forks.in_fork:
             leave(error)
 
-        return kind, *(text.encode(errors="surrogatepass") for text in (error_text(error), *kinds(error)))
+        return kind, origin(error), *map(_encoded, (error_text(error), *summary(error), *kinds(error)))
     finally:
         job.close()
         current.set(None)
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")
 
 
 def _leave_signals_to_the_worker() -> None:

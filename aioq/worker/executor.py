@@ -34,6 +34,7 @@ from aioq.values.options import PROCESS
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, decide, is_final
 from aioq.values.reference import resolve
 from aioq.worker.ending import CANCEL_GRACE, Ending
+from aioq.worker.failure import packed_failure
 from aioq.worker.forks import forks, leave
 from aioq.worker.processes import Packed, Processes
 from aioq.worker.run import Cause, Run
@@ -319,20 +320,20 @@ class Executor:
         return self._decide(run, JobTimeout(f"the run took longer than its timeout of {seconds:g} seconds"))
 
     def _decide(self, run: Run, error: BaseException) -> Outcome:
-        text = error_text(error)
+        failure = packed_failure(run.claim.record, error, error_text(error))
 
         # What has returned is not run again because its result cannot be kept: it would do everything once more.
         if run.returned or (not run.begun and is_final(error, run.found)):
-            return Failed(text)
+            return Failed(failure)
 
         try:
             record = run.claim.record
-            return decide(error, text, record.attempt, record.retry, random.random())  # noqa: S311 - jitter
+            return decide(error, failure, record.attempt, record.retry, random.random())  # noqa: S311 - jitter
         except Exception:
             # A policy that cannot be read (another version wrote it, or it is damaged) must not hide the failure.
             log.exception("job %s: its retry policy cannot be used", run.id)
 
-            return Failed(text)
+            return Failed(failure)
 
     def _settle_ended(self, run: Run) -> None:
         self._settle(run, self._outcome_of_end(run))

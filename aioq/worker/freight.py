@@ -20,6 +20,8 @@ from aioq.store.store import Claim, read_refused
 from aioq.values.errors import PayloadTooLarge, ServerError, ServerUnreachable
 from aioq.values.outcome import Failed, Finished, Outcome
 from aioq.values.record import JobRecord
+from aioq.values.summary import type_name
+from aioq.worker.failure import packed_failure
 from aioq.worker.run import Run
 
 log = logging.getLogger("aioq.worker")
@@ -158,14 +160,12 @@ class LostClaim:
             return
 
         claim = Claim(JobRecord(self.id, {b"func": func or b""}), int(fence))
-        text = _text_of(
-            PayloadTooLarge(
-                f"the arguments have {size} bytes and do not reach the worker, while smaller replies do: see"
-                " client-output-buffer-limit of the server. Store them elsewhere, and pass a reference to them"
-            )
+        error = PayloadTooLarge(
+            f"the arguments have {size} bytes and do not reach the worker, while smaller replies do: see"
+            " client-output-buffer-limit of the server. Store them elsewhere, and pass a reference to them"
         )
-        log.error("job %s fails: %s", self.id, text)
-        ((command, claims),) = store.end_commands([(claim, Failed(text))])
+        log.error("job %s fails: %s", self.id, error)
+        ((command, claims),) = store.end_commands([(claim, _failed(claim, error))])
         report(store.queue, [claims], await connection.calls((command,)), set())
 
 
@@ -216,8 +216,8 @@ def _too_large(run: Run, outcome: Outcome, refusal: ServerError) -> Outcome:
     )
     log.error("job %s fails: %s", run.id, error)
 
-    return Failed(_text_of(error))
+    return _failed(run.claim, error)
 
 
-def _text_of(error: Exception) -> str:
-    return f"{type(error).__module__}.{type(error).__qualname__}: {error}"
+def _failed(claim: Claim, error: Exception) -> Failed:
+    return Failed(packed_failure(claim.record, error, f"{type_name(type(error))}: {error}"))

@@ -135,9 +135,10 @@ class Processes:
             return Packed(*parts)
 
         run.returned = kind == b"returned"
-        text, *kinds = (part.decode(errors="surrogatepass") for part in parts)
+        made_of, *told = parts
+        text, error_type, error_message, *kinds = (part.decode(errors="surrogatepass") for part in told)
 
-        raise RemoteError(text, kinds)
+        raise RemoteError(text, kinds, error_type, error_message, made_of)
 
     def _take_idle(self) -> Child | None:
         """The process that was used last, and still lives."""

@@ -1,9 +1,17 @@
-"""Jobs that let loose on a worker's event loop what would end the process."""
+"""Jobs that let loose on a worker's event loop what would end the process, and one that fails in two lines."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
+
+
+class DeclinedError(Exception):
+    pass
+
+
+def decline() -> None:
+    raise DeclinedError("402 \x1b[1mdeclined\nFor more information: https://errors.example/402")
 
 
 async def loop_name() -> str:

@@ -197,6 +197,9 @@ def test_wait_prints_the_result_or_the_failure(cli: Cli, start: Callable[..., ob
     document = json.loads(result.stdout)
     assert (result.exit_code, document["status"]) == (1, "failed")
     assert document["error"].endswith("ZeroDivisionError: division by zero\n")
+    assert (document["error_type"], document["error_message"]) == ("ZeroDivisionError", "division by zero")
+    result = cli.call("enqueue", "tests.cli.jobs.decline", "--wait", "--quiet", "--job-id", "y")
+    assert result.stderr == "Error: job y: tests.cli.jobs.DeclinedError: 402 \\x1b[1mdeclined\n"
 
 
 def test_wait_gives_up(cli: Cli) -> None:

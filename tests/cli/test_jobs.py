@@ -11,6 +11,7 @@ import redis
 
 from aioq import JobStatus, Queue, Retry, Worker
 from tests import jobs
+from tests.cli.jobs import decline
 from tests.cli.tools import Cli, Running
 from tests.tools import eventually_sync
 
@@ -41,9 +42,9 @@ def test_show_prints_everything(cli: Cli) -> None:
     assert (run["outcome"], run["worker"]) == ("failed", facts["worker"])
     done = cli.process("job", "show", "x")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "status:      failed\n" in done.stdout
-    assert "args:        [7]\n" in done.stdout
-    assert 'meta:        {"n": [1, {}]}\n' in done.stdout
+    assert "\nstatus:        failed\n" in done.stdout
+    assert "args:          [7]\n" in done.stdout
+    assert 'meta:          {"n": [1, {}]}\n' in done.stdout
     assert done.stdout.count("    ZeroDivisionError: division by zero") == 2
     assert "earlier run, failed\n" in done.stdout
 
@@ -161,6 +162,28 @@ def test_ls_as_json(cli: Cli) -> None:
     assert (document["queue"], document["total"]) == ("default", 1)
     assert (job["id"], job["status"], job["function"]) == ("f", "failed", "tests.jobs.div_by_zero")
     assert (job["error"], job["attempt"]) == ("ZeroDivisionError: division by zero", 1)
+    assert (job["error_type"], job["error_message"]) == ("ZeroDivisionError", "division by zero")
+
+
+def test_the_error_of_a_job_is_its_class_and_first_line_everywhere(cli: Cli) -> None:
+    told = "tests.cli.jobs.DeclinedError", "402 \x1b[1mdeclined"
+    cli.do(lambda queue: queue.enqueue(decline, job_id="f", retry=1))
+    cli.work()
+    row = cli.call("ls", "--status", "failed").stdout.splitlines()[1]
+    assert row.endswith("tests.cli.jobs.DeclinedError: 402 \\x1b[1mdeclined")
+    (job,) = json.loads(cli.call("ls", "--json").stdout)["jobs"]
+    assert (job["error_type"], job["error_message"]) == told
+    facts = json.loads(cli.call("job", "show", "f", "--json").stdout)
+    (earlier,) = facts["runs"]
+
+    for each in (facts, earlier):
+        assert (each["error_type"], each["error_message"]) == told
+        assert each["error"].endswith("https://errors.example/402\n")
+
+    lines = cli.call("job", "show", "f").stdout.splitlines()
+    assert [line.split() for line in lines if line.startswith("error_message:")] == [
+        ["error_message:", "402", "\\x1b[1mdeclined"]
+    ] * 2
 
 
 def test_ls_in_a_pipe(cli: Cli) -> None:

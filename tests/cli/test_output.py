@@ -51,7 +51,6 @@ def test_the_age_of_no_moment() -> None:
 def test_texts() -> None:
     assert output.clean("a\x00b\x1b[1m\x9b\tc\nd\r") == "a\\x00b\\x1b[1m\\x9b\tc\nd\\x0d"
     assert output.one_line(" a\n  b ") == "a b"
-    assert output.last_line("Traceback\n  x\nError: y\n\n") == "Error: y"
     assert (output.count(1, "job"), output.count(2, "job")) == ("1 job", "2 jobs")
 
 

@@ -263,9 +263,10 @@ async def test_a_failure_brings_the_remote_traceback(queue: Queue, start_worker,
             assert "Traceback (most recent call last)" in text
             assert "raise ValueError(text)" in text
             assert "ValueError: ä" in text
-        assert str(error).startswith(f"job {job.id} failed:\n")
+        assert (error.error_type, error.error_message) == ("ValueError", "ä \\ud800 text")
+        assert str(error).startswith(f"job {job.id} failed: ValueError: ä \\ud800 text\n")
         again = pickle.loads(pickle.dumps(error))
-        assert (str(again), again.job_id, again.exc_info) == (str(error), error.job_id, error.exc_info)
+        assert (str(again), vars(again)) == (str(error), vars(error))
 
 
 async def fail_after_the_gate(key: str, text: str) -> None:

@@ -645,6 +645,22 @@ async def test_a_repair_has_no_end_in_a_job_that_is_wrong_in_every_way(
     assert (await queue.fetch_job("a")).is_finished
 
 
+async def test_what_a_repair_says_of_a_job_is_an_error_like_others(queue: Queue, client: redis.Redis) -> None:
+    await start(queue.store)
+    client.xgroup_delconsumer(queue.store.keys.front, "workers", "w1")
+    await queue.enqueue(jobs.noop, job_id="b")
+    client.hset(JOB.replace(b":a", b":b"), "status", "lost")
+    await examine(queue, repair=True)
+    run_again, given_up = await queue.fetch_many(["a", "b"])
+    (earlier,) = await run_again.results()
+    assert (earlier.error_type, earlier.error_message) == (
+        "aioq.AbandonedJobError",
+        "no worker held this run any more",
+    )
+    assert given_up.error_type == "aioq.DeserializationError"
+    assert given_up.error_message.startswith("the record of this job was damaged, so its state could not be told")
+
+
 async def test_what_a_run_says_after_its_job_was_put_back_is_refused(queue: Queue, client: redis.Redis) -> None:
     claimed = await start(queue.store)
     client.xgroup_delconsumer(queue.store.keys.front, "workers", "w1")

@@ -91,7 +91,11 @@ async def test_a_failing_job_shows_its_error_and_no_code(web: Web, start_worker)
     job_id = await web.enqueue(" ")
     result = await web.get(f"/jobs/{job_id}/result", params={"wait": 10})
     assert result.status_code == 200
-    assert result.json() == {"status": "failed", "error": "ValueError: there are no words to count"}
+    assert result.json() == {
+        "status": "failed",
+        "error": "ValueError",
+        "message": "there are no words to count",
+    }
     assert (await web.get(f"/jobs/{job_id}")).json()["status"] == "failed"
 
 

@@ -22,6 +22,7 @@ from aioq import Queue
 from aioq.store import Connection
 from aioq.store.script import Command, script
 from aioq.store.store import Claim, Claims, Submission
+from aioq.values.failure import Failure, unpack_failure
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, Retried
 from aioq.values.states import FINAL, JobStatus, allows
 from tests.conftest import Server
@@ -45,6 +46,8 @@ NEVER = float("inf")
 
 #: The lanes, in the order in which they are served.
 ALONE, SUSPECTS, FRONT, MAIN = range(4)
+
+LOST = "aioq.AbandonedJobError"
 
 #: Far away, for moments and retentions. What is to be over at once takes 1 ms, and each step waits for it.
 FAR = 60_000
@@ -73,8 +76,10 @@ SPECS = st.builds(
 )
 OUTCOMES = st.one_of(
     st.builds(Finished, st.just(b"p"), st.sampled_from(KEPT)),
-    st.just(Failed("boom")),
-    st.builds(Retried, st.just("boom"), st.sampled_from([0, 1, FAR]), st.booleans()),
+    st.just(Failed(Failure("boom", "FailedError").pack())),
+    st.builds(
+        Retried, st.just(Failure("boom", "RetriedError").pack()), st.sampled_from([0, 1, FAR]), st.booleans()
+    ),
     st.builds(Interrupted, st.booleans()),
 )
 PICKS = st.integers(0, 59)
@@ -131,7 +136,8 @@ class Job:
     deaths: int = 0
     is_alone: bool = False
     worker: str = ""
-    history: list[str] = field(default_factory=list)
+    error: str | None = None  # the type
+    history: list[tuple[str, str | None]] = field(default_factory=list)
 
     @property
     def seen(self) -> str:
@@ -401,21 +407,27 @@ class StoreMachine(RuleBasedStateMachine):
         match outcome:
             case Finished():
                 # Without retention, the end can be seen for five seconds: longer than an example takes.
+                each.error = None
                 self.finish(each, "finished", outcome.ttl_ms or FAR)
             case Failed():
+                each.error = "FailedError"
                 self.finish(each, "failed", each.failure_ttl)
             case Retried(delay_ms=0):
-                each.history.append("failed")
+                self.fail(each)
                 self.enter(each, front=outcome.at_front)
             case Retried():
-                each.history.append("failed")
+                self.fail(each)
                 due = NEVER if outcome.delay_ms == FAR else 1e12 + self.next()
                 self.schedule(each, due, front=outcome.at_front)
             case Interrupted():
                 each.uncounted += 1
                 each.deliveries += outcome.begun
-                each.history += ["interrupted"] if outcome.begun else []
+                each.history += [("interrupted", None)] if outcome.begun else []
                 self.enter(each, front=True)
+
+    def fail(self, each: Job) -> None:
+        each.error = "RetriedError"
+        each.history.append(("failed", each.error))
 
     def live_or_die(self, worker: str, verb: str) -> None:
         getattr(self, verb)(worker)
@@ -479,10 +491,11 @@ class StoreMachine(RuleBasedStateMachine):
 
             if each.deaths >= 3 and each.is_alone:
                 assert each.id == failed.pop(0)
+                each.error = LOST
                 self.finish(each, "failed", each.failure_ttl)
             else:
                 assert each.id == back.pop(0)
-                each.history.append("abandoned")
+                each.history.append(("abandoned", LOST))
                 self.enter(each, front=True)
 
         assert (back, failed) == ([], [])
@@ -532,7 +545,9 @@ class StoreMachine(RuleBasedStateMachine):
                 assert verdict == each.seen
             else:
                 assert verdict == "ok"
-                each.history += [each.status] if each.worker else []  # it ended in a run, not while it waited
+                # It ended in a run, not while it waited.
+                each.history += [(each.status, each.error)] if each.worker else []
+                each.error = None
 
                 if reset:
                     each.uncounted, each.deliveries = each.fence, 0
@@ -599,6 +614,7 @@ class StoreMachine(RuleBasedStateMachine):
                 assert (record.fence, record.deliveries) == (each.fence, each.deliveries)
                 assert record.attempt == each.fence - each.uncounted
                 assert (record.worker or "") == each.worker
+                assert (record.failure and record.failure.type) == each.error
 
     @invariant()
     def what_must_run_alone_runs_alone(self) -> None:
@@ -614,7 +630,9 @@ class StoreMachine(RuleBasedStateMachine):
                 pipeline.lrange(self.store.keys.attempts + job_id.encode(), 0, -1)
 
             for each, packed in zip(self.jobs.values(), pipeline.execute(), strict=True):
-                assert [json.loads(run)["outcome"] for run in packed] == each.history[-10:]
+                runs = [json.loads(run) for run in packed]
+                told = [(run["outcome"], unpack_failure(run["error"]).type) for run in runs]
+                assert told == each.history[-10:]
 
     @invariant()
     def counts_and_lists_are_as_the_model_says(self) -> None:

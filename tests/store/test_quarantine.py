@@ -7,6 +7,7 @@ import redis
 
 from aioq.store import Store
 from aioq.store.store import Claims
+from aioq.values.failure import unpack_failure
 from aioq.values.outcome import Failed, Finished, Interrupted, Retried
 from aioq.values.result import earlier_result
 from aioq.values.states import JobStatus
@@ -78,8 +79,10 @@ async def test_a_job_with_one_slot_for_it_fails_at_the_third_death(store: Store,
 
     stored = fields(client, store)
     assert (stored[b"status"], stored[b"deliveries"]) == (b"failed", b"3")
-    assert stored[b"error"].startswith(b"AbandonedJobError: the workers that ran this job were lost 3 times")
-    assert stored[b"error"].endswith(b"The workers: w1 (alone), w2 (alone), w3 (alone)")
+    failure = unpack_failure(stored[b"error"].decode())
+    assert failure.text.startswith("AbandonedJobError: the workers that ran this job were lost 3 times")
+    assert failure.text.endswith("The workers: w1 (alone), w2 (alone), w3 (alone)")
+    assert (failure.type, failure.line) == ("aioq.AbandonedJobError", f"aioq.{failure.text}")
     assert (await store.ids(JobStatus.FAILED))[0] == ["a"]
     assert [earlier_result("a", each).type for each in await store.attempts("a")] == ["abandoned", "abandoned"]
     assert client.pttl(store.keys.attempts + b"a") > 0

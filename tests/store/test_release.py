@@ -3,7 +3,7 @@ from __future__ import annotations
 import redis
 
 from aioq.store import Store
-from aioq.values.outcome import Finished, Interrupted
+from aioq.values.outcome import Finished, Interrupted, Retried
 from aioq.values.result import earlier_result
 from tests.store.tools import clock, end, fields, put, start, take, unchanged
 
@@ -31,6 +31,15 @@ async def test_a_run_that_was_begun_counts_as_a_delivery_and_not_as_an_attempt(
 
     assert (again.record.attempt, again.record.deliveries) == (1, 1)
     assert (kept.type, kept.fence, kept.worker_name, kept.exc_info) == ("interrupted", 1, "w1", None)
+
+
+async def test_a_run_that_was_interrupted_has_no_error_of_the_run_before_it(store: Store) -> None:
+    await end(store, (await start(store), Retried("boom", 0)))
+    (second,) = await take(store)
+    await end(store, (second, Interrupted(begun=True)))
+    first, interrupted = (earlier_result("a", each) for each in await store.attempts("a"))
+
+    assert (first.exc_info, interrupted.type, interrupted.exc_info) == ("boom", "interrupted", None)
 
 
 async def test_a_released_job_goes_before_those_in_the_main_lane(store: Store) -> None:

@@ -16,8 +16,10 @@ from aioq.cli.arguments import read_arguments, read_meta
 from aioq.store.fleet import WorkerInfo, _info
 from aioq.store.mailbox import Mailbox
 from aioq.store.store import text
+from aioq.values.cause import read_exceptions, rebuild
 from aioq.values.durations import limit_ms, positive_ms, retention_ms, to_ms
 from aioq.values.errors import BadSignature, DeserializationError, InvalidInput, ResultNotKept
+from aioq.values.failure import unpack_failure
 from aioq.values.ids import check_id, check_queue_name
 from aioq.values.options import JobOptions, check_meta, read_options
 from aioq.values.outcome import decide
@@ -77,6 +79,8 @@ FIELDS = st.builds(
     ),
 )
 
+CLASSES = read_exceptions([ValueError, OSError, UnicodeDecodeError])
+
 READERS: dict[str, Any] = {
     **{
         name: (lambda record, name=name: getattr(record, name))
@@ -87,13 +91,14 @@ READERS: dict[str, Any] = {
     "result": JobRecord.result,
     "verify": JobRecord.verify,
     "present": present_result,
+    "cause": lambda record: record.cause(CLASSES),
 }
 
 #: These never raise: lists and workers depend on them.
 CALM = {
-    *("func_name", "meta", "fence", "attempt", "deliveries", "worker", "error", "description", "timeout_ms"),
+    *("func_name", "meta", "fence", "attempt", "deliveries", "worker", "failure", "description", "timeout_ms"),
     *("result_ttl_ms", "ttl_ms", "failure_ttl_ms", "retry", "created_at", "enqueued_at", "due_at", "started_at"),
-    *("ended_at", "expires_at", "opts", "executor"),
+    *("ended_at", "expires_at", "opts", "executor", "cause"),
 }
 
 
@@ -166,6 +171,26 @@ def test_bytes_of_a_serializer(data: bytes) -> None:
 
         with suppress(DeserializationError):
             loads(each, "it")
+
+
+@given(st.text() | JSON_VALUES.map(json.dumps), st.text())
+@example("{", "")
+@example('{"type":"a","message":"b","origin":"!"}', "c")
+@example('{"type":"a","message":5}', "c")
+@example("{" + '"a":[' * 5000, "c")
+def test_a_failure_of_arbitrary_text(head: str, text: str) -> None:
+    for packed in (head, f"{head}\n{text}", f'{{"type":"a","message":{head}}}\n{text}'):
+        failure = unpack_failure(packed)
+        assert packed.endswith(failure.text)
+        assert len(failure.line.splitlines()) <= 1
+
+
+@given(JUNK | JSON_VALUES.map(lambda args: json.dumps(["ValueError", args]).encode()))
+@example(b'["OSError",[2,"none"]]')
+@example(b'["UnicodeDecodeError",["a"]]')
+@example(b"[" * 2000)
+def test_an_exception_of_arbitrary_bytes(packed: bytes) -> None:
+    assert type(rebuild(packed, CLASSES)) in {type(None), ValueError}
 
 
 RUN = st.fixed_dictionaries(

@@ -25,6 +25,7 @@
 --@include end_job
 --@include forget
 --@include history
+--@include failure
 --@include finding
 local checks = {}
 --@include check_job

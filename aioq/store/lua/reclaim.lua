@@ -24,6 +24,7 @@
 --@include end_job
 --@include history
 --@include consumer
+--@include failure
 
 local lost = cause == 'lost'
 local lease = redis.call('ZSCORE', leases, worker)
@@ -104,13 +105,13 @@ for _, each in ipairs(found) do
     end
     if lost and is_alone and count_deaths(deaths) >= ALONE_AT then
       end_job(failed, id, 'failed', number(seen[5], failure_ttl), seen[4], true, now,
-        'AbandonedJobError: the workers that ran this job were lost ' .. count_deaths(deaths)
-          .. ' times, and the last one ran nothing else; it is not run again. The workers: ' .. tell_deaths(deaths))
+        failure('AbandonedJobError', 'the workers that ran this job were lost ' .. count_deaths(deaths)
+          .. ' times, and the last one ran nothing else; it is not run again. The workers: ' .. tell_deaths(deaths)))
       dead[#dead + 1] = id
     else
       if lost then
-        archive(id, 'abandoned', 'the worker ' .. worker .. ' was lost while it ran this job'
-          .. (beside > 0 and ' and ' .. beside .. ' others' or ''))
+        archive(id, 'abandoned', failure('AbandonedJobError', 'the worker ' .. worker
+          .. ' was lost while it ran this job' .. (beside > 0 and ' and ' .. beside .. ' others' or '')))
       else
         clear_run(id)
       end

@@ -19,7 +19,7 @@ for _, at in ipairs(run) do
   local id, begun = ARGV[at], ARGV[at + 2] == '1'
   count_up(id, 'uncounted')
   if begun then
-    archive(id, 'interrupted')
+    archive(id, 'interrupted', '') -- the record may still hold the error of an earlier run
     count_up(id, 'deliveries')
   else
     clear_run(id)

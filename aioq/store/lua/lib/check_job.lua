@@ -71,7 +71,7 @@ local function bring_back(id, record, at_front)
   if record.status == 'started' then
     if record.fence then
       redis.call('HINCRBY', job .. id, 'uncounted', 1)
-      archive(id, 'abandoned', 'no worker held this run any more')
+      archive(id, 'abandoned', failure('AbandonedJobError', 'no worker held this run any more'))
     end
     clear_run(id)
   end
@@ -117,7 +117,8 @@ local function give_up(id, record)
   local ttl = record.failure_ttl and record.failure_ttl ~= 0 and record.failure_ttl or usual_life(failed)
   redis.call('HDEL', job .. id, 'expires_at')
   end_job(failed, id, 'failed', ttl, redis.call('HGET', job .. id, 'after'), true, now,
-    'the record of this job was damaged, so its state could not be told; it was put here by a repair')
+    failure('DeserializationError',
+      'the record of this job was damaged, so its state could not be told; it was put here by a repair'))
   flush_kept()
   kept = {}
 end

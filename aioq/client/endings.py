@@ -1,0 +1,35 @@
+"""What `Job.result()` raises for a job that ended without a value."""
+
+from __future__ import annotations
+
+from aioq.values.cause import ExceptionClasses
+from aioq.values.errors import JobCanceled, JobExpired, JobFailed, JobStopped
+from aioq.values.failure import Failure
+from aioq.values.record import JobRecord
+from aioq.values.states import JobStatus
+
+#: The error for each end without a value.
+ENDINGS: dict[str, type[JobFailed]] = {
+    "failed": JobFailed,
+    "canceled": JobCanceled,
+    "stopped": JobStopped,
+    "expired": JobExpired,
+}
+
+
+def ending_error(record: JobRecord, classes: ExceptionClasses) -> JobFailed:
+    """The error of a job that ended without a value. Its cause is what the function raised.
+
+    Args:
+        record: the job.
+        classes: of which exceptions a cause is built.
+
+    """
+    status = record.status
+    failure = record.failure or Failure(f"it is {status}", message=f"it is {status}")
+    error = ENDINGS[status](record.id, failure.text, failure.type, failure.message)
+
+    if status == JobStatus.FAILED and (cause := record.cause(classes)) is not None:
+        error.__cause__ = cause
+
+    return error
