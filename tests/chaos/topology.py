@@ -201,21 +201,22 @@ class Topology:
 
     async def supervise(self) -> None:
         """Until all is drained, start workers again that have ended; tell of those that no job has ended."""
-        while not self.is_drained:
-            await asyncio.sleep(0.1)
+        async with asyncio.TaskGroup() as starts:
+            while not self.is_drained:
+                for slot in self.workers:
+                    if slot.worker is not None and not slot.busy and slot.process.poll() is not None:
+                        slot.busy = True
+                        starts.create_task(self._start_again(slot, slot.worker))
 
-            for slot in self.workers:
-                if slot.worker is None or slot.busy or slot.process.poll() is None:
-                    continue
+                await asyncio.sleep(0.1)
 
-                slot.busy = True
+    async def _start_again(self, slot: Slot, ended: CommandProcess) -> None:
+        if not self.note_death(slot):
+            code = ended.process.returncode
+            self.problems.append(f"{slot.name} ended by itself, with {code}:\n{ended.text()[-2000:]}")
 
-                if not self.note_death(slot):
-                    code, text = slot.process.returncode, slot.worker.text()
-                    self.problems.append(f"{slot.name} ended by itself, with {code}:\n{text[-2000:]}")
-
-                await self.start_worker(slot)
-                slot.busy = False
+        await self.start_worker(slot)
+        slot.busy = False
 
     def start_producers(self, seed: str, seconds: float, rate: float, load: str, loops: float) -> None:
         """Let all producers begin; together they ask for `rate` jobs a second."""
