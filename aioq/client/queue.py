@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, NoReturn, ParamSpec, Self, TypeVar,
 
 from aioq.client.job import Job, ids_of
 from aioq.client.registry import CHUNK, Registry
-from aioq.client.submission import Call, arguments, complete, describe, settle
+from aioq.client.submission import Call, arguments, complete, describe, refuse_meant_options, settle
 from aioq.client.task import Task
 from aioq.store import Connection, Fleet, Server, Store, connect
 from aioq.store.batcher import MAX_BYTES
@@ -24,6 +24,7 @@ from aioq.values.durations import Duration, positive_ms, to_ms
 from aioq.values.errors import DuplicateJobError, InvalidInput, InvalidJobOperation, NotDurable
 from aioq.values.ids import check_queue_name
 from aioq.values.numbers import whole
+from aioq.values.option_names import suspects
 from aioq.values.options import (
     MAX_PAYLOAD,
     NO_OPTIONS,
@@ -159,7 +160,7 @@ class Queue:
             >>> job = await queue.enqueue(count_words_at_url, "http://nvie.com", ttl=43)  # doctest: +SKIP
 
         """
-        args, kwargs, options = _split(args, kwargs)
+        args, kwargs, options = _split(func, args, kwargs)
 
         return await self._enqueue(self._prepare(func, args, kwargs, options))
 
@@ -185,7 +186,7 @@ class Queue:
         self, moment: datetime, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
     ) -> Job[Any]:
         """Put a call into the queue when a moment has come. A naive datetime is in this machine's time zone."""
-        args, kwargs, options = _split(args, kwargs)
+        args, kwargs, options = _split(func, args, kwargs)
 
         return await self._enqueue(self._prepare(func, args, kwargs, options), due_at(moment))
 
@@ -193,7 +194,7 @@ class Queue:
         self, delay: Duration, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
     ) -> Job[Any]:
         """Put a call into the queue after a while, counted by the server's clock."""
-        args, kwargs, options = _split(args, kwargs)
+        args, kwargs, options = _split(func, args, kwargs)
 
         return await self._enqueue(self._prepare(func, args, kwargs, options), due_in(delay))
 
@@ -577,6 +578,9 @@ class Using:
     async def _enqueue(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], due: str = "") -> Job[Any]:
         queue = self.queue
 
+        if kwargs:
+            refuse_meant_options(func, kwargs, apart=True)
+
         return await queue._enqueue(queue._prepare(func, args, kwargs, self.options), due)  # noqa: SLF001 - one module
 
 
@@ -626,22 +630,29 @@ def due_in(delay: Duration) -> str:
     return f"+{ms}"
 
 
-def _split(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], JobOptions]:
+def _split(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any], JobOptions]:
     """The function's arguments and the options, out of RQ's mixed form."""
     if not kwargs:
         return args, kwargs, NO_OPTIONS
 
-    given = cast("Options", {name: kwargs.pop(name) for name in OPTION_NAMES.intersection(kwargs)})
+    given = {name: kwargs.pop(name) for name in OPTION_NAMES.intersection(kwargs)}
 
     if "args" in kwargs or "kwargs" in kwargs:
+        # What stands beside them can only be meant as an option.
+        given |= {name: kwargs.pop(name) for name in suspects(tuple(kwargs), OPTION_NAMES)}
+
         if args or kwargs.keys() - {"args", "kwargs"}:
             raise InvalidInput(
                 "args= and kwargs= pass all arguments of the function; none can be given beside them"
             )
 
         args, kwargs = arguments(kwargs.get("args"), kwargs.get("kwargs"))
+    elif kwargs:
+        refuse_meant_options(func, kwargs)
 
-    return args, kwargs, read_options(given)
+    return args, kwargs, read_options(cast("Options", given))
 
 
 def _checked(call: object) -> EnqueueData:
