@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Generic, NamedTuple, NoReturn, ParamSpec, Self, TypeVar, Unpack, cast, overload
 
 from aioq.client.job import Job, ids_of
+from aioq.client.plain import awaited
 from aioq.client.registry import CHUNK, Registry
 from aioq.client.submission import Call, arguments, complete, describe, refuse_meant_options, settle
 from aioq.client.task import Task
@@ -112,6 +113,7 @@ class Queue:
         self._owns_connection = not isinstance(connection, Connection)
         self.connection = connect(connection, prefix=prefix, secret=secret, call_timeout=call_timeout)
         self.store = Store(self.connection, name)
+        self.store.opened_by = self
         self._serializer = find_serializer(serializer)
         self._max_payload = whole(max_payload, "max_payload", 1)
         self._durability_timeout = positive_ms(durability_timeout, "durability_timeout") / 1000
@@ -128,6 +130,15 @@ class Queue:
         self._defaults = NO_OPTIONS if defaults == NO_OPTIONS else defaults
 
     @classmethod
+    def of(cls, store: Store) -> Queue:
+        """A queue with the store and the connection of a worker. For the worker's jobs."""
+        queue = cls(store.queue, store.connection)
+        queue.store, store.opened_by = store, queue
+
+        return queue
+
+    @classmethod
+    @awaited
     async def all(cls, connection: Server | Connection = None) -> list[Queue]:
         """All queues of a server, by name. A Connection they share; with a URL each opens its own when used."""
         if isinstance(connection, Connection):
@@ -142,6 +153,7 @@ class Queue:
 
     # Enqueue
 
+    @awaited
     async def enqueue(self, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Job[Any]:
         """Put a call into the queue.
 
@@ -160,10 +172,14 @@ class Queue:
             >>> job = await queue.enqueue(count_words_at_url, "http://nvie.com", ttl=43)  # doctest: +SKIP
 
         """
-        args, kwargs, options = _split(func, args, kwargs)
+        options = NO_OPTIONS
+
+        if kwargs:
+            args, kwargs, options = _split(func, args, kwargs)
 
         return await self._enqueue(self._prepare(func, args, kwargs, options))
 
+    @awaited
     async def enqueue_call(
         self,
         func: Callable[..., Any] | str,
@@ -182,6 +198,7 @@ class Queue:
 
         return await self._enqueue(self._prepare(func, *arguments(args, kwargs), read_options(options)))
 
+    @awaited
     async def enqueue_at(
         self, moment: datetime, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
     ) -> Job[Any]:
@@ -190,6 +207,7 @@ class Queue:
 
         return await self._enqueue(self._prepare(func, args, kwargs, options), due_at(moment))
 
+    @awaited
     async def enqueue_in(
         self, delay: Duration, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
     ) -> Job[Any]:
@@ -198,6 +216,7 @@ class Queue:
 
         return await self._enqueue(self._prepare(func, args, kwargs, options), due_in(delay))
 
+    @awaited
     async def enqueue_many(self, calls: Iterable[EnqueueData]) -> list[Job[Any]]:
         """Put many calls into the queue: all are checked first, then sent in chunks, in their order.
 
@@ -232,6 +251,7 @@ class Queue:
         """One call for `enqueue_many`."""
         return EnqueueData(func, *arguments(args, kwargs), read_options(options))
 
+    @awaited
     async def enqueue_job(self, job: Job[Any], *, at_front: bool = False) -> Job[Any]:
         """Put a job that `Job.create` made into this queue; its meta may have been changed since.
 
@@ -287,27 +307,33 @@ class Queue:
 
     # Look
 
+    @awaited
     async def count(self) -> int:
         """How many jobs wait to be claimed; expired, scheduled and started ones are not among them."""
         return (await self.store.count()).queued
 
+    @awaited
     async def is_empty(self) -> bool:
         return await self.count() == 0
 
+    @awaited
     async def job_ids(self, offset: int = 0, limit: int = 1000) -> list[str]:
         """Ids of the jobs that wait, in the order in which they will be claimed."""
         return await self._registry(JobStatus.QUEUED).job_ids(offset, limit)
 
+    @awaited
     async def jobs(self, offset: int = 0, limit: int = 100) -> list[Job[Any]]:
         """As `job_ids`, with snapshots."""
         return await self._registry(JobStatus.QUEUED).jobs(offset, limit)
 
+    @awaited
     async def fetch_job(self, job_id: Job[Any] | str) -> Job[Any] | None:
         """The job with this id, or a new snapshot of a job; None if the queue has none."""
         (job,) = await self.fetch_many([job_id])
 
         return job
 
+    @awaited
     async def fetch_many(self, job_ids: Iterable[Job[Any] | str]) -> list[Job[Any] | None]:
         """The jobs with these ids, in order; None for each that the queue does not have."""
         return await Job.fetch_many(job_ids, self)
@@ -342,6 +368,7 @@ class Queue:
 
     # Change
 
+    @awaited
     async def requeue(
         self, job_ids: Iterable[Job[Any] | str], *, at_front: bool = False, reset_retries: bool = True
     ) -> dict[str, str]:
@@ -361,10 +388,12 @@ class Queue:
 
         return dict(zip(ids, verdicts, strict=True))
 
+    @awaited
     async def empty(self) -> int:
         """Delete the jobs that wait to be claimed; how many there were. Jobs in other states stay."""
         return await self._delete_all(JobStatus.QUEUED)
 
+    @awaited
     async def delete(self) -> int:
         """Delete the queue and all its jobs, in every state, and end its pause; how many jobs there were."""
         removed = sum([await self._delete_all(state) for state in JobStatus])
@@ -375,14 +404,17 @@ class Queue:
 
         return removed
 
+    @awaited
     async def pause(self, duration: Duration | None = None) -> None:
         """Let no worker claim from the queue until `resume` (or for a duration). Runs in progress go on."""
         await self.store.pause(None if duration is None else positive_ms(duration, "duration"))
 
+    @awaited
     async def resume(self) -> None:
         """End a pause."""
         await self.store.resume()
 
+    @awaited
     async def is_paused(self) -> bool:
         return await self.store.is_paused()
 
@@ -539,6 +571,7 @@ class Using:
     @overload
     async def enqueue(self, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
 
+    @awaited
     async def enqueue(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job[Any]:
         """Put a call into the queue; all arguments go to the function."""
         return await self._enqueue(func, args, kwargs)
@@ -553,6 +586,7 @@ class Using:
         self, moment: datetime, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
     ) -> Job[R]: ...
 
+    @awaited
     async def enqueue_at(
         self, moment: datetime, func: Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> Job[Any]:
@@ -569,6 +603,7 @@ class Using:
         self, delay: Duration, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
     ) -> Job[R]: ...
 
+    @awaited
     async def enqueue_in(
         self, delay: Duration, func: Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> Job[Any]:
@@ -591,6 +626,7 @@ class BoundTask(Task[P, R], Generic[P, R]):
         super().__init__(function, options)
         self.queue = queue
 
+    @awaited
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
         """Put a call of the function into the queue."""
         return await Using(self.queue, self.options).enqueue(self.function, *args, **kwargs)
