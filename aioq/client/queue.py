@@ -613,8 +613,8 @@ class Using:
     async def _enqueue(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], due: str = "") -> Job[Any]:
         queue = self.queue
 
-        if kwargs:
-            refuse_meant_options(func, kwargs, apart=True)
+        if kwargs and (names := suspects(tuple(kwargs), OPTION_NAMES)):
+            refuse_meant_options(func, names, kwargs, apart=True)
 
         return await queue._enqueue(queue._prepare(func, args, kwargs, self.options), due)  # noqa: SLF001 - one module
 
@@ -685,8 +685,8 @@ def _split(
             )
 
         args, kwargs = arguments(kwargs.get("args"), kwargs.get("kwargs"))
-    elif kwargs:
-        refuse_meant_options(func, kwargs)
+    elif kwargs and (names := suspects(tuple(kwargs), OPTION_NAMES)):
+        refuse_meant_options(func, names, kwargs)
 
     return args, kwargs, read_options(cast("Options", given))
 

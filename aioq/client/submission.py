@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from aioq.client.task import Task
 from aioq.store.store import Submission
 from aioq.values.errors import InvalidFunction, PayloadTooLarge
 from aioq.values.ids import new_id
-from aioq.values.option_names import refuse_options, suspects
+from aioq.values.option_names import refuse_options
 from aioq.values.options import MAX_PAYLOAD, NO_OPTIONS, OPTION_NAMES, PROCESS, JobOptions
 from aioq.values.record import META, Fields, JobRecord
 from aioq.values.reference import is_plain, refer
@@ -59,11 +59,12 @@ def arguments(args: object, kwargs: object) -> tuple[tuple[Any, ...], dict[str, 
     return tuple(args), dict(kwargs)
 
 
-def refuse_meant_options(func: Any, kwargs: dict[str, Any], *, apart: bool = False) -> None:
+def refuse_meant_options(func: Any, names: Iterable[str], kwargs: dict[str, Any], *, apart: bool = False) -> None:
     """Refuse arguments that were meant as options: else a function that takes any name would get them in silence.
 
     Args:
         func: as for `describe`.
+        names: those of the arguments that may have been meant so.
         kwargs: its keyword arguments; options of RQ that ask for nothing are taken out.
         apart: the form of the call takes its options elsewhere.
 
@@ -71,9 +72,8 @@ def refuse_meant_options(func: Any, kwargs: dict[str, Any], *, apart: bool = Fal
         InvalidInput: it names the argument.
 
     """
-    if names := suspects(tuple(kwargs), OPTION_NAMES):
-        reference, _ = refer(func.function if isinstance(func, Task) else func)
-        refuse_options(names, kwargs, reference.signature, OPTION_NAMES, apart=apart)
+    reference, _ = refer(func.function if isinstance(func, Task) else func)
+    refuse_options(names, kwargs, reference.signature, OPTION_NAMES, apart=apart)
 
 
 def describe(
