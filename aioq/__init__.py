@@ -7,7 +7,7 @@
 
 import typing
 
-from aioq.client.context import get_current_job
+from aioq.client.context import current_job, get_current_job
 from aioq.client.job import Job
 from aioq.client.queue import EnqueueData, Queue
 from aioq.client.registry import Registry
@@ -95,6 +95,7 @@ __all__ = [
     "Task",
     "TimeoutFormatError",
     "Worker",
+    "current_job",
     "get_current_job",
     "task",
 ]

@@ -8,7 +8,7 @@ import hashlib
 import threading
 from pathlib import Path
 
-from aioq import get_current_job
+from aioq import current_job
 
 
 async def count_words(text: str) -> int:
@@ -26,15 +26,15 @@ async def look_up(city: str) -> str:
 
 def digest(text: str, rounds: int = 200_000) -> str:
     # A plain function: the worker gives it a thread, so work that blocks does not block the other jobs.
-    job = get_current_job()
+    job = current_job()
     job.meta["thread"] = threading.get_native_id()
-    job.save_meta_sync()  # there is nothing to await with here; on the event loop it is `await job.save_meta()`
+    job.save_meta()  # there is nothing to await with here; on the event loop it is `await job.save_meta()`
 
     return hashlib.pbkdf2_hmac("sha256", text.encode(), b"salt", rounds).hex()
 
 
 async def convert(pages: int) -> str:
-    job = get_current_job()
+    job = current_job()
 
     for page in range(1, pages + 1):
         await asyncio.sleep(0.1)

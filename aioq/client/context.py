@@ -5,22 +5,67 @@ from __future__ import annotations
 from typing import Any
 
 from aioq.client.job import Job
+from aioq.client.queue import Queue
 from aioq.client.waits import current
+from aioq.values.errors import NoCurrentJob
 
 
-def get_current_job() -> Job[Any] | None:
-    """The job that this code runs in; None outside of a job.
+class CurrentJob(Job[Any]):
+    """The job that code runs in."""
+
+    __slots__ = ()
+
+    @property
+    def queue(self) -> Queue:
+        """The queue that the job came from. It uses the connection of the worker, which closes it.
+
+        Its options are those of `Queue(job.origin)`: defaults that other programs give their queue are not stored.
+        The worker's connection sends no call again: where others would, `ServerUnreachable` is raised.
+
+        Raises:
+            InvalidJobOperation: the job runs in a process of its own, which has no connection to the server.
+
+        """
+        store = self._kept()
+
+        return store.opened_by if isinstance(store.opened_by, Queue) else Queue.of(store)
+
+
+def current_job() -> CurrentJob:
+    """The job that this code runs in.
 
     It is a context variable: right in coroutines and in the tasks that they start, in plain functions on their
-    threads, and in `asyncio.to_thread`. A bare `threading.Thread` starts with an empty context, so None there.
+    threads, and in `asyncio.to_thread`. A bare `threading.Thread` starts with an empty context, so there is none.
+
+    Raises:
+        NoCurrentJob: it is called outside of a job. `get_current_job()` gives None there.
 
     Example:
         >>> def add(x, y):
-        ...     job = get_current_job()
-        ...     print("current job:", job.id)
+        ...     print("current job:", current_job().id)
         ...     return x + y
+
+    """
+    job = get_current_job()
+
+    if job is None:
+        raise NoCurrentJob(
+            "no job runs here. current_job() is for the function of a job and for what it calls, and not for a"
+            " threading.Thread that it starts; where there may be none, get_current_job() gives None"
+        )
+
+    return job
+
+
+def get_current_job() -> CurrentJob | None:
+    """As `current_job`; None outside of a job.
+
+    Example:
+        >>> job = get_current_job()
+        >>> print("no job" if job is None else job.id)
+        no job
 
     """
     job = current.get()
 
-    return job if isinstance(job, Job) else None
+    return job if isinstance(job, CurrentJob) else None

@@ -6,16 +6,19 @@ import asyncio
 import math
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Any, Generic, NoReturn, Protocol, TypeVar, Unpack
 
 from aioq.client.endings import ENDINGS, ending_error
+from aioq.client.plain import DONE, awaited, coroutine_method
+from aioq.client.polling import Polling
 from aioq.client.submission import Call, arguments, complete, describe, settle
 from aioq.client.waits import current, noted
 from aioq.store import Store
 from aioq.store.mailbox import Ending
+from aioq.store.per_loop import running_loop
 from aioq.values.durability import Durability
 from aioq.values.durations import Duration, waiting_ms
 from aioq.values.errors import InvalidJobOperation, NoSuchJobError, PayloadTooLarge
@@ -50,7 +53,7 @@ class Job(Generic[R]):
     Two Jobs are equal if they name the same job of the same queue.
     """
 
-    __slots__ = ("_fence", "_loop", "_meta", "_store", "call", "durability", "record")
+    __slots__ = ("_fence", "_loop", "_meta", "_polling", "_store", "call", "durability", "record")
 
     def __init__(self, record: JobRecord, store: Store | None, *, fence: int | None = None) -> None:
         self.record = record
@@ -61,6 +64,7 @@ class Job(Generic[R]):
         self._fence = fence
         self._meta: dict[str, Any] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._polling: Polling | None = None
 
     @classmethod
     def create(
@@ -98,6 +102,7 @@ class Job(Generic[R]):
         return job
 
     @classmethod
+    @awaited
     async def fetch(cls, job_id: Job[Any] | str, queue: HasStore) -> Job[Any]:
         """The job with this id, or a new snapshot of a job.
 
@@ -114,6 +119,7 @@ class Job(Generic[R]):
         return job
 
     @classmethod
+    @awaited
     async def fetch_many(cls, job_ids: Iterable[Job[Any] | str], queue: HasStore) -> list[Job[Any] | None]:
         """The jobs with these ids, in order; None for each that the queue does not have. Raises as `fetch`."""
         if not isinstance(getattr(queue, "store", None), Store):
@@ -137,12 +143,28 @@ class Job(Generic[R]):
             DeserializationError: what is stored is no state.
 
         """
-        return self.record.status if b"status" in self.record.fields else None
+        record = self.record
+
+        if b"status" not in record.fields:
+            return None
+
+        if not (status := record.status).is_final:
+            if self._polling is None or self._polling.record is not record:
+                self._polling = Polling(record)
+            else:
+                self._polling.look()
+
+        return status
 
     @property
     def origin(self) -> str | None:
         """The name of the job's queue; None before it is enqueued."""
         return None if self._store is None else self._store.queue
+
+    @property
+    def queue(self) -> Any:
+        """The Queue that this handle came from; None before the job is enqueued."""
+        return None if self._store is None else self._store.opened_by
 
     @property
     def server(self) -> object:
@@ -313,6 +335,7 @@ class Job(Generic[R]):
 
     # Reads
 
+    @awaited
     async def refresh(self) -> None:
         """Take a new snapshot; changes of meta that were not saved are dropped.
 
@@ -327,18 +350,21 @@ class Job(Generic[R]):
 
         self.record, self._meta = record, None
 
+    @awaited
     async def get_status(self) -> JobStatus:
         """The state now. Raises NoSuchJobError if the job is gone."""
         await self.refresh()
 
         return self.record.status
 
+    @awaited
     async def get_meta(self) -> dict[str, Any]:
         """The meta values as they are stored now."""
         await self.refresh()
 
         return self.meta
 
+    @awaited
     async def result(self, timeout: Duration | None = None) -> R:  # noqa: ASYNC109 - RQ's name, and part of the call
         """Wait until the job has ended, and return what its function returned.
 
@@ -364,11 +390,11 @@ class Job(Generic[R]):
         """
         limit = None if timeout is None else waiting_ms(timeout, "timeout") / 1000
         until = math.inf if limit is None else time.monotonic() + limit
-        waiter = current.get()
+        waiter, store = current.get(), self._store or self._kept()
 
         try:
             while True:
-                wait = self._kept().mailbox.wait(self.record.id, limit)
+                wait = store.mailbox.wait(self.record.id, limit)
                 record = self._told(await (wait if waiter is None else noted(waiter, self, wait)))
 
                 if record is None:
@@ -407,18 +433,21 @@ class Job(Generic[R]):
 
         return record if known.signer is None or name == b"error" or record.has_signed_result() else None
 
+    @awaited
     async def return_value(self) -> R | None:
         """What the function returned; None if it has not finished (or returned None). Raises ResultNotKept."""
         latest = await self.latest_result()
 
         return None if latest is None else latest.return_value
 
+    @awaited
     async def latest_result(self) -> Result | None:
         """What is kept of the last run that ended; None if none has."""
         found = await self.results()
 
         return found[0] if found else None
 
+    @awaited
     async def results(self) -> list[Result]:
         """What is kept of the runs that have ended, the last one first (at most eleven)."""
         await self.refresh()
@@ -427,6 +456,7 @@ class Job(Generic[R]):
 
         return [*([] if present is None else [present]), *reversed(earlier)]
 
+    @awaited
     async def get_position(self) -> int | None:
         """How many queued jobs are ahead of this one; None if it is not queued. Takes time in a long queue."""
         offset = 0
@@ -444,10 +474,12 @@ class Job(Generic[R]):
 
     # Changes
 
-    async def save_meta(self) -> None:
+    @coroutine_method
+    def save_meta(self) -> Coroutine[Any, Any, None]:
         """Store the meta values that were changed, added or removed since the snapshot.
 
-        Values that someone else has saved meanwhile stay, unless they have the same name.
+        Values that someone else has saved meanwhile stay, unless they have the same name. In a plain function that
+        a worker runs, the job's own meta is stored when this returns, and nothing need be awaited.
 
         Raises:
             NoSuchJobError: the job is gone; nothing is written.
@@ -456,6 +488,15 @@ class Job(Generic[R]):
             PayloadTooLarge: the changed values have more than 1 MiB; nothing is written.
 
         """
+        if self._loop is not None and running_loop() is None:
+            self.save_meta_sync()
+
+            return DONE
+
+        return self._save_meta()
+
+    @awaited
+    async def _save_meta(self) -> None:
         present, changed, removed = self._changed_meta()
 
         if changed or removed:
@@ -475,10 +516,11 @@ class Job(Generic[R]):
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            asyncio.run_coroutine_threadsafe(self.save_meta(), self._loop).result()
+            asyncio.run_coroutine_threadsafe(self._save_meta(), self._loop).result()
         else:
             raise RuntimeError("save_meta_sync would block the event loop; use `await job.save_meta()`")
 
+    @awaited
     async def cancel(self) -> None:
         """Take the job back. One that runs is ended by its worker; what it returns then is not recorded.
 
@@ -489,6 +531,7 @@ class Job(Generic[R]):
         """
         await self._end("cancel", JobStatus.CANCELED, *await self._kept().cancel(self.id))
 
+    @awaited
     async def stop(self) -> None:
         """End the job's run; it becomes `stopped` and is not retried.
 
@@ -499,6 +542,7 @@ class Job(Generic[R]):
         """
         await self._end("stop", JobStatus.STOPPED, *await self._kept().stop(self.id))
 
+    @awaited
     async def requeue(self, *, at_front: bool = False, reset_retries: bool = True) -> None:
         """Bring a failed, canceled, stopped or expired job back to its queue.
 
@@ -523,6 +567,7 @@ class Job(Generic[R]):
 
         await self._look_again("queued")
 
+    @awaited
     async def delete(self) -> None:
         """Remove the job and all that is kept of it; a run in progress is ended. Raises NoSuchJobError."""
         if not await self._kept().delete([self.id]):

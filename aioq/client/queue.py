@@ -12,8 +12,9 @@ from types import TracebackType
 from typing import Any, Generic, NamedTuple, NoReturn, ParamSpec, Self, TypeVar, Unpack, cast, overload
 
 from aioq.client.job import Job, ids_of
+from aioq.client.plain import awaited
 from aioq.client.registry import CHUNK, Registry
-from aioq.client.submission import Call, arguments, complete, describe, settle
+from aioq.client.submission import Call, arguments, complete, describe, refuse_meant_options, settle
 from aioq.client.task import Task
 from aioq.store import Connection, Fleet, Server, Store, connect
 from aioq.store.batcher import MAX_BYTES
@@ -25,6 +26,7 @@ from aioq.values.durations import Duration, positive_ms, to_ms
 from aioq.values.errors import DuplicateJobError, InvalidInput, InvalidJobOperation, NotDurable
 from aioq.values.ids import check_queue_name
 from aioq.values.numbers import whole
+from aioq.values.option_names import suspects
 from aioq.values.options import (
     MAX_PAYLOAD,
     NO_OPTIONS,
@@ -115,6 +117,7 @@ class Queue:
         self._owns_connection = not isinstance(connection, Connection)
         self.connection = connect(connection, prefix=prefix, secret=secret, call_timeout=call_timeout)
         self.store = Store(self.connection, name, read_exceptions(exceptions))
+        self.store.opened_by = self
         self._serializer = find_serializer(serializer)
         self._max_payload = whole(max_payload, "max_payload", 1)
         self._durability_timeout = positive_ms(durability_timeout, "durability_timeout") / 1000
@@ -131,6 +134,15 @@ class Queue:
         self._defaults = NO_OPTIONS if defaults == NO_OPTIONS else defaults
 
     @classmethod
+    def of(cls, store: Store) -> Queue:
+        """A queue with the store and the connection of a worker. For the worker's jobs."""
+        queue = cls(store.queue, store.connection)
+        queue.store, store.opened_by = store, queue
+
+        return queue
+
+    @classmethod
+    @awaited
     async def all(cls, connection: Server | Connection = None) -> list[Queue]:
         """All queues of a server, by name. A Connection they share; with a URL each opens its own when used."""
         if isinstance(connection, Connection):
@@ -145,6 +157,7 @@ class Queue:
 
     # Enqueue
 
+    @awaited
     async def enqueue(self, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Job[Any]:
         """Put a call into the queue.
 
@@ -163,10 +176,14 @@ class Queue:
             >>> job = await queue.enqueue(count_words_at_url, "http://nvie.com", ttl=43)  # doctest: +SKIP
 
         """
-        args, kwargs, options = _split(args, kwargs)
+        options = NO_OPTIONS
+
+        if kwargs:
+            args, kwargs, options = _split(func, args, kwargs)
 
         return await self._enqueue(self._prepare(func, args, kwargs, options))
 
+    @awaited
     async def enqueue_call(
         self,
         func: Callable[..., Any] | str,
@@ -185,22 +202,25 @@ class Queue:
 
         return await self._enqueue(self._prepare(func, *arguments(args, kwargs), read_options(options)))
 
+    @awaited
     async def enqueue_at(
         self, moment: datetime, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
     ) -> Job[Any]:
         """Put a call into the queue when a moment has come. A naive datetime is in this machine's time zone."""
-        args, kwargs, options = _split(args, kwargs)
+        args, kwargs, options = _split(func, args, kwargs)
 
         return await self._enqueue(self._prepare(func, args, kwargs, options), due_at(moment))
 
+    @awaited
     async def enqueue_in(
         self, delay: Duration, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
     ) -> Job[Any]:
         """Put a call into the queue after a while, counted by the server's clock."""
-        args, kwargs, options = _split(args, kwargs)
+        args, kwargs, options = _split(func, args, kwargs)
 
         return await self._enqueue(self._prepare(func, args, kwargs, options), due_in(delay))
 
+    @awaited
     async def enqueue_many(self, calls: Iterable[EnqueueData]) -> list[Job[Any]]:
         """Put many calls into the queue: all are checked first, then sent in chunks, in their order.
 
@@ -235,6 +255,7 @@ class Queue:
         """One call for `enqueue_many`."""
         return EnqueueData(func, *arguments(args, kwargs), read_options(options))
 
+    @awaited
     async def enqueue_job(self, job: Job[Any], *, at_front: bool = False) -> Job[Any]:
         """Put a job that `Job.create` made into this queue; its meta may have been changed since.
 
@@ -290,27 +311,33 @@ class Queue:
 
     # Look
 
+    @awaited
     async def count(self) -> int:
         """How many jobs wait to be claimed; expired, scheduled and started ones are not among them."""
         return (await self.store.count()).queued
 
+    @awaited
     async def is_empty(self) -> bool:
         return await self.count() == 0
 
+    @awaited
     async def job_ids(self, offset: int = 0, limit: int = 1000) -> list[str]:
         """Ids of the jobs that wait, in the order in which they will be claimed."""
         return await self._registry(JobStatus.QUEUED).job_ids(offset, limit)
 
+    @awaited
     async def jobs(self, offset: int = 0, limit: int = 100) -> list[Job[Any]]:
         """As `job_ids`, with snapshots."""
         return await self._registry(JobStatus.QUEUED).jobs(offset, limit)
 
+    @awaited
     async def fetch_job(self, job_id: Job[Any] | str) -> Job[Any] | None:
         """The job with this id, or a new snapshot of a job; None if the queue has none."""
         (job,) = await self.fetch_many([job_id])
 
         return job
 
+    @awaited
     async def fetch_many(self, job_ids: Iterable[Job[Any] | str]) -> list[Job[Any] | None]:
         """The jobs with these ids, in order; None for each that the queue does not have."""
         return await Job.fetch_many(job_ids, self)
@@ -345,6 +372,7 @@ class Queue:
 
     # Change
 
+    @awaited
     async def requeue(
         self, job_ids: Iterable[Job[Any] | str], *, at_front: bool = False, reset_retries: bool = True
     ) -> dict[str, str]:
@@ -364,10 +392,12 @@ class Queue:
 
         return dict(zip(ids, verdicts, strict=True))
 
+    @awaited
     async def empty(self) -> int:
         """Delete the jobs that wait to be claimed; how many there were. Jobs in other states stay."""
         return await self._delete_all(JobStatus.QUEUED)
 
+    @awaited
     async def delete(self) -> int:
         """Delete the queue and all its jobs, in every state, and end its pause; how many jobs there were."""
         removed = sum([await self._delete_all(state) for state in JobStatus])
@@ -378,14 +408,17 @@ class Queue:
 
         return removed
 
+    @awaited
     async def pause(self, duration: Duration | None = None) -> None:
         """Let no worker claim from the queue until `resume` (or for a duration). Runs in progress go on."""
         await self.store.pause(None if duration is None else positive_ms(duration, "duration"))
 
+    @awaited
     async def resume(self) -> None:
         """End a pause."""
         await self.store.resume()
 
+    @awaited
     async def is_paused(self) -> bool:
         return await self.store.is_paused()
 
@@ -542,6 +575,7 @@ class Using:
     @overload
     async def enqueue(self, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
 
+    @awaited
     async def enqueue(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job[Any]:
         """Put a call into the queue; all arguments go to the function."""
         return await self._enqueue(func, args, kwargs)
@@ -556,6 +590,7 @@ class Using:
         self, moment: datetime, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
     ) -> Job[R]: ...
 
+    @awaited
     async def enqueue_at(
         self, moment: datetime, func: Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> Job[Any]:
@@ -572,6 +607,7 @@ class Using:
         self, delay: Duration, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
     ) -> Job[R]: ...
 
+    @awaited
     async def enqueue_in(
         self, delay: Duration, func: Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> Job[Any]:
@@ -580,6 +616,9 @@ class Using:
 
     async def _enqueue(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], due: str = "") -> Job[Any]:
         queue = self.queue
+
+        if kwargs and (names := suspects(tuple(kwargs), OPTION_NAMES)):
+            refuse_meant_options(func, names, kwargs, apart=True)
 
         return await queue._enqueue(queue._prepare(func, args, kwargs, self.options), due)  # noqa: SLF001 - one module
 
@@ -591,6 +630,7 @@ class BoundTask(Task[P, R], Generic[P, R]):
         super().__init__(function, options)
         self.queue = queue
 
+    @awaited
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
         """Put a call of the function into the queue."""
         return await Using(self.queue, self.options).enqueue(self.function, *args, **kwargs)
@@ -630,22 +670,29 @@ def due_in(delay: Duration) -> str:
     return f"+{ms}"
 
 
-def _split(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], JobOptions]:
+def _split(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any], JobOptions]:
     """The function's arguments and the options, out of RQ's mixed form."""
     if not kwargs:
         return args, kwargs, NO_OPTIONS
 
-    given = cast("Options", {name: kwargs.pop(name) for name in OPTION_NAMES.intersection(kwargs)})
+    given = {name: kwargs.pop(name) for name in OPTION_NAMES.intersection(kwargs)}
 
     if "args" in kwargs or "kwargs" in kwargs:
+        # What stands beside them can only be meant as an option.
+        given |= {name: kwargs.pop(name) for name in suspects(tuple(kwargs), OPTION_NAMES)}
+
         if args or kwargs.keys() - {"args", "kwargs"}:
             raise InvalidInput(
                 "args= and kwargs= pass all arguments of the function; none can be given beside them"
             )
 
         args, kwargs = arguments(kwargs.get("args"), kwargs.get("kwargs"))
+    elif kwargs and (names := suspects(tuple(kwargs), OPTION_NAMES)):
+        refuse_meant_options(func, names, kwargs)
 
-    return args, kwargs, read_options(given)
+    return args, kwargs, read_options(cast("Options", given))
 
 
 def _checked(call: object) -> EnqueueData:

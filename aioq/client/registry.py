@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from aioq.client.job import Job, id_of
+from aioq.client.plain import awaited
 from aioq.store import Store
 from aioq.values.errors import InvalidJobOperation, NoSuchJobError
 from aioq.values.numbers import whole
@@ -28,20 +29,24 @@ class Registry:
         self._store = store
         self.status = status
 
+    @awaited
     async def count(self) -> int:
         """How many jobs there are; what is past its retention is not counted."""
         return int(getattr(await self._store.count(), self.status.value))
 
+    @awaited
     async def job_ids(self, offset: int = 0, limit: int = 1000, *, desc: bool = False) -> list[str]:
         """Ids in order, the oldest first (desc: the newest first)."""
         ids, _ = await self._store.ids(self.status, whole(offset, "offset"), whole(limit, "limit"), desc=desc)
 
         return ids
 
+    @awaited
     async def jobs(self, offset: int = 0, limit: int = 100, *, desc: bool = False) -> list[Job[Any]]:
         """As `job_ids`, with snapshots."""
         return (await self.look(offset, limit, desc=desc))[0]
 
+    @awaited
     async def look(
         self, offset: int = 0, limit: int = 100, *, desc: bool = False
     ) -> tuple[list[Job[Any]], list[str]]:
@@ -55,6 +60,7 @@ class Registry:
 
         return [Job(record, self._store) for record in found], missing
 
+    @awaited
     async def contains(self, job: Job[Any] | str) -> bool:
         """Whether the job is in this state now."""
         if isinstance(job, Job) and job.origin != self._store.queue:
@@ -64,6 +70,7 @@ class Registry:
 
         return record is not None and record.is_in(self.status)
 
+    @awaited
     async def requeue(
         self, job: Job[Any] | str, *, at_front: bool = False, reset_retries: bool = True
     ) -> Job[Any]:
@@ -90,6 +97,7 @@ class Registry:
 
         return await self._find(job)
 
+    @awaited
     async def requeue_all(
         self,
         *,
@@ -134,6 +142,7 @@ class Registry:
             if progress is not None:
                 progress(done)
 
+    @awaited
     async def remove(self, job: Job[Any] | str, *, delete_job: bool = False) -> None:
         """Take a job out of this registry. A job is in one registry, the one of its state, or nowhere.
 

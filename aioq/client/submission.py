@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ from aioq.client.task import Task
 from aioq.store.store import Submission
 from aioq.values.errors import InvalidFunction, PayloadTooLarge
 from aioq.values.ids import new_id
-from aioq.values.options import MAX_PAYLOAD, NO_OPTIONS, PROCESS, JobOptions
+from aioq.values.option_names import refuse_options
+from aioq.values.options import MAX_PAYLOAD, NO_OPTIONS, OPTION_NAMES, PROCESS, JobOptions
 from aioq.values.record import META, Fields, JobRecord
 from aioq.values.reference import is_plain, refer
 from aioq.values.serializer import PICKLE, Serializer
@@ -56,6 +57,23 @@ def arguments(args: object, kwargs: object) -> tuple[tuple[Any, ...], dict[str, 
             raise TypeError(f"kwargs: expected texts as keys, not {name!r}")
 
     return tuple(args), dict(kwargs)
+
+
+def refuse_meant_options(func: Any, names: Iterable[str], kwargs: dict[str, Any], *, apart: bool = False) -> None:
+    """Refuse arguments that were meant as options: else a function that takes any name would get them in silence.
+
+    Args:
+        func: as for `describe`.
+        names: those of the arguments that may have been meant so.
+        kwargs: its keyword arguments; options of RQ that ask for nothing are taken out.
+        apart: the form of the call takes its options elsewhere.
+
+    Raises:
+        InvalidInput: it names the argument.
+
+    """
+    reference, _ = refer(func.function if isinstance(func, Task) else func)
+    refuse_options(names, kwargs, reference.signature, OPTION_NAMES, apart=apart)
 
 
 def describe(

@@ -142,6 +142,8 @@ class Store:
         self.connection = connection
         self.queue = queue
         self.exceptions = exceptions or {}
+        #: The Queue that this belongs to, for handles on its jobs.
+        self.opened_by: object | None = None
         self.keys = Keys.of(queue, connection.shared.prefix)
         self._heads: dict[str, Command] = {}
         self.signer = None if connection.keyring is None else connection.keyring.signer(self.keys.job)

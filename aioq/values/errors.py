@@ -12,6 +12,9 @@ AioqError
 ├── DeserializationError                 a stored payload or result that cannot be read
 │   └── BadSignature                     it is not signed with a secret that is known here, and was not read
 ├── ResultNotKept                        the job has finished, and what its function returned is not kept
+├── NoCurrentJob (RuntimeError)          raised by current_job() outside of a job
+├── NotAwaited                           a plain function has called what must be awaited, and dropped it
+├── RetryRequested                       a function returned a Retry (it stands in values/retry.py)
 ├── FunctionNotAllowed                   the worker was told which functions it may run, and this is none of them
 ├── JobFailed                            raised by Job.result(): the job ended without a value
 │   ├── JobCanceled
@@ -87,6 +90,14 @@ class ResultNotKept(AioqError):
 
     With `result_ttl=0` only those who wait when the job ends get the value.
     """
+
+
+class NoCurrentJob(AioqError, RuntimeError):
+    """No job runs here."""
+
+
+class NotAwaited(AioqError):
+    """A plain function has called methods of aioq that must be awaited, and dropped what they returned."""
 
 
 class FunctionNotAllowed(AioqError):

@@ -11,6 +11,7 @@ from aioq.values.durability import Level, check_level
 from aioq.values.durations import FOREVER, Duration, limit_ms, positive_ms, retention_ms
 from aioq.values.errors import InvalidInput
 from aioq.values.ids import check_id
+from aioq.values.option_names import asks_for_nothing, unknown_option
 from aioq.values.retry import Retry, as_retry
 
 TIMEOUT_MS = 180_000  # RQ's default
@@ -102,12 +103,13 @@ def read_options(given: Options) -> JobOptions:
     if not given:
         return NO_OPTIONS
 
-    unknown = set(given) - OPTION_NAMES
+    if given.keys() - OPTION_NAMES:
+        unknown = sorted(name for name in given if name not in OPTION_NAMES and not asks_for_nothing(name, given))
 
-    if unknown:
-        raise InvalidInput(
-            f"unknown option {', '.join(sorted(unknown))}; expected {', '.join(sorted(OPTION_NAMES))}"
-        )
+        if unknown:
+            told = " ".join(unknown_option(name, OPTION_NAMES) for name in unknown)
+
+            raise InvalidInput(f"{told} Its options are {', '.join(sorted(OPTION_NAMES))}")
 
     if all(value is None for value in given.values()):
         return NO_OPTIONS

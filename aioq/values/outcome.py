@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aioq.values.errors import BadSignature, DeserializationError, FunctionNotAllowed
-from aioq.values.retry import Retry
+from aioq.values.retry import Retry, RetryRequested
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +75,16 @@ def decide(error: BaseException, text: str, attempt: int, retry: Retry | None, c
         error: what it raised.
         text: what is kept of it: a Failure, packed.
         attempt: the number of this run among those that count; the first is 1.
-        retry: the job's policy, if it has one.
+        retry: the job's policy, if it has one. A function that returned a policy goes by that.
         chance: a random number from 0 to 1, for the jitter.
 
     """
-    if retry is None or attempt > retry.max or not retry.retries(error):
+    if isinstance(error, RetryRequested):
+        retry = error.retry
+    elif retry is not None and not retry.retries(error):
+        retry = None
+
+    if retry is None or attempt > retry.max:
         return Failed(text)
 
     return Retried(text, retry.delay_ms(max(1, attempt), chance), retry.at_front)

@@ -12,6 +12,8 @@ from types import FunctionType
 from typing import Any
 
 from aioq.values.errors import DeserializationError, InvalidFunction
+from aioq.values.option_names import unknown_option
+from aioq.values.options import OPTION_NAMES
 
 _POSITIONAL = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
 
@@ -50,8 +52,15 @@ class Reference:
         except TypeError as error:
             raise InvalidFunction(
                 f"{self.name}{_shown(self.signature)} does not take this call: {error}."
-                " (An unknown keyword is also what a misspelled option of enqueue looks like.)"
+                + "".join(f" {unknown_option(name, OPTION_NAMES)}" for name in self._not_taken(kwargs))
             ) from None
+
+    def _not_taken(self, kwargs: Mapping[str, Any]) -> list[str]:
+        """The keyword arguments that the function has no parameter for: options may have been meant."""
+        params = {} if self.signature is None else self.signature.parameters
+        collects = any(each.kind is each.VAR_KEYWORD for each in params.values())
+
+        return [] if collects else [name for name in kwargs if name not in params]
 
 
 def refer(func: Any) -> tuple[Reference, object | None]:

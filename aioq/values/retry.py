@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from aioq.values.durations import Duration, positive_ms, to_ms
-from aioq.values.errors import InvalidInput, RemoteError
+from aioq.values.errors import AioqError, InvalidInput, RemoteError
 
 #: No pause between two attempts is longer than this, unless max_interval says otherwise: one day.
 MAX_INTERVAL_MS = 86_400_000
@@ -22,7 +23,7 @@ ExceptionTypes = type[BaseException] | Iterable[type[BaseException]] | None
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Run a job again after its function has raised.
+    """Run a job again after its function has raised, or has returned a Retry.
 
     Args:
         max: how many further attempts there may be after the first (at least 1).
@@ -35,7 +36,7 @@ class Retry:
             Jitter", 2015).
         max_interval: the longest pause (default one day).
         on: retry only these exceptions (and their subclasses); default all.
-        not_on: never retry these.
+        not_on: never retry these. A Retry that a function returns holds whatever these say.
         at_front: put the job at the front of its queue when it is run again (default False).
 
     Raises:
@@ -133,6 +134,41 @@ class Retry:
                 object.__setattr__(retry, name, tuple(value) if isinstance(value, list) else value)
 
         return retry
+
+
+class RetryRequested(AioqError):
+    """The function has returned a Retry: it asks to be run again.
+
+    Args:
+        retry: what it returned.
+        attempt: the number of the run.
+
+    """
+
+    def __init__(self, retry: Retry, attempt: int) -> None:
+        left = "" if attempt <= retry.max else ", and no attempt is left"
+        super().__init__(f"the function returned Retry({retry.max}) in attempt {attempt} of {retry.max + 1}{left}")
+        self.retry = retry
+
+
+def read_retry(packed: bytes) -> Retry:
+    """What `to_dict` wrote, from JSON, and checked anew.
+
+    Raises:
+        ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError: it is no policy.
+
+    """
+    values = json.loads(packed)
+    jitter = values.get("jitter", 0.0)
+
+    return Retry(
+        values["max"],
+        [ms / 1000 for ms in values.get("interval_ms", (0,))],
+        backoff=values.get("backoff", 1.0),
+        jitter="full" if jitter == FULL else jitter,
+        max_interval=values.get("max_interval_ms", MAX_INTERVAL_MS) / 1000,
+        at_front=values.get("at_front", False),
+    )
 
 
 def kinds(error: BaseException) -> list[str]:

@@ -9,25 +9,28 @@ from __future__ import annotations
 import faulthandler
 import fcntl
 import io
+import json
 import logging
 import os
 import signal
 import socket
 import sys
 import threading
+from collections.abc import Coroutine
 from contextlib import suppress
 from itertools import chain
 from typing import Any, NoReturn
 
-from aioq.client.job import Job
+from aioq.client.context import CurrentJob
+from aioq.client.plain import DONE, coroutine_method, dropped, not_awaited
 from aioq.client.waits import current
 from aioq.store import Store
 from aioq.values import errors
 from aioq.values.cause import origin
-from aioq.values.errors import InvalidJobOperation
+from aioq.values.errors import InvalidJobOperation, NotAwaited
 from aioq.values.record import META, JobRecord
 from aioq.values.reference import resolve
-from aioq.values.retry import kinds
+from aioq.values.retry import Retry, kinds
 from aioq.values.summary import summary
 from aioq.worker.executor import error_text
 from aioq.worker.forks import SIGNALS, forks, leave
@@ -64,7 +67,7 @@ class Channel:
         return parts
 
 
-class ChildJob(Job[Any]):
+class ChildJob(CurrentJob):
     """A job as its own function sees it in a child: a snapshot, of which only the meta can be saved.
 
     Args:
@@ -95,6 +98,13 @@ class ChildJob(Job[Any]):
         if changed or removed:
             self._meta_saved(self._ask(b"meta", *(part.removeprefix(META) for part in parts)), present)
 
+    @coroutine_method
+    def save_meta(self) -> Coroutine[Any, Any, None]:
+        """As `save_meta_sync`; it may be awaited, and need not be."""
+        self.save_meta_sync()
+
+        return DONE
+
     def close(self) -> None:
         """The run has ended: what its threads still ask for is refused from now on."""
         with self._lock:
@@ -116,7 +126,7 @@ class ChildJob(Job[Any]):
     def _kept(self) -> Store:
         raise InvalidJobOperation(
             f"job {self.id} runs in a process of its own, which has no connection to the server:"
-            " `job.save_meta_sync()` saves its meta; for all else, open a Queue in the function"
+            " `job.save_meta()` saves its meta; for all else, open a Queue in the function"
         )
 
 
@@ -162,7 +172,9 @@ def _serve(channel: Channel) -> None:
 
 def _run(job: ChildJob) -> tuple[bytes, ...]:
     record, kind = job.record, b"raised"
+    told: list[str] = []
     current.set(job)
+    dropped.set(told)
 
     try:
         func = resolve(record.func_name)
@@ -177,10 +189,18 @@ def _run(job: ChildJob) -> tuple[bytes, ...]:
         if forks.in_fork:  # the job has forked, and this is the fork
             leave(None)
 
+        _refuse_dropped(told)
+
+        if isinstance(result, Retry):
+            return b"retry", json.dumps(result.to_dict()).encode()
+
         return b"result", record.serializer.dumps(result, f"the result of {record.func_name}")
     except BaseException as error:  # noqa: BLE001 - SystemExit too: whatever a job raises is its own failure
         if forks.in_fork:
             leave(error)
+
+        if told and not isinstance(error, NotAwaited):
+            error.add_note(not_awaited(told))
 
         return kind, origin(error), *map(_encoded, (error_text(error), *summary(error), *kinds(error)))
     finally:
@@ -190,6 +210,12 @@ def _run(job: ChildJob) -> tuple[bytes, ...]:
 
 def _encoded(text: str) -> bytes:
     return text.encode(errors="surrogatepass")
+
+
+def _refuse_dropped(told: list[str]) -> None:
+    """Let the job fail that has dropped calls which were to be awaited."""
+    if told:
+        raise NotAwaited(not_awaited(told))
 
 
 def _leave_signals_to_the_worker() -> None:

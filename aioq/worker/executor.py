@@ -23,16 +23,18 @@ from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 
-from aioq.client.job import Job
+from aioq.client.context import CurrentJob
+from aioq.client.plain import not_awaited
 from aioq.client.waits import current
 from aioq.store import Store
 from aioq.store.store import Claim
 from aioq.values.allowlist import Allowlist
 from aioq.values.durations import FOREVER
-from aioq.values.errors import JobTimeout, PayloadTooLarge, RemoteError
+from aioq.values.errors import JobTimeout, NotAwaited, PayloadTooLarge, RemoteError
 from aioq.values.options import PROCESS
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, decide, is_final
 from aioq.values.reference import resolve
+from aioq.values.retry import Retry, RetryRequested
 from aioq.worker.ending import CANCEL_GRACE, Ending
 from aioq.worker.failure import packed_failure
 from aioq.worker.forks import forks, leave
@@ -237,7 +239,7 @@ class Executor:
             return await self._processes.run(run, self._begin_in_process)
 
         self._limit(run, loop)
-        job: Job[Any] = Job(record, run.store, fence=run.claim.fence)
+        job = CurrentJob(record, run.store, fence=run.claim.fence)
         job.bind(loop)
         current.set(job)
 
@@ -262,6 +264,12 @@ class Executor:
 
         run.call = ThreadCall(func, args, kwargs)
         result = await to_thread.run_sync(run.call, abandon_on_cancel=True, limiter=self._threads)
+
+        if run.call.dropped:  # it has done its work otherwise, and would do the same again
+            run.returned = run.cause is None
+
+            raise NotAwaited(not_awaited(run.call.dropped))
+
         # A plain function may still hand back something to await: a partial of a coroutine function, say.
         return await result if inspect.isawaitable(result) else result
 
@@ -286,6 +294,10 @@ class Executor:
 
         if isinstance(result, Packed):
             packed = result.data
+        elif isinstance(result, Retry):
+            run.returned = False  # its work is not done yet
+
+            raise RetryRequested(result, record.attempt)
         else:
             packed = record.serializer.dumps(result, f"the result of {record.func_name}")
 

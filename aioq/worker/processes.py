@@ -24,6 +24,7 @@ from typing import Any
 from aioq.values.errors import InvalidFunction, JobProcessError, RemoteError, ServerError
 from aioq.values.record import META
 from aioq.values.reference import is_plain
+from aioq.values.retry import Retry, read_retry
 from aioq.worker.forks import SIGNALS, forks
 from aioq.worker.frames import pack, take
 from aioq.worker.run import Run, own_task
@@ -66,7 +67,7 @@ class Processes:
         self._living: dict[Child, None] = {}
         self._burials: set[asyncio.Task[int]] = set()
 
-    async def run(self, run: Run, begin: Callable[[Run], None]) -> Packed:
+    async def run(self, run: Run, begin: Callable[[Run], None]) -> Packed | Retry:
         """Run a job's function in a process, as soon as one is free.
 
         If it is cancelled, the process is killed.
@@ -111,7 +112,7 @@ class Processes:
         if ends and (left := (await asyncio.wait(ends, timeout=DEATH_S))[1]):
             log.error("%d processes of jobs were killed and have not ended: the system holds them", len(left))
 
-    async def _run(self, run: Run, begin: Callable[[Run], None]) -> Packed:
+    async def _run(self, run: Run, begin: Callable[[Run], None]) -> Packed | Retry:
         child = self._take_idle() or await self._start()
 
         try:
@@ -133,6 +134,9 @@ class Processes:
 
         if kind == b"result":
             return Packed(*parts)
+
+        if kind == b"retry":
+            return _policy(*parts)
 
         run.returned = kind == b"returned"
         made_of, *told = parts
@@ -319,6 +323,14 @@ async def _answer(run: Run, child: Child) -> list[bytes]:
         child.send(*await _save_meta(run, parts[1:]))
 
     return parts
+
+
+def _policy(packed: bytes) -> Retry:
+    """The Retry that the function has returned."""
+    try:
+        return read_retry(packed)
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise JobProcessError(f"the process of the job has sent a Retry that cannot be read: {error}") from None
 
 
 async def _save_meta(run: Run, parts: list[bytes]) -> tuple[bytes, bytes]:

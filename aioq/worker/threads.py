@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from aioq.client.plain import dropped, not_awaited
 from aioq.worker.forks import forks, leave
 
 _raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
@@ -26,10 +27,14 @@ class ThreadCall:
 
     """
 
-    __slots__ = ("_args", "_func", "_is_over", "_kwargs", "_lock", "_thread")
+    #: Calls of aioq that the function has made and not awaited, as texts.
+    dropped: list[str]
+
+    __slots__ = ("_args", "_func", "_is_over", "_kwargs", "_lock", "_thread", "dropped")
 
     def __init__(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         self._func, self._args, self._kwargs = func, args, kwargs
+        self.dropped = []
         self._thread: int | None = None
         self._is_over = False
         self._lock = threading.Lock()
@@ -42,10 +47,14 @@ class ThreadCall:
             self._thread = threading.get_ident()
 
         try:
+            dropped.set(self.dropped)  # in the context of this call alone
             result = self._func(*self._args, **self._kwargs)
         except BaseException as error:
             if forks.in_fork:
                 leave(error)
+
+            if self.dropped:
+                error.add_note(not_awaited(self.dropped))
 
             raise
         else:

@@ -8,8 +8,10 @@ import threading
 
 import pytest
 
-from aioq import InvalidJobOperation, JobStatus, Queue, get_current_job
+from aioq import InvalidJobOperation, Job, JobFailed, JobStatus, Queue, current_job, get_current_job
+from aioq.values.errors import NoCurrentJob
 from tests import jobs
+from tests.tools import eventually
 
 
 async def test_a_coroutine_knows_its_job(queue: Queue, start_worker) -> None:  # A02
@@ -171,3 +173,88 @@ async def test_a_thread_that_is_used_again_sees_the_next_job(queue: Queue, start
     enqueued = [await queue.enqueue(thread_ids, 3) for _ in range(5)]
     for job in enqueued:
         assert set(await job.result(5)) == {job.id}
+
+
+async def id_of_current() -> str:
+    return current_job().id
+
+
+def id_of_current_sync() -> str:
+    return current_job().id
+
+
+@pytest.mark.parametrize("executor", ["thread", "process"])
+async def test_current_job_is_the_job(queue: Queue, start_worker, executor: str) -> None:
+    await start_worker()
+    job = await queue.enqueue(id_of_current)
+    plain = await queue.enqueue(id_of_current_sync, executor=executor)
+    assert (await job.result(5), await plain.result(20)) == (job.id, plain.id)
+
+
+async def test_current_job_says_that_no_job_runs_here() -> None:
+    with pytest.raises(NoCurrentJob, match=r"no job runs here.*get_current_job\(\) gives None"):
+        current_job()
+
+
+async def follow(number: int) -> str:
+    own = current_job().queue
+    assert own is current_job().queue
+    following = await own.enqueue(jobs.add, number, 1)
+    return following.id
+
+
+async def test_a_job_enqueues_the_next_one_by_its_queue(server, start_worker) -> None:
+    await start_worker("shop", prefix="app", secret="s" * 20)
+    async with Queue("shop", server.url, prefix="app", secret="s" * 20) as queue:
+        made = [await (await queue.enqueue(follow, number)).result(5) for number in range(3)]
+        for number, job_id in enumerate(made):
+            assert await (await Job.fetch(job_id, queue)).result(5) == number + 1
+        await queue.delete()
+
+
+async def test_the_queue_of_a_handle_is_the_one_that_it_came_from(queue: Queue) -> None:
+    job = await queue.enqueue(jobs.add, 1, 2)
+    assert job.queue is queue
+    assert (await Job.fetch(job.id, queue)).queue is queue
+    assert (await queue.jobs())[0].queue is queue
+    assert Job.create(jobs.add, (1, 2)).queue is None
+
+
+def queue_apart() -> None:
+    assert current_job().queue
+
+
+async def test_a_process_of_its_own_has_no_queue_and_says_what_to_do(queue: Queue, start_worker) -> None:
+    await start_worker()
+    job = await queue.enqueue(queue_apart, executor="process")
+    with pytest.raises(JobFailed, match=r"no connection to the server: .* open a Queue in the function"):
+        await job.result(20)
+
+
+left: list[object] = []
+
+
+async def leave_a_task_behind() -> None:
+    job = current_job()
+
+    async def outlive() -> None:
+        while (await job.get_status()) == JobStatus.STARTED:
+            await asyncio.sleep(0.01)
+        assert current_job() is job
+        job.meta["late"] = True
+        try:
+            await job.save_meta()
+        except InvalidJobOperation as error:
+            left.append(str(error))
+
+    left.append(asyncio.create_task(outlive()))
+
+
+async def test_a_task_that_a_job_leaves_behind_goes_on_and_its_run_is_over(queue: Queue, start_worker) -> None:
+    left.clear()
+    await start_worker()
+    job = await queue.enqueue(leave_a_task_behind)
+    await job.result(5)
+    await eventually(lambda: len(left) == 2)
+    assert "this run has lost its claim" in str(left[1])
+    assert await job.get_meta() == {}

@@ -754,7 +754,14 @@ async def test_a_coroutine_instead_of_its_function_is_refused(queue: Queue, raw:
 
 @pytest.mark.parametrize(
     ("args", "kwargs"),
-    [((), {}), ((1, 2, 3), {}), ((1,), {"z": 1}), ((1,), {"x": 1}), ((1,), {"timeot": 5}), ((1,), {"timeout": 5})],
+    [
+        ((), {}),
+        ((1, 2, 3), {}),
+        ((1,), {"z": 1}),
+        ((1,), {"x": 1}),
+        ((1,), {"timeot": 5}),
+        ((1,), {"job_timout": 5}),
+    ],
 )
 async def test_a_call_that_the_function_does_not_take_is_refused(
     queue: Queue, raw: redis.Redis, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioq.values.errors import InvalidInput
-from aioq.values.retry import MAX_INTERVAL_MS, Retry, as_retry
+from aioq.values.retry import MAX_INTERVAL_MS, Retry, as_retry, read_retry
 
 SECONDS = st.floats(0, 100_000, allow_nan=False)
 POLICIES = st.builds(
@@ -185,3 +185,18 @@ def test_the_retry_option_takes_a_policy_or_a_number_of_retries() -> None:
 
     with pytest.raises(InvalidInput):
         as_retry("3")
+
+
+def test_a_policy_comes_back_from_json() -> None:
+    policy = Retry(4, [1, 2.5], backoff=2, jitter="full", max_interval="1h", at_front=True)
+
+    assert read_retry(json.dumps(policy.to_dict()).encode()) == policy
+    assert read_retry(json.dumps(Retry(1, jitter=0.5).to_dict()).encode()) == Retry(1, jitter=0.5)
+
+
+@pytest.mark.parametrize(
+    "packed", [b"", b"[]", b"{}", b'{"max":0}', b'{"max":1,"interval_ms":[-5]}', b'{"max":1,"backoff":0}']
+)
+def test_what_is_no_policy_is_refused(packed: bytes) -> None:
+    with pytest.raises((ValueError, TypeError, LookupError, AttributeError)):
+        read_retry(packed)

@@ -132,10 +132,20 @@ def save_much(size: int) -> None:
     get_current_job().save_meta_sync()
 
 
+def refresh() -> None:
+    asyncio.run(get_current_job().refresh())
+
+
 def save_by_await() -> None:
     job = get_current_job()
     job.meta["saved"] = 1
     asyncio.run(job.save_meta())
+
+
+def save_without_await() -> None:
+    job = get_current_job()
+    job.meta["saved"] = 1
+    job.save_meta()
 
 
 def save_when_it_is_over(path: str) -> None:

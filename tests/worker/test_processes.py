@@ -415,9 +415,17 @@ async def test_meta_is_read_and_saved(server, start_worker, secret: str | None) 
 
 async def test_what_needs_the_server_says_what_to_do_instead(queue: Queue, start_worker) -> None:
     await start_worker(job_processes=1)
-    text = await error_of(await start(queue, apart.save_by_await))
+    text = await error_of(await start(queue, apart.refresh))
     assert "InvalidJobOperation: job " in text
-    assert "runs in a process of its own, which has no connection to the server: `job.save_meta_sync()`" in text
+    assert "runs in a process of its own, which has no connection to the server: `job.save_meta()`" in text
+
+
+@pytest.mark.parametrize("func", [apart.save_by_await, apart.save_without_await])
+async def test_meta_is_saved_with_and_without_await(queue: Queue, start_worker, func: Any) -> None:
+    await start_worker(job_processes=1)
+    job = await start(queue, func)
+    await job.result(20)
+    assert await job.get_meta() == {"saved": 1}
 
 
 async def test_meta_errors_are_those_of_a_thread(queue: Queue, start_worker) -> None:
