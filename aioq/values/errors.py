@@ -75,7 +75,12 @@ class InvalidJobOperation(AioqError):
 
 
 class DeserializationError(AioqError):
-    """Stored bytes cannot be turned back into a value here."""
+    """Stored bytes cannot be turned back into a value here.
+
+    missing: the module that there is not, if a function was not found for that reason; else "".
+    """
+
+    missing: str = ""
 
 
 class BadSignature(DeserializationError):
@@ -151,7 +156,9 @@ class RemoteError(AioqError):
 
 
 class WorkerError(AioqError):
-    """A worker could not go on, and has ended in order: its jobs were given back."""
+    """A worker could not begin, because of a module that it was to import; or it could not go on, and has ended in
+    order: its jobs were given back.
+    """
 
 
 class NotDurable(AioqError):
