@@ -25,6 +25,9 @@ LOOK_MS = 200
 #: What a worker takes at a stop beside the times that its options name, in seconds. Then it is killed.
 LEAVING_S = 10.0
 
+#: What a supervised worker runs: the command, beside a thread that waits for the end of the supervisor.
+_PROGRAM = "from aioq.cli.reload import follow; follow(); from aioq.cli.main import main; main()"
+
 #: Signals that end a worker. The supervisor passes them on.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -53,24 +56,37 @@ def supervise(folders: Sequence[Path], limits: Sequence[str]) -> NoReturn:
             raise CommandError(f"--reload: there is no directory {folder} to watch")
 
     patience = LEAVING_S + sum(to_ms(each, "limit") / 1000 for each in limits)
-    command = [sys.executable, "-m", "aioq", *(word for word in sys.argv[1:] if word != "--reload")]
+    words = [word for word in sys.argv[1:] if word != "--reload"]
 
-    raise typer.Exit(Supervisor(command, patience).run(folders))
+    raise typer.Exit(Supervisor(words, patience).run(folders))
+
+
+def follow() -> None:
+    """In a supervised worker: stop it when its supervisor was killed. Nobody else would, and its code is old."""
+    life = int(sys.argv.pop(1))
+    os.set_inheritable(life, False)
+
+    def wait() -> None:
+        os.read(life, 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="aioq-supervisor", daemon=True).start()
 
 
 class Supervisor:
     """Runs one worker after the other.
 
     Args:
-        command: starts one.
+        words: the options of its command line.
         patience: the seconds that one may take to end.
 
     """
 
-    def __init__(self, command: Sequence[str], patience: float) -> None:
-        self._command = command
+    def __init__(self, words: Sequence[str], patience: float) -> None:
+        self._words = words
         self._patience = patience
         self._stopped = threading.Event()
+        self._life, self._own_life = os.pipe()  # the worker reads the end of this process from it
         self._worker: subprocess.Popen[bytes] | None = None
 
     def run(self, folders: Sequence[Path]) -> int:
@@ -114,7 +130,9 @@ class Supervisor:
             self._end()
 
         if not self._stopped.is_set():
-            self._worker = subprocess.Popen(self._command)  # noqa: S603 - this command
+            self._worker = subprocess.Popen(  # noqa: S603 - this command
+                (sys.executable, "-c", _PROGRAM, str(self._life), *self._words), pass_fds=(self._life,)
+            )
 
     def _end(self) -> int:
         """Wait for the worker's end; its exit code. What it runs has the time of every stop."""

@@ -21,7 +21,7 @@ AioqError
 ├── AbandonedJobError                    workers died while they ran the job, and the last one ran nothing else
 ├── JobProcessError                      the process that ran the job ended before the job did
 ├── RemoteError                          what a job raised in its process; the worker's own, nobody else sees it
-├── WorkerError                          raised by Worker.run(): the worker has ended because it could not go on
+├── WorkerError                          raised by Worker.run(): the worker could not begin, or could not go on
 ├── NotDurable                           the job is in the queue, but not as safe as was asked for
 └── ServerError                          the server's side
     ├── ServerUnreachable (ConnectionError)

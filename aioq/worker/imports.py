@@ -171,7 +171,8 @@ class Imports:
             return
 
         self._missing.add(module)
-        log.error("there is no module %s here, so %s cannot be run: %s", module, name, _looked_for(module))
+        kind = "module or class" if "." in module else "module"
+        log.error("there is no %s %s here, so %s cannot be run: %s", kind, module, name, _looked_for(module))
 
 
 def check_modules(imports: str | Sequence[str]) -> tuple[str, ...]:
@@ -203,6 +204,8 @@ def import_all(modules: Iterable[str]) -> None:
         try:
             import_module(name)
         except (Exception, SystemExit) as error:
+            log.debug("importing %s failed", name, exc_info=error)
+
             raise WorkerError(_why_not(name, error)) from error
 
         log.debug("imported %s in %.1f s", name, time.monotonic() - began)
