@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from functools import partial
@@ -18,9 +18,11 @@ import typer
 from aioq.cli import ending
 from aioq.cli.common import CommandError, UrlOption, connected, make_importable
 from aioq.cli.output import count
+from aioq.cli.reload import supervise
 from aioq.store import Connection, Fleet
 from aioq.values.errors import ServerUnreachable
-from aioq.worker.signals import StopSignals
+from aioq.worker.imports import check_modules, import_all
+from aioq.worker.signals import StopSignals, signals_interrupt
 from aioq.worker.streams import drop_what_nobody_takes
 from aioq.worker.worker import CONCURRENCY, Worker
 
@@ -111,6 +113,18 @@ Allow = Annotated[
         " Without it: AIOQ_ALLOW, else all.",
     ),
 ]
+Imports = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import",
+        metavar="MODULE",
+        help="Import this module before the first job, such as shop.tasks; any number.",
+    ),
+]
+Reload = Annotated[
+    bool,
+    typer.Option("--reload", help="For development: start again when Python files change here or in a --path."),
+]
 
 
 def worker(
@@ -131,11 +145,16 @@ def worker(
     pid: PidFile = None,
     path: Paths = None,
     allow: Allow = None,
+    imports: Imports = None,
+    reload: Reload = False,
     url: UrlOption = None,
 ) -> None:
     """Run the jobs of queues until SIGINT or SIGTERM. A second signal hands running jobs back at once."""
     if verbose and quiet:
         raise typer.BadParameter("it cannot be combined with --verbose", param_hint="'--quiet'")
+
+    if reload:
+        supervise([Path(), *(path or [])], [shutdown_timeout, cancel_grace])
 
     drop_what_nobody_takes()
     configure_logging(Level.DEBUG if verbose else Level.WARNING if quiet else logging_level)
@@ -151,7 +170,7 @@ def worker(
     }
     limits: dict[str, Any] = {"burst": burst, "max_jobs": max_jobs, "max_idle_time": max_idle_time}
 
-    run_to_end(partial(_serve, url, queues or ["default"], options, limits, pid))
+    run_to_end(partial(_serve, url, queues or ["default"], options, limits, pid, check_modules(imports or [])))
 
 
 async def _serve(
@@ -160,9 +179,13 @@ async def _serve(
     options: dict[str, Any],
     limits: dict[str, Any],
     pid: Path | None,
+    imports: Sequence[str],
     serves: Callable[[], None],
 ) -> None:
     with _pid_file(pid):
+        with signals_interrupt():
+            import_all(imports)
+
         async with connected(url) as connection:
             worker = Worker(queues, connection, **options)
 

@@ -24,7 +24,7 @@ AioqError
 ├── AbandonedJobError                    workers died while they ran the job, and the last one ran nothing else
 ├── JobProcessError                      the process that ran the job ended before the job did
 ├── RemoteError                          what a job raised in its process; the worker's own, nobody else sees it
-├── WorkerError                          raised by Worker.run(): the worker has ended because it could not go on
+├── WorkerError                          raised by Worker.run(): the worker could not begin, or could not go on
 ├── NotDurable                           the job is in the queue, but not as safe as was asked for
 └── ServerError                          the server's side
     ├── ServerUnreachable (ConnectionError)
@@ -78,7 +78,12 @@ class InvalidJobOperation(AioqError):
 
 
 class DeserializationError(AioqError):
-    """Stored bytes cannot be turned back into a value here."""
+    """Stored bytes cannot be turned back into a value here.
+
+    missing: the module that there is not, if a function was not found for that reason; else "".
+    """
+
+    missing: str = ""
 
 
 class BadSignature(DeserializationError):
@@ -187,7 +192,9 @@ class RemoteError(AioqError):
 
 
 class WorkerError(AioqError):
-    """A worker could not go on, and has ended in order: its jobs were given back."""
+    """A worker could not begin, because of a module that it was to import; or it could not go on, and has ended in
+    order: its jobs were given back.
+    """
 
 
 class NotDurable(AioqError):

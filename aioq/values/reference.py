@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from types import FunctionType
+from types import FrameType, FunctionType
 from typing import Any
 
 from aioq.values.errors import DeserializationError, InvalidFunction
@@ -141,21 +141,65 @@ def locate(name: str) -> tuple[object, Callable[..., Any]]:
                 continue
             raise DeserializationError(f"importing {module_name} for {name} failed: {error}") from error
 
-        owner = target
+        module = owner = target
 
         for part in parts[cut:]:
             owner, target = target, getattr(target, part, None)
 
         if not callable(target):
-            raise DeserializationError(
-                f"{module_name} has no function {'.'.join(parts[cut:])!r}: was it renamed or removed?"
+            is_module = cut < len(parts) - 1 and hasattr(module, "__path__") and not hasattr(module, parts[cut])
+
+            raise _not_found(
+                f"{module_name} has no function {'.'.join(parts[cut:])!r}: was it renamed or removed?",
+                f"{module_name}.{parts[cut]}" if is_module else "",
             )
 
         return owner, _carried_out(target)
 
-    raise DeserializationError(
-        f"no module of {name!r} can be imported by this worker; is its code on the worker's path?"
+    raise _not_found(
+        f"no module of {name!r} can be imported by this worker; is its code on the worker's path?", parts[0]
     )
+
+
+def module_of(name: str) -> tuple[str, Any, list[str]]:
+    """The module of a dotted name that is imported already, with its name, and the parts behind that name."""
+    parts = name.split(".")
+
+    for cut in range(len(parts) - 1, 0, -1):
+        if (module := sys.modules.get(".".join(parts[:cut]))) is not None:
+            return ".".join(parts[:cut]), module, parts[cut:]
+
+    return "", None, parts
+
+
+def is_imported(name: str) -> bool:
+    """Whether the callable behind a dotted name can be had without an import, and without waiting for one.
+
+    A module that another thread imports at this moment is there already, and whoever asks for it has to wait.
+    """
+    _, module, rest = module_of(name)
+
+    if module is None or rest[0] not in getattr(module, "__dict__", {}):
+        return False
+
+    return not getattr(getattr(module, "__spec__", None), "_initializing", False) or _is_run_here(module)
+
+
+def _is_run_here(module: Any) -> bool:
+    """Whether this very thread is in the code of a module: a script that starts a worker while it is imported."""
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the only way to it
+
+    while frame is not None and frame.f_globals is not vars(module):
+        frame = frame.f_back
+
+    return frame is not None
+
+
+def _not_found(text: str, missing: str) -> DeserializationError:
+    error = DeserializationError(text)
+    error.missing = missing
+
+    return error
 
 
 def is_plain(func: Callable[..., Any]) -> bool:

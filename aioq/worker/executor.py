@@ -38,6 +38,7 @@ from aioq.values.retry import Retry, RetryRequested
 from aioq.worker.ending import CANCEL_GRACE, Ending
 from aioq.worker.failure import packed_failure
 from aioq.worker.forks import forks, leave
+from aioq.worker.imports import Imports
 from aioq.worker.processes import Packed, Processes
 from aioq.worker.run import Cause, Run
 from aioq.worker.threads import RunEnded, ThreadCall
@@ -92,9 +93,9 @@ class Executor:
         self._alarm_at = math.inf
         self._result_ttl_ms = result_ttl_ms
         self._ended = ended
-        self._resolve = resolve if allow is None else allow.resolve
+        self._imports = Imports(resolve if allow is None else allow.resolve)
         self._threads = CapacityLimiter(concurrency)
-        self._processes = Processes(job_processes, self._resolve)
+        self._processes = Processes(job_processes, self._find_for_process)
 
     def take(self, store: Store, claim: Claim) -> Run:
         """Begin a run, or let it wait for a slot. Returns at once."""
@@ -139,6 +140,7 @@ class Executor:
             self._alarm.cancel()
 
         self.ending.tell_of_threads()
+        self._imports.close()
         await self._processes.close()
 
     def _begin(self, run: Run, *, at_once: bool = False) -> None:
@@ -246,7 +248,9 @@ class Executor:
         if record.signer is not None:
             record.verify()
 
-        func = self._resolve(record.func_name)
+        if (func := self._imports.known.get(record.func_name)) is None:
+            func = await self._imports.find(record.func_name)
+
         run.found = True
         instance, args, kwargs = record.call()
 
@@ -272,6 +276,19 @@ class Executor:
 
         # A plain function may still hand back something to await: a partial of a coroutine function, say.
         return await result if inspect.isawaitable(result) else result
+
+    async def _find_for_process(self, run: Run) -> Callable[..., Any]:
+        """The function of a run, whose time goes on until its module is imported. It waits for a process then."""
+        func = self._imports.known.get(run.claim.record.func_name)
+
+        if func is None:
+            self._limit(run, asyncio.get_running_loop())
+            func = await self._imports.find(run.claim.record.func_name)
+            run.deadline = math.inf
+
+        run.found = True
+
+        return func
 
     def _begin_in_process(self, run: Run) -> None:
         run.begun = True
@@ -328,8 +345,9 @@ class Executor:
             return None
 
         seconds = run.claim.record.timeout_ms / 1000
+        at = "" if run.found else "; its module was still being imported"
 
-        return self._decide(run, JobTimeout(f"the run took longer than its timeout of {seconds:g} seconds"))
+        return self._decide(run, JobTimeout(f"the run took longer than its timeout of {seconds:g} seconds{at}"))
 
     def _decide(self, run: Run, error: BaseException) -> Outcome:
         failure = packed_failure(run.claim.record, error, error_text(error))

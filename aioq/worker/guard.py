@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType
 
+from aioq.worker.imports import users_frames
 from aioq.worker.lasting import LastingThread
 from aioq.worker.run import Run
 
@@ -142,8 +143,7 @@ class Guard:
         if first in frames:
             frames = frames[frames.index(first) :]
 
-        own = [each for each in frames if not each.f_globals.get("__name__", "").startswith("aioq.worker")]
-        stack = traceback.StackSummary.extract((each, each.f_lineno) for each in own)
+        stack = traceback.StackSummary.extract((each, each.f_lineno) for each in users_frames(frames))
 
         return who, "".join(stack.format())
 

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -55,13 +55,13 @@ class Processes:
 
     Args:
         limit: how many there may be.
-        resolve: finds the functions that may be run, by name.
+        find: brings the function of a run.
 
     """
 
-    def __init__(self, limit: int, resolve: Callable[[str], Callable[..., Any]]) -> None:
+    def __init__(self, limit: int, find: Callable[[Run], Awaitable[Callable[..., Any]]]) -> None:
         self.waiting: dict[Run, None] = {}
-        self._resolve = resolve
+        self._find = find
         self._slots = asyncio.Semaphore(limit)
         self._idle: list[Child] = []
         self._living: dict[Child, None] = {}
@@ -87,7 +87,7 @@ class Processes:
         if record.signer is not None:
             record.verify()
 
-        if not is_plain(self._resolve(record.func_name)):
+        if not is_plain(await self._find(run)):
             raise InvalidFunction(
                 f'{record.func_name} is awaited, and executor="process" is for plain functions. Leave the option'
                 " away: a coroutine runs on the event loop"

@@ -6,8 +6,8 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Self
 
@@ -72,6 +72,38 @@ class StopSignals:
     def _receive(self, number: int, _: FrameType | None) -> None:
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._heard, number)
+
+
+@contextmanager
+def signals_interrupt() -> Iterator[None]:
+    """Let SIGINT and SIGTERM end at once what blocks the event loop meanwhile: an import, say. Main thread only.
+
+    Raises:
+        asyncio.CancelledError: one has come. The handlers that were there before have heard of it, too.
+
+    """
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if callable(handler := before[signal.Signals(number)]):
+            handler(number, frame)
+
+        raise _Interrupted
+
+    try:
+        for number in SIGNALS:
+            signal.signal(number, interrupt)
+
+        yield
+    except _Interrupted:
+        raise asyncio.CancelledError from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Interrupted(BaseException):
+    """Raised by a signal's handler. No code that is interrupted knows it, so none handles it."""
 
 
 def _name(handler: object) -> str:

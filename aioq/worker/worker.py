@@ -21,6 +21,7 @@ from aioq.values.numbers import whole
 from aioq.values.options import RESULT_TTL_MS
 from aioq.values.signature import Secret, read_secret
 from aioq.worker.ending import CANCEL_GRACE
+from aioq.worker.imports import check_modules, import_all
 from aioq.worker.service import Plan, Service
 
 #: Jobs that a worker runs side by side, unless it is told otherwise.
@@ -54,6 +55,8 @@ class Worker:
         allow: patterns of the functions that it may run, such as "shop.tasks.*": a job of any other fails before
             anything of it is loaded. None: AIOQ_ALLOW; without that, all functions.
         secret: as for Queue: jobs that are not signed are refused unread, and results are signed.
+        imports: modules that `run` imports at its beginning, such as "shop.tasks", on the thread that it is called
+            on. Others are imported on a thread of their own, when their first job comes.
 
     Raises:
         InvalidInput: a value cannot be used.
@@ -78,6 +81,7 @@ class Worker:
         prefix: str | None = None,
         allow: str | Sequence[str] | None = None,
         secret: Secret = None,
+        imports: str | Sequence[str] = (),
     ) -> None:
         listed = _listed(queues)
         self._queues = [each for each in listed if isinstance(each, Queue)]
@@ -101,6 +105,7 @@ class Worker:
         self._prefix = prefix
         self._allow = read_allow(allow, os.environ.get(ALLOW_VARIABLE))
         self._secret = read_secret(secret)
+        self._imports = check_modules(imports)
 
         if isinstance(connection, Connection):
             self._connect()  # says if the options do not go together
@@ -144,7 +149,8 @@ class Worker:
 
         Raises:
             ServerError: the server cannot be reached at the start, or refuses. Later the worker waits for it.
-            WorkerError: a thread that it needs has ended again and again. Its jobs were given back.
+            WorkerError: a module of `imports` cannot be imported, and nothing was claimed; or a thread that the
+                worker needs has ended again and again, and its jobs were given back.
 
         """
         check_loop()
@@ -166,6 +172,7 @@ class Worker:
             job_processes=self.job_processes,
             cancel_grace=self._cancel_grace,
         )
+        import_all(self._imports)
         # The connection of a Queue is its owner's to close; one that was opened here is not.
         given = isinstance(self._server, Connection)
         source = self._connect()

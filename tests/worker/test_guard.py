@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import importlib
 import logging
+import sys
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -157,3 +160,27 @@ async def test_the_guard_s_clock_leaves_out_when_the_process_stood_still() -> No
     assert at_once < 1
     assert 2.5 < passed
     assert awake < passed - 1.5
+
+
+async def test_an_import_on_the_loop_is_shown_without_frames_of_the_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "blocks_the_loop.py").write_text("import time\ntime.sleep(1)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    guard = Guard(list)
+    guard.start()
+
+    async def imports() -> None:
+        importlib.import_module("blocks_the_loop")
+
+    try:
+        await asyncio.create_task(imports())
+    finally:
+        guard.stop()
+        sys.modules.pop("blocks_the_loop")
+
+    shown = caplog.records[0].getMessage()
+    assert 'blocks_the_loop.py", line 2' in shown
+    assert "import_module" in shown  # the job's own line
+    assert "importlib/" not in shown
+    assert "frozen" not in shown
