@@ -9,7 +9,7 @@ from __future__ import annotations
 import faulthandler
 import fcntl
 import io
-import logging
+import json
 import os
 import signal
 import socket
@@ -27,6 +27,7 @@ from aioq.values.errors import InvalidJobOperation
 from aioq.values.record import META, JobRecord
 from aioq.values.reference import resolve
 from aioq.values.retry import kinds
+from aioq.worker import lines
 from aioq.worker.executor import error_text
 from aioq.worker.forks import SIGNALS, forks, leave
 from aioq.worker.frames import pack, take
@@ -121,9 +122,9 @@ class ChildJob(Job[Any]):
 def main() -> NoReturn:
     """Run what the worker sends, until it ends.
 
-    The arguments of the process: the channel, the pipe that ends with the worker, and the level of the log.
+    The arguments of the process: the channel, the pipe that ends with the worker, and how its log looks.
     """
-    channel, life, level = map(int, sys.argv[1:])
+    channel, life = map(int, sys.argv[1:3])
     _leave_signals_to_the_worker()
     _end_with_the_worker(life)
 
@@ -133,7 +134,7 @@ def main() -> NoReturn:
 
     drop_what_nobody_takes()
     faulthandler.enable()  # a crash shows the job's line
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    lines.install(lines.Style(**json.loads(sys.argv[3])))
 
     if isinstance(sys.stdout, io.TextIOWrapper):  # what is printed must not be lost with the process
         sys.stdout.reconfigure(line_buffering=True)

@@ -21,6 +21,7 @@ from aioq.values.errors import PayloadTooLarge, ServerError, ServerUnreachable
 from aioq.values.outcome import Failed, Finished, Outcome
 from aioq.values.record import JobRecord
 from aioq.worker.run import Run
+from aioq.worker.telling import tell_of_failure
 
 log = logging.getLogger("aioq.worker")
 
@@ -158,14 +159,12 @@ class LostClaim:
             return
 
         claim = Claim(JobRecord(self.id, {b"func": func or b""}), int(fence))
-        text = _text_of(
-            PayloadTooLarge(
-                f"the arguments have {size} bytes and do not reach the worker, while smaller replies do: see"
-                " client-output-buffer-limit of the server. Store them elsewhere, and pass a reference to them"
-            )
+        error = PayloadTooLarge(
+            f"the arguments have {size} bytes and do not reach the worker, while smaller replies do: see"
+            " client-output-buffer-limit of the server. Store them elsewhere, and pass a reference to them"
         )
-        log.error("job %s fails: %s", self.id, text)
-        ((command, claims),) = store.end_commands([(claim, Failed(text))])
+        tell_of_failure(self.id, claim.record.func_name, store.queue, error, worker)
+        ((command, claims),) = store.end_commands([(claim, Failed(_text_of(error)))])
         report(store.queue, [claims], await connection.calls((command,)), set())
 
 
@@ -214,7 +213,7 @@ def _too_large(run: Run, outcome: Outcome, refusal: ServerError) -> Outcome:
         f" {refusal} See its proto-max-bulk-len and client-query-buffer-limit. Store the result elsewhere, and"
         " return a reference to it"
     )
-    log.error("job %s fails: %s", run.id, error)
+    tell_of_failure(run.id, name, run.store.queue, error, run.claim.record.worker)
 
     return Failed(_text_of(error))
 

@@ -21,6 +21,7 @@ from aioq.values.numbers import whole
 from aioq.values.options import RESULT_TTL_MS
 from aioq.values.signature import Secret, read_secret
 from aioq.worker.ending import CANCEL_GRACE
+from aioq.worker.lines import keep_enabled
 from aioq.worker.service import Plan, Service
 
 #: Jobs that a worker runs side by side, unless it is told otherwise.
@@ -54,6 +55,8 @@ class Worker:
         allow: patterns of the functions that it may run, such as "shop.tasks.*": a job of any other fails before
             anything of it is loaded. None: AIOQ_ALLOW; without that, all functions.
         secret: as for Queue: jobs that are not signed are refused unread, and results are signed.
+        log_jobs: log the begin and the end of each job at the level INFO (default False: at DEBUG). If there are
+            many of them, how many have finished is logged instead.
 
     Raises:
         InvalidInput: a value cannot be used.
@@ -78,6 +81,7 @@ class Worker:
         prefix: str | None = None,
         allow: str | Sequence[str] | None = None,
         secret: Secret = None,
+        log_jobs: bool = False,
     ) -> None:
         listed = _listed(queues)
         self._queues = [each for each in listed if isinstance(each, Queue)]
@@ -101,6 +105,7 @@ class Worker:
         self._prefix = prefix
         self._allow = read_allow(allow, os.environ.get(ALLOW_VARIABLE))
         self._secret = read_secret(secret)
+        self._log_jobs = log_jobs
 
         if isinstance(connection, Connection):
             self._connect()  # says if the options do not go together
@@ -148,6 +153,7 @@ class Worker:
 
         """
         check_loop()
+        keep_enabled()
 
         if self._service is not None:
             raise RuntimeError(f"worker {self.name} runs already")
@@ -165,6 +171,7 @@ class Worker:
             allow=self._allow,
             job_processes=self.job_processes,
             cancel_grace=self._cancel_grace,
+            log_jobs=self._log_jobs,
         )
         # The connection of a Queue is its owner's to close; one that was opened here is not.
         given = isinstance(self._server, Connection)
