@@ -1,7 +1,8 @@
 """Lines: how the log looks where no application has said so, in `aioq worker` and in the processes of its jobs.
 
-aioq's handler stands on the logger `aioq`, and is Python's handler of last resort for all other loggers. The root
-logger is the application's: its `basicConfig` works, and a handler that it puts there takes over.
+aioq's handler stands on the root logger, so that it also prints what jobs and libraries log. It gives way to the
+application: `logging.config` takes it off, `basicConfig` finds the logger free, and beside a handler that the
+application puts there it is silent.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import wraps
 from typing import Any
 
 from aioq.client.log_filter import JobLogFilter
@@ -19,6 +22,9 @@ from aioq.worker.telling import RemoteTraceback
 
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
 DATE_FORMAT = "%H:%M:%S"
+
+#: Characters of a traceback that are printed: its end tells what happened.
+MAX_TRACEBACK = 32_768
 
 #: aioq's loggers.
 LOGGERS = ("aioq", "aioq.worker", "aioq.store", "aioq.cli")
@@ -70,7 +76,7 @@ class TextLines(logging.Formatter):
         """The lines of a record."""
         outcome = getattr(record, "outcome", None) if record.name == "aioq.worker" else None
 
-        if outcome == "retried" or (outcome == "failed" and not self._tracebacks):
+        if outcome == "retried" or (outcome == "failed" and not (self._tracebacks and _tells_more(record))):
             record = copy(record)  # other handlers may show it
             record.exc_info = record.exc_text = None
 
@@ -82,7 +88,9 @@ class TextLines(logging.Formatter):
         """The traceback; of an exception of another process, as it was there."""
         cause = ei[1].__cause__ if ei[1] is not None else None
 
-        return str(cause.args[0]).rstrip() if isinstance(cause, RemoteTraceback) else super().formatException(ei)
+        text = cause.args[0].rstrip() if isinstance(cause, RemoteTraceback) else super().formatException(ei)
+
+        return text if len(text) <= MAX_TRACEBACK else f"…{text[-MAX_TRACEBACK:]}"
 
 
 class JsonLines(TextLines):
@@ -131,17 +139,14 @@ def install(style: Style) -> None:
 
     """
     global _style  # noqa: PLW0603 - as the loggers, it is the process's
-    handler, root, own = OwnHandler(sys.stderr), logging.getLogger(), logging.getLogger("aioq")
+    handler, root = OwnHandler(sys.stderr), logging.getLogger()
     handler.setFormatter(style.formatter())
     handler.addFilter(JobLogFilter(None if style.as_json else "-"))
-
-    for each in [each for each in own.handlers if isinstance(each, OwnHandler)]:
-        own.removeHandler(each)
-
-    own.addHandler(handler)
-    logging.lastResort = handler
-    own.setLevel(style.level)
+    root.addHandler(handler)
     root.setLevel(style.level)
+    logging.getLogger("aioq").setLevel(style.level)
+    logging.lastResort = handler  # a configuration that leaves the root logger without handlers silences nothing
+    logging.basicConfig = _giving_way(logging.basicConfig, handler)
     _style = style
     keep_enabled()
 
@@ -174,6 +179,22 @@ class _Enabled(logging.Logger):
         """It stays enabled."""
 
 
+def _giving_way(basic_config: Callable[..., None], own: OwnHandler) -> Callable[..., None]:
+    """`basicConfig` as an application expects it: it does nothing where the root logger has a handler already.
+
+    `logging.info` and its like call it without arguments where there is none; that configures nothing.
+    """
+
+    @wraps(basic_config)
+    def configure(**options: Any) -> None:
+        if options:
+            logging.getLogger().removeHandler(own)
+
+        basic_config(**options)
+
+    return configure
+
+
 def _takes_over(handler: logging.Handler) -> bool:
     """Whether a handler of the root logger shows what aioq would print.
 
@@ -183,6 +204,13 @@ def _takes_over(handler: logging.Handler) -> bool:
     is_collector = type(handler).__module__.startswith(("opentelemetry.", "sentry_sdk."))
 
     return not (is_alarm or is_collector or isinstance(handler, OwnHandler | logging.NullHandler))
+
+
+def _tells_more(record: logging.LogRecord) -> bool:
+    """Whether the traceback of a job's failure says more than the line above it."""
+    error = record.exc_info[1] if record.exc_info else None
+
+    return error is not None and any((error.__traceback__, error.__cause__, error.__context__))
 
 
 def _fields(style: Style) -> dict[str, Any]:

@@ -208,8 +208,8 @@ class Telling:
         if final or others:
             log.log(
                 logging.ERROR if final else logging.WARNING,
-                "%s more of jobs in %s %s left out here, %s of them final",
-                f"{final + others:,} failure{'' if final + others == 1 else 's'}",
+                "%s of jobs in %s %s left out here, %s of them final",
+                f"{final + others:,} more failure{'' if final + others == 1 else 's'}",
                 _seconds(now - self._left_out_since),
                 "was" if final + others == 1 else "were",
                 f"{final:,}",
@@ -233,8 +233,8 @@ class Telling:
                 log.log(level, words, *values, extra=extra)
             else:
                 log.log(level, words, *values, error_line(error), exc_info=exception(error), extra=extra)
-        except Exception as failure:  # noqa: BLE001 - a filter's, say
-            log.debug("a record of job %s could not be logged: %s", run.id, type(failure).__name__)
+        except BaseException:  # noqa: BLE001, S110 - a filter's error, or what a job's exception does when it is shown
+            pass
 
 
 def attributes(run: Run) -> dict[str, Any]:
