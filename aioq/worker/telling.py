@@ -221,6 +221,9 @@ class Telling:
         self, level: int, words: str, run: Run, what: str, *, error: BaseException | None = None, outcome: str = ""
     ) -> None:
         """Log one record. Whatever handlers and filters of the application do, the run goes on to its end."""
+        if not log.isEnabledFor(level):
+            return
+
         record = run.claim.record
         values: list[str] = [_plain(run.id), what, _plain(record.func_name), run.store.queue]
         extra = attributes(run)

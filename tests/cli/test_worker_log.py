@@ -1,4 +1,4 @@
-"""The log of `aioq worker`: its lines, its formats, and what becomes of it when an application configures logging."""
+"""The log of `aioq worker`: lines, formats, and what becomes of them when an application configures logging."""
 
 from __future__ import annotations
 

@@ -240,11 +240,11 @@ async def test_a_stop_says_what_it_waits_for_and_what_went_back(queue: Queue, se
 async def test_the_first_line_names_version_server_queues_and_what_is_allowed(
     queue: Queue, server, heard: Heard
 ) -> None:
-    url = f"redis://default:@127.0.0.1:{server.port}/0?max_connections=50"
+    url = f"redis://default:hunter2@127.0.0.1:{server.port}/0"  # the default user has no password: all are right
     await burst(url, concurrency=1, allow="tests.*", name="shop")
     first = heard.records[0].getMessage()
     assert first.startswith("aioq")
-    assert " serves default at redis://" in first
+    assert f" serves default at redis://default:***@127.0.0.1:{server.port}/0, " in first
     assert first.endswith(", 1 job at once; it may run tests.*")
 
 
