@@ -9,6 +9,7 @@ import typing
 
 from aioq.client.context import current_job, get_current_job
 from aioq.client.job import Job
+from aioq.client.log_filter import JobLogFilter
 from aioq.client.queue import EnqueueData, Queue
 from aioq.client.registry import Registry
 from aioq.client.task import Task, task
@@ -72,6 +73,7 @@ __all__ = [
     "JobCanceled",
     "JobExpired",
     "JobFailed",
+    "JobLogFilter",
     "JobNotFound",
     "JobProcessError",
     "JobStatus",

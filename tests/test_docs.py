@@ -157,7 +157,7 @@ async def run_program(block: Block, place: Path, environment: dict[str, str]) ->
 @asynccontextmanager
 async def worker(url: str, queues: list[str], place: Path, environment: dict[str, str]) -> AsyncIterator[None]:
     """`aioq worker`, as a reader starts it."""
-    command = [*aioq_command(), "worker", "--shutdown-timeout", "1", *queues]
+    command = [*aioq_command(), "worker", "--shutdown-timeout", "1", "--no-log-tracebacks", *queues]
     environment = environment | ({"AIOQ_REDIS_URL": url} if url else {})
     process = await asyncio.create_subprocess_exec(
         *command,

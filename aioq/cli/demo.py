@@ -92,7 +92,7 @@ async def _play(plan: Plan) -> None:
         queue = Queue(plan.queue, connection)
 
         try:
-            async with _command("worker", queue.name, "--quiet", plan=plan) as worker:
+            async with _command("worker", queue.name, "--logging-level", "critical", plan=plan) as worker:
                 await _story(plan, queue, worker)
         finally:
             with suppress(ServerError):

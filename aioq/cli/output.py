@@ -13,6 +13,8 @@ from unicodedata import category
 
 import typer
 
+from aioq.values import numbers
+
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
@@ -24,6 +26,8 @@ _UNSHOWN = frozenset(("Cc", "Cf", "Zl", "Zp"))
 
 #: Letters and marks that take no room, by Default_Ignorable_Code_Point of Unicode.
 _ROOMLESS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
+
+count = numbers.count
 
 
 class Table(NamedTuple):
@@ -99,17 +103,6 @@ def _shown(character: str) -> str:
 def one_line(text: str) -> str:
     """The text on one line."""
     return clean(" ".join(text.split()))
-
-
-def count(number: int, noun: str) -> str:
-    """A number and what it counts.
-
-    Example:
-        >>> count(2, "job")
-        '2 jobs'
-
-    """
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def as_json(value: object) -> object:

@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from enum import StrEnum
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +16,19 @@ import typer
 
 from aioq.cli import ending
 from aioq.cli.common import CommandError, UrlOption, connected, make_importable
+from aioq.cli.logs import (
+    DateFormat,
+    Level,
+    LogFormat,
+    LogJobs,
+    LogJson,
+    LogLevel,
+    LogTracebacks,
+    Quiet,
+    Verbose,
+    configure_logging,
+    tells_of_jobs,
+)
 from aioq.cli.output import count
 from aioq.cli.reload import supervise
 from aioq.store import Connection, Fleet
@@ -30,16 +42,6 @@ log = logging.getLogger("aioq.cli")
 
 #: A worker of a Cluster does not wait longer to hear whether all workers are suspended, in seconds.
 SUSPENSION_TIMEOUT_S = 1.0
-
-
-class Level(StrEnum):
-    """How much is logged."""
-
-    DEBUG = "DEBUG"
-    INFO = "INFO"
-    WARNING = "WARNING"
-    ERROR = "ERROR"
-    CRITICAL = "CRITICAL"
 
 
 Queues = Annotated[
@@ -85,12 +87,6 @@ Grace = Annotated[
         metavar="DURATION",
         help="How long a job may clean up that is cancelled, stopped or timed out. Then it is given up.",
     ),
-]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log everything: the level DEBUG.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Log problems only: the level WARNING.")]
-LogLevel = Annotated[
-    Level,
-    typer.Option("--logging-level", "--logging_level", "-l", case_sensitive=False, help="How much is logged."),
 ]
 PidFile = Annotated[
     Path | None, typer.Option("--pid", metavar="FILE", help="Write the process id there; removed at the end.")
@@ -142,6 +138,11 @@ def worker(
     verbose: Verbose = False,
     quiet: Quiet = False,
     logging_level: LogLevel = Level.INFO,
+    log_jobs: LogJobs = None,
+    log_tracebacks: LogTracebacks = True,
+    log_format: LogFormat = None,
+    date_format: DateFormat = None,
+    log_json: LogJson = False,
     pid: PidFile = None,
     path: Paths = None,
     allow: Allow = None,
@@ -157,7 +158,13 @@ def worker(
         supervise([Path(), *(path or [])], [shutdown_timeout, cancel_grace])
 
     drop_what_nobody_takes()
-    configure_logging(Level.DEBUG if verbose else Level.WARNING if quiet else logging_level)
+    configure_logging(
+        Level.DEBUG if verbose else Level.WARNING if quiet else logging_level,
+        log_format=log_format,
+        date_format=date_format,
+        as_json=log_json,
+        tracebacks=log_tracebacks,
+    )
     make_importable(path or [])
     options: dict[str, Any] = {
         "name": name,
@@ -167,6 +174,7 @@ def worker(
         "shutdown_timeout": shutdown_timeout,
         "cancel_grace": cancel_grace,
         "allow": allow or None,
+        "log_jobs": tells_of_jobs(log_jobs),
     }
     limits: dict[str, Any] = {"burst": burst, "max_jobs": max_jobs, "max_idle_time": max_idle_time}
 
@@ -241,15 +249,6 @@ def run_to_end(main: Callable[[Callable[[], None]], Coroutine[Any, Any, None]]) 
         raise typer.Exit(128 + received[0])
 
     task.result()
-
-
-def configure_logging(level: Level) -> None:
-    """Plain lines on stderr. What aioq says is let through from this level on; other libraries from INFO on."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
-    logging.getLogger().addHandler(handler)
-    logging.getLogger("aioq").setLevel(level)
-    logging.getLogger().setLevel(max(logging.INFO, logging.getLogger("aioq").level))
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -32,3 +32,14 @@ def whole(value: object, name: str, least: int = 0) -> int:
         raise InvalidInput(f"{name}={shown}: expected a whole number of at least {least}, and at most 2**53")
 
     return value
+
+
+def count(number: int, noun: str) -> str:
+    """A number and what it counts.
+
+    Example:
+        >>> count(2, "job")
+        '2 jobs'
+
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -10,7 +10,6 @@ import faulthandler
 import fcntl
 import io
 import json
-import logging
 import os
 import signal
 import socket
@@ -32,6 +31,7 @@ from aioq.values.record import META, JobRecord
 from aioq.values.reference import resolve
 from aioq.values.retry import Retry, kinds
 from aioq.values.summary import summary
+from aioq.worker import lines
 from aioq.worker.executor import error_text
 from aioq.worker.forks import SIGNALS, forks, leave
 from aioq.worker.frames import pack, take
@@ -133,9 +133,9 @@ class ChildJob(CurrentJob):
 def main() -> NoReturn:
     """Run what the worker sends, until it ends.
 
-    The arguments of the process: the channel, the pipe that ends with the worker, and the level of the log.
+    The arguments of the process: the channel, the pipe that ends with the worker, and how its log looks.
     """
-    channel, life, level = map(int, sys.argv[1:])
+    channel, life = map(int, sys.argv[1:3])
     _leave_signals_to_the_worker()
     _end_with_the_worker(life)
 
@@ -145,7 +145,7 @@ def main() -> NoReturn:
 
     drop_what_nobody_takes()
     faulthandler.enable()  # a crash shows the job's line
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    lines.install(lines.Style(**json.loads(sys.argv[3])))
 
     if isinstance(sys.stdout, io.TextIOWrapper):  # what is printed must not be lost with the process
         sys.stdout.reconfigure(line_buffering=True)

@@ -25,6 +25,7 @@ from functools import partial
 from aioq.store import Connection, Store
 from aioq.store.store import Claim, Claims, read_holders
 from aioq.values.errors import ServerError, ServerUnreachable
+from aioq.values.numbers import count
 from aioq.values.outcome import Finished, Interrupted, Outcome
 from aioq.worker.executor import Executor
 from aioq.worker.freight import ATTEMPTS, LARGE_BYTES, Freight, LostClaim, is_large, report
@@ -522,7 +523,7 @@ class Courier:
         _, back, _ = await store.reclaim(self._worker, held, self._sessions[store])
 
         if back:
-            log.info("queue %s: %d jobs of a lost reply went back", store.queue, len(back))
+            log.info("queue %s: %s of a lost reply went back", store.queue, count(len(back), "job"))
 
         if len(back) == 1:
             self._lost_claims[store] = LostClaim(back[0], 1 + (lost.losses if lost and lost.id == back[0] else 0))

@@ -41,6 +41,7 @@ from aioq.worker.forks import forks, leave
 from aioq.worker.imports import Imports
 from aioq.worker.processes import Packed, Processes
 from aioq.worker.run import Cause, Run
+from aioq.worker.telling import Telling, user_frames
 from aioq.worker.threads import RunEnded, ThreadCall
 
 log = logging.getLogger("aioq.worker")
@@ -66,6 +67,7 @@ class Executor:
         allow: the functions that may be run; None: all.
         job_processes: how many processes jobs with executor="process" may use.
         cancel_grace: how long a run may clean up that is ended from outside, in seconds.
+        telling: hears of runs that begin and end, for the log.
 
     """
 
@@ -77,6 +79,7 @@ class Executor:
         allow: Allowlist | None = None,
         job_processes: int = 1,
         cancel_grace: float = CANCEL_GRACE,
+        telling: Telling | None = None,
     ) -> None:
         self.ending = Ending(cancel_grace, self._settle_ended)
         self.concurrency = concurrency
@@ -94,6 +97,8 @@ class Executor:
         self._result_ttl_ms = result_ttl_ms
         self._ended = ended
         self._imports = Imports(resolve if allow is None else allow.resolve)
+        self._telling = telling or Telling()
+        self._telling.finished = lambda: self.successful
         self._threads = CapacityLimiter(concurrency)
         self._processes = Processes(job_processes, self._find_for_process)
 
@@ -296,11 +301,16 @@ class Executor:
 
     def _limit(self, run: Run, loop: asyncio.AbstractEventLoop) -> None:
         """Its time begins now."""
+        run.started_at = now = loop.time()
+
         if (timeout_ms := run.claim.record.timeout_ms) != FOREVER:
-            run.deadline = loop.time() + timeout_ms / 1000
+            run.deadline = now + timeout_ms / 1000
 
             if run.deadline < self._alarm_at:
                 self._set_alarm(loop, run.deadline)
+
+        if self._telling.jobs:
+            self._telling.began(run)
 
     def _finished(self, run: Run, result: Any) -> Outcome | None:
         if run.cause is Cause.TIMEOUT or run.cause is Cause.DROPPED:  # it swallowed the cancellation
@@ -351,6 +361,7 @@ class Executor:
 
     def _decide(self, run: Run, error: BaseException) -> Outcome:
         failure = packed_failure(run.claim.record, error, error_text(error))
+        run.error = error
 
         # What has returned is not run again because its result cannot be kept: it would do everything once more.
         if run.returned or (not run.begun and is_final(error, run.found)):
@@ -370,6 +381,8 @@ class Executor:
 
     def _settle(self, run: Run, outcome: Outcome | None) -> None:
         if run.ended:
+            run.error = None
+
             return
 
         run.ended = True
@@ -384,8 +397,13 @@ class Executor:
 
         if isinstance(outcome, Finished):
             self.successful += 1
-        elif outcome is not None and not isinstance(outcome, Interrupted):
+        elif isinstance(outcome, Interrupted):
+            self._telling.went_back(run)
+        elif outcome is not None:
             self.failed += 1
+
+        if run.error is not None or self._telling.jobs:
+            self._telling.ended(run, outcome)
 
         self._ended(run, outcome)
         self._fill()
@@ -399,16 +417,8 @@ def error_text(error: BaseException) -> str:
     if isinstance(error, RemoteError):
         return error.text
 
-    own = frames = error.__traceback__
-
-    while own is not None:  # the user's frames begin after the last one of the worker
-        if own.tb_frame.f_globals.get("__name__", "").startswith("aioq.worker"):
-            frames = own.tb_next
-
-        own = own.tb_next
-
     try:
-        text = "".join(traceback.format_exception(type(error), error, frames))
+        text = "".join(traceback.format_exception(type(error), error, user_frames(error)))
     except Exception:  # noqa: BLE001 - an exception that cannot be printed is still reported by its type
         text = f"{type(error).__module__}.{type(error).__qualname__}: (it cannot be printed)"
 

@@ -23,6 +23,7 @@ from aioq.values.record import JobRecord
 from aioq.values.summary import type_name
 from aioq.worker.failure import packed_failure
 from aioq.worker.run import Run
+from aioq.worker.telling import tell_of_failure
 
 log = logging.getLogger("aioq.worker")
 
@@ -164,7 +165,7 @@ class LostClaim:
             f"the arguments have {size} bytes and do not reach the worker, while smaller replies do: see"
             " client-output-buffer-limit of the server. Store them elsewhere, and pass a reference to them"
         )
-        log.error("job %s fails: %s", self.id, error)
+        tell_of_failure(self.id, claim.record.func_name, store.queue, error, worker)
         ((command, claims),) = store.end_commands([(claim, _failed(claim, error))])
         report(store.queue, [claims], await connection.calls((command,)), set())
 
@@ -214,7 +215,7 @@ def _too_large(run: Run, outcome: Outcome, refusal: ServerError) -> Outcome:
         f" {refusal} See its proto-max-bulk-len and client-query-buffer-limit. Store the result elsewhere, and"
         " return a reference to it"
     )
-    log.error("job %s fails: %s", run.id, error)
+    tell_of_failure(run.id, name, run.store.queue, error, run.claim.record.worker)
 
     return _failed(run.claim, error)
 

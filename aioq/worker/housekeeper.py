@@ -10,7 +10,9 @@ from anyio import move_on_after
 
 from aioq.store import Store
 from aioq.store.store import Beat
-from aioq.values.errors import ServerError
+from aioq.values.errors import AbandonedJobError, ServerError
+from aioq.values.numbers import count
+from aioq.worker.telling import tell_of_failure
 
 log = logging.getLogger("aioq.worker")
 
@@ -61,12 +63,16 @@ class Reclaimer:
 
             if back or failed:
                 log.warning(
-                    "worker %s was lost: %d jobs of queue %s went back, %d failed",
+                    "worker %s was lost: %s of queue %s went back, %d failed",
                     worker,
-                    len(back),
+                    count(len(back), "job"),
                     store.queue,
                     len(failed),
                 )
+
+            for job_id in failed:
+                error = AbandonedJobError(f"its workers died while they ran it, the last one was {worker}")
+                tell_of_failure(job_id, None, store.queue, error, worker)
 
 
 class Sweeper:

@@ -17,7 +17,7 @@ import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any
 
@@ -27,6 +27,7 @@ from aioq.values.reference import is_plain
 from aioq.values.retry import Retry, read_retry
 from aioq.worker.forks import SIGNALS, forks
 from aioq.worker.frames import pack, take
+from aioq.worker.lines import current_style
 from aioq.worker.run import Run, own_task
 from aioq.worker.streams import STDERR, has_stderr, open_standard_descriptors
 
@@ -110,7 +111,9 @@ class Processes:
         ends = [*map(self._bury, list(self._living)), *self._burials]
 
         if ends and (left := (await asyncio.wait(ends, timeout=DEATH_S))[1]):
-            log.error("%d processes of jobs were killed and have not ended: the system holds them", len(left))
+            log.error(
+                "processes of jobs that were killed and have not ended, since the system holds them: %d", len(left)
+            )
 
     async def _run(self, run: Run, begin: Callable[[Run], None]) -> Packed | Retry:
         child = self._take_idle() or await self._start()
@@ -279,7 +282,7 @@ def _spawn() -> tuple[Child, socket.socket]:
 
     """
     open_standard_descriptors()  # else a socket might take the place of one that is closed
-    level = logging.getLogger().getEffectiveLevel()
+    style = json.dumps(asdict(current_style()))
     # Python's import passes over all that is no text.
     paths = json.dumps([path for path in sys.path if isinstance(path, str)])
     printed = STDERR if has_stderr() else subprocess.DEVNULL
@@ -295,7 +298,7 @@ def _spawn() -> tuple[Child, socket.socket]:
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         theirs.callback(signal.pthread_sigmask, signal.SIG_SETMASK, blocked)
         process = subprocess.Popen(  # noqa: S603 - this interpreter
-            (sys.executable, "-c", _PROGRAM, str(other.fileno()), str(life), str(level), paths),
+            (sys.executable, "-c", _PROGRAM, str(other.fileno()), str(life), style, paths),
             stdin=subprocess.DEVNULL,
             stdout=printed,  # what jobs print stands in the worker's log
             stderr=printed,

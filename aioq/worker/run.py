@@ -45,8 +45,10 @@ class Run:
         "deadline",
         "ended",
         "entered",
+        "error",
         "found",
         "returned",
+        "started_at",
         "store",
         "taken_at",
         "task",
@@ -60,7 +62,9 @@ class Run:
         self.timer: asyncio.TimerHandle | None = None
         self.call: ThreadCall | None = None
         self.cause: Cause | None = None
+        self.error: BaseException | None = None  # what it failed with, until that is told
         self.taken_at = 0.0
+        self.started_at = 0.0  # by the clock of the event loop; 0.0: it has not begun
         self.deadline = math.inf
         self.entered = False
         self.found = False  # its function was

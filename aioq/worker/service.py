@@ -20,8 +20,9 @@ from aioq.store.pulse import Pulse
 from aioq.store.script import Command
 from aioq.store.store import Beat
 from aioq.values.allowlist import Allowlist
-from aioq.values.distribution import VERSION, clash
+from aioq.values.distribution import NAME_AND_VERSION, VERSION, clash
 from aioq.values.errors import ServerError, WorkerError
+from aioq.values.numbers import count
 from aioq.worker.courier import Courier, Limits
 from aioq.worker.deadlock import Deadlock
 from aioq.worker.ending import CANCEL_GRACE
@@ -34,6 +35,7 @@ from aioq.worker.housekeeper import Reclaimer, Sweeper
 from aioq.worker.joining import join_all, warn_of_evictions
 from aioq.worker.run import Cause, Run
 from aioq.worker.signals import StopSignals
+from aioq.worker.telling import Telling
 from aioq.worker.waker import Waker
 
 log = logging.getLogger("aioq.worker")
@@ -69,6 +71,7 @@ class Plan:
     allow: Allowlist | None = None
     job_processes: int = 1
     cancel_grace: float = CANCEL_GRACE
+    log_jobs: bool = False
 
 
 class Service:
@@ -94,6 +97,7 @@ class Service:
             self._on_taken,
             self._on_lapsed,
         )
+        self._telling = Telling(log_jobs=plan.log_jobs)
         self._executor = Executor(
             plan.concurrency,
             plan.result_ttl_ms,
@@ -101,6 +105,7 @@ class Service:
             plan.allow,
             plan.job_processes,
             plan.cancel_grace,
+            self._telling,
         )
         self._factory = TaskFactory()
         self._guard = Guard(lambda: self._executor.held, self._judge_health, self._give_up)
@@ -139,12 +144,7 @@ class Service:
         if self._stopping.is_set():
             self._hurry.set()
         else:
-            log.info(
-                "worker %s stops; %d running jobs have %g seconds",
-                self._plan.name,
-                self._executor.running,
-                self._plan.shutdown_timeout,
-            )
+            self._tell_of_stop()
 
         self._stopping.set()
 
@@ -191,6 +191,7 @@ class Service:
                 with anyio.CancelScope(shield=True):
                     await self._farewell()
                     await self._executor.close()
+                    self._telling.close(self._plan.name)
                     await self._sign_off()
 
                 self._loops.cancel_scope.cancel()
@@ -207,6 +208,7 @@ class Service:
             self._obey_stop,
             partial(warn_of_evictions, self._connection),
         ]
+        loops.append(self._telling.keep)
         loops += [Deadlock(self._executor, self._stores).watch, self._factory.keep, *others]
 
         if self._plan.max_idle_time is not None:
@@ -264,18 +266,21 @@ class Service:
             f"{self._connection.shared.control}{self._plan.name}", self._told, self._is_audit_due.set
         )
         log.info(
-            "worker %s serves %s, %d jobs at once%s%s",
+            "%s: worker %s serves %s at %s, %s at once%s; it may run %s",
+            NAME_AND_VERSION,
             self._plan.name,
             ", ".join(self._plan.queues),
-            self._plan.concurrency,
+            self._connection.url,
+            count(self._plan.concurrency, "job"),
             "; jobs must be signed" if self._connection.keyring else "",
-            f"; it may run {' '.join(self._plan.allow.patterns)}" if self._plan.allow else "",
+            " ".join(self._plan.allow.patterns) if self._plan.allow else "every function",
         )
 
     async def _farewell(self) -> None:
         """Deliver the last outcomes; hand back what still runs (only if the worker was cancelled)."""
         self._factory.check()
         self.courier.limits.claiming = False
+        self._telling.begin_stop()
         self._executor.interrupt()
 
         await self._executor.cleaned_up()
@@ -334,6 +339,21 @@ class Service:
         await self._executor.cleaned_up()
         await anyio.sleep(DELIVERY_S)
         self._loops.cancel_scope.cancel()
+
+    def _tell_of_stop(self) -> None:
+        name, running = self._plan.name, self._executor.running
+        self._telling.begin_stop()
+
+        if not running:
+            log.info("worker %s stops; no job runs", name)
+        else:
+            log.info(
+                "worker %s stops: it waits for %s, for %g s at the most%s",
+                name,
+                count(running, "running job"),
+                self._plan.shutdown_timeout,
+                "; a second signal cancels them at once" if self._plan.signals else "",
+            )
 
     async def _obey_idle(self) -> None:
         longest = self._plan.max_idle_time or 0

@@ -22,6 +22,7 @@ from aioq.values.options import RESULT_TTL_MS
 from aioq.values.signature import Secret, read_secret
 from aioq.worker.ending import CANCEL_GRACE
 from aioq.worker.imports import check_modules, import_all
+from aioq.worker.lines import keep_enabled
 from aioq.worker.service import Plan, Service
 
 #: Jobs that a worker runs side by side, unless it is told otherwise.
@@ -57,6 +58,8 @@ class Worker:
         secret: as for Queue: jobs that are not signed are refused unread, and results are signed.
         imports: modules that `run` imports at its beginning, such as "shop.tasks", on the thread that it is called
             on. Others are imported on a thread of their own, when their first job comes.
+        log_jobs: log the begin and the end of each job at the level INFO (default False: at DEBUG). If there are
+            many of them, how many have finished is logged instead.
 
     Raises:
         InvalidInput: a value cannot be used.
@@ -82,6 +85,7 @@ class Worker:
         allow: str | Sequence[str] | None = None,
         secret: Secret = None,
         imports: str | Sequence[str] = (),
+        log_jobs: bool = False,
     ) -> None:
         listed = _listed(queues)
         self._queues = [each for each in listed if isinstance(each, Queue)]
@@ -106,6 +110,7 @@ class Worker:
         self._allow = read_allow(allow, os.environ.get(ALLOW_VARIABLE))
         self._secret = read_secret(secret)
         self._imports = check_modules(imports)
+        self._log_jobs = log_jobs
 
         if isinstance(connection, Connection):
             self._connect()  # says if the options do not go together
@@ -154,6 +159,7 @@ class Worker:
 
         """
         check_loop()
+        keep_enabled()
 
         if self._service is not None:
             raise RuntimeError(f"worker {self.name} runs already")
@@ -171,6 +177,7 @@ class Worker:
             allow=self._allow,
             job_processes=self.job_processes,
             cancel_grace=self._cancel_grace,
+            log_jobs=self._log_jobs,
         )
         import_all(self._imports)
         # The connection of a Queue is its owner's to close; one that was opened here is not.

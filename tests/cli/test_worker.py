@@ -49,7 +49,7 @@ def test_a_signal_lets_running_jobs_end(cli: Cli, start: Start, tmp_path: Path, 
     eventually_sync(lambda: cli.status("runs") == "started", describe="a start")
     assert pid_file.read_text() == f"{worker.process.pid}\n"
     worker.signal(number)
-    worker.says("stops; 1 running jobs")
+    worker.says("stops: it waits for 1 running job, for")
     cli.enqueue("later")
     assert worker.ends() == 0
     assert (cli.status("runs"), cli.status("later")) == ("finished", "queued")
@@ -217,7 +217,7 @@ def test_the_environment_s_secret_signs_and_is_not_shown(cli: Cli) -> None:
     )
     cli.enqueue("b")
     worked = cli.process("worker", "-b", "-v", environment=secret)
-    assert "100 jobs at once; jobs must be signed\n" in worked.stderr
+    assert "100 jobs at once; jobs must be signed; it may run every function\n" in worked.stderr
     shown = cli.process("job", "show", "a", "--json", environment=secret)
     bare = cli.process("job", "show", "a", "--json")
     assert (json.loads(shown.stdout)["result"], json.loads(bare.stdout)["result"]) == (3, None)

@@ -188,7 +188,7 @@ def test_a_run_that_was_cancelled_in_the_shutdown_may_clean_up_until_its_timeout
     cli.enqueue("a", func=ending.clean_up, args=(str(path), "a", 1))
     eventually_sync(lambda: path.exists() and "a begun" in path.read_text(), describe="a start")
     worker.signal(signal.SIGTERM)
-    worker.says("stops; 1 running jobs")
+    worker.says("stops: it waits for 1 running job, for")
 
     async def stop(queue: Queue) -> None:
         await (await queue.fetch_job("a")).stop()
@@ -205,7 +205,7 @@ def test_a_second_signal_leaves_it_the_grace_alone(cli: Cli, start: Start, tmp_p
     cli.enqueue("a", func=ending.clean_up, args=(str(path), "a", 15))
     eventually_sync(lambda: path.exists() and "a begun" in path.read_text(), describe="a start")
     worker.signal(signal.SIGTERM)
-    worker.says("stops; 1 running jobs")
+    worker.says("stops: it waits for 1 running job, for")
 
     async def stop(queue: Queue) -> None:
         await (await queue.fetch_job("a")).stop()

@@ -34,6 +34,7 @@ class Cli:
     def call(self, *words: str, environment: dict[str, str] | None = None) -> Result:
         logs = [logging.getLogger(), logging.getLogger("aioq")]
         before = [(log, log.level, list(log.handlers)) for log in logs]
+        last_resort, basic_config = logging.lastResort, logging.basicConfig
         result = CliRunner().invoke(app, words, env=environment or {"AIOQ_REDIS_URL": self.url}, prog_name="aioq")
 
         # A worker's log goes to a stream of the runner, which is closed now; what other tests log must not.
@@ -43,6 +44,7 @@ class Cli:
             for handler in set(log.handlers) - set(handlers):
                 log.removeHandler(handler)
 
+        logging.lastResort, logging.basicConfig = last_resort, basic_config
         unexpected = result.exception is not None and not isinstance(result.exception, SystemExit)
         assert not unexpected, result.exception
         return result

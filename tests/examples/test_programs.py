@@ -11,14 +11,14 @@ import pytest
 from aioq import Queue
 
 FOLDER = Path(__file__).parent.parent.parent / "examples"
-Run = Callable[[str], Awaitable[list[str]]]
+Run = Callable[..., Awaitable[list[str]]]
 
 
 @pytest.fixture
 def run(server, environment) -> Run:
-    """Runs `python -m <module>` from the top folder; the lines that it prints."""
+    """Runs `python -m <module>` from the top folder; the lines that it prints. logs: how many failures it logs."""
 
-    async def run(module: str) -> list[str]:
+    async def run(module: str, logs: int = 0) -> list[str]:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", module),
             cwd=FOLDER.parent,
@@ -27,7 +27,9 @@ def run(server, environment) -> Run:
             stderr=asyncio.subprocess.PIPE,
         )
         output, errors = await process.communicate()
-        assert (process.returncode, errors.decode()) == (0, "")
+        assert process.returncode == 0, errors.decode()
+        assert len(re.findall(r"^job \w+ failed after .+", errors.decode(), re.MULTILINE)) == logs
+        assert logs or errors == b""
         return output.decode().splitlines()
 
     return run
@@ -61,7 +63,7 @@ async def test_progress_prints_pages_and_the_result(run: Run, start_worker) -> N
 
 
 async def test_ttl_and_failures_tells_its_story(run: Run, server) -> None:
-    assert await run("examples.ttl_and_failures") == [
+    assert await run("examples.ttl_and_failures", logs=1) == [
         "too late: expired - jobs in the queue: 0",
         "failed: FileNotFoundError",
         "failed jobs: 1",
