@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
@@ -35,6 +37,25 @@ UrlOption = Annotated[
         help="The server. Without it: AIOQ_REDIS_URL, REDIS_URL or RQ_REDIS_URL, else redis://localhost:6379/0.",
     ),
 ]
+PrefixOption = Annotated[
+    str | None,
+    typer.Option(
+        "--prefix",
+        metavar="PREFIX",
+        show_default=False,
+        help="The first word of every key. Without it: AIOQ_PREFIX, else aioq.",
+    ),
+]
+PathOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--path",
+        "-P",
+        metavar="DIRECTORY",
+        show_default=False,
+        help="Import jobs from there, too; any number. The current directory always counts.",
+    ),
+]
 QueueOption = Annotated[str, typer.Option("--queue", metavar="QUEUE", help="The queue of the jobs.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -43,16 +64,53 @@ class CommandError(AioqError):
     """A command could not do what it was asked for."""
 
 
+class Target(NamedTuple):
+    """Where a command works: the URL of a server, and the first word of the keys; None for the environment's."""
+
+    url: str | None = None
+    prefix: str | None = None
+
+
+def with_target(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options --url, --prefix and --path. It gets their values as its argument `target`.
+
+    Modules in the directories of --path can be imported when the command begins.
+    """
+    own = inspect.signature(command, eval_str=True)
+    shared = {"url": UrlOption, "prefix": PrefixOption, "path": PathOption}
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in shared.items()
+    ]
+
+    @wraps(command)
+    def with_options(
+        *args: Any, url: str | None, prefix: str | None, path: list[Path] | None, **others: Any
+    ) -> None:
+        if path:
+            make_importable(path)
+
+        command(*args, target=Target(url, prefix), **others)
+
+    kept = [each for name, each in own.parameters.items() if name != "target"]
+    parameters = [*kept, *options]
+    # What typer reads; the text of its own annotations would be another function's.
+    with_options.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {each.name: each.annotation for each in parameters}
+
+    return with_options
+
+
 @asynccontextmanager
-async def connected(url: str | None) -> AsyncIterator[Connection]:
+async def connected(target: Target) -> AsyncIterator[Connection]:
     """A connection to a server that aioq can use.
 
     Raises:
-        InvalidInput: the URL cannot be used.
+        InvalidInput: the URL or the prefix cannot be used.
         ServerError: the server cannot be reached, refuses, or is too old.
 
     """
-    connection = Connection(url)
+    connection = Connection(target.url, prefix=target.prefix)
 
     try:
         await connection.check_server()
@@ -62,9 +120,9 @@ async def connected(url: str | None) -> AsyncIterator[Connection]:
 
 
 @asynccontextmanager
-async def opened(name: str, url: str | None) -> AsyncIterator[Queue]:
+async def opened(name: str, target: Target) -> AsyncIterator[Queue]:
     """A queue, on a connection as `connected` makes it."""
-    async with connected(url) as connection:
+    async with connected(target) as connection:
         yield Queue(name, connection)
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from aioq.cli import output
-from aioq.cli.common import JsonOption, UrlOption, tell_of_away
+from aioq.cli.common import JsonOption, Target, tell_of_away
 from aioq.doctor import KINDS, Examined, Finding, Setting, examine_queues, examine_server
 from aioq.store import Connection, Fleet
 from aioq.values.errors import ServerError
@@ -29,11 +29,9 @@ Names = Annotated[list[str] | None, typer.Argument(metavar="QUEUES", help="Only 
 Repair = Annotated[bool, typer.Option("--repair", help="Repair what is found. No job is deleted.")]
 
 
-def doctor(
-    queues: Names = None, *, repair: Repair = False, url: UrlOption = None, as_json: JsonOption = False
-) -> None:
+def doctor(queues: Names = None, *, repair: Repair = False, target: Target, as_json: JsonOption = False) -> None:
     """Look for damage in what is stored of queues, and at the server's settings. Workers may go on meanwhile."""
-    settings, examined, away = asyncio.run(_examine(url, queues, repair=repair))
+    settings, examined, away = asyncio.run(_examine(target, queues, repair=repair))
     left = [each for queue in examined for each in queue.findings if not each.repaired]
     is_bad = any(each.level == "problem" for each in settings) or any(map(_is_missing, examined))
     is_sound = not (left or is_bad or away or any(each.error for each in examined))
@@ -51,9 +49,9 @@ def doctor(
 
 
 async def _examine(
-    url: str | None, names: Sequence[str] | None, *, repair: bool
+    target: Target, names: Sequence[str] | None, *, repair: bool
 ) -> tuple[list[Setting], list[Examined], dict[str, ServerError]]:
-    connection = Connection(url)
+    connection = Connection(target.url, prefix=target.prefix)
     away: dict[str, ServerError] = {}
 
     try:

@@ -10,7 +10,7 @@ import typer
 
 from aioq.cli import output
 from aioq.cli.arguments import read_arguments, read_meta
-from aioq.cli.common import CommandError, JsonOption, UrlOption, make_importable, opened, read_seconds
+from aioq.cli.common import CommandError, JsonOption, Target, make_importable, opened, read_seconds
 from aioq.client.job import Job
 from aioq.client.queue import Queue
 from aioq.values.errors import JobCanceled, JobExpired, JobFailed, JobStopped
@@ -78,7 +78,7 @@ def enqueue(
     meta: Meta = None,
     wait: Wait = False,
     wait_timeout: WaitTimeout = None,
-    url: UrlOption = None,
+    target: Target,
     as_json: JsonOption = False,
     quiet: Quiet = False,
 ) -> None:
@@ -105,7 +105,7 @@ def enqueue(
 
     longest = read_seconds(wait_timeout, "--wait-timeout", 0)
     make_importable()
-    asyncio.run(_enqueue(queue, url, function, options, moment, _Asked(wait, longest, as_json, quiet)))
+    asyncio.run(_enqueue(queue, target, function, options, moment, _Asked(wait, longest, as_json, quiet)))
 
 
 class _Asked(NamedTuple):
@@ -119,13 +119,13 @@ class _Asked(NamedTuple):
 
 async def _enqueue(
     name: str,
-    url: str | None,
+    target: Target,
     function: str,
     options: dict[str, Any],
     moment: datetime | str | None,
     asked: _Asked,
 ) -> None:
-    async with opened(name, url) as queue:
+    async with opened(name, target) as queue:
         job = await _put(queue, function, options, moment)
 
         if not asked.quiet and not asked.as_json:

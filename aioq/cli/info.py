@@ -12,7 +12,7 @@ import typer
 from aioq.cli import output
 from aioq.cli.common import (
     JsonOption,
-    UrlOption,
+    Target,
     away_lines,
     connected,
     read_seconds,
@@ -70,7 +70,7 @@ def info(
     only_workers: OnlyWorkers = False,
     by_queue: ByQueue = False,
     interval: Interval = None,
-    url: UrlOption = None,
+    target: Target,
     as_json: JsonOption = False,
 ) -> None:
     """Show queues with the number of jobs in every state, and workers."""
@@ -85,7 +85,7 @@ def info(
     seconds = read_seconds(interval, "--interval", 0.1)
 
     if seconds is None:
-        snapshot = asyncio.run(_look_once(url, queues))
+        snapshot = asyncio.run(_look_once(target, queues))
         output.say_json(_document(snapshot, view)) if as_json else _print(snapshot, view)
 
         if snapshot.away:
@@ -94,20 +94,20 @@ def info(
         return
 
     try:
-        asyncio.run(_watch(url, queues, view, seconds))
+        asyncio.run(_watch(target, queues, view, seconds))
     except KeyboardInterrupt:  # the way to leave it
         return
 
 
-async def _look_once(url: str | None, names: Sequence[str] | None) -> Snapshot:
-    async with connected(url) as connection:
+async def _look_once(target: Target, names: Sequence[str] | None) -> Snapshot:
+    async with connected(target) as connection:
         await tell_of_missing(connection, names or [])
 
         return await _look(connection, names)
 
 
-async def _watch(url: str | None, names: Sequence[str] | None, view: View, interval: float) -> None:
-    async with connected(url) as connection:
+async def _watch(target: Target, names: Sequence[str] | None, view: View, interval: float) -> None:
+    async with connected(target) as connection:
         await tell_of_missing(connection, names or [])
 
         if not sys.stdout.isatty():

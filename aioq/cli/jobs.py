@@ -15,7 +15,7 @@ from aioq.cli.common import (
     CommandError,
     JsonOption,
     QueueOption,
-    UrlOption,
+    Target,
     lookup_ids,
     make_importable,
     opened,
@@ -44,17 +44,15 @@ Desc = Annotated[
 ]
 
 
-def show(
-    job_id: Id, *, queue: QueueOption = "default", url: UrlOption = None, as_json: JsonOption = False
-) -> None:
+def show(job_id: Id, *, queue: QueueOption = "default", target: Target, as_json: JsonOption = False) -> None:
     """Show everything that is known of a job."""
     make_importable()
-    facts = asyncio.run(_show(queue, url, job_id))
+    facts = asyncio.run(_show(queue, target, job_id))
     output.say_json(facts) if as_json else output.say(describe_text(facts))
 
 
-async def _show(name: str, url: str | None, job_id: str) -> dict[str, Any]:
-    async with opened(name, url) as queue:
+async def _show(name: str, target: Target, job_id: str) -> dict[str, Any]:
+    async with opened(name, target) as queue:
         job = await queue.fetch_job(job_id)
 
         if job is None:
@@ -65,27 +63,23 @@ async def _show(name: str, url: str | None, job_id: str) -> dict[str, Any]:
     return describe(job, [earlier_result(job_id, each) for each in reversed(packed)])
 
 
-def cancel(
-    ids: Ids, *, queue: QueueOption = "default", url: UrlOption = None, as_json: JsonOption = False
-) -> None:
+def cancel(ids: Ids, *, queue: QueueOption = "default", target: Target, as_json: JsonOption = False) -> None:
     """Take jobs back that have not finished. One that runs is ended."""
-    asyncio.run(_each(Report(queue, "canceled", as_json=as_json), url, ids, lambda found: found.store.cancel))
+    asyncio.run(_each(Report(queue, "canceled", as_json=as_json), target, ids, lambda found: found.store.cancel))
 
 
-def stop(ids: Ids, *, queue: QueueOption = "default", url: UrlOption = None, as_json: JsonOption = False) -> None:
+def stop(ids: Ids, *, queue: QueueOption = "default", target: Target, as_json: JsonOption = False) -> None:
     """End the runs of jobs. They are not retried."""
-    asyncio.run(_each(Report(queue, "stopped", as_json=as_json), url, ids, lambda found: found.store.stop))
+    asyncio.run(_each(Report(queue, "stopped", as_json=as_json), target, ids, lambda found: found.store.stop))
 
 
-def delete(
-    ids: Ids, *, queue: QueueOption = "default", url: UrlOption = None, as_json: JsonOption = False
-) -> None:
+def delete(ids: Ids, *, queue: QueueOption = "default", target: Target, as_json: JsonOption = False) -> None:
     """Remove jobs and all that is kept of them. One that runs is ended."""
-    asyncio.run(_each(Report(queue, "deleted", as_json=as_json), url, ids, _deleting))
+    asyncio.run(_each(Report(queue, "deleted", as_json=as_json), target, ids, _deleting))
 
 
-async def _each(report: Report, url: str | None, ids: Sequence[str], verb: Callable[[Queue], Verb]) -> None:
-    async with opened(report.queue, url) as queue:
+async def _each(report: Report, target: Target, ids: Sequence[str], verb: Callable[[Queue], Verb]) -> None:
+    async with opened(report.queue, target) as queue:
         end = verb(queue)
 
         for job_id in dict.fromkeys(ids):
@@ -113,12 +107,12 @@ def ls(
     limit: Limit = 50,
     offset: Offset = 0,
     desc: Desc = False,
-    url: UrlOption = None,
+    target: Target,
     as_json: JsonOption = False,
 ) -> None:
     """List the jobs of a queue, by state and then by time."""
     jobs, missing, total = asyncio.run(
-        _list(queue, url, list(JobStatus) if status is None else [status], offset, limit, desc)
+        _list(queue, target, list(JobStatus) if status is None else [status], offset, limit, desc)
     )
 
     if as_json:
@@ -142,12 +136,12 @@ def ls(
 
 
 async def _list(
-    name: str, url: str | None, states: Sequence[JobStatus], offset: int, limit: int, desc: bool
+    name: str, target: Target, states: Sequence[JobStatus], offset: int, limit: int, desc: bool
 ) -> tuple[list[Job[Any]], list[str], int]:
     jobs: list[Job[Any]] = []
     gone: list[str] = []
 
-    async with opened(name, url) as queue:
+    async with opened(name, target) as queue:
         await tell_of_missing(queue.connection, [name])
         counts = await queue.store.count()
         sizes = {state: int(getattr(counts, state)) for state in states}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from aioq.cli import demo, doctor, ending, enqueue, info, jobs, output, queues, requeue, server, worker
+from aioq.cli.common import with_target
 from aioq.values.errors import AioqError, InvalidInput
 from aioq.worker.streams import open_standard_descriptors
 
@@ -78,6 +80,11 @@ JOB_COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
 )
 
 
+def _with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the options that all have which work at a server."""
+    return with_target(command) if "target" in inspect.signature(command).parameters else command
+
+
 def _build() -> typer.Typer:
     """The tree of commands. Their help is plain text: in rich's boxes 80 columns do not hold it."""
     app = typer.Typer(
@@ -93,7 +100,7 @@ def _build() -> typer.Typer:
 
     for group, commands in ((app, COMMANDS), (job, JOB_COMMANDS)):
         for name, command, example in commands:
-            group.command(name, epilog=f"Example: {example}")(command)
+            group.command(name, epilog=f"Example: {example}")(_with_options(command))
 
     return app
 

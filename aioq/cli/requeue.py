@@ -12,7 +12,7 @@ import typer
 from aioq.cli.common import (
     CHUNK,
     JsonOption,
-    UrlOption,
+    Target,
     lookup_ids,
     opened,
     refuse_names_with_all,
@@ -44,7 +44,7 @@ def requeue(
     keep_retries: Annotated[
         bool, typer.Option("--keep-retries", help="Do not count their attempts anew.")
     ] = False,
-    url: UrlOption = None,
+    target: Target,
     as_json: JsonOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
@@ -55,14 +55,14 @@ def requeue(
     report = Report(queue, "requeued", as_json=as_json, quiet=quiet)
     state = JobStatus(source.value)
     options = {"at_front": at_front, "reset": not keep_retries}
-    asyncio.run(_requeue(report, url, state, None if every else list(dict.fromkeys(ids or [])), options))
+    asyncio.run(_requeue(report, target, state, None if every else list(dict.fromkeys(ids or [])), options))
     report.end()
 
 
 async def _requeue(
-    report: Report, url: str | None, state: JobStatus, ids: Sequence[str] | None, options: dict[str, bool]
+    report: Report, target: Target, state: JobStatus, ids: Sequence[str] | None, options: dict[str, bool]
 ) -> None:
-    async with opened(report.queue, url) as queue:
+    async with opened(report.queue, target) as queue:
         if ids is None and await tell_of_missing(queue.connection, [queue.name]):
             raise typer.Exit(1)
 

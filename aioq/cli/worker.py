@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from aioq.cli import ending
-from aioq.cli.common import CommandError, UrlOption, connected, make_importable
+from aioq.cli.common import CommandError, Target, connected, make_importable
 from aioq.cli.output import count
 from aioq.store import Connection, Fleet
 from aioq.values.errors import ServerUnreachable
@@ -93,16 +93,6 @@ LogLevel = Annotated[
 PidFile = Annotated[
     Path | None, typer.Option("--pid", metavar="FILE", help="Write the process id there; removed at the end.")
 ]
-Paths = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--path",
-        "-P",
-        metavar="DIRECTORY",
-        help="Import jobs from there, too; any number. The current directory always counts.",
-    ),
-]
-
 Allow = Annotated[
     list[str] | None,
     typer.Option(
@@ -129,9 +119,8 @@ def worker(
     quiet: Quiet = False,
     logging_level: LogLevel = Level.INFO,
     pid: PidFile = None,
-    path: Paths = None,
     allow: Allow = None,
-    url: UrlOption = None,
+    target: Target,
 ) -> None:
     """Run the jobs of queues until SIGINT or SIGTERM. A second signal hands running jobs back at once."""
     if verbose and quiet:
@@ -139,7 +128,7 @@ def worker(
 
     drop_what_nobody_takes()
     configure_logging(Level.DEBUG if verbose else Level.WARNING if quiet else logging_level)
-    make_importable(path or [])
+    make_importable()
     options: dict[str, Any] = {
         "name": name,
         "concurrency": concurrency,
@@ -151,11 +140,11 @@ def worker(
     }
     limits: dict[str, Any] = {"burst": burst, "max_jobs": max_jobs, "max_idle_time": max_idle_time}
 
-    run_to_end(partial(_serve, url, queues or ["default"], options, limits, pid))
+    run_to_end(partial(_serve, target, queues or ["default"], options, limits, pid))
 
 
 async def _serve(
-    url: str | None,
+    target: Target,
     queues: list[str],
     options: dict[str, Any],
     limits: dict[str, Any],
@@ -163,7 +152,7 @@ async def _serve(
     serves: Callable[[], None],
 ) -> None:
     with _pid_file(pid):
-        async with connected(url) as connection:
+        async with connected(target) as connection:
             worker = Worker(queues, connection, **options)
 
             await _tell_of_suspension(connection)

@@ -72,7 +72,8 @@ class Queue:
             options of jobs that do not give their own.
         durability_timeout: how long `enqueue` waits for the durability that was asked for (default 5 s).
         max_payload: the most bytes of arguments and meta of one job (default 1 MiB).
-        prefix: the first word of every key (default "aioq").
+        prefix: the first word of every key. None: that of a Connection that is shared, else AIOQ_PREFIX, else
+            "aioq".
         secret: signs what is stored, and nothing is read that is not signed; several: the first one signs, all of
             them verify. None: AIOQ_SECRET. A Connection that is shared brings its own.
         call_timeout: how long a call to the server may cost, over all its attempts, while no byte moves; then it
@@ -103,7 +104,7 @@ class Queue:
         default_durability: Level | None = None,
         durability_timeout: Duration = 5,
         max_payload: int = MAX_PAYLOAD,
-        prefix: str = "aioq",
+        prefix: str | None = None,
         secret: Secret = None,
         call_timeout: Duration | None = None,
     ) -> None:
@@ -127,15 +128,23 @@ class Queue:
         self._defaults = NO_OPTIONS if defaults == NO_OPTIONS else defaults
 
     @classmethod
-    async def all(cls, connection: Server | Connection = None) -> list[Queue]:
-        """All queues of a server, by name. A Connection they share; with a URL each opens its own when used."""
-        if isinstance(connection, Connection):
-            return [cls(name, connection) for name in await Fleet(connection).queues()]
+    async def all(cls, connection: Server | Connection = None, *, prefix: str | None = None) -> list[Queue]:
+        """All queues of a server, by name. A Connection they share; with a URL each opens its own when used.
 
-        asked = Connection(connection)
+        Args:
+            connection: as for Queue.
+            prefix: as for Queue.
+
+        """
+        if isinstance(connection, Connection):
+            shared = connect(connection, prefix=prefix, secret=None)
+
+            return [cls(name, shared) for name in await Fleet(shared).queues()]
+
+        asked = Connection(connection, prefix=prefix)
 
         try:
-            return [cls(name, connection) for name in await Fleet(asked).queues()]
+            return [cls(name, connection, prefix=prefix) for name in await Fleet(asked).queues()]
         finally:
             await asked.aclose()
 

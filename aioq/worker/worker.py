@@ -50,7 +50,8 @@ class Worker:
             then goes back to its queue, without using up an attempt.
         cancel_grace: how long a run may clean up that was cancelled, stopped or timed out, or that is left when
             the worker stops (default 5 s). Then it is cancelled once more, and given up.
-        prefix: the first word of every key (default: that of the connection or the Queue, else "aioq").
+        prefix: the first word of every key (default: that of the connection or the Queue, else AIOQ_PREFIX,
+            else "aioq").
         allow: patterns of the functions that it may run, such as "shop.tasks.*": a job of any other fails before
             anything of it is loaded. None: AIOQ_ALLOW; without that, all functions.
         secret: as for Queue: jobs that are not signed are refused unread, and results are signed.
@@ -196,15 +197,7 @@ class Worker:
             InvalidInput: not all queues are there, or the prefix or the secret is another one.
 
         """
-        shared = self._server.shared.prefix if isinstance(self._server, Connection) else None
-        prefix = (shared or "aioq") if self._prefix is None else self._prefix
-
-        if shared is not None and prefix != shared:
-            raise InvalidInput(
-                f"prefix={prefix!r}: the connection has the prefix {shared!r}; leave the option away"
-            )
-
-        source = connect(self._server, prefix=prefix, secret=self._secret)
+        source = connect(self._server, prefix=self._prefix, secret=self._secret)
 
         for queue in self._queues:
             if queue.connection.identity != source.identity:
