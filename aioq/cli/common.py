@@ -56,7 +56,15 @@ PathOption = Annotated[
         help="Import jobs from there, too; any number. The current directory always counts.",
     ),
 ]
-QueueOption = Annotated[str, typer.Option("--queue", metavar="QUEUE", help="The queue of the jobs.")]
+QueueOption = Annotated[
+    str | None,
+    typer.Option(
+        "--queue",
+        metavar="QUEUE",
+        show_default=False,
+        help="The queue of the jobs. Without it: all queues.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
@@ -136,13 +144,17 @@ async def tell_of_missing(connection: Connection, names: Sequence[str]) -> list[
     fleet = Fleet(connection, away={})
 
     if missing := await fleet.missing([lookup_id(name) for name in names]):
-        known = await fleet.queues()
-        hint = f" (there {'is' if len(known) == 1 else 'are'} {', '.join(known)})" if 0 < len(known) <= FEW else ""
+        hint = listed(await fleet.queues())
 
         for name in missing:
             output.warn(f"no such queue: {name}{hint}")
 
     return missing
+
+
+def listed(known: Sequence[str]) -> str:
+    """The queues that there are, for somebody who asks for what there is not; nothing if they are many."""
+    return f" (there {'is' if len(known) == 1 else 'are'} {', '.join(known)})" if 0 < len(known) <= FEW else ""
 
 
 def away_lines(away: Mapping[str, ServerError]) -> list[str]:

@@ -73,7 +73,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("demo", demo.demo, "aioq demo https://example.org/"),
 )
 JOB_COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
-    ("show", jobs.show, "aioq job show my-id --queue mail"),
+    ("show", jobs.show, "aioq job show my-id"),
     ("cancel", jobs.cancel, "aioq job cancel my-id other-id"),
     ("stop", jobs.stop, "aioq job stop my-id"),
     ("delete", jobs.delete, "aioq job delete my-id --json"),
@@ -96,7 +96,7 @@ def _build() -> typer.Typer:
     )
     app.callback(epilog="Example: aioq worker high default")(root)
     job = typer.Typer(help="Look at single jobs, or end them.", no_args_is_help=True, rich_markup_mode=None)
-    app.add_typer(job, name="job", epilog="Example: aioq job show my-id --queue mail")
+    app.add_typer(job, name="job", epilog="Example: aioq job show my-id")
 
     for group, commands in ((app, COMMANDS), (job, JOB_COMMANDS)):
         for name, command, example in commands:
