@@ -9,6 +9,7 @@ from typing import Any
 
 from aioq.cli.output import Table, age, as_json, last_line, moment, one_line
 from aioq.client.job import Job
+from aioq.values.calltext import call_text
 from aioq.values.errors import DeserializationError, ResultNotKept
 from aioq.values.record import Unreadable
 from aioq.values.result import Result
@@ -32,6 +33,7 @@ def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
         "queue": job.origin,
         "status": str(job.status),
         "function": job.func_name,
+        "call": call_text(record),
         "description": record.description,
         "args": None if call is None else [as_json(value) for value in call[1]],
         "kwargs": None if call is None else {name: as_json(value) for name, value in call[2].items()},
@@ -79,6 +81,7 @@ def row(job: Job[Any]) -> dict[str, Any]:
         "id": job.id,
         "status": str(job.status),
         "function": job.func_name,
+        "call": call_text(job.record),
         "description": job.record.description,
         "attempt": job.attempt,
         "created_at": moment(job.created_at),
@@ -92,17 +95,22 @@ def row(job: Job[Any]) -> dict[str, Any]:
 
 def list_table(jobs: Sequence[Job[Any]]) -> Table:
     """A list of jobs for a pipe."""
-    columns = ["id", "status", "time", "function", "note"]
+    columns = ["id", "status", "time", "call", "note"]
 
     return Table(
-        columns, [[job.id, str(job.status), moment(_when(job)), job.func_name, _note(job)] for job in jobs]
+        columns, [[job.id, str(job.status), moment(_when(job)), call_text(job.record), _note(job)] for job in jobs]
     )
 
 
 def short_list_table(jobs: Sequence[Job[Any]]) -> Table:
     """A list of jobs for a terminal."""
     rows = [
-        [job.id, str(job.status), age(_when(job)), "\n".join(filter(None, (one_line(job.func_name), _note(job))))]
+        [
+            job.id,
+            str(job.status),
+            age(_when(job)),
+            "\n".join(filter(None, (one_line(call_text(job.record)), _note(job)))),
+        ]
         for job in jobs
     ]
 

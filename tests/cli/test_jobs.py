@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import redis
@@ -166,11 +167,11 @@ def test_ls_as_json(cli: Cli) -> None:
 def test_ls_in_a_pipe(cli: Cli) -> None:
     cli.fail("f")
     head, line = cli.process("ls").stdout.splitlines()
-    assert head.split() == ["id", "status", "time", "function", "note"]
+    assert head.split() == ["id", "status", "time", "call", "note"]
     assert line.startswith("f   failed  20")
-    assert line.endswith("tests.jobs.div_by_zero  ZeroDivisionError: division by zero")
+    assert line.endswith("tests.jobs.div_by_zero(1)  ZeroDivisionError: division by zero")
     none = cli.call("ls", "--queue", "none")
-    assert (none.exit_code, none.stdout.split()) == (0, ["id", "status", "time", "function", "note"])
+    assert (none.exit_code, none.stdout.split()) == (0, ["id", "status", "time", "call", "note"])
     assert none.stderr.startswith("no such queue: none")
 
 
@@ -210,3 +211,15 @@ def test_ls_tells_of_ids_of_which_nothing_is_stored(cli: Cli) -> None:
     assert [line.split()[0] for line in result.stdout.splitlines()[1:]] == ["a", "c"]
     told = json.loads(cli.call("ls", "--status", "failed", "--json").stdout)
     assert (told["total"], told["missing"], [each["id"] for each in told["jobs"]]) == (3, ["b"], ["a", "c"])
+
+
+def test_ls_loads_nothing(cli: Cli, raw: redis.Redis, tmp_path: Path) -> None:
+    """Arguments that write a file when they are unpickled, and a class that is not there."""
+    cli.enqueue("x", "y", func="shop.mail.send", args=("you",))
+    bomb = f"cbuiltins\nopen\n(S'{tmp_path}/made'\nS'w'\ntR".encode()
+    raw.hset("aioq:{default}:job:x", "data", b"p\x80\x05N" + bomb + b"(cno.such\nClass\no\x86}\x87.")
+    calls = ["shop.mail.send(<builtins.open>, <no.such.Class>)", "shop.mail.send('you')"]
+    assert [job["call"] for job in json.loads(cli.call("ls", "--json").stdout)["jobs"]] == calls
+    assert all(text in cli.call("ls").stdout for text in calls)
+    assert shown(cli, "y")["call"] == calls[1]
+    assert not (tmp_path / "made").exists()
