@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
@@ -13,8 +13,10 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import typer
 
 from aioq.cli import output
+from aioq.cli.hints import HERE, hint_at_a_server
 from aioq.client.queue import Queue
 from aioq.store import Connection, Fleet
+from aioq.store.url import default_url
 from aioq.values.durations import to_ms
 from aioq.values.errors import AioqError, ServerError, ServerUnreachable
 from aioq.values.ids import lookup_id
@@ -78,6 +80,11 @@ class Target(NamedTuple):
     url: str | None = None
     prefix: str | None = None
 
+    @property
+    def server(self) -> str:
+        """The URL, also where the environment says it."""
+        return self.url or default_url()
+
 
 def with_target(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options --url, --prefix and --path. It gets their values as its argument `target`.
@@ -109,28 +116,74 @@ def with_target(command: Callable[..., None]) -> Callable[..., None]:
     return with_options
 
 
-@asynccontextmanager
-async def connected(target: Target) -> AsyncIterator[Connection]:
-    """A connection to a server that aioq can use.
+@contextmanager
+def hinted(target: Target) -> Iterator[None]:
+    """Say what to do when there is no server.
 
     Raises:
+        CommandError: there is none.
+
+    """
+    try:
+        yield
+    except ServerUnreachable as error:
+        raise CommandError(f"{error}{hint_at_a_server(target.server)}") from error
+
+
+def refuse_empty_folder(url: str) -> None:
+    """Refuse an embedded server that would be started only to say that there is nothing.
+
+    Raises:
+        CommandError: there is no data in its folder.
+
+    """
+    if not url.startswith(HERE):
+        return
+
+    from aioq.embedded import holds_data, parse_url  # noqa: PLC0415 - an edge of its own, needed only now
+
+    with suppress(ValueError):  # of a URL that cannot be used; who connects says so
+        place = parse_url(url)
+
+        if not holds_data(url) and (place.is_dir() or not place.exists()):
+            raise CommandError(
+                f"there is no data of an embedded server in {place}."
+                " A worker or an enqueue makes it; was that in another folder?"
+            )
+
+
+@asynccontextmanager
+async def connected(target: Target, *, starts: bool = False) -> AsyncIterator[Connection]:
+    """A connection to a server that aioq can use.
+
+    Args:
+        target: where it is.
+        starts: start an embedded server also where there is no data yet.
+
+    Raises:
+        CommandError: nobody answers, or there is no data; the text says what to do.
         InvalidInput: the URL or the prefix cannot be used.
         ServerError: the server cannot be reached, refuses, or is too old.
 
     """
+    if not starts:
+        refuse_empty_folder(target.server)
+
     connection = Connection(target.url, prefix=target.prefix)
 
     try:
-        await connection.check_server()
+        with hinted(target):
+            await connection.check_server()
+
         yield connection
     finally:
         await connection.aclose()
 
 
 @asynccontextmanager
-async def opened(name: str, target: Target) -> AsyncIterator[Queue]:
+async def opened(name: str, target: Target, *, starts: bool = False) -> AsyncIterator[Queue]:
     """A queue, on a connection as `connected` makes it."""
-    async with connected(target) as connection:
+    async with connected(target, starts=starts) as connection:
         yield Queue(name, connection)
 
 

@@ -87,7 +87,7 @@ def demo(urls: Urls = None, *, url: ServerUrl = None) -> None:
 
 
 async def _play(plan: Plan) -> None:
-    async with connected(Target(plan.server)) as connection:
+    async with connected(Target(plan.server), starts=True) as connection:
         queue = Queue(plan.queue, connection)
 
         try:

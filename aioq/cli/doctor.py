@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from aioq.cli import output
-from aioq.cli.common import JsonOption, Target, tell_of_away
+from aioq.cli.common import JsonOption, Target, hinted, refuse_empty_folder, tell_of_away
 from aioq.doctor import KINDS, Examined, Finding, Setting, examine_queues, examine_server
 from aioq.store import Connection, Fleet
 from aioq.values.errors import ServerError
@@ -51,12 +51,16 @@ def doctor(queues: Names = None, *, repair: Repair = False, target: Target, as_j
 async def _examine(
     target: Target, names: Sequence[str] | None, *, repair: bool
 ) -> tuple[list[Setting], list[Examined], dict[str, ServerError]]:
+    refuse_empty_folder(target.server)
     connection = Connection(target.url, prefix=target.prefix)
     away: dict[str, ServerError] = {}
 
     try:
         asked = list(dict.fromkeys(map(check_queue_name, names or ())))
-        settings = await examine_server(connection)
+
+        with hinted(target):
+            settings = await examine_server(connection)
+
         fleet = Fleet(connection, away=away)
         wanted = asked or sorted({*await fleet.queues(), *await fleet.stored()})
         label = f"Examining {wanted[0] if len(wanted) == 1 else output.count(len(wanted), 'queue')}"

@@ -11,6 +11,7 @@ import typer
 from aioq.cli import output
 from aioq.cli.arguments import read_arguments, read_meta
 from aioq.cli.common import CommandError, JsonOption, Target, make_importable, opened, read_seconds
+from aioq.cli.hints import tell_of_no_worker
 from aioq.client.job import Job
 from aioq.client.queue import Queue
 from aioq.values.errors import JobCanceled, JobExpired, JobFailed, JobStopped
@@ -125,11 +126,12 @@ async def _enqueue(
     moment: datetime | str | None,
     asked: _Asked,
 ) -> None:
-    async with opened(name, target) as queue:
+    async with opened(name, target, starts=True) as queue:
         job = await _put(queue, function, options, moment)
 
         if not asked.quiet and not asked.as_json:
             output.say(f"Enqueued {job.record.call_text()} with job-id '{job.id}'.")
+            await tell_of_no_worker(queue)
 
         ending = await _ending(job, asked.longest) if asked.wait else {"status": str(job.status)}
 
@@ -164,8 +166,10 @@ async def _ending(job: Job[Any], longest: float | None) -> dict[str, Any]:
         return {"status": "finished", "result": await job.result(longest)}
     except JobFailed as error:
         return {"status": _ENDINGS.get(type(error), "failed"), "error": error.exc_info}
-    except TimeoutError:
-        return {"status": str(await job.get_status()), "error": f"it has not ended within {longest:g} s"}
+    except TimeoutError as error:
+        reason = str(error).removeprefix(f"job {job.id} ")
+
+        return {"status": str(await job.get_status()), "error": f"it {reason}"}
 
 
 def _retry(most: int, intervals: list[str]) -> Retry | None:

@@ -189,8 +189,7 @@ def _parts(snapshot: Snapshot, view: View) -> Iterable[str | output.Table]:
         yield table(snapshot.queues) if snapshot.queues else "No queues."
 
     for queue in snapshot.queues:
-        for name in queue.late_workers:
-            yield f"Worker {name} holds jobs of queue {queue.name}, and its lease has ended."
+        yield from _remarks(queue)
 
     if view.queues and view.workers:
         yield ""
@@ -199,6 +198,14 @@ def _parts(snapshot: Snapshot, view: View) -> Iterable[str | output.Table]:
         yield from _by_queue(snapshot)
     elif view.workers:
         yield _worker_table(snapshot.workers) if snapshot.workers else "No workers."
+
+
+def _remarks(queue: QueueInfo) -> Iterable[str]:
+    for name in queue.late_workers:
+        yield f"Worker {name} holds jobs of queue {queue.name}, and its lease has ended."
+
+    if (waiting := queue.counts.queued) and not queue.counts.workers:
+        yield f"No worker serves queue {queue.name}: {'1 job waits' if waiting == 1 else f'{waiting} jobs wait'}."
 
 
 def _raw(snapshot: Snapshot, view: View) -> Iterable[str]:

@@ -118,7 +118,7 @@ def _spelled(duration: str) -> str:
 async def _suspend(target: Target, names: list[str], seconds: float | None) -> tuple[list[str], list[str], Away]:
     away: Away = {}
 
-    async with connected(target) as connection:
+    async with connected(target, starts=True) as connection:
         missing = await tell_of_missing(connection, names)
         done = await on_each(_queues(connection, names, missing), lambda queue: queue.pause(seconds), away)
 

@@ -152,7 +152,7 @@ async def _serve(
     serves: Callable[[], None],
 ) -> None:
     with _pid_file(pid):
-        async with connected(target) as connection:
+        async with connected(target, starts=True) as connection:
             worker = Worker(queues, connection, **options)
 
             await _tell_of_suspension(connection)

@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any, Generic, NoReturn, Protocol, TypeVar, Unpack
 
 from aioq.client.submission import Call, arguments, complete, describe, settle
+from aioq.client.unserved import unserved
 from aioq.client.waits import current, noted
 from aioq.store import Store
 from aioq.store.mailbox import Ending
@@ -352,7 +353,7 @@ class Job(Generic[R]):
             ResultNotKept: it finished before this was called, and its result_ttl is 0.
             NoSuchJobError: it is gone.
             InvalidJobOperation: a job waits for its own result.
-            TimeoutError: it has not ended within the timeout.
+            TimeoutError: it has not ended within the timeout. The text says so if no worker serves the queue.
             InvalidInput, TypeError: the timeout is negative, or no duration.
             DeserializationError: its result cannot be read here.
             BadSignature: this queue has a secret, and the result is not signed with it.
@@ -384,7 +385,12 @@ class Job(Generic[R]):
                 # It has not ended, or not any more: it was requeued, or someone else published the message.
                 limit = None if limit is None else max(0.0, until - time.monotonic())
         except TimeoutError:
-            raise TimeoutError(f"job {self.id} has not ended within {_shown(timeout)}") from None
+            # A question that asks once is asked often, so it costs no second one.
+            reason = (
+                "" if timeout is not None and not waiting_ms(timeout, "timeout") else await unserved(self._kept())
+            )
+
+            raise TimeoutError(f"job {self.id} has not ended within {_shown(timeout)}{reason}") from None
 
     def _told(self, ending: Ending) -> JobRecord | None:
         """The record of a job that has ended, as far as the ending tells it; None: it must be loaded.
