@@ -13,6 +13,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import typer
 
 from aioq.cli import output
+from aioq.cli.complete import queue_names
 from aioq.cli.hints import HERE, hint_at_a_server
 from aioq.client.queue import Queue
 from aioq.store import Connection, Fleet
@@ -64,6 +65,7 @@ QueueOption = Annotated[
         "--queue",
         metavar="QUEUE",
         show_default=False,
+        autocompletion=queue_names,
         help="The queue of the jobs. Without it: all queues.",
     ),
 ]

@@ -14,6 +14,10 @@ from aioq.values.errors import DeserializationError, ResultNotKept
 from aioq.values.record import Unreadable
 from aioq.values.result import Result
 
+#: The head of moments of several states: since when jobs are in theirs; of scheduled jobs, when they are due.
+SINCE = "since/due"
+_HEADS = {"queued": "enqueued", "scheduled": "due", "started": "started"}
+
 
 def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
     """Everything that is known of a job, as JSON holds it.
@@ -95,7 +99,7 @@ def row(job: Job[Any]) -> dict[str, Any]:
 
 def list_table(jobs: Sequence[Job[Any]]) -> Table:
     """A list of jobs for a pipe."""
-    columns = ["id", "status", "time", "call", "note"]
+    columns = ["id", "status", SINCE, "call", "note"]
 
     return Table(
         columns, [[job.id, str(job.status), moment(_when(job)), call_text(job.record), _note(job)] for job in jobs]
@@ -114,7 +118,7 @@ def short_list_table(jobs: Sequence[Job[Any]]) -> Table:
         for job in jobs
     ]
 
-    return Table(["id", "status", "time", "job"], rows, wraps=["job"])
+    return Table(["id", "status", _head(jobs), "job"], rows, wraps=["job"])
 
 
 def _note(job: Job[Any]) -> str:
@@ -123,6 +127,16 @@ def _note(job: Job[Any]) -> str:
         return last_line(job.exc_info)
 
     return one_line(job.record.description or (job.is_started and job.worker_name) or "")
+
+
+def _head(jobs: Sequence[Job[Any]]) -> str:
+    """What the moments are that `_when` gives."""
+    heads = {_HEADS.get(str(job.status), "ended") for job in jobs}
+
+    if len(heads) == 1:
+        return heads.pop()
+
+    return SINCE if "due" in heads else "since"
 
 
 def _when(job: Job[Any]) -> datetime | None:

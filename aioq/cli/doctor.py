@@ -14,6 +14,7 @@ import typer
 
 from aioq.cli import output
 from aioq.cli.common import JsonOption, Target, hinted, refuse_empty_folder, tell_of_away
+from aioq.cli.complete import queue_names
 from aioq.doctor import KINDS, Examined, Finding, Setting, examine_queues, examine_server
 from aioq.store import Connection, Fleet
 from aioq.values.errors import ServerError
@@ -25,7 +26,10 @@ SHOWN = 3
 #: Of more queues than this in which nothing is found, only the number is told; `--json` names all.
 SOUND_SHOWN = 20
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="QUEUES", help="Only these queues (default: all).")]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="QUEUES", autocompletion=queue_names, help="Only these queues (default: all)."),
+]
 Repair = Annotated[bool, typer.Option("--repair", help="Repair what is found. No job is deleted.")]
 
 
@@ -40,7 +44,7 @@ def doctor(queues: Names = None, *, repair: Repair = False, target: Target, as_j
         output.say_json(_document(settings, examined, away, is_sound=is_sound))
     else:
         for line in _report(settings, examined, left, repair=repair):
-            output.say(line)
+            output.say_marked(line)
 
         tell_of_away(away)
 

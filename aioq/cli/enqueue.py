@@ -11,6 +11,7 @@ import typer
 from aioq.cli import output
 from aioq.cli.arguments import read_arguments, read_meta
 from aioq.cli.common import CommandError, JsonOption, Target, make_importable, opened, read_seconds
+from aioq.cli.complete import queue_names
 from aioq.cli.hints import tell_of_no_worker
 from aioq.client.job import Job
 from aioq.client.queue import Queue
@@ -26,7 +27,9 @@ Words = Annotated[
         " @file takes the content of a file.",
     ),
 ]
-Into = Annotated[str, typer.Option("--queue", "-q", metavar="QUEUE", help="The queue.")]
+Into = Annotated[
+    str, typer.Option("--queue", "-q", metavar="QUEUE", autocompletion=queue_names, help="The queue.")
+]
 Timeout = Annotated[
     str | None, typer.Option(metavar="DURATION", help="How long a run may take: 90, 5m, 1h30m, -1.")
 ]

@@ -19,6 +19,7 @@ from aioq.cli.common import (
     tell_of_away,
     tell_of_missing,
 )
+from aioq.cli.complete import queue_names
 from aioq.store import Connection, Fleet
 from aioq.store.fleet import QueueInfo, WorkerInfo
 from aioq.values.errors import ServerError
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 #: The states with a column of their own on a terminal.
-MAIN_STATES = (JobStatus.QUEUED, JobStatus.STARTED, JobStatus.FAILED)
+MAIN_STATES = (JobStatus.QUEUED, JobStatus.STARTED, JobStatus.FINISHED, JobStatus.FAILED)
 
 
 class Snapshot(NamedTuple):
@@ -51,7 +52,10 @@ class View(NamedTuple):
 
 
 Names = Annotated[
-    list[str] | None, typer.Argument(metavar="QUEUES", help="Only these queues, and workers that serve them.")
+    list[str] | None,
+    typer.Argument(
+        metavar="QUEUES", autocompletion=queue_names, help="Only these queues, and workers that serve them."
+    ),
 ]
 Raw = Annotated[bool, typer.Option("--raw", "-r", help="Bare lines: queue NAME QUEUED, worker NAME STATE QUEUES.")]
 OnlyQueues = Annotated[bool, typer.Option("--only-queues", "-Q", help="Show queues only.")]

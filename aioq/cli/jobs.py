@@ -21,6 +21,7 @@ from aioq.cli.common import (
     opened,
     tell_of_missing,
 )
+from aioq.cli.complete import job_ids, queue_names
 from aioq.cli.describe import describe, describe_text, list_table, row, short_list_table
 from aioq.cli.find import find, nowhere, refusal
 from aioq.cli.report import Report
@@ -34,10 +35,14 @@ from aioq.values.states import JobStatus
 #: A verb of the store on one job: the verdict, and the status that refuses it.
 Verb = Callable[[str], Awaitable[tuple[str, str]]]
 
-Id = Annotated[str, typer.Argument(metavar="ID", callback=lookup_id, help="The job.")]
-Ids = Annotated[list[str], typer.Argument(metavar="IDS", callback=lookup_ids, help="The jobs.")]
+Id = Annotated[str, typer.Argument(metavar="ID", callback=lookup_id, autocompletion=job_ids, help="The job.")]
+Ids = Annotated[
+    list[str], typer.Argument(metavar="IDS", callback=lookup_ids, autocompletion=job_ids, help="The jobs.")
+]
 
-Of = Annotated[str, typer.Option("--queue", metavar="QUEUE", help="The queue of the jobs.")]
+Of = Annotated[
+    str, typer.Option("--queue", metavar="QUEUE", autocompletion=queue_names, help="The queue of the jobs.")
+]
 Status = Annotated[JobStatus | None, typer.Option("--status", help="Only jobs in this state.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, metavar="N", help="The most jobs to show.")]
 Offset = Annotated[int, typer.Option("--offset", min=0, metavar="N", help="Jobs to skip.")]
@@ -54,7 +59,7 @@ def show(job_id: Id, *, queue: QueueOption = None, target: Target, as_json: Json
     if as_json:
         output.say_json(found[0] if len(found) == 1 else found)
     else:
-        output.say("\n\n".join(map(describe_text, found)))
+        output.say_marked("\n\n".join(map(describe_text, found)))
 
 
 async def _show(name: str | None, target: Target, job_id: str) -> list[dict[str, Any]]:

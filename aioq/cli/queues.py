@@ -19,6 +19,7 @@ from aioq.cli.common import (
     tell_of_away,
     tell_of_missing,
 )
+from aioq.cli.complete import queue_names
 from aioq.client.queue import Queue
 from aioq.store import Connection, Fleet
 from aioq.values.errors import ServerError
@@ -26,10 +27,17 @@ from aioq.values.errors import ServerError
 #: What could not be reached, and why.
 Away = dict[str, ServerError]
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="QUEUES", help="The queues.")]
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="QUEUES", autocompletion=queue_names, help="The queues.")
+]
 Only = Annotated[
     list[str] | None,
-    typer.Option("--queue", metavar="QUEUE", help="Only this queue; may be given more than once."),
+    typer.Option(
+        "--queue",
+        metavar="QUEUE",
+        autocompletion=queue_names,
+        help="Only this queue; may be given more than once.",
+    ),
 ]
 Limit = Annotated[
     str | None, typer.Option("--duration", metavar="DURATION", help="End it by itself after this long.")

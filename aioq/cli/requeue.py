@@ -19,6 +19,7 @@ from aioq.cli.common import (
     refuse_names_with_all,
     tell_of_missing,
 )
+from aioq.cli.complete import job_ids
 from aioq.cli.find import by_queue, find, refusal
 from aioq.cli.output import count, progress
 from aioq.cli.report import Report
@@ -38,7 +39,10 @@ class Source(StrEnum):
 
 
 def requeue(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="IDS", callback=lookup_ids, help="The jobs.")] = None,
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="IDS", callback=lookup_ids, autocompletion=job_ids, help="The jobs."),
+    ] = None,
     *,
     queue: QueueOption = None,
     every: Annotated[bool, typer.Option("--all", "-a", help="All jobs that are in the registry now.")] = False,

@@ -17,6 +17,7 @@ import typer
 
 from aioq.cli import ending
 from aioq.cli.common import CommandError, Target, connected, make_importable
+from aioq.cli.complete import queue_names
 from aioq.cli.output import count
 from aioq.store import Connection, Fleet
 from aioq.values.errors import ServerUnreachable
@@ -42,7 +43,11 @@ class Level(StrEnum):
 
 Queues = Annotated[
     list[str] | None,
-    typer.Argument(metavar="QUEUES", help="The queues, the most urgent first. Without any: default."),
+    typer.Argument(
+        metavar="QUEUES",
+        autocompletion=queue_names,
+        help="The queues, the most urgent first. Without any: default.",
+    ),
 ]
 Burst = Annotated[bool, typer.Option("--burst", "-b", help="Stop when the queues are empty.")]
 Name = Annotated[

@@ -620,7 +620,10 @@ class Job(Generic[R]):
 
 
 def _shown(timeout: Duration | None) -> str:
-    return f"{timeout:g} seconds" if isinstance(timeout, int | float) else str(timeout)
+    if not isinstance(timeout, int | float):
+        return str(timeout)
+
+    return "1 second" if timeout == 1 else f"{timeout:g} seconds"
 
 
 def id_of(job: Job[Any] | str, store: Store) -> str:

@@ -222,6 +222,18 @@ def holds_data(url: str) -> bool:
     return places.holds_data(parse_url(url))
 
 
+def is_running(url: str) -> bool:
+    """Whether the server of an `embedded://` URL answers now; nothing is started or made.
+
+    Raises:
+        ValueError, EmbeddedError: as `parse_url`.
+
+    """
+    socket = socket_path(parse_url(url))
+
+    return socket is not None and server_pid(socket) is not None
+
+
 def _join(directory: Path, deadline: float) -> _Share:
     """The share of this process, with one handle more."""
     path = directory / USERS_LOCK

@@ -167,11 +167,11 @@ def test_ls_as_json(cli: Cli) -> None:
 def test_ls_in_a_pipe(cli: Cli) -> None:
     cli.fail("f")
     head, line = cli.process("ls").stdout.splitlines()
-    assert head.split() == ["id", "status", "time", "call", "note"]
+    assert head.split() == ["id", "status", "since/due", "call", "note"]
     assert line.startswith("f   failed  20")
     assert line.endswith("tests.jobs.div_by_zero(1)  ZeroDivisionError: division by zero")
     none = cli.call("ls", "--queue", "none")
-    assert (none.exit_code, none.stdout.split()) == (0, ["id", "status", "time", "call", "note"])
+    assert (none.exit_code, none.stdout.split()) == (0, ["id", "status", "since/due", "call", "note"])
     assert none.stderr.startswith("no such queue: none")
 
 
@@ -183,6 +183,25 @@ def test_ls_on_a_terminal_of_80_columns(cli: Cli) -> None:
     assert all(len(line) <= 80 for line in seen.splitlines())
     assert long in seen
     assert "1 of 1 job" in seen
+
+
+def test_a_list_says_what_its_times_are(cli: Cli) -> None:
+    cli.do(lambda queue: queue.enqueue_in(7_199, jobs.noop, job_id="later"))
+    seen = cli.on_terminal("ls")[1].split()
+    assert seen[:6] == ["id", "status", "due", "job", "later", "scheduled"]
+    assert seen[6:9] == ["in", "1h", "59m"]
+    cli.fail("f")
+    assert cli.on_terminal("ls")[1].split()[:4] == ["id", "status", "since/due", "job"]
+    assert cli.on_terminal("ls", "--status", "failed")[1].split()[2] == "ended"
+
+
+def test_colours_only_where_they_are_wanted(cli: Cli) -> None:
+    cli.fail("f")
+
+    for words in (("ls",), ("job", "show", "f")):
+        assert "\x1b[31mfailed" in cli.on_terminal(*words, colours=True)[1]
+        assert "\x1b[31m" not in cli.on_terminal(*words, colours=True, environment={"NO_COLOR": "1"})[1]
+        assert "\x1b" not in cli.call(*words).stdout
 
 
 def test_ls_of_every_state_there_is(cli: Cli) -> None:
