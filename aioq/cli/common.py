@@ -37,7 +37,7 @@ UrlOption = Annotated[
         "-u",
         metavar="URL",
         show_default=False,
-        help="The server. Without it: AIOQ_REDIS_URL, REDIS_URL or RQ_REDIS_URL, else redis://localhost:6379/0.",
+        help="The server. Without it: AIOQ_REDIS_URL, REDIS_URL, RQ_REDIS_URL or REDIS_HOST, else this machine's.",
     ),
 ]
 PrefixOption = Annotated[
@@ -77,10 +77,14 @@ class CommandError(AioqError):
 
 
 class Target(NamedTuple):
-    """Where a command works: the URL of a server, and the first word of the keys; None for the environment's."""
+    """Where a command works: the URL of a server, the first word of the keys, and directories to import from.
+
+    None stands for what the environment says.
+    """
 
     url: str | None = None
     prefix: str | None = None
+    paths: tuple[Path, ...] = ()
 
     @property
     def server(self) -> str:
@@ -93,29 +97,53 @@ def with_target(command: Callable[..., None]) -> Callable[..., None]:
 
     Modules in the directories of --path can be imported when the command begins.
     """
+
+    def read(given: Mapping[str, Any]) -> dict[str, Any]:
+        paths = tuple(given["path"] or ())
+
+        if paths:
+            make_importable(paths)
+
+        return {"target": Target(given["url"], given["prefix"], paths)}
+
+    return with_options(command, {"url": UrlOption, "prefix": PrefixOption, "path": PathOption}, read)
+
+
+def with_options(
+    command: Callable[..., None],
+    options: Mapping[str, Any],
+    read: Callable[[Mapping[str, Any]], dict[str, Any]],
+) -> Callable[..., None]:
+    """Give a command further options, which it does not spell itself.
+
+    Args:
+        command: a function as typer takes it.
+        options: by name, as annotations. Each is None or False where it is not given.
+        read: turns their values into arguments of the command, which has no options by these names.
+
+    """
     own = inspect.signature(command, eval_str=True)
-    shared = {"url": UrlOption, "prefix": PrefixOption, "path": PathOption}
-    options = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in shared.items()
+    further = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=False if annotation.__origin__ is bool else None,
+            annotation=annotation,
+        )
+        for name, annotation in options.items()
     ]
 
     @wraps(command)
-    def with_options(
-        *args: Any, url: str | None, prefix: str | None, path: list[Path] | None, **others: Any
-    ) -> None:
-        if path:
-            make_importable(path)
+    def with_further(*args: Any, **given: Any) -> None:
+        asked = {name: given.pop(name) for name in options}
+        command(*args, **given, **read(asked))
 
-        command(*args, target=Target(url, prefix), **others)
+    parameters = [*(each for name, each in own.parameters.items() if name != "target"), *further]
+    # What typer reads; the texts of the command's own annotations stand for names of another module.
+    with_further.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    with_further.__annotations__ = {each.name: each.annotation for each in parameters}
 
-    kept = [each for name, each in own.parameters.items() if name != "target"]
-    parameters = [*kept, *options]
-    # What typer reads; the text of its own annotations would be another function's.
-    with_options.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
-    with_options.__annotations__ = {each.name: each.annotation for each in parameters}
-
-    return with_options
+    return with_further
 
 
 @contextmanager
@@ -183,9 +211,9 @@ async def connected(target: Target, *, starts: bool = False) -> AsyncIterator[Co
 
 
 @asynccontextmanager
-async def opened(name: str, target: Target, *, starts: bool = False) -> AsyncIterator[Queue]:
+async def opened(name: str, target: Target) -> AsyncIterator[Queue]:
     """A queue, on a connection as `connected` makes it."""
-    async with connected(target, starts=starts) as connection:
+    async with connected(target) as connection:
         yield Queue(name, connection)
 
 

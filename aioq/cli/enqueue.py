@@ -10,7 +10,7 @@ import typer
 
 from aioq.cli import output
 from aioq.cli.arguments import read_arguments, read_meta
-from aioq.cli.common import CommandError, JsonOption, Target, make_importable, opened, read_seconds
+from aioq.cli.common import CommandError, JsonOption, Target, connected, make_importable, read_seconds
 from aioq.cli.complete import queue_names
 from aioq.cli.hints import tell_of_no_worker
 from aioq.client.job import Job
@@ -49,6 +49,9 @@ RetryInterval = Annotated[
 Where = Annotated[
     str | None, typer.Option(metavar="EXECUTOR", help="Where a plain function runs: thread (default) or process.")
 ]
+SerializerName = Annotated[
+    str, typer.Option("--serializer", "-S", metavar="NAME", help="For arguments and the result: pickle or json.")
+]
 ScheduleIn = Annotated[str | None, typer.Option(metavar="DURATION", help="Enqueue it after this: 10s, 5m, 2d.")]
 ScheduleAt = Annotated[
     str | None,
@@ -77,6 +80,7 @@ def enqueue(
     retry_max: RetryMax = 0,
     retry_interval: RetryInterval = None,
     executor: Where = None,
+    serializer: SerializerName = "pickle",
     schedule_in: ScheduleIn = None,
     schedule_at: ScheduleAt = None,
     meta: Meta = None,
@@ -109,16 +113,19 @@ def enqueue(
 
     longest = read_seconds(wait_timeout, "--wait-timeout", 0)
     make_importable()
-    asyncio.run(_enqueue(queue, target, function, options, moment, _Asked(wait, longest, as_json, quiet)))
+    asyncio.run(
+        _enqueue(queue, target, function, options, moment, _Asked(wait, longest, as_json, quiet, serializer))
+    )
 
 
 class _Asked(NamedTuple):
-    """What is to happen once the job is enqueued."""
+    """How the job is written, and what is to happen once it is enqueued."""
 
     wait: bool
     longest: float | None
     as_json: bool
     quiet: bool
+    serializer: str
 
 
 async def _enqueue(
@@ -129,7 +136,8 @@ async def _enqueue(
     moment: datetime | str | None,
     asked: _Asked,
 ) -> None:
-    async with opened(name, target, starts=True) as queue:
+    async with connected(target, starts=True) as connection:
+        queue = Queue(name, connection, serializer=asked.serializer)
         job = await _put(queue, function, options, moment)
 
         if not asked.quiet and not asked.as_json:

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from aioq.cli import demo, doctor, ending, enqueue, info, jobs, output, queues, requeue, server, worker
 from aioq.cli.common import with_target
+from aioq.cli.from_rq import with_options_of_rq
 from aioq.values.errors import AioqError, InvalidInput
 from aioq.worker.streams import open_standard_descriptors
 
@@ -80,9 +81,12 @@ JOB_COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
 )
 
 
-def _with_options(command: Callable[..., None]) -> Callable[..., None]:
+def _with_options(name: str, command: Callable[..., None]) -> Callable[..., None]:
     """The command with the options that all have which work at a server."""
-    return with_target(command) if "target" in inspect.signature(command).parameters else command
+    if "target" not in inspect.signature(command).parameters:
+        return command
+
+    return with_options_of_rq(name, with_target(command))
 
 
 def _build() -> typer.Typer:
@@ -100,7 +104,7 @@ def _build() -> typer.Typer:
 
     for group, commands in ((app, COMMANDS), (job, JOB_COMMANDS)):
         for name, command, example in commands:
-            group.command(name, epilog=f"Example: {example}")(_with_options(command))
+            group.command(name, epilog=f"Example: {example}")(_with_options(name, command))
 
     return app
 

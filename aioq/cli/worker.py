@@ -18,6 +18,7 @@ import typer
 from aioq.cli import ending
 from aioq.cli.common import CommandError, Target, connected, make_importable
 from aioq.cli.complete import queue_names
+from aioq.cli.from_rq import read_concurrency
 from aioq.cli.output import count
 from aioq.store import Connection, Fleet
 from aioq.values.errors import ServerUnreachable
@@ -57,7 +58,8 @@ Name = Annotated[
     ),
 ]
 Concurrency = Annotated[
-    int, typer.Option("--concurrency", "-c", min=1, metavar="N", help="Jobs that run side by side.")
+    int,
+    typer.Option("--concurrency", "-c", parser=read_concurrency, metavar="N", help="Jobs that run side by side."),
 ]
 JobProcesses = Annotated[
     int | None,

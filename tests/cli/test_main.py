@@ -37,7 +37,7 @@ COMMANDS = dict(tree())
 
 
 def options(command: Any) -> list[Any]:
-    return [each for each in command.params if each.param_type_name == "option"]
+    return [each for each in command.params if each.param_type_name == "option" and not each.hidden]
 
 
 def test_the_commands() -> None:
