@@ -45,7 +45,7 @@ def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
         "attempt": job.attempt,
         "deliveries": job.deliveries,
         "retry": record.opts.get("retry"),
-        "executor": record.opts.get("executor"),
+        "executor": record.executor or record.default_executor,
         "timeout": _whole(job.timeout),
         "ttl": _whole(job.ttl),
         "result_ttl": _whole(job.result_ttl),

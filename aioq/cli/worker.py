@@ -67,6 +67,14 @@ JobProcesses = Annotated[
         min=1, metavar="N", help="Processes for jobs with executor='process'. Without it: one for each core."
     ),
 ]
+Placement = Annotated[
+    str | None,
+    typer.Option(
+        "--executor",
+        metavar="EXECUTOR",
+        help="Where plain functions run of which nothing else says it: thread (default) or process.",
+    ),
+]
 ResultsTtl = Annotated[
     str,
     typer.Option("--results-ttl", metavar="DURATION", help="How long results are kept of jobs that do not say."),
@@ -117,6 +125,7 @@ def worker(
     name: Name = None,
     concurrency: Concurrency = CONCURRENCY,
     job_processes: JobProcesses = None,
+    executor: Placement = None,
     results_ttl: ResultsTtl = "500",
     max_jobs: MaxJobs = None,
     max_idle_time: MaxIdle = None,
@@ -140,6 +149,7 @@ def worker(
         "name": name,
         "concurrency": concurrency,
         "job_processes": job_processes,
+        "executor": executor,
         "result_ttl": results_ttl,
         "shutdown_timeout": shutdown_timeout,
         "cancel_grace": cancel_grace,

@@ -28,8 +28,10 @@ from aioq.values.options import (
     MAX_PAYLOAD,
     NO_OPTIONS,
     OPTION_NAMES,
+    Executor,
     JobOptions,
     Options,
+    check_executor,
     check_meta,
     read_options,
 )
@@ -70,6 +72,8 @@ class Queue:
         serializer: "pickle" (default) or "json", for arguments, results and meta.
         default_timeout, default_result_ttl, default_ttl, default_failure_ttl, default_retry, default_durability:
             options of jobs that do not give their own.
+        default_executor: "thread" or "process", for plain functions whose job or task does not say. A coroutine
+            function runs on the event loop all the same. None: as the worker has it.
         durability_timeout: how long `enqueue` waits for the durability that was asked for (default 5 s).
         max_payload: the most bytes of arguments and meta of one job (default 1 MiB).
         prefix: the first word of every key. None: that of a Connection that is shared, else AIOQ_PREFIX, else
@@ -102,6 +106,7 @@ class Queue:
         default_failure_ttl: Duration | None = None,
         default_retry: Retry | int | None = None,
         default_durability: Level | None = None,
+        default_executor: Executor | None = None,
         durability_timeout: Duration = 5,
         max_payload: int = MAX_PAYLOAD,
         prefix: str | None = None,
@@ -125,6 +130,7 @@ class Queue:
                 "durability": default_durability,
             }
         )
+        defaults = replace(defaults, default_executor=check_executor(default_executor, "default_executor"))
         self._defaults = NO_OPTIONS if defaults == NO_OPTIONS else defaults
 
     @classmethod

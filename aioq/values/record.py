@@ -291,11 +291,14 @@ class JobRecord:
         return timeout_ms
 
     @property
-    def executor(self) -> str:
-        """Where a plain function runs: on a thread of the worker, or in a process of its own."""
-        executor: str = self._unpack().get("executor", THREAD)
+    def executor(self) -> str | None:
+        """Where a plain function runs: on a thread of the worker, or in a process. None: a default applies."""
+        return self._unpack().get("executor")
 
-        return executor
+    @property
+    def default_executor(self) -> str | None:
+        """As `executor`, as the queue had it as its default: it is nothing to a function that is awaited."""
+        return self._unpack().get("default_executor")
 
     @property
     def result_ttl_ms(self) -> int | None:
@@ -428,6 +431,7 @@ def _read_opts(packed: bytes) -> tuple[dict[str, Any], str]:
             and _is_duration(opts.get("result_ttl", 0))
             and isinstance(opts.get("description", ""), str)
             and opts.get("executor", THREAD) in EXECUTORS
+            and opts.get("default_executor", THREAD) in EXECUTORS
             and ("retry" not in opts or Retry.from_dict(opts["retry"]).delay_ms(1, 1) >= 0)
         )
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:

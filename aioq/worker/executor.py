@@ -30,9 +30,10 @@ from aioq.store.store import Claim
 from aioq.values.allowlist import Allowlist
 from aioq.values.durations import FOREVER
 from aioq.values.errors import JobTimeout, PayloadTooLarge, RemoteError
-from aioq.values.options import PROCESS
+from aioq.values.options import PROCESS, THREAD
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, decide, is_final
-from aioq.values.reference import resolve
+from aioq.values.record import JobRecord
+from aioq.values.reference import is_plain, resolve
 from aioq.worker.ending import CANCEL_GRACE, Ending
 from aioq.worker.forks import forks, leave
 from aioq.worker.processes import Packed, Processes
@@ -62,6 +63,7 @@ class Executor:
         allow: the functions that may be run; None: all.
         job_processes: how many processes jobs with executor="process" may use.
         cancel_grace: how long a run may clean up that is ended from outside, in seconds.
+        default: where plain functions run whose job and queue do not say.
 
     """
 
@@ -73,6 +75,7 @@ class Executor:
         allow: Allowlist | None = None,
         job_processes: int = 1,
         cancel_grace: float = CANCEL_GRACE,
+        default: str = THREAD,
     ) -> None:
         self.ending = Ending(cancel_grace, self._settle_ended)
         self.concurrency = concurrency
@@ -91,6 +94,7 @@ class Executor:
         self._ended = ended
         self._resolve = resolve if allow is None else allow.resolve
         self._threads = CapacityLimiter(concurrency)
+        self._default = default
         self._processes = Processes(job_processes, self._resolve)
 
     def take(self, store: Store, claim: Claim) -> Run:
@@ -245,6 +249,12 @@ class Executor:
 
         func = self._resolve(record.func_name)
         run.found = True
+
+        if (self._default == PROCESS or b"opts" in record.fields) and self._is_for_a_process(record, func):
+            run.deadline = math.inf  # its time begins when it has a process
+
+            return await self._processes.run(run, self._begin_in_process)
+
         instance, args, kwargs = record.call()
 
         if instance is not None:
@@ -263,6 +273,12 @@ class Executor:
         result = await to_thread.run_sync(run.call, abandon_on_cancel=True, limiter=self._threads)
         # A plain function may still hand back something to await: a partial of a coroutine function, say.
         return await result if inspect.isawaitable(result) else result
+
+    def _is_for_a_process(self, record: JobRecord, func: Callable[..., Any]) -> bool:
+        """Whether a default sends the function to a process. It concerns plain functions alone."""
+        default = record.executor or record.default_executor or self._default
+
+        return default == PROCESS and is_plain(func)
 
     def _begin_in_process(self, run: Run) -> None:
         run.begun = True

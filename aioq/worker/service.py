@@ -22,6 +22,7 @@ from aioq.store.script import Command
 from aioq.store.store import Beat
 from aioq.values.allowlist import Allowlist
 from aioq.values.errors import ServerError, WorkerError
+from aioq.values.options import THREAD
 from aioq.worker.courier import Courier, Limits
 from aioq.worker.deadlock import Deadlock
 from aioq.worker.ending import CANCEL_GRACE
@@ -69,6 +70,7 @@ class Plan:
     allow: Allowlist | None = None
     job_processes: int = 1
     cancel_grace: float = CANCEL_GRACE
+    executor: str = THREAD
 
 
 class Service:
@@ -101,6 +103,7 @@ class Service:
             plan.allow,
             plan.job_processes,
             plan.cancel_grace,
+            plan.executor,
         )
         self._factory = TaskFactory()
         self._guard = Guard(lambda: self._executor.held, self._judge_health, self._give_up)

@@ -18,7 +18,8 @@ from aioq.values.durations import Duration, positive_ms, retention_ms, to_ms
 from aioq.values.errors import InvalidInput
 from aioq.values.ids import check_queue_name
 from aioq.values.numbers import whole
-from aioq.values.options import RESULT_TTL_MS
+from aioq.values.options import RESULT_TTL_MS, THREAD, check_executor
+from aioq.values.options import Executor as Placement
 from aioq.values.signature import Secret, read_secret
 from aioq.worker.ending import CANCEL_GRACE
 from aioq.worker.service import Plan, Service
@@ -43,6 +44,8 @@ class Worker:
         concurrency: how many jobs run side by side (default 100).
         job_processes: how many processes there may be for jobs with executor="process" (default: one for each
             core). They are started when they are first needed, and used again.
+        executor: "thread" (default) or "process", for plain functions where neither the job, nor its task, nor its
+            queue says where they run.
         name: the beginning of the worker's name (default: host and process id). A random end keeps two that
             were started with the same name apart.
         result_ttl: how long results are kept of jobs that do not say (default 500 s).
@@ -72,6 +75,7 @@ class Worker:
         *,
         concurrency: int = CONCURRENCY,
         job_processes: int | None = None,
+        executor: Placement | None = None,
         name: str | None = None,
         result_ttl: Duration = RESULT_TTL_MS / 1000,
         shutdown_timeout: Duration = SHUTDOWN_TIMEOUT,
@@ -98,6 +102,7 @@ class Worker:
         self.job_processes = whole(
             os.cpu_count() or 1 if job_processes is None else job_processes, "job_processes", 1
         )
+        self._executor = check_executor(executor, "executor") or THREAD
         self._server = connection
         self._prefix = prefix
         self._allow = read_allow(allow, os.environ.get(ALLOW_VARIABLE))
@@ -166,6 +171,7 @@ class Worker:
             allow=self._allow,
             job_processes=self.job_processes,
             cancel_grace=self._cancel_grace,
+            executor=self._executor,
         )
         # The connection of a Queue is its owner's to close; one that was opened here is not.
         given = isinstance(self._server, Connection)
