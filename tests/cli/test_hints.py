@@ -34,6 +34,7 @@ def test_no_server(cli: Cli, here: Path) -> None:
         assert (result.exit_code, result.stdout) == (1, "")
         assert result.stderr.startswith(f"Error: no connection to {NOWHERE}: ")
         assert result.stderr.endswith(". Start one there, or add -u embedded://\n")
+        assert ".." not in result.stderr
 
     assert list(here.iterdir()) == []
 
@@ -108,6 +109,15 @@ def test_no_worker(cli: Cli) -> None:
     assert "No worker" not in cli.call("info", "--raw").stdout
     cli.work("mail")
     assert "No worker serves" not in cli.call("info").stdout
+
+
+def test_no_worker_for_many_queues(cli: Cli) -> None:
+    for number in range(12):
+        cli.enqueue("x", queue=f"q{number:02}")
+
+    lines = [line for line in cli.call("info").stdout.splitlines() if line.startswith("No worker serves")]
+    assert len(lines) == 11
+    assert lines[-1] == "No worker serves 2 other queues in which jobs wait."
 
 
 async def test_a_worker_that_serves_is_not_missed(cli: Cli, start_worker) -> None:
