@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from aioq.cli import output
 from aioq.client.queue import Queue
+from aioq.client.unserved import unserved
 
 #: The URL of the embedded server of the current directory.
 HERE = "embedded://"
@@ -28,8 +29,8 @@ def hint_at_a_server(url: str) -> str:
 
 
 async def tell_of_no_worker(queue: Queue) -> None:
-    """Say on stderr that no worker serves the queue, if so."""
-    if not (await queue.store.count()).workers:
+    """Say on stderr that no worker serves the queue, if so. Who has no right to look is told nothing."""
+    if await unserved(queue.store):
         output.warn(f"No worker serves queue {queue.name}. Start one: aioq worker {queue.name}")
 
 

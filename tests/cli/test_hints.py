@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from aioq.embedded import EmbeddedServer, holds_data
 from tests.cli.tools import Cli
+from tests.conftest import Server
 from tests.tools import eventually_sync
 
 NOWHERE = "redis://127.0.0.1:1"
@@ -109,6 +110,15 @@ def test_no_worker(cli: Cli) -> None:
     assert "No worker" not in cli.call("info", "--raw").stdout
     cli.work("mail")
     assert "No worker serves" not in cli.call("info").stdout
+
+
+def test_a_producer_that_may_not_look_enqueues_all_the_same(cli: Cli, own_server: Callable[..., Server]) -> None:
+    server = own_server()
+
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "default", "-zcount")
+
+    assert cli.call("enqueue", "tests.jobs.noop", "-u", server.url).stderr == ""
 
 
 def test_no_worker_for_many_queues(cli: Cli) -> None:
