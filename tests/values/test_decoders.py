@@ -17,6 +17,7 @@ from aioq.store.fleet import WorkerInfo, _info
 from aioq.store.mailbox import Mailbox
 from aioq.store.store import text
 from aioq.values.durations import limit_ms, positive_ms, retention_ms, to_ms
+from aioq.values.calltext import call_text
 from aioq.values.errors import BadSignature, DeserializationError, InvalidInput, ResultNotKept
 from aioq.values.ids import check_id, check_queue_name
 from aioq.values.options import JobOptions, check_meta, read_options
@@ -87,13 +88,14 @@ READERS: dict[str, Any] = {
     "result": JobRecord.result,
     "verify": JobRecord.verify,
     "present": present_result,
+    "call_text": call_text,
 }
 
 #: These never raise: lists and workers depend on them.
 CALM = {
     *("func_name", "meta", "fence", "attempt", "deliveries", "worker", "error", "description", "timeout_ms"),
     *("result_ttl_ms", "ttl_ms", "failure_ttl_ms", "retry", "created_at", "enqueued_at", "due_at", "started_at"),
-    *("ended_at", "expires_at", "opts", "executor"),
+    *("ended_at", "expires_at", "opts", "executor", "default_executor", "call_text"),
 }
 
 
