@@ -16,8 +16,8 @@ from aioq.cli.arguments import read_arguments, read_meta
 from aioq.store.fleet import WorkerInfo, _info
 from aioq.store.mailbox import Mailbox
 from aioq.store.store import text
-from aioq.values.durations import limit_ms, positive_ms, retention_ms, to_ms
 from aioq.values.calltext import call_text
+from aioq.values.durations import limit_ms, positive_ms, retention_ms, to_ms
 from aioq.values.errors import BadSignature, DeserializationError, InvalidInput, ResultNotKept
 from aioq.values.ids import check_id, check_queue_name
 from aioq.values.options import JobOptions, check_meta, read_options
