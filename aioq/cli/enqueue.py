@@ -15,6 +15,7 @@ from aioq.cli.complete import queue_names
 from aioq.cli.hints import tell_of_no_worker
 from aioq.client.job import Job
 from aioq.client.queue import Queue
+from aioq.values.calltext import call_text
 from aioq.values.errors import JobCanceled, JobExpired, JobFailed, JobStopped
 from aioq.values.retry import Retry
 
@@ -141,7 +142,7 @@ async def _enqueue(
         job = await _put(queue, function, options, moment)
 
         if not asked.quiet and not asked.as_json:
-            output.say(f"Enqueued {job.record.call_text()} with job-id '{job.id}'.")
+            output.say(f"Enqueued {call_text(job.record)} with job-id '{job.id}'.")
             await tell_of_no_worker(queue)
 
         ending = await _ending(job, asked.longest) if asked.wait else {"status": str(job.status)}

@@ -16,6 +16,7 @@ from aioq.client.unserved import unserved
 from aioq.client.waits import current, noted
 from aioq.store import Store
 from aioq.store.mailbox import Ending
+from aioq.values.calltext import call_text
 from aioq.values.durability import Durability
 from aioq.values.durations import Duration, waiting_ms
 from aioq.values.errors import (
@@ -186,8 +187,8 @@ class Job(Generic[R]):
 
     @property
     def description(self) -> str:
-        """The description that was given, else the call as text."""
-        return self.record.description or self.record.call_text()
+        """The description that was given, else the call as text; nothing is loaded for it."""
+        return self.record.description or call_text(self.record)
 
     @property
     def meta(self) -> dict[str, Any]:

@@ -162,17 +162,6 @@ class JobRecord:
 
         return instance, tuple(args), kwargs
 
-    def call_text(self) -> str:
-        """The call as text, with long arguments cut short; only the name if they cannot be read here."""
-        try:
-            _, args, kwargs = self.call()
-        except DeserializationError:
-            return self.func_name
-
-        shown = [_short(value) for value in args] + [f"{name}={_short(value)}" for name, value in kwargs.items()]
-
-        return f"{self.func_name}({', '.join(shown)})"
-
     @property
     def meta(self) -> dict[str, Any]:
         """The meta values; one that cannot be read here is an Unreadable with its bytes."""
@@ -411,15 +400,6 @@ def _is_text(name: bytes) -> bool:
         return False
 
     return True
-
-
-def _short(value: object) -> str:
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 - an argument whose __repr__ raises must not hide the job
-        text = f"<{type(value).__name__}>"
-
-    return text if len(text) <= 75 else f"{text[:74]}…"
 
 
 def _read_opts(packed: bytes) -> tuple[dict[str, Any], str]:

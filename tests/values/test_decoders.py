@@ -129,7 +129,7 @@ def test_a_handle_on_arbitrary_bytes(fields: dict[bytes, bytes]) -> None:
 @given(FIELDS)
 def test_methods_of_a_record_of_arbitrary_bytes(fields: dict[bytes, bytes]) -> None:
     record = JobRecord("a", fields)
-    assert isinstance(record.call_text(), str)
+    assert isinstance(call_text(record), str)
     record.is_claimed(1)
     meta = record.meta
 
@@ -151,7 +151,7 @@ def test_a_signer_reads_nothing_of_arbitrary_bytes(fields: dict[bytes, bytes]) -
         with pytest.raises((BadSignature, DeserializationError)):
             read()
 
-    assert record.call_text() == record.func_name
+    assert call_text(record).endswith("(…)")
 
     if fields.get(b"status") == b"finished":
         with pytest.raises(BadSignature):
