@@ -18,7 +18,8 @@ import redis
 from aioq import Connection, Queue, Worker
 from tests.tools import RunningWorker, leaks, server_binary
 
-VARIABLES = ("AIOQ_REDIS_URL", "REDIS_URL", "RQ_REDIS_URL", "AIOQ_SECRET", "AIOQ_ALLOW")
+VARIABLES = ("AIOQ_REDIS_URL", "REDIS_URL", "RQ_REDIS_URL", "AIOQ_SECRET", "AIOQ_ALLOW", "AIOQ_PREFIX")
+VARIABLES += ("REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_SSL")
 
 # Hundreds of processes are started by tests. None needs to compile what another one has compiled, also where the
 # environment has switched bytecode off: that was a third of the time of all tests.

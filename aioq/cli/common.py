@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
 from aioq.cli import output
+from aioq.cli.complete import queue_names
+from aioq.cli.hints import HERE, hint_at_a_server
 from aioq.client.queue import Queue
 from aioq.store import Connection, Fleet
+from aioq.store.url import default_url
 from aioq.values.durations import to_ms
 from aioq.values.errors import AioqError, ServerError, ServerUnreachable
 from aioq.values.ids import lookup_id
@@ -32,10 +37,38 @@ UrlOption = Annotated[
         "-u",
         metavar="URL",
         show_default=False,
-        help="The server. Without it: AIOQ_REDIS_URL, REDIS_URL or RQ_REDIS_URL, else redis://localhost:6379/0.",
+        help="The server. Without it: AIOQ_REDIS_URL, REDIS_URL, RQ_REDIS_URL or REDIS_HOST, else this machine's.",
     ),
 ]
-QueueOption = Annotated[str, typer.Option("--queue", metavar="QUEUE", help="The queue of the jobs.")]
+PrefixOption = Annotated[
+    str | None,
+    typer.Option(
+        "--prefix",
+        metavar="PREFIX",
+        show_default=False,
+        help="The first word of every key. Without it: AIOQ_PREFIX, else aioq.",
+    ),
+]
+PathOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--path",
+        "-P",
+        metavar="DIRECTORY",
+        show_default=False,
+        help="Import jobs from there, too; any number. The current directory always counts.",
+    ),
+]
+QueueOption = Annotated[
+    str | None,
+    typer.Option(
+        "--queue",
+        metavar="QUEUE",
+        show_default=False,
+        autocompletion=queue_names,
+        help="The queue of the jobs. Without it: all queues.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
@@ -43,28 +76,146 @@ class CommandError(AioqError):
     """A command could not do what it was asked for."""
 
 
-@asynccontextmanager
-async def connected(url: str | None) -> AsyncIterator[Connection]:
-    """A connection to a server that aioq can use.
+class Target(NamedTuple):
+    """Where a command works: the URL of a server, the first word of the keys, and directories to import from.
+
+    None stands for what the environment says.
+    """
+
+    url: str | None = None
+    prefix: str | None = None
+    paths: tuple[Path, ...] = ()
+
+    @property
+    def server(self) -> str:
+        """The URL, also where the environment says it."""
+        return self.url or default_url()
+
+
+def with_target(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options --url, --prefix and --path. It gets their values as its argument `target`.
+
+    Modules in the directories of --path can be imported when the command begins.
+    """
+
+    def read(given: Mapping[str, Any]) -> dict[str, Any]:
+        paths = tuple(given["path"] or ())
+
+        if paths:
+            make_importable(paths)
+
+        return {"target": Target(given["url"], given["prefix"], paths)}
+
+    return with_options(command, {"url": UrlOption, "prefix": PrefixOption, "path": PathOption}, read)
+
+
+def with_options(
+    command: Callable[..., None],
+    options: Mapping[str, Any],
+    read: Callable[[Mapping[str, Any]], dict[str, Any]],
+) -> Callable[..., None]:
+    """Give a command further options, which it does not spell itself.
+
+    Args:
+        command: a function as typer takes it.
+        options: by name, as annotations. Each is None or False where it is not given.
+        read: turns their values into arguments of the command, which has no options by these names.
+
+    """
+    own = inspect.signature(command, eval_str=True)
+    further = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=False if annotation.__origin__ is bool else None,
+            annotation=annotation,
+        )
+        for name, annotation in options.items()
+    ]
+
+    @wraps(command)
+    def with_further(*args: Any, **given: Any) -> None:
+        asked = {name: given.pop(name) for name in options}
+        command(*args, **given, **read(asked))
+
+    parameters = [*(each for name, each in own.parameters.items() if name != "target"), *further]
+    # What typer reads; the texts of the command's own annotations stand for names of another module.
+    with_further.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    with_further.__annotations__ = {each.name: each.annotation for each in parameters}
+
+    return with_further
+
+
+@contextmanager
+def hinted(target: Target) -> Iterator[None]:
+    """Say what to do when there is no server.
 
     Raises:
-        InvalidInput: the URL cannot be used.
+        CommandError: there is none.
+
+    """
+    try:
+        yield
+    except ServerUnreachable as error:
+        hint = hint_at_a_server(target.server)
+
+        raise CommandError(f"{str(error).rstrip('.')}. {hint}" if hint else str(error)) from error
+
+
+def refuse_empty_folder(url: str) -> None:
+    """Refuse an embedded server that would be started only to say that there is nothing.
+
+    Raises:
+        CommandError: there is no data in its folder.
+
+    """
+    if not url.startswith(HERE):
+        return
+
+    from aioq.embedded import holds_data, parse_url  # noqa: PLC0415 - an edge of its own, needed only now
+
+    with suppress(ValueError):  # of a URL that cannot be used; who connects says so
+        place = parse_url(url)
+
+        if not holds_data(url) and (place.is_dir() or not place.exists()):
+            raise CommandError(
+                f"there is no data of an embedded server in {place}."
+                " A worker or an enqueue makes it; was that in another folder?"
+            )
+
+
+@asynccontextmanager
+async def connected(target: Target, *, starts: bool = False) -> AsyncIterator[Connection]:
+    """A connection to a server that aioq can use.
+
+    Args:
+        target: where it is.
+        starts: start an embedded server also where there is no data yet.
+
+    Raises:
+        CommandError: nobody answers, or there is no data; the text says what to do.
+        InvalidInput: the URL or the prefix cannot be used.
         ServerError: the server cannot be reached, refuses, or is too old.
 
     """
-    connection = Connection(url)
+    if not starts:
+        refuse_empty_folder(target.server)
+
+    connection = Connection(target.url, prefix=target.prefix)
 
     try:
-        await connection.check_server()
+        with hinted(target):
+            await connection.check_server()
+
         yield connection
     finally:
         await connection.aclose()
 
 
 @asynccontextmanager
-async def opened(name: str, url: str | None) -> AsyncIterator[Queue]:
+async def opened(name: str, target: Target) -> AsyncIterator[Queue]:
     """A queue, on a connection as `connected` makes it."""
-    async with connected(url) as connection:
+    async with connected(target) as connection:
         yield Queue(name, connection)
 
 
@@ -78,13 +229,17 @@ async def tell_of_missing(connection: Connection, names: Sequence[str]) -> list[
     fleet = Fleet(connection, away={})
 
     if missing := await fleet.missing([lookup_id(name) for name in names]):
-        known = await fleet.queues()
-        hint = f" (there {'is' if len(known) == 1 else 'are'} {', '.join(known)})" if 0 < len(known) <= FEW else ""
+        hint = listed(await fleet.queues())
 
         for name in missing:
             output.warn(f"no such queue: {name}{hint}")
 
     return missing
+
+
+def listed(known: Sequence[str]) -> str:
+    """The queues that there are, for somebody who asks for what there is not; nothing if they are many."""
+    return f" (there {'is' if len(known) == 1 else 'are'} {', '.join(known)})" if 0 < len(known) <= FEW else ""
 
 
 def away_lines(away: Mapping[str, ServerError]) -> list[str]:

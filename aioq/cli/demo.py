@@ -21,7 +21,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import typer
 
 from aioq.cli import output
-from aioq.cli.common import CommandError, connected
+from aioq.cli.common import CommandError, Target, connected
 from aioq.cli.demo_jobs import count_words_at_url
 from aioq.cli.describe import error_line
 from aioq.client.job import Job
@@ -88,7 +88,7 @@ def demo(urls: Urls = None, *, url: ServerUrl = None) -> None:
 
 
 async def _play(plan: Plan) -> None:
-    async with connected(plan.server) as connection:
+    async with connected(Target(plan.server), starts=True) as connection:
         queue = Queue(plan.queue, connection)
 
         try:

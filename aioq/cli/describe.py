@@ -9,9 +9,14 @@ from typing import Any
 
 from aioq.cli.output import Table, age, as_json, moment, one_line
 from aioq.client.job import Job
+from aioq.values.calltext import call_text
 from aioq.values.errors import DeserializationError, ResultNotKept
 from aioq.values.record import Unreadable
 from aioq.values.result import Result
+
+#: The head of moments of several states: since when jobs are in theirs; of scheduled jobs, when they are due.
+SINCE = "since/due"
+_HEADS = {"queued": "enqueued", "scheduled": "due", "started": "started"}
 
 
 def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
@@ -32,6 +37,7 @@ def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
         "queue": job.origin,
         "status": str(job.status),
         "function": job.func_name,
+        "call": call_text(record),
         "description": record.description,
         "args": None if call is None else [as_json(value) for value in call[1]],
         "kwargs": None if call is None else {name: as_json(value) for name, value in call[2].items()},
@@ -39,7 +45,7 @@ def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
         "attempt": job.attempt,
         "deliveries": job.deliveries,
         "retry": record.opts.get("retry"),
-        "executor": record.opts.get("executor"),
+        "executor": record.executor or record.default_executor,
         "timeout": _whole(job.timeout),
         "ttl": _whole(job.ttl),
         "result_ttl": _whole(job.result_ttl),
@@ -81,6 +87,7 @@ def row(job: Job[Any]) -> dict[str, Any]:
         "id": job.id,
         "status": str(job.status),
         "function": job.func_name,
+        "call": call_text(job.record),
         "description": job.record.description,
         "attempt": job.attempt,
         "created_at": moment(job.created_at),
@@ -96,21 +103,26 @@ def row(job: Job[Any]) -> dict[str, Any]:
 
 def list_table(jobs: Sequence[Job[Any]]) -> Table:
     """A list of jobs for a pipe."""
-    columns = ["id", "status", "time", "function", "note"]
+    columns = ["id", "status", SINCE, "call", "note"]
 
     return Table(
-        columns, [[job.id, str(job.status), moment(_when(job)), job.func_name, _note(job)] for job in jobs]
+        columns, [[job.id, str(job.status), moment(_when(job)), call_text(job.record), _note(job)] for job in jobs]
     )
 
 
 def short_list_table(jobs: Sequence[Job[Any]]) -> Table:
     """A list of jobs for a terminal."""
     rows = [
-        [job.id, str(job.status), age(_when(job)), "\n".join(filter(None, (one_line(job.func_name), _note(job))))]
+        [
+            job.id,
+            str(job.status),
+            age(_when(job)),
+            "\n".join(filter(None, (one_line(call_text(job.record)), _note(job)))),
+        ]
         for job in jobs
     ]
 
-    return Table(["id", "status", "time", "job"], rows, wraps=["job"])
+    return Table(["id", "status", _head(jobs), "job"], rows, wraps=["job"])
 
 
 def _note(job: Job[Any]) -> str:
@@ -124,6 +136,16 @@ def _note(job: Job[Any]) -> str:
 def error_line(job: Job[Any]) -> str | None:
     """What went wrong, on one line that is safe on a terminal: the exception's class, and what it says first."""
     return None if job.record.failure is None else one_line(job.record.failure.line)
+
+
+def _head(jobs: Sequence[Job[Any]]) -> str:
+    """What the moments are that `_when` gives."""
+    heads = {_HEADS.get(str(job.status), "ended") for job in jobs}
+
+    if len(heads) == 1:
+        return heads.pop()
+
+    return SINCE if "due" in heads else "since"
 
 
 def _when(job: Job[Any]) -> datetime | None:

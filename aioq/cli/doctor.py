@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from aioq.cli import output
-from aioq.cli.common import JsonOption, UrlOption, tell_of_away
+from aioq.cli.common import JsonOption, Target, hinted, refuse_empty_folder, tell_of_away
+from aioq.cli.complete import queue_names
 from aioq.doctor import KINDS, Examined, Finding, Setting, examine_queues, examine_server
 from aioq.store import Connection, Fleet
 from aioq.values.errors import ServerError
@@ -25,15 +26,16 @@ SHOWN = 3
 #: Of more queues than this in which nothing is found, only the number is told; `--json` names all.
 SOUND_SHOWN = 20
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="QUEUES", help="Only these queues (default: all).")]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="QUEUES", autocompletion=queue_names, help="Only these queues (default: all)."),
+]
 Repair = Annotated[bool, typer.Option("--repair", help="Repair what is found. No job is deleted.")]
 
 
-def doctor(
-    queues: Names = None, *, repair: Repair = False, url: UrlOption = None, as_json: JsonOption = False
-) -> None:
+def doctor(queues: Names = None, *, repair: Repair = False, target: Target, as_json: JsonOption = False) -> None:
     """Look for damage in what is stored of queues, and at the server's settings. Workers may go on meanwhile."""
-    settings, examined, away = asyncio.run(_examine(url, queues, repair=repair))
+    settings, examined, away = asyncio.run(_examine(target, queues, repair=repair))
     left = [each for queue in examined for each in queue.findings if not each.repaired]
     is_bad = any(each.level == "problem" for each in settings) or any(map(_is_missing, examined))
     is_sound = not (left or is_bad or away or any(each.error for each in examined))
@@ -42,7 +44,7 @@ def doctor(
         output.say_json(_document(settings, examined, away, is_sound=is_sound))
     else:
         for line in _report(settings, examined, left, repair=repair):
-            output.say(line)
+            output.say_marked(line)
 
         tell_of_away(away)
 
@@ -51,14 +53,18 @@ def doctor(
 
 
 async def _examine(
-    url: str | None, names: Sequence[str] | None, *, repair: bool
+    target: Target, names: Sequence[str] | None, *, repair: bool
 ) -> tuple[list[Setting], list[Examined], dict[str, ServerError]]:
-    connection = Connection(url)
+    refuse_empty_folder(target.server)
+    connection = Connection(target.url, prefix=target.prefix)
     away: dict[str, ServerError] = {}
 
     try:
         asked = list(dict.fromkeys(map(check_queue_name, names or ())))
-        settings = await examine_server(connection)
+
+        with hinted(target):
+            settings = await examine_server(connection)
+
         fleet = Fleet(connection, away=away)
         wanted = asked or sorted({*await fleet.queues(), *await fleet.stored()})
         label = f"Examining {wanted[0] if len(wanted) == 1 else output.count(len(wanted), 'queue')}"

@@ -10,9 +10,12 @@ import typer
 
 from aioq.cli import output
 from aioq.cli.arguments import read_arguments, read_meta
-from aioq.cli.common import CommandError, JsonOption, UrlOption, make_importable, opened, read_seconds
+from aioq.cli.common import CommandError, JsonOption, Target, connected, make_importable, read_seconds
+from aioq.cli.complete import queue_names
+from aioq.cli.hints import tell_of_no_worker
 from aioq.client.job import Job
 from aioq.client.queue import Queue
+from aioq.values.calltext import call_text
 from aioq.values.errors import JobCanceled, JobExpired, JobFailed, JobStopped
 from aioq.values.failure import Failure
 from aioq.values.retry import Retry
@@ -26,7 +29,9 @@ Words = Annotated[
         " @file takes the content of a file.",
     ),
 ]
-Into = Annotated[str, typer.Option("--queue", "-q", metavar="QUEUE", help="The queue.")]
+Into = Annotated[
+    str, typer.Option("--queue", "-q", metavar="QUEUE", autocompletion=queue_names, help="The queue.")
+]
 Timeout = Annotated[
     str | None, typer.Option(metavar="DURATION", help="How long a run may take: 90, 5m, 1h30m, -1.")
 ]
@@ -45,6 +50,9 @@ RetryInterval = Annotated[
 ]
 Where = Annotated[
     str | None, typer.Option(metavar="EXECUTOR", help="Where a plain function runs: thread (default) or process.")
+]
+SerializerName = Annotated[
+    str, typer.Option("--serializer", "-S", metavar="NAME", help="For arguments and the result: pickle or json.")
 ]
 ScheduleIn = Annotated[str | None, typer.Option(metavar="DURATION", help="Enqueue it after this: 10s, 5m, 2d.")]
 ScheduleAt = Annotated[
@@ -74,12 +82,13 @@ def enqueue(
     retry_max: RetryMax = 0,
     retry_interval: RetryInterval = None,
     executor: Where = None,
+    serializer: SerializerName = "pickle",
     schedule_in: ScheduleIn = None,
     schedule_at: ScheduleAt = None,
     meta: Meta = None,
     wait: Wait = False,
     wait_timeout: WaitTimeout = None,
-    url: UrlOption = None,
+    target: Target,
     as_json: JsonOption = False,
     quiet: Quiet = False,
 ) -> None:
@@ -106,31 +115,36 @@ def enqueue(
 
     longest = read_seconds(wait_timeout, "--wait-timeout", 0)
     make_importable()
-    asyncio.run(_enqueue(queue, url, function, options, moment, _Asked(wait, longest, as_json, quiet)))
+    asyncio.run(
+        _enqueue(queue, target, function, options, moment, _Asked(wait, longest, as_json, quiet, serializer))
+    )
 
 
 class _Asked(NamedTuple):
-    """What is to happen once the job is enqueued."""
+    """How the job is written, and what is to happen once it is enqueued."""
 
     wait: bool
     longest: float | None
     as_json: bool
     quiet: bool
+    serializer: str
 
 
 async def _enqueue(
     name: str,
-    url: str | None,
+    target: Target,
     function: str,
     options: dict[str, Any],
     moment: datetime | str | None,
     asked: _Asked,
 ) -> None:
-    async with opened(name, url) as queue:
+    async with connected(target, starts=True) as connection:
+        queue = Queue(name, connection, serializer=asked.serializer)
         job = await _put(queue, function, options, moment)
 
         if not asked.quiet and not asked.as_json:
-            output.say(f"Enqueued {job.record.call_text()} with job-id '{job.id}'.")
+            output.say(f"Enqueued {call_text(job.record)} with job-id '{job.id}'.")
+            await tell_of_no_worker(queue)
 
         ending = await _ending(job, asked.longest) if asked.wait else {"status": str(job.status)}
 
@@ -167,8 +181,10 @@ async def _ending(job: Job[Any], longest: float | None) -> dict[str, Any]:
         told = {"error_type": error.error_type, "error_message": error.error_message, "error": error.exc_info}
 
         return {"status": _ENDINGS.get(type(error), "failed")} | told
-    except TimeoutError:
-        return {"status": str(await job.get_status()), "error": f"it has not ended within {longest:g} s"}
+    except TimeoutError as error:
+        reason = str(error).removeprefix(f"job {job.id} ")
+
+        return {"status": str(await job.get_status()), "error": f"it {reason}"}
 
 
 def _line(ending: dict[str, Any]) -> str:

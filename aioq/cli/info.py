@@ -11,14 +11,16 @@ import typer
 
 from aioq.cli import output
 from aioq.cli.common import (
+    FEW,
     JsonOption,
-    UrlOption,
+    Target,
     away_lines,
     connected,
     read_seconds,
     tell_of_away,
     tell_of_missing,
 )
+from aioq.cli.complete import queue_names
 from aioq.store import Connection, Fleet
 from aioq.store.fleet import QueueInfo, WorkerInfo
 from aioq.values.errors import ServerError
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 
 #: The states with a column of their own on a terminal.
-MAIN_STATES = (JobStatus.QUEUED, JobStatus.STARTED, JobStatus.FAILED)
+MAIN_STATES = (JobStatus.QUEUED, JobStatus.STARTED, JobStatus.FINISHED, JobStatus.FAILED)
 
 
 class Snapshot(NamedTuple):
@@ -51,7 +53,10 @@ class View(NamedTuple):
 
 
 Names = Annotated[
-    list[str] | None, typer.Argument(metavar="QUEUES", help="Only these queues, and workers that serve them.")
+    list[str] | None,
+    typer.Argument(
+        metavar="QUEUES", autocompletion=queue_names, help="Only these queues, and workers that serve them."
+    ),
 ]
 Raw = Annotated[bool, typer.Option("--raw", "-r", help="Bare lines: queue NAME QUEUED, worker NAME STATE QUEUES.")]
 OnlyQueues = Annotated[bool, typer.Option("--only-queues", "-Q", help="Show queues only.")]
@@ -70,7 +75,7 @@ def info(
     only_workers: OnlyWorkers = False,
     by_queue: ByQueue = False,
     interval: Interval = None,
-    url: UrlOption = None,
+    target: Target,
     as_json: JsonOption = False,
 ) -> None:
     """Show queues with the number of jobs in every state, and workers."""
@@ -85,7 +90,7 @@ def info(
     seconds = read_seconds(interval, "--interval", 0.1)
 
     if seconds is None:
-        snapshot = asyncio.run(_look_once(url, queues))
+        snapshot = asyncio.run(_look_once(target, queues))
         output.say_json(_document(snapshot, view)) if as_json else _print(snapshot, view)
 
         if snapshot.away:
@@ -94,20 +99,20 @@ def info(
         return
 
     try:
-        asyncio.run(_watch(url, queues, view, seconds))
+        asyncio.run(_watch(target, queues, view, seconds))
     except KeyboardInterrupt:  # the way to leave it
         return
 
 
-async def _look_once(url: str | None, names: Sequence[str] | None) -> Snapshot:
-    async with connected(url) as connection:
+async def _look_once(target: Target, names: Sequence[str] | None) -> Snapshot:
+    async with connected(target) as connection:
         await tell_of_missing(connection, names or [])
 
         return await _look(connection, names)
 
 
-async def _watch(url: str | None, names: Sequence[str] | None, view: View, interval: float) -> None:
-    async with connected(url) as connection:
+async def _watch(target: Target, names: Sequence[str] | None, view: View, interval: float) -> None:
+    async with connected(target) as connection:
         await tell_of_missing(connection, names or [])
 
         if not sys.stdout.isatty():
@@ -188,9 +193,7 @@ def _parts(snapshot: Snapshot, view: View) -> Iterable[str | output.Table]:
         table = _short_queue_table if sys.stdout.isatty() else _queue_table
         yield table(snapshot.queues) if snapshot.queues else "No queues."
 
-    for queue in snapshot.queues:
-        for name in queue.late_workers:
-            yield f"Worker {name} holds jobs of queue {queue.name}, and its lease has ended."
+    yield from _remarks(snapshot.queues)
 
     if view.queues and view.workers:
         yield ""
@@ -199,6 +202,21 @@ def _parts(snapshot: Snapshot, view: View) -> Iterable[str | output.Table]:
         yield from _by_queue(snapshot)
     elif view.workers:
         yield _worker_table(snapshot.workers) if snapshot.workers else "No workers."
+
+
+def _remarks(queues: Sequence[QueueInfo]) -> Iterable[str]:
+    for queue in queues:
+        for name in queue.late_workers:
+            yield f"Worker {name} holds jobs of queue {queue.name}, and its lease has ended."
+
+    unserved = [each for each in queues if each.counts.queued and not each.counts.workers]
+
+    for queue in unserved[:FEW]:
+        waiting = queue.counts.queued
+        yield f"No worker serves queue {queue.name}: {'1 job waits' if waiting == 1 else f'{waiting} jobs wait'}."
+
+    if more := unserved[FEW:]:
+        yield f"No worker serves {output.count(len(more), 'other queue')} in which jobs wait."
 
 
 def _raw(snapshot: Snapshot, view: View) -> Iterable[str]:

@@ -12,16 +12,18 @@ import typer
 from aioq.cli import output
 from aioq.cli.common import (
     CHUNK,
-    CommandError,
     JsonOption,
     QueueOption,
-    UrlOption,
+    Target,
+    connected,
     lookup_ids,
     make_importable,
     opened,
     tell_of_missing,
 )
+from aioq.cli.complete import job_ids, queue_names
 from aioq.cli.describe import describe, describe_text, list_table, row, short_list_table
+from aioq.cli.find import find, nowhere, refusal
 from aioq.cli.report import Report
 from aioq.client.job import Job
 from aioq.client.queue import Queue
@@ -33,9 +35,14 @@ from aioq.values.states import JobStatus
 #: A verb of the store on one job: the verdict, and the status that refuses it.
 Verb = Callable[[str], Awaitable[tuple[str, str]]]
 
-Id = Annotated[str, typer.Argument(metavar="ID", callback=lookup_id, help="The job.")]
-Ids = Annotated[list[str], typer.Argument(metavar="IDS", callback=lookup_ids, help="The jobs.")]
+Id = Annotated[str, typer.Argument(metavar="ID", callback=lookup_id, autocompletion=job_ids, help="The job.")]
+Ids = Annotated[
+    list[str], typer.Argument(metavar="IDS", callback=lookup_ids, autocompletion=job_ids, help="The jobs.")
+]
 
+Of = Annotated[
+    str, typer.Option("--queue", metavar="QUEUE", autocompletion=queue_names, help="The queue of the jobs.")
+]
 Status = Annotated[JobStatus | None, typer.Option("--status", help="Only jobs in this state.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, metavar="N", help="The most jobs to show.")]
 Offset = Annotated[int, typer.Option("--offset", min=0, metavar="N", help="Jobs to skip.")]
@@ -44,53 +51,65 @@ Desc = Annotated[
 ]
 
 
-def show(
-    job_id: Id, *, queue: QueueOption = "default", url: UrlOption = None, as_json: JsonOption = False
-) -> None:
+def show(job_id: Id, *, queue: QueueOption = None, target: Target, as_json: JsonOption = False) -> None:
     """Show everything that is known of a job."""
     make_importable()
-    facts = asyncio.run(_show(queue, url, job_id))
-    output.say_json(facts) if as_json else output.say(describe_text(facts))
+    found = asyncio.run(_show(queue, target, job_id))
+
+    if as_json:
+        output.say_json(found[0] if len(found) == 1 else found)
+    else:
+        output.say_marked("\n\n".join(map(describe_text, found)))
 
 
-async def _show(name: str, url: str | None, job_id: str) -> dict[str, Any]:
-    async with opened(name, url) as queue:
-        job = await queue.fetch_job(job_id)
+async def _show(name: str | None, target: Target, job_id: str) -> list[dict[str, Any]]:
+    async with connected(target) as connection:
+        queues = (await find(connection, [job_id], name))[job_id]
+        found = [facts for queue in queues if (facts := await _facts(queue, job_id)) is not None]
 
-        if job is None:
-            raise CommandError(f"queue {name} has no job {job_id}")
+        if not found:
+            raise await nowhere(connection, job_id, name)
 
-        packed = await queue.store.attempts(job_id)
+    return found
+
+
+async def _facts(queue: Queue, job_id: str) -> dict[str, Any] | None:
+    job = await queue.fetch_job(job_id)
+
+    if job is None:
+        return None
+
+    packed = await queue.store.attempts(job_id)
 
     return describe(job, [earlier_result(job_id, each) for each in reversed(packed)])
 
 
-def cancel(
-    ids: Ids, *, queue: QueueOption = "default", url: UrlOption = None, as_json: JsonOption = False
-) -> None:
+def cancel(ids: Ids, *, queue: QueueOption = None, target: Target, as_json: JsonOption = False) -> None:
     """Take jobs back that have not finished. One that runs is ended."""
-    asyncio.run(_each(Report(queue, "canceled", as_json=as_json), url, ids, lambda found: found.store.cancel))
+    asyncio.run(_each(Report(queue, "canceled", as_json=as_json), target, ids, lambda found: found.store.cancel))
 
 
-def stop(ids: Ids, *, queue: QueueOption = "default", url: UrlOption = None, as_json: JsonOption = False) -> None:
+def stop(ids: Ids, *, queue: QueueOption = None, target: Target, as_json: JsonOption = False) -> None:
     """End the runs of jobs. They are not retried."""
-    asyncio.run(_each(Report(queue, "stopped", as_json=as_json), url, ids, lambda found: found.store.stop))
+    asyncio.run(_each(Report(queue, "stopped", as_json=as_json), target, ids, lambda found: found.store.stop))
 
 
-def delete(
-    ids: Ids, *, queue: QueueOption = "default", url: UrlOption = None, as_json: JsonOption = False
-) -> None:
+def delete(ids: Ids, *, queue: QueueOption = None, target: Target, as_json: JsonOption = False) -> None:
     """Remove jobs and all that is kept of them. One that runs is ended."""
-    asyncio.run(_each(Report(queue, "deleted", as_json=as_json), url, ids, _deleting))
+    asyncio.run(_each(Report(queue, "deleted", as_json=as_json), target, ids, _deleting))
 
 
-async def _each(report: Report, url: str | None, ids: Sequence[str], verb: Callable[[Queue], Verb]) -> None:
-    async with opened(report.queue, url) as queue:
-        end = verb(queue)
+async def _each(report: Report, target: Target, ids: Sequence[str], verb: Callable[[Queue], Verb]) -> None:
+    async with connected(target) as connection:
+        found = await find(connection, list(dict.fromkeys(ids)), report.queue)
 
-        for job_id in dict.fromkeys(ids):
-            verdict, status = await end(job_id)
-            report.add(job_id, _refusal(verdict, status, report.word))
+        for job_id, queues in found.items():
+            if (refused := refusal(queues)) is not None:
+                report.add(job_id, refused)
+                continue
+
+            verdict, status = await verb(queues[0])(job_id)
+            report.add(job_id, _refusal(verdict, status, report.word), queues[0].name)
 
     report.end()
 
@@ -108,17 +127,17 @@ def _refusal(verdict: str, status: str, word: str) -> str | None:
 
 def ls(
     *,
-    queue: QueueOption = "default",
+    queue: Of = "default",
     status: Status = None,
     limit: Limit = 50,
     offset: Offset = 0,
     desc: Desc = False,
-    url: UrlOption = None,
+    target: Target,
     as_json: JsonOption = False,
 ) -> None:
     """List the jobs of a queue, by state and then by time."""
     jobs, missing, total = asyncio.run(
-        _list(queue, url, list(JobStatus) if status is None else [status], offset, limit, desc)
+        _list(queue, target, list(JobStatus) if status is None else [status], offset, limit, desc)
     )
 
     if as_json:
@@ -142,12 +161,12 @@ def ls(
 
 
 async def _list(
-    name: str, url: str | None, states: Sequence[JobStatus], offset: int, limit: int, desc: bool
+    name: str, target: Target, states: Sequence[JobStatus], offset: int, limit: int, desc: bool
 ) -> tuple[list[Job[Any]], list[str], int]:
     jobs: list[Job[Any]] = []
     gone: list[str] = []
 
-    async with opened(name, url) as queue:
+    async with opened(name, target) as queue:
         await tell_of_missing(queue.connection, [name])
         counts = await queue.store.count()
         sizes = {state: int(getattr(counts, state)) for state in states}

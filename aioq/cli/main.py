@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -11,6 +12,8 @@ import typer
 from typer.core import TyperGroup
 
 from aioq.cli import demo, doctor, ending, enqueue, info, jobs, output, queues, requeue, server, worker
+from aioq.cli.common import with_target
+from aioq.cli.from_rq import with_options_of_rq
 from aioq.values.distribution import NAME_AND_VERSION, clash
 from aioq.values.errors import AioqError, InvalidInput
 from aioq.worker.streams import open_standard_descriptors
@@ -73,11 +76,19 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("demo", demo.demo, "aioq demo https://example.org/"),
 )
 JOB_COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
-    ("show", jobs.show, "aioq job show my-id --queue mail"),
+    ("show", jobs.show, "aioq job show my-id"),
     ("cancel", jobs.cancel, "aioq job cancel my-id other-id"),
     ("stop", jobs.stop, "aioq job stop my-id"),
     ("delete", jobs.delete, "aioq job delete my-id --json"),
 )
+
+
+def _with_options(name: str, command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the options that all have which work at a server."""
+    if "target" not in inspect.signature(command).parameters:
+        return command
+
+    return with_options_of_rq(name, with_target(command))
 
 
 def _build() -> typer.Typer:
@@ -91,11 +102,11 @@ def _build() -> typer.Typer:
     )
     app.callback(epilog="Example: aioq worker high default")(root)
     job = typer.Typer(help="Look at single jobs, or end them.", no_args_is_help=True, rich_markup_mode=None)
-    app.add_typer(job, name="job", epilog="Example: aioq job show my-id --queue mail")
+    app.add_typer(job, name="job", epilog="Example: aioq job show my-id")
 
     for group, commands in ((app, COMMANDS), (job, JOB_COMMANDS)):
         for name, command, example in commands:
-            group.command(name, epilog=f"Example: {example}")(command)
+            group.command(name, epilog=f"Example: {example}")(_with_options(name, command))
 
     return app
 

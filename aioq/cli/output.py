@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -28,6 +30,24 @@ _UNSHOWN = frozenset(("Cc", "Cf", "Zl", "Zp"))
 _ROOMLESS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
 
 count = numbers.count
+
+
+#: Colours of states and levels. The words themselves say the same, for who sees no colours.
+_COLOURS = {
+    "failed": "red",
+    "stopped": "yellow",
+    "expired": "yellow",
+    "started": "green",
+    "busy": "green",
+    "stopping": "yellow",
+    "PROBLEM": "red",
+    "WARNING": "yellow",
+}
+
+#: Columns of states, and columns of numbers of jobs in a state.
+_STATES, _NUMBERS = ("status", "state"), ("failed",)
+
+_MARKED = re.compile(r"^(status: +)(\w+)$|^()(WARNING|PROBLEM)\b", re.MULTILINE)
 
 
 class Table(NamedTuple):
@@ -64,6 +84,12 @@ def warn(text: str) -> None:
     """Print text on stderr. If nobody takes it, there is no other place for it."""
     with suppress(OSError):
         typer.echo(clean(text), err=True)
+
+
+def say_marked(text: str) -> None:
+    """Print text on stdout. On a terminal, a state after `status:` and a level that begins a line have colours."""
+    shown = clean(text)
+    typer.echo(_MARKED.sub(_coloured, shown) if _has_colours() else shown)
 
 
 def say_json(document: object) -> None:
@@ -129,18 +155,22 @@ def moment(value: datetime | None) -> str | None:
 
 
 def age(value: datetime | None) -> str:
-    """How long ago a moment was, or how long it is ahead, with one unit."""
+    """How long ago a moment was, or how long it is ahead, with two units: "28s ago", "in 1h 59m"."""
     if value is None:
         return ""
 
-    seconds = (datetime.now(UTC) - value).total_seconds()
-    sign, seconds = ("in ", -seconds) if seconds < 0 else ("", seconds)
+    seconds = int((datetime.now(UTC) - value).total_seconds())
+    left, parts = abs(seconds), list[str]()
 
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= size:
-            return f"{sign}{int(seconds / size)}{unit}"
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        number, left = divmod(left, size)
 
-    return f"{sign}{int(seconds)}s"
+        if parts or number or unit == "s":
+            parts.append(f"{number}{unit}")
+
+    shown = " ".join(part for part in parts[:2] if not part.startswith("0") or len(parts) == 1)
+
+    return f"in {shown}" if seconds < 0 else f"{shown} ago"
 
 
 def plain_table(table: Table) -> list[str]:
@@ -177,7 +207,7 @@ def rich_table(table: Table) -> RichTable:
 
     for row in table.rows:
         cells = zip(table.columns, row, strict=True)
-        grid.add_row(*(Text(_shown_cell(table, *cell), style="dim" if cell[1] == 0 else "") for cell in cells))
+        grid.add_row(*(Text(_shown_cell(table, *cell), style=_style(*cell)) for cell in cells))
 
     return grid
 
@@ -235,6 +265,28 @@ def _numbers(table: Table) -> set[int]:
         for at in range(len(table.columns))
         if table.rows and all(isinstance(row[at], int) for row in table.rows)
     }
+
+
+def _style(column: str, value: Any) -> str:
+    """How rich shows a cell. It leaves the colours out where NO_COLOR is set."""
+    if value == 0:
+        return "dim"
+
+    if column in _NUMBERS and isinstance(value, int):
+        return _COLOURS[column]
+
+    return _COLOURS.get(str(value), "") if column in _STATES else ""
+
+
+def _has_colours() -> bool:
+    """Whether stdout is a terminal with colours, and they are wanted: https://no-color.org/"""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _coloured(found: re.Match[str]) -> str:
+    head, word = (found[1], found[2]) if found[2] else (found[3], found[4])
+
+    return head + (typer.style(word, fg=_COLOURS[word]) if word in _COLOURS else word)
 
 
 def _shown_cell(table: Table, column: str, value: Any) -> str:

@@ -11,7 +11,7 @@ import typer
 from aioq.cli import output
 from aioq.cli.common import (
     JsonOption,
-    UrlOption,
+    Target,
     connected,
     on_each,
     read_seconds,
@@ -19,6 +19,7 @@ from aioq.cli.common import (
     tell_of_away,
     tell_of_missing,
 )
+from aioq.cli.complete import queue_names
 from aioq.client.queue import Queue
 from aioq.store import Connection, Fleet
 from aioq.values.errors import ServerError
@@ -26,10 +27,17 @@ from aioq.values.errors import ServerError
 #: What could not be reached, and why.
 Away = dict[str, ServerError]
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="QUEUES", help="The queues.")]
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="QUEUES", autocompletion=queue_names, help="The queues.")
+]
 Only = Annotated[
     list[str] | None,
-    typer.Option("--queue", metavar="QUEUE", help="Only this queue; may be given more than once."),
+    typer.Option(
+        "--queue",
+        metavar="QUEUE",
+        autocompletion=queue_names,
+        help="Only this queue; may be given more than once.",
+    ),
 ]
 Limit = Annotated[
     str | None, typer.Option("--duration", metavar="DURATION", help="End it by itself after this long.")
@@ -40,7 +48,7 @@ def empty(
     queues: Names = None,
     *,
     every: Annotated[bool, typer.Option("--all", "-a", help="All queues of the server.")] = False,
-    url: UrlOption = None,
+    target: Target,
     as_json: JsonOption = False,
 ) -> None:
     """Delete the jobs that wait in queues. Jobs in other states stay."""
@@ -48,7 +56,7 @@ def empty(
         refuse_names_with_all(queues or [])
 
     names = None if every else list(dict.fromkeys(queues or []))
-    removed, missing, away = asyncio.run(_empty(url, names, as_json=as_json))
+    removed, missing, away = asyncio.run(_empty(target, names, as_json=as_json))
 
     if as_json:
         told = {"away": {what: str(error) for what, error in away.items()}} if away else {}
@@ -63,11 +71,11 @@ def empty(
 
 
 async def _empty(
-    url: str | None, names: Sequence[str] | None, *, as_json: bool
+    target: Target, names: Sequence[str] | None, *, as_json: bool
 ) -> tuple[dict[str, int], list[str], Away]:
     away: Away = {}
 
-    async with connected(url) as connection:
+    async with connected(target) as connection:
         missing = await tell_of_missing(connection, names or [])
         wanted = await Fleet(connection, away=away).queues() if names is None else names
 
@@ -96,9 +104,9 @@ def _end(missing: Sequence[str], away: Away) -> None:
         raise typer.Exit(1)
 
 
-def suspend(queues: Only = None, *, duration: Limit = None, url: UrlOption = None) -> None:
+def suspend(queues: Only = None, *, duration: Limit = None, target: Target) -> None:
     """Let workers start no more jobs, of all queues or of some. Jobs that run go on."""
-    done, missing, away = asyncio.run(_suspend(url, queues or [], read_seconds(duration, "--duration", 1)))
+    done, missing, away = asyncio.run(_suspend(target, queues or [], read_seconds(duration, "--duration", 1)))
     limit = "" if duration is None else f" for {_spelled(duration)}"
 
     for name in done:
@@ -115,10 +123,10 @@ def _spelled(duration: str) -> str:
     return output.count(int(duration), "second") if duration.isdecimal() else duration
 
 
-async def _suspend(url: str | None, names: list[str], seconds: float | None) -> tuple[list[str], list[str], Away]:
+async def _suspend(target: Target, names: list[str], seconds: float | None) -> tuple[list[str], list[str], Away]:
     away: Away = {}
 
-    async with connected(url) as connection:
+    async with connected(target, starts=True) as connection:
         missing = await tell_of_missing(connection, names)
         done = await on_each(_queues(connection, names, missing), lambda queue: queue.pause(seconds), away)
 
@@ -128,15 +136,15 @@ async def _suspend(url: str | None, names: list[str], seconds: float | None) -> 
     return list(done), missing, away
 
 
-def resume(queues: Only = None, *, url: UrlOption = None) -> None:
+def resume(queues: Only = None, *, target: Target) -> None:
     """Let workers start jobs again, of all queues or of some. It says what else still holds them back."""
-    _end(*asyncio.run(_resume(url, queues or [])))
+    _end(*asyncio.run(_resume(target, queues or [])))
 
 
-async def _resume(url: str | None, names: list[str]) -> tuple[list[str], Away]:
+async def _resume(target: Target, names: list[str]) -> tuple[list[str], Away]:
     away: Away = {}
 
-    async with connected(url) as connection:
+    async with connected(target) as connection:
         fleet = Fleet(connection, away=away)
         missing = await tell_of_missing(connection, names)
 

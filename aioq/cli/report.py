@@ -11,17 +11,18 @@ class Report:
     """Says for each id what happened, as it happens; or everything at the end, as one JSON document.
 
     Args:
-        queue: the queue of the jobs.
+        queue: the queue of the jobs; None if each may be in another one.
         done: what was done to those that allowed it: "requeued".
         as_json: print a document at the end.
         quiet: print only what was refused.
 
     """
 
-    def __init__(self, queue: str, done: str, *, as_json: bool = False, quiet: bool = False) -> None:
+    def __init__(self, queue: str | None, done: str, *, as_json: bool = False, quiet: bool = False) -> None:
         self.queue = queue
         self.word = done
         self.done: list[str] = []
+        self._queues: dict[str, str] = {}
         self.refused: dict[str, str] = {}
         self._json = as_json
         self._quiet = quiet
@@ -31,10 +32,11 @@ class Report:
         if not self._json and not self._quiet:
             output.say(text)
 
-    def add(self, job_id: str, refusal: str | None = None) -> None:
-        """One job is done, or was refused."""
+    def add(self, job_id: str, refusal: str | None = None, queue: str = "") -> None:
+        """One job is done, or was refused. queue: where it was found, if that was not said."""
         if refusal is None:
             self.done.append(job_id)
+            self._queues[job_id] = queue
             self.say(f"{job_id}: {self.word}")
 
             return
@@ -47,7 +49,8 @@ class Report:
     def end(self) -> None:
         """Print the document, if there is to be one; exit with 1 if a job was refused."""
         if self._json:
-            output.say_json({"queue": self.queue, self.word: self.done, "refused": self.refused})
+            where = {"queues": self._queues} if self.queue is None else {"queue": self.queue}
+            output.say_json(where | {self.word: self.done, "refused": self.refused})
 
         if self.refused:
             raise typer.Exit(1)

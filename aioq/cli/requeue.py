@@ -12,16 +12,20 @@ import typer
 from aioq.cli.common import (
     CHUNK,
     JsonOption,
-    UrlOption,
+    QueueOption,
+    Target,
+    connected,
     lookup_ids,
-    opened,
     refuse_names_with_all,
     tell_of_missing,
 )
+from aioq.cli.complete import job_ids
+from aioq.cli.find import by_queue, find, refusal
 from aioq.cli.output import count, progress
 from aioq.cli.report import Report
 from aioq.client.queue import Queue
 from aioq.client.registry import Registry
+from aioq.store import Connection
 from aioq.values.states import JobStatus
 
 
@@ -35,16 +39,19 @@ class Source(StrEnum):
 
 
 def requeue(
-    queue: Annotated[str, typer.Option("--queue", metavar="QUEUE", help="The queue of the jobs.")],
-    ids: Annotated[list[str] | None, typer.Argument(metavar="IDS", callback=lookup_ids, help="The jobs.")] = None,
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="IDS", callback=lookup_ids, autocompletion=job_ids, help="The jobs."),
+    ] = None,
     *,
+    queue: QueueOption = None,
     every: Annotated[bool, typer.Option("--all", "-a", help="All jobs that are in the registry now.")] = False,
     source: Annotated[Source, typer.Option("--from", help="The state that the jobs must be in.")] = Source.FAILED,
     at_front: Annotated[bool, typer.Option("--at-front", help="Put them at the front of the queue.")] = False,
     keep_retries: Annotated[
         bool, typer.Option("--keep-retries", help="Do not count their attempts anew.")
     ] = False,
-    url: UrlOption = None,
+    target: Target,
     as_json: JsonOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
@@ -52,49 +59,63 @@ def requeue(
     if every:
         refuse_names_with_all(ids or [])
 
+    if queue is None and not ids:
+        raise typer.BadParameter("it is needed where no ids are given", param_hint="'--queue'")
+
     report = Report(queue, "requeued", as_json=as_json, quiet=quiet)
     state = JobStatus(source.value)
     options = {"at_front": at_front, "reset": not keep_retries}
-    asyncio.run(_requeue(report, url, state, None if every else list(dict.fromkeys(ids or [])), options))
+    asyncio.run(_requeue(report, target, state, None if every else list(dict.fromkeys(ids or [])), options))
     report.end()
 
 
 async def _requeue(
-    report: Report, url: str | None, state: JobStatus, ids: Sequence[str] | None, options: dict[str, bool]
+    report: Report, target: Target, state: JobStatus, ids: Sequence[str] | None, options: dict[str, bool]
 ) -> None:
-    async with opened(report.queue, url) as queue:
-        if ids is None and await tell_of_missing(queue.connection, [queue.name]):
-            raise typer.Exit(1)
-
-        total = await Registry(queue.store, state).count() if ids is None else len(ids)
-
-        if not total:
-            report.say("Nothing to do")
-
-            return
-
-        report.say(f"Requeueing {count(total, 'job')} from {state} queue")
-
+    async with connected(target) as connection:
         if ids is None:
-            await _requeue_all(queue, report, state, options, total)
+            assert report.queue is not None  # it was asked for
+            await _requeue_all(Queue(report.queue, connection), report, state, options)
+        elif ids:
+            await _requeue_these(connection, report, state, ids, options)
         else:
-            await _requeue_these(queue, report, state, ids, options)
+            report.say("Nothing to do")
 
 
 async def _requeue_these(
-    queue: Queue, report: Report, state: JobStatus, ids: Sequence[str], options: dict[str, bool]
+    connection: Connection, report: Report, state: JobStatus, ids: Sequence[str], options: dict[str, bool]
 ) -> None:
+    report.say(_beginning(len(ids), state))
+
     for start in range(0, len(ids), CHUNK):
         chunk = ids[start : start + CHUNK]
+        found = await find(connection, chunk, report.queue)
+        done: dict[str, tuple[str | None, str]] = {}
 
-        for job_id, verdict in zip(chunk, await queue.store.requeue(chunk, only=state, **options), strict=True):
-            report.add(job_id, _refusal(verdict, state))
+        for queue, mine in by_queue(chunk, found).items():
+            verdicts = await queue.store.requeue(mine, only=state, **options)
+            done |= {
+                job_id: (_refusal(verdict, state), queue.name)
+                for job_id, verdict in zip(mine, verdicts, strict=True)
+            }
+
+        for job_id in chunk:
+            report.add(job_id, *done.get(job_id, (refusal(found[job_id]),)))
 
 
-async def _requeue_all(
-    queue: Queue, report: Report, state: JobStatus, options: dict[str, bool], total: int
-) -> None:
+async def _requeue_all(queue: Queue, report: Report, state: JobStatus, options: dict[str, bool]) -> None:
     """What is in the registry at the start; a job that fails again meanwhile is left there."""
+    if await tell_of_missing(queue.connection, [queue.name]):
+        raise typer.Exit(1)
+
+    total = await Registry(queue.store, state).count()
+
+    if not total:
+        report.say("Nothing to do")
+
+        return
+
+    report.say(_beginning(total, state))
     skipped = 0
     begun: int | None = None
     before: list[str] = []
@@ -123,6 +144,10 @@ async def _requeue_all(
             advance(len(ids))
 
     report.say(f"{count(len(report.done), 'job')} requeued")
+
+
+def _beginning(total: int, state: JobStatus) -> str:
+    return f"Requeueing {count(total, 'job')} from {state} queue"
 
 
 def _refusal(verdict: str, state: JobStatus) -> str | None:

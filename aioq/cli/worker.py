@@ -15,7 +15,9 @@ from typing import Annotated, Any
 import typer
 
 from aioq.cli import ending
-from aioq.cli.common import CommandError, UrlOption, connected, make_importable
+from aioq.cli.common import CommandError, Target, connected, make_importable
+from aioq.cli.complete import queue_names
+from aioq.cli.from_rq import read_concurrency
 from aioq.cli.logs import (
     DateFormat,
     Level,
@@ -46,7 +48,11 @@ SUSPENSION_TIMEOUT_S = 1.0
 
 Queues = Annotated[
     list[str] | None,
-    typer.Argument(metavar="QUEUES", help="The queues, the most urgent first. Without any: default."),
+    typer.Argument(
+        metavar="QUEUES",
+        autocompletion=queue_names,
+        help="The queues, the most urgent first. Without any: default.",
+    ),
 ]
 Burst = Annotated[bool, typer.Option("--burst", "-b", help="Stop when the queues are empty.")]
 Name = Annotated[
@@ -56,12 +62,21 @@ Name = Annotated[
     ),
 ]
 Concurrency = Annotated[
-    int, typer.Option("--concurrency", "-c", min=1, metavar="N", help="Jobs that run side by side.")
+    int,
+    typer.Option("--concurrency", "-c", parser=read_concurrency, metavar="N", help="Jobs that run side by side."),
 ]
 JobProcesses = Annotated[
     int | None,
     typer.Option(
         min=1, metavar="N", help="Processes for jobs with executor='process'. Without it: one for each core."
+    ),
+]
+Placement = Annotated[
+    str | None,
+    typer.Option(
+        "--executor",
+        metavar="EXECUTOR",
+        help="Where plain functions run of which nothing else says it: thread (default) or process.",
     ),
 ]
 ResultsTtl = Annotated[
@@ -91,16 +106,6 @@ Grace = Annotated[
 PidFile = Annotated[
     Path | None, typer.Option("--pid", metavar="FILE", help="Write the process id there; removed at the end.")
 ]
-Paths = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--path",
-        "-P",
-        metavar="DIRECTORY",
-        help="Import jobs from there, too; any number. The current directory always counts.",
-    ),
-]
-
 Allow = Annotated[
     list[str] | None,
     typer.Option(
@@ -130,6 +135,7 @@ def worker(
     name: Name = None,
     concurrency: Concurrency = CONCURRENCY,
     job_processes: JobProcesses = None,
+    executor: Placement = None,
     results_ttl: ResultsTtl = "500",
     max_jobs: MaxJobs = None,
     max_idle_time: MaxIdle = None,
@@ -144,18 +150,17 @@ def worker(
     date_format: DateFormat = None,
     log_json: LogJson = False,
     pid: PidFile = None,
-    path: Paths = None,
     allow: Allow = None,
     imports: Imports = None,
     reload: Reload = False,
-    url: UrlOption = None,
+    target: Target,
 ) -> None:
     """Run the jobs of queues until SIGINT or SIGTERM. A second signal hands running jobs back at once."""
     if verbose and quiet:
         raise typer.BadParameter("it cannot be combined with --verbose", param_hint="'--quiet'")
 
     if reload:
-        supervise([Path(), *(path or [])], [shutdown_timeout, cancel_grace])
+        supervise([Path(), *target.paths], [shutdown_timeout, cancel_grace])
 
     drop_what_nobody_takes()
     configure_logging(
@@ -165,11 +170,12 @@ def worker(
         as_json=log_json,
         tracebacks=log_tracebacks,
     )
-    make_importable(path or [])
+    make_importable()
     options: dict[str, Any] = {
         "name": name,
         "concurrency": concurrency,
         "job_processes": job_processes,
+        "executor": executor,
         "result_ttl": results_ttl,
         "shutdown_timeout": shutdown_timeout,
         "cancel_grace": cancel_grace,
@@ -178,11 +184,11 @@ def worker(
     }
     limits: dict[str, Any] = {"burst": burst, "max_jobs": max_jobs, "max_idle_time": max_idle_time}
 
-    run_to_end(partial(_serve, url, queues or ["default"], options, limits, pid, check_modules(imports or [])))
+    run_to_end(partial(_serve, target, queues or ["default"], options, limits, pid, check_modules(imports or [])))
 
 
 async def _serve(
-    url: str | None,
+    target: Target,
     queues: list[str],
     options: dict[str, Any],
     limits: dict[str, Any],
@@ -194,7 +200,7 @@ async def _serve(
         with signals_interrupt():
             import_all(imports)
 
-        async with connected(url) as connection:
+        async with connected(target, starts=True) as connection:
             worker = Worker(queues, connection, **options)
 
             await _tell_of_suspension(connection)

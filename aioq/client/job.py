@@ -15,10 +15,12 @@ from aioq.client.endings import ENDINGS, ending_error
 from aioq.client.plain import DONE, awaited, coroutine_method
 from aioq.client.polling import Polling
 from aioq.client.submission import Call, arguments, complete, describe, settle
+from aioq.client.unserved import unserved
 from aioq.client.waits import current, noted
 from aioq.store import Store
 from aioq.store.mailbox import Ending
 from aioq.store.per_loop import running_loop
+from aioq.values.calltext import call_text
 from aioq.values.durability import Durability
 from aioq.values.durations import Duration, waiting_ms
 from aioq.values.errors import InvalidJobOperation, NoSuchJobError, PayloadTooLarge
@@ -193,8 +195,8 @@ class Job(Generic[R]):
 
     @property
     def description(self) -> str:
-        """The description that was given, else the call as text."""
-        return self.record.description or self.record.call_text()
+        """The description that was given, else the call as text; nothing is loaded for it."""
+        return self.record.description or call_text(self.record)
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -379,7 +381,7 @@ class Job(Generic[R]):
             ResultNotKept: it finished before this was called, and its result_ttl is 0.
             NoSuchJobError: it is gone.
             InvalidJobOperation: a job waits for its own result.
-            TimeoutError: it has not ended within the timeout.
+            TimeoutError: it has not ended within the timeout. The text says so if no worker serves the queue.
             InvalidInput, TypeError: the timeout is negative, or no duration.
             DeserializationError: its result cannot be read here.
             BadSignature: this queue has a secret, and the result is not signed with it.
@@ -411,7 +413,12 @@ class Job(Generic[R]):
                 # It has not ended, or not any more: it was requeued, or someone else published the message.
                 limit = None if limit is None else max(0.0, until - time.monotonic())
         except TimeoutError:
-            raise TimeoutError(f"job {self.id} has not ended within {_shown(timeout)}") from None
+            # A question that asks once is asked often, so it costs no second one.
+            reason = (
+                "" if timeout is not None and not waiting_ms(timeout, "timeout") else await unserved(self._kept())
+            )
+
+            raise TimeoutError(f"job {self.id} has not ended within {_shown(timeout)}{reason}") from None
 
     def _told(self, ending: Ending) -> JobRecord | None:
         """The record of a job that has ended, as far as the ending tells it; None: it must be loaded.
@@ -660,7 +667,10 @@ class Job(Generic[R]):
 
 
 def _shown(timeout: Duration | None) -> str:
-    return f"{timeout:g} seconds" if isinstance(timeout, int | float) else str(timeout)
+    if not isinstance(timeout, int | float):
+        return str(timeout)
+
+    return "1 second" if timeout == 1 else f"{timeout:g} seconds"
 
 
 def id_of(job: Job[Any] | str, store: Store) -> str:

@@ -31,8 +31,10 @@ from aioq.values.options import (
     MAX_PAYLOAD,
     NO_OPTIONS,
     OPTION_NAMES,
+    Executor,
     JobOptions,
     Options,
+    check_executor,
     check_meta,
     read_options,
 )
@@ -69,13 +71,16 @@ class Queue:
         name: letters, digits and _ . : @ / + - (default "default").
         connection: a URL (docs/servers.md has all kinds), a redis.asyncio.Redis or RedisCluster that the caller
             owns, or a Connection that is shared. None: the first of AIOQ_REDIS_URL, REDIS_URL and RQ_REDIS_URL
-            that is set, else redis://localhost:6379/0.
+            that is set, else REDIS_HOST and its like, else redis://localhost:6379/0.
         serializer: "pickle" (default) or "json", for arguments, results and meta.
         default_timeout, default_result_ttl, default_ttl, default_failure_ttl, default_retry, default_durability:
             options of jobs that do not give their own.
+        default_executor: "thread" or "process", for plain functions whose job or task does not say. A coroutine
+            function runs on the event loop all the same. None: as the worker has it.
         durability_timeout: how long `enqueue` waits for the durability that was asked for (default 5 s).
         max_payload: the most bytes of arguments and meta of one job (default 1 MiB).
-        prefix: the first word of every key (default "aioq").
+        prefix: the first word of every key. None: that of a Connection that is shared, else AIOQ_PREFIX, else
+            "aioq".
         secret: signs what is stored, and nothing is read that is not signed; several: the first one signs, all of
             them verify. None: AIOQ_SECRET. A Connection that is shared brings its own.
         call_timeout: how long a call to the server may cost, over all its attempts, while no byte moves; then it
@@ -106,9 +111,10 @@ class Queue:
         default_failure_ttl: Duration | None = None,
         default_retry: Retry | int | None = None,
         default_durability: Level | None = None,
+        default_executor: Executor | None = None,
         durability_timeout: Duration = 5,
         max_payload: int = MAX_PAYLOAD,
-        prefix: str = "aioq",
+        prefix: str | None = None,
         secret: Secret = None,
         call_timeout: Duration | None = None,
         exceptions: Iterable[type[BaseException]] = (),
@@ -131,6 +137,7 @@ class Queue:
                 "durability": default_durability,
             }
         )
+        defaults = replace(defaults, default_executor=check_executor(default_executor, "default_executor"))
         self._defaults = NO_OPTIONS if defaults == NO_OPTIONS else defaults
 
     @classmethod
@@ -143,15 +150,23 @@ class Queue:
 
     @classmethod
     @awaited
-    async def all(cls, connection: Server | Connection = None) -> list[Queue]:
-        """All queues of a server, by name. A Connection they share; with a URL each opens its own when used."""
-        if isinstance(connection, Connection):
-            return [cls(name, connection) for name in await Fleet(connection).queues()]
+    async def all(cls, connection: Server | Connection = None, *, prefix: str | None = None) -> list[Queue]:
+        """All queues of a server, by name. A Connection they share; with a URL each opens its own when used.
 
-        asked = Connection(connection)
+        Args:
+            connection: as for Queue.
+            prefix: as for Queue.
+
+        """
+        if isinstance(connection, Connection):
+            shared = connect(connection, prefix=prefix, secret=None)
+
+            return [cls(name, shared) for name in await Fleet(shared).queues()]
+
+        asked = Connection(connection, prefix=prefix)
 
         try:
-            return [cls(name, connection) for name in await Fleet(asked).queues()]
+            return [cls(name, connection, prefix=prefix) for name in await Fleet(asked).queues()]
         finally:
             await asked.aclose()
 

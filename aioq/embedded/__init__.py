@@ -13,6 +13,6 @@ Example:
 from __future__ import annotations
 
 from aioq.embedded.errors import EmbeddedError
-from aioq.embedded.server import EmbeddedServer, open_url, parse_url
+from aioq.embedded.server import EmbeddedServer, holds_data, is_running, open_url, parse_url
 
-__all__ = ["EmbeddedError", "EmbeddedServer", "open_url", "parse_url"]
+__all__ = ["EmbeddedError", "EmbeddedServer", "holds_data", "is_running", "open_url", "parse_url"]

@@ -15,6 +15,12 @@ PID_FILE = "server.pid"
 
 _SOCKET = "server.sock"
 
+# Where the server keeps its append-only file, as Valkey names it. It is made when the server starts.
+_DATA = "appendonlydir"
+
+# Arguments of jobs do not belong into anybody's repository.
+_IGNORE, _EVERYTHING = ".gitignore", "*\n"
+
 # The smallest limit among the systems is macOS': 104 bytes with the closing zero. Linux has 108.
 _SOCKET_PATH_BYTES = 103
 
@@ -22,7 +28,7 @@ _TAIL_BYTES = 4096
 
 
 def prepare_directory(directory: Path) -> None:
-    """Create the directory, or check that only this user can enter it.
+    """Create the directory, or check that only this user can enter it. In a new one, git ignores everything.
 
     Raises:
         OSError: it is a file, or not writable.
@@ -41,6 +47,15 @@ def prepare_directory(directory: Path) -> None:
         raise EmbeddedError(
             f"{directory} is open to other users: use a new directory, or one of your own after `chmod 700`"
         )
+
+    if empty:
+        with os.fdopen(os.open(directory / _IGNORE, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+            file.write(_EVERYTHING)
+
+
+def holds_data(directory: Path) -> bool:
+    """Whether a server has kept data there."""
+    return (directory / _DATA).is_dir()
 
 
 def socket_path(directory: Path) -> Path | None:

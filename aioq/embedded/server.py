@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from aioq.embedded import places
 from aioq.embedded.errors import EmbeddedError
 from aioq.embedded.locks import KEEPER_LOCK, USERS_LOCK, is_current, require_flock, take
 from aioq.embedded.places import log_tail, prepare_directory, server_binary, socket_path
@@ -209,6 +210,28 @@ def open_url(url: str) -> EmbeddedServer:
 
     """
     return EmbeddedServer.open(parse_url(url))
+
+
+def holds_data(url: str) -> bool:
+    """Whether a server has kept data in the directory of an `embedded://` URL; nothing is started or made.
+
+    Raises:
+        ValueError, EmbeddedError: as `parse_url`.
+
+    """
+    return places.holds_data(parse_url(url))
+
+
+def is_running(url: str) -> bool:
+    """Whether the server of an `embedded://` URL answers now; nothing is started or made.
+
+    Raises:
+        ValueError, EmbeddedError: as `parse_url`.
+
+    """
+    socket = socket_path(parse_url(url))
+
+    return socket is not None and server_pid(socket) is not None
 
 
 def _join(directory: Path, deadline: float) -> _Share:

@@ -13,7 +13,7 @@ from weakref import WeakSet
 from aioq.store.address import Address, Server, address_of
 from aioq.store.budget import CALL_TIMEOUT_S, PAUSES, Budget, attempt_timeout
 from aioq.store.cluster import Cluster, ThreadCluster
-from aioq.store.keys import SharedKeys
+from aioq.store.keys import PREFIX, SharedKeys
 from aioq.store.listener import Listener
 from aioq.store.node import Node, ThreadNode
 from aioq.store.per_loop import PerLoop, running_loop
@@ -25,6 +25,7 @@ from aioq.values.durations import Duration, positive_ms
 from aioq.values.errors import InvalidInput, ServerUnreachable, ServerUnsuitable
 from aioq.values.signature import Secret, read_secret
 
+PREFIX_VARIABLE = "AIOQ_PREFIX"
 SECRET_VARIABLE = "AIOQ_SECRET"  # noqa: S105 - its name, not its value
 
 OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
@@ -74,9 +75,9 @@ class Connection:
     Args:
         source: a URL (redis://, rediss://, unix://, redis+sentinel://, redis+cluster://, embedded://), a
             redis.asyncio.Redis or RedisCluster that the caller owns and whose options are used, or None: the
-            first of AIOQ_REDIS_URL, REDIS_URL and RQ_REDIS_URL that is set,
+            first of AIOQ_REDIS_URL, REDIS_URL and RQ_REDIS_URL that is set, else what REDIS_HOST and its like say,
             else redis://localhost:6379/0.
-        prefix: the first word of every key (default "aioq").
+        prefix: the first word of every key. None: the environment's AIOQ_PREFIX, else "aioq".
         patient: repeat a call a few times when the connection is lost; scripts are safe to repeat. Workers
             switch it off, because they must know when a reply may have been lost.
         secret: signs what is stored, and nothing is read that is not signed; several: the first one signs, all of
@@ -91,12 +92,14 @@ class Connection:
         self,
         source: Server = None,
         *,
-        prefix: str = "aioq",
+        prefix: str | None = None,
         patient: bool = True,
         secret: Secret = None,
         call_timeout: Duration | None = None,
     ) -> None:
-        self.shared = SharedKeys(_check_prefix(prefix))
+        self.shared = SharedKeys(
+            _check_prefix(os.environ.get(PREFIX_VARIABLE) or PREFIX if prefix is None else prefix)
+        )
         self.keyring = read_secret(secret, os.environ.get(SECRET_VARIABLE))
         asked = None if call_timeout is None else positive_ms(call_timeout, "call_timeout") / 1000
         address, _ = address_of(source)
@@ -308,7 +311,7 @@ class Connection:
 
 
 def connect(
-    server: Server | Connection, *, prefix: str, secret: Secret, call_timeout: Duration | None = None
+    server: Server | Connection, *, prefix: str | None, secret: Secret, call_timeout: Duration | None = None
 ) -> Connection:
     """The connection that is shared, or one that is opened with these options.
 
@@ -324,6 +327,11 @@ def connect(
             raise InvalidInput(
                 f"{name}: a Connection that is shared brings its own; give it to Connection({name}=…)"
             )
+
+    if prefix is not None and prefix != server.shared.prefix:
+        raise InvalidInput(
+            f"prefix={prefix!r}: the connection has the prefix {server.shared.prefix!r}; leave the option away"
+        )
 
     return server
 

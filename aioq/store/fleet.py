@@ -19,6 +19,9 @@ from aioq.values.ids import check_queue_name, is_queue_name
 #: How long a worker's description outlives its last renewal, in ms.
 WORKER_TTL_MS = 45_000
 
+#: Ids that are looked for in one round trip, in each of its queues.
+IDS_PER_TRIP = 50
+
 
 class WorkerInfo(NamedTuple):
     """What a worker tells of itself. blocks: how often its event loop did not turn for more than half a second."""
@@ -154,6 +157,25 @@ class Fleet:
             if name in found
             for paused, counts, holders in (found[name],)
         ]
+
+    async def holders(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """For each of these ids, the names of the queues that have a job with it, in order."""
+        names, found = await self.queues(), {job_id: list[str]() for job_id in ids}
+
+        for start in range(0, len(ids), IDS_PER_TRIP):
+            some = ids[start : start + IDS_PER_TRIP]
+
+            def ask(name: str, some: Sequence[str] = some) -> list[Command]:
+                return [("EXISTS", self._keys(name).job + job_id.encode()) for job_id in some]
+
+            answers = self._noted(await self._scatter(names, ask), "queue")
+
+            for name in filter(answers.__contains__, names):
+                for job_id, exists in zip(some, answers[name], strict=True):
+                    if exists:
+                        found[job_id].append(name)
+
+        return found
 
     async def paused(self, names: Sequence[str]) -> list[str]:
         """Those of these queues that are paused or suspended."""

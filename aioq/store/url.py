@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from urllib.parse import quote
 
 from aioq.values.errors import InvalidInput
 
 DEFAULT_URL = "redis://localhost:6379/0"
 URL_VARIABLES = ("AIOQ_REDIS_URL", "REDIS_URL", "RQ_REDIS_URL")
+PART_VARIABLES = ("REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_SSL")
+_YES = ("1", "on", "t", "true", "y", "yes")
 SCHEMES = (
     "redis",
     "rediss",
@@ -40,8 +43,26 @@ _WORD = re.compile(r"[\w.+-]*")
 
 
 def default_url() -> str:
-    """The URL from the environment, else that of a server on this machine."""
-    return next((os.environ[name] for name in URL_VARIABLES if os.environ.get(name)), DEFAULT_URL)
+    """The URL from the environment, whole or in parts, else that of a server on this machine."""
+    return next((os.environ[name] for name in URL_VARIABLES if os.environ.get(name)), None) or _url_of_parts()
+
+
+def _url_of_parts() -> str:
+    """The URL of REDIS_HOST and its like, which RQ reads, too.
+
+    Kubernetes sets REDIS_PORT to a URL for a service called redis. That is not meant.
+    """
+    host, port, database, user, password, is_tls = (os.environ.get(name, "") for name in PART_VARIABLES)
+    port = port if port.isdecimal() else ""
+
+    if not any((host, port, database, password)):
+        return DEFAULT_URL
+
+    scheme = "rediss" if is_tls.lower() in _YES else "redis"
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""
+    host = f"[{host}]" if ":" in host else host or "localhost"
+
+    return f"{scheme}://{login}{host}:{port or 6379}/{database or 0}"
 
 
 def check_url(url: str) -> str:

@@ -49,7 +49,11 @@ OPTION_NAMES: frozenset[str] = frozenset(Options.__annotations__)
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
-    """The options of one job. None means: not given, a default further up applies."""
+    """The options of one job. None means: not given, a default further up applies.
+
+    default_executor: of the queue. It concerns plain functions only; whether the job's is one may be known to the
+        worker alone.
+    """
 
     timeout_ms: int | None = None
     result_ttl_ms: int | None = None
@@ -62,6 +66,7 @@ class JobOptions:
     retry: Retry | None = None
     durability: Level | None = None
     executor: Executor | None = None
+    default_executor: Executor | None = None
 
     def over(self, defaults: JobOptions) -> JobOptions:
         """These options, with those of `defaults` where nothing was given."""
@@ -83,7 +88,8 @@ class JobOptions:
             "result_ttl": self.result_ttl_ms,
             "description": self.description,
             "retry": None if self.retry is None else self.retry.to_dict(),
-            "executor": None if self.executor == THREAD else self.executor,
+            "executor": self.executor,
+            "default_executor": self.default_executor if self.executor is None else None,
         }
         given = {name: value for name, value in values.items() if value is not None}
 
@@ -129,7 +135,7 @@ def read_options(given: Options) -> JobOptions:
         meta=None if given.get("meta") is None else check_meta(given["meta"]),
         retry=as_retry(given.get("retry")),
         durability=None if given.get("durability") is None else check_level(given["durability"]),
-        executor=_executor(given.get("executor")),
+        executor=check_executor(given.get("executor"), "executor"),
     )
 
 
@@ -155,9 +161,15 @@ def _at_front(value: object) -> bool | None:
     return value
 
 
-def _executor(value: Executor | None) -> Executor | None:
+def check_executor(value: Executor | None, name: str) -> Executor | None:
+    """Where plain functions run, as given by a user; None: not given.
+
+    Raises:
+        InvalidInput: it is no such place; `name` says in the text which value it was.
+
+    """
     if value is not None and value not in EXECUTORS:
-        raise InvalidInput(f"executor={value!r}: expected one of {', '.join(map(repr, EXECUTORS))}")
+        raise InvalidInput(f"{name}={value!r}: expected one of {', '.join(map(repr, EXECUTORS))}")
 
     return value
 

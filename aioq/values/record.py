@@ -164,17 +164,6 @@ class JobRecord:
 
         return instance, tuple(args), kwargs
 
-    def call_text(self) -> str:
-        """The call as text, with long arguments cut short; only the name if they cannot be read here."""
-        try:
-            _, args, kwargs = self.call()
-        except DeserializationError:
-            return self.func_name
-
-        shown = [_short(value) for value in args] + [f"{name}={_short(value)}" for name, value in kwargs.items()]
-
-        return f"{self.func_name}({', '.join(shown)})"
-
     @property
     def meta(self) -> dict[str, Any]:
         """The meta values; one that cannot be read here is an Unreadable with its bytes."""
@@ -317,11 +306,14 @@ class JobRecord:
         return timeout_ms
 
     @property
-    def executor(self) -> str:
-        """Where a plain function runs: on a thread of the worker, or in a process of its own."""
-        executor: str = self._unpack().get("executor", THREAD)
+    def executor(self) -> str | None:
+        """Where a plain function runs: on a thread of the worker, or in a process. None: a default applies."""
+        return self._unpack().get("executor")
 
-        return executor
+    @property
+    def default_executor(self) -> str | None:
+        """As `executor`, as the queue had it as its default: it is nothing to a function that is awaited."""
+        return self._unpack().get("default_executor")
 
     @property
     def result_ttl_ms(self) -> int | None:
@@ -436,15 +428,6 @@ def _is_text(name: bytes) -> bool:
     return True
 
 
-def _short(value: object) -> str:
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 - an argument whose __repr__ raises must not hide the job
-        text = f"<{type(value).__name__}>"
-
-    return text if len(text) <= 75 else f"{text[:74]}…"
-
-
 def _read_opts(packed: bytes) -> tuple[dict[str, Any], str]:
     """The options, and why they cannot be used if so."""
     try:
@@ -454,6 +437,7 @@ def _read_opts(packed: bytes) -> tuple[dict[str, Any], str]:
             and _is_duration(opts.get("result_ttl", 0))
             and isinstance(opts.get("description", ""), str)
             and opts.get("executor", THREAD) in EXECUTORS
+            and opts.get("default_executor", THREAD) in EXECUTORS
             and ("retry" not in opts or Retry.from_dict(opts["retry"]).delay_ms(1, 1) >= 0)
         )
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:

@@ -31,9 +31,10 @@ from aioq.store.store import Claim
 from aioq.values.allowlist import Allowlist
 from aioq.values.durations import FOREVER
 from aioq.values.errors import JobTimeout, NotAwaited, PayloadTooLarge, RemoteError
-from aioq.values.options import PROCESS
+from aioq.values.options import PROCESS, THREAD
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, decide, is_final
-from aioq.values.reference import resolve
+from aioq.values.record import JobRecord
+from aioq.values.reference import is_plain, resolve
 from aioq.values.retry import Retry, RetryRequested
 from aioq.worker.ending import CANCEL_GRACE, Ending
 from aioq.worker.failure import packed_failure
@@ -68,6 +69,7 @@ class Executor:
         job_processes: how many processes jobs with executor="process" may use.
         cancel_grace: how long a run may clean up that is ended from outside, in seconds.
         telling: hears of runs that begin and end, for the log.
+        default: where plain functions run whose job and queue do not say.
 
     """
 
@@ -80,6 +82,7 @@ class Executor:
         job_processes: int = 1,
         cancel_grace: float = CANCEL_GRACE,
         telling: Telling | None = None,
+        default: str = THREAD,
     ) -> None:
         self.ending = Ending(cancel_grace, self._settle_ended)
         self.concurrency = concurrency
@@ -100,6 +103,7 @@ class Executor:
         self._telling = telling or Telling()
         self._telling.finished = lambda: self.successful
         self._threads = CapacityLimiter(concurrency)
+        self._default = default
         self._processes = Processes(job_processes, self._find_for_process)
 
     def take(self, store: Store, claim: Claim) -> Run:
@@ -257,6 +261,12 @@ class Executor:
             func = await self._imports.find(record.func_name)
 
         run.found = True
+
+        if (self._default == PROCESS or b"opts" in record.fields) and self._is_for_a_process(record, func):
+            run.deadline = math.inf  # its time begins when it has a process
+
+            return await self._processes.run(run, self._begin_in_process)
+
         instance, args, kwargs = record.call()
 
         if instance is not None:
@@ -294,6 +304,12 @@ class Executor:
         run.found = True
 
         return func
+
+    def _is_for_a_process(self, record: JobRecord, func: Callable[..., Any]) -> bool:
+        """Whether a default sends the function to a process. It concerns plain functions alone."""
+        default = record.executor or record.default_executor or self._default
+
+        return default == PROCESS and is_plain(func)
 
     def _begin_in_process(self, run: Run) -> None:
         run.begun = True

@@ -23,6 +23,7 @@ from aioq.values.allowlist import Allowlist
 from aioq.values.distribution import NAME_AND_VERSION, VERSION, clash
 from aioq.values.errors import ServerError, WorkerError
 from aioq.values.numbers import count
+from aioq.values.options import THREAD
 from aioq.worker.courier import Courier, Limits
 from aioq.worker.deadlock import Deadlock
 from aioq.worker.ending import CANCEL_GRACE
@@ -72,6 +73,7 @@ class Plan:
     job_processes: int = 1
     cancel_grace: float = CANCEL_GRACE
     log_jobs: bool = False
+    executor: str = THREAD
 
 
 class Service:
@@ -106,6 +108,7 @@ class Service:
             plan.job_processes,
             plan.cancel_grace,
             self._telling,
+            plan.executor,
         )
         self._factory = TaskFactory()
         self._guard = Guard(lambda: self._executor.held, self._judge_health, self._give_up)

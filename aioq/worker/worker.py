@@ -18,7 +18,8 @@ from aioq.values.durations import Duration, positive_ms, retention_ms, to_ms
 from aioq.values.errors import InvalidInput
 from aioq.values.ids import check_queue_name
 from aioq.values.numbers import whole
-from aioq.values.options import RESULT_TTL_MS
+from aioq.values.options import RESULT_TTL_MS, THREAD, check_executor
+from aioq.values.options import Executor as Placement
 from aioq.values.signature import Secret, read_secret
 from aioq.worker.ending import CANCEL_GRACE
 from aioq.worker.imports import check_modules, import_all
@@ -45,6 +46,8 @@ class Worker:
         concurrency: how many jobs run side by side (default 100).
         job_processes: how many processes there may be for jobs with executor="process" (default: one for each
             core). They are started when they are first needed, and used again.
+        executor: "thread" (default) or "process", for plain functions where neither the job, nor its task, nor its
+            queue says where they run.
         name: the beginning of the worker's name (default: host and process id). A random end keeps two that
             were started with the same name apart.
         result_ttl: how long results are kept of jobs that do not say (default 500 s).
@@ -52,7 +55,8 @@ class Worker:
             then goes back to its queue, without using up an attempt.
         cancel_grace: how long a run may clean up that was cancelled, stopped or timed out, or that is left when
             the worker stops (default 5 s). Then it is cancelled once more, and given up.
-        prefix: the first word of every key (default: that of the connection or the Queue, else "aioq").
+        prefix: the first word of every key (default: that of the connection or the Queue, else AIOQ_PREFIX,
+            else "aioq").
         allow: patterns of the functions that it may run, such as "shop.tasks.*": a job of any other fails before
             anything of it is loaded. None: AIOQ_ALLOW; without that, all functions.
         secret: as for Queue: jobs that are not signed are refused unread, and results are signed.
@@ -77,6 +81,7 @@ class Worker:
         *,
         concurrency: int = CONCURRENCY,
         job_processes: int | None = None,
+        executor: Placement | None = None,
         name: str | None = None,
         result_ttl: Duration = RESULT_TTL_MS / 1000,
         shutdown_timeout: Duration = SHUTDOWN_TIMEOUT,
@@ -105,6 +110,7 @@ class Worker:
         self.job_processes = whole(
             os.cpu_count() or 1 if job_processes is None else job_processes, "job_processes", 1
         )
+        self._executor = check_executor(executor, "executor") or THREAD
         self._server = connection
         self._prefix = prefix
         self._allow = read_allow(allow, os.environ.get(ALLOW_VARIABLE))
@@ -178,6 +184,7 @@ class Worker:
             job_processes=self.job_processes,
             cancel_grace=self._cancel_grace,
             log_jobs=self._log_jobs,
+            executor=self._executor,
         )
         import_all(self._imports)
         # The connection of a Queue is its owner's to close; one that was opened here is not.
@@ -210,15 +217,7 @@ class Worker:
             InvalidInput: not all queues are there, or the prefix or the secret is another one.
 
         """
-        shared = self._server.shared.prefix if isinstance(self._server, Connection) else None
-        prefix = (shared or "aioq") if self._prefix is None else self._prefix
-
-        if shared is not None and prefix != shared:
-            raise InvalidInput(
-                f"prefix={prefix!r}: the connection has the prefix {shared!r}; leave the option away"
-            )
-
-        source = connect(self._server, prefix=prefix, secret=self._secret)
+        source = connect(self._server, prefix=self._prefix, secret=self._secret)
 
         for queue in self._queues:
             if queue.connection.identity != source.identity:

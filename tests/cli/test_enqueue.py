@@ -78,7 +78,8 @@ def test_arguments_that_cannot_be_read(words: list[str], error: str) -> None:
 
 def test_a_call_is_enqueued(cli: Cli) -> None:
     done = cli.process("enqueue", "tests.jobs.add", ":1", "y:=2", "--job-id", "x")
-    assert (done.returncode, done.stderr) == (0, "")
+    told = "No worker serves queue default. Start one: aioq worker default\n"
+    assert (done.returncode, done.stderr) == (0, told)
     assert done.stdout == "Enqueued tests.jobs.add(1, y=2) with job-id 'x'.\n"
     job = cli.job("x")
     assert (job.func_name, job.args, job.kwargs, job.status) == ("tests.jobs.add", (1,), {"y": 2}, "queued")
@@ -205,7 +206,7 @@ def test_wait_prints_the_result_or_the_failure(cli: Cli, start: Callable[..., ob
 def test_wait_gives_up(cli: Cli) -> None:
     result = cli.call("enqueue", "tests.jobs.noop", "--wait", "--wait-timeout", "50ms", "--job-id", "x", "--quiet")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "Error: job x: it has not ended within 0.05 s\n"
+    assert result.stderr == "Error: job x: it has not ended within 0.05 seconds; no worker serves 'default'\n"
     result = cli.call("enqueue", "tests.jobs.noop", "--wait", "--wait-timeout", "0.05", "--json")
     assert (result.exit_code, json.loads(result.stdout)["status"]) == (1, "queued")
 

@@ -59,7 +59,8 @@ def test_plain_and_on_a_terminal(cli: Cli, scene: Running) -> None:
     status, seen = cli.on_terminal("info")
     assert status == 0
     assert all(len(line) <= 80 for line in seen.splitlines())
-    assert "2  1 finished, 1 canceled" in seen
+    assert seen.split()[:6] == ["queue", "queued", "started", "finished", "failed", "other"]
+    assert "1       2  1 canceled" in seen
     assert "paused" in seen
     assert "default, mail" in seen
 

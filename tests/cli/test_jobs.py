@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import redis
@@ -189,11 +190,11 @@ def test_the_error_of_a_job_is_its_class_and_first_line_everywhere(cli: Cli) -> 
 def test_ls_in_a_pipe(cli: Cli) -> None:
     cli.fail("f")
     head, line = cli.process("ls").stdout.splitlines()
-    assert head.split() == ["id", "status", "time", "function", "note"]
+    assert head.split() == ["id", "status", "since/due", "call", "note"]
     assert line.startswith("f   failed  20")
-    assert line.endswith("tests.jobs.div_by_zero  ZeroDivisionError: division by zero")
+    assert line.endswith("tests.jobs.div_by_zero(1)  ZeroDivisionError: division by zero")
     none = cli.call("ls", "--queue", "none")
-    assert (none.exit_code, none.stdout.split()) == (0, ["id", "status", "time", "function", "note"])
+    assert (none.exit_code, none.stdout.split()) == (0, ["id", "status", "since/due", "call", "note"])
     assert none.stderr.startswith("no such queue: none")
 
 
@@ -205,6 +206,25 @@ def test_ls_on_a_terminal_of_80_columns(cli: Cli) -> None:
     assert all(len(line) <= 80 for line in seen.splitlines())
     assert long in seen
     assert "1 of 1 job" in seen
+
+
+def test_a_list_says_what_its_times_are(cli: Cli) -> None:
+    cli.do(lambda queue: queue.enqueue_in(7_199, jobs.noop, job_id="later"))
+    seen = cli.on_terminal("ls")[1].split()
+    assert seen[:6] == ["id", "status", "due", "job", "later", "scheduled"]
+    assert seen[6:9] == ["in", "1h", "59m"]
+    cli.fail("f")
+    assert cli.on_terminal("ls")[1].split()[:4] == ["id", "status", "since/due", "job"]
+    assert cli.on_terminal("ls", "--status", "failed")[1].split()[2] == "ended"
+
+
+def test_colours_only_where_they_are_wanted(cli: Cli) -> None:
+    cli.fail("f")
+
+    for words in (("ls",), ("job", "show", "f")):
+        assert "\x1b[31mfailed" in cli.on_terminal(*words, colours=True)[1]
+        assert "\x1b[31m" not in cli.on_terminal(*words, colours=True, environment={"NO_COLOR": "1"})[1]
+        assert "\x1b" not in cli.call(*words).stdout
 
 
 def test_ls_of_every_state_there_is(cli: Cli) -> None:
@@ -233,3 +253,15 @@ def test_ls_tells_of_ids_of_which_nothing_is_stored(cli: Cli) -> None:
     assert [line.split()[0] for line in result.stdout.splitlines()[1:]] == ["a", "c"]
     told = json.loads(cli.call("ls", "--status", "failed", "--json").stdout)
     assert (told["total"], told["missing"], [each["id"] for each in told["jobs"]]) == (3, ["b"], ["a", "c"])
+
+
+def test_ls_loads_nothing(cli: Cli, raw: redis.Redis, tmp_path: Path) -> None:
+    """Arguments that write a file when they are unpickled, and a class that is not there."""
+    cli.enqueue("x", "y", func="shop.mail.send", args=("you",))
+    bomb = f"cbuiltins\nopen\n(S'{tmp_path}/made'\nS'w'\ntR".encode()
+    raw.hset("aioq:{default}:job:x", "data", b"p\x80\x05N" + bomb + b"(cno.such\nClass\no\x86}\x87.")
+    calls = ["shop.mail.send(<builtins.open>, <no.such.Class>)", "shop.mail.send('you')"]
+    assert [job["call"] for job in json.loads(cli.call("ls", "--json").stdout)["jobs"]] == calls
+    assert all(text in cli.call("ls").stdout for text in calls)
+    assert shown(cli, "y")["call"] == calls[1]
+    assert not (tmp_path / "made").exists()

@@ -37,7 +37,7 @@ COMMANDS = dict(tree())
 
 
 def options(command: Any) -> list[Any]:
-    return [each for each in command.params if each.param_type_name == "option"]
+    return [each for each in command.params if each.param_type_name == "option" and not each.hidden]
 
 
 def test_the_commands() -> None:
@@ -69,21 +69,37 @@ def test_every_command_has_help_with_an_example(name: str, cli: Cli) -> None:
     assert cli.call(*name.split()[1:], "-h").stdout == result.stdout
 
 
+SHARED = {"--url", "-u", "--prefix", "--path", "-P"}
+
+
+def test_every_command_but_two_says_where_it_works() -> None:
+    without = {"aioq server", "aioq demo"}
+
+    for name, command in COMMANDS.items():
+        taken = SHARED & {word for each in options(command) for word in each.opts}
+        assert (taken == SHARED) == (name not in without), name
+
+
+def documented(text: str) -> set[str]:
+    """The options in the tables of a text."""
+    return set(re.findall(r"(?<![\w-])(--?[a-zA-Z][\w-]*)", "\n".join(re.findall(r"^\| `-.*", text, re.M))))
+
+
 def test_every_command_and_option_is_documented() -> None:
     text = PAGE.read_text()
     sections = dict(re.findall(r"^## (aioq [\w ]+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
     assert sections.keys() == COMMANDS.keys()
 
     for name, section in sections.items():
-        listed = set(
-            re.findall(r"(?<![\w-])(--?[a-zA-Z][\w-]*)", "\n".join(re.findall(r"^\| `-.*", section, re.M)))
-        )
+        listed = documented(section)
         known = {word for each in options(COMMANDS[name]) for word in each.opts}
+        known -= SHARED if known >= SHARED else set()
         assert {word for word in listed if word.startswith("--")} == {w for w in known if w.startswith("--")}, name
         assert {word for word in known if not word.startswith("--")} <= listed, name
         assert re.search(rf"^{name}", section, re.MULTILINE), f"{name} has no example"
 
     general = text.partition("## aioq worker")[0]
+    assert documented(general) >= SHARED
     assert all(
         f"`aioq {option}`" in general for option in ("--version", "--install-completion", "--show-completion")
     )

@@ -28,14 +28,17 @@ def test_a_table_without_rows_is_its_head() -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0, "0s"),
-        (59, "59s"),
-        (60, "1m"),
-        (3_599, "59m"),
-        (3_600, "1h"),
-        (86_399, "23h"),
-        (864_000, "10d"),
-        (-90, "in 1m"),
+        (0, "0s ago"),
+        (59, "59s ago"),
+        (60, "1m ago"),
+        (61, "1m 1s ago"),
+        (3_599, "59m 59s ago"),
+        (3_600, "1h ago"),
+        (3_661, "1h 1m ago"),
+        (86_399, "23h 59m ago"),
+        (864_000, "10d ago"),
+        (-90, "in 1m 30s"),
+        (-7_170, "in 1h 59m"),
     ],
 )
 def test_ages(seconds: int, text: str) -> None:
@@ -83,6 +86,29 @@ def test_a_cell_makes_no_lines_of_its_own(monkeypatch: pytest.MonkeyPatch) -> No
     (row,) = zip(*(column.cells for column in output.rich_table(table).columns), strict=True)
 
     assert [str(cell) for cell in row] == ["a worker b", "call\nnote"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "style"),
+    [
+        ("status", "failed", "red"),
+        ("status", "started", "green"),
+        ("status", "queued", ""),
+        ("state", "busy", "green"),
+        ("failed", 2, "red"),
+        ("failed", 0, "dim"),
+        ("finished", 2, ""),
+        ("job", "failed", ""),
+    ],
+)
+def test_colours_of_cells(column: str, value: str | int, style: str) -> None:
+    (found,) = (next(iter(each.cells)) for each in output.rich_table(output.Table([column], [[value]])).columns)
+    assert str(found.style) == style
+
+
+def test_marked_lines_have_no_colours_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    output.say_marked("status:  failed\nPROBLEM x\x1b")
+    assert capsys.readouterr().out == "status:  failed\nPROBLEM x\\x1b\n"
 
 
 class Broken:

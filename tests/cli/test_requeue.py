@@ -40,7 +40,7 @@ def test_h03_nothing_to_do(cli: Cli) -> None:
 def test_h04_a_queue_must_be_named(cli: Cli) -> None:
     result = cli.call("requeue", "--all")
     assert result.exit_code == 2
-    assert "Missing option '--queue'" in result.stderr
+    assert "Invalid value for '--queue': it is needed" in result.stderr
 
 
 def test_h05_a_bad_id_does_not_stop_the_others(cli: Cli) -> None:

@@ -230,3 +230,15 @@ def test_the_environment_s_secret_signs_and_is_not_shown(cli: Cli) -> None:
     for done in (worked, shown, bare, short):
         assert "correct horse" not in done.stdout + done.stderr
         assert "too short" not in done.stdout + done.stderr
+
+
+def test_where_plain_functions_run_by_default(cli: Cli) -> None:
+    cli.do(lambda queue: queue.enqueue("os.getpid", job_id="x"))
+    cli.do(lambda queue: queue.enqueue("os.getpid", job_id="y", executor="thread"))
+    assert cli.process("worker", "--burst", "--executor", "process").returncode == 0
+    worker = cli.job("y").worker_name
+    assert worker is not None
+    own = int(worker.split(".")[-2])
+    assert cli.job("y").record.result() == own
+    assert cli.job("x").record.result() != own
+    assert cli.call("worker", "--executor", "fork").exit_code == 2

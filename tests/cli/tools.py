@@ -66,10 +66,18 @@ class Cli:
             **options,
         )
 
-    def on_terminal(self, *words: str, columns: int = 80, until: bytes | None = None) -> tuple[int, str]:
-        """The status, and the text that a terminal of that width gets; Ctrl-C after `until`."""
+    def on_terminal(
+        self,
+        *words: str,
+        columns: int = 80,
+        until: bytes | None = None,
+        colours: bool = False,
+        environment: dict[str, str] | None = None,
+    ) -> tuple[int, str]:
+        """The status, and the text that a terminal of that width gets, without colours; Ctrl-C after `until`."""
         own, its = pty.openpty()
-        environment = self.environment | {"TERM": "xterm-256color", "COLUMNS": str(columns)}
+        size = {"TERM": "xterm-256color", "COLUMNS": str(columns)}
+        environment = self.environment | size | (environment or {})
         process = subprocess.Popen([*COMMAND, *words], env=environment, stdin=its, stdout=its, stderr=its)
         os.close(its)
         seen = b""
@@ -87,7 +95,8 @@ class Cli:
                 process.send_signal(2)
 
         os.close(own)
-        return process.wait(20), re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", seen.decode()).replace("\r\n", "\n")
+        text = seen.decode().replace("\r\n", "\n")
+        return process.wait(20), text if colours else re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", text)
 
     def do(self, work: Callable[[Queue], Awaitable[Any]], queue: str = "default") -> Any:
         """What an application would do with a queue."""

@@ -266,7 +266,7 @@ async def test_the_jobs_whose_code_is_gone_can_be_listed_and_requeued(
     raw.hset(f"aioq:{{default}}:job:{job.id}", mapping={"func": "no.such.thing", "data": "?damaged", "opts": "{"})
     (listed,) = await queue.failed_job_registry.jobs()
     assert listed == job
-    assert listed.description == "no.such.thing"
+    assert listed.description == "no.such.thing(…)"
     assert "no.such.thing" in repr(listed)
     assert (listed.timeout, listed.retries_left, listed.meta) == (180, 0, {})
     await queue.failed_job_registry.requeue(listed)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 import redis
@@ -362,6 +363,29 @@ async def test_a_wait_for_a_requeued_job_is_for_its_next_end(queue: Queue, start
 
 
 # Giving up
+
+
+async def test_a_timeout_says_that_no_worker_serves_the_queue(queue: Queue, start_worker, key: str) -> None:
+    job = await queue.enqueue(hold, key)
+    with pytest.raises(TimeoutError, match=r"within 0\.05 seconds; no worker serves 'default'$"):
+        await job.result(0.05)
+    with pytest.raises(TimeoutError, match=r"within 0 seconds$"):
+        await job.result(0)
+    await start_worker()
+    with pytest.raises(TimeoutError, match=r"within 0\.05 seconds$"):
+        await job.result(0.05)
+    gates[key].set()
+    await job.result(5)
+
+
+async def test_a_timeout_is_one_whatever_becomes_of_the_question(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await queue.enqueue(jobs.noop)
+    for count in (AsyncMock(side_effect=RuntimeError), lambda: asyncio.sleep(60)):
+        monkeypatch.setattr(queue.store, "count", count)
+        with pytest.raises(TimeoutError, match=r"within 0\.01 seconds$"):
+            await asyncio.wait_for(job.result(0.01), 10)
 
 
 async def test_a_wait_that_gives_up_leaves_nothing(queue: Queue, start_worker, key: str) -> None:

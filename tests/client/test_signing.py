@@ -97,7 +97,7 @@ async def test_what_is_not_signed_is_refused_unread(signed: Queue, queue: Queue,
 
     assert not marker.exists()
     found = await signed.fetch_job(trapped.id)
-    assert found.description == "tests.jobs.add"
+    assert found.description == "tests.jobs.add(…)"
 
     with pytest.raises(BadSignature, match="secret"):
         _ = found.args

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 from datetime import UTC, datetime
 
 import pytest
@@ -14,11 +13,6 @@ from aioq.values.record import JobRecord, Unreadable
 from aioq.values.retry import Retry
 from aioq.values.serializer import JSON, PICKLE
 from aioq.values.states import JobStatus
-
-
-class Shy:
-    def __repr__(self) -> str:
-        raise RuntimeError
 
 
 def record(**fields: bytes) -> JobRecord:
@@ -55,26 +49,6 @@ def test_a_call_without_arguments_may_be_stored_as_its_tag_alone() -> None:
 def test_arguments_of_another_shape_are_a_typed_error(value: object) -> None:
     with pytest.raises(DeserializationError):
         record(data=PICKLE.dumps(value, "it")).call()
-
-
-def test_the_call_is_shown_with_long_arguments_cut_short() -> None:
-    data = PICKLE.dumps((None, ("x" * 1_000, 5), {"name": "y"}), "it")
-    text = record(func=b"m.f", data=data).call_text()
-
-    assert text.startswith("m.f('xxx")
-    assert text.endswith("…, 5, name='y')")
-    assert len(text) < 120
-
-
-def test_an_argument_that_cannot_be_shown_does_not_hide_the_call() -> None:
-    data = b"p" + pickle.dumps((None, (Shy(),), {}))
-
-    assert record(func=b"m.f", data=data).call_text() == "m.f(<Shy>)"
-
-
-@pytest.mark.parametrize("data", [b"?abc", b"pjunk", b"j{", b"pcno_such_module\nf\n."])
-def test_arguments_that_cannot_be_read_leave_the_name(data: bytes) -> None:
-    assert record(func=b"m.f", data=data).call_text() == "m.f"
 
 
 def test_a_meta_value_that_cannot_be_read_is_kept_as_its_bytes() -> None:

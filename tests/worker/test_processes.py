@@ -46,7 +46,7 @@ async def error_of(job: Job[Any]) -> str:
 # The option
 
 
-async def test_it_is_given_like_other_options_and_stored_only_if_it_is_not_the_default(queue: Queue, raw) -> None:
+async def test_it_is_given_like_other_options_and_stored_only_if_it_is_given(queue: Queue, raw) -> None:
     made = [
         await queue.using(executor="process").enqueue(apart.pid),
         await queue.enqueue(apart.pid, executor="process"),
@@ -59,13 +59,16 @@ async def test_it_is_given_like_other_options_and_stored_only_if_it_is_not_the_d
     opts = [raw.hget(f"aioq:{{default}}:job:{job.id}", "opts") for job in made]
     assert opts == ['{"executor":"process"}'] * len(made)
 
+    job = await queue.enqueue(apart.pid)
+    assert raw.hget(f"aioq:{{default}}:job:{job.id}", "opts") is None
+    assert job.record.executor is None
+
+    # It goes before the default of a worker.
     for job in (
-        await queue.enqueue(apart.pid),
         await queue.enqueue(apart.pid, executor="thread"),
         await queue.enqueue(apart.apart, 1, executor="thread"),
     ):
-        assert raw.hget(f"aioq:{{default}}:job:{job.id}", "opts") is None
-        assert job.record.executor == "thread"
+        assert raw.hget(f"aioq:{{default}}:job:{job.id}", "opts") == '{"executor":"thread"}'
 
 
 @pytest.mark.parametrize("value", ["fork", "", 1, True, ["process"]])

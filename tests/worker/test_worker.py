@@ -459,8 +459,7 @@ async def test_whatever_an_argument_raises_when_it_is_loaded_is_the_jobs_failure
     await start_worker(concurrency=1)
     job = await queue.enqueue(note, bad.RaisesOnLoad(kind))
     await is_failure(queue, job, "" if kind == "long" else "explode")
-    if kind != "interrupt":  # that one is for who reads it
-        assert job.description == "tests.worker.test_worker.note"
+    assert job.description.startswith("tests.worker.test_worker.note(<")  # nothing is loaded for it
 
 
 @pytest.mark.parametrize("kind", ["exit", "interrupt", "base", "unprintable", "surrogates", "recursion", "chain"])

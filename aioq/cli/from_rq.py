@@ -1,0 +1,136 @@
+"""RQ's options and variables that mean nothing here: taken, so that unit files come over, and told in one line."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from aioq.cli import output
+from aioq.cli.common import with_options
+
+_CLASSES = "no class of RQ is used here"
+_NO_EFFECT = "has no effect here:"
+
+#: What is said of each option: of those that all commands of RQ take, and of those of its worker.
+ALL = {
+    "--worker-class": _CLASSES,
+    "--job-class": _CLASSES,
+    "--queue-class": _CLASSES,
+    "--connection-class": _CLASSES,
+    "--serializer": "each job says which serializer wrote it",
+}
+WORKER = {
+    "--with-scheduler": "workers enqueue what is due by themselves",
+    "--worker-ttl": "workers keep leases by themselves",
+    "--maintenance-interval": "workers clean up by themselves",
+    "--job-monitoring-interval": "workers watch over their jobs by themselves",
+    "--disable-job-desc-logging": "descriptions of jobs are not logged",
+    "--disable-default-exception-handler": "there are no exception handlers",
+    "--dequeue-strategy": "the first queue is served before the second, and so on",
+}
+
+_SHORT = {
+    "--worker-class": "-w",
+    "--job-class": "-j",
+    "--serializer": "-S",
+    "--with-scheduler": "-s",
+    "--disable-default-exception-handler": "-d",
+    "--dequeue-strategy": "-ds",
+}
+_FLAGS = ("--with-scheduler", "--disable-job-desc-logging", "--disable-default-exception-handler")
+
+#: RQ's variables that nothing here reads, and what does instead.
+VARIABLES = {
+    "RQ_CONFIG": "set AIOQ_REDIS_URL, and name queues as arguments",
+    "RQ_KEY_PREFIX": "use --prefix or AIOQ_PREFIX",
+    "RQ_WORKER_CLASS": _CLASSES,
+    "RQ_JOB_CLASS": _CLASSES,
+    "RQ_QUEUE_CLASS": _CLASSES,
+    "RQ_CONNECTION_CLASS": _CLASSES,
+    "REDIS_SSL_CA_CERTS": "write it into the URL: rediss://host?ssl_ca_certs=…",
+    "REDIS_SSL_CERTFILE": "write it into the URL: rediss://host?ssl_certfile=…",
+    "REDIS_SSL_KEYFILE": "write it into the URL: rediss://host?ssl_keyfile=…",
+    "REDIS_SSL_CERT_REQS": "write it into the URL: rediss://host?ssl_cert_reqs=…",
+    "REDIS_SSL_CA_DATA": "write it into the URL: rediss://host?ssl_ca_data=…",
+}
+
+
+def with_options_of_rq(name: str, command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take what the command of this name takes in RQ. Its own options go first."""
+    wanted = ALL | (WORKER if name == "worker" else {})
+    notes = {option: text for option, text in wanted.items() if not _has(command, option)}
+    options: dict[str, Any] = {_parameter(option): _hidden(option, notes[option]) for option in notes}
+
+    # `-c` of the worker is its concurrency, which says the same of a text.
+    options["config"] = Annotated[
+        str | None, _option("--config", *(() if name == "worker" else ("-c",)), callback=_refuse_config)
+    ]
+
+    return with_options(command, options, partial(_tell, notes))
+
+
+def read_concurrency(text: str | int) -> int:
+    """The number of `-c`, which names a module of settings in RQ.
+
+    Raises:
+        BadParameter: it is no number of at least 1.
+
+    """
+    if re.fullmatch(r"0*[1-9]\d{0,8}", str(text)):
+        return int(text)
+
+    if re.fullmatch(r"[A-Za-z_][\w.]*", str(text)):
+        _refuse_config(str(text))
+
+    raise typer.BadParameter(f"{text!r}: expected a whole number of at least 1")
+
+
+def _refuse_config(value: str | None) -> None:
+    if value is not None:
+        _refuse(value)
+
+
+def _refuse(value: str) -> NoReturn:
+    raise typer.BadParameter(
+        f"{value!r}: modules of settings, as RQ has them, are not read. Instead of REDIS_URL in one, use -u or"
+        " AIOQ_REDIS_URL; of QUEUES, the arguments of aioq worker; of NAME, --name. -c is --concurrency there"
+    )
+
+
+def _tell(notes: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Say what has no effect. Nothing of it goes to the command."""
+    for option, text in notes.items():
+        if given[_parameter(option)]:
+            output.warn(f"{option} {_NO_EFFECT} {text}")
+
+    for variable, text in VARIABLES.items():
+        if os.environ.get(variable):
+            output.warn(f"{variable} is not read: {text}")
+
+    return {}
+
+
+def _has(command: Callable[..., None], option: str) -> bool:
+    return _parameter(option) in command.__annotations__
+
+
+def _parameter(option: str) -> str:
+    return option.removeprefix("--").replace("-", "_")
+
+
+def _hidden(option: str, text: str) -> Any:
+    names = (option, *filter(None, (_SHORT.get(option),)))
+
+    if option in _FLAGS:
+        return Annotated[bool, typer.Option(*names, hidden=True, help=f"Not needed: {text}.")]
+
+    return Annotated[str | None, _option(*names)]
+
+
+def _option(*names: str, callback: Callable[[str | None], None] | None = None) -> Any:
+    return typer.Option(*names, hidden=True, metavar="VALUE", callback=callback, help="Of RQ; not needed.")
