@@ -151,8 +151,13 @@ def living_shards(history: History) -> Found:
 
 
 def starts_beside(history: History) -> Found:
-    """I20. A worker that starts while a shard is away serves the others."""
+    """I20. A worker that starts while a shard is away serves the others, if a queue of it is there."""
+    queues = {e.queue for e in history if e.queue}
+
     for fault in (e for e in history if e.kind == "fault" and e.away):
+        if queues and queues <= set(fault.away):
+            continue  # slots have moved, and now one shard has all of them
+
         starts = [e for e in history if e.kind == "start" and fault.at < e.at < fault.until - STARTED]
         pids = {e.pid for e in starts}
 

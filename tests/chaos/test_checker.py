@@ -285,6 +285,7 @@ def test_beside_a_shard_that_is_away_a_queue_is_served_and_a_worker_starts() -> 
     assert rules([away, start, *served]) == ["I20"]
     assert rules([away, start, *(replace(event, pid=9) for event in served)]) == []
     assert rules([away, replace(start, at=50)]) == []  # there was no time for it
+    assert rules([away, start, *(replace(event, queue="one") for event in unserved("a", 1))]) == []
     assert rules([away, *(event for each in range(6) for event in unserved(f"j{each}", 55))]) == []
 
 
