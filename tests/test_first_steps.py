@@ -127,6 +127,8 @@ def without_chance(text: str) -> list[str]:
     text = re.sub(r"\x1b\[[\d;]*m", "", text)
     text = re.sub(r"\b\d\d:\d\d:\d\d\b", "TIME", text)
     text = re.sub(r"\bworker [\w-]+\.\d+\.[0-9a-f]+", "worker NAME", text)
+    text = re.sub(r"\bjob [0-9a-v]{26}\b", "job ID", text)
+    text = re.sub(r"\bin [\d.]+ m?s\b", "in SECONDS", text)
     text = re.sub(r'File "/[^"]*/', 'File "/FOLDER/', text)
 
     return [line for line in text.splitlines() if line.strip(" ~^")]
