@@ -22,6 +22,7 @@ from anyio import CapacityLimiter, to_thread
 from aioq.values.errors import DeserializationError, InvalidInput, WorkerError
 from aioq.values.reference import is_imported, module_of
 from aioq.worker.run import own_task
+from aioq.worker.telling import error_line
 from aioq.worker.threads import ThreadCall
 
 log = logging.getLogger("aioq.worker")
@@ -137,7 +138,7 @@ class Imports:
                 "the module of %s cannot be imported on a thread (%s). It is imported on the event loop now, and"
                 " all jobs wait meanwhile; `aioq worker --import %s` does so before the first job",
                 name,
-                _line(error),
+                error_line(error),
                 name.rpartition(".")[0],
             )
 
@@ -230,7 +231,9 @@ def _why_not(module: str, error: BaseException) -> str:
     if module == missing or module.startswith(f"{missing}."):
         return f"there is no module {missing} to import: {_looked_for(missing)}"
 
-    return f"importing {module} failed: {_line(error)}{_place(error)}"
+    what = f"SyntaxError: {error.msg}" if isinstance(error, SyntaxError) else error_line(error)
+
+    return f"importing {module} failed: {what}{_place(error)}"
 
 
 def _place(error: BaseException) -> str:
@@ -266,13 +269,6 @@ def _needs_event_loop(error: BaseException) -> bool:
         seen = seen and (seen.__cause__ or seen.__context__)
 
     return False
-
-
-def _line(error: BaseException) -> str:
-    """An error in one line."""
-    name, text = type(error).__name__, error.msg if isinstance(error, SyntaxError) else _text(error)
-
-    return f"{name}: {text.partition(chr(10))[0]}" if text else name
 
 
 def _text(error: BaseException) -> str:
