@@ -138,9 +138,8 @@ class Courier:
             if isinstance(outcome, Interrupted) and not outcome.begun:  # it did not run: it counts for no limit
                 self._count(-1)
 
-        if run is self._alone:
-            self._alone = None
-            self._ask_others_if_aside()
+        if outcome is None:
+            self._note_end(run)
 
         self._signal.set()
 
@@ -201,7 +200,7 @@ class Courier:
             self._heal_later(executor, store)
 
         freight = asyncio.get_running_loop().create_task(
-            self._freight.run(self._signal.set, partial(self._take_back, executor))
+            self._freight.run(self._note_end, partial(self._take_back, executor))
         )
 
         try:
@@ -399,6 +398,9 @@ class Courier:
         replies = await self._connection.calls(commands)
         report(store.queue, [claims for _, claims in pairs], replies, self._sent_before)
 
+        if self._alone is not None and any(run is self._alone for run, _ in outbox):
+            self._note_end(self._alone)
+
         if not wanted:
             return 0, []
 
@@ -518,8 +520,7 @@ class Courier:
 
         self._sessions[store] += 1
         held = [run.claim for run in executor.held if run.store is store]
-        kept = (*self._outbox, *self._freight.waiting, *self._aside.get(store, ()))
-        held += [run.claim for run, _ in kept if run.store is store]
+        held += [run.claim for run, _ in self._unrecorded(store)]
         _, back, _ = await store.reclaim(self._worker, held, self._sessions[store])
 
         if back:
@@ -546,19 +547,33 @@ class Courier:
         log.warning("queue %s is set aside, and tried again: %s", store.queue, error)
         is_new = store not in self._aside
         kept = self._aside.setdefault(store, [])
-        self._ask_others_if_aside()
         # Outcomes are kept; sent twice they are harmless.
         kept += outbox + [each for each in self._outbox if each[0].store is store]
         self._outbox = [each for each in self._outbox if each[0].store is not store]
+        self._ask_others_if_aside()
 
         if is_new:
             self._heal_later(executor, store)
+
+    def _note_end(self, run: Run) -> None:
+        """The server does not take the worker to have this job any more."""
+        if run is self._alone:
+            self._alone = None
+            self._ask_others_if_aside()
+
+        self._signal.set()
 
     def _ask_others_if_aside(self) -> None:
         """A queue that was set aside cannot say that the worker is not reserved any more."""
         if self._reserved in self._aside and self._alone is None:
             self._reserved = None
             self.look()
+
+    def _unrecorded(self, store: Store) -> list[tuple[Run, Outcome]]:
+        """The outcomes of a queue's runs that wait here."""
+        waiting = (*self._outbox, *self._freight.waiting, *self._aside.get(store, ()))
+
+        return [each for each in waiting if each[0].store is store]
 
     def _take_back(self, executor: Executor, run: Run, outcome: Outcome, error: ServerError) -> None:
         """The server does not take a large outcome: it goes as a small one, or waits with its queue."""

@@ -63,12 +63,12 @@ class Freight:
         self._arrival.set()
 
     async def run(
-        self, delivered: Callable[[], None], returned: Callable[[Run, Outcome, ServerError], None]
+        self, delivered: Callable[[Run], None], returned: Callable[[Run, Outcome, ServerError], None]
     ) -> None:
         """Deliver, until cancelled. What has not been confirmed until then stays in `waiting`.
 
         Args:
-            delivered: called when an outcome has been recorded.
+            delivered: called with a run whose outcome has been recorded.
             returned: called with an outcome that the server does not take, which is not large any more if it was
                 refused for its size, and with the refusal.
 
@@ -103,7 +103,7 @@ class Freight:
                     else:
                         self._remove_first()
                         pause = SHORTEST_PAUSE
-                        delivered()
+                        delivered(run)
         finally:
             if self.waiting:
                 self._arrival.set()

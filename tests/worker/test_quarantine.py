@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 import redis
 
-from aioq import Queue, get_current_job
+from aioq import Queue, ServerError, get_current_job
 from aioq.store import Store
+from aioq.worker.courier import Courier
 from tests.tools import RunningWorker, eventually
 
 running: set[str] = set()
@@ -67,6 +69,34 @@ async def test_a_busy_worker_gets_empty_for_a_job_that_must_run_alone(queue: Que
 
     assert beside[suspect.id] == 0
     assert max(beside[each.id] for each in first) > 0
+
+
+async def test_it_stays_empty_until_the_end_of_that_job_is_recorded(
+    queue: Queue, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the worker died before that, this job would be taken for the one that is to blame."""
+    other = Queue("other", queue.connection)
+    suspect = await queue.enqueue(note, 0.2)
+    await let_die(queue.store, raw, 3)
+    visit, refused, is_refusing = Courier._visit, [], True
+
+    async def refuse(self: Courier, executor: Any, store: Store, outbox: list[Any], *rest: Any) -> Any:
+        if is_refusing and outbox and store.queue == queue.name:
+            refused.append(None)
+            raise ServerError("refused")
+
+        return await visit(self, executor, store, outbox, *rest)
+
+    monkeypatch.setattr(Courier, "_visit", refuse)
+
+    async with RunningWorker(["other", "default"], connection=queue.connection.url):
+        await eventually(lambda: suspect.id in running)
+        waiting = await other.enqueue(note, 0)
+        await eventually(lambda: len(refused) == 3)
+        assert await waiting.get_status() == "queued"
+        is_refusing = False
+        await waiting.result(20)
+        assert await suspect.get_status() == "finished"
 
 
 async def test_a_worker_has_at_most_ten_suspects_of_all_its_queues(queue: Queue, raw: redis.Redis) -> None:
