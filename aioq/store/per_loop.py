@@ -17,7 +17,7 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakValueDictionary
 
 __all__ = ["PerLoop", "check_loop", "close_without_loop", "lead_nowhere", "running_loop", "track"]
 
@@ -42,7 +42,7 @@ class Socket(Protocol):
 
 #: All connections that are open, all PerLoops, and in a forked child what its parent kept in them. That is never
 #: collected: the end of an object could reach into the parent's event loop.
-_sockets: WeakSet[Socket] = WeakSet()
+_sockets: WeakValueDictionary[int, Socket] = WeakValueDictionary()
 _kept: WeakValueDictionary[int, PerLoop[Any]] = WeakValueDictionary()
 _inherited: list[object] = []
 
@@ -87,9 +87,9 @@ class PerLoop(dict[Loop | None, Held]):
 
     def drop_ended(self) -> None:
         """Forget loops that have been closed, and close the connections that they have left open."""
-        for socket in list(_sockets):
+        for socket in _living(_sockets):
             if socket.loop.is_closed():
-                _sockets.discard(socket)
+                _sockets.pop(id(socket), None)
                 socket.abandon()
 
         for loop in list(self):
@@ -121,7 +121,12 @@ def check_loop() -> None:
 
 def track(socket: Socket) -> None:
     """Note an open connection, so that it ends with its event loop and is not used by a forked child."""
-    _sockets.add(socket)
+    _sockets[id(socket)] = socket
+
+
+def _living(known: WeakValueDictionary[int, Held]) -> list[Held]:
+    """All of them at one moment. Other threads may add some meanwhile, so nothing is walked through."""
+    return [each for each in (reference() for reference in known.valuerefs()) if each is not None]
 
 
 def close_without_loop(transport: Any) -> None:
@@ -164,13 +169,15 @@ async def _until_end(close: Callable[[Held], Awaitable[None]], held: Held) -> As
 
 
 def _after_fork() -> None:
-    for per_loop in list(_kept.values()):
+    for per_loop in _living(_kept):
         per_loop.disown()
 
-    for socket in list(_sockets):
+    sockets = _living(_sockets)
+
+    for socket in sockets:
         socket.disown()
 
-    _inherited.append(list(_sockets))
+    _inherited.append(sockets)
     _sockets.clear()
 
 

@@ -81,7 +81,7 @@ class Sentinels:
 
     async def _votes(self) -> tuple[Counter[Place], dict[Place, Exception | None]]:
         """How many sentinels name each server, and why the others name none (None: they know no such service)."""
-        votes: Counter[Place] = Counter()
+        named: dict[Place, Place] = {}
         failed: dict[Place, Exception | None] = {}
         asking = {asyncio.ensure_future(self._ask(place)): place for place in self.places}
 
@@ -90,11 +90,11 @@ class Sentinels:
                 place, answer = await task
 
                 if isinstance(answer, tuple):
-                    votes[answer] += 1
+                    named[place] = answer
                 else:
                     failed[place] = answer
 
-                if votes and 2 * max(votes.values()) > len(self.places):
+                if named and 2 * max(Counter(named.values()).values()) > len(self.places):
                     break  # whatever the others say: one that is silent holds nobody up
         finally:
             for each in asking:
@@ -102,7 +102,8 @@ class Sentinels:
 
             await asyncio.gather(*asking, return_exceptions=True)
 
-        return votes, failed
+        # In the order of the sentinels, whoever has answered first.
+        return Counter(named[place] for place in self.places if place in named), failed
 
     async def _most_recent(self, candidates: Sequence[Place]) -> Place:
         """Of servers that as many sentinels name: the one that sentinels reach, then that of the last failover."""
