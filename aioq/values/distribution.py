@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 #: The name for pip. It is not that of the module: on the package index, `aioq` is another project.
 NAME = "aioq-streams"
 
@@ -26,7 +28,13 @@ def clash() -> str | None:
     """
     from importlib.metadata import distributions  # noqa: PLC0415 - slow to import, and seldom asked
 
-    found = next(iter(distributions(name=OTHER)), None)
+    # Python passes over entries that cannot be folders. `distributions` raises for them.
+    folders = [entry for entry in sys.path if isinstance(entry, str) and "\0" not in entry]
+
+    try:
+        found = next(iter(distributions(name=OTHER, path=folders)), None)
+    except Exception:  # noqa: BLE001 - finders of others: nobody fails because this could not be looked up
+        return None
 
     if found is None:
         return None

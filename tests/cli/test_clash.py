@@ -9,6 +9,7 @@ import logging
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,14 @@ def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_no_clash_as_a_rule() -> None:
     assert clash() is None
+
+
+@pytest.mark.parametrize("entry", [b"lib", None, 5, "\udcff", "a\0b", Path("lib")])
+def test_entries_of_the_path_that_are_no_texts_are_passed_over(
+    other: Path, monkeypatch: pytest.MonkeyPatch, entry: Any
+) -> None:
+    monkeypatch.setattr(sys, "path", [entry, *sys.path])
+    assert str(other) in (clash() or "")
 
 
 def test_a_clash_names_the_folder_and_the_fix(other: Path) -> None:

@@ -9,10 +9,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from aioq import Queue, Worker
+from aioq import Job, Queue, Worker
 from aioq.values.errors import InvalidInput, WorkerError
 from aioq.worker import imports
 from aioq.worker.imports import Imports
@@ -205,14 +206,20 @@ async def test_an_import_that_raises_fails_its_jobs_and_is_tried_again(
     await eventually(lambda: worker.worker._service._executor.running == 3)
     gates.OPEN[name].set()
 
-    for job in [*together, await queue.enqueue(f"{name}.job")]:
-        await eventually(lambda job=job: has_failed(job))
-        assert text in job.exc_info
-        assert f"{name}.py" in job.exc_info
-        assert "anyio" not in job.exc_info
-        assert "aioq/worker" not in job.exc_info
+    for job in together:
+        await has_failed_with(job, name, text)
 
+    assert gates.times(name) == 1
+    await has_failed_with(await queue.enqueue(f"{name}.job"), name, text)
     assert gates.times(name) == 2
+
+
+async def has_failed_with(job: Job[Any], name: str, text: str) -> None:
+    await eventually(lambda: has_failed(job))
+    assert text in job.exc_info
+    assert f"{name}.py" in job.exc_info
+    assert "anyio" not in job.exc_info
+    assert "aioq/worker" not in job.exc_info
 
 
 async def has_failed(job: object) -> bool:
