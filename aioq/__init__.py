@@ -7,14 +7,16 @@
 
 import typing
 
+from aioq import errors
 from aioq.client.context import current_job, get_current_job
 from aioq.client.job import Job
 from aioq.client.log_filter import JobLogFilter
-from aioq.client.queue import EnqueueData, Queue
+from aioq.client.producer import EnqueueData
+from aioq.client.queue import Queue
 from aioq.client.registry import Registry
 from aioq.client.task import Task, task
 from aioq.store.connection import Connection
-from aioq.values import distribution
+from aioq.values import distribution, rq_names
 from aioq.values.durability import Durability
 from aioq.values.errors import (
     AbandonedJobError,
@@ -105,11 +107,18 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Load the worker when it is asked for: an application that only enqueues need not wait for that."""
-    if name != "Worker":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "Worker":
+        from aioq.worker.worker import Worker  # noqa: PLC0415
 
-    from aioq.worker.worker import Worker  # noqa: PLC0415
+        globals()[name] = Worker
 
-    globals()[name] = Worker
+        return Worker
 
-    return Worker
+    if hasattr(errors, name):
+        return getattr(errors, name)
+
+    if (instead := rq_names.told(name, rq_names.MODULE)) is not None:
+        # An AttributeError would be turned into an ImportError without this text.
+        raise ImportError(f"aioq has no {name}, as RQ has. {instead}", name=__name__)
+
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

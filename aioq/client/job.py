@@ -23,7 +23,15 @@ from aioq.store.per_loop import running_loop
 from aioq.values.calltext import call_text
 from aioq.values.durability import Durability
 from aioq.values.durations import Duration, waiting_ms
-from aioq.values.errors import InvalidJobOperation, NoSuchJobError, PayloadTooLarge
+from aioq.values.errors import (
+    InvalidJobOperation,
+    InvalidType,
+    NoCurrentJob,
+    NoSuchJobError,
+    PayloadTooLarge,
+    ResultTimeout,
+    WrongContext,
+)
 from aioq.values.ids import lookup_id
 from aioq.values.options import (
     MAX_PAYLOAD,
@@ -36,6 +44,7 @@ from aioq.values.options import (
 from aioq.values.record import META, Fields, JobRecord
 from aioq.values.reference import resolve
 from aioq.values.result import Result, earlier_result, present_result
+from aioq.values.rq_names import FETCH_ARGUMENTS, JOB, tell_rq_arguments, tell_rq_names
 from aioq.values.serializer import PICKLE, Serializer, find_serializer
 from aioq.values.states import JobStatus
 
@@ -48,11 +57,12 @@ class HasStore(Protocol):
     store: Store
 
 
+@tell_rq_names(JOB)
 class Job(Generic[R]):
     """A call that a worker runs, or has run.
 
     A Job comes from `Queue.enqueue`, from `Queue.fetch_job`, or from `Job.create` if it is to be enqueued later.
-    Two Jobs are equal if they name the same job of the same queue.
+    Two Jobs are equal if they name the same job: the same id in the same queue of the same server and prefix.
     """
 
     __slots__ = ("_fence", "_loop", "_meta", "_polling", "_store", "call", "durability", "record")
@@ -104,28 +114,30 @@ class Job(Generic[R]):
         return job
 
     @classmethod
+    @tell_rq_arguments(FETCH_ARGUMENTS)
     @awaited
     async def fetch(cls, job_id: Job[Any] | str, queue: HasStore) -> Job[Any]:
         """The job with this id, or a new snapshot of a job.
 
         Raises:
             NoSuchJobError: the queue has no such job.
-            TypeError: it is neither a job nor a str, or `queue` is no Queue.
+            InvalidType: it is neither a job nor a str, or `queue` is no Queue.
 
         """
         (job,) = await cls.fetch_many([job_id], queue)
 
         if job is None:
-            raise _gone(queue.store, id_of(job_id, queue.store))
+            raise gone(queue.store, id_of(job_id, queue.store))
 
         return job
 
     @classmethod
+    @tell_rq_arguments(FETCH_ARGUMENTS)
     @awaited
     async def fetch_many(cls, job_ids: Iterable[Job[Any] | str], queue: HasStore) -> list[Job[Any] | None]:
         """The jobs with these ids, in order; None for each that the queue does not have. Raises as `fetch`."""
         if not isinstance(getattr(queue, "store", None), Store):
-            raise TypeError(f"queue={queue!r}: expected a Queue, not {type(queue).__name__}")
+            raise InvalidType(f"queue={queue!r}: expected a Queue, not {type(queue).__name__}")
 
         records = await queue.store.load(ids_of(job_ids, queue.store))
 
@@ -381,8 +393,9 @@ class Job(Generic[R]):
             ResultNotKept: it finished before this was called, and its result_ttl is 0.
             NoSuchJobError: it is gone.
             InvalidJobOperation: a job waits for its own result.
-            TimeoutError: it has not ended within the timeout. The text says so if no worker serves the queue.
-            InvalidInput, TypeError: the timeout is negative, or no duration.
+            ResultTimeout (a TimeoutError): it has not ended within the timeout. The text says so if no worker
+                serves the queue.
+            InvalidInput: the timeout is negative, or no duration.
             DeserializationError: its result cannot be read here.
             BadSignature: this queue has a secret, and the result is not signed with it.
 
@@ -418,7 +431,7 @@ class Job(Generic[R]):
                 "" if timeout is not None and not waiting_ms(timeout, "timeout") else await unserved(self._kept())
             )
 
-            raise TimeoutError(f"job {self.id} has not ended within {_shown(timeout)}{reason}") from None
+            raise ResultTimeout(f"job {self.id} has not ended within {_shown(timeout)}{reason}") from None
 
     def _told(self, ending: Ending) -> JobRecord | None:
         """The record of a job that has ended, as far as the ending tells it; None: it must be loaded.
@@ -514,18 +527,18 @@ class Job(Generic[R]):
         """As `save_meta`, for a plain function that a worker runs on a thread.
 
         Raises:
-            RuntimeError: it is called on the event loop, or outside of a job.
+            WrongContext: it is called on the event loop, or outside of a job.
 
         """
         if self._loop is None:
-            raise RuntimeError("save_meta_sync works inside a job only; use `await job.save_meta()`")
+            raise NoCurrentJob("save_meta_sync works inside a job only; use `await job.save_meta()`")
 
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             asyncio.run_coroutine_threadsafe(self._save_meta(), self._loop).result()
         else:
-            raise RuntimeError("save_meta_sync would block the event loop; use `await job.save_meta()`")
+            raise WrongContext("save_meta_sync would block the event loop; use `await job.save_meta()`")
 
     @awaited
     async def cancel(self) -> None:
@@ -550,12 +563,15 @@ class Job(Generic[R]):
         await self._end("stop", JobStatus.STOPPED, *await self._kept().stop(self.id))
 
     @awaited
-    async def requeue(self, *, at_front: bool = False, reset_retries: bool = True) -> None:
+    async def requeue(self, *, at_front: bool = False, reset_retries: bool = True) -> Job[R]:
         """Bring a failed, canceled, stopped or expired job back to its queue.
 
         Args:
             at_front: put it at the front (default False).
             reset_retries: count its attempts and deliveries anew (default True).
+
+        Returns:
+            This job, with a new snapshot.
 
         Raises:
             InvalidJobOperation: it is in another state; the text names it.
@@ -573,6 +589,8 @@ class Job(Generic[R]):
             )
 
         await self._look_again("queued")
+
+        return self
 
     @awaited
     async def delete(self) -> None:
@@ -643,13 +661,17 @@ class Job(Generic[R]):
         return self._store
 
     def _gone(self) -> NoSuchJobError:
-        return _gone(self._kept(), self.id)
+        return gone(self._kept(), self.id)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Job):
             return NotImplemented
 
-        return (self.id, self.origin) == (other.id, other.origin)
+        return (self.id, self.origin, self._place) == (other.id, other.origin, other._place)
+
+    @property
+    def _place(self) -> object:
+        return None if self._store is None else self._store.connection.place
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -677,7 +699,7 @@ def id_of(job: Job[Any] | str, store: Store) -> str:
     """The id of a job of one queue, which is given by a handle or by its id.
 
     Raises:
-        TypeError: it is neither.
+        InvalidType: it is neither.
         InvalidJobOperation: it is a job of another queue, which may have a job with the same id.
 
     """
@@ -694,16 +716,16 @@ def ids_of(jobs: Iterable[Job[Any] | str], store: Store) -> list[str]:
     """As `id_of`, for several.
 
     Raises:
-        TypeError: it is one job, one text, or no collection.
+        InvalidType: it is one job, one text, or no collection.
 
     """
     if isinstance(jobs, str | bytes | Job) or not isinstance(jobs, Iterable):
-        raise TypeError(f"job_ids={jobs!r}: expected a list of ids or jobs")
+        raise InvalidType(f"job_ids={jobs!r}: expected a list of ids or jobs")
 
     return [id_of(job, store) for job in jobs]
 
 
-def _gone(store: Store, job_id: str) -> NoSuchJobError:
+def gone(store: Store, job_id: str) -> NoSuchJobError:
     return NoSuchJobError(
         f"queue {store.queue!r} has no job {job_id!r}: it never had, it was deleted, or its retention has passed"
     )

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from types import TracebackType
-from typing import Any, Generic, NamedTuple, NoReturn, ParamSpec, Self, TypeVar, Unpack, cast, overload
+from typing import Any, NoReturn, ParamSpec, Self, TypeVar, Unpack, cast, overload
+from weakref import WeakSet
 
-from aioq.client.job import Job, ids_of
+from aioq.client.job import Job
 from aioq.client.plain import awaited
-from aioq.client.registry import CHUNK, Registry
-from aioq.client.submission import Call, arguments, complete, describe, refuse_meant_options, settle
-from aioq.client.task import Task
+from aioq.client.producer import EnqueueData, Producer, due_at, due_in
+from aioq.client.registry import Registry
+from aioq.client.requeue import CHUNK, requeue
+from aioq.client.submission import arguments, refuse_meant_options
+from aioq.client.using import BoundTask, Using
 from aioq.store import Connection, Fleet, Server, Store, connect
-from aioq.store.batcher import MAX_BYTES
-from aioq.store.per_loop import check_loop
-from aioq.store.store import Submission
 from aioq.values.cause import read_exceptions
-from aioq.values.durability import MEMORY, Level
-from aioq.values.durations import Duration, positive_ms, to_ms
-from aioq.values.errors import DuplicateJobError, InvalidInput, InvalidJobOperation, NotDurable
+from aioq.values.durability import Level
+from aioq.values.durations import Duration, positive_ms
+from aioq.values.errors import InvalidInput
 from aioq.values.ids import check_queue_name
 from aioq.values.numbers import whole
 from aioq.values.option_names import suspects
@@ -35,35 +32,19 @@ from aioq.values.options import (
     JobOptions,
     Options,
     check_executor,
-    check_meta,
     read_options,
 )
 from aioq.values.retry import Retry
-from aioq.values.serializer import Serializer, find_serializer
+from aioq.values.rq_names import ENQUEUE_MANY_ARGUMENTS, QUEUE, QUEUE_ARGUMENTS, tell_rq_arguments, tell_rq_names
+from aioq.values.serializer import PICKLE, Serializer, find_serializer
 from aioq.values.signature import Secret
 from aioq.values.states import JobStatus
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: How many jobs a chunk of one `enqueue_many` has, and how many chunks are on their way at the same time. With
-#: smaller chunks the server begins sooner; with larger ones there are fewer calls to make.
-BULK = 125
-ABREAST = 8
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MS = timedelta(milliseconds=1)
-
-
-class EnqueueData(NamedTuple):
-    """One call for `Queue.enqueue_many`, with checked options."""
-
-    func: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    options: JobOptions
-
-
+@tell_rq_names(QUEUE)
 class Queue:
     """A queue of jobs on one server.
 
@@ -99,6 +80,7 @@ class Queue:
 
     """
 
+    @tell_rq_arguments(QUEUE_ARGUMENTS)
     def __init__(
         self,
         name: str = "default",
@@ -120,13 +102,10 @@ class Queue:
         exceptions: Iterable[type[BaseException]] = (),
     ) -> None:
         self.name = check_queue_name(name)
-        self._owns_connection = not isinstance(connection, Connection)
         self.connection = connect(connection, prefix=prefix, secret=secret, call_timeout=call_timeout)
         self.store = Store(self.connection, name, read_exceptions(exceptions))
         self.store.opened_by = self
-        self._serializer = find_serializer(serializer)
-        self._max_payload = whole(max_payload, "max_payload", 1)
-        self._durability_timeout = positive_ms(durability_timeout, "durability_timeout") / 1000
+        self._share = None if isinstance(connection, Connection) else _Share(self.connection, self)
         defaults = read_options(
             {
                 "job_timeout": default_timeout,
@@ -138,37 +117,67 @@ class Queue:
             }
         )
         defaults = replace(defaults, default_executor=check_executor(default_executor, "default_executor"))
-        self._defaults = NO_OPTIONS if defaults == NO_OPTIONS else defaults
+        self._producer = Producer(
+            self.store,
+            NO_OPTIONS if defaults == NO_OPTIONS else defaults,
+            find_serializer(serializer),
+            whole(max_payload, "max_payload", 1),
+            positive_ms(durability_timeout, "durability_timeout") / 1000,
+        )
 
     @classmethod
     def of(cls, store: Store) -> Queue:
         """A queue with the store and the connection of a worker. For the worker's jobs."""
         queue = cls(store.queue, store.connection)
-        queue.store, store.opened_by = store, queue
+        queue.store = queue._producer.store = store
+        store.opened_by = queue
 
         return queue
 
     @classmethod
     @awaited
-    async def all(cls, connection: Server | Connection = None, *, prefix: str | None = None) -> list[Queue]:
-        """All queues of a server, by name. A Connection they share; with a URL each opens its own when used.
+    async def all(
+        cls,
+        connection: Server | Connection = None,
+        *,
+        serializer: str | Serializer = PICKLE,
+        prefix: str | None = None,
+        secret: Secret = None,
+        call_timeout: Duration | None = None,
+    ) -> list[Queue]:
+        """All queues of a server, by name. They share one connection; the last one that is closed closes it.
 
         Args:
-            connection: as for Queue.
+            connection: as for Queue. A Connection that is passed in stays open.
+            serializer: as for Queue.
             prefix: as for Queue.
+            secret: as for Queue.
+            call_timeout: as for Queue.
+
+        Example:
+            >>> for queue in await Queue.all("redis://localhost:6379/0"):  # doctest: +SKIP
+            ...     async with queue:
+            ...         print(queue.name, await queue.count())
 
         """
+        shared = connect(connection, prefix=prefix, secret=secret, call_timeout=call_timeout)
+
         if isinstance(connection, Connection):
-            shared = connect(connection, prefix=prefix, secret=None)
+            return [cls(name, shared, serializer=serializer) for name in await Fleet(shared).queues()]
 
-            return [cls(name, shared) for name in await Fleet(shared).queues()]
-
-        asked = Connection(connection, prefix=prefix)
+        share = _Share(shared)
 
         try:
-            return [cls(name, connection, prefix=prefix) for name in await Fleet(asked).queues()]
+            queues = [cls(name, shared, serializer=serializer) for name in await Fleet(shared).queues()]
+            share.users.update(queues)
         finally:
-            await asked.aclose()
+            if not share.users:
+                await shared.aclose()
+
+        for queue in queues:
+            queue._share = share  # noqa: SLF001 - of the same class
+
+        return queues
 
     # Enqueue
 
@@ -191,12 +200,12 @@ class Queue:
             >>> job = await queue.enqueue(count_words_at_url, "http://nvie.com", ttl=43)  # doctest: +SKIP
 
         """
-        options = NO_OPTIONS
+        options, producer = NO_OPTIONS, self._producer
 
         if kwargs:
             args, kwargs, options = _split(func, args, kwargs)
 
-        return await self._enqueue(self._prepare(func, args, kwargs, options))
+        return await producer.enqueue(producer.prepare(func, args, kwargs, options))
 
     @awaited
     async def enqueue_call(
@@ -215,26 +224,27 @@ class Queue:
         if timeout is not None:
             options["job_timeout"] = timeout
 
-        return await self._enqueue(self._prepare(func, *arguments(args, kwargs), read_options(options)))
+        return await self.using(**options).enqueue_call(func, args, kwargs)
 
     @awaited
     async def enqueue_at(
         self, moment: datetime, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
     ) -> Job[Any]:
         """Put a call into the queue when a moment has come. A naive datetime is in this machine's time zone."""
-        args, kwargs, options = _split(func, args, kwargs)
+        call = self._producer.prepare(func, *_split(func, args, kwargs))
 
-        return await self._enqueue(self._prepare(func, args, kwargs, options), due_at(moment))
+        return await self._producer.enqueue(call, due_at(moment))
 
     @awaited
     async def enqueue_in(
         self, delay: Duration, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
     ) -> Job[Any]:
         """Put a call into the queue after a while, counted by the server's clock."""
-        args, kwargs, options = _split(func, args, kwargs)
+        call = self._producer.prepare(func, *_split(func, args, kwargs))
 
-        return await self._enqueue(self._prepare(func, args, kwargs, options), due_in(delay))
+        return await self._producer.enqueue(call, due_in(delay))
 
+    @tell_rq_arguments(ENQUEUE_MANY_ARGUMENTS)
     @awaited
     async def enqueue_many(self, calls: Iterable[EnqueueData]) -> list[Job[Any]]:
         """Put many calls into the queue: all are checked first, then sent in chunks, in their order.
@@ -248,17 +258,7 @@ class Queue:
             >>> await queue.enqueue_many([Queue.prepare_data(send, (name,)) for name in names])  # doctest: +SKIP
 
         """
-        check_loop()  # before coroutines are made that nobody could await
-        prepared = [self._prepare(*_checked(each)) for each in calls]
-        _refuse_twins(prepared)
-        chunks = _chunks(prepared)
-        jobs: list[Job[Any] | None] = []
-
-        while some := list(islice(chunks, ABREAST)):
-            for made in await asyncio.gather(*map(self._enqueue_chunk, some)):
-                jobs += made
-
-        return self._accepted(prepared, jobs)
+        return await self._producer.enqueue_many(calls)
 
     @staticmethod
     def prepare_data(
@@ -281,20 +281,7 @@ class Queue:
             InvalidJobOperation: it was enqueued already.
 
         """
-        if not isinstance(job, Job):
-            raise TypeError(f"job={job!r}: expected what Job.create returns, not {type(job).__name__}")
-
-        if job.call is None:
-            raise InvalidJobOperation(
-                f"job {job.id} was enqueued already; `job.requeue()` brings an ended one back"
-            )
-
-        given = job.call.options
-        options = replace(given, meta=check_meta(job.meta), at_front=at_front or given.at_front)
-        call = complete(replace(job.call, options=options), self._defaults, self._max_payload)
-        job.adopt(await self._enqueue(call, job_id=job.id))
-
-        return job
+        return await self.using().enqueue_job(job, at_front=at_front)
 
     def using(self, **options: Unpack[Options]) -> Using:
         """The typed form: options here, and a type checker sees the function's own arguments in the call.
@@ -303,7 +290,7 @@ class Queue:
             >>> job = await queue.using(ttl=43, retry=Retry(3)).enqueue(send, "you")  # doctest: +SKIP
 
         """
-        return Using(self, read_options(options))
+        return Using(self._producer, read_options(options))
 
     @overload
     def task(self, function: Callable[P, R], /) -> BoundTask[P, R]: ...
@@ -320,9 +307,9 @@ class Queue:
         checked = read_options(options)
 
         if function is not None:
-            return BoundTask(function, checked, self)
+            return BoundTask(function, checked, self._producer)
 
-        return lambda decorated: BoundTask(decorated, checked, self)
+        return lambda decorated: BoundTask(decorated, checked, self._producer)
 
     # Look
 
@@ -387,25 +374,46 @@ class Queue:
 
     # Change
 
+    @overload
+    async def requeue(  # type: ignore[overload-overlap]  # one id is a list of ids, too
+        self, jobs: Job[Any] | str, *, at_front: bool = False, reset_retries: bool = True
+    ) -> Job[Any]: ...
+
+    @overload
+    async def requeue(
+        self, jobs: Iterable[Job[Any] | str], *, at_front: bool = False, reset_retries: bool = True
+    ) -> dict[str, str]: ...
+
     @awaited
     async def requeue(
-        self, job_ids: Iterable[Job[Any] | str], *, at_front: bool = False, reset_retries: bool = True
-    ) -> dict[str, str]:
-        """Bring jobs back that ended without a result; a bad id does not stop the others.
+        self,
+        jobs: Job[Any] | str | Iterable[Job[Any] | str],
+        *,
+        at_front: bool = False,
+        reset_retries: bool = True,
+    ) -> Job[Any] | dict[str, str]:
+        """Bring jobs back that ended without a result. `Registry.requeue` does so for jobs of one state only.
+
+        Args:
+            jobs: a job or its id; or several, of which a bad one does not stop the others.
+            at_front: put them at the front (default False).
+            reset_retries: count their attempts and deliveries anew (default True).
 
         Returns:
-            For each id, in order: "ok", "gone" (no such job), or the state that does not allow it.
+            A new snapshot of the one job; for several what has become of each id, in order: "ok", "gone" (no such
+            job), or the state that does not allow it.
+
+        Raises:
+            InvalidJobOperation: the one job is in a state that does not allow it.
+            NoSuchJobError: the queue does not have the one job.
+
+        Example:
+            >>> await queue.requeue("a1b2")  # doctest: +SKIP
+            >>> await queue.requeue(["a1b2", "c3d4"])  # doctest: +SKIP
+            {'a1b2': 'ok', 'c3d4': 'gone'}
 
         """
-        ids = list(dict.fromkeys(ids_of(job_ids, self.store)))
-        verdicts: list[str] = []
-
-        for start in range(0, len(ids), CHUNK):
-            verdicts += await self.store.requeue(
-                ids[start : start + CHUNK], at_front=at_front, reset=reset_retries
-            )
-
-        return dict(zip(ids, verdicts, strict=True))
+        return await requeue(self.store, jobs, at_front=at_front, reset=reset_retries)
 
     @awaited
     async def empty(self) -> int:
@@ -439,8 +447,8 @@ class Queue:
 
     async def aclose(self) -> None:
         """Close what this queue opened; a connection that was passed in stays open."""
-        if self._owns_connection:
-            await self.connection.aclose()
+        if self._share is not None:
+            await self._share.leave(self)
 
     async def __aenter__(self) -> Self:
         return self
@@ -454,7 +462,7 @@ class Queue:
         if not isinstance(other, Queue):
             return NotImplemented
 
-        return self.store.keys == other.store.keys
+        return (self.store.keys, self.connection.place) == (other.store.keys, other.connection.place)
 
     def __hash__(self) -> int:
         return hash(self.store.keys.main)
@@ -473,96 +481,6 @@ class Queue:
     def _registry(self, status: JobStatus) -> Registry:
         return Registry(self.store, status)
 
-    def _prepare(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions) -> Call:
-        return complete(describe(func, args, kwargs, options, self._serializer), self._defaults, self._max_payload)
-
-    async def _enqueue(self, call: Call, due: str = "", job_id: str = "") -> Job[Any]:
-        submission = settle(call, due, job_id, self.store.signer)
-
-        if submission.durability != "memory":
-            (job,) = self._accepted([call], await self._store_durably([submission]))
-
-            return job
-
-        created = await self.store.enqueue(submission)
-
-        if not created:
-            raise _duplicate(self.name, submission.record.id)
-
-        return self._job(submission, created)
-
-    async def _enqueue_chunk(self, calls: list[Call]) -> list[Job[Any] | None]:
-        """The jobs, None for each duplicate. The server works on one chunk while another is made here."""
-        submissions = [settle(call, signer=self.store.signer) for call in calls]
-
-        if submissions[0].durability != "memory":
-            return await self._store_durably(submissions)
-
-        return self._jobs(submissions, await self.store.enqueue_many(submissions))
-
-    async def _store_durably(self, submissions: list[Submission]) -> list[Job[Any] | None]:
-        level = submissions[0].durability
-        answers, reached = await self.store.enqueue_durably(submissions, level, self._durability_timeout)
-        jobs = self._jobs(submissions, answers)
-
-        for job in jobs:
-            if job is not None:
-                job.durability = reached
-
-        return jobs
-
-    def _accepted(self, calls: Sequence[Call], jobs: Sequence[Job[Any] | None]) -> list[Job[Any]]:
-        """The jobs, if all of them are new, and have reached the durability that they were to reach."""
-        made: list[Job[Any]] = []
-        twins: list[str] = []
-        short: list[tuple[str, str]] = []
-
-        for call, job in zip(calls, jobs, strict=True):
-            level = call.options.durability
-
-            if job is None:
-                twins.append(call.options.job_id or "")
-                continue
-
-            made.append(job)
-
-            if level is not None and level != "memory" and job.durability == MEMORY:
-                short.append((job.id, level))
-
-        error = _duplicate(self.name, *twins) if twins else None
-
-        if short:
-            levels = " or ".join(sorted({level for _, level in short}))
-            raise NotDurable([job_id for job_id, _ in short], levels, self._durability_timeout) from error
-
-        if error:
-            raise error
-
-        return made
-
-    def _jobs(self, submissions: Sequence[Submission], answers: Sequence[int]) -> list[Job[Any] | None]:
-        return [self._job(*each) if each[1] else None for each in zip(submissions, answers, strict=True)]
-
-    def _job(self, submission: Submission, created: int) -> Job[Any]:
-        record, due, ttl_ms = submission.record, submission.due, submission.ttl_ms
-        fields = record.fields  # nobody else has seen them, so what the script has added is added here
-        fields[b"status"] = b"scheduled" if due else b"queued"
-        fields[b"created_at"] = b"%d" % created
-
-        if due:
-            fields[b"due_at"] = b"%d" % (created + int(due[1:]) if due.startswith("+") else int(due))
-
-        if ttl_ms:
-            fields[b"ttl"] = b"%d" % ttl_ms
-
-            if not due:
-                fields[b"expires_at"] = b"%d" % (created + ttl_ms)
-
-        job: Job[Any] = Job(record, self.store)
-        job.durability = MEMORY
-
-        return job
-
     async def _delete_all(self, state: JobStatus) -> int:
         removed = 0
 
@@ -575,114 +493,24 @@ class Queue:
                 return removed
 
 
-@dataclass(frozen=True, slots=True)
-class Using:
-    """A queue and options, for typed calls. Made by `Queue.using`."""
+class _Share:
+    """A connection that queues have opened: the last one that is closed closes it.
 
-    queue: Queue
-    options: JobOptions
+    Args:
+        connection: it.
+        users: the queues.
 
-    @overload
-    async def enqueue(
-        self, func: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Job[R]: ...
-
-    @overload
-    async def enqueue(self, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
-
-    @awaited
-    async def enqueue(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job[Any]:
-        """Put a call into the queue; all arguments go to the function."""
-        return await self._enqueue(func, args, kwargs)
-
-    @overload
-    async def enqueue_at(
-        self, moment: datetime, func: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Job[R]: ...
-
-    @overload
-    async def enqueue_at(
-        self, moment: datetime, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Job[R]: ...
-
-    @awaited
-    async def enqueue_at(
-        self, moment: datetime, func: Callable[..., Any], /, *args: Any, **kwargs: Any
-    ) -> Job[Any]:
-        """As `enqueue`, when a moment has come."""
-        return await self._enqueue(func, args, kwargs, due_at(moment))
-
-    @overload
-    async def enqueue_in(
-        self, delay: Duration, func: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Job[R]: ...
-
-    @overload
-    async def enqueue_in(
-        self, delay: Duration, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Job[R]: ...
-
-    @awaited
-    async def enqueue_in(
-        self, delay: Duration, func: Callable[..., Any], /, *args: Any, **kwargs: Any
-    ) -> Job[Any]:
-        """As `enqueue`, after a while."""
-        return await self._enqueue(func, args, kwargs, due_in(delay))
-
-    async def _enqueue(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], due: str = "") -> Job[Any]:
-        queue = self.queue
-
-        if kwargs and (names := suspects(tuple(kwargs), OPTION_NAMES)):
-            refuse_meant_options(func, names, kwargs, apart=True)
-
-        return await queue._enqueue(queue._prepare(func, args, kwargs, self.options), due)  # noqa: SLF001 - one module
-
-
-class BoundTask(Task[P, R], Generic[P, R]):
-    """A task that belongs to a queue. Made by `Queue.task`."""
-
-    def __init__(self, function: Callable[P, R], options: JobOptions, queue: Queue) -> None:
-        super().__init__(function, options)
-        self.queue = queue
-
-    @awaited
-    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
-        """Put a call of the function into the queue."""
-        return await Using(self.queue, self.options).enqueue(self.function, *args, **kwargs)
-
-    def using(self, **options: Unpack[Options]) -> Using:
-        """Other options for single calls: `await f.using(ttl=5).enqueue(f, …)`."""
-        return Using(self.queue, read_options(options).over(self.options))
-
-
-def due_at(moment: datetime) -> str:
-    """A moment as the scripts take it.
-
-    A naive one is read as `datetime.timestamp` does (PEP 495): a moment that the clocks skip is read by the offset
-    from before the gap, and `fold` tells which of two is meant when a moment comes twice.
     """
-    if not isinstance(moment, datetime):
-        raise TypeError(f"moment={moment!r}: expected a datetime, not {type(moment).__name__}")
 
-    if moment.utcoffset() is None:
-        try:
-            ms = int(moment.replace(microsecond=0).timestamp()) * 1_000 + moment.microsecond // 1_000
-        except (ValueError, OverflowError, OSError):  # so near to an end of the calendar that UTC leaves it
-            ms = (moment.replace(tzinfo=UTC) - _EPOCH) // _MS
-    else:
-        ms = (moment - _EPOCH) // _MS
+    def __init__(self, connection: Connection, *users: Queue) -> None:
+        self._connection = connection
+        self.users = WeakSet(users)
 
-    return str(max(0, ms))
+    async def leave(self, user: Queue) -> None:
+        self.users.discard(user)
 
-
-def due_in(delay: Duration) -> str:
-    """A delay as the scripts take it."""
-    ms = to_ms(delay, "delay")
-
-    if ms < 0:
-        raise InvalidInput(f"delay={delay!r}: expected a duration of 0 or more")
-
-    return f"+{ms}"
+        if not self.users:
+            await self._connection.aclose()
 
 
 def _split(
@@ -708,46 +536,3 @@ def _split(
         refuse_meant_options(func, names, kwargs)
 
     return args, kwargs, read_options(cast("Options", given))
-
-
-def _checked(call: object) -> EnqueueData:
-    if not isinstance(call, EnqueueData):
-        raise TypeError(f"calls: expected what Queue.prepare_data returns, not {type(call).__name__}")
-
-    return call
-
-
-def _refuse_twins(calls: list[Call]) -> None:
-    counts = Counter(call.options.job_id for call in calls if call.options is not NO_OPTIONS)
-    twins = sorted(job_id for job_id, count in counts.items() if job_id is not None and count > 1)
-
-    if twins:
-        raise InvalidInput(f"job_id {', '.join(twins)} stands in this call more than once")
-
-
-def _chunks(calls: list[Call]) -> Iterator[list[Call]]:
-    """The calls in their order, each chunk with one durability."""
-    chunk: list[Call] = []
-    size = 0
-
-    for each in calls:
-        if chunk and each.options.durability != chunk[0].options.durability:
-            yield chunk
-            chunk, size = [], 0
-
-        chunk.append(each)
-        size += each.size
-
-        if len(chunk) == BULK or size >= MAX_BYTES:
-            yield chunk
-            chunk, size = [], 0
-
-    if chunk:
-        yield chunk
-
-
-def _duplicate(queue: str, *ids: str) -> DuplicateJobError:
-    return DuplicateJobError(
-        f"queue {queue!r} has a job {', '.join(ids)} that has not ended; wait for its end, cancel it, or choose"
-        " another job_id"
-    )

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn, overload
 
-from aioq.client.job import Job, id_of
+from aioq.client.job import Job, gone, id_of
 from aioq.client.plain import awaited
+from aioq.client.requeue import CHUNK, requeue
 from aioq.store import Store
 from aioq.values.errors import InvalidJobOperation, NoSuchJobError
 from aioq.values.numbers import whole
+from aioq.values.rq_names import REGISTRY, tell_rq_names
 from aioq.values.states import JobStatus, allows
 
-#: Jobs that one round trip of requeue_all moves.
-CHUNK = 500
 
-
+@tell_rq_names(REGISTRY)
 class Registry:
     """The jobs of a queue in one state, ordered by when they came into it (scheduled: by when they are due).
 
@@ -70,32 +70,32 @@ class Registry:
 
         return record is not None and record.is_in(self.status)
 
+    @overload
+    async def requeue(  # type: ignore[overload-overlap]  # one id is a list of ids, too
+        self, jobs: Job[Any] | str, *, at_front: bool = False, reset_retries: bool = True
+    ) -> Job[Any]: ...
+
+    @overload
+    async def requeue(
+        self, jobs: Iterable[Job[Any] | str], *, at_front: bool = False, reset_retries: bool = True
+    ) -> dict[str, str]: ...
+
     @awaited
     async def requeue(
-        self, job: Job[Any] | str, *, at_front: bool = False, reset_retries: bool = True
-    ) -> Job[Any]:
-        """Bring a job of this registry back to its queue.
-
-        Args:
-            job: the job or its id.
-            at_front: put it at the front (default False).
-            reset_retries: count its attempts and deliveries anew (default True).
+        self,
+        jobs: Job[Any] | str | Iterable[Job[Any] | str],
+        *,
+        at_front: bool = False,
+        reset_retries: bool = True,
+    ) -> Job[Any] | dict[str, str]:
+        """Bring jobs of this registry back to its queue, as `Queue.requeue` does for jobs of any state.
 
         Raises:
-            InvalidJobOperation: the job is in another state.
-            NoSuchJobError: the queue has no such job.
+            InvalidJobOperation: the one job is in another state, or jobs of this state cannot be requeued.
+            NoSuchJobError: the queue does not have the one job.
 
         """
-        job_id = id_of(job, self._store)
-        (verdict,) = await self._store.requeue([job_id], at_front=at_front, reset=reset_retries, only=self.status)
-
-        if verdict == "gone":
-            raise self._gone(job_id)
-
-        if verdict != "ok":
-            raise InvalidJobOperation(f"job {job_id} is {verdict}, not {self.status}")
-
-        return await self._find(job)
+        return await requeue(self._store, jobs, at_front=at_front, reset=reset_retries, only=self.status)
 
     @awaited
     async def requeue_all(
@@ -174,12 +174,9 @@ class Registry:
         (record,) = await self._store.load([job_id])
 
         if record is None:
-            raise self._gone(job_id)
+            raise gone(self._store, job_id)
 
         return Job(record, self._store)
-
-    def _gone(self, job_id: str) -> NoSuchJobError:
-        return NoSuchJobError(f"queue {self._store.queue!r} has no job {job_id!r}")
 
     def _require(self, verb: str) -> None:
         if not allows(self.status, verb):

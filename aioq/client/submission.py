@@ -9,7 +9,7 @@ from typing import Any
 
 from aioq.client.task import Task
 from aioq.store.store import Submission
-from aioq.values.errors import InvalidFunction, PayloadTooLarge
+from aioq.values.errors import InvalidFunction, InvalidType, PayloadTooLarge
 from aioq.values.ids import new_id
 from aioq.values.option_names import refuse_options
 from aioq.values.options import MAX_PAYLOAD, NO_OPTIONS, OPTION_NAMES, PROCESS, JobOptions
@@ -37,7 +37,7 @@ def arguments(args: object, kwargs: object) -> tuple[tuple[Any, ...], dict[str, 
     """What a caller passed as args= and kwargs=; None stands for nothing.
 
     Raises:
-        TypeError: it is not a sequence and a mapping with texts as keys.
+        InvalidType: it is not a sequence and a mapping with texts as keys.
 
     """
     if type(args) is tuple and not kwargs:  # most calls; the questions below cost as much as all else here
@@ -47,14 +47,14 @@ def arguments(args: object, kwargs: object) -> tuple[tuple[Any, ...], dict[str, 
     kwargs = {} if kwargs is None else kwargs
 
     if not isinstance(args, Sequence) or isinstance(args, str | bytes | bytearray):
-        raise TypeError(f"args: expected a tuple or a list, not {type(args).__name__}")
+        raise InvalidType(f"args: expected a tuple or a list, not {type(args).__name__}")
 
     if not isinstance(kwargs, Mapping):
-        raise TypeError(f"kwargs: expected a dict, not {type(kwargs).__name__}")
+        raise InvalidType(f"kwargs: expected a dict, not {type(kwargs).__name__}")
 
     for name in kwargs:
         if not isinstance(name, str):
-            raise TypeError(f"kwargs: expected texts as keys, not {name!r}")
+            raise InvalidType(f"kwargs: expected texts as keys, not {name!r}")
 
     return tuple(args), dict(kwargs)
 

@@ -6,13 +6,16 @@ from collections.abc import Callable
 from functools import update_wrapper
 from typing import Generic, ParamSpec, TypeVar, Unpack, overload
 
+from aioq.values.errors import InvalidFunction
 from aioq.values.options import JobOptions, Options, read_options
 from aioq.values.reference import refer
+from aioq.values.rq_names import LOOSE_TASK, tell_rq_names
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
+@tell_rq_names(LOOSE_TASK)
 class Task(Generic[P, R]):
     """A function and the options that its jobs have by default. Calling it calls the function.
 
@@ -23,6 +26,12 @@ class Task(Generic[P, R]):
     """
 
     def __init__(self, function: Callable[P, R], options: JobOptions) -> None:
+        if not callable(function):
+            raise InvalidFunction(
+                f"a task is made of a function, not of {function!r}. `@queue.task` makes one that belongs to a"
+                " queue"
+            )
+
         update_wrapper(self, function)
         self.function = function
         self.options = options

@@ -26,7 +26,7 @@ from redis.retry import Retry as SyncRetry
 from aioq.store.sentinels import Asked, AskedByThread, Place, Sentinels, spelled
 from aioq.store.url import PROVIDERS, check_url, default_url, redacted, unusable
 from aioq.values.durations import LONGEST_MS
-from aioq.values.errors import InvalidInput, ServerUnreachable
+from aioq.values.errors import InvalidInput, InvalidType, ServerUnreachable
 
 #: Where servers and sentinels listen if nothing else is said.
 PORT, SENTINEL_PORT = 6379, 26379
@@ -195,7 +195,7 @@ def address_of(source: object) -> tuple[Address, Provider | None]:
 
     Raises:
         InvalidInput: the URL cannot be used.
-        TypeError: it is neither.
+        InvalidType: it is neither.
 
     """
     if isinstance(source, RedisCluster):
@@ -206,7 +206,7 @@ def address_of(source: object) -> tuple[Address, Provider | None]:
 
     if not isinstance(source, str | None):
         name = f"{type(source).__module__}.{type(source).__qualname__}"
-        raise TypeError(f"connection: expected a URL, a redis.asyncio.Redis or RedisCluster, not {name}")
+        raise InvalidType(f"connection: expected a URL, a redis.asyncio.Redis or RedisCluster, not {name}")
 
     url = check_url(source or default_url())
     scheme = url.split("://", 1)[0]

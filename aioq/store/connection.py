@@ -22,7 +22,7 @@ from aioq.store.slots import SlotMap
 from aioq.store.translation import refusal, unreachable
 from aioq.store.wire import ReplyError, Wire
 from aioq.values.durations import Duration, positive_ms
-from aioq.values.errors import InvalidInput, ServerUnreachable, ServerUnsuitable
+from aioq.values.errors import InvalidInput, InvalidType, ServerUnreachable, ServerUnsuitable
 from aioq.values.signature import Secret, read_secret
 
 PREFIX_VARIABLE = "AIOQ_PREFIX"
@@ -137,9 +137,14 @@ class Connection:
         return [(self._of_node(each) if isinstance(each, Node) else self, mine) for each, mine in groups]
 
     @property
+    def place(self) -> tuple[object, ...]:
+        """What two connections that see the same keys have in common: the server and the prefix."""
+        return (*self._address.place, self.shared.prefix)
+
+    @property
     def identity(self) -> tuple[object, ...]:
         """What two connections that see the same jobs have in common: the server, the prefix and the secrets."""
-        return (*self._address.place, self.shared.prefix, self.keyring)
+        return (*self.place, self.keyring)
 
     @property
     def is_cluster(self) -> bool:
@@ -350,7 +355,7 @@ def _attempt_timeout(address: Address, budget: float, pauses: Sequence[float]) -
 
 def _check_prefix(prefix: object) -> str:
     if not isinstance(prefix, str):
-        raise TypeError(f"prefix={prefix!r}: expected a str, not {type(prefix).__name__}")
+        raise InvalidType(f"prefix={prefix!r}: expected a str, not {type(prefix).__name__}")
 
     if not re.fullmatch(r"[A-Za-z0-9_.:@/+-]+", prefix):
         raise InvalidInput(f"prefix={prefix!r}: expected letters, digits or characters of _ . : @ / + -")

@@ -19,6 +19,8 @@ from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
+from aioq.values.errors import WrongContext
+
 __all__ = ["PerLoop", "check_loop", "close_without_loop", "lead_nowhere", "running_loop", "track"]
 
 Held = TypeVar("Held")
@@ -108,11 +110,11 @@ def check_loop() -> None:
     """Refuse to work where no event loop of asyncio runs.
 
     Raises:
-        RuntimeError: it says so, and what to do.
+        WrongContext: it says so, and what to do.
 
     """
     if running_loop() is None:
-        raise RuntimeError(
+        raise WrongContext(
             "aioq needs asyncio, and no event loop of asyncio runs here. In plain code, wrap the call:"
             " asyncio.run(…). A program that runs on trio must run on asyncio instead"
             ' (for instance anyio.run(main, backend="asyncio"))'

@@ -13,7 +13,7 @@ from functools import lru_cache
 from inspect import isclass, isfunction, ismethod
 from typing import Any
 
-from aioq.values.errors import FunctionNotAllowed, InvalidInput
+from aioq.values.errors import FunctionNotAllowed, InvalidInput, InvalidType
 from aioq.values.reference import locate
 
 _PATTERN = re.compile(r"[\w.*?\[\]!-]+")
@@ -83,7 +83,7 @@ def read_allow(allow: str | Sequence[str] | None, environment: str | None = None
         environment: the same as a text, from AIOQ_ALLOW; None if that is not set.
 
     Raises:
-        TypeError: a pattern is not a str.
+        InvalidType: a pattern is not a str.
         InvalidInput: there is none, or one is not a pattern of dotted names, or AIOQ_ALLOW is empty.
 
     """
@@ -100,7 +100,7 @@ def read_allow(allow: str | Sequence[str] | None, environment: str | None = None
 
     for each in given:
         if not isinstance(each, str):
-            raise TypeError(f"allow: expected a str, not {type(each).__name__}")
+            raise InvalidType(f"allow: expected a str, not {type(each).__name__}")
 
     patterns = [part.strip() for each in given for part in each.split(",")]
 

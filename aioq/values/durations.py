@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from aioq.values.errors import InvalidInput, TimeoutFormatError
+from aioq.values.errors import InvalidInput, InvalidType, TimeoutFormatError
 
 #: What a duration may be: seconds, a timedelta, or a text such as "43", "90s", "1h30m", "2d".
 Duration = int | float | str | timedelta
@@ -32,7 +32,7 @@ def to_ms(value: Duration, name: str) -> int:
 
     Raises:
         TimeoutFormatError: the text is not a duration, or it is longer than LONGEST_MS.
-        TypeError: the value is of another type (bool among them).
+        InvalidType: the value is of another type (bool among them).
 
     Example:
         >>> to_ms("1h30m", "ttl")
@@ -42,7 +42,7 @@ def to_ms(value: Duration, name: str) -> int:
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
     elif isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise TypeError(
+        raise InvalidType(
             f'{name}={value!r}: expected seconds, a timedelta or a text such as "1h30m",'
             f" not {type(value).__name__}"
         )

@@ -2,6 +2,7 @@
 
 AioqError
 ├── InvalidInput (ValueError)            a value that was refused before anything was written
+│   ├── InvalidType (TypeError)          it is of another type than what was expected
 │   ├── TimeoutFormatError               a duration that cannot be read
 │   ├── InvalidFunction                  a function that no worker could import, or wrong arguments for it
 │   ├── SerializationError               an argument, meta value or result that cannot be serialised
@@ -12,7 +13,8 @@ AioqError
 ├── DeserializationError                 a stored payload or result that cannot be read
 │   └── BadSignature                     it is not signed with a secret that is known here, and was not read
 ├── ResultNotKept                        the job has finished, and what its function returned is not kept
-├── NoCurrentJob (RuntimeError)          raised by current_job() outside of a job
+├── WrongContext (RuntimeError)          a call that does not work where it was made
+│   └── NoCurrentJob                     raised by current_job() outside of a job
 ├── NotAwaited                           a plain function has called what must be awaited, and dropped it
 ├── RetryRequested                       a function returned a Retry (it stands in values/retry.py)
 ├── FunctionNotAllowed                   the worker was told which functions it may run, and this is none of them
@@ -20,11 +22,12 @@ AioqError
 │   ├── JobCanceled
 │   ├── JobStopped
 │   └── JobExpired
+├── ResultTimeout (TimeoutError)         Job.result() has waited for as long as it was to
 ├── JobTimeout                           = JobTimeoutException: the run took longer than its timeout
 ├── AbandonedJobError                    workers died while they ran the job, and the last one ran nothing else
 ├── JobProcessError                      the process that ran the job ended before the job did
 ├── RemoteError                          what a job raised in its process; the worker's own, nobody else sees it
-├── WorkerError                          raised by Worker.run(): the worker could not begin, or could not go on
+├── WorkerError (RuntimeError)           raised by Worker.run(): the worker could not begin, or could not go on
 ├── NotDurable                           the job is in the queue, but not as safe as was asked for
 └── ServerError                          the server's side
     ├── ServerUnreachable (ConnectionError)
@@ -44,6 +47,10 @@ class AioqError(Exception):
 
 class InvalidInput(AioqError, ValueError):
     """A value was refused. Nothing was written."""
+
+
+class InvalidType(InvalidInput, TypeError):
+    """A value is of another type than what was expected. Nothing was written."""
 
 
 class TimeoutFormatError(InvalidInput):
@@ -97,7 +104,11 @@ class ResultNotKept(AioqError):
     """
 
 
-class NoCurrentJob(AioqError, RuntimeError):
+class WrongContext(AioqError, RuntimeError):
+    """The call does not work where it was made: outside of asyncio or of a job, or on the event loop."""
+
+
+class NoCurrentJob(WrongContext):
     """No job runs here."""
 
 
@@ -143,6 +154,10 @@ class JobStopped(JobFailed):
 
 class JobExpired(JobFailed):
     """The job waited in the queue for longer than its ttl and was never started."""
+
+
+class ResultTimeout(AioqError, TimeoutError):
+    """`Job.result()` has waited for as long as it was to. The job goes on, and can be waited for again."""
 
 
 class JobTimeout(AioqError):
@@ -191,9 +206,9 @@ class RemoteError(AioqError):
         self.origin = origin
 
 
-class WorkerError(AioqError):
-    """A worker could not begin, because of a module that it was to import; or it could not go on, and has ended in
-    order: its jobs were given back.
+class WorkerError(AioqError, RuntimeError):
+    """A worker could not begin, because it runs already or a module cannot be imported; or it could not go on, and
+    has ended in order: its jobs were given back.
     """
 
 

@@ -7,7 +7,7 @@ import re
 import time
 from functools import lru_cache
 
-from aioq.values.errors import InvalidInput
+from aioq.values.errors import InvalidInput, InvalidType
 
 _ID = re.compile(r"[A-Za-z0-9_-]+")
 _QUEUE = re.compile(r"[A-Za-z0-9_.:@/+-]+")
@@ -55,12 +55,12 @@ def check_id(value: object) -> str:
     """A job id as given by a user.
 
     Raises:
-        TypeError: it is not a str.
+        InvalidType: it is not a str.
         InvalidInput: it is empty, too long, or has other characters than A-Z a-z 0-9 _ and -.
 
     """
     if not isinstance(value, str):
-        raise TypeError(f"job_id={value!r}: expected a str, not {type(value).__name__}")
+        raise InvalidType(f"job_id={value!r}: expected a str, not {type(value).__name__}")
 
     if not _ID.fullmatch(value) or len(value) > _MAX_LENGTH:
         raise InvalidInput(f"job_id={value!r}: expected 1 to {_MAX_LENGTH} of the characters A-Z a-z 0-9 _ -")
@@ -75,11 +75,11 @@ def lookup_id(value: object) -> str:
         A text that can be encoded. What an operating system or a program could not decode is an escape in it.
 
     Raises:
-        TypeError: it is not a str.
+        InvalidType: it is not a str.
 
     """
     if not isinstance(value, str):
-        raise TypeError(f"job_id={value!r}: expected a str, not {type(value).__name__}")
+        raise InvalidType(f"job_id={value!r}: expected a str, not {type(value).__name__}")
 
     return value if value.isascii() else value.encode(errors="backslashreplace").decode()
 
@@ -93,12 +93,12 @@ def check_queue_name(value: object) -> str:
     """A queue's name. Braces are refused: they would change the hash tag that a Cluster shards by.
 
     Raises:
-        TypeError: it is not a str.
+        InvalidType: it is not a str.
         InvalidInput: it is empty, too long, or has other characters than letters, digits and _ . : @ / + -.
 
     """
     if not isinstance(value, str):
-        raise TypeError(f"queue name {value!r}: expected a str, not {type(value).__name__}")
+        raise InvalidType(f"queue name {value!r}: expected a str, not {type(value).__name__}")
 
     if not is_queue_name(value):
         raise InvalidInput(

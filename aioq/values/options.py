@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict
 
 from aioq.values.durability import Level, check_level
 from aioq.values.durations import FOREVER, Duration, limit_ms, positive_ms, retention_ms
-from aioq.values.errors import InvalidInput
+from aioq.values.errors import InvalidInput, InvalidType
 from aioq.values.ids import check_id
 from aioq.values.option_names import asks_for_nothing, unknown_option
 from aioq.values.retry import Retry, as_retry
@@ -103,7 +103,7 @@ def read_options(given: Options) -> JobOptions:
     """Check options as users write them.
 
     Raises:
-        InvalidInput, TypeError: an option's value is not what is expected; the text names it.
+        InvalidInput: an option's value is not what is expected; the text names it.
 
     """
     if not given:
@@ -149,14 +149,14 @@ def seconds(ms: int | None) -> float | None:
 
 def _description(value: object) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise TypeError(f"description={value!r}: expected a str, not {type(value).__name__}")
+        raise InvalidType(f"description={value!r}: expected a str, not {type(value).__name__}")
 
     return value
 
 
 def _at_front(value: object) -> bool | None:
     if value is not None and not isinstance(value, bool):
-        raise TypeError(f"at_front={value!r}: expected True or False, not {type(value).__name__}")
+        raise InvalidType(f"at_front={value!r}: expected True or False, not {type(value).__name__}")
 
     return value
 
@@ -178,16 +178,16 @@ def check_meta(value: object) -> Mapping[str, Any]:
     """Values of meta as given by a user.
 
     Raises:
-        TypeError: it is not a mapping, or a key is not a str.
+        InvalidType: it is not a mapping, or a key is not a str.
         InvalidInput: a key cannot be encoded.
 
     """
     if not isinstance(value, Mapping):
-        raise TypeError(f"meta={value!r}: expected a mapping, not {type(value).__name__}")
+        raise InvalidType(f"meta={value!r}: expected a mapping, not {type(value).__name__}")
 
     for key in value:
         if not isinstance(key, str):
-            raise TypeError(f"meta key {key!r}: expected a str, not {type(key).__name__}")
+            raise InvalidType(f"meta key {key!r}: expected a str, not {type(key).__name__}")
 
         try:
             key.encode()

@@ -10,6 +10,7 @@ from typing import Any, TypeGuard
 
 from aioq.values.durations import Duration, positive_ms, to_ms
 from aioq.values.errors import AioqError, InvalidInput, RemoteError
+from aioq.values.rq_names import RETRY, RETRY_ARGUMENTS, tell_rq_arguments, tell_rq_names
 
 #: No pause between two attempts is longer than this, unless max_interval says otherwise: one day.
 MAX_INTERVAL_MS = 86_400_000
@@ -21,6 +22,7 @@ Interval = Duration | Iterable[Duration]
 ExceptionTypes = type[BaseException] | Iterable[type[BaseException]] | None
 
 
+@tell_rq_names(RETRY)
 @dataclass(frozen=True, slots=True)
 class Retry:
     """Run a job again after its function has raised, or has returned a Retry.
@@ -57,6 +59,7 @@ class Retry:
     not_on: tuple[str, ...] = ()
     at_front: bool = False
 
+    @tell_rq_arguments(RETRY_ARGUMENTS)
     def __init__(
         self,
         max: int,  # noqa: A002 - RQ's name

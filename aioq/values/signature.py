@@ -12,7 +12,7 @@ import hmac
 from collections.abc import Sequence
 from typing import NoReturn
 
-from aioq.values.errors import BadSignature, InvalidInput
+from aioq.values.errors import BadSignature, InvalidInput, InvalidType
 
 #: What is signed begins with this byte, as what is not begins with that of its serializer; the signature follows.
 SIGNED = b"s"
@@ -154,7 +154,7 @@ def read_secret(secret: Secret, environment: str | None = None) -> Keyring | Non
         environment: the same as a text, from AIOQ_SECRET; None if that is not set.
 
     Raises:
-        TypeError: a secret is not a str.
+        InvalidType: a secret is not a str.
         InvalidInput: there is none, or one is too short, or AIOQ_SECRET is empty. The text does not show it.
 
     """
@@ -177,7 +177,7 @@ def read_secret(secret: Secret, environment: str | None = None) -> Keyring | Non
 
     for each in found:
         if not isinstance(each, str):
-            raise TypeError(f"secret: expected a str, not {type(each).__name__}")
+            raise InvalidType(f"secret: expected a str, not {type(each).__name__}")
 
         if len(each) < SHORTEST:
             raise InvalidInput(

@@ -41,7 +41,7 @@ def type_name(kind: type) -> str:
     except Exception:  # noqa: BLE001 - a metaclass can do anything here
         return "(a class without a name)"
 
-    if module == AioqError.__module__:
+    if issubclass(kind, AioqError) and module.startswith("aioq."):
         module = "aioq"
 
     return first_line(name if module == "builtins" else f"{module}.{name}", MAX_TYPE)

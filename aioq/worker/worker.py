@@ -10,16 +10,18 @@ from collections.abc import Callable, Iterable, Sequence
 
 from anyio import CancelScope
 
+from aioq.client.plain import coroutine_method
 from aioq.client.queue import Queue
 from aioq.store import Connection, Server, connect
 from aioq.store.per_loop import check_loop
 from aioq.values.allowlist import read_allow
 from aioq.values.durations import Duration, positive_ms, retention_ms, to_ms
-from aioq.values.errors import InvalidInput
+from aioq.values.errors import InvalidInput, WorkerError
 from aioq.values.ids import check_queue_name
 from aioq.values.numbers import whole
 from aioq.values.options import RESULT_TTL_MS, THREAD, check_executor
 from aioq.values.options import Executor as Placement
+from aioq.values.rq_names import RUN_ARGUMENTS, WORKER, WORKER_ARGUMENTS, tell_rq_arguments, tell_rq_names
 from aioq.values.signature import Secret, read_secret
 from aioq.worker.ending import CANCEL_GRACE
 from aioq.worker.imports import check_modules, import_all
@@ -36,6 +38,7 @@ SHUTDOWN_TIMEOUT = 25.0
 ALLOW_VARIABLE = "AIOQ_ALLOW"
 
 
+@tell_rq_names(WORKER)
 class Worker:
     """Runs jobs of one or more queues, many at once, in one asyncio process.
 
@@ -74,6 +77,7 @@ class Worker:
 
     """
 
+    @tell_rq_arguments(WORKER_ARGUMENTS)
     def __init__(
         self,
         queues: str | Queue | Sequence[str | Queue] = "default",
@@ -137,6 +141,8 @@ class Worker:
         else:
             self._service.request_stop()
 
+    @tell_rq_arguments(RUN_ARGUMENTS)
+    @coroutine_method
     async def run(
         self,
         *,
@@ -160,15 +166,15 @@ class Worker:
 
         Raises:
             ServerError: the server cannot be reached at the start, or refuses. Later the worker waits for it.
-            WorkerError: a module of `imports` cannot be imported, and nothing was claimed; or a thread that the
-                worker needs has ended again and again, and its jobs were given back.
+            WorkerError: it runs already, or a module of `imports` cannot be imported, and nothing was claimed; or
+                a thread that the worker needs has ended again and again, and its jobs were given back.
 
         """
         check_loop()
         keep_enabled()
 
         if self._service is not None:
-            raise RuntimeError(f"worker {self.name} runs already")
+            raise WorkerError(f"worker {self.name} runs already")
 
         plan = Plan(
             name=self.name,

@@ -34,7 +34,7 @@ from aioq import (
     Task,
     task,
 )
-from aioq.client.queue import due_at
+from aioq.client.producer import due_at
 from tests import jobs
 from tests.client import kinds
 from tests.client.work import hold, note, note_and_fail, notes
@@ -556,7 +556,7 @@ async def test_a_task_may_belong_to_a_queue(queue: Queue, burst, monkeypatch: py
     monkeypatch.setattr(kinds, "plain", optioned)
     first = await bare.enqueue(1, y=2)
     second = await optioned.enqueue(3, y=4)
-    third = await optioned.using(ttl=5).enqueue(optioned, 5)
+    third = await optioned.using(ttl=5).enqueue(5)
     assert (first.ttl, second.ttl, third.ttl, third.retries_left) == (None, 43, 5, 2)
     assert optioned(1) == 1
     await burst()

@@ -10,6 +10,7 @@ import redis
 
 from aioq import InvalidInput, InvalidJobOperation, Job, NoSuchJobError, Queue
 from aioq.client.registry import Registry
+from aioq.values.errors import InvalidType
 from tests import jobs
 
 #: Ids that no job can have: they cannot be encoded, are no names, or are too long.
@@ -47,8 +48,8 @@ def _calls(queue: Queue) -> list[Callable[[Any], Awaitable[object]]]:
         lambda each: queue.fetch_many([each]),
         lambda each: queue.requeue([each]),
         lambda each: Job.fetch(each, queue),
+        lambda each: registry.requeue([each]),
         registry.contains,
-        registry.requeue,
         registry.remove,
     ]
 
@@ -84,9 +85,16 @@ async def test_a_handle_of_another_queue_is_not_taken_for_one_of_this(queue: Que
 
 @pytest.mark.parametrize("ids", ["id", b"id", None, 5])
 async def test_one_id_is_not_taken_for_many(queue: Queue, ids: Any) -> None:
-    for call in (queue.fetch_many, queue.requeue, lambda each: Job.fetch_many(each, queue)):
-        with pytest.raises(TypeError, match="expected a list of ids or jobs"):
+    for call in (queue.fetch_many, lambda each: Job.fetch_many(each, queue)):
+        with pytest.raises(InvalidType, match="expected a list of ids or jobs"):
             await call(ids)
+
+
+@pytest.mark.parametrize("jobs", [b"id", None, 5])
+async def test_what_is_neither_a_job_nor_several_cannot_be_requeued(queue: Queue, jobs: Any) -> None:
+    for call in (queue.requeue, queue.failed_job_registry.requeue):
+        with pytest.raises(InvalidType, match=r"jobs=.*: expected a job, its id, or a list of them"):
+            await call(jobs)
 
 
 @pytest.mark.parametrize("queue", ["redis://localhost", None, 5])

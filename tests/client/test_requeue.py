@@ -78,9 +78,35 @@ async def test_a_queue_reports_on_each_id(queue: Queue, burst) -> None:  # F02
     assert await queue.failed_job_registry.job_ids() == [made[1].id]
     assert await queue.job_ids() == [queued.id, made[0].id, made[2].id]
     assert await queue.requeue([]) == {}
-    with pytest.raises(TypeError, match="list of ids"):
-        await queue.requeue(made[1].id)
-    assert await queue.requeue(iter([made[1].id])) == {made[1].id: "ok"}  # type: ignore[arg-type]
+    assert await queue.requeue(iter([made[1].id])) == {made[1].id: "ok"}
+
+
+async def test_a_queue_and_a_registry_take_one_job_or_several(queue: Queue, burst) -> None:
+    made = await failed(queue, burst, 6)
+    registry = queue.failed_job_registry
+
+    for one in (queue.requeue, registry.requeue):
+        for each in (made.pop(), made.pop().id):
+            job = await one(each)
+            assert (job, job.is_queued) == (each if isinstance(each, Job) else await queue.fetch_job(each), True)
+
+    canceled = await queue.enqueue(jobs.noop)
+    await canceled.cancel()
+    assert await registry.requeue([made[0], "none", canceled]) == {
+        made[0].id: "ok",
+        "none": "gone",
+        canceled.id: "canceled",
+    }
+    assert await made[1].requeue() is made[1]
+    assert made[1].is_queued
+
+
+async def test_one_job_that_cannot_be_requeued_is_an_error(queue: Queue) -> None:
+    job = await queue.enqueue(jobs.noop)
+    with pytest.raises(InvalidJobOperation, match=f"job {job.id} is queued; only failed, canceled, stopped"):
+        await queue.requeue(job)
+    with pytest.raises(NoSuchJobError, match="no job 'none'"):
+        await queue.requeue("none")
 
 
 async def test_the_times_of_the_last_run_are_in_the_history(queue: Queue, burst) -> None:  # F03
@@ -156,7 +182,7 @@ async def test_of_many_requeues_at_once_one_wins(queue: Queue, burst) -> None:  
     (job,) = await failed(queue, burst)
     handles = await queue.fetch_many([job.id] * 20)
     outcomes = await asyncio.gather(*(each.requeue() for each in handles), return_exceptions=True)
-    assert sum(outcome is None for outcome in outcomes) == 1
+    assert sum(outcome in handles for outcome in outcomes) == 1
     assert sum(isinstance(outcome, InvalidJobOperation) for outcome in outcomes) == 19
     assert await queue.job_ids() == [job.id]
     assert await queue.failed_job_registry.count() == 0

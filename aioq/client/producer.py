@@ -1,0 +1,269 @@
+"""Producer: what puts calls into a queue. Every form of enqueue ends here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any, NamedTuple
+
+from aioq.client.job import Job
+from aioq.client.submission import Call, complete, describe, settle
+from aioq.store import Store
+from aioq.store.batcher import MAX_BYTES
+from aioq.store.per_loop import check_loop
+from aioq.store.store import Submission
+from aioq.values.durability import MEMORY
+from aioq.values.durations import Duration, to_ms
+from aioq.values.errors import DuplicateJobError, InvalidInput, InvalidType, NotDurable
+from aioq.values.options import MAX_PAYLOAD, NO_OPTIONS, JobOptions
+from aioq.values.serializer import PICKLE, Serializer
+
+#: How many jobs a chunk of one `enqueue_many` has, and how many chunks are on their way at the same time. With
+#: smaller chunks the server begins sooner; with larger ones there are fewer calls to make.
+BULK = 125
+ABREAST = 8
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+
+
+class EnqueueData(NamedTuple):
+    """One call for `enqueue_many`, with checked options."""
+
+    func: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    options: JobOptions
+
+
+@dataclass(slots=True)
+class Producer:
+    """Checks calls, makes jobs of them, and puts these into a queue.
+
+    Args:
+        store: the queue.
+        defaults: the options of jobs that do not give their own.
+        serializer: for arguments, results and meta.
+        max_payload: the most bytes of arguments and meta of one job.
+        durability_timeout: seconds to wait for the durability that was asked for.
+
+    """
+
+    store: Store
+    defaults: JobOptions = NO_OPTIONS
+    serializer: Serializer = PICKLE
+    max_payload: int = MAX_PAYLOAD
+    durability_timeout: float = 5.0
+
+    def prepare(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions) -> Call:
+        """Check a call. Raises InvalidInput."""
+        return complete(describe(func, args, kwargs, options, self.serializer), self.defaults, self.max_payload)
+
+    def complete(self, call: Call) -> Call:
+        """As `prepare`, for a call that was described elsewhere."""
+        return complete(call, self.defaults, self.max_payload)
+
+    async def enqueue(self, call: Call, due: str = "", job_id: str = "") -> Job[Any]:
+        """Put one call into the queue. `due` and `job_id` are as for `settle`.
+
+        Raises:
+            DuplicateJobError, NotDurable, ServerError: as `Queue.enqueue`.
+
+        """
+        submission = settle(call, due, job_id, self.store.signer)
+
+        if submission.durability != "memory":
+            (job,) = self._accepted([call], await self._store_durably([submission]))
+
+            return job
+
+        created = await self.store.enqueue(submission)
+
+        if not created:
+            raise _duplicate(self.store.queue, submission.record.id)
+
+        return self._job(submission, created)
+
+    async def enqueue_many(self, calls: Iterable[EnqueueData], options: JobOptions = NO_OPTIONS) -> list[Job[Any]]:
+        """Put many calls into the queue: all are checked first, then sent in chunks, in their order.
+
+        Args:
+            calls: the calls.
+            options: for those that do not give their own.
+
+        """
+        check_loop()  # before coroutines are made that nobody could await
+        prepared = [
+            self.prepare(each.func, each.args, each.kwargs, each.options.over(options)) for each in _checked(calls)
+        ]
+        _refuse_twins(prepared)
+        chunks = _chunks(prepared)
+        jobs: list[Job[Any] | None] = []
+
+        while some := list(islice(chunks, ABREAST)):
+            for made in await asyncio.gather(*map(self._enqueue_chunk, some)):
+                jobs += made
+
+        return self._accepted(prepared, jobs)
+
+    async def _enqueue_chunk(self, calls: list[Call]) -> list[Job[Any] | None]:
+        """The jobs, None for each duplicate. The server works on one chunk while another is made here."""
+        submissions = [settle(call, signer=self.store.signer) for call in calls]
+
+        if submissions[0].durability != "memory":
+            return await self._store_durably(submissions)
+
+        return self._jobs(submissions, await self.store.enqueue_many(submissions))
+
+    async def _store_durably(self, submissions: list[Submission]) -> list[Job[Any] | None]:
+        level = submissions[0].durability
+        answers, reached = await self.store.enqueue_durably(submissions, level, self.durability_timeout)
+        jobs = self._jobs(submissions, answers)
+
+        for job in jobs:
+            if job is not None:
+                job.durability = reached
+
+        return jobs
+
+    def _accepted(self, calls: Sequence[Call], jobs: Sequence[Job[Any] | None]) -> list[Job[Any]]:
+        """The jobs, if all of them are new, and have reached the durability that they were to reach."""
+        made: list[Job[Any]] = []
+        twins: list[str] = []
+        short: list[tuple[str, str]] = []
+
+        for call, job in zip(calls, jobs, strict=True):
+            level = call.options.durability
+
+            if job is None:
+                twins.append(call.options.job_id or "")
+                continue
+
+            made.append(job)
+
+            if level is not None and level != "memory" and job.durability == MEMORY:
+                short.append((job.id, level))
+
+        error = _duplicate(self.store.queue, *twins) if twins else None
+
+        if short:
+            levels = " or ".join(sorted({level for _, level in short}))
+            raise NotDurable([job_id for job_id, _ in short], levels, self.durability_timeout) from error
+
+        if error:
+            raise error
+
+        return made
+
+    def _jobs(self, submissions: Sequence[Submission], answers: Sequence[int]) -> list[Job[Any] | None]:
+        return [self._job(*each) if each[1] else None for each in zip(submissions, answers, strict=True)]
+
+    def _job(self, submission: Submission, created: int) -> Job[Any]:
+        record, due, ttl_ms = submission.record, submission.due, submission.ttl_ms
+        fields = record.fields  # nobody else has seen them, so what the script has added is added here
+        fields[b"status"] = b"scheduled" if due else b"queued"
+        fields[b"created_at"] = b"%d" % created
+
+        if due:
+            fields[b"due_at"] = b"%d" % (created + int(due[1:]) if due.startswith("+") else int(due))
+
+        if ttl_ms:
+            fields[b"ttl"] = b"%d" % ttl_ms
+
+            if not due:
+                fields[b"expires_at"] = b"%d" % (created + ttl_ms)
+
+        job: Job[Any] = Job(record, self.store)
+        job.durability = MEMORY
+
+        return job
+
+
+def due_at(moment: datetime) -> str:
+    """A moment as the scripts take it.
+
+    A naive one is read as `datetime.timestamp` does (PEP 495): a moment that the clocks skip is read by the offset
+    from before the gap, and `fold` tells which of two is meant when a moment comes twice.
+
+    Raises:
+        InvalidType: it is no datetime.
+
+    """
+    if not isinstance(moment, datetime):
+        raise InvalidType(f"moment={moment!r}: expected a datetime, not {type(moment).__name__}")
+
+    if moment.utcoffset() is None:
+        try:
+            ms = int(moment.replace(microsecond=0).timestamp()) * 1_000 + moment.microsecond // 1_000
+        except (ValueError, OverflowError, OSError):  # so near to an end of the calendar that UTC leaves it
+            ms = (moment.replace(tzinfo=UTC) - _EPOCH) // _MS
+    else:
+        ms = (moment - _EPOCH) // _MS
+
+    return str(max(0, ms))
+
+
+def due_in(delay: Duration) -> str:
+    """A delay as the scripts take it.
+
+    Raises:
+        InvalidInput: it is negative, or no duration.
+
+    """
+    ms = to_ms(delay, "delay")
+
+    if ms < 0:
+        raise InvalidInput(f"delay={delay!r}: expected a duration of 0 or more")
+
+    return f"+{ms}"
+
+
+def _checked(calls: object) -> Iterator[EnqueueData]:
+    if isinstance(calls, EnqueueData) or not isinstance(calls, Iterable):
+        raise InvalidType(f"calls: expected a list of what prepare_data returns, not {type(calls).__name__}")
+
+    for call in calls:
+        if not isinstance(call, EnqueueData):
+            raise InvalidType(f"calls: expected what prepare_data returns, not {type(call).__name__}")
+
+        yield call
+
+
+def _refuse_twins(calls: list[Call]) -> None:
+    counts = Counter(call.options.job_id for call in calls if call.options is not NO_OPTIONS)
+    twins = sorted(job_id for job_id, count in counts.items() if job_id is not None and count > 1)
+
+    if twins:
+        raise InvalidInput(f"job_id {', '.join(twins)} stands in this call more than once")
+
+
+def _chunks(calls: list[Call]) -> Iterator[list[Call]]:
+    """The calls in their order, each chunk with one durability."""
+    chunk: list[Call] = []
+    size = 0
+
+    for each in calls:
+        if chunk and each.options.durability != chunk[0].options.durability:
+            yield chunk
+            chunk, size = [], 0
+
+        chunk.append(each)
+        size += each.size
+
+        if len(chunk) == BULK or size >= MAX_BYTES:
+            yield chunk
+            chunk, size = [], 0
+
+    if chunk:
+        yield chunk
+
+
+def _duplicate(queue: str, *ids: str) -> DuplicateJobError:
+    return DuplicateJobError(
+        f"queue {queue!r} has a job {', '.join(ids)} that has not ended; wait for its end, cancel it, or choose"
+        " another job_id"
+    )

@@ -1,0 +1,77 @@
+"""Requeue: bring jobs back that ended without a result, one or several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from aioq.client.job import Job, gone, id_of, ids_of
+from aioq.store import Store
+from aioq.values.errors import InvalidJobOperation, InvalidType
+from aioq.values.states import JobStatus
+
+#: Jobs that one round trip moves.
+CHUNK = 500
+
+
+async def requeue(
+    store: Store,
+    jobs: Job[Any] | str | Iterable[Job[Any] | str],
+    *,
+    at_front: bool,
+    reset: bool,
+    only: JobStatus | None = None,
+) -> Job[Any] | dict[str, str]:
+    """One job, as a new snapshot; or what has become of each of several.
+
+    Args:
+        store: their queue.
+        jobs: a job or its id; or several.
+        at_front: put them at the front.
+        reset: count their attempts and deliveries anew.
+        only: the state that they must be in; None: any that allows it.
+
+    Raises:
+        InvalidJobOperation: the one job is in a state that does not allow it.
+        NoSuchJobError: the queue does not have it.
+        InvalidType: it is nothing of this.
+
+    """
+    if isinstance(jobs, str | Job):
+        return await _requeue_one(store, jobs, at_front=at_front, reset=reset, only=only)
+
+    _check_several(jobs)
+    ids = list(dict.fromkeys(ids_of(jobs, store)))
+    verdicts: list[str] = []
+
+    for start in range(0, len(ids), CHUNK):
+        chunk = ids[start : start + CHUNK]
+        verdicts += await store.requeue(chunk, at_front=at_front, reset=reset, only=only)
+
+    return dict(zip(ids, verdicts, strict=True))
+
+
+def _check_several(jobs: object) -> None:
+    if isinstance(jobs, bytes) or not isinstance(jobs, Iterable):
+        raise InvalidType(f"jobs={jobs!r}: expected a job, its id, or a list of them, not {type(jobs).__name__}")
+
+
+async def _requeue_one(
+    store: Store, job: Job[Any] | str, *, at_front: bool, reset: bool, only: JobStatus | None
+) -> Job[Any]:
+    job_id = id_of(job, store)
+    (verdict,) = await store.requeue([job_id], at_front=at_front, reset=reset, only=only)
+
+    if verdict not in ("ok", "gone"):
+        refused = "; only failed, canceled, stopped and expired jobs can be requeued"
+
+        raise InvalidJobOperation(
+            f"job {job_id} is {verdict}{refused if only in (None, verdict) else f', not {only}'}"
+        )
+
+    (record,) = await store.load([job_id])
+
+    if verdict == "gone" or record is None:
+        raise gone(store, job_id)
+
+    return Job(record, store)

@@ -1,0 +1,227 @@
+"""Typed forms of enqueue: options in one place, and the function's own arguments in the call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
+
+from aioq.client.job import Job
+from aioq.client.plain import awaited
+from aioq.client.producer import EnqueueData, Producer, due_at, due_in
+from aioq.client.submission import arguments, refuse_meant_options
+from aioq.client.task import Task
+from aioq.values.durations import Duration
+from aioq.values.errors import InvalidInput, InvalidJobOperation, InvalidType
+from aioq.values.option_names import suspects
+from aioq.values.options import OPTION_NAMES, JobOptions, Options, check_meta, read_options
+from aioq.values.rq_names import TASK, tell_rq_names
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Using:
+    """A queue and options, for typed calls. Made by `Queue.using`; all arguments of a call go to its function.
+
+    Example:
+        >>> urgent = queue.using(at_front=True, retry=3)  # doctest: +SKIP
+        >>> job = await urgent.enqueue(send, "you")  # doctest: +SKIP
+
+    """
+
+    def __init__(self, producer: Producer, options: JobOptions) -> None:
+        self._producer = producer
+        self._options = options
+
+    @property
+    def queue(self) -> Any:
+        """The Queue."""
+        return self._producer.store.opened_by
+
+    def using(self, **options: Unpack[Options]) -> Using:
+        """These options, and others over them."""
+        return Using(self._producer, read_options(options).over(self._options))
+
+    @overload
+    async def enqueue(
+        self, func: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+
+    @overload
+    async def enqueue(self, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+
+    @overload
+    async def enqueue(self, func: str, /, *args: Any, **kwargs: Any) -> Job[Any]: ...
+
+    @awaited
+    async def enqueue(self, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Job[Any]:
+        """Put a call into the queue. Raises as `Queue.enqueue`."""
+        return await self._enqueue(func, args, kwargs)
+
+    @overload
+    async def enqueue_at(
+        self, moment: datetime, func: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+
+    @overload
+    async def enqueue_at(
+        self, moment: datetime, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+
+    @overload
+    async def enqueue_at(self, moment: datetime, func: str, /, *args: Any, **kwargs: Any) -> Job[Any]: ...
+
+    @awaited
+    async def enqueue_at(
+        self, moment: datetime, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
+    ) -> Job[Any]:
+        """As `enqueue`, when a moment has come."""
+        return await self._enqueue(func, args, kwargs, due_at(moment))
+
+    @overload
+    async def enqueue_in(
+        self, delay: Duration, func: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+
+    @overload
+    async def enqueue_in(
+        self, delay: Duration, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+
+    @overload
+    async def enqueue_in(self, delay: Duration, func: str, /, *args: Any, **kwargs: Any) -> Job[Any]: ...
+
+    @awaited
+    async def enqueue_in(
+        self, delay: Duration, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
+    ) -> Job[Any]:
+        """As `enqueue`, after a while."""
+        return await self._enqueue(func, args, kwargs, due_in(delay))
+
+    @awaited
+    async def enqueue_call(
+        self, func: Callable[..., Any] | str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Job[Any]:
+        """As `enqueue`, with the function's arguments in a tuple and a dict."""
+        return await self._producer.enqueue(self._producer.prepare(func, *arguments(args, kwargs), self._options))
+
+    @awaited
+    async def enqueue_many(self, calls: Iterable[EnqueueData]) -> list[Job[Any]]:
+        """Put many calls into the queue, as `Queue.enqueue_many`. Options that a call gives go first."""
+        return await self._producer.enqueue_many(calls, self._options)
+
+    @awaited
+    async def enqueue_job(self, job: Job[Any], *, at_front: bool = False) -> Job[Any]:
+        """Put a job that `Job.create` made into the queue. Options that the job was given go first.
+
+        Returns:
+            The same job, which is now this queue's.
+
+        Raises:
+            InvalidJobOperation: it was enqueued already.
+
+        """
+        if not isinstance(job, Job):
+            raise InvalidType(f"job={job!r}: expected what Job.create returns, not {type(job).__name__}")
+
+        if job.call is None:
+            raise InvalidJobOperation(
+                f"job {job.id} was enqueued already; `job.requeue()` brings an ended one back"
+            )
+
+        given = job.call.options
+        options = replace(given, meta=check_meta(job.meta), at_front=at_front or given.at_front)
+        call = self._producer.complete(replace(job.call, options=options.over(self._options)))
+        job.adopt(await self._producer.enqueue(call, job_id=job.id))
+
+        return job
+
+    def call(self, func: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> EnqueueData:
+        """One call for `enqueue_many`, with these options.
+
+        Example:
+            >>> calls = [queue.using(ttl=43).call(send, name) for name in names]  # doctest: +SKIP
+
+        """
+        _refuse_options(func, kwargs)
+
+        return EnqueueData(func, args, kwargs, self._options)
+
+    async def _enqueue(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], due: str = "") -> Job[Any]:
+        producer = self._producer
+        _refuse_options(func, kwargs)
+
+        return await producer.enqueue(producer.prepare(func, args, kwargs, self._options), due)
+
+    def __repr__(self) -> str:
+        return f"<Using {self._producer.store.queue}>"
+
+
+@tell_rq_names(TASK)
+class BoundTask(Task[P, R], Generic[P, R]):
+    """A task that belongs to a queue. Made by `Queue.task`; calling it calls the function.
+
+    Example:
+        >>> @queue.task(ttl=43)  # doctest: +SKIP
+        ... async def send(name: str) -> None: ...
+        >>> job = await send.enqueue("you")  # doctest: +SKIP
+        >>> job = await send.using(ttl=5).enqueue_in("10m", "you")  # doctest: +SKIP
+        >>> jobs = await send.enqueue_many([send.call(name) for name in names])  # doctest: +SKIP
+
+    """
+
+    def __init__(self, function: Callable[P, R], options: JobOptions, producer: Producer) -> None:
+        super().__init__(function, options)
+        self._using = Using(producer, options)
+        self._producer = producer
+
+    @property
+    def queue(self) -> Any:
+        """The Queue."""
+        return self._using.queue
+
+    def using(self, **options: Unpack[Options]) -> BoundTask[P, R]:
+        """The same task with other options over its own, for single calls."""
+        return BoundTask(self.function, read_options(options).over(self.options), self._producer)
+
+    @awaited
+    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
+        """Put a call of the function into the queue. Raises as `Queue.enqueue`."""
+        return await self._using.enqueue(self.function, *args, **kwargs)
+
+    @awaited
+    async def enqueue_at(self, moment: datetime, /, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
+        """As `enqueue`, when a moment has come."""
+        return await self._using.enqueue_at(moment, self.function, *args, **kwargs)
+
+    @awaited
+    async def enqueue_in(self, delay: Duration, /, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
+        """As `enqueue`, after a while."""
+        return await self._using.enqueue_in(delay, self.function, *args, **kwargs)
+
+    @awaited
+    async def enqueue_many(self, calls: Iterable[EnqueueData]) -> list[Job[Any]]:
+        """Put many calls of the function into the queue, as `Queue.enqueue_many`.
+
+        Raises:
+            InvalidInput: one is a call of another function. Nothing was written.
+
+        """
+        return await self._using.enqueue_many(map(self._own, calls))
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueData:
+        """One call for `enqueue_many`."""
+        return self._using.call(self.function, *args, **kwargs)
+
+    def _own(self, call: EnqueueData) -> EnqueueData:
+        if isinstance(call, EnqueueData) and call.func not in (self.function, self):
+            raise InvalidInput(f"calls: expected calls of {self!r}, and one is of {call.func!r}")
+
+        return call
+
+
+def _refuse_options(func: Any, kwargs: dict[str, Any]) -> None:
+    if kwargs and (names := suspects(tuple(kwargs), OPTION_NAMES)):
+        refuse_meant_options(func, names, kwargs, apart=True)

@@ -1,0 +1,196 @@
+"""RQ's names: whoever uses one that is another one here, or that aioq does not have, is told so.
+
+None of this is seen by type checkers or by completion, and it costs nothing where nobody uses such a name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, NoReturn, TypeVar, cast
+
+from aioq.values.errors import InvalidType
+
+T = TypeVar("T")
+C = TypeVar("C", bound=Callable[..., Any])
+
+_MISSING = "aioq does not have it."
+_WORKERS = "`aioq info --json` lists the workers."
+
+#: For each class: RQ's name of an attribute, and the code that stands here for it; or a sentence.
+QUEUE = {
+    "__len__": "await queue.count()",
+    "deferred_job_registry": _MISSING,
+    "enqueue_dependents": _MISSING,
+    "get_job_ids": "await queue.job_ids()",
+    "get_job_position": "await job.get_position()",
+    "get_jobs": "await queue.jobs()",
+    "remove": "await job.cancel()",
+    "run_sync": "await Worker(queue).run(burst=True)",
+    "schedule_job": "await queue.enqueue_at(…)",
+}
+REGISTRY = {
+    "__contains__": "await registry.contains(job)",
+    "__len__": "await registry.count()",
+    "add": "A job is in the registry of its state, and in no other.",
+    "cleanup": "Nobody needs it: what is past its retention is not listed.",
+    "get_job_count": "await registry.count()",
+    "get_job_ids": "await registry.job_ids()",
+    "get_scheduled_time": "job.scheduled_at",
+    "schedule": "await queue.enqueue_at(…)",
+}
+JOB = {
+    "connection": "job.queue.connection",
+    "dependency": _MISSING,
+    "fetch_dependencies": _MISSING,
+    "get_call_string": "job.description",
+    "get_executions": "await job.results()",
+    "get_id": "job.id",
+    "get_ttl": "job.ttl",
+    "is_deferred": _MISSING,
+    "last_heartbeat": _WORKERS,
+    "number_of_retries": "job.attempt - 1",
+    "save": "await queue.enqueue_job(job), or await job.save_meta()",
+}
+WORKER = {
+    "connection": "The worker opens it when it runs.",
+    "get_current_job": "current_job()",
+    "queues": "worker.queue_names",
+    "request_force_stop": "worker.request_stop()",
+    "state": _WORKERS,
+    "work": "await worker.run()",
+}
+TASK = {"delay": "await task.enqueue(…)"}
+
+#: For a task that belongs to no queue.
+LOOSE_TASK = dict.fromkeys(
+    ("delay", "enqueue", "enqueue_at", "enqueue_in", "enqueue_many"), "await queue.enqueue(task, …)"
+)
+
+#: The same for arguments: of Queue, Worker, Job.fetch and enqueue_many.
+QUEUE_ARGUMENTS = {
+    "death_penalty_class": _MISSING,
+    "failure_ttl": "default_failure_ttl=…",
+    "is_async": "aioq does not have it. In a test, `await Worker(queue).run(burst=True)` runs what was enqueued.",
+    "job_class": _MISSING,
+    "result_ttl": "default_result_ttl=…",
+    "timeout": "default_timeout=…",
+    "ttl": "default_ttl=…",
+}
+WORKER_ARGUMENTS = {
+    "default_result_ttl": "result_ttl=…",
+    "default_worker_ttl": "Nobody needs it: a worker renews its lease by itself.",
+    "disable_default_exception_handler": _MISSING,
+    "exception_handlers": "aioq does not have it. A failure is logged, and stands in the failed job registry.",
+    "job_class": _MISSING,
+    "job_monitoring_interval": "Nobody needs it: a worker renews its lease by itself.",
+    "log_job_description": "log_jobs=True",
+    "maintenance_interval": "Nobody needs it: workers look for what is due and what was lost by themselves.",
+    "queue_class": _MISSING,
+    "serializer": "Nobody needs it: each job says how it was serialised.",
+    "worker_ttl": "Nobody needs it: a worker renews its lease by itself.",
+}
+RUN_ARGUMENTS = {
+    "logging_level": 'logging.getLogger("aioq").setLevel(…)',
+    "with_scheduler": "Nobody needs it: workers enqueue what is due by themselves.",
+}
+FETCH_ARGUMENTS = {"connection": "await queue.fetch_job(job_id)", "serializer": "await queue.fetch_job(job_id)"}
+LIST_ARGUMENTS = {"length": "limit=…", "start": "offset=…", "end": "limit=…"}
+ENQUEUE_MANY_ARGUMENTS = {"group_id": _MISSING, "pipeline": "Nobody needs it: all go in few round trips."}
+
+RETRY = {"intervals": "retry.interval_ms"}
+RETRY_ARGUMENTS = {"enqueue_at_front": "at_front=…"}
+
+#: What RQ exports, and what its users import here.
+MODULE = {
+    "Callback": _MISSING,
+    "CronScheduler": _MISSING,
+    "Dependency": _MISSING,
+    "Group": _MISSING,
+    "RateLimit": _MISSING,
+    "Repeat": _MISSING,
+    "Webhook": _MISSING,
+    "SimpleWorker": "Worker",
+    "SpawnWorker": "Worker",
+    "WorkerPool": "aioq does not have it. Start several workers.",
+    "cancel_job": "await job.cancel()",
+    "get_current_connection": "current_job().queue.connection",
+    "job": "@queue.task",
+    "requeue_job": "await queue.requeue(job_id)",
+    "send_stop_job_command": "await job.stop()",
+}
+MODULE |= dict.fromkeys(
+    (
+        "FailedJobRegistry",
+        "FinishedJobRegistry",
+        "ScheduledJobRegistry",
+        "StartedJobRegistry",
+        "CanceledJobRegistry",
+    ),
+    "queue.failed_job_registry and its like",
+)
+
+
+def told(name: str, names: Mapping[str, str]) -> str | None:
+    """What stands for one of RQ's names; None if it is none of them."""
+    if (instead := names.get(name)) is None:
+        return None
+
+    return instead if instead.endswith(".") else f"Write `{instead}`."
+
+
+def tell_rq_names(names: Mapping[str, str]) -> Callable[[type[T]], type[T]]:
+    """Let objects of a class name the attribute that was meant."""
+
+    def decorate(kind: type[T]) -> type[T]:
+        def look_up(self: T, name: str) -> Any:
+            if (instead := told(name, names)) is None:
+                return object.__getattribute__(self, name)  # it raises what the attribute has raised
+
+            raise AttributeError(f"{kind.__name__} has no {name!r}, as RQ has. {instead}", name=name, obj=self)
+
+        added: dict[str, Any] = {"__getattr__": look_up}
+
+        for name in names.keys() & {"__len__", "__contains__"}:
+            added |= {
+                name: _refused(f"{kind.__name__} cannot answer without asking the server. {told(name, names)}")
+            }
+            added |= {"__bool__": lambda _: True}
+
+        for name, method in added.items():
+            setattr(kind, name, method)
+
+        return kind
+
+    return decorate
+
+
+def tell_rq_arguments(names: Mapping[str, str]) -> Callable[[C], C]:
+    """Let a function name the argument that was meant."""
+
+    def decorate(function: C) -> C:
+        @wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except TypeError as error:
+                name = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+
+                if name is None or name[1] not in kwargs or (instead := told(name[1], names)) is None:
+                    raise
+
+                called = function.__qualname__.removesuffix(".__init__")
+
+                raise InvalidType(f"{called} has no argument {name[1]!r}, as RQ has. {instead}") from None
+
+        return cast("C", call)
+
+    return decorate
+
+
+def _refused(text: str) -> Callable[..., NoReturn]:
+    def refuse(*_: object) -> NoReturn:
+        raise TypeError(text)
+
+    return refuse
