@@ -6,7 +6,7 @@ import asyncio
 import math
 import sys
 import time
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Any, Generic, NoReturn, Protocol, TypeVar, Unpack
@@ -45,7 +45,7 @@ from aioq.values.record import META, Fields, JobRecord
 from aioq.values.reference import resolve
 from aioq.values.result import Result, earlier_result, present_result
 from aioq.values.rq_names import FETCH_ARGUMENTS, JOB, tell_rq_arguments, tell_rq_names
-from aioq.values.serializer import PICKLE, Serializer, find_serializer
+from aioq.values.serializer import Serializer, find_serializer
 from aioq.values.states import JobStatus
 
 R = TypeVar("R")
@@ -81,11 +81,11 @@ class Job(Generic[R]):
     @classmethod
     def create(
         cls,
-        func: object,
+        func: Callable[..., Any] | str,
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
         *,
-        serializer: str | Serializer = PICKLE,
+        serializer: str | Serializer = "pickle",
         **options: Unpack[Options],
     ) -> Job[Any]:
         """A job that is not enqueued yet; `Queue.enqueue_job` does that. Nothing is written.

@@ -36,7 +36,7 @@ from aioq.values.options import (
 )
 from aioq.values.retry import Retry
 from aioq.values.rq_names import ENQUEUE_MANY_ARGUMENTS, QUEUE, QUEUE_ARGUMENTS, tell_rq_arguments, tell_rq_names
-from aioq.values.serializer import PICKLE, Serializer, find_serializer
+from aioq.values.serializer import Serializer, find_serializer
 from aioq.values.signature import Secret
 from aioq.values.states import JobStatus
 
@@ -140,7 +140,7 @@ class Queue:
         cls,
         connection: Server | Connection = None,
         *,
-        serializer: str | Serializer = PICKLE,
+        serializer: str | Serializer = "pickle",
         prefix: str | None = None,
         secret: Secret = None,
         call_timeout: Duration | None = None,

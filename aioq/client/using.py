@@ -15,7 +15,7 @@ from aioq.client.task import Task
 from aioq.values.durations import Duration
 from aioq.values.errors import InvalidInput, InvalidJobOperation, InvalidType
 from aioq.values.option_names import suspects
-from aioq.values.options import OPTION_NAMES, JobOptions, Options, check_meta, read_options
+from aioq.values.options import NO_OPTIONS, OPTION_NAMES, JobOptions, Options, check_meta, read_options
 from aioq.values.rq_names import TASK, tell_rq_names
 
 P = ParamSpec("P")
@@ -172,10 +172,13 @@ class BoundTask(Task[P, R], Generic[P, R]):
 
     """
 
-    def __init__(self, function: Callable[P, R], options: JobOptions, producer: Producer) -> None:
+    def __init__(
+        self, function: Callable[P, R], options: JobOptions, producer: Producer, given: JobOptions = NO_OPTIONS
+    ) -> None:
         super().__init__(function, options)
-        self._using = Using(producer, options)
         self._producer = producer
+        self._given = given  # by `using`; the task's own options are defaults
+        self._using = Using(producer, given)
 
     @property
     def queue(self) -> Any:
@@ -184,22 +187,24 @@ class BoundTask(Task[P, R], Generic[P, R]):
 
     def using(self, **options: Unpack[Options]) -> BoundTask[P, R]:
         """The same task with other options over its own, for single calls."""
-        return BoundTask(self.function, read_options(options).over(self.options), self._producer)
+        given = read_options(options).over(self._given)
+
+        return BoundTask(self.function, self.options, self._producer, given)
 
     @awaited
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
         """Put a call of the function into the queue. Raises as `Queue.enqueue`."""
-        return await self._using.enqueue(self.function, *args, **kwargs)
+        return await self._using.enqueue(self, *args, **kwargs)
 
     @awaited
     async def enqueue_at(self, moment: datetime, /, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
         """As `enqueue`, when a moment has come."""
-        return await self._using.enqueue_at(moment, self.function, *args, **kwargs)
+        return await self._using.enqueue_at(moment, self, *args, **kwargs)
 
     @awaited
     async def enqueue_in(self, delay: Duration, /, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
         """As `enqueue`, after a while."""
-        return await self._using.enqueue_in(delay, self.function, *args, **kwargs)
+        return await self._using.enqueue_in(delay, self, *args, **kwargs)
 
     @awaited
     async def enqueue_many(self, calls: Iterable[EnqueueData]) -> list[Job[Any]]:
@@ -213,10 +218,14 @@ class BoundTask(Task[P, R], Generic[P, R]):
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueData:
         """One call for `enqueue_many`."""
-        return self._using.call(self.function, *args, **kwargs)
+        return self._using.call(self, *args, **kwargs)
 
     def _own(self, call: EnqueueData) -> EnqueueData:
-        if isinstance(call, EnqueueData) and call.func not in (self.function, self):
+        # What is no call at all is refused by whoever takes the calls.
+        if isinstance(call, EnqueueData) and self.function not in (
+            call.func,
+            getattr(call.func, "function", None),
+        ):
             raise InvalidInput(f"calls: expected calls of {self!r}, and one is of {call.func!r}")
 
         return call

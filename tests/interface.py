@@ -1,0 +1,316 @@
+"""Every public call of aioq, out of the code. `python -m tests.interface` writes docs/interface.md."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import aioq
+from aioq.client.using import BoundTask, Using
+from aioq.values.options import Options
+
+PAGE = Path(__file__).parent.parent / "docs/interface.md"
+
+#: For each class: what an object of it is called here.
+OWNERS: dict[type, str] = {
+    aioq.Queue: "queue",
+    Using: "using",
+    aioq.Task: "task",
+    BoundTask: "task",
+    aioq.Job: "job",
+    aioq.Registry: "registry",
+    aioq.Result: "result",
+    aioq.Retry: "retry",
+    aioq.Worker: "worker",
+    aioq.Connection: "connection",
+    aioq.JobLogFilter: "log_filter",
+}
+
+#: Classes that users make objects of.
+MADE = {aioq.Queue, aioq.Retry, aioq.Worker, aioq.Connection, aioq.JobLogFilter}
+
+FUNCTIONS = (aioq.current_job, aioq.get_current_job, aioq.task)
+
+#: What other packages of aioq use: it has no underscore, because it is not private to its module.
+INTERNAL: dict[type, set[str]] = {
+    aioq.Queue: {"of", "store"},
+    aioq.Job: {"adopt", "bind", "call", "durability", "record", "server"},
+    aioq.Registry: {"look"},
+    aioq.Retry: {"delay_ms", "from_dict", "interval_ms", "max_interval_ms", "retries", "to_dict"},
+    aioq.JobLogFilter: {"filter"},
+    aioq.Connection: {
+        "by_server",
+        "call",
+        "calls",
+        "check_server",
+        "each",
+        "for_thread",
+        "has_others",
+        "identity",
+        "is_cluster",
+        "lend_wire",
+        "listener",
+        "opened",
+        "place",
+        "servers",
+        "sibling",
+    },
+}
+
+#: What objects have beside what their classes say, with its type and what it is.
+ATTRIBUTES: dict[type, dict[str, tuple[str, str]]] = {
+    aioq.Queue: {
+        "name": ("str", "Its name."),
+        "connection": ("Connection", "The way to the server, to be shared with other queues."),
+    },
+    aioq.Job: {
+        "durability": (
+            "Durability | None",
+            "How durable the job was known to be when `enqueue` returned; None for other handles.",
+        )
+    },
+    aioq.Task: {"function": ("Callable", "What a worker runs.")},
+    BoundTask: {"function": ("Callable", "What a worker runs.")},
+    aioq.Retry: {
+        "interval_ms": ("tuple[int, ...]", "The pauses, in ms."),
+        "max_interval_ms": ("int", "The longest pause, in ms."),
+    },
+    aioq.Registry: {"status": ("JobStatus", "The state of its jobs.")},
+    aioq.Worker: {
+        "name": ("str", "Its name: the one that was given, and a random end."),
+        "queue_names": ("list[str]", "The names of its queues, in their order."),
+        "concurrency": ("int", "How many jobs run side by side."),
+        "job_processes": ("int", "How many processes there may be for jobs."),
+    },
+    aioq.Connection: {"url": ("str", "The server, without passwords.")},
+}
+
+#: The types in words. One that is not here is written as it is.
+WORDS = {
+    "Duration": "a duration",
+    "Duration | None": "a duration",
+    "Server | Connection": "a URL, a `redis.asyncio` client, or a Connection",
+    "Server": "a URL, or a `redis.asyncio` client",
+    "Secret": "a text, or a list of texts",
+    "Job[Any] | str": "a job or its id",
+    "Job[Any]": "a Job of `Job.create`",
+    "Iterable[Job[Any] | str]": "jobs or their ids",
+    "Job[Any] | str | Iterable[Job[Any] | str]": "a job, its id, or several of them",
+    "Iterable[EnqueueData]": "what `prepare_data` and `call` give",
+    "Callable[..., Any] | str": "a function, or its dotted name",
+    "Callable[P, Any]": "a function",
+    "Callable[P, R] | None": "a function",
+    "Sequence[Any]": "a tuple or a list",
+    "Mapping[str, Any] | None": "a dict",
+    "HasStore": "a Queue",
+    "Unpack[Options]": "[options](#options)",
+    "str | Serializer": '"pickle" or "json"',
+    "Level | None": '"memory", "fsync" or "replicated"',
+    "Placement | None": '"thread" or "process"',
+    "Executor | None": '"thread" or "process"',
+    "Retry | int | None": "a Retry, or a number of attempts",
+    "Interval": "a duration, or a list of durations",
+    "ExceptionTypes": "a class, or a tuple of classes",
+    "str | Sequence[str]": "a text, or a list of texts",
+    "str | Sequence[str] | None": "a text, or a list of texts",
+    "str | Queue | Sequence[str | Queue]": "a Queue, the name of one, or several of them",
+    "Iterable[type[BaseException]]": "classes",
+    "Callable[[int], None] | None": "a function that takes a number",
+    "Callable[[], None] | None": "a function without arguments",
+    "str": "a text",
+    "str | None": "a text",
+    "int": "a whole number",
+    "int | None": "a whole number",
+    "bool": "True or False",
+    "float": "a number",
+    "float | str": 'a number, or "full"',
+    "datetime": "a datetime",
+    "Any": "",
+    "P.args": "",
+    "P.kwargs": "",
+}
+
+INTRODUCTION = """\
+# Every public call
+
+`python -m tests.interface` writes this page out of the code, and a test compares the two.
+
+- **What talks to the server is awaited.** A property shows the snapshot that a job was loaded with.
+- **A job or its id**: where one is asked for, the other does as well. One of another queue is refused.
+- **A duration** is a number of seconds, a timedelta, or a text such as "43", "90s", "1h30m" or "2d". -1 means no
+  limit, where there can be one.
+- **None** means that nothing was given. Then the default further up holds.
+- **A list has no hidden end.** `limit=None` means all.
+- **One raises, several report**: a call for one job raises if it cannot be done; a call for several says for each.
+- **Errors** are subclasses of `AioqError`, and stand in `aioq.errors`. A value of a wrong type is an
+  `InvalidType`, which is an `InvalidInput` and a `TypeError`.
+"""
+
+
+def public(kind: type) -> Iterator[tuple[str, Any]]:
+    """The attributes of a class, with those of its bases inside of aioq."""
+    seen = set(INTERNAL.get(kind, set()))
+
+    for base in kind.__mro__:
+        if base.__module__.startswith("aioq."):
+            for name, value in vars(base).items():
+                if not name.startswith("_") and name not in seen:
+                    seen.add(name)
+                    yield name, value
+
+
+def parameters(function: Any) -> list[inspect.Parameter]:
+    """What a call takes, without what it is called on."""
+    found = list(inspect.signature(function).parameters.values())
+
+    return found[1:] if found and found[0].name in ("self", "cls") else found
+
+
+def arguments(function: Any) -> str:
+    """What stands between the parentheses of a call."""
+    bare = inspect.Signature([each.replace(annotation=each.empty) for each in parameters(function)])
+
+    return str(bare).replace("'", '"')[1:-1]
+
+
+def given(function: Any) -> str:
+    """The type of what a call gives."""
+    text = str(inspect.get_annotations(inspect.unwrap(function)).get("return", ""))
+
+    if "Coroutine[Any, Any, " in text:
+        text = text.removeprefix("Coroutine[Any, Any, ").removesuffix("]")
+
+    text = re.sub(r"\[(Any|R|P, R|Any, Any|P, Any)\]", "", text)
+
+    return {"R": "what the function returned", "R | None": "what the function returned, or None"}.get(text, text)
+
+
+def first_sentence(text: str | None) -> str:
+    """The first sentence of a docstring."""
+    paragraph = " ".join((inspect.cleandoc(text or "").partition("\n\n")[0]).split())
+
+    return re.split(r"(?<=\.)\s", paragraph)[0]
+
+
+def fields(kind: type) -> dict[str, str]:
+    """What a class's docstring says of its arguments, which are the fields of a dataclass."""
+    lines = re.findall(r"^ {4}(\w[\w, ]*): (.*(?:\n {5,}.*)*)", inspect.cleandoc(kind.__doc__ or ""), re.MULTILINE)
+
+    return {name: " ".join(text.split()) for names, text in lines for name in names.split(", ")}
+
+
+def rows(kind: type) -> Iterator[tuple[str, str, str]]:
+    """Each call or property as it is written, the type of what it gives, and what it is for."""
+    owner, told = OWNERS[kind], fields(kind)
+
+    for name, value in public(kind):
+        place = f"{owner}.{name}"
+
+        if isinstance(value, property):
+            yield place, given(value.fget), first_sentence(value.__doc__)
+            continue
+
+        call = getattr(value, "__func__", value)
+
+        if call is not value:
+            place = f"{kind.__name__}.{name}"
+
+        if inspect.isfunction(call):
+            await_ = "await " if _is_awaited(call) else ""
+            yield f"{await_}{place}({arguments(call)})", given(call), first_sentence(call.__doc__)
+        else:
+            text = first_sentence(told.get(name, ""))
+            yield place, str(inspect.get_annotations(kind).get(name, "")), text[:1].upper() + text[1:]
+
+    for name, (annotation, text) in ATTRIBUTES.get(kind, {}).items():
+        yield f"{owner}.{name}", annotation, text
+
+
+def taken() -> dict[str, set[str]]:
+    """The types of each argument of the public calls, by its name."""
+    found: dict[str, set[str]] = {}
+
+    for kind in OWNERS:
+        calls = [kind.__init__] if kind in MADE else []  # type: ignore[misc]
+        calls += [inspect.unwrap(getattr(value, "__func__", value)) for _, value in public(kind)]
+
+        for call in filter(inspect.isfunction, calls):
+            for each in parameters(call):
+                found.setdefault(each.name, set()).add(str(each.annotation))
+
+    return found
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [INTRODUCTION, "## Functions\n", _table((_call(each) for each in FUNCTIONS), "gives")]
+
+    for kind in OWNERS:
+        name = kind.__name__
+        parts.append(f"## {name}\n\n{first_sentence(kind.__doc__)}\n")
+
+        if kind in MADE:
+            parts.append(f"```text\n{_folded(f'{name}({arguments(kind.__init__)})')}\n```\n")  # type: ignore[misc]
+
+        parts.append(_table(rows(kind), "gives"))
+
+    options = {name: str(kind.__forward_arg__) for name, kind in Options.__annotations__.items()}
+    parts.append("## Options\n\n[Jobs](jobs.md#options) tells what they mean.\n")
+    parts.append(_pairs("option", {name: _words(kind) for name, kind in options.items()}))
+    parts.append("## Arguments\n")
+    arguments_ = {
+        name: "; or ".join(sorted({_words(kind) for kind in kinds} - {""})) for name, kinds in taken().items()
+    }
+    parts.append(_pairs("argument", dict(sorted(arguments_.items()))))
+
+    return "\n".join(parts)
+
+
+def _call(function: Any) -> tuple[str, str, str]:
+    return f"{function.__name__}({arguments(function)})", given(function), first_sentence(function.__doc__)
+
+
+def _is_awaited(function: Any) -> bool:
+    return inspect.iscoroutinefunction(inspect.unwrap(function)) or str(
+        inspect.get_annotations(function).get("return", "")
+    ).startswith("Coroutine")
+
+
+def _pairs(noun: str, words: dict[str, str]) -> str:
+    lines = [f"| `{name}` | {each} |\n" for name, each in words.items() if each]
+
+    return f"| {noun} | takes |\n|---|---|\n" + "".join(lines)
+
+
+def _words(annotation: str) -> str:
+    return WORDS.get(annotation, annotation)
+
+
+def _table(found: Iterable[tuple[str, str, str]], gives: str) -> str:
+    lines = [f"| call | {gives} | |\n|---|---|---|"]
+    lines += [f"| `{call}` | {_escaped(kind)} | {text} |" for call, kind, text in found]
+
+    return "\n".join(lines) + "\n" if len(lines) > 1 else ""
+
+
+def _escaped(kind: str) -> str:
+    if not kind or kind.startswith("what "):
+        return kind
+
+    return f"`{kind}`".replace("|", "\\|")
+
+
+def _folded(call: str) -> str:
+    if len(call) <= 100:
+        return call
+
+    name, _, inside = call.partition("(")
+
+    return f"{name}(\n" + "".join(f"    {each},\n" for each in inside[:-1].split(", ")) + ")"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
