@@ -141,7 +141,7 @@ INTRODUCTION = """\
 - **What talks to the server is awaited.** A property shows the snapshot that a job was loaded with.
 - **A job or its id**: where one is asked for, the other does as well. One of another queue is refused.
 - **A duration** is a number of seconds, a timedelta, or a text such as "43", "90s", "1h30m" or "2d". -1 means no
-  limit, where there can be one.
+  limit, and for ever. A `ttl` is the exception, as in RQ: it is greater than 0, and no limit is none.
 - **None** means that nothing was given. Then the default further up holds.
 - **A list has no hidden end.** `limit=None` means all.
 - **One raises, several report**: a call for one job raises if it cannot be done; a call for several says for each.

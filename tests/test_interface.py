@@ -104,22 +104,14 @@ async def test_a_duration_may_be_written_in_every_way_wherever_one_is_taken(queu
     assert await Worker("none", queue.connection).run(max_jobs=1, burst=True, max_idle_time=value) == 0
 
 
-async def test_minus_one_means_no_limit_for_every_limit(queue: Queue) -> None:
-    limited = Queue(
-        "limited", queue.connection, default_ttl=5, default_timeout=5, default_result_ttl=5, default_failure_ttl=5
-    )
-    job = await limited.enqueue(plain, 1, ttl=-1, job_timeout="-1", result_ttl=-1.0, failure_ttl=-1)
-    assert (job.ttl, job.expires_at, job.timeout, job.result_ttl, job.failure_ttl) == (None, None, -1, -1, -1)
+async def test_minus_one_means_no_limit_for_every_option_but_ttl(queue: Queue) -> None:
+    limited = Queue("limited", queue.connection, default_timeout=5, default_result_ttl=5, default_failure_ttl=5)
+    job = await limited.enqueue(plain, 1, job_timeout="-1", result_ttl=-1.0, failure_ttl=-1)
     again = await limited.fetch_job(job.id)
     assert again is not None
-    assert (again.ttl, again.expires_at, again.timeout, again.result_ttl, again.failure_ttl) == (
-        None,
-        None,
-        -1,
-        -1,
-        -1,
-    )
-    assert Queue("q", queue.connection, default_ttl=-1) is not None
+    assert (again.timeout, again.result_ttl, again.failure_ttl) == (-1, -1, -1)
+    with pytest.raises(aioq.InvalidInput, match="ttl=-1: expected a duration greater than 0"):
+        await queue.enqueue(plain, 1, ttl=-1)
 
 
 # Errors

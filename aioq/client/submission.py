@@ -168,7 +168,7 @@ def settle(call: Call, due: str = "", job_id: str = "", signer: Signer | None = 
         call.size,
         bool(options.at_front),
         due,
-        max(0, options.ttl_ms or 0),  # FOREVER is below 0
+        options.ttl_ms or 0,
         # An id that a user chose may be chosen twice; a repeated call is told from that by its nonce.
         secrets.token_hex(4) if options.job_id else "",
         options.durability or "memory",

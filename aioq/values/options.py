@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict
 
 from aioq.values.durability import Level, check_level
-from aioq.values.durations import FOREVER, Duration, limit_ms, retention_ms
+from aioq.values.durations import FOREVER, Duration, limit_ms, positive_ms, retention_ms
 from aioq.values.errors import InvalidInput, InvalidType
 from aioq.values.ids import check_id
 from aioq.values.option_names import asks_for_nothing, unknown_option
@@ -127,7 +127,7 @@ def read_options(given: Options) -> JobOptions:
     return JobOptions(
         timeout_ms=None if job_timeout is None else limit_ms(job_timeout, "job_timeout"),
         result_ttl_ms=None if result_ttl is None else retention_ms(result_ttl, "result_ttl"),
-        ttl_ms=None if ttl is None else limit_ms(ttl, "ttl"),
+        ttl_ms=None if ttl is None else positive_ms(ttl, "ttl"),
         failure_ttl_ms=None if failure_ttl is None else retention_ms(failure_ttl, "failure_ttl"),
         description=_description(given.get("description")),
         job_id=None if job_id is None else check_id(job_id),
