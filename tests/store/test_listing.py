@@ -290,6 +290,14 @@ async def test_what_is_past_its_retention_and_not_swept_makes_no_page_longer(
         assert (await store.ids(JobStatus.FINISHED, desc=desc))[0] == expected
         assert (await store.ids(JobStatus.FINISHED, 1, 1, desc=desc))[0] == ["own"]
         assert (await store.count()).finished == 3
+
+        client.delete(key + b":usual")  # what is left is in one index, but its ranks are no places in the list
+        assert (await store.ids(JobStatus.FINISHED, 0, 1, desc=desc))[0] == ["own"]
+        assert (await store.ids(JobStatus.FINISHED, 1, 1, desc=desc))[0] == []
+        client.zadd(key, {"next": now - 989})
+        client.zadd(key + b":until", {"next": now + 60_000})
+        expected = ["next", "own"] if desc else ["own", "next"]
+        assert (await store.ids(JobStatus.FINISHED, 1, 1, desc=desc))[0] == expected[1:]
     finally:
         client.flushall()
 
