@@ -11,7 +11,6 @@ import typer
 
 from aioq.cli import output
 from aioq.cli.common import (
-    CHUNK,
     JsonOption,
     QueueOption,
     Target,
@@ -46,9 +45,7 @@ Of = Annotated[
 Status = Annotated[JobStatus | None, typer.Option("--status", help="Only jobs in this state.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, metavar="N", help="The most jobs to show.")]
 Offset = Annotated[int, typer.Option("--offset", min=0, metavar="N", help="Jobs to skip.")]
-Desc = Annotated[
-    bool, typer.Option("--desc", help="The last ones first. Queued and started jobs have one order only.")
-]
+Desc = Annotated[bool, typer.Option("--desc", help="The last ones first.")]
 
 
 def show(job_id: Id, *, queue: QueueOption = None, target: Target, as_json: JsonOption = False) -> None:
@@ -152,6 +149,9 @@ def ls(
     if not sys.stdout.isatty():
         output.say_table(list_table(jobs))
 
+        if len(jobs) + len(missing) < total:
+            output.warn(f"{len(jobs)} of {output.count(total, 'job')}; --limit and --offset show others")
+
         return
 
     if jobs:
@@ -172,11 +172,10 @@ async def _list(
         sizes = {state: int(getattr(counts, state)) for state in states}
 
         for state, size in sizes.items():
-            end = min(size, offset + limit - len(jobs) - len(gone))
+            room = limit - len(jobs) - len(gone)
 
-            for start in range(offset, end, CHUNK):
-                registry = Registry(queue.store, state)
-                found, missing = await registry.look(start, min(CHUNK, end - start), desc=desc)
+            if room > 0 and offset < size:
+                found, missing = await Registry(queue.store, state).look(offset, room, desc=desc)
                 jobs += found
                 gone += missing
 

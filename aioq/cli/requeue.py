@@ -116,23 +116,9 @@ async def _requeue_all(queue: Queue, report: Report, state: JobStatus, options: 
         return
 
     report.say(_beginning(total, state))
-    skipped = 0
-    begun: int | None = None
-    before: list[str] = []
 
     with progress(total, "Requeueing", err=True) as advance:
-        while True:
-            ids, now = await queue.store.ids(state, skipped, CHUNK, before_ms=begun)
-            begun = now if begun is None else begun
-
-            if not ids:
-                break
-
-            if ids == before:  # their names are damaged, so nobody can name them
-                skipped += len(ids)
-                continue
-
-            before = ids
+        async for ids in queue.store.listing(state, size=CHUNK, is_closed=True):
             verdicts = zip(ids, await queue.store.requeue(ids, only=state, **options), strict=True)
 
             for job_id, verdict in verdicts:

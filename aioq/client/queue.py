@@ -35,7 +35,14 @@ from aioq.values.options import (
     read_options,
 )
 from aioq.values.retry import Retry
-from aioq.values.rq_names import ENQUEUE_MANY_ARGUMENTS, QUEUE, QUEUE_ARGUMENTS, tell_rq_arguments, tell_rq_names
+from aioq.values.rq_names import (
+    ENQUEUE_MANY_ARGUMENTS,
+    LIST_ARGUMENTS,
+    QUEUE,
+    QUEUE_ARGUMENTS,
+    tell_rq_arguments,
+    tell_rq_names,
+)
 from aioq.values.serializer import Serializer, find_serializer
 from aioq.values.signature import Secret
 from aioq.values.states import JobStatus
@@ -322,15 +329,30 @@ class Queue:
     async def is_empty(self) -> bool:
         return await self.count() == 0
 
+    @tell_rq_arguments(LIST_ARGUMENTS)
     @awaited
-    async def job_ids(self, offset: int = 0, limit: int = 1000) -> list[str]:
-        """Ids of the jobs that wait, in the order in which they will be claimed."""
-        return await self._registry(JobStatus.QUEUED).job_ids(offset, limit)
+    async def job_ids(self, offset: int = 0, limit: int | None = None, *, desc: bool = False) -> list[str]:
+        """The ids of the jobs that wait, in the order in which they will be claimed.
 
+        They are read in pages of 500, so others get to the server meanwhile. A job that waits all the time is
+        given exactly once. One that comes or is claimed meanwhile is given or not.
+
+        Args:
+            offset: so many jobs are passed over (default 0). That takes as long as to list them.
+            limit: the most ids (default None: all; so does -1).
+            desc: the last one to be claimed first (default False: the next one).
+
+        Raises:
+            InvalidInput: offset or limit is no whole number, or out of range.
+
+        """
+        return await self._registry(JobStatus.QUEUED).job_ids(offset, limit, desc=desc)
+
+    @tell_rq_arguments(LIST_ARGUMENTS)
     @awaited
-    async def jobs(self, offset: int = 0, limit: int = 100) -> list[Job[Any]]:
-        """As `job_ids`, with snapshots."""
-        return await self._registry(JobStatus.QUEUED).jobs(offset, limit)
+    async def jobs(self, offset: int = 0, limit: int | None = None, *, desc: bool = False) -> list[Job[Any]]:
+        """As `job_ids`, with snapshots. Each one has all that is stored of the job, also the arguments."""
+        return await self._registry(JobStatus.QUEUED).jobs(offset, limit, desc=desc)
 
     @awaited
     async def fetch_job(self, job_id: Job[Any] | str) -> Job[Any] | None:
@@ -482,15 +504,15 @@ class Queue:
         return Registry(self.store, status)
 
     async def _delete_all(self, state: JobStatus) -> int:
-        removed = 0
+        removed, before = 0, -1
 
-        while True:
-            ids, _ = await self.store.ids(state, 0, CHUNK)
-            deleted = await self.store.delete(ids, state)
-            removed += deleted
+        while removed > before:  # again, for what has come meanwhile where the listing had been already
+            before = removed
 
-            if not deleted:
-                return removed
+            async for ids in self.store.listing(state, size=CHUNK):
+                removed += await self.store.delete(ids, state)
+
+        return removed
 
 
 class _Share:

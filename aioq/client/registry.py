@@ -11,7 +11,7 @@ from aioq.client.requeue import CHUNK, requeue
 from aioq.store import Store
 from aioq.values.errors import InvalidJobOperation, NoSuchJobError
 from aioq.values.numbers import whole
-from aioq.values.rq_names import REGISTRY, tell_rq_names
+from aioq.values.rq_names import LIST_ARGUMENTS, REGISTRY, tell_rq_arguments, tell_rq_names
 from aioq.values.states import JobStatus, allows
 
 
@@ -34,31 +34,52 @@ class Registry:
         """How many jobs there are; what is past its retention is not counted."""
         return int(getattr(await self._store.count(), self.status.value))
 
+    @tell_rq_arguments(LIST_ARGUMENTS)
     @awaited
-    async def job_ids(self, offset: int = 0, limit: int = 1000, *, desc: bool = False) -> list[str]:
-        """Ids in order, the oldest first (desc: the newest first)."""
-        ids, _ = await self._store.ids(self.status, whole(offset, "offset"), whole(limit, "limit"), desc=desc)
+    async def job_ids(self, offset: int = 0, limit: int | None = None, *, desc: bool = False) -> list[str]:
+        """The ids of the jobs, in order.
 
-        return ids
+        They are read in pages of 500, so others get to the server meanwhile. A job that is in this state all
+        the time is given exactly once. One that comes into it or leaves it meanwhile is given or not.
 
+        Args:
+            offset: so many jobs are passed over (default 0).
+            limit: the most ids (default None: all; so does -1).
+            desc: the newest first (default False: the oldest first).
+
+        Raises:
+            InvalidInput: offset or limit is no whole number, or out of range.
+
+        Example:
+            >>> newest = await queue.failed_job_registry.job_ids(limit=10, desc=True)
+
+        """
+        return (await self._store.ids(self.status, whole(offset, "offset"), _most(limit), desc=desc))[0]
+
+    @tell_rq_arguments(LIST_ARGUMENTS)
     @awaited
-    async def jobs(self, offset: int = 0, limit: int = 100, *, desc: bool = False) -> list[Job[Any]]:
-        """As `job_ids`, with snapshots."""
+    async def jobs(self, offset: int = 0, limit: int | None = None, *, desc: bool = False) -> list[Job[Any]]:
+        """As `job_ids`, with snapshots. Each one has all that is stored of the job, also the arguments."""
         return (await self.look(offset, limit, desc=desc))[0]
 
     @awaited
     async def look(
-        self, offset: int = 0, limit: int = 100, *, desc: bool = False
+        self, offset: int = 0, limit: int | None = None, *, desc: bool = False
     ) -> tuple[list[Job[Any]], list[str]]:
         """As `jobs`, and also the ids that are listed and of which nothing is stored (any more)."""
-        ids = await self.job_ids(offset, limit, desc=desc)
-        records = await self._store.load(ids)
-        missing = [job_id for job_id, record in zip(ids, records, strict=True) if record is None]
+        found: list[Job[Any]] = []
+        missing: list[str] = []
 
-        # One that has changed its state between the two calls is not of this registry any more.
-        found = [record for record in records if record is not None and record.is_in(self.status)]
+        async for ids in self._store.listing(
+            self.status, whole(offset, "offset"), _most(limit), desc=desc, size=CHUNK
+        ):
+            for job_id, record in zip(ids, await self._store.load(ids), strict=True):
+                if record is None:
+                    missing.append(job_id)
+                elif record.is_in(self.status):  # else it has changed its state between the two calls
+                    found.append(Job(record, self._store))
 
-        return [Job(record, self._store) for record in found], missing
+        return found, missing
 
     @awaited
     async def contains(self, job: Job[Any] | str) -> bool:
@@ -119,28 +140,17 @@ class Registry:
 
         """
         self._require("requeue")
-        moved = skipped = 0  # what is skipped stays listed
-        start: int | None = None
-        before: list[str] = []
+        moved = 0
 
-        while True:
-            ids, now = await self._store.ids(self.status, skipped, CHUNK, before_ms=start)
-            start = now if start is None else start
-
-            if not ids:
-                return moved
-
-            if ids == before:  # their names are damaged, so nobody can name them
-                skipped += len(ids)
-                continue
-
-            before = ids
+        async for ids in self._store.listing(self.status, size=CHUNK, is_closed=True):
             verdicts = await self._store.requeue(ids, at_front=at_front, reset=reset_retries, only=self.status)
             done = verdicts.count("ok")
             moved += done
 
             if progress is not None:
                 progress(done)
+
+        return moved
 
     @awaited
     async def remove(self, job: Job[Any] | str, *, delete_job: bool = False) -> None:
@@ -187,3 +197,8 @@ class Registry:
 
     def __repr__(self) -> str:
         return f"<Registry {self.status} of {self._store.queue}>"
+
+
+def _most(limit: int | None) -> int | None:
+    """A limit as users give it; None for all."""
+    return None if limit is None or (type(limit) is int and limit == -1) else whole(limit, "limit")

@@ -10,7 +10,7 @@ from aioq.store import Store
 from aioq.values.errors import InvalidJobOperation, InvalidType
 from aioq.values.states import JobStatus
 
-#: Jobs that one round trip moves.
+#: Jobs that one round trip moves, or brings the records of.
 CHUNK = 500
 
 

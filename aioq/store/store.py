@@ -15,6 +15,7 @@ from aioq.store.committer import Committer
 from aioq.store.connection import Connection
 from aioq.store.examination import Finding, Subject, read_findings
 from aioq.store.keys import Keys
+from aioq.store.listing import Listing
 from aioq.store.mailbox import Mailbox, Standing
 from aioq.store.per_loop import PerLoop, running_loop
 from aioq.store.registration import Registration
@@ -399,23 +400,47 @@ class Store:
         self,
         state: JobStatus,
         offset: int = 0,
-        limit: int = 1000,
+        limit: int | None = None,
         *,
         desc: bool = False,
         before_ms: int | None = None,
     ) -> tuple[list[str], int]:
-        """Ids of the jobs in one state, and the server's clock in ms."""
-        reply = await self._call(
-            "ids",
-            state=state,
-            offset=offset,
-            limit=limit,
-            order="desc" if desc else "asc",
-            before="" if before_ms is None else before_ms,
-            expired_ttl=EXPIRED_TTL_MS,
+        """Ids of the jobs in one state, and the server's clock in ms when it was asked first."""
+        listing = self.listing(state, offset, limit, desc=desc, before_ms=before_ms)
+        found = [job_id async for ids in listing for job_id in ids]
+
+        return found, listing.began_ms
+
+    def listing(
+        self,
+        state: JobStatus,
+        offset: int = 0,
+        limit: int | None = None,
+        *,
+        desc: bool = False,
+        size: int | None = None,
+        before_ms: int | None = None,
+        is_closed: bool = False,
+    ) -> Listing:
+        """The ids of the jobs in one state, page by page; the arguments are those of `Listing`."""
+        return Listing(
+            self._page, state, offset, limit, desc=desc, size=size, before_ms=before_ms, is_closed=is_closed
         )
 
-        return [text(job_id) for job_id in reply[1]], int(reply[2])
+    async def _page(
+        self, state: JobStatus, cursor: bytes, skip: int, limit: int, page: int, order: str, before: int | str
+    ) -> Any:
+        return await self._call(
+            "ids",
+            state=state,
+            cursor=cursor,
+            skip=skip,
+            limit=limit,
+            page=page,
+            order=order,
+            before=before,
+            expired_ttl=EXPIRED_TTL_MS,
+        )
 
     # Looking for damage
 

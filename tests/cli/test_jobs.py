@@ -198,6 +198,17 @@ def test_ls_in_a_pipe(cli: Cli) -> None:
     assert none.stderr.startswith("no such queue: none")
 
 
+def test_ls_says_how_many_there_are_where_it_does_not_show_all(cli: Cli) -> None:
+    cli.enqueue("a", "b", "c")
+    some = cli.call("ls", "--limit", "2")
+    assert [line.split()[0] for line in some.stdout.splitlines()] == ["id", "a", "b"]
+    assert some.stderr == "2 of 3 jobs; --limit and --offset show others\n"
+    assert cli.call("ls", "--offset", "2").stderr == "1 of 3 jobs; --limit and --offset show others\n"
+    assert cli.call("ls", "--limit", "3").stderr == ""
+    assert "2 of 3 jobs" in cli.on_terminal("ls", "--limit", "2")[1]
+    assert listed(cli, "--limit", "2", "--desc") == ["c", "b"]
+
+
 def test_ls_on_a_terminal_of_80_columns(cli: Cli) -> None:
     long = "id-of-a-job-with-" + "x" * 20
     cli.fail(long)

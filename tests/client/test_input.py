@@ -109,20 +109,28 @@ async def test_a_job_that_is_enqueued_must_be_one(queue: Queue) -> None:
             await queue.enqueue_job(value)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), "5", None, 1.0, True, b"5"], ids=repr)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "5", None, 1.0, -1.0, True, b"5"], ids=repr)
 @pytest.mark.parametrize("name", ["offset", "limit"])
 async def test_a_number_that_is_none_is_refused_by_its_name(queue: Queue, name: str, value: Any) -> None:
     registry: Registry = queue.failed_job_registry
 
     for call in (queue.job_ids, queue.jobs, registry.job_ids, registry.jobs):
+        if name == "limit" and value is None:
+            assert await call(limit=None) == []
+            continue
+
         with pytest.raises(InvalidInput, match=f"{name}=.*expected a whole number"):
             await call(**{name: value})
 
 
-@pytest.mark.parametrize("value", [-1, -(10**30), 10**30])
+@pytest.mark.parametrize("value", [-1, -2, -(10**30), 10**30])
 async def test_a_number_out_of_range_is_refused_by_its_name(queue: Queue, raw: redis.Redis, value: int) -> None:
     for call in (queue.job_ids, queue.jobs, queue.finished_job_registry.job_ids):
         for name in ("offset", "limit"):
+            if name == "limit" and value == -1:  # RQ's word for all
+                assert await call(limit=-1) == []
+                continue
+
             with pytest.raises(InvalidInput, match=f"{name}=.*expected a whole number of at least 0"):
                 await call(**{name: value})
 

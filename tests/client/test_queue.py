@@ -62,6 +62,9 @@ async def test_ids_are_listed_in_the_order_of_the_claims_and_in_parts(queue: Que
     assert await queue.job_ids(6) == ids[6:]
     assert await queue.job_ids(7) == []
     assert await queue.job_ids(0, 0) == []
+    assert await queue.job_ids(desc=True) == ids[::-1]
+    assert await queue.job_ids(1, 3, desc=True) == ids[::-1][1:4]
+    assert [job.id for job in await queue.jobs(2, limit=-1, desc=True)] == ids[::-1][2:]
     assert [job.id for job in await queue.jobs(1, 2)] == ids[1:3]
     for position, job in enumerate(front + back):
         assert await job.get_position() == position

@@ -248,14 +248,17 @@ async def test_thousands_are_read_in_pages(queue: Queue, burst) -> None:
     await queue.enqueue_many(Queue.prepare_data(jobs.noop) for _ in range(2300))
     await burst()
     registry = queue.finished_job_registry
-    ids = await registry.job_ids(limit=5000)
+    ids = await registry.job_ids()
     assert len(set(ids)) == 2300 == await registry.count()
-    assert len(await registry.job_ids()) == 1000
+    assert await registry.job_ids(limit=-1) == await registry.job_ids(limit=None) == ids
+    assert await registry.job_ids(limit=1700) == ids[:1700]
     assert [await registry.job_ids(start, 700) for start in range(0, 2300, 700)] == [
         ids[start : start + 700] for start in range(0, 2300, 700)
     ]
     assert await registry.job_ids(limit=5000, desc=True) == ids[::-1]
-    assert len(await registry.jobs()) == 100
+    assert [job.id for job in await registry.jobs()] == ids
+    assert [job.id for job in await registry.jobs(590, -1, desc=True)] == ids[::-1][590:]
+    assert [job.id for job in await registry.jobs(limit=620)] == ids[:620]
 
 
 async def test_the_jobs_whose_code_is_gone_can_be_listed_and_requeued(

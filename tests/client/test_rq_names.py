@@ -64,6 +64,7 @@ def test_an_argument_that_rq_has_is_told() -> None:
         "RUN_ARGUMENTS": Worker("q", "redis://localhost").run,
         "FETCH_ARGUMENTS": Job.fetch,
         "ENQUEUE_MANY_ARGUMENTS": Queue("q", "redis://localhost").enqueue_many,
+        "LIST_ARGUMENTS": Queue("q", "redis://localhost").failed_job_registry.job_ids,
         "RETRY_ARGUMENTS": Retry,
     }.items():
         own = inspect.signature(call).parameters

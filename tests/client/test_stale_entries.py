@@ -80,6 +80,28 @@ async def test_requeue_all_goes_through_more_than_a_chunk_of_it(queue: Queue, cl
     assert await queue.job_ids() == [job.id for job in made[1100:]]
 
 
+async def test_names_that_nobody_can_name_hide_no_job_from_a_requeue_or_a_delete(
+    queue: Queue, client: redis.Redis
+) -> None:
+    made = await queue.enqueue_many([Queue.prepare_data("time.time") for _ in range(2)])
+
+    for job in made:
+        await job.cancel()
+
+    damaged = {b"\xff%d" % number: 1 for number in range(1100)}
+    client.zadd("aioq:{default}:canceled", damaged)  # they stand first
+
+    assert await queue.canceled_job_registry.requeue_all() == 2
+    assert await queue.job_ids() == [job.id for job in made]
+
+    for job in made:
+        await job.cancel()
+
+    assert await queue.delete() == 2
+    assert await queue.fetch_many(made) == [None, None]
+    client.delete("aioq:{default}:canceled")
+
+
 @pytest.mark.parametrize("kept", KEPT)
 @pytest.mark.parametrize("state", ["failed", "stopped"])
 async def test_every_index_of_a_registry_is_left(

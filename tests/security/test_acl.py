@@ -433,8 +433,8 @@ async def call_all(cli: Cli, held: str) -> None:
     mail = ("--queue", "mail")
 
     for words in (
-        ("ls", *mail, "--desc"),
         ("enqueue", "tests.jobs.add", "1", "2", *mail, "--job-id", "one", "--ttl", "60s"),
+        ("ls", *mail, "--desc"),
         ("enqueue", "tests.jobs.add", "1", "2", *mail, "--job-id", "two", "--schedule-in", "60s"),
         *(("job", verb, "one", *mail) for verb in ("show", "cancel")),
         ("requeue", "one", *mail, "--from", "canceled"),

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from aioq import Queue
-from aioq.store import Connection
+from aioq.store import Connection, listing
 from aioq.store.script import Command, script
 from aioq.store.store import Claim, Claims, Submission
 from aioq.values.failure import Failure, unpack_failure
@@ -648,8 +648,10 @@ class StoreMachine(RuleBasedStateMachine):
         state = list(JobStatus)[self.looks % len(JobStatus)]  # the others in turn
         listed, _ = self.run(self.store.ids(state))
         assert sorted(listed) == sorted(each.id for each in self.jobs.values() if each.seen == state)
+        assert self.run(self.store.ids(state, desc=True))[0] == listed[::-1]
 
 
 @pytest.mark.timeout(7_200 if LONG else 180)
-def test_the_server_and_the_model_agree(server: Server) -> None:
+def test_the_server_and_the_model_agree(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "PAGE", 3)  # so that lists of a few jobs have several pages
     run_state_machine_as_test(lambda: StoreMachine(server.url), settings=PROFILE)

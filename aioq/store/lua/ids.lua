@@ -1,141 +1,228 @@
--- ids: the ids of the jobs in one state, in order: lanes as they will be claimed, registries by time.
+-- ids: one page of the ids of the jobs in one state, in order: lanes as they will be claimed, registries by time.
 -- KEYS: main front scheduled expiring job finished failed canceled stopped expired
--- ARGV: state offset limit order before expired_ttl
+-- ARGV: state cursor skip limit page order before expired_ttl
 -- SAYS: ok
--- order: asc or desc. before: only what entered the registry up to this moment in ms, or ''.
+-- cursor: where the page before has ended, or ''. skip: so many jobs are passed over. limit: the most ids. page: the most
+-- entries that are looked at. order: asc or desc. before: only what entered the registry up to this moment in ms, or ''.
+-- Returns the ids, the clock, the cursor of the next page or '', and how many jobs were passed over.
+-- A job that stays in its state is in one page and no other, whatever comes and goes between the pages. Started jobs come
+-- by lane and entry; when each was started is returned too, so that the caller can bring them into that order.
+-- Expired jobs of one millisecond come in one page, even beyond the limit.
 --@include now
 --@include read
 --@include usual
 --@include delivered
+--@include ordered
 
-offset, limit = tonumber(offset), tonumber(limit)
-local found, skipped = {}, 0
+skip, limit, page = tonumber(skip), tonumber(limit), tonumber(page)
+local backward = order == 'desc'
+local found, started, skipped, looked, next_cursor = {}, {}, 0, 0, ''
 
+local function is_full()
+  return #found >= limit or looked >= page
+end
+-- How many entries are worth reading at once.
+local function wanted()
+  return math.min(page - looked, skip - skipped + limit - #found)
+end
 local function take(id)
-  if skipped < offset then
+  if skipped < skip then
     skipped = skipped + 1
-  elseif #found < limit then
+  else
     found[#found + 1] = id
   end
-  return #found < limit
 end
 
-local function list_lane(name)
-  -- Entries are handed out in order, so what no worker has is what comes after the last one handed out.
-  local last, mark = last_delivered(name), mark_of(name)
-  local from = last and '(' .. last or '-'
-  while true do
-    local page = redis.call('XRANGE', LANES[name], from, '+', 'COUNT', 1000)
-    for _, entry in ipairs(page) do
-      local id = id_of(entry)
-      local deadline = id and redis.call('ZSCORE', expiring, id .. ' ' .. mark .. entry[1])
-      if id and not (deadline and tonumber(deadline) <= now) and not take(id) then
+-- Goes on through the lanes until the page is full. A cursor is a lane and an entry of it.
+local function list_lanes(read, see)
+  local lane, from = string.match(cursor, '^(%a+) (%S+)$')
+  for i = 1, #SERVED do
+    local name = SERVED[backward and #SERVED + 1 - i or i]
+    local has_more = not is_full() and (not lane or name == lane)
+    while has_more do
+      local count = wanted()
+      local rows = read(name, from, count)
+      for _, row in ipairs(rows) do
+        see(name, row)
+        from = row[1]
+      end
+      looked = looked + #rows
+      if is_full() then
+        next_cursor = name .. ' ' .. from
         return
       end
-      from = '(' .. entry[1]
+      has_more = #rows == count
     end
-    if #page < 1000 then
-      return
+    if name == lane or not lane then
+      lane, from = nil, nil
     end
   end
 end
 
--- What runs is in the lanes' pending lists, ordered by entry; a reader wants it by when it was started.
-local function earlier(row, other)
-  if row[1] ~= other[1] then
-    return row[1] < other[1]
+local function is_later(entry, other)
+  local ms, turn = string.match(entry, '^(%d+)-(%d+)$')
+  local other_ms, other_turn = string.match(other, '^(%d+)-(%d+)$')
+  if ms ~= other_ms then
+    return tonumber(ms) > tonumber(other_ms)
   end
-  return row[2] < other[2]
+  return tonumber(turn) > tonumber(other_turn)
+end
+-- Entries are handed out in order, so what no worker has is what comes after the last one handed out.
+local function read_waiting(name, from, count)
+  local last = last_delivered(name)
+  if backward then
+    from = from and '(' .. from or '+'
+    return redis.call('XREVRANGE', LANES[name], from, last and '(' .. last or '-', 'COUNT', count)
+  end
+  if from and not (last and is_later(last, from)) then
+    last = from
+  end
+  return redis.call('XRANGE', LANES[name], last and '(' .. last or '-', '+', 'COUNT', count)
+end
+local function list_waiting()
+  local has_late = redis.call('ZCOUNT', expiring, '-inf', now) > 0
+  list_lanes(read_waiting, function(name, entry)
+    local id = id_of(entry)
+    local deadline = id and has_late and redis.call('ZSCORE', expiring, id .. ' ' .. mark_of(name) .. entry[1])
+    if id and not (deadline and tonumber(deadline) <= now) then
+      take(id)
+    end
+  end)
+end
+
+local function read_pending(name, from, count)
+  local rows = redis.pcall('XPENDING', LANES[name], 'workers', from and '(' .. from or '-', '+', count)
+  return rows.err and {} or rows
 end
 local function list_started()
-  local rows = {}
-  for _, name in ipairs(SERVED) do
-    local pending = redis.pcall('XPENDING', LANES[name], 'workers', '-', '+', 10000)
-    for _, row in ipairs(pending.err and {} or pending) do
-      local entry = redis.call('XRANGE', LANES[name], row[1], row[1])[1]
-      local id = id_of(entry)
-      if id then
-        rows[#rows + 1] = {number(peek(id, 'started_at')[1], 0), #rows, id}
-      end
+  list_lanes(read_pending, function(name, row)
+    local id = id_of(redis.call('XRANGE', LANES[name], row[1], row[1])[1])
+    if id then
+      take(id)
+      started[#found] = number(peek(id, 'started_at')[1], 0)
     end
-  end
-  table.sort(rows, earlier)
-  for i = 1, #rows do
-    take(rows[order == 'desc' and #rows + 1 - i or i][3])
-  end
+  end)
 end
 
--- Goes through an index in pages; each call gives the next id and its score, nothing at the end.
-local function walk(key)
-  local from, page, at = 0, {}, 1
-  return function()
-    if at > #page then
-      page = redis.call(order == 'desc' and 'ZREVRANGE' or 'ZRANGE', key, from, from + 999, 'WITHSCORES')
-      from, at = from + 1000, 1
-    end
-    at = at + 2
-    return page[at - 2], tonumber(page[at - 1] or 0)
+-- Which ranks of a set are still to be listed. A cursor is a score, the position of a set and a member of it. At one
+-- score, what stands in an earlier set comes first.
+local function ranks(set, position)
+  local from = set.after and redis.call('ZCOUNT', set.key, '-inf', set.after) or 0
+  local to = redis.call('ZCOUNT', set.key, '-inf', set.up_to or '+inf')
+  local score, other, member = string.match(cursor, '^(%S+) (%d) (.*)$')
+  if not score then
+    return from, to
   end
+  local given
+  if position == tonumber(other) then
+    given = rank_of(set.key, score, member, not backward)
+  else
+    given = redis.call('ZCOUNT', set.key, '-inf', position < tonumber(other) and score or '(' .. score)
+  end
+  if backward then
+    return from, math.min(to, given)
+  end
+  return math.max(from, given), to
 end
-local function list_scheduled()
-  for id in walk(scheduled) do
-    if not take(id) then
+-- Lists sorted sets as one, until the page is full. A set has a key, scores that it is listed `after` and `up_to`, what of
+-- its members is `shown` (nothing: all), and what is `added` to its scores.
+local function list_sets(sets, by_ms)
+  local left = {}
+  for position, set in ipairs(sets) do
+    set.position, set.from, set.to = position, ranks(set, position)
+    if set.from < set.to then
+      left[#left + 1] = set
+    end
+  end
+  if #left == 1 and not left[1].shown then -- a rank is a place in the list then
+    local set = left[1]
+    skipped = math.min(skip, set.to - set.from)
+    if backward then
+      set.to = set.to - skipped
+    else
+      set.from = set.from + skipped
+    end
+  end
+  local function advance(set)
+    set.member, set.score = set.next()
+    set.at = set.member and tonumber(set.score) + (set.added or 0)
+  end
+  local batch = math.max(1, wanted())
+  for at = #left, 1, -1 do
+    local set = left[at]
+    set.next = walk(set.key, set.from, set.to, backward, batch)
+    advance(set)
+    if not set.at then
+      table.remove(left, at)
+    end
+  end
+  local last
+  while #left > 0 do
+    local first, at = left[1], 1
+    for i = 2, #left do
+      local set = left[i]
+      if backward and set.at >= first.at or not backward and set.at < first.at then
+        first, at = set, i
+      end
+    end
+    if is_full() and not (by_ms and math.floor(first.at) == last) then
       return
     end
-  end
-end
--- A registry is one list in two indexes.
-local function list_registry(key)
-  local last, oldest = tonumber(before) or math.huge, now - usual_life(key)
-  local next_own, next_usual = walk(key), walk(key .. ':usual')
-  local own, own_at = next_own()
-  local usual, usual_at = next_usual()
-  while own or usual do
-    local is_own = own and (not usual or own_at == usual_at or (own_at < usual_at) == (order == 'asc'))
-    if is_own then
-      local over = redis.call('ZSCORE', key .. ':until', own)
-      if not (over and tonumber(over) <= now) and own_at < last + 1 and not take(own) then
-        return
+    local id = first.name and first.name(first.member) or first.member
+    if not first.shown or first.shown(id) then
+      take(id)
+    end
+    looked = looked + 1
+    if is_full() then
+      last = math.floor(first.at)
+      if by_ms then
+        next_cursor = string.format('%.0f 0 ', backward and last or last + 1)
+      else
+        next_cursor = first.score .. ' ' .. first.position .. ' ' .. first.member
       end
-      own, own_at = next_own()
-    else
-      if usual_at >= oldest + 1 and usual_at < last + 1 and not take(usual) then
-        return
-      end
-      usual, usual_at = next_usual()
+    end
+    advance(first)
+    if not first.at then
+      table.remove(left, at)
     end
   end
+  next_cursor = ''
 end
-
--- Expired jobs that no worker has seen yet; they ended after those that one has.
-local function list_late()
-  local newest, oldest = math.min(now, tonumber(before) or now), '(' .. (now - expired_ttl)
-  local rows
-  if order == 'desc' then
-    rows = redis.call('ZREVRANGEBYSCORE', expiring, newest, oldest, 'LIMIT', 0, offset + limit)
-  else
-    rows = redis.call('ZRANGEBYSCORE', expiring, oldest, newest, 'LIMIT', 0, offset + limit)
+-- A registry is one list in two indexes.
+local function registry(key)
+  local last, companion = tonumber(before) and '(' .. (before + 1), key .. ':until'
+  local has_over = redis.call('ZCOUNT', companion, '-inf', now) > 0
+  local function is_kept(id)
+    local over = redis.call('ZSCORE', companion, id)
+    return not (over and tonumber(over) <= now)
   end
-  for _, row in ipairs(rows) do
-    take(string.match(row, '^%S+'))
+  return {
+    {key = key, up_to = last, shown = has_over and is_kept},
+    {key = key .. ':usual', after = '(' .. (now - usual_life(key) + 1), up_to = last},
+  }
+end
+-- Expired jobs that no worker has seen yet are in the list, too: of one ms they come last. When one is seen, it moves into
+-- the registry, to another place of the same ms. Therefore no page ends within a ms.
+local function list_expired()
+  local sets = registry(expired)
+  local up_to = math.min(now, tonumber(before) or now)
+  local LAST_PLACE = 4095 / 4096 -- a ms has so many, see keep
+  local function name(row)
+    return string.match(row, '^%S+')
   end
+  sets[3] = {key = expiring, after = now - expired_ttl, up_to = up_to, added = LAST_PLACE, name = name}
+  list_sets(sets, true)
 end
 
 if state == 'queued' then
-  for _, name in ipairs(SERVED) do
-    list_lane(name)
-  end
+  list_waiting()
 elseif state == 'started' then
   list_started()
 elseif state == 'scheduled' then
-  list_scheduled()
-elseif state == 'expired' and order == 'desc' then
-  list_late()
-  list_registry(expired)
+  list_sets({{key = scheduled}})
 elseif state == 'expired' then
-  list_registry(expired)
-  list_late()
+  list_expired()
 else
-  list_registry(({finished = finished, failed = failed, canceled = canceled, stopped = stopped})[state])
+  list_sets(registry(({finished = finished, failed = failed, canceled = canceled, stopped = stopped})[state]))
 end
-return {'ok', found, now}
+return {'ok', found, now, next_cursor, skipped, started}
