@@ -147,6 +147,7 @@ class Job(Generic[R]):
 
     @property
     def id(self) -> str:
+        """The id: the one that was given, or a new one."""
         return self.record.id
 
     @property
@@ -246,10 +247,12 @@ class Job(Generic[R]):
 
     @property
     def created_at(self) -> datetime | None:
+        """When it was enqueued or scheduled first."""
         return self.record.created_at
 
     @property
     def enqueued_at(self) -> datetime | None:
+        """When it was put into its queue last; None if it has only been scheduled so far."""
         return self.record.enqueued_at
 
     @property
@@ -264,14 +267,17 @@ class Job(Generic[R]):
 
     @property
     def started_at(self) -> datetime | None:
+        """When its last run began; None if none has."""
         return self.record.started_at
 
     @property
     def ended_at(self) -> datetime | None:
+        """When it ended; None if it has not."""
         return self.record.ended_at
 
     @property
     def worker_name(self) -> str | None:
+        """The worker of its last run; None if it was never claimed."""
         return self.record.worker
 
     @property
@@ -317,34 +323,42 @@ class Job(Generic[R]):
 
     @property
     def is_queued(self) -> bool:
+        """Whether it waits in its queue, in this snapshot."""
         return self.status == JobStatus.QUEUED
 
     @property
     def is_scheduled(self) -> bool:
+        """Whether it waits for its moment, or for the pause before a retry to end, in this snapshot."""
         return self.status == JobStatus.SCHEDULED
 
     @property
     def is_started(self) -> bool:
+        """Whether it runs, in this snapshot."""
         return self.status == JobStatus.STARTED
 
     @property
     def is_finished(self) -> bool:
+        """Whether it ended with a result, in this snapshot."""
         return self.status == JobStatus.FINISHED
 
     @property
     def is_failed(self) -> bool:
+        """Whether it ended with an error, in this snapshot."""
         return self.status == JobStatus.FAILED
 
     @property
     def is_canceled(self) -> bool:
+        """Whether it was taken back, in this snapshot."""
         return self.status == JobStatus.CANCELED
 
     @property
     def is_stopped(self) -> bool:
+        """Whether it was ended while it ran, in this snapshot."""
         return self.status == JobStatus.STOPPED
 
     @property
     def is_expired(self) -> bool:
+        """Whether it waited for longer than its ttl, in this snapshot."""
         return self.status == JobStatus.EXPIRED
 
     # Reads

@@ -327,6 +327,7 @@ class Queue:
 
     @awaited
     async def is_empty(self) -> bool:
+        """Whether no job waits to be claimed."""
         return await self.count() == 0
 
     @tell_rq_arguments(LIST_ARGUMENTS)
@@ -368,30 +369,37 @@ class Queue:
 
     @property
     def scheduled_job_registry(self) -> Registry:
+        """Jobs that wait for their moment, or for a retry."""
         return self._registry(JobStatus.SCHEDULED)
 
     @property
     def started_job_registry(self) -> Registry:
+        """Jobs that run."""
         return self._registry(JobStatus.STARTED)
 
     @property
     def finished_job_registry(self) -> Registry:
+        """Jobs that ended with a result."""
         return self._registry(JobStatus.FINISHED)
 
     @property
     def failed_job_registry(self) -> Registry:
+        """Jobs that ended with an error."""
         return self._registry(JobStatus.FAILED)
 
     @property
     def canceled_job_registry(self) -> Registry:
+        """Jobs that were taken back."""
         return self._registry(JobStatus.CANCELED)
 
     @property
     def stopped_job_registry(self) -> Registry:
+        """Jobs that were ended while they ran."""
         return self._registry(JobStatus.STOPPED)
 
     @property
     def expired_job_registry(self) -> Registry:
+        """Jobs that waited for longer than their ttl."""
         return self._registry(JobStatus.EXPIRED)
 
     # Change
@@ -465,6 +473,7 @@ class Queue:
 
     @awaited
     async def is_paused(self) -> bool:
+        """Whether `pause` holds."""
         return await self.store.is_paused()
 
     async def aclose(self) -> None:
