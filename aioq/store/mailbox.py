@@ -140,7 +140,9 @@ class Mailbox:
                 standing = await self._asking.submit(job_id)
 
                 if not isinstance(standing, int):
-                    return _ending(standing)
+                    # The message may have come to another wait of this loop meanwhile. It has the value, also of a
+                    # job whose result is not kept.
+                    return (future.result() if future.done() else None) or _ending(standing)
 
                 has_begun, pause = True, SHORTEST_PAUSE_S
                 ending = await self._until(future, standing)

@@ -216,6 +216,23 @@ async def test_a_long_result_that_is_not_kept_comes_all_the_same(store: Store, c
     assert await ending(task) == Ending("finished", b"x" * 5_000, None)
 
 
+async def test_a_wait_whose_question_is_under_way_when_the_job_ends_gets_what_is_not_kept(
+    store: Store, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claimed = await start(store)
+    first = await waiting(store, client)
+    wait = store.wait
+
+    async def answer_late(channel: str, batch: list[str]) -> list[dict[bytes, bytes] | int]:
+        await end(store, (claimed, Finished(b"once", 0)))
+        await ending(first)
+
+        return await wait(channel, batch)
+
+    monkeypatch.setattr(store, "wait", answer_late)
+    assert await store.mailbox.wait("a", 5) == Ending("finished", b"once", None)
+
+
 async def test_a_failure_comes_with_its_text(store: Store, client: redis.Redis) -> None:
     claimed = await start(store)
     task = await waiting(store, client)
