@@ -219,17 +219,18 @@ async def test_a_long_result_that_is_not_kept_comes_all_the_same(store: Store, c
 async def test_a_wait_whose_question_is_under_way_when_the_job_ends_gets_what_is_not_kept(
     store: Store, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claimed = await start(store)
-    first = await waiting(store, client)
-    wait = store.wait
+    wait, waits = store.wait, list[asyncio.Task[Ending]]()
 
     async def answer_late(channel: str, batch: list[str]) -> list[dict[bytes, bytes] | int]:
-        await end(store, (claimed, Finished(b"once", 0)))
-        await ending(first)
+        if waits:
+            await end(store, (claimed, Finished(b"once", 0)))
+            await ending(waits[0])
 
         return await wait(channel, batch)
 
     monkeypatch.setattr(store, "wait", answer_late)
+    claimed = await start(store)
+    waits.append(await waiting(store, client))
     assert await store.mailbox.wait("a", 5) == Ending("finished", b"once", None)
 
 
