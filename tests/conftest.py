@@ -29,20 +29,30 @@ VARIABLES += ("REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_USERNAME", "REDIS_P
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parent.parent / ".pytest_cache" / "bytecode")
 
-# redis-py reads its own version from the files of its installation for each connection. Tests make tens of thousands.
+# redis-py reads its version from the files of its installation for each connection. Tests make tens of thousands.
 redis.utils.get_lib_version = functools.cache(redis.utils.get_lib_version)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """What pytest keeps of thousands of tests is no garbage: nobody needs to look through it again and again."""
+    """What pytest makes of thousands of tests is no garbage."""
     gc.disable()
 
     try:
         return (yield)
     finally:
-        gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop() -> Generator[None, object, object]:
+    """While tests run, the garbage collector does not look through all that has been collected of them."""
+    gc.freeze()
+
+    try:
+        return (yield)
+    finally:
+        gc.unfreeze()
 
 
 @pytest.hookimpl(wrapper=True)
