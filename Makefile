@@ -21,7 +21,7 @@ demo: $(VENV)/made ## Run the example job on real documents: enqueue, work, fail
 	$(VENV)/bin/aioq demo
 
 test: $(VENV)/made ## Run the tests on a real server
-	$(RUN) -m pytest -n 5
+	$(RUN) -m pytest -n 5 --dist worksteal
 
 chaos: $(VENV)/made ## Break servers, workers and networks under load (make chaos ARGS="--kills 1000 --seed 7")
 	$(RUN) -m pytest -m chaos -n 4

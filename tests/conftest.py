@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import os
 import secrets
 import socket
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import redis
+import redis.utils
 
 from aioq import Connection, Queue, Worker
 from tests.tools import RunningWorker, leaks, server_binary
@@ -25,6 +28,31 @@ VARIABLES += ("REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_USERNAME", "REDIS_P
 # environment has switched bytecode off: that was a third of the time of all tests.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parent.parent / ".pytest_cache" / "bytecode")
+
+# redis-py reads its version from the files of its installation for each connection. Tests make tens of thousands.
+redis.utils.get_lib_version = functools.cache(redis.utils.get_lib_version)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What pytest makes of thousands of tests is no garbage."""
+    gc.disable()
+
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop() -> Generator[None, object, object]:
+    """While tests run, the garbage collector does not look through all that has been collected of them."""
+    gc.freeze()
+
+    try:
+        return (yield)
+    finally:
+        gc.unfreeze()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -96,6 +124,11 @@ class Server:
                     raise
                 time.sleep(0.01)
 
+    @functools.cached_property
+    def bare(self) -> redis.Redis:
+        """A client that is kept, for what is asked around each test."""
+        return self.client()
+
     def stop(self, *, kill: bool = False) -> None:
         if self.process is not None:
             self.process.kill() if kill else self.process.terminate()
@@ -126,10 +159,9 @@ def shared_server() -> Iterator[Server]:
 @pytest.fixture
 def server(shared_server: Server) -> Iterator[Server]:
     """The session's server, empty. Afterwards every key left must be of a live job, or have a retention."""
-    with shared_server.client() as client:
-        client.flushall()
-        yield shared_server
-        assert leaks(client) == []
+    shared_server.bare.flushall()
+    yield shared_server
+    assert leaks(shared_server.bare) == []
 
 
 @pytest.fixture

@@ -12,10 +12,8 @@ import ast
 import asyncio
 import importlib
 import inspect
-import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -28,9 +26,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import aioq
 from aioq import Connection, Queue
+from aioq.cli.main import app
 from aioq.store.keys import Keys, SharedKeys
 from aioq.store.script import all_scripts
 from aioq.values import options, states
@@ -205,11 +205,9 @@ def test_an_aioq_command_exists_with_its_options(words: list[str]) -> None:
 
 @cache
 def help_text(*path: str) -> str:
-    environment = os.environ | {"COLUMNS": "300", "NO_COLOR": "1", "TERM": "dumb"}
-    done = subprocess.run(
-        [*aioq_command(), *path, "--help"], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"aioq {' '.join(path)}: {done.stderr or done.stdout}"
+    environment = {"COLUMNS": "300", "NO_COLOR": "1", "TERM": "dumb"}
+    done = CliRunner().invoke(app, [*path, "--help"], env=environment, prog_name="aioq")
+    assert done.exit_code == 0, f"aioq {' '.join(path)}: {done.output}"
     return done.stdout
 
 

@@ -27,6 +27,7 @@ async def eventually(
     deadline = time.monotonic() + timeout
 
     while True:
+        begun = time.monotonic()
         value = condition()
 
         if inspect.isawaitable(value):
@@ -38,20 +39,28 @@ async def eventually(
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout} s: {describe or inspect.getsource(condition).strip()}")
 
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(_pause(begun))
 
 
 def eventually_sync(condition: Callable[[], Any], *, timeout: float = 10, describe: str = "") -> Any:
     """As `eventually`, for tests without an event loop."""
     deadline = time.monotonic() + timeout
 
-    while not (value := condition()):
+    while True:
+        begun = time.monotonic()
+
+        if value := condition():
+            return value
+
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout} s: {describe or inspect.getsource(condition).strip()}")
 
-        time.sleep(0.01)
+        time.sleep(_pause(begun))
 
-    return value
+
+def _pause(begun: float) -> float:
+    """Until a condition is looked at again, in seconds: a look that costs much is taken less often."""
+    return min(0.05, max(0.01, 2 * (time.monotonic() - begun)))
 
 
 class RunningWorker:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import redis
 
 from aioq import Queue
@@ -217,8 +218,7 @@ def test_an_id_that_cannot_be_decoded_does_not_stop_the_others(cli: Cli) -> None
 
     for words in (
         ("requeue", "--queue", "default", b"\xff", b"good"),
-        ("job", "cancel", b"\xff\xfe", b"good"),
-        ("job", "delete", b"\xff", b"good"),
+        ("job", "delete", b"\xff\xfe", b"good"),
     ):
         done = cli.process(*words)
         assert done.returncode == 1
@@ -226,7 +226,21 @@ def test_an_id_that_cannot_be_decoded_does_not_stop_the_others(cli: Cli) -> None
         assert "good" in done.stdout
         assert "Traceback" not in done.stderr
 
-    for words in (("job", "show", b"\xff"), ("empty", b"\xff"), ("info", b"\xff")):
+    done = cli.process("job", "show", b"\xff")
+    assert done.returncode in (1, 2)
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.chaos
+def test_neither_does_it_for_other_commands(cli: Cli) -> None:
+    cli.enqueue("good")
+    done = cli.process("job", "cancel", b"\xff\xfe", b"good")
+    assert done.returncode == 1
+    assert "not found" in done.stderr
+    assert "good" in done.stdout
+    assert "Traceback" not in done.stderr
+
+    for words in (("empty", b"\xff"), ("info", b"\xff")):
         done = cli.process(*words)
         assert done.returncode in (1, 2)
         assert len(done.stderr.splitlines()) == 1

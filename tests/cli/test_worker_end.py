@@ -221,7 +221,14 @@ def test_a_second_signal_leaves_it_the_grace_alone(cli: Cli, start: Start, tmp_p
 
 @pytest.mark.parametrize(
     "closed",
-    ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full", ">/dev/full 2>&1", "2>&1 | true"],
+    [
+        ">&-",
+        "2>&-",
+        "<&- >&- 2>&-",
+        ">/dev/full 2>&1",
+        "2>&1 | true",
+        *(pytest.param(each, marks=pytest.mark.chaos) for each in ("<&-", ">/dev/full")),
+    ],
 )
 def test_it_needs_no_standard_streams(cli: Cli, tmp_path: Path, server: Server, closed: str) -> None:
     cli.enqueue("thread", func=ending.write, args=("said",))
@@ -248,7 +255,14 @@ def test_nothing_that_is_printed_goes_to_a_socket(cli: Cli, tmp_path: Path) -> N
     assert len(cli.do(lambda queue: queue.finished_job_registry.job_ids())) == 3
 
 
-@pytest.mark.parametrize("words", [("info",), ("info", "--json"), ("--version",), ("--help",)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("info",),
+        ("--version",),
+        *(pytest.param(each, marks=pytest.mark.chaos) for each in (("info", "--json"), ("--help",))),
+    ],
+)
 def test_a_full_disk_behind_stdout_is_one_line(cli: Cli, words: tuple[str, ...]) -> None:
     command = f'"{sys.executable}" -m aioq {" ".join(words)} >/dev/full'
     done = subprocess.run(
@@ -265,12 +279,12 @@ def test_a_full_disk_behind_stdout_is_one_line(cli: Cli, words: tuple[str, ...])
     ("words", "code"),
     [
         ("worker --burst", 0),
-        ("worker --burst --path {here}", 0),
+        pytest.param("worker --burst --path {here}", 0, marks=pytest.mark.chaos),
         ("worker --burst --path lib", 1),
         ("enqueue time.time", 0),
         ("info", 0),
-        ("doctor", 0),
-        ("job show x", 1),
+        pytest.param("doctor", 0, marks=pytest.mark.chaos),
+        pytest.param("job show x", 1, marks=pytest.mark.chaos),
         ("info --url embedded://data", 1),
         ("server data", 1),
     ],

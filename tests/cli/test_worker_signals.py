@@ -26,9 +26,17 @@ WITHOUT_UVLOOP = (
 )
 
 
+#: Beside the two loops, it is the same code that notices these: without uvloop, `make chaos` runs them.
+ALIKE = (wild.ignore, wild.reset, wild.own, wild.take_away, wild.serve)
+
+
 @pytest.mark.parametrize(
     ("function", "uvloop"),
-    [*((each, True) for each in wild.JOBS), *((each, False) for each in (*wild.REPLACE, wild.no_wakeup))],
+    [
+        *((each, True) for each in wild.JOBS),
+        *((each, False) for each in (wild.own_of_the_loop, wild.no_wakeup)),
+        *(pytest.param(each, False, marks=pytest.mark.chaos) for each in ALIKE),
+    ],
 )
 def test_a_stop_is_heard_whatever_a_job_has_done(cli: Cli, start: Start, function: Any, uvloop: bool) -> None:
     worker = start("worker", **({} if uvloop else {"command": WITHOUT_UVLOOP}))

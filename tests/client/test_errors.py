@@ -237,12 +237,14 @@ async def test_the_cause_is_built_of_a_class_that_is_listed(listing: Queue, burs
     assert type(again.__cause__) is CardError
 
 
-@pytest.mark.parametrize("kind", ["other", "bytes", "group"])
-async def test_no_cause_is_built_of_anything_else(listing: Queue, burst, run, kind: str) -> None:
+async def test_no_cause_is_built_of_anything_else(listing: Queue, start_worker, run) -> None:
     func, options = run
-    error = await end(listing, burst, func, kind, **options)
-    assert error.error_type is not None
-    assert error.__cause__ is None
+    await start_worker(**({} if listing.store.signer is None else {"secret": SECRET}))
+
+    for kind in ("other", "bytes", "group"):
+        error = await failed(await listing.using(**options).enqueue(func, kind))
+        assert error.error_type is not None, kind
+        assert error.__cause__ is None, kind
 
 
 async def test_the_cause_comes_to_those_who_wait_too(listing: Queue, start_worker, raw, run) -> None:

@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 LONG = os.environ.get("AIOQ_HYPOTHESIS") == "long"
 PROFILE = settings(
-    max_examples=1_500 if LONG else 40,
+    max_examples=1_500 if LONG else 25,
     stateful_step_count=100 if LONG else 50,
     deadline=None,
     suppress_health_check=list(HealthCheck),

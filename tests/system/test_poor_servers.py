@@ -129,12 +129,8 @@ async def test_a_full_disk_stops_the_queue_and_loses_nothing(own_server, spawn, 
 
 
 async def test_a_server_that_deletes_jobs_when_it_is_full_is_told_of_at_the_start(own_server, spawn) -> None:
-    server = own_server("--maxmemory-policy", "allkeys-lru")
-    calm = await spawn(url=server.url)
-
-    with server.client() as client:
-        client.config_set("maxmemory", "100mb")
-
+    calm = await spawn(url=own_server("--maxmemory-policy", "allkeys-lru").url)
+    server = own_server("--maxmemory-policy", "allkeys-lru", "--maxmemory", "100mb")
     worker = await spawn(url=server.url)
     text = f"{server.url} deletes jobs when its memory is full: set maxmemory-policy allkeys-lru to noeviction"
     await eventually(lambda: worker.text().count(text) == 1)

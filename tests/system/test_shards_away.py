@@ -30,7 +30,8 @@ SOON = 4.0
 
 @pytest.fixture
 async def scene() -> AsyncIterator[ClusterOfThree]:
-    async with ClusterOfThree({"appendonly": "yes"}) as scene:
+    # A node is killed right after a call: what it has answered must be on its disk.
+    async with ClusterOfThree({"appendonly": "yes", "appendfsync": "always"}) as scene:
         yield scene
 
 

@@ -33,21 +33,21 @@ async def call(queue: Queue, start_worker, executor: str, signals: bool):
 
 
 @everywhere
-@pytest.mark.parametrize("how", forking.ENDS)
-async def test_a_fork_that_comes_to_the_end_of_the_function_ends_like_a_program(call: Any, how: str) -> None:
-    assert await call(forking.leave, how) == forking.ENDS[how]
+async def test_a_fork_that_comes_to_the_end_of_the_function_ends_like_a_program(call: Any) -> None:
+    for how, code in forking.ENDS.items():
+        assert await call(forking.leave, how) == code, how
 
 
 @everywhere
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_a_fork_and_is_not_the_workers(call: Any, number: int) -> None:
-    assert await call(forking.end_by_signal, number) == [-number] * 5
+async def test_a_signal_ends_a_fork_and_is_not_the_workers(call: Any) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        assert await call(forking.end_by_signal, number) == [-number] * 5
 
 
 @everywhere
-@pytest.mark.parametrize("function", [forking.handlers, forking.handlers_before_a_program])
-async def test_a_fork_has_the_usual_handlers_and_wakes_no_loop(call: Any, function: Any) -> None:
-    assert await call(function) == [True, True, -1, []]
+async def test_a_fork_has_the_usual_handlers_and_wakes_no_loop(call: Any) -> None:
+    assert await call(forking.handlers) == [True, True, -1, []]
+    assert await call(forking.handlers_before_a_program) == [True, True, -1, []]
 
 
 @everywhere
