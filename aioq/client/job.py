@@ -62,6 +62,7 @@ class Job(Generic[R]):
     """A call that a worker runs, or has run.
 
     A Job comes from `Queue.enqueue`, from `Queue.fetch_job`, or from `Job.create` if it is to be enqueued later.
+    Its properties show a snapshot. Methods that ask the server are awaited.
     Two Jobs are equal if they name the same job: the same id in the same queue of the same server and prefix.
     """
 
@@ -147,6 +148,7 @@ class Job(Generic[R]):
 
     @property
     def id(self) -> str:
+        """The name of the job in its queue: what `job_id=` gave, else a random one."""
         return self.record.id
 
     @property
@@ -246,10 +248,12 @@ class Job(Generic[R]):
 
     @property
     def created_at(self) -> datetime | None:
+        """When the server stored the job; None before it is enqueued."""
         return self.record.created_at
 
     @property
     def enqueued_at(self) -> datetime | None:
+        """When the job last began to wait for a worker; None if it never did: it is scheduled, or not enqueued."""
         return self.record.enqueued_at
 
     @property
@@ -264,14 +268,17 @@ class Job(Generic[R]):
 
     @property
     def started_at(self) -> datetime | None:
+        """When the last run began; None before the first one, and while the job waits for its next one."""
         return self.record.started_at
 
     @property
     def ended_at(self) -> datetime | None:
+        """When the job came into its final state; None if it has not ended."""
         return self.record.ended_at
 
     @property
     def worker_name(self) -> str | None:
+        """The worker that runs the job, or ran it last; None while it waits for its next run."""
         return self.record.worker
 
     @property
@@ -317,34 +324,42 @@ class Job(Generic[R]):
 
     @property
     def is_queued(self) -> bool:
+        """Whether it waited for a worker when the snapshot was taken."""
         return self.status == JobStatus.QUEUED
 
     @property
     def is_scheduled(self) -> bool:
+        """Whether it waited for its moment, or for its next attempt, when the snapshot was taken."""
         return self.status == JobStatus.SCHEDULED
 
     @property
     def is_started(self) -> bool:
+        """Whether a worker ran it when the snapshot was taken."""
         return self.status == JobStatus.STARTED
 
     @property
     def is_finished(self) -> bool:
+        """Whether its function had returned when the snapshot was taken."""
         return self.status == JobStatus.FINISHED
 
     @property
     def is_failed(self) -> bool:
+        """Whether it had failed, with no attempt left, when the snapshot was taken."""
         return self.status == JobStatus.FAILED
 
     @property
     def is_canceled(self) -> bool:
+        """Whether it was canceled when the snapshot was taken."""
         return self.status == JobStatus.CANCELED
 
     @property
     def is_stopped(self) -> bool:
+        """Whether its run was stopped when the snapshot was taken."""
         return self.status == JobStatus.STOPPED
 
     @property
     def is_expired(self) -> bool:
+        """Whether its ttl was over before a worker started it, when the snapshot was taken."""
         return self.status == JobStatus.EXPIRED
 
     # Reads
@@ -531,7 +546,10 @@ class Job(Generic[R]):
 
         """
         if self._loop is None:
-            raise NoCurrentJob("save_meta_sync works inside a job only; use `await job.save_meta()`")
+            raise NoCurrentJob(
+                "save_meta_sync works inside a job only; use `await job.save_meta()`, or where no event loop runs"
+                " `asyncio.run(job.save_meta())`"
+            )
 
         try:
             asyncio.get_running_loop()
