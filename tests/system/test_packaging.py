@@ -142,7 +142,8 @@ def test_the_lines_name_this_project_by_its_place_and_others_as_the_extras_do() 
     wheel = f"dist/aioq_streams-{VERSION}-py3-none-any.whl[embedded]"
     named = {word for lines in LINES.values() for words in lines if words[1] == "install" for word in words[2:]}
     assert {".[embedded]", wheel} <= named
-    assert named <= {".[embedded]", wheel, "fastapi", "uvicorn", "aiohttp"} | extras
+    own = {f".[{name}]" for name in project["optional-dependencies"]}
+    assert named <= {*own, wheel, "fastapi", "uvicorn", "aiohttp"} | extras
 
 
 @pytest.mark.chaos
