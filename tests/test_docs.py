@@ -280,6 +280,13 @@ def test_the_error_table_has_every_error() -> None:
     assert listed - vars(builtins).keys() == set(errors.__all__) - {"AioqError"}
 
 
+def test_the_names_that_stand_for_those_of_rq_exist() -> None:
+    rows = table(ROOT / "docs/rq.md", "in RQ")
+    named = {name for row in rows for name in re.findall(r"`aioq\.(\w+)`", row["in aioq"])}
+    assert {"Job", "Retry", "JobTimeoutException", "errors"} <= named
+    assert [name for name in named if not hasattr(aioq, name)] == []
+
+
 def test_every_public_name_is_documented() -> None:
     text = "\n".join(page.read_text() for page in PAGES)
     assert [name for name in aioq.__all__ if not re.search(rf"\b{name}\b", text)] == []
