@@ -514,7 +514,8 @@ class Job(Generic[R]):
         """Store the meta values that were changed, added or removed since the snapshot.
 
         Values that someone else has saved meanwhile stay, unless they have the same name. In a plain function that
-        a worker runs, the job's own meta is stored when this returns, and nothing need be awaited.
+        a worker runs, the job's own meta is stored when this returns, and nothing need be awaited; type checkers
+        expect `save_meta_sync` there.
 
         Raises:
             NoSuchJobError: the job is gone; nothing is written.
@@ -542,7 +543,9 @@ class Job(Generic[R]):
         """As `save_meta`, for a plain function that a worker runs on a thread.
 
         Raises:
-            WrongContext: it is called on the event loop, or outside of a job.
+            WrongContext: it is called on the event loop.
+            NoCurrentJob: it is called outside of a job.
+            Others: as `save_meta`.
 
         """
         if self._loop is None:
