@@ -1,6 +1,6 @@
 """FastAPI: enqueue in a handler, ask where the job stands, fetch its result."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ from examples import jobs
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     # One Queue for the whole process: requests share its connections, and concurrent enqueues share round trips.
     async with Queue() as queue:
         app.state.queue = queue
@@ -22,7 +22,7 @@ app = FastAPI(lifespan=lifespan)
 
 
 async def known_job(request: Request, job_id: str) -> Job[Any]:
-    job = await request.app.state.queue.fetch_job(job_id)
+    job: Job[Any] | None = await request.app.state.queue.fetch_job(job_id)
 
     if job is None:
         raise HTTPException(404, f"there is no job {job_id}")

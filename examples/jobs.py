@@ -28,7 +28,7 @@ def digest(text: str, rounds: int = 200_000) -> str:
     # A plain function: the worker gives it a thread, so work that blocks does not block the other jobs.
     job = current_job()
     job.meta["thread"] = threading.get_native_id()
-    job.save_meta()  # there is nothing to await with here; on the event loop it is `await job.save_meta()`
+    job.save_meta_sync()  # nothing can be awaited here; in a coroutine it is `await job.save_meta()`
 
     return hashlib.pbkdf2_hmac("sha256", text.encode(), b"salt", rounds).hex()
 

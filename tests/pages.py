@@ -33,6 +33,10 @@ class Block:
         return found[1] if found else None
 
     @property
+    def is_test(self) -> bool:
+        return self.file is not None and self.file.startswith("test_")
+
+    @property
     def is_program(self) -> bool:
         return self.file is not None and "asyncio.run(" in self.code
 

@@ -1,15 +1,17 @@
 """The documentation is held to the code: its Python is run, its commands, tables and links are compared.
 
 A page is run like this. A Python block that begins with a comment such as `# jobs.py` is a file of that name in
-the page's own folder: a module that other blocks and the page's workers import, or, if it calls `asyncio.run`, a
-program that is run at its place. All other blocks share one namespace and one event loop, in their order, with
-`await` at the top level. A block after `<!-- skip: reason -->` is left out.
+the page's own folder: a module that other blocks and the page's workers import; if it calls `asyncio.run`, a
+program that is run at its place; or a `test_….py`, which pytest runs at its place. All other blocks share one
+namespace and one event loop, in their order, with `await` at the top level. A block after `<!-- skip: reason -->`
+is left out.
 """
 
 from __future__ import annotations
 
 import ast
 import asyncio
+import builtins
 import importlib
 import inspect
 import re
@@ -29,7 +31,7 @@ import pytest
 from typer.testing import CliRunner
 
 import aioq
-from aioq import Connection, Queue
+from aioq import Connection, Queue, errors
 from aioq.cli.main import app
 from aioq.store.keys import Keys, SharedKeys
 from aioq.store.script import all_scripts
@@ -122,8 +124,10 @@ async def test_the_python_of_a_page_runs(page: Path, folder: tuple[Path, dict[st
 
         try:
             for block in python:
-                if block.is_program:
-                    await run_program(block, place, environment)
+                if block.is_test:
+                    await run_program(["-m", "pytest", "-q", block.file], block, place, environment)
+                elif block.is_program:
+                    await run_program([block.file], block, place, environment)
                 elif block.file:
                     importlib.import_module(block.file.removesuffix(".py"))
                 else:
@@ -145,13 +149,17 @@ async def run_block(block: Block, namespace: dict[str, Any]) -> None:
             await result
 
 
-async def run_program(block: Block, place: Path, environment: dict[str, str]) -> None:
-    assert block.file is not None
+async def run_program(words: list[str], block: Block, place: Path, environment: dict[str, str]) -> None:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, block.file), cwd=place, env=environment, stderr=asyncio.subprocess.PIPE
+        *(sys.executable, *words),
+        cwd=place,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
-    _, errors = await process.communicate()
-    assert (process.returncode, errors.decode()) == (0, ""), f"{block.page.name}:{block.line}"
+    output, complaints = await process.communicate()
+    where = f"{block.page.name}:{block.line}\n{output.decode()}"
+    assert (process.returncode, complaints.decode()) == (0, ""), where
 
 
 @asynccontextmanager
@@ -267,9 +275,14 @@ def test_the_state_table_has_every_state() -> None:
 
 def test_the_error_table_has_every_error() -> None:
     listed = {name for row in table(JOBS, "error") for name in re.findall(r"`(\w+)`", row["error"])}
-    public = {name: getattr(aioq, name) for name in aioq.__all__}
-    errors = {name for name, each in public.items() if inspect.isclass(each) and issubclass(each, Exception)}
-    assert listed & public.keys() == errors - {"AioqError"}
+    assert listed - vars(builtins).keys() == set(errors.__all__) - {"AioqError"}
+
+
+def test_the_names_that_stand_for_those_of_rq_exist() -> None:
+    rows = table(ROOT / "docs/rq.md", "in RQ")
+    named = {name for row in rows for name in re.findall(r"`aioq\.(\w+)`", row["in aioq"])}
+    assert {"Job", "Retry", "JobTimeoutException", "errors"} <= named
+    assert [name for name in named if not hasattr(aioq, name)] == []
 
 
 def test_every_public_name_is_documented() -> None:

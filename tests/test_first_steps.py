@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -101,7 +101,7 @@ class Reader:
     def _type(self, line: str) -> None:
         words = shlex.split(line, comments=True)
 
-        if not words or words[0] in ("pip", "make"):
+        if not words or words[0] in ("pip", "make", ".") or "venv" in words:
             return
 
         if words[0] == "export":
@@ -135,30 +135,38 @@ def without_chance(text: str) -> list[str]:
 
 
 @pytest.fixture
-def reader(environment: dict[str, str]) -> Iterator[Reader]:
+def readers(environment: dict[str, str]) -> Iterator[Callable[[], Reader]]:
+    """Makes readers that sit before the same folder, one after the other."""
     # A short path: it holds the socket of an embedded server.
     place = Path(tempfile.mkdtemp(prefix="aioq-")).resolve()
     path = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    reader = Reader(place, environment | {"PATH": path})
+    all_of_them: list[Reader] = []
+
+    def make() -> Reader:
+        all_of_them.append(Reader(place, environment | {"PATH": path}))
+
+        return all_of_them[-1]
 
     try:
-        yield reader
+        yield make
     finally:
-        if reader.worker is not None and reader.worker.process.poll() is None:
-            reader.worker.end()
+        for reader in all_of_them:
+            if reader.worker is not None and reader.worker.process.poll() is None:
+                reader.worker.end()
 
         # An embedded server ends a moment after its last user, and may still write.
         eventually_sync(lambda: shutil.rmtree(place, ignore_errors=True) or not place.exists())
 
 
-def test_the_example_of_the_readme(reader: Reader) -> None:
+def test_the_example_of_the_readme_and_the_quickstart_after_it(readers: Callable[[], Reader]) -> None:
+    reader = readers()
     reader.follow(ROOT / "README.md")
     assert reader.worker is not None
     assert reader.worker.end() == 0
     assert "Traceback" not in reader.worker.text
 
-
-def test_the_quickstart(reader: Reader) -> None:
+    # In the same folder, where the README's jobs.py stands: its worker has ended, as the quickstart asks for.
+    reader = readers()
     reader.follow(ROOT / "docs/quickstart.md")
 
     def job() -> dict[str, object]:

@@ -62,6 +62,7 @@ class Job(Generic[R]):
     """A call that a worker runs, or has run.
 
     A Job comes from `Queue.enqueue`, from `Queue.fetch_job`, or from `Job.create` if it is to be enqueued later.
+    Its properties show a snapshot. Methods that ask the server are awaited.
     Two Jobs are equal if they name the same job: the same id in the same queue of the same server and prefix.
     """
 
@@ -147,7 +148,7 @@ class Job(Generic[R]):
 
     @property
     def id(self) -> str:
-        """The id: the one that was given, or a new one."""
+        """The name of the job in its queue: what `job_id=` gave, else a random one."""
         return self.record.id
 
     @property
@@ -247,12 +248,12 @@ class Job(Generic[R]):
 
     @property
     def created_at(self) -> datetime | None:
-        """When it was enqueued or scheduled first."""
+        """When the server stored the job; None before it is enqueued."""
         return self.record.created_at
 
     @property
     def enqueued_at(self) -> datetime | None:
-        """When it was put into its queue last; None if it has only been scheduled so far."""
+        """When the job last began to wait for a worker; None if it never did: it is scheduled, or not enqueued."""
         return self.record.enqueued_at
 
     @property
@@ -267,17 +268,17 @@ class Job(Generic[R]):
 
     @property
     def started_at(self) -> datetime | None:
-        """When its last run began; None if none has."""
+        """When the last run began; None before the first one, and while the job waits for its next one."""
         return self.record.started_at
 
     @property
     def ended_at(self) -> datetime | None:
-        """When it ended; None if it has not."""
+        """When the job came into its final state; None if it has not ended."""
         return self.record.ended_at
 
     @property
     def worker_name(self) -> str | None:
-        """The worker of its last run; None if it was never claimed."""
+        """The worker that runs the job, or ran it last; None while it waits for its next run."""
         return self.record.worker
 
     @property
@@ -323,42 +324,42 @@ class Job(Generic[R]):
 
     @property
     def is_queued(self) -> bool:
-        """Whether it waits in its queue, in this snapshot."""
+        """Whether it waited for a worker when the snapshot was taken."""
         return self.status == JobStatus.QUEUED
 
     @property
     def is_scheduled(self) -> bool:
-        """Whether it waits for its moment, or for the pause before a retry to end, in this snapshot."""
+        """Whether it waited for its moment, or for its next attempt, when the snapshot was taken."""
         return self.status == JobStatus.SCHEDULED
 
     @property
     def is_started(self) -> bool:
-        """Whether it runs, in this snapshot."""
+        """Whether a worker ran it when the snapshot was taken."""
         return self.status == JobStatus.STARTED
 
     @property
     def is_finished(self) -> bool:
-        """Whether it ended with a result, in this snapshot."""
+        """Whether its function had returned when the snapshot was taken."""
         return self.status == JobStatus.FINISHED
 
     @property
     def is_failed(self) -> bool:
-        """Whether it ended with an error, in this snapshot."""
+        """Whether it had failed, with no attempt left, when the snapshot was taken."""
         return self.status == JobStatus.FAILED
 
     @property
     def is_canceled(self) -> bool:
-        """Whether it was taken back, in this snapshot."""
+        """Whether it was canceled when the snapshot was taken."""
         return self.status == JobStatus.CANCELED
 
     @property
     def is_stopped(self) -> bool:
-        """Whether it was ended while it ran, in this snapshot."""
+        """Whether its run was stopped when the snapshot was taken."""
         return self.status == JobStatus.STOPPED
 
     @property
     def is_expired(self) -> bool:
-        """Whether it waited for longer than its ttl, in this snapshot."""
+        """Whether its ttl was over before a worker started it, when the snapshot was taken."""
         return self.status == JobStatus.EXPIRED
 
     # Reads
@@ -519,7 +520,8 @@ class Job(Generic[R]):
         """Store the meta values that were changed, added or removed since the snapshot.
 
         Values that someone else has saved meanwhile stay, unless they have the same name. In a plain function that
-        a worker runs, the job's own meta is stored when this returns, and nothing need be awaited.
+        a worker runs, the job's own meta is stored when this returns, and nothing need be awaited; type checkers
+        expect `save_meta_sync` there.
 
         Raises:
             NoSuchJobError: the job is gone; nothing is written.
@@ -547,11 +549,16 @@ class Job(Generic[R]):
         """As `save_meta`, for a plain function that a worker runs on a thread.
 
         Raises:
-            WrongContext: it is called on the event loop, or outside of a job.
+            WrongContext: it is called on the event loop.
+            NoCurrentJob: it is called outside of a job.
+            Others: as `save_meta`.
 
         """
         if self._loop is None:
-            raise NoCurrentJob("save_meta_sync works inside a job only; use `await job.save_meta()`")
+            raise NoCurrentJob(
+                "save_meta_sync works inside a job only; use `await job.save_meta()`, or where no event loop runs"
+                " `asyncio.run(job.save_meta())`"
+            )
 
         try:
             asyncio.get_running_loop()

@@ -116,6 +116,10 @@ def awaited(method: C) -> C:
 
         return coroutine
 
+    if sys.version_info < (3, 12):  # `help` knows no mark of such a method, so the type that it shows says it
+        shown = inspect.signature(method)
+        vars(call)["__signature__"] = shown.replace(return_annotation=f"Awaitable[{shown.return_annotation}]")
+
     return coroutine_method(cast("C", call))
 
 

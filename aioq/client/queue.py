@@ -53,7 +53,7 @@ R = TypeVar("R")
 
 @tell_rq_names(QUEUE)
 class Queue:
-    """A queue of jobs on one server.
+    """A queue of jobs on one server. Methods that ask the server are awaited.
 
     Args:
         name: letters, digits and _ . : @ / + - (default "default").
@@ -369,37 +369,37 @@ class Queue:
 
     @property
     def scheduled_job_registry(self) -> Registry:
-        """Jobs that wait for their moment, or for a retry."""
+        """The jobs that wait for their moment or for their next attempt, by when they are due."""
         return self._registry(JobStatus.SCHEDULED)
 
     @property
     def started_job_registry(self) -> Registry:
-        """Jobs that run."""
+        """The jobs that a worker runs."""
         return self._registry(JobStatus.STARTED)
 
     @property
     def finished_job_registry(self) -> Registry:
-        """Jobs that ended with a result."""
+        """The jobs whose function has returned; they are kept for their `result_ttl`."""
         return self._registry(JobStatus.FINISHED)
 
     @property
     def failed_job_registry(self) -> Registry:
-        """Jobs that ended with an error."""
+        """The jobs that have raised, with no attempt left; they are kept for their `failure_ttl`."""
         return self._registry(JobStatus.FAILED)
 
     @property
     def canceled_job_registry(self) -> Registry:
-        """Jobs that were taken back."""
+        """The jobs that were canceled; they are kept for a day."""
         return self._registry(JobStatus.CANCELED)
 
     @property
     def stopped_job_registry(self) -> Registry:
-        """Jobs that were ended while they ran."""
+        """The jobs whose run was stopped; they are kept for their `failure_ttl`."""
         return self._registry(JobStatus.STOPPED)
 
     @property
     def expired_job_registry(self) -> Registry:
-        """Jobs that waited for longer than their ttl."""
+        """The jobs that waited for longer than their `ttl`; they are kept for an hour."""
         return self._registry(JobStatus.EXPIRED)
 
     # Change
@@ -473,7 +473,7 @@ class Queue:
 
     @awaited
     async def is_paused(self) -> bool:
-        """Whether `pause` holds."""
+        """Whether workers claim nothing from this queue, by `pause` or by `aioq suspend`."""
         return await self.store.is_paused()
 
     async def aclose(self) -> None:

@@ -19,6 +19,8 @@ from aioq.values.states import JobStatus, allows
 class Registry:
     """The jobs of a queue in one state, ordered by when they came into it (scheduled: by when they are due).
 
+    Methods that ask the server are awaited.
+
     Args:
         store: the queue.
         status: the state.

@@ -341,7 +341,8 @@ class JobRecord:
     @property
     def enqueued_at(self) -> datetime | None:
         """When the job was last put into its lane. Not stored where it equals created_at."""
-        if b"enqueued_at" not in self.fields and b"due_at" not in self.fields:
+        # A job with a moment was in no lane yet, unless it was claimed: then the moment is that of its retry.
+        if b"enqueued_at" not in self.fields and (b"due_at" not in self.fields or self.fence):
             return self.created_at
 
         return self._moment(b"enqueued_at")

@@ -79,8 +79,9 @@ async def test_save_meta_sync_is_refused_where_it_would_block(queue: Queue, star
     await start_worker()
     job = await queue.enqueue(save_sync_on_the_loop)
     assert "await job.save_meta()" in await job.result(5)
-    with pytest.raises(RuntimeError, match="inside a job only"):
+    with pytest.raises(RuntimeError, match="inside a job only") as refused:
         job.save_meta_sync()
+    assert "asyncio.run(job.save_meta())" in str(refused.value)
 
 
 async def add_to_meta(changes: dict[str, Any], save: bool = True, fails: str = "") -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import pydoc
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -227,4 +229,12 @@ async def test_outside_of_jobs_a_coroutine_is_a_coroutine(queue: Queue) -> None:
     assert type(call).__name__ == "coroutine"
     assert await call == 0
     assert asyncio.iscoroutinefunction(queue.enqueue)
+    assert asyncio.iscoroutinefunction(Queue.all)
     assert asyncio.iscoroutinefunction(Job.save_meta)
+
+
+@pytest.mark.parametrize("method", [Queue.enqueue, Queue.all, Job.result, Job.save_meta])
+def test_help_says_that_a_method_is_awaited(method: Any) -> None:
+    shown = pydoc.plain(pydoc.render_doc(method))
+
+    assert re.search(r"^(async .*|.*-> '(Awaitable|Coroutine)\[.*)$", shown, re.MULTILINE), shown

@@ -11,6 +11,7 @@ import pytest
 
 from aioq import Queue
 from tests.conftest import Server, free_port
+from tests.pages import blocks
 from tests.tools import eventually_sync
 
 ROOT = Path(__file__).parent.parent.parent
@@ -123,3 +124,17 @@ async def test_a_request_that_gives_up_does_no_harm(web: Web, start_worker) -> N
     await start_worker()
     result = await web.get(f"/jobs/{job_id}/result?wait=10")
     assert result.json() == {"status": "finished", "result": 2}
+
+
+def test_an_application_whose_own_worker_cannot_begin_does_not_begin(tmp_path: Path) -> None:
+    for block in blocks(ROOT / "docs/fastapi.md"):
+        if block.file == "small_app.py":
+            (tmp_path / block.file).write_text(block.code)
+
+    command = [sys.executable, "-m", "uvicorn", "small_app:app", "--port", str(free_port())]
+    environment = {"AIOQ_REDIS_URL": f"redis://127.0.0.1:{free_port()}"}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert done.returncode == 3
+    assert "Application startup failed" in done.stderr

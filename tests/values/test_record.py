@@ -82,6 +82,8 @@ def test_times_are_moments_in_utc() -> None:
 def test_a_job_entered_its_lane_when_it_was_created_unless_it_says_otherwise() -> None:
     assert record(created_at=b"1000").enqueued_at == datetime.fromtimestamp(1, UTC)
     assert record(created_at=b"1000", due_at=b"9000").enqueued_at is None
+    # The pause before a retry: it was in its lane from the beginning.
+    assert record(created_at=b"1000", due_at=b"9000", fence=b"1").enqueued_at == datetime.fromtimestamp(1, UTC)
     assert record(created_at=b"1000", enqueued_at=b"5000").enqueued_at == datetime.fromtimestamp(5, UTC)
 
 
