@@ -37,7 +37,7 @@ UrlOption = Annotated[
         "-u",
         metavar="URL",
         show_default=False,
-        help="The server. Without it: AIOQ_REDIS_URL, REDIS_URL, RQ_REDIS_URL or REDIS_HOST, else this machine's.",
+        help="The server. Without it: AIOQ_REDIS_URL, RQ_REDIS_URL, REDIS_URL or REDIS_HOST, else this machine's.",
     ),
 ]
 PrefixOption = Annotated[

@@ -75,7 +75,7 @@ class Connection:
     Args:
         source: a URL (redis://, rediss://, unix://, redis+sentinel://, redis+cluster://, embedded://), a
             redis.asyncio.Redis or RedisCluster that the caller owns and whose options are used, or None: the
-            first of AIOQ_REDIS_URL, REDIS_URL and RQ_REDIS_URL that is set, else what REDIS_HOST and its like say,
+            first of AIOQ_REDIS_URL, RQ_REDIS_URL and REDIS_URL that is set, else what REDIS_HOST and its like say,
             else redis://localhost:6379/0.
         prefix: the first word of every key. None: the environment's AIOQ_PREFIX, else "aioq".
         patient: repeat a call a few times when the connection is lost; scripts are safe to repeat. Workers

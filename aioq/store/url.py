@@ -9,8 +9,10 @@ from urllib.parse import quote
 from aioq.values.errors import InvalidInput
 
 DEFAULT_URL = "redis://localhost:6379/0"
-URL_VARIABLES = ("AIOQ_REDIS_URL", "REDIS_URL", "RQ_REDIS_URL")
+#: The more particular one goes first, as in RQ: REDIS_URL often names a server for another purpose.
+URL_VARIABLES = ("AIOQ_REDIS_URL", "RQ_REDIS_URL", "REDIS_URL")
 PART_VARIABLES = ("REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_SSL")
+_OF_KUBERNETES = ("tcp://", "udp://", "sctp://")
 _YES = ("1", "on", "t", "true", "y", "yes")
 SCHEMES = (
     "redis",
@@ -51,9 +53,16 @@ def _url_of_parts() -> str:
     """The URL of REDIS_HOST and its like, which RQ reads, too.
 
     Kubernetes sets REDIS_PORT to a URL for a service called redis. That is not meant.
+
+    Raises:
+        InvalidInput: the port is none.
+
     """
     host, port, database, user, password, is_tls = (os.environ.get(name, "") for name in PART_VARIABLES)
-    port = port if port.isdecimal() else ""
+    port = "" if port.startswith(_OF_KUBERNETES) else port
+
+    if port and not re.fullmatch(r"[0-9]{1,5}", port):
+        raise InvalidInput(f"the variable REDIS_PORT={port!r}: expected the number of a port, such as 6379")
 
     if not any((host, port, database, password)):
         return DEFAULT_URL

@@ -7,7 +7,7 @@ import re
 import pytest
 from typer.main import get_command
 
-from aioq import InvalidInput
+from aioq import InvalidInput, Queue
 from aioq.cli.from_rq import VARIABLES
 from aioq.cli.main import app
 from aioq.store.address import address_of
@@ -111,6 +111,18 @@ def test_parts_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(InvalidInput, match="expected a number as the database, not 'first'"):
         address_of(None)
+
+
+@pytest.mark.parametrize("port", ["abc", "6379x", "redis:6379", "-1", "٣"])
+def test_a_port_that_is_none(cli: Cli, port: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_PORT", port)
+    told = f"the variable REDIS_PORT={port!r}: expected the number of a port, such as 6379"
+
+    with pytest.raises(InvalidInput, match=re.escape(told)):
+        Queue()
+
+    done = cli.call("info", environment={"REDIS_PORT": port})
+    assert (done.exit_code, done.stderr) == (2, f"Error: {told}\n")
 
 
 def test_commands_take_the_server_in_parts(cli: Cli, server: Server) -> None:
