@@ -14,7 +14,7 @@ import typer
 
 from aioq.cli import output
 from aioq.cli.complete import queue_names
-from aioq.cli.hints import HERE, hint_at_a_server
+from aioq.cli.hints import HERE, with_hint
 from aioq.client.queue import Queue
 from aioq.store import Connection, Fleet
 from aioq.store.url import default_url
@@ -157,9 +157,7 @@ def hinted(target: Target) -> Iterator[None]:
     try:
         yield
     except ServerUnreachable as error:
-        hint = hint_at_a_server(target.server)
-
-        raise CommandError(f"{str(error).rstrip('.')}. {hint}" if hint else str(error)) from error
+        raise CommandError(with_hint(error, target.server)) from error
 
 
 def refuse_empty_folder(url: str) -> None:

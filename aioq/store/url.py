@@ -46,10 +46,15 @@ _WORD = re.compile(r"[\w.+-]*")
 
 def default_url() -> str:
     """The URL from the environment, whole or in parts, else that of a server on this machine."""
+    return environment_url() or DEFAULT_URL
+
+
+def environment_url() -> str | None:
+    """The URL from the environment, whole or in parts; None if it names no server. Raises InvalidInput."""
     return next((os.environ[name] for name in URL_VARIABLES if os.environ.get(name)), None) or _url_of_parts()
 
 
-def _url_of_parts() -> str:
+def _url_of_parts() -> str | None:
     """The URL of REDIS_HOST and its like, which RQ reads, too.
 
     Kubernetes sets REDIS_PORT to a URL for a service called redis. That is not meant.
@@ -65,7 +70,7 @@ def _url_of_parts() -> str:
         raise InvalidInput(f"the variable REDIS_PORT={port!r}: expected the number of a port, such as 6379")
 
     if not any((host, port, database, password)):
-        return DEFAULT_URL
+        return None
 
     scheme = "rediss" if is_tls.lower() in _YES else "redis"
     login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""

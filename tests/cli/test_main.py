@@ -155,9 +155,9 @@ def test_what_the_server_refuses_is_none(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("url", "code", "error"),
     [
-        ("redis://127.0.0.1:1", 1, "no connection to redis://127.0.0.1:1"),
-        ("redis://:secret@127.0.0.1:1", 1, "no connection to redis://:***@127.0.0.1:1"),
-        ("unix:///no/such/socket", 1, "no connection to unix:///no/such/socket"),
+        ("redis://127.0.0.1:1", 1, "no server at redis://127.0.0.1:1"),
+        ("redis://:secret@127.0.0.1:1", 1, "no server at redis://:***@127.0.0.1:1"),
+        ("unix:///no/such/socket", 1, "no server at unix:///no/such/socket"),
         ("localhost:6379", 2, "'localhost:6379' is not a server's URL"),
         ("http://localhost", 2, "'http://localhost' is not a server's URL"),
         (
@@ -179,7 +179,7 @@ def test_commands_report_an_unreachable_server_in_one_line(cli: Cli) -> None:
     for words in (["ls"], ["enqueue", "a.b", "--json"], ["suspend"]):
         result = cli.call(*words, "-u", "redis://127.0.0.1:1")
         assert (result.exit_code, result.stdout) == (1, ""), words
-        assert re.fullmatch(r"Error: no connection to redis://127\.0\.0\.1:1: .*\n", result.stderr), words
+        assert re.fullmatch(r"Error: no server at redis://127\.0\.0\.1:1: .*\n", result.stderr), words
 
 
 def test_a_password_that_is_needed(cli: Cli, own_server) -> None:

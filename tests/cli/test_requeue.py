@@ -115,7 +115,7 @@ def test_h10_an_unreachable_server_is_one_line(cli: Cli) -> None:
     url = f"redis://127.0.0.1:{free_port()}"
     done = cli.process("requeue", "--queue", "default", "-u", url, "a")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"Error: no connection to {url}")
+    assert done.stderr.startswith(f"Error: no server at {url}")
     assert done.stderr.count("\n") == 1
 
 
