@@ -689,10 +689,9 @@ class Job(Generic[R]):
 
 
 def _shown(timeout: Duration | None) -> str:
-    if not isinstance(timeout, int | float):
-        return str(timeout)
+    limit = math.inf if timeout is None else waiting_ms(timeout, "timeout") / 1000
 
-    return "1 second" if timeout == 1 else f"{timeout:g} seconds"
+    return "1 second" if limit == 1 else f"{limit:g} seconds"
 
 
 def id_of(job: Job[Any] | str, store: Store) -> str:

@@ -150,7 +150,7 @@ class JobFailed(AioqError):
 
 
 class JobCanceled(JobFailed):
-    """The job was canceled before it ended. If a run had raised before that, its error is told as that of the job."""
+    """The job was canceled before it ended. If a run has raised before that, the text tells that error, too."""
 
     _ended, _because = "was canceled", "; its last run raised "
 
