@@ -41,6 +41,10 @@ _SHOWN = re.compile(
 
 _HOST = r"(?:[\w.-]+|\[[\w:.%]+\])"
 _HOSTS = re.compile(rf"(?:{_HOST}(?::\d+)?(?:,{_HOST}(?::\d+)?)*)?")
+_HOST_AND_PORT = re.compile(rf"(?:{_HOST}:\d+|localhost)(?:/\d*)?")
+
+#: A short word, as in `-u foo`, that is shown to whoever has written it. A password is rarely that plain.
+_PLAIN = re.compile(r"[a-z]{1,16}")
 _WORD = re.compile(r"[\w.+-]*")
 
 
@@ -90,7 +94,12 @@ def check_url(url: str) -> str:
 
     if not separator or scheme not in (*SCHEMES, *PROVIDERS):
         known = ", ".join(f"{name}://" for name in (*SCHEMES, *PROVIDERS))
-        raise InvalidInput(f"{redacted(url)!r} is not a server's URL; expected {known} and an address")
+        meant = (
+            f"did you mean redis://{url}?" if _HOST_AND_PORT.fullmatch(url) else f"expected {known} and an address"
+        )
+        shown = url if _PLAIN.fullmatch(url) else redacted(url)
+
+        raise InvalidInput(f"{shown!r} is not a server's URL; {meant}")
 
     if scheme in SCHEMES and (_is_cut_short(rest) or not _HOSTS.fullmatch(_authority(rest).rpartition("@")[2])):
         raise unusable(url, f"expected hosts with port numbers after the user and password, if any. {PERCENT}")
@@ -114,7 +123,7 @@ def redacted(url: str) -> str:
     scheme, separator, rest = url.partition("://")
 
     if not separator:
-        return url if re.fullmatch(rf"{_HOST}:\d+|localhost", url) else HIDDEN
+        return url if _HOST_AND_PORT.fullmatch(url) else HIDDEN
 
     authority = _authority(rest)
     userinfo, at, hosts = authority.rpartition("@")

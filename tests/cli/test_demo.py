@@ -24,7 +24,7 @@ def test_it_counts_fails_and_requeues(cli: Cli, folder: Path) -> None:
     assert f"Counting words: {total} of {total}\n" in text
     assert "The longest documents:\nwords  document\n" in text
     assert text.count("urllib.error.HTTPError: HTTP Error 404: Not Found\n") == 3
-    assert "$ aioq requeue --queue demo --all\nRequeueing 3 jobs from failed queue\n3 jobs requeued\n" in text
+    assert "$ aioq requeue --queue demo --all\nRequeueing 3 jobs from failed registry\n3 jobs requeued\n" in text
     assert "Counting again: 3 of 3\n" in text
     assert "\n0 jobs in the failed registry.\n" in text
     assert re.search(rf"^[\d,]+ words in {total} documents\.$", text, re.M)

@@ -65,8 +65,46 @@ def test_the_serializer_counts_where_a_job_is_written(cli: Cli) -> None:
 def test_a_module_of_settings_is_explained(cli: Cli, words: tuple[str, ...]) -> None:
     done = cli.call(*words)
     assert (done.exit_code, done.stdout) == (2, "")
-    assert f"'{words[-1]}': modules of settings" in " ".join(done.stderr.split())
-    assert "AIOQ_REDIS_URL" in done.stderr
+    told = " ".join(done.stderr.split())
+    assert f"'{words[-1]}': a module of settings, as RQ has it, is not read" in told
+    assert "Give the server with -u or AIOQ_REDIS_URL" in told
+    assert ("the queues as arguments" in told) == (words[0] == "worker")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            "enqueue a.b --depends-on a",
+            (
+                "aioq has no --depends-on; the function can enqueue the next job at its end, or whoever awaits"
+                " `job.result()`"
+            ),
+        ),
+        ("enqueue a.b --enqueue-at-front yes", "aioq has no --enqueue-at-front; its name is --at-front"),
+        (
+            "worker --exception-handler x",
+            "aioq has no --exception-handler: the function can catch the error, or whoever awaits `job.result()`",
+        ),
+        (
+            "cron config.py",
+            (
+                "aioq has no command cron, as RQ has: the system's cron can call `aioq enqueue`; a function can"
+                " enqueue itself again with enqueue_in"
+            ),
+        ),
+        (
+            "worker-pool -n 4",
+            (
+                "aioq has no command worker-pool, as RQ has: one worker runs many jobs at the same time"
+                " (--concurrency); start several for more cores"
+            ),
+        ),
+    ],
+)
+def test_what_would_be_missed_is_refused_by_its_name(cli: Cli, words: str, told: str) -> None:
+    done = cli.call(*words.split())
+    assert (done.exit_code, done.stdout, done.stderr) == (2, "", f"Error: {told}\n")
 
 
 @pytest.mark.parametrize("text", ["0", "-3", "2.5", "9" * 30, ""])

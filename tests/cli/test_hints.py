@@ -49,7 +49,9 @@ def test_no_server_where_a_folder_has_one(cli: Cli, here: Path) -> None:
     serve(here / ".aioq")
 
     for url in (NOWHERE, "redis://nowhere.invalid:1"):
-        assert cli.call("info", "-u", url).stderr.endswith(". This folder has an embedded one: add -u embedded://\n")
+        assert cli.call("info", "-u", url).stderr.endswith(
+            ". This folder has an embedded one: add -u embedded://\n"
+        )
 
 
 def test_no_server_and_no_program_for_one(cli: Cli, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

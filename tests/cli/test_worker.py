@@ -167,7 +167,7 @@ def test_what_stops_it_at_the_start_is_one_line(cli: Cli, server: Server, tmp_pa
     for words, code, error in [
         (["-u", url, "--pid", str(pid_file)], 1, f"no server at {url}"),
         (["--pid", "/no/such/folder/pid"], 1, "--pid /no/such/folder/pid: No such file or directory"),
-        (["--max-idle-time", "soon"], 2, "max_idle_time='soon'"),
+        (["--max-idle-time", "soon"], 2, "--max-idle-time='soon'"),
         (["-n", "a b"], 2, "name='a b'"),
     ]:
         done = cli.process("worker", *words)
