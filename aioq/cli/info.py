@@ -67,7 +67,10 @@ OnlyQueues = Annotated[bool, typer.Option("--only-queues", "-Q", help="Show queu
 OnlyWorkers = Annotated[bool, typer.Option("--only-workers", "-W", help="Show workers only.")]
 ByQueue = Annotated[bool, typer.Option("--by-queue", "-R", help="Show for each queue the workers that serve it.")]
 Interval = Annotated[
-    str | None, typer.Option("--interval", "-i", metavar="DURATION", help="Look again and again.")
+    str | None,
+    typer.Option(
+        "--interval", "-i", metavar="DURATION", help="Look again and again, after this pause: 5, 500ms, 1m."
+    ),
 ]
 
 

@@ -22,7 +22,7 @@ from aioq.store.mailbox import Ending
 from aioq.store.per_loop import running_loop
 from aioq.values.calltext import call_text
 from aioq.values.durability import Durability
-from aioq.values.durations import Duration, waiting_ms
+from aioq.values.durations import Duration, spelled, waiting_ms
 from aioq.values.errors import (
     InvalidJobOperation,
     InvalidType,
@@ -689,9 +689,7 @@ class Job(Generic[R]):
 
 
 def _shown(timeout: Duration | None) -> str:
-    limit = math.inf if timeout is None else waiting_ms(timeout, "timeout") / 1000
-
-    return "1 second" if limit == 1 else f"{limit:g} seconds"
+    return spelled(math.inf if timeout is None else waiting_ms(timeout, "timeout") / 1000)
 
 
 def id_of(job: Job[Any] | str, store: Store) -> str:
