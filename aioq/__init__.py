@@ -105,6 +105,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """What the package is for: not the packages that it is made of."""
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])
+
+
 def __getattr__(name: str) -> object:
     """Load the worker when it is asked for: an application that only enqueues need not wait for that."""
     if name == "Worker":

@@ -172,6 +172,12 @@ def test_every_public_name_of_the_package_is_announced() -> None:
     assert found == set(aioq.__all__)
 
 
+def test_dir_shows_what_the_package_is_for() -> None:
+    shown = dir(aioq)
+    assert {name for name in shown if not name.startswith("__")} == set(aioq.__all__)
+    assert {"__version__", "__all__", "__doc__"} <= set(shown)
+
+
 @pytest.mark.parametrize("name", aioq.__all__)
 def test_every_public_name_is_documented(name: str) -> None:
     value = getattr(aioq, name)

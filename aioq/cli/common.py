@@ -14,13 +14,15 @@ import typer
 
 from aioq.cli import output
 from aioq.cli.complete import queue_names
-from aioq.cli.hints import HERE, hint_at_a_server
+from aioq.cli.hints import with_hint
 from aioq.client.queue import Queue
 from aioq.store import Connection, Fleet
+from aioq.store.absent import HERE
 from aioq.store.url import default_url
 from aioq.values.durations import to_ms
-from aioq.values.errors import AioqError, ServerError, ServerUnreachable
+from aioq.values.errors import AioqError, InvalidInput, ServerError, ServerUnreachable
 from aioq.values.ids import lookup_id
+from aioq.values.numbers import whole
 
 T = TypeVar("T")
 
@@ -37,7 +39,7 @@ UrlOption = Annotated[
         "-u",
         metavar="URL",
         show_default=False,
-        help="The server. Without it: AIOQ_REDIS_URL, REDIS_URL, RQ_REDIS_URL or REDIS_HOST, else this machine's.",
+        help="The server. Without it: AIOQ_REDIS_URL, RQ_REDIS_URL, REDIS_URL or REDIS_HOST, else this machine's.",
     ),
 ]
 PrefixOption = Annotated[
@@ -157,9 +159,7 @@ def hinted(target: Target) -> Iterator[None]:
     try:
         yield
     except ServerUnreachable as error:
-        hint = hint_at_a_server(target.server)
-
-        raise CommandError(f"{str(error).rstrip('.')}. {hint}" if hint else str(error)) from error
+        raise CommandError(with_hint(error, target.server)) from error
 
 
 def refuse_empty_folder(url: str) -> None:
@@ -322,6 +322,37 @@ def read_seconds(text: str | None, option: str, least: float) -> float | None:
         )
 
     return seconds
+
+
+def checked(read: Callable[[Any, str], object]) -> Callable[[typer.CallbackParam, Any], Any]:
+    """A callback of an option that refuses a value under the option's own name.
+
+    Args:
+        read: raises InvalidInput for a value that cannot be used; it is given the name.
+
+    """
+
+    def check(parameter: typer.CallbackParam, value: Any) -> Any:
+        for each in value if isinstance(value, list) else [value]:
+            if each is not None:
+                read(each, max(parameter.opts, key=len))
+
+        return value
+
+    return check
+
+
+def positive(number: Any, option: str) -> int:
+    """A whole number of at least 1. Raises InvalidInput."""
+    return whole(number, option, 1)
+
+
+def pause_ms(text: str, option: str) -> int:
+    """A duration of 0 or more, in milliseconds. Raises InvalidInput."""
+    if (ms := to_ms(text, option)) < 0:
+        raise InvalidInput(f"{option}={text!r}: expected a duration of 0 or more")
+
+    return ms
 
 
 def refuse_names_with_all(names: Sequence[str]) -> None:

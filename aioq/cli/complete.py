@@ -9,9 +9,9 @@ from contextlib import redirect_stderr
 
 import typer
 
-from aioq.cli.hints import HERE
 from aioq.client.queue import Queue
 from aioq.store import Connection, Fleet
+from aioq.store.absent import HERE
 from aioq.store.url import default_url
 from aioq.values.states import JobStatus
 

@@ -69,7 +69,10 @@ class Plan(NamedTuple):
 
 
 def demo(urls: Urls = None, *, url: ServerUrl = None) -> None:
-    """Count the words of documents: a job for each, a worker to run them, and requeue for those that failed."""
+    """See it work: count the words of documents.
+
+    There is a job for each document, a worker to run them, and a requeue for those that failed.
+    """
     # Every way to end it is the way of Ctrl-C, on which everything is stopped; in the background of a script, too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

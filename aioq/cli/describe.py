@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+from aioq.cli import words
 from aioq.cli.output import Table, age, as_json, moment, one_line
 from aioq.client.job import Job
 from aioq.values.calltext import call_text
 from aioq.values.errors import DeserializationError, ResultNotKept
 from aioq.values.record import Unreadable
 from aioq.values.result import Result
+from aioq.values.retry import FULL
 
 #: The head of moments of several states: since when jobs are in theirs; of scheduled jobs, when they are due.
 SINCE = "since/due"
@@ -44,7 +46,7 @@ def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
         "meta": meta,
         "attempt": job.attempt,
         "deliveries": job.deliveries,
-        "retry": record.opts.get("retry"),
+        "retry": _rule(record.opts.get("retry")),
         "executor": record.executor or record.default_executor,
         "timeout": _whole(job.timeout),
         "ttl": _whole(job.ttl),
@@ -66,16 +68,33 @@ def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
     }
 
 
-def describe_text(facts: dict[str, Any]) -> str:
-    """What `describe` says, for people: one fact on a line, without those that are empty."""
-    known = {name: value for name, value in facts.items() if value not in (None, [], {}) and name != "runs"}
-    width = max(map(len, known)) + 2
-    lines = [_line(name, value, width) for name, value in known.items()]
+def describe_text(facts: dict[str, Any], *, on_terminal: bool = False) -> str:
+    """What `describe` says, one fact on a line, without those that are empty.
 
-    for run in facts["runs"]:
-        lines.append(f"\nearlier run, {one_line(run['outcome'])}")
+    Args:
+        facts: what it says.
+        on_terminal: write durations, moments and the rule of a retry as people read them.
+
+    """
+    parts = [("", facts), *((f"\nearlier run, {one_line(run['outcome'])}", run) for run in facts["runs"])]
+    shown = [
+        (
+            head,
+            {
+                name: value
+                for name, value in part.items()
+                if name not in ("runs", "outcome") and _says(name, value)
+            },
+        )
+        for head, part in parts
+    ]
+    width = max(len(name) for _, part in shown for name in part) + 2
+    lines: list[str] = []
+
+    for head, part in shown:
+        lines += [head] if head else []
         lines += [
-            _line(name, value, width) for name, value in run.items() if value is not None and name != "outcome"
+            _line(name, _in_words(name, value) if on_terminal else value, width) for name, value in part.items()
         ]
 
     return "\n".join(lines)
@@ -186,6 +205,37 @@ def _run(run: Result) -> dict[str, Any]:
         "error_message": run.error_message,
         "error": run.exc_info,
     }
+
+
+def _rule(stored: Any) -> Any:
+    """The rule of a retry, as users write it."""
+    return stored | {"jitter": "full"} if isinstance(stored, dict) and stored.get("jitter") == FULL else stored
+
+
+def _says(name: str, value: object) -> bool:
+    """Whether a fact says anything."""
+    return value not in (None, "", [], {}) and (name != "deliveries" or value != 0)
+
+
+#: How facts are written for people.
+_WORDS: dict[str, Callable[[Any], str]] = {
+    **dict.fromkeys(
+        ("created_at", "enqueued_at", "scheduled_at", "expires_at", "started_at", "ended_at"), words.when
+    ),
+    "deliveries": lambda number: f"{number} (runs that ended because their worker did)",
+    "retry": words.retry,
+    "timeout": words.limit,
+    "ttl": words.duration,
+    "result_ttl": words.retention,
+    "failure_ttl": words.retention,
+}
+
+
+def _in_words(name: str, value: Any) -> Any:
+    try:
+        return _WORDS[name](value) if name in _WORDS else value
+    except (ValueError, TypeError, LookupError, ArithmeticError):  # what is stored is damaged
+        return value
 
 
 def _whole(seconds: float | None) -> float | None:

@@ -34,7 +34,10 @@ Repair = Annotated[bool, typer.Option("--repair", help="Repair what is found. No
 
 
 def doctor(queues: Names = None, *, repair: Repair = False, target: Target, as_json: JsonOption = False) -> None:
-    """Look for damage in what is stored of queues, and at the server's settings. Workers may go on meanwhile."""
+    """Look for damage in what is stored, and repair it.
+
+    It looks at the server's settings, too. Workers may go on meanwhile.
+    """
     settings, examined, away = asyncio.run(_examine(target, queues, repair=repair))
     left = [each for queue in examined for each in queue.findings if not each.repaired]
     is_bad = any(each.level == "problem" for each in settings) or any(map(_is_missing, examined))

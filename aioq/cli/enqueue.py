@@ -10,14 +10,26 @@ import typer
 
 from aioq.cli import output
 from aioq.cli.arguments import read_arguments, read_meta
-from aioq.cli.common import CommandError, JsonOption, Target, connected, make_importable, read_seconds
+from aioq.cli.common import (
+    CommandError,
+    JsonOption,
+    Target,
+    checked,
+    connected,
+    make_importable,
+    pause_ms,
+    read_seconds,
+)
 from aioq.cli.complete import queue_names
 from aioq.cli.hints import tell_of_no_worker
 from aioq.client.job import Job
 from aioq.client.queue import Queue
 from aioq.values.calltext import call_text
+from aioq.values.durations import limit_ms, positive_ms, retention_ms
 from aioq.values.errors import JobCanceled, JobExpired, JobFailed, JobStopped
 from aioq.values.failure import Failure
+from aioq.values.numbers import whole
+from aioq.values.options import check_executor
 from aioq.values.retry import Retry
 
 Function = Annotated[str, typer.Argument(metavar="FUNCTION", help="Its dotted name: package.module.function.")]
@@ -33,28 +45,56 @@ Into = Annotated[
     str, typer.Option("--queue", "-q", metavar="QUEUE", autocompletion=queue_names, help="The queue.")
 ]
 Timeout = Annotated[
-    str | None, typer.Option(metavar="DURATION", help="How long a run may take: 90, 5m, 1h30m, -1.")
+    str | None,
+    typer.Option(
+        metavar="DURATION",
+        callback=checked(limit_ms),
+        help="How long a run may take: 90, 5m, 1h30m; -1: no limit.",
+    ),
 ]
-ResultTtl = Annotated[str | None, typer.Option(metavar="DURATION", help="How long the result is kept.")]
-Ttl = Annotated[str | None, typer.Option(metavar="DURATION", help="How long the job may wait for a worker.")]
-FailureTtl = Annotated[str | None, typer.Option(metavar="DURATION", help="How long the job is kept if it fails.")]
+ResultTtl = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", callback=checked(retention_ms), help="How long the result is kept."),
+]
+Ttl = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DURATION", callback=checked(positive_ms), help="How long the job may wait for a worker."
+    ),
+]
+FailureTtl = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", callback=checked(retention_ms), help="How long the job is kept if it fails."),
+]
 Description = Annotated[str | None, typer.Option(metavar="TEXT", help="A text that lists show.")]
 JobId = Annotated[str | None, typer.Option(metavar="ID", help="The job's id. Without it, a new one is made.")]
 AtFront = Annotated[bool, typer.Option("--at-front", help="Put it at the front of the queue.")]
-RetryMax = Annotated[int, typer.Option(min=0, metavar="N", help="Further attempts after a failure.")]
+RetryMax = Annotated[
+    int, typer.Option(callback=checked(whole), metavar="N", help="Further attempts after a failure.")
+]
 RetryInterval = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="DURATION", help="The pause before an attempt; again for the next ones. The last repeats."
+        metavar="DURATION",
+        callback=checked(pause_ms),
+        help="The pause before an attempt; again for the next ones. The last repeats.",
     ),
 ]
 Where = Annotated[
-    str | None, typer.Option(metavar="EXECUTOR", help="Where a plain function runs: thread (default) or process.")
+    str | None,
+    typer.Option(
+        metavar="EXECUTOR",
+        callback=checked(check_executor),
+        help="Where a plain function runs: thread (default) or process.",
+    ),
 ]
 SerializerName = Annotated[
     str, typer.Option("--serializer", "-S", metavar="NAME", help="For arguments and the result: pickle or json.")
 ]
-ScheduleIn = Annotated[str | None, typer.Option(metavar="DURATION", help="Enqueue it after this: 10s, 5m, 2d.")]
+ScheduleIn = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", callback=checked(pause_ms), help="Enqueue it after this: 10s, 5m, 2d."),
+]
 ScheduleAt = Annotated[
     str | None,
     typer.Option(

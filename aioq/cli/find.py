@@ -8,6 +8,7 @@ from aioq.cli.common import CommandError, listed, tell_of_away
 from aioq.client.queue import Queue
 from aioq.store import Connection, Fleet
 from aioq.values.errors import ServerError
+from aioq.values.options import RESULT_TTL_MS
 
 
 async def find(connection: Connection, ids: Sequence[str], name: str | None) -> dict[str, list[Queue]]:
@@ -36,11 +37,13 @@ async def nowhere(connection: Connection, job_id: str, name: str | None) -> Comm
     """The error of a job that is in none of the queues that were looked at."""
     fleet = Fleet(connection, away={})
 
+    kept = f". Finished jobs are kept for {RESULT_TTL_MS // 1000} seconds unless result_ttl says otherwise"
+
     if name is None:
-        return CommandError(f"no queue has a job {job_id}{listed(await fleet.queues())}")
+        return CommandError(f"no queue has a job {job_id}{listed(await fleet.queues())}{kept}")
 
     others = [Queue(each, connection) for each in (await fleet.holders([job_id]))[job_id] if each != name]
-    hint = f"; another queue has one: {_options(others)}" if others else ""
+    hint = f"; another queue has one: {_options(others)}" if others else kept
 
     return CommandError(f"queue {name} has no job {job_id}{hint}")
 

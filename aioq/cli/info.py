@@ -35,8 +35,12 @@ MAIN_STATES = (JobStatus.QUEUED, JobStatus.STARTED, JobStatus.FINISHED, JobStatu
 
 
 class Snapshot(NamedTuple):
-    """What was seen of a server in one look. suspended: None if that cannot be told now."""
+    """What was seen of a server in one look.
 
+    server: its URL, without a password. suspended: None if that cannot be told now.
+    """
+
+    server: str
     suspended: bool | None
     queues: list[QueueInfo]
     workers: list[WorkerInfo]
@@ -63,7 +67,10 @@ OnlyQueues = Annotated[bool, typer.Option("--only-queues", "-Q", help="Show queu
 OnlyWorkers = Annotated[bool, typer.Option("--only-workers", "-W", help="Show workers only.")]
 ByQueue = Annotated[bool, typer.Option("--by-queue", "-R", help="Show for each queue the workers that serve it.")]
 Interval = Annotated[
-    str | None, typer.Option("--interval", "-i", metavar="DURATION", help="Look again and again.")
+    str | None,
+    typer.Option(
+        "--interval", "-i", metavar="DURATION", help="Look again and again, after this pause: 5, 500ms, 1m."
+    ),
 ]
 
 
@@ -135,11 +142,11 @@ async def _look(connection: Connection, names: Sequence[str] | None) -> Snapshot
     suspended, workers, queues = await asyncio.gather(fleet.is_suspended(), fleet.workers(), fleet.overview(shown))
     serving = [worker for worker in workers if not names or set(names) & set(worker.queues)]
 
-    return Snapshot(suspended, queues, serving, away)
+    return Snapshot(connection.url, suspended, queues, serving, away)
 
 
 def _document(snapshot: Snapshot, view: View) -> dict[str, Any]:
-    document: dict[str, Any] = {"suspended": snapshot.suspended}
+    document: dict[str, Any] = {"server": snapshot.server, "suspended": snapshot.suspended}
 
     if view.queues:
         document["queues"] = [
@@ -193,15 +200,19 @@ def _parts(snapshot: Snapshot, view: View) -> Iterable[str | output.Table]:
         table = _short_queue_table if sys.stdout.isatty() else _queue_table
         yield table(snapshot.queues) if snapshot.queues else "No queues."
 
-    yield from _remarks(snapshot.queues)
+    remarks = list(_remarks(snapshot.queues))
+    yield from remarks
+
+    if view.workers and view.by_queue:
+        yield from [""] * view.queues
+        yield from _by_queue(snapshot)
+    elif view.workers and (snapshot.workers or not remarks):  # a queue that none serves is named already
+        yield from [""] * view.queues
+        yield _worker_table(snapshot.workers) if snapshot.workers else "No workers."
 
     if view.queues and view.workers:
         yield ""
-
-    if view.workers and view.by_queue:
-        yield from _by_queue(snapshot)
-    elif view.workers:
-        yield _worker_table(snapshot.workers) if snapshot.workers else "No workers."
+        yield f"Server: {snapshot.server}"
 
 
 def _remarks(queues: Sequence[QueueInfo]) -> Iterable[str]:
@@ -263,7 +274,7 @@ def _others(queue: QueueInfo) -> Iterable[str]:
 
 
 def _worker_table(workers: Sequence[WorkerInfo]) -> output.Table:
-    heads = ["worker", "host", "pid", "state", "queues", "running", "successful", "failed"]
+    heads = ["worker", "host", "pid", "state", "queues", "running", "ok runs", "failed runs"]
     rows: list[list[str | int | None]] = [
         [
             each.name,

@@ -14,10 +14,12 @@ from aioq.cli.common import (
     JsonOption,
     QueueOption,
     Target,
+    checked,
     connected,
     lookup_ids,
     make_importable,
     opened,
+    positive,
     tell_of_missing,
 )
 from aioq.cli.complete import job_ids, queue_names
@@ -28,6 +30,7 @@ from aioq.client.job import Job
 from aioq.client.queue import Queue
 from aioq.client.registry import Registry
 from aioq.values.ids import lookup_id
+from aioq.values.numbers import whole
 from aioq.values.result import earlier_result
 from aioq.values.states import JobStatus
 
@@ -39,12 +42,18 @@ Ids = Annotated[
     list[str], typer.Argument(metavar="IDS", callback=lookup_ids, autocompletion=job_ids, help="The jobs.")
 ]
 
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="QUEUES", autocompletion=queue_names, help="The queues. Without any: default."),
+]
 Of = Annotated[
-    str, typer.Option("--queue", metavar="QUEUE", autocompletion=queue_names, help="The queue of the jobs.")
+    str | None, typer.Option("--queue", metavar="QUEUE", autocompletion=queue_names, help="As an argument.")
 ]
 Status = Annotated[JobStatus | None, typer.Option("--status", help="Only jobs in this state.")]
-Limit = Annotated[int, typer.Option("--limit", min=1, metavar="N", help="The most jobs to show.")]
-Offset = Annotated[int, typer.Option("--offset", min=0, metavar="N", help="Jobs to skip.")]
+Limit = Annotated[
+    int, typer.Option("--limit", callback=checked(positive), metavar="N", help="The most jobs to show.")
+]
+Offset = Annotated[int, typer.Option("--offset", callback=checked(whole), metavar="N", help="Jobs to skip.")]
 Desc = Annotated[bool, typer.Option("--desc", help="The last ones first.")]
 
 
@@ -56,7 +65,8 @@ def show(job_id: Id, *, queue: QueueOption = None, target: Target, as_json: Json
     if as_json:
         output.say_json(found[0] if len(found) == 1 else found)
     else:
-        output.say_marked("\n\n".join(map(describe_text, found)))
+        on_terminal = sys.stdout.isatty()
+        output.say_marked("\n\n".join(describe_text(facts, on_terminal=on_terminal) for facts in found))
 
 
 async def _show(name: str | None, target: Target, job_id: str) -> list[dict[str, Any]]:
@@ -123,8 +133,9 @@ def _refusal(verdict: str, status: str, word: str) -> str | None:
 
 
 def ls(
+    queues: Names = None,
     *,
-    queue: Of = "default",
+    queue: Of = None,
     status: Status = None,
     limit: Limit = 50,
     offset: Offset = 0,
@@ -133,18 +144,34 @@ def ls(
     as_json: JsonOption = False,
 ) -> None:
     """List the jobs of a queue, by state and then by time."""
-    jobs, missing, total = asyncio.run(
-        _list(queue, target, list(JobStatus) if status is None else [status], offset, limit, desc)
-    )
+    names = list(dict.fromkeys([*(queues or []), *([] if queue is None else [queue])])) or ["default"]
+    states = list(JobStatus) if status is None else [status]
+    documents = []
+
+    for name in names:
+        listing = asyncio.run(_list(name, target, states, offset, limit, desc))
+
+        if as_json:
+            documents.append(_document(name, *listing))
+        else:
+            _print(f"{name}:" if len(names) > 1 else "", *listing)
 
     if as_json:
-        found = {"queue": queue, "total": total, "jobs": [row(each) for each in jobs]}
-        output.say_json(found | ({"missing": missing} if missing else {}))
+        output.say_json(documents[0] if len(documents) == 1 else documents)
 
-        return
 
+def _document(name: str, jobs: list[Job[Any]], missing: list[str], total: int) -> dict[str, Any]:
+    found = {"queue": name, "total": total, "jobs": [row(each) for each in jobs]}
+
+    return found | ({"missing": missing} if missing else {})
+
+
+def _print(head: str, jobs: list[Job[Any]], missing: list[str], total: int) -> None:
     for each in missing:
         output.warn(f"{each}: missing: it is listed, and nothing is stored of it (any more)")
+
+    if head:
+        output.say(head)
 
     if not sys.stdout.isatty():
         output.say_table(list_table(jobs))

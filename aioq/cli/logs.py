@@ -33,11 +33,16 @@ LogJobs = Annotated[
     typer.Option(
         "--log-jobs/--no-log-jobs",
         show_default=False,
-        help="Log the begin and the end of each job. Without it: if stderr is a terminal.",
+        help="Log the start and the end of each job. Without either option: only if stderr is a terminal.",
     ),
 ]
 LogTracebacks = Annotated[
-    bool, typer.Option("--log-tracebacks/--no-log-tracebacks", help="Print the tracebacks of jobs that failed.")
+    bool,
+    typer.Option(
+        "--log-tracebacks/--no-log-tracebacks",
+        show_default=False,
+        help="Print the tracebacks of jobs that failed (default), or one line for each.",
+    ),
 ]
 LogFormat = Annotated[
     str | None,
@@ -99,5 +104,5 @@ def configure_logging(
 
 
 def tells_of_jobs(asked: bool | None) -> bool:
-    """Whether the begin and the end of each job are logged."""
+    """Whether the start and the end of each job are logged."""
     return sys.stderr.isatty() if asked is None else asked

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from aioq.cli import demo, doctor, ending, enqueue, info, jobs, output, queues, requeue, server, worker
 from aioq.cli.common import with_target
-from aioq.cli.from_rq import with_options_of_rq
+from aioq.cli.from_rq import refuse_command, with_options_of_rq
 from aioq.values.distribution import NAME_AND_VERSION, clash
 from aioq.values.errors import AioqError, InvalidInput
 from aioq.worker.streams import open_standard_descriptors
@@ -25,12 +25,31 @@ class Commands(TyperGroup):
     The exit code is 1, or 2 for a value that can never be used: it is as wrong as an option that there is not.
     """
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take `help`, `help COMMAND` and `version` for what they are meant to be."""
+        if args[:1] == ["help"]:
+            args = [*args[1:], "--help"]
+        elif args == ["version"]:
+            args = ["--version"]
+
+        return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command; those that only RQ has are told."""
+        refuse_command(args[0])
+
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
         output.prepare()
 
         try:
             return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")  # of the library that checks choices
+
+            raise
         except Exception as error:
             from aioq.embedded import EmbeddedError  # noqa: PLC0415 - an edge of its own, needed only now
 
@@ -53,7 +72,8 @@ def _print_version(asked: bool) -> None:
 
 
 Version = Annotated[
-    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    bool,
+    typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version and leave."),
 ]
 
 
@@ -67,7 +87,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("enqueue", enqueue.enqueue, "aioq enqueue shop.mail.send you@example.org copies:=3 --ttl 1h"),
     ("requeue", requeue.requeue, "aioq requeue --queue mail --all"),
     ("info", info.info, "aioq info --interval 1"),
-    ("ls", jobs.ls, "aioq ls --queue mail --status failed --limit 10"),
+    ("ls", jobs.ls, "aioq ls mail --status failed --limit 10"),
     ("doctor", doctor.doctor, "aioq doctor mail --repair"),
     ("empty", queues.empty, "aioq empty mail"),
     ("suspend", queues.suspend, "aioq suspend --duration 60"),

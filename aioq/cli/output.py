@@ -45,7 +45,7 @@ _COLOURS = {
 }
 
 #: Columns of states, and columns of numbers of jobs in a state.
-_STATES, _NUMBERS = ("status", "state"), ("failed",)
+_STATES, _NUMBERS = ("status", "state"), ("failed", "failed runs")
 
 _MARKED = re.compile(r"^(status: +)(\w+)$|^()(WARNING|PROBLEM)\b", re.MULTILINE)
 
@@ -273,7 +273,7 @@ def _style(column: str, value: Any) -> str:
         return "dim"
 
     if column in _NUMBERS and isinstance(value, int):
-        return _COLOURS[column]
+        return _COLOURS["failed"]
 
     return _COLOURS.get(str(value), "") if column in _STATES else ""
 

@@ -40,7 +40,8 @@ Only = Annotated[
     ),
 ]
 Limit = Annotated[
-    str | None, typer.Option("--duration", metavar="DURATION", help="End it by itself after this long.")
+    str | None,
+    typer.Option("--duration", metavar="DURATION", help="End it by itself after this long: 90s, 5m, 1h30m."),
 ]
 
 

@@ -25,7 +25,8 @@ from aioq.cli.output import count, progress
 from aioq.cli.report import Report
 from aioq.client.queue import Queue
 from aioq.client.registry import Registry
-from aioq.store import Connection
+from aioq.store import Connection, Fleet
+from aioq.values.errors import InvalidInput
 from aioq.values.states import JobStatus
 
 
@@ -60,7 +61,7 @@ def requeue(
         refuse_names_with_all(ids or [])
 
     if queue is None and not ids:
-        raise typer.BadParameter("it is needed where no ids are given", param_hint="'--queue'")
+        raise InvalidInput("give ids, or --queue with --all")
 
     report = Report(queue, "requeued", as_json=as_json, quiet=quiet)
     state = JobStatus(source.value)
@@ -85,7 +86,7 @@ async def _requeue(
 async def _requeue_these(
     connection: Connection, report: Report, state: JobStatus, ids: Sequence[str], options: dict[str, bool]
 ) -> None:
-    report.say(_beginning(len(ids), state))
+    has_begun = False
 
     for start in range(0, len(ids), CHUNK):
         chunk = ids[start : start + CHUNK]
@@ -99,8 +100,21 @@ async def _requeue_these(
                 for job_id, verdict in zip(mine, verdicts, strict=True)
             }
 
+        if not has_begun and any(refused is None for refused, _ in done.values()):
+            has_begun = True
+            report.say(_beginning(len(ids), state))
+
+        queues = await _queues_among(connection, [job_id for job_id in chunk if not found[job_id]])
+
         for job_id in chunk:
-            report.add(job_id, *done.get(job_id, (refusal(found[job_id]),)))
+            refused, name = done.get(job_id, (refusal(found[job_id]), ""))
+            hint = f"; a queue has this name: --queue {job_id}" if job_id in queues else ""
+            report.add(job_id, refused and refused + hint, name)
+
+
+async def _queues_among(connection: Connection, ids: Sequence[str]) -> set[str]:
+    """Those of ids without a job that are names of queues: in other commands, -q is --queue."""
+    return set(ids) & set(await Fleet(connection, away={}).queues()) if ids else set()
 
 
 async def _requeue_all(queue: Queue, report: Report, state: JobStatus, options: dict[str, bool]) -> None:
@@ -133,7 +147,7 @@ async def _requeue_all(queue: Queue, report: Report, state: JobStatus, options: 
 
 
 def _beginning(total: int, state: JobStatus) -> str:
-    return f"Requeueing {count(total, 'job')} from {state} queue"
+    return f"Requeueing {count(total, 'job')} from {state} registry"
 
 
 def _refusal(verdict: str, state: JobStatus) -> str | None:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from aioq.cli import ending
-from aioq.cli.common import CommandError, Target, connected, make_importable
+from aioq.cli.common import CommandError, Target, checked, connected, make_importable, pause_ms, positive
 from aioq.cli.complete import queue_names
 from aioq.cli.from_rq import read_concurrency
 from aioq.cli.logs import (
@@ -34,7 +34,9 @@ from aioq.cli.logs import (
 from aioq.cli.output import count
 from aioq.cli.reload import supervise
 from aioq.store import Connection, Fleet
+from aioq.values.durations import positive_ms, retention_ms
 from aioq.values.errors import ServerUnreachable
+from aioq.values.options import check_executor
 from aioq.worker.imports import check_modules, import_all
 from aioq.worker.signals import StopSignals, signals_interrupt
 from aioq.worker.streams import drop_what_nobody_takes
@@ -68,7 +70,9 @@ Concurrency = Annotated[
 JobProcesses = Annotated[
     int | None,
     typer.Option(
-        min=1, metavar="N", help="Processes for jobs with executor='process'. Without it: one for each core."
+        callback=checked(positive),
+        metavar="N",
+        help="Processes for jobs with executor='process'. Without it: one for each core.",
     ),
 ]
 Placement = Annotated[
@@ -76,22 +80,38 @@ Placement = Annotated[
     typer.Option(
         "--executor",
         metavar="EXECUTOR",
-        help="Where plain functions run of which nothing else says it: thread (default) or process.",
+        callback=checked(check_executor),
+        help="Where plain functions run: thread (default) or process. What a job, task or queue says goes first.",
     ),
 ]
 ResultsTtl = Annotated[
     str,
-    typer.Option("--results-ttl", metavar="DURATION", help="How long results are kept of jobs that do not say."),
+    typer.Option(
+        "--results-ttl",
+        metavar="DURATION",
+        callback=checked(retention_ms),
+        help="How long results are kept, unless the job says it: 90s, 5m, 1h30m, 2d.",
+    ),
 ]
-MaxJobs = Annotated[int | None, typer.Option("--max-jobs", min=1, metavar="N", help="Stop after this many jobs.")]
+MaxJobs = Annotated[
+    int | None,
+    typer.Option("--max-jobs", callback=checked(positive), metavar="N", help="Stop after this many jobs."),
+]
 MaxIdle = Annotated[
-    str | None, typer.Option("--max-idle-time", metavar="DURATION", help="Stop after this long without a job.")
+    str | None,
+    typer.Option(
+        "--max-idle-time",
+        metavar="DURATION",
+        callback=checked(positive_ms),
+        help="Stop after this long without a job.",
+    ),
 ]
 Shutdown = Annotated[
     str,
     typer.Option(
         "--shutdown-timeout",
         metavar="DURATION",
+        callback=checked(pause_ms),
         help="How long jobs may go on after a stop was asked for. Then they go back to their queue.",
     ),
 ]
@@ -100,6 +120,7 @@ Grace = Annotated[
     typer.Option(
         "--cancel-grace",
         metavar="DURATION",
+        callback=checked(pause_ms),
         help="How long a job may clean up that is cancelled, stopped or timed out. Then it is given up.",
     ),
 ]
@@ -124,7 +145,10 @@ Imports = Annotated[
 ]
 Reload = Annotated[
     bool,
-    typer.Option("--reload", help="For development: start again when Python files change here or in a --path."),
+    typer.Option(
+        "--reload",
+        help="For development: start again when Python files change here or in a --path; with the extra reload.",
+    ),
 ]
 
 
@@ -136,11 +160,11 @@ def worker(
     concurrency: Concurrency = CONCURRENCY,
     job_processes: JobProcesses = None,
     executor: Placement = None,
-    results_ttl: ResultsTtl = "500",
+    results_ttl: ResultsTtl = "500s",
     max_jobs: MaxJobs = None,
     max_idle_time: MaxIdle = None,
-    shutdown_timeout: Shutdown = "25",
-    cancel_grace: Grace = "5",
+    shutdown_timeout: Shutdown = "25s",
+    cancel_grace: Grace = "5s",
     verbose: Verbose = False,
     quiet: Quiet = False,
     logging_level: LogLevel = Level.INFO,

@@ -29,7 +29,20 @@ def ending_error(record: JobRecord, classes: ExceptionClasses) -> JobFailed:
     failure = record.failure or Failure(f"it is {status}", message=f"it is {status}")
     error = ENDINGS[status](record.id, failure.text, failure.type, failure.message)
 
-    if status == JobStatus.FAILED and (cause := record.cause(classes)) is not None:
-        error.__cause__ = cause
+    if status == JobStatus.FAILED:
+        error.__cause__ = record.cause(classes)
+
+        if error.__cause__ is None and failure.type in classes:
+            error.add_note(f"No __cause__ was made of {failure.type}: {_why_not(record, failure)}. Use error_type")
 
     return error
+
+
+def _why_not(record: JobRecord, failure: Failure) -> str:
+    """Why an exception was not built of a class that is listed."""
+    if not failure.origin:
+        return "its arguments are no plain values, or have more than 2 KiB"
+
+    also = "" if record.signer is None else ", or they are not signed for this job"
+
+    return f"its __init__ does not keep the arguments that it is given{also}"

@@ -22,7 +22,7 @@ from aioq.store.mailbox import Ending
 from aioq.store.per_loop import running_loop
 from aioq.values.calltext import call_text
 from aioq.values.durability import Durability
-from aioq.values.durations import Duration, waiting_ms
+from aioq.values.durations import Duration, spelled, waiting_ms
 from aioq.values.errors import (
     InvalidJobOperation,
     InvalidType,
@@ -716,10 +716,7 @@ class Job(Generic[R]):
 
 
 def _shown(timeout: Duration | None) -> str:
-    if not isinstance(timeout, int | float):
-        return str(timeout)
-
-    return "1 second" if timeout == 1 else f"{timeout:g} seconds"
+    return spelled(math.inf if timeout is None else waiting_ms(timeout, "timeout") / 1000)
 
 
 def id_of(job: Job[Any] | str, store: Store) -> str:

@@ -97,9 +97,16 @@ class Producer:
 
         """
         check_loop()  # before coroutines are made that nobody could await
-        prepared = [
-            self.prepare(each.func, each.args, each.kwargs, each.options.over(options)) for each in _checked(calls)
-        ]
+        listed, prepared = _listed(calls), list[Call]()
+
+        try:
+            for each in _checked(listed):
+                prepared.append(self.prepare(each.func, each.args, each.kwargs, each.options.over(options)))
+        except InvalidInput as error:
+            error.args = (f"calls[{len(prepared)}]: {error}",)
+
+            raise
+
         _refuse_twins(prepared)
         chunks = _chunks(prepared)
         jobs: list[Job[Any] | None] = []
@@ -222,13 +229,17 @@ def due_in(delay: Duration) -> str:
     return f"+{ms}"
 
 
-def _checked(calls: object) -> Iterator[EnqueueData]:
+def _listed(calls: Iterable[EnqueueData]) -> Iterable[EnqueueData]:
     if isinstance(calls, EnqueueData) or not isinstance(calls, Iterable):
         raise InvalidType(f"calls: expected a list of what prepare_data returns, not {type(calls).__name__}")
 
+    return calls
+
+
+def _checked(calls: Iterable[EnqueueData]) -> Iterator[EnqueueData]:
     for call in calls:
         if not isinstance(call, EnqueueData):
-            raise InvalidType(f"calls: expected what prepare_data returns, not {type(call).__name__}")
+            raise InvalidType(f"expected what prepare_data returns, not {type(call).__name__}")
 
         yield call
 

@@ -58,7 +58,7 @@ class Queue:
     Args:
         name: letters, digits and _ . : @ / + - (default "default").
         connection: a URL (docs/servers.md has all kinds), a redis.asyncio.Redis or RedisCluster that the caller
-            owns, or a Connection that is shared. None: the first of AIOQ_REDIS_URL, REDIS_URL and RQ_REDIS_URL
+            owns, or a Connection that is shared. None: the first of AIOQ_REDIS_URL, RQ_REDIS_URL and REDIS_URL
             that is set, else REDIS_HOST and its like, else redis://localhost:6379/0.
         serializer: "pickle" (default) or "json", for arguments, results and meta.
         default_timeout, default_result_ttl, default_ttl, default_failure_ttl, default_retry, default_durability:

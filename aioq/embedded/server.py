@@ -72,6 +72,7 @@ class EmbeddedServer:
     Attributes:
         directory: the absolute path, with symbolic links resolved.
         url: `unix:///path/of/server.sock?db=0`, as taken by `redis.from_url`.
+        name: `embedded:///path/of/directory`, the URL that names the server wherever it is used.
 
     Example:
         >>> server = EmbeddedServer.open(".aioq")
@@ -83,11 +84,13 @@ class EmbeddedServer:
 
     directory: Path
     url: str
+    name: str
 
     def __init__(self, directory: Path, share: _Share | None, socket: Path) -> None:
         """Made by `open`."""
         self.directory = directory
         self.url = f"unix://{quote(str(socket))}?db=0"
+        self.name = f"{_SCHEME}{quote(str(directory))}"
         self._socket = socket
         self._share = share
 

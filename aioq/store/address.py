@@ -42,9 +42,13 @@ Server = str | Redis | RedisCluster | None
 
 
 class Provider(Protocol):
-    """What a provider of a scheme returns: a share in a server, which runs as long as anyone has one."""
+    """What a provider of a scheme returns: a share in a server, which runs as long as anyone has one.
+
+    url: where it listens. name: the URL that names it from everywhere on this machine.
+    """
 
     url: str
+    name: str
 
     @property
     def is_open(self) -> bool:
@@ -214,7 +218,11 @@ def address_of(source: object) -> tuple[Address, Provider | None]:
     if scheme in PROVIDERS:
         provider = _provide(scheme, url)
 
-        return replace(_of_url(provider.url), url=redacted(url), provider=provider), provider
+        shown = redacted(url)
+        # One that is relative to the current directory says nothing to somebody who is in another one.
+        shown = provider.name if shown == url else shown
+
+        return replace(_of_url(provider.url), url=shown, provider=provider), provider
 
     return (_of_url(url) if "+" not in scheme else _of_several(url)), None
 

@@ -418,7 +418,7 @@ class Committer:
             failure = unreachable(self._connection.url, error)
             failure.silence = wire.loop.time() - max(begun, wire.moved_at)
 
-            raise failure from error
+            raise failure from None
 
         for reply in replies:
             if isinstance(reply, ReplyError) and reply.code in ELSEWHERE:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 from weakref import WeakSet
 
+from aioq.store.absent import advice_for_programs
 from aioq.store.address import Address, Server, address_of
 from aioq.store.budget import CALL_TIMEOUT_S, PAUSES, Budget, attempt_timeout
 from aioq.store.cluster import Cluster, ThreadCluster
@@ -20,6 +21,7 @@ from aioq.store.per_loop import PerLoop, running_loop
 from aioq.store.script import Argument, Command
 from aioq.store.slots import SlotMap
 from aioq.store.translation import refusal, unreachable
+from aioq.store.url import environment_url
 from aioq.store.wire import ReplyError, Wire
 from aioq.values.durations import Duration, positive_ms
 from aioq.values.errors import InvalidInput, InvalidType, ServerUnreachable, ServerUnsuitable
@@ -75,7 +77,7 @@ class Connection:
     Args:
         source: a URL (redis://, rediss://, unix://, redis+sentinel://, redis+cluster://, embedded://), a
             redis.asyncio.Redis or RedisCluster that the caller owns and whose options are used, or None: the
-            first of AIOQ_REDIS_URL, REDIS_URL and RQ_REDIS_URL that is set, else what REDIS_HOST and its like say,
+            first of AIOQ_REDIS_URL, RQ_REDIS_URL and REDIS_URL that is set, else what REDIS_HOST and its like say,
             else redis://localhost:6379/0.
         prefix: the first word of every key. None: the environment's AIOQ_PREFIX, else "aioq".
         patient: repeat a call a few times when the connection is lost; scripts are safe to repeat. Workers
@@ -102,6 +104,8 @@ class Connection:
         )
         self.keyring = read_secret(secret, os.environ.get(SECRET_VARIABLE))
         asked = None if call_timeout is None else positive_ms(call_timeout, "call_timeout") / 1000
+        #: Nobody has named a server.
+        self._is_default = not source and environment_url() is None
         address, _ = address_of(source)
         self.call_timeout = asked or address.socket_timeout or CALL_TIMEOUT_S
         pauses = PAUSES if patient else ()
@@ -273,7 +277,16 @@ class Connection:
             failure, budget = error, Budget(self.call_timeout, self.pauses if pauses is None else pauses)
 
         while True:
-            await asyncio.sleep(budget.pause_after(failure))
+            try:
+                pause = budget.pause_after(failure)
+            except ServerUnreachable:
+                if self._is_default and failure.nobody_listens:
+                    failure.advice = advice_for_programs()
+
+                # The places in here that it went through tell nobody anything.
+                raise failure.with_traceback(None) from None
+
+            await asyncio.sleep(pause)
 
             try:
                 return await way.trip(commands, budget.left)
@@ -302,6 +315,7 @@ class Connection:
 
     def _copy(self, address: Address, timeout: float, slots: SlotMap | None = None) -> Connection:
         other = object.__new__(Connection)
+        other._is_default = False
         other.shared, other.keyring, other.call_timeout = self.shared, self.keyring, self.call_timeout
         other._begin(address, (), timeout, slots)
 

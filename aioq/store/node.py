@@ -15,7 +15,16 @@ from aioq.store.address import Address
 from aioq.store.script import Argument, Command, loading
 from aioq.store.sentinels import Place
 from aioq.store.tasks import within
-from aioq.store.translation import ALONE, AWAY, HUNG_UP, PASSING, is_alone, refusal, translated, unreachable
+from aioq.store.translation import (
+    ALONE,
+    AWAY,
+    PASSING,
+    advice_on_opening,
+    is_alone,
+    refusal,
+    translated,
+    unreachable,
+)
 from aioq.store.wire import ReplyError, Subscription, Wire, pack
 from aioq.values.errors import ServerError, ServerUnreachable
 
@@ -126,7 +135,7 @@ class Node:
             failure = unreachable(self.url, error)
             failure.silence = waited + wire.loop.time() - max(begun, wire.moved_at)
 
-            raise failure from error
+            raise failure from None
 
         for reply in replies:
             if isinstance(reply, ReplyError) and reply.code in self._away | PASSING:
@@ -170,12 +179,7 @@ class Node:
                 return await within(asyncio.shield(self._opening), left)
         except ServerUnreachable as error:
             error.silence = loop.time() - begun
-
-            if any(words in str(error) for words in HUNG_UP):
-                failure = ServerUnreachable(f"{error} It was taken and hung up: see maxclients of the server")
-                failure.silence = error.silence
-
-                raise failure from error
+            error.advice = advice_on_opening(self.url, error)
 
             raise
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,6 +29,12 @@ ALONE = frozenset(("NOREPLICAS",))
 #: many clients as it takes) is lost more often than not.
 HUNG_UP = ("Connection lost", "Connection reset", "closed by server", "max number of clients")
 
+#: What is said when a server takes a connection and does not answer on it.
+SILENT = ("no answer within", "Timeout connecting", "timed out")
+
+#: What the system says when nobody listens at an address.
+_NOBODY = frozenset((errno.ECONNREFUSED, errno.ENOENT))
+
 
 @contextmanager
 def translated(url: str, command: Command = ()) -> Iterator[None]:
@@ -39,14 +48,54 @@ def translated(url: str, command: Command = ()) -> Iterator[None]:
         if "MISCONF" in str(error):  # redis-py asks for a PONG, which such a server does not give
             raise refusal(url, error, command) from error
 
-        raise unreachable(url, error) from error
+        raise unreachable(url, error) from None  # all that redis-py and the system say stands in its text
     except failures.RedisError as error:
         raise refusal(url, error, command) from error
 
 
 def unreachable(url: str, error: Exception) -> ServerUnreachable:
     """A connection that was lost or not made, as an error of aioq."""
-    return ServerUnreachable(f"no connection to {url}: {str(error) or type(error).__name__}")
+    reason, number = _reason(error)
+    nobody = number in _NOBODY and "://" in url  # the caller's own client has no address here
+    failure = ServerUnreachable(f"{'no server at' if nobody else 'no connection to'} {url}: {reason}")
+    failure.nobody_listens = nobody
+
+    return failure
+
+
+def advice_on_opening(url: str, error: ServerUnreachable) -> str:
+    """What may be wrong where a connection could not be opened; "" if the error says it."""
+    text = str(error)
+
+    if any(words in text for words in HUNG_UP):
+        return "It was taken and hung up: see maxclients of the server, and use rediss:// if it wants TLS"
+
+    if url.startswith("rediss") and any(words in text for words in SILENT):
+        source = ", and unset REDIS_SSL if that is where it comes from" if os.environ.get("REDIS_SSL") else ""
+
+        return f"A server without TLS does not answer: use redis:// for one{source}"
+
+    return ""
+
+
+def _reason(error: Exception) -> tuple[str, int | None]:
+    """Why a connection was lost or not made, and the number that the system gives it, if it does.
+
+    Where none was made, redis-py says the address again, and asyncio does so too. The system's words are enough.
+    """
+    text, cause = str(error).rstrip("."), error.__context__
+    cause = error if isinstance(error, OSError) and error.errno else cause
+
+    if not isinstance(cause, OSError) or not (cause is error or text.startswith("Error ")):
+        return text or type(error).__name__, None
+
+    # asyncio has tried several addresses, and joined what the system said of each.
+    numbers = {cause.errno} if cause.errno else {int(each) for each in re.findall(r"\[Errno (\d+)\]", str(cause))}
+
+    if len(numbers) == 1 and "Connect call failed" in str(cause):
+        return os.strerror(min(numbers)), min(numbers)
+
+    return (cause.strerror or str(cause) or text).rstrip("."), cause.errno
 
 
 def is_alone(error: Exception) -> bool:

@@ -9,8 +9,10 @@ from urllib.parse import quote
 from aioq.values.errors import InvalidInput
 
 DEFAULT_URL = "redis://localhost:6379/0"
-URL_VARIABLES = ("AIOQ_REDIS_URL", "REDIS_URL", "RQ_REDIS_URL")
+#: The more particular one goes first, as in RQ: REDIS_URL often names a server for another purpose.
+URL_VARIABLES = ("AIOQ_REDIS_URL", "RQ_REDIS_URL", "REDIS_URL")
 PART_VARIABLES = ("REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_SSL")
+_OF_KUBERNETES = ("tcp://", "udp://", "sctp://")
 _YES = ("1", "on", "t", "true", "y", "yes")
 SCHEMES = (
     "redis",
@@ -39,24 +41,40 @@ _SHOWN = re.compile(
 
 _HOST = r"(?:[\w.-]+|\[[\w:.%]+\])"
 _HOSTS = re.compile(rf"(?:{_HOST}(?::\d+)?(?:,{_HOST}(?::\d+)?)*)?")
+_HOST_AND_PORT = re.compile(rf"(?:{_HOST}:\d+|localhost)(?:/\d*)?")
+
+#: A short word, as in `-u foo`, that is shown to whoever has written it. A password is rarely that plain.
+_PLAIN = re.compile(r"[a-z]{1,16}")
 _WORD = re.compile(r"[\w.+-]*")
 
 
 def default_url() -> str:
     """The URL from the environment, whole or in parts, else that of a server on this machine."""
+    return environment_url() or DEFAULT_URL
+
+
+def environment_url() -> str | None:
+    """The URL from the environment, whole or in parts; None if it names no server. Raises InvalidInput."""
     return next((os.environ[name] for name in URL_VARIABLES if os.environ.get(name)), None) or _url_of_parts()
 
 
-def _url_of_parts() -> str:
+def _url_of_parts() -> str | None:
     """The URL of REDIS_HOST and its like, which RQ reads, too.
 
     Kubernetes sets REDIS_PORT to a URL for a service called redis. That is not meant.
+
+    Raises:
+        InvalidInput: the port is none.
+
     """
     host, port, database, user, password, is_tls = (os.environ.get(name, "") for name in PART_VARIABLES)
-    port = port if port.isdecimal() else ""
+    port = "" if port.startswith(_OF_KUBERNETES) else port
+
+    if port and not re.fullmatch(r"[0-9]{1,5}", port):
+        raise InvalidInput(f"the variable REDIS_PORT={port!r}: expected the number of a port, such as 6379")
 
     if not any((host, port, database, password)):
-        return DEFAULT_URL
+        return None
 
     scheme = "rediss" if is_tls.lower() in _YES else "redis"
     login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""
@@ -76,7 +94,12 @@ def check_url(url: str) -> str:
 
     if not separator or scheme not in (*SCHEMES, *PROVIDERS):
         known = ", ".join(f"{name}://" for name in (*SCHEMES, *PROVIDERS))
-        raise InvalidInput(f"{redacted(url)!r} is not a server's URL; expected {known} and an address")
+        meant = (
+            f"did you mean redis://{url}?" if _HOST_AND_PORT.fullmatch(url) else f"expected {known} and an address"
+        )
+        shown = url if _PLAIN.fullmatch(url) else redacted(url)
+
+        raise InvalidInput(f"{shown!r} is not a server's URL; {meant}")
 
     if scheme in SCHEMES and (_is_cut_short(rest) or not _HOSTS.fullmatch(_authority(rest).rpartition("@")[2])):
         raise unusable(url, f"expected hosts with port numbers after the user and password, if any. {PERCENT}")
@@ -100,7 +123,7 @@ def redacted(url: str) -> str:
     scheme, separator, rest = url.partition("://")
 
     if not separator:
-        return url if re.fullmatch(rf"{_HOST}:\d+|localhost", url) else HIDDEN
+        return url if _HOST_AND_PORT.fullmatch(url) else HIDDEN
 
     authority = _authority(rest)
     userinfo, at, hosts = authority.rpartition("@")

@@ -98,6 +98,17 @@ def waiting_ms(value: Duration, name: str) -> int:
     return ms
 
 
+def spelled(seconds: float) -> str:
+    """Seconds, as they stand in texts.
+
+    Example:
+        >>> spelled(1), spelled(0.25)
+        ('1 second', '0.25 seconds')
+
+    """
+    return "1 second" if seconds == 1 else f"{seconds:g} seconds"
+
+
 def _parse(text: str, name: str) -> float:
     bare = text.strip()
 

@@ -132,9 +132,14 @@ class JobFailed(AioqError):
 
     """
 
+    #: How the job ended, and what goes before the error of its last run.
+    _ended, _because = "failed", ": "
+
     def __init__(self, job_id: str, text: str, error_type: str | None = None, error_message: str = "") -> None:
-        line = "".join(f": {part}" for part in (error_type, error_type and error_message) if part)
-        super().__init__(f"job {job_id} failed{line or ':'}\n{text}")
+        raised = ": ".join(part for part in (error_type, error_message) if part) if error_type else ""
+        line = f"job {job_id} {self._ended}{self._because if raised else ''}{raised}"
+        # Of a job that has raised nothing, the text says no more than the line does.
+        super().__init__(line if not text or (not error_type and text == error_message) else f"{line}\n{text}")
         self.job_id = job_id
         self.exc_info = text
         self.error_type = error_type
@@ -145,15 +150,21 @@ class JobFailed(AioqError):
 
 
 class JobCanceled(JobFailed):
-    """The job was canceled before it ended."""
+    """The job was canceled before it ended. If a run has raised before that, the text tells that error, too."""
+
+    _ended, _because = "was canceled", "; its last run raised "
 
 
 class JobStopped(JobFailed):
     """The job was stopped while it ran."""
 
+    _ended, _because = "was stopped while it ran", "; its last run raised "
+
 
 class JobExpired(JobFailed):
     """The job waited in the queue for longer than its ttl and was never started."""
+
+    _ended, _because = "expired: it waited longer than its ttl", "; its last run raised "
 
 
 class ResultTimeout(AioqError, TimeoutError):
@@ -246,9 +257,16 @@ class ServerUnreachable(ServerError, ConnectionError):
     """No connection to the server, or the connection was lost during a call.
 
     silence: seconds without a moving byte before the attempt was given up.
+    nobody_listens: there is no server at the address.
+    advice: what the caller can do; it ends the text. "" if nothing is known.
     """
 
     silence: float = 0.0
+    nobody_listens: bool = False
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}. {self.advice}" if self.advice else super().__str__()
 
 
 class ServerRefused(ServerError):

@@ -94,11 +94,15 @@ def check_queue_name(value: object) -> str:
 
     Raises:
         InvalidType: it is not a str.
-        InvalidInput: it is empty, too long, or has other characters than letters, digits and _ . : @ / + -.
+        InvalidInput: it is empty, too long, a URL, or has other characters than letters, digits and
+            _ . : @ / + -.
 
     """
     if not isinstance(value, str):
         raise InvalidType(f"queue name {value!r}: expected a str, not {type(value).__name__}")
+
+    if "://" in value:  # not repeated here: it may have a password
+        raise InvalidInput("queue name: that is a URL; the server goes by Queue(connection=…)")
 
     if not is_queue_name(value):
         raise InvalidInput(

@@ -34,6 +34,15 @@ _MISSING = {
     "webhooks": "the function can call the URL at its end",
 }
 
+#: Names that other queues have for what aioq has. A function may well have parameters of these names.
+_MEANT = {
+    "countdown": "`enqueue_in` takes a delay",
+    "delay": "`enqueue_in` takes a delay",
+    "eta": "`enqueue_at` takes a moment, and `enqueue_in` a delay",
+    "max_retries": "its name is retry",
+    "retries": "its name is retry",
+}
+
 #: Names that no form of enqueue takes for arguments of a function.
 RESERVED = frozenset(_RENAMED) | frozenset(_MISSING)
 
@@ -103,6 +112,9 @@ def unknown_option(name: str, known: Iterable[str]) -> str:
     """That there is no such option, and which one was meant, as far as that can be told."""
     if name in _RENAMED:
         return f"aioq has no option {name}; its name is {_RENAMED[name]}."
+
+    if name in _MEANT:
+        return f"aioq has no option {name}; {_MEANT[name]}."
 
     if name in _MISSING:
         return f"aioq has no option {name}" + (f"; {_MISSING[name]}." if _MISSING[name] else ".")

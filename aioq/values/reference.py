@@ -92,10 +92,7 @@ def refer(func: Any) -> tuple[Reference, object | None]:
     kind = type(func)
 
     if inspect.isclass(func) or not callable(func):
-        what = f"the class {func.__name__}" if inspect.isclass(func) else f"a value of type {kind.__name__}"
-        raise InvalidFunction(
-            f"{what} cannot be enqueued; expected a function, a bound method, a callable instance or a dotted name"
-        )
+        raise InvalidFunction(_no_function(func))
 
     if _stands_at_its_name(func):
         return _function(func), None
@@ -106,6 +103,20 @@ def refer(func: Any) -> tuple[Reference, object | None]:
         reference = Reference(reference.name, *_accepts(func, bound=False))
 
     return reference, func
+
+
+def _no_function(func: Any) -> str:
+    """That a value is nothing that a worker could call; most such values are what a call has returned."""
+    is_class = inspect.isclass(func)
+    what = f"the class {func.__name__}" if is_class else f"a value of type {type(func).__name__}"
+    told = f"{what} cannot be enqueued; expected a function, a bound method, a callable instance or a dotted name"
+
+    if is_class:
+        return told
+
+    name = func.__name__ if inspect.iscoroutine(func) else "function"
+
+    return f"{told}. Pass the function and its arguments: enqueue({name}, …)"
 
 
 @lru_cache(maxsize=4096)
@@ -335,9 +346,11 @@ def _other_name(module: str, qualname: str, func: Any) -> str:
 def _why_not(qualname: str) -> str:
     """Why a worker could not import what has this name, and what to do."""
     if "<lambda>" in qualname or "<locals>" in qualname:
-        kind = "a lambda" if "<lambda>" in qualname else "local to another function"
+        is_lambda = "<lambda>" in qualname
+        kind = "a lambda" if is_lambda else "local to another function"
+        what = "a function with a name" if is_lambda else "it"
 
-        return f"is {kind}; a worker cannot import it. Define it at the top level of a module"
+        return f"is {kind}; a worker cannot import it. Define {what} at the top level of a module"
 
     return "cannot be reached by that name; a worker could not import it. Define it at the top level of its module"
 
@@ -348,6 +361,11 @@ def _real_module(module: str, qualname: str) -> str:
         return module
 
     spec = getattr(sys.modules["__main__"], "__spec__", None)
+
+    if spec is None and "<" in qualname:
+        raise InvalidFunction(
+            f"{qualname} {_why_not(qualname)} of its own, other than the script that is being run (__main__)"
+        )
 
     if spec is None:
         raise InvalidFunction(

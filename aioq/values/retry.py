@@ -206,13 +206,14 @@ def _names(kinds: ExceptionTypes, name: str) -> tuple[str, ...]:
     if kinds is None:
         return ()
 
-    listed: list[object] = list(kinds) if isinstance(kinds, Iterable) and not isinstance(kinds, type) else [kinds]
+    is_list = isinstance(kinds, Iterable) and not isinstance(kinds, type | str | bytes)
+    listed: list[object] = list(kinds) if is_list else [kinds]  # type: ignore[arg-type]
 
     names = []
 
     for kind in listed:
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-            raise InvalidInput(f"Retry({name}={kind!r}): expected exception classes")
+            raise InvalidInput(f"Retry({name}={kind!r}): expected exception classes, such as {name}=ValueError")
 
         names.append(_name(kind))
 

@@ -29,7 +29,7 @@ from aioq.client.waits import current
 from aioq.store import Store
 from aioq.store.store import Claim
 from aioq.values.allowlist import Allowlist
-from aioq.values.durations import FOREVER
+from aioq.values.durations import FOREVER, spelled
 from aioq.values.errors import JobTimeout, NotAwaited, PayloadTooLarge, RemoteError
 from aioq.values.options import PROCESS, THREAD
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, decide, is_final
@@ -373,7 +373,7 @@ class Executor:
         seconds = run.claim.record.timeout_ms / 1000
         at = "" if run.found else "; its module was still being imported"
 
-        return self._decide(run, JobTimeout(f"the run took longer than its timeout of {seconds:g} seconds{at}"))
+        return self._decide(run, JobTimeout(f"the run took longer than its timeout of {spelled(seconds)}{at}"))
 
     def _decide(self, run: Run, error: BaseException) -> Outcome:
         failure = packed_failure(run.claim.record, error, error_text(error))

@@ -24,7 +24,7 @@ def test_it_counts_fails_and_requeues(cli: Cli, folder: Path) -> None:
     assert f"Counting words: {total} of {total}\n" in text
     assert "The longest documents:\nwords  document\n" in text
     assert text.count("urllib.error.HTTPError: HTTP Error 404: Not Found\n") == 3
-    assert "$ aioq requeue --queue demo --all\nRequeueing 3 jobs from failed queue\n3 jobs requeued\n" in text
+    assert "$ aioq requeue --queue demo --all\nRequeueing 3 jobs from failed registry\n3 jobs requeued\n" in text
     assert "Counting again: 3 of 3\n" in text
     assert "\n0 jobs in the failed registry.\n" in text
     assert re.search(rf"^[\d,]+ words in {total} documents\.$", text, re.M)
@@ -57,13 +57,13 @@ def test_urls_of_one_s_own_on_a_server_of_one_s_own(cli: Cli, server, tmp_path: 
     assert "1 job requeued\n" in done.stdout
     assert "\n1 job in the failed registry.\n3 words in 1 document.\n" in done.stdout
     # Its queues are not left behind on a server that is somebody's.
-    assert cli.call("info").stdout == "No queues.\n\nNo workers.\n"
+    assert cli.call("info").stdout.startswith("No queues.\n\nNo workers.\n")
 
 
 def test_an_unreachable_server_is_one_line(cli: Cli) -> None:
     done = cli.process("demo", "http://localhost/", "-u", "redis://127.0.0.1:1")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("Error: no connection to redis://127.0.0.1:1")
+    assert done.stderr.startswith("Error: no server at redis://127.0.0.1:1")
 
 
 def test_the_documents_are_the_same_every_time() -> None:

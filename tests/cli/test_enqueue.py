@@ -126,7 +126,7 @@ def test_scheduled_jobs(cli: Cli) -> None:
         (["--schedule-in", "5s", "--schedule-at", "2030-01-01"], "'--schedule-at': it cannot be combined"),
         (["--schedule-at", "tomorrow"], "Invalid value for '--schedule-at'"),
         (["--retry-interval", "5"], "'--retry-interval': it needs --retry-max"),
-        (["--retry-max", "-1"], "Invalid value for '--retry-max'"),
+        (["--retry-max", "-1"], "--retry-max=-1: expected a whole number of at least 0"),
         (["--wait-timeout", "5"], "'--wait-timeout': it needs --wait"),
         (["--meta", "a"], "'--meta': 'a': expected name=json"),
         (["--meta", "=1"], "'--meta': '=1': expected name=json"),
@@ -145,12 +145,12 @@ def test_usage_errors(cli: Cli, words: list[str], error: str) -> None:
     ("words", "error"),
     [
         (["noop"], "'noop' is not a dotted name"),
-        (["tests.jobs.noop", "--ttl", "0"], "ttl="),
-        (["tests.jobs.noop", "--timeout", "soon"], "job_timeout='soon'"),
+        (["tests.jobs.noop", "--ttl", "0"], "--ttl='0'"),
+        (["tests.jobs.noop", "--timeout", "soon"], "--timeout='soon'"),
         (["tests.jobs.noop", "--job-id", "a b"], "job_id='a b'"),
-        (["tests.jobs.noop", "--schedule-in", "soon"], "delay='soon'"),
+        (["tests.jobs.noop", "--schedule-in", "soon"], "--schedule-in='soon'"),
         (["tests.jobs.noop", "-q", "{q}"], "queue name '{q}'"),
-        (["tests.jobs.noop", "--retry-max", "1", "--retry-interval", "x"], "Retry(interval)='x'"),
+        (["tests.jobs.noop", "--retry-max", "1", "--retry-interval", "x"], "--retry-interval='x'"),
     ],
 )
 def test_values_that_the_queue_refuses_are_one_line(cli: Cli, words: list[str], error: str) -> None:
@@ -206,7 +206,9 @@ def test_wait_prints_the_result_or_the_failure(cli: Cli, start: Callable[..., ob
 def test_wait_gives_up(cli: Cli) -> None:
     result = cli.call("enqueue", "tests.jobs.noop", "--wait", "--wait-timeout", "50ms", "--job-id", "x", "--quiet")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "Error: job x: it has not ended within 0.05 seconds; no worker serves 'default'\n"
+    assert result.stderr == (
+        f"Error: job x: it has not ended within 0.05 seconds; no worker serves 'default' at {cli.url}\n"
+    )
     result = cli.call("enqueue", "tests.jobs.noop", "--wait", "--wait-timeout", "0.05", "--json")
     assert (result.exit_code, json.loads(result.stdout)["status"]) == (1, "queued")
 

@@ -7,7 +7,7 @@ import re
 import pytest
 from typer.main import get_command
 
-from aioq import InvalidInput
+from aioq import InvalidInput, Queue
 from aioq.cli.from_rq import VARIABLES
 from aioq.cli.main import app
 from aioq.store.address import address_of
@@ -65,8 +65,46 @@ def test_the_serializer_counts_where_a_job_is_written(cli: Cli) -> None:
 def test_a_module_of_settings_is_explained(cli: Cli, words: tuple[str, ...]) -> None:
     done = cli.call(*words)
     assert (done.exit_code, done.stdout) == (2, "")
-    assert f"'{words[-1]}': modules of settings" in " ".join(done.stderr.split())
-    assert "AIOQ_REDIS_URL" in done.stderr
+    told = " ".join(done.stderr.split())
+    assert f"'{words[-1]}': a module of settings, as RQ has it, is not read" in told
+    assert "Give the server with -u or AIOQ_REDIS_URL" in told
+    assert ("the queues as arguments" in told) == (words[0] == "worker")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            "enqueue a.b --depends-on a",
+            (
+                "aioq has no --depends-on; the function can enqueue the next job at its end, or whoever awaits"
+                " `job.result()`"
+            ),
+        ),
+        ("enqueue a.b --enqueue-at-front yes", "aioq has no --enqueue-at-front; its name is --at-front"),
+        (
+            "worker --exception-handler x",
+            "aioq has no --exception-handler: the function can catch the error, or whoever awaits `job.result()`",
+        ),
+        (
+            "cron config.py",
+            (
+                "aioq has no command cron, as RQ has: the system's cron can call `aioq enqueue`; a function can"
+                " enqueue itself again with enqueue_in"
+            ),
+        ),
+        (
+            "worker-pool -n 4",
+            (
+                "aioq has no command worker-pool, as RQ has: one worker runs many jobs at the same time"
+                " (--concurrency); start several for more cores"
+            ),
+        ),
+    ],
+)
+def test_what_would_be_missed_is_refused_by_its_name(cli: Cli, words: str, told: str) -> None:
+    done = cli.call(*words.split())
+    assert (done.exit_code, done.stdout, done.stderr) == (2, "", f"Error: {told}\n")
 
 
 @pytest.mark.parametrize("text", ["0", "-3", "2.5", "9" * 30, ""])
@@ -111,6 +149,18 @@ def test_parts_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(InvalidInput, match="expected a number as the database, not 'first'"):
         address_of(None)
+
+
+@pytest.mark.parametrize("port", ["abc", "6379x", "redis:6379", "-1", "٣"])
+def test_a_port_that_is_none(cli: Cli, port: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_PORT", port)
+    told = f"the variable REDIS_PORT={port!r}: expected the number of a port, such as 6379"
+
+    with pytest.raises(InvalidInput, match=re.escape(told)):
+        Queue()
+
+    done = cli.call("info", environment={"REDIS_PORT": port})
+    assert (done.exit_code, done.stderr) == (2, f"Error: {told}\n")
 
 
 def test_commands_take_the_server_in_parts(cli: Cli, server: Server) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import redis
@@ -54,7 +56,8 @@ def test_plain_and_on_a_terminal(cli: Cli, scene: Running) -> None:
     assert lines[1].split() == ["default", "0", "0", "0", "1", "2", "1", "0", "0", "no"]
     assert lines[2].split() == ["mail", "3", "0", "0", "0", "0", "0", "0", "0", "yes"]
     assert lines[3] == ""
-    assert lines[4].split()[:8] == ["worker", "host", "pid", "state", "queues", "running", "successful", "failed"]
+    heads = "worker  host  pid  state  queues  running  ok runs  failed runs"
+    assert re.sub(" {2,}", "  ", lines[4]) == heads
     assert lines[5].split()[2:8] == [str(scene.process.pid), "idle", "default,mail", "0/7", "0", "0"]
     status, seen = cli.on_terminal("info")
     assert status == 0
@@ -82,7 +85,7 @@ def test_choices(cli: Cli, scene: Running) -> None:
     assert "queued" not in cli.call("info", "--only-workers").stdout
     by_queue = cli.call("info", "--by-queue", "-W", "default", "none").stdout.splitlines()
     assert by_queue == [f"default: {name} (idle)", "none: -"]
-    assert set(json.loads(cli.call("info", "--json", "-Q").stdout)) == {"suspended", "queues"}
+    assert set(json.loads(cli.call("info", "--json", "-Q").stdout)) == {"server", "suspended", "queues"}
 
 
 def test_blocks_of_the_event_loop_are_shown_when_there_are_some(cli: Cli, scene: Running, server: Server) -> None:
@@ -98,8 +101,36 @@ def test_blocks_of_the_event_loop_are_shown_when_there_are_some(cli: Cli, scene:
 
 
 def test_an_empty_server(cli: Cli) -> None:
-    assert cli.call("info").stdout == "No queues.\n\nNo workers.\n"
-    assert json.loads(cli.call("info", "--json").stdout) == {"suspended": False, "queues": [], "workers": []}
+    assert cli.call("info").stdout == f"No queues.\n\nNo workers.\n\nServer: {cli.url}\n"
+    assert json.loads(cli.call("info", "--json").stdout) == {
+        "server": cli.url,
+        "suspended": False,
+        "queues": [],
+        "workers": [],
+    }
+
+
+def test_a_worker_that_is_missing_is_missed_once(cli: Cli) -> None:
+    cli.enqueue("a")
+    shown = cli.call("info").stdout
+    assert shown.endswith(f"No worker serves queue default: 1 job waits.\n\nServer: {cli.url}\n")
+    assert "No workers" not in shown
+    assert "Server: " not in cli.call("info", "-Q").stdout + cli.call("info", "-W").stdout
+
+
+def test_an_embedded_server_is_named_by_its_folder(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two folders have two servers, and embedded:// is the URL of both."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        place = f"embedded://{tmp_path / name / '.aioq'}"
+        late = cli.call("enqueue", "a.b", "--wait", "--wait-timeout", "0.1", "-u", "embedded://")
+        assert late.stderr.endswith(f"; no worker serves 'default' at {place}\n")
+        assert cli.call("info", "-u", "embedded://").stdout.endswith(f"\nServer: {place}\n")
+        worker = cli.process("worker", "-b", "-u", "embedded://")
+        assert re.search(rf" INFO .* serves default at {place}, ", worker.stderr)
 
 
 def test_a_suspension_is_said(cli: Cli) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -11,16 +12,96 @@ import pytest
 import redis
 
 from aioq import JobStatus, Queue, Retry, Worker
+from aioq.cli.words import duration, retry
 from tests import jobs
 from tests.cli.jobs import decline
 from tests.cli.tools import Cli, Running
 from tests.tools import eventually_sync
+
+#: Most jobs that are not found have finished a while ago.
+KEPT = "Finished jobs are kept for 500 seconds unless result_ttl says otherwise"
 
 
 def shown(cli: Cli, job_id: str, *words: str) -> dict[str, object]:
     result = cli.call("job", "show", job_id, "--json", *words)
     assert result.exit_code == 0
     return json.loads(result.stdout)
+
+
+def test_show_on_a_terminal_is_for_people(cli: Cli) -> None:
+    async def fail(queue: Queue) -> None:
+        rule = Retry(2, jitter="full")
+        await queue.using(job_id="x", retry=rule, ttl=90, result_ttl=-1).enqueue(decline)
+        await Worker([queue]).run(burst=True)
+
+    cli.do(fail)
+    assert shown(cli, "x")["retry"] == {"max": 2, "jitter": "full"}
+    status, seen = cli.on_terminal("job", "show", "x")
+    lines = dict(re.findall(r"^(\w+): +(.*)$", seen.partition("earlier run")[0], re.MULTILINE))
+    assert status == 0
+    assert lines["retry"] == "2 more attempts, at once"
+    assert (lines["timeout"], lines["ttl"]) == ("3 minutes", "1 minute 30 seconds")
+    assert (lines["result_ttl"], lines["failure_ttl"]) == ("for ever", "1 year")
+    assert re.fullmatch(r"\d+s ago, \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", lines["ended_at"])
+    assert "deliveries" not in lines
+    assert re.search(r"^error_message: +\S", seen.partition("earlier run")[2], re.MULTILINE)
+    assert not re.search(r"^\w+:\S", seen, re.MULTILINE)
+
+    piped = cli.process("job", "show", "x").stdout
+    assert re.search(r"^failure_ttl: +31536000$", piped, re.MULTILINE)
+    assert re.search(r"^ended_at: +\d{4}-\d\d-\d\dT[\d:.]+\+00:00$", piped, re.MULTILINE)
+    assert '"jitter": "full"' in piped
+    assert not re.search(r"^\w+:\S", piped, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ({"max": 1}, "1 more attempt, at once"),
+        (
+            {"max": 6, "interval_ms": [200], "backoff": 2.0, "jitter": "full"},
+            "6 more attempts, 0.2 s \u00d7 2, full jitter",
+        ),
+        ({"max": 3, "interval_ms": [10_000, 60_000]}, "3 more attempts, 10 s, then 60 s"),
+        (
+            {"max": 2, "interval_ms": [1_000], "jitter": 0.1, "max_interval_ms": 3_600_000, "at_front": True},
+            "2 more attempts, 1 s, ± 10 %, at most 1 hour, at the front",
+        ),
+        (
+            {"max": 2, "on": ["a.B"], "not_on": ["c.D", "E"]},
+            "2 more attempts, at once, only for a.B, not for c.D or E",
+        ),
+    ],
+)
+def test_a_retry_in_words(rule: dict[str, object], told: str) -> None:
+    assert retry(rule) == told
+
+
+def test_ls_takes_queues_as_arguments(cli: Cli) -> None:
+    cli.enqueue("a", queue="mail")
+    cli.enqueue("b", queue="reports")
+    assert cli.call("ls", "mail").stdout == cli.call("ls", "--queue", "mail").stdout
+    both = cli.call("ls", "mail", "reports").stdout.splitlines()
+    assert (both[0], both[2].split()[0], both[3], both[5].split()[0]) == ("mail:", "a", "reports:", "b")
+    found = json.loads(cli.call("ls", "mail", "--queue", "reports", "--json").stdout)
+    assert [(each["queue"], each["total"]) for each in found] == [("mail", 1), ("reports", 1)]
+    assert json.loads(cli.call("ls", "mail", "--json").stdout)["queue"] == "mail"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0, "0 seconds"),
+        (1, "1 second"),
+        (0.25, "0.25 seconds"),
+        (60, "1 minute"),
+        (500, "8 minutes 20 seconds"),
+        (90_061, "1 day 1 hour"),
+        (31_536_000, "1 year"),
+    ],
+)
+def test_a_duration_in_words(seconds: float, told: str) -> None:
+    assert duration(seconds) == told
 
 
 def test_show_prints_everything(cli: Cli) -> None:
@@ -91,7 +172,11 @@ def test_show_does_not_send_control_characters(cli: Cli) -> None:
 
 def test_show_of_no_job(cli: Cli) -> None:
     result = cli.call("job", "show", "nope", "--queue", "mail")
-    assert (result.exit_code, result.stdout, result.stderr) == (1, "", "Error: queue mail has no job nope\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        1,
+        "",
+        f"Error: queue mail has no job nope. {KEPT}\n",
+    )
 
 
 def test_cancel(cli: Cli) -> None:

@@ -119,10 +119,57 @@ def test_version_and_help_as_a_process(cli: Cli) -> None:
 
 
 def test_usage_errors(cli: Cli) -> None:
-    for words in (["nope"], ["--nope"], ["job", "nope"], ["ls", "--limit", "0"], ["ls", "x"], ["job", "show"]):
+    for words in (["nope"], ["--nope"], ["job", "nope"], ["ls", "--limit", "0"], ["job", "show"]):
         result = cli.call(*words)
         assert (result.exit_code, result.stdout) == (2, "")
         assert "Traceback" not in result.stderr
+
+
+def test_help_and_version_by_other_words(cli: Cli) -> None:
+    for words, same in [
+        (["help"], ["--help"]),
+        (["help", "worker"], ["worker", "--help"]),
+        (["help", "job"], ["job", "--help"]),
+        (["version"], ["--version"]),
+        (["-V"], ["--version"]),
+    ]:
+        done = cli.call(*words)
+        assert (done.exit_code, done.stdout) == (0, cli.call(*same).stdout)
+
+
+def test_the_help_is_whole(cli: Cli) -> None:
+    texts = [cli.call("--help").stdout, *(cli.call(name, "--help").stdout for name in get_command(app).commands)]
+    assert "..." not in texts[0].partition("Commands:")[2]
+
+    for text in texts:
+        assert max(map(len, text.splitlines())) <= 80
+        assert "[x>=" not in text
+        assert not {"[default: 25]", "[default: 5]", "[default: 500]"} & set(re.findall(r"\[default: \d+\]", text))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("ls --status done", "Invalid value for '--status': 'done' is not one of 'queued', "),
+        ("worker -l foo", "'foo' is not one of 'debug', "),
+        ("info -u foo", "'foo' is not a server's URL; expected redis://, "),
+        ("info -u db:6379", "'db:6379' is not a server's URL; did you mean redis://db:6379?"),
+        ("info -u db:6379/2", "'db:6379/2' is not a server's URL; did you mean redis://db:6379/2?"),
+        ("enqueue a.b --timeout 5x", "--timeout='5x': expected seconds"),
+        ("enqueue a.b --result-ttl=-3", "--result-ttl='-3': expected 0 "),
+        ("enqueue a.b --retry-max 1 --retry-interval 5x", "--retry-interval='5x': expected seconds"),
+        ("enqueue a.b --schedule-in=-1", "--schedule-in='-1': expected a duration of 0 or more"),
+        ("enqueue a.b --executor x", "--executor='x': expected one of 'thread', 'process'"),
+        ("worker --results-ttl 5x", "--results-ttl='5x': expected seconds"),
+        ("worker --max-jobs 0", "--max-jobs=0: expected a whole number of at least 1"),
+        ("ls --limit 0", "--limit=0: expected a whole number of at least 1"),
+    ],
+)
+def test_a_wrong_value_is_told_as_it_was_typed(cli: Cli, words: str, told: str) -> None:
+    done = cli.call(*words.split())
+    assert done.exit_code == 2
+    assert told in done.stderr
+    assert "Value error" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -155,9 +202,9 @@ def test_what_the_server_refuses_is_none(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("url", "code", "error"),
     [
-        ("redis://127.0.0.1:1", 1, "no connection to redis://127.0.0.1:1"),
-        ("redis://:secret@127.0.0.1:1", 1, "no connection to redis://:***@127.0.0.1:1"),
-        ("unix:///no/such/socket", 1, "no connection to unix:///no/such/socket"),
+        ("redis://127.0.0.1:1", 1, "no server at redis://127.0.0.1:1"),
+        ("redis://:secret@127.0.0.1:1", 1, "no server at redis://:***@127.0.0.1:1"),
+        ("unix:///no/such/socket", 1, "no server at unix:///no/such/socket"),
         ("localhost:6379", 2, "'localhost:6379' is not a server's URL"),
         ("http://localhost", 2, "'http://localhost' is not a server's URL"),
         (
@@ -179,7 +226,7 @@ def test_commands_report_an_unreachable_server_in_one_line(cli: Cli) -> None:
     for words in (["ls"], ["enqueue", "a.b", "--json"], ["suspend"]):
         result = cli.call(*words, "-u", "redis://127.0.0.1:1")
         assert (result.exit_code, result.stdout) == (1, ""), words
-        assert re.fullmatch(r"Error: no connection to redis://127\.0\.0\.1:1: .*\n", result.stderr), words
+        assert re.fullmatch(r"Error: no server at redis://127\.0\.0\.1:1: .*\n", result.stderr), words
 
 
 def test_a_password_that_is_needed(cli: Cli, own_server) -> None:

@@ -16,7 +16,7 @@ def test_h01_given_jobs_are_requeued_in_the_given_order_and_no_other(cli: Cli) -
     cli.fail("foo", "bar", "baz", queue="myqueue")
     done = cli.process("requeue", "--queue", "myqueue", "-u", cli.url, "bar", "foo")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "Requeueing 2 jobs from failed queue\nbar: requeued\nfoo: requeued\n"
+    assert done.stdout == "Requeueing 2 jobs from failed registry\nbar: requeued\nfoo: requeued\n"
     assert cli.queued("myqueue") == ["bar", "foo"]
     assert cli.failed("myqueue") == ["baz"]
 
@@ -25,7 +25,7 @@ def test_h02_all_jobs_are_requeued(cli: Cli) -> None:
     cli.fail("a", "b", "c")
     result = cli.call("requeue", "--queue", "default", "--all")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == "Requeueing 3 jobs from failed queue\n3 jobs requeued\n"
+    assert result.stdout == "Requeueing 3 jobs from failed registry\n3 jobs requeued\n"
     assert cli.queued() == ["a", "b", "c"]
     assert cli.failed() == []
 
@@ -41,14 +41,29 @@ def test_h03_nothing_to_do(cli: Cli) -> None:
 def test_h04_a_queue_must_be_named(cli: Cli) -> None:
     result = cli.call("requeue", "--all")
     assert result.exit_code == 2
-    assert "Invalid value for '--queue': it is needed" in result.stderr
+    assert result.stderr == "Error: give ids, or --queue with --all\n"
+
+
+def test_what_is_refused_is_not_announced(cli: Cli) -> None:
+    cli.enqueue("done")
+    cli.work()
+    result = cli.call("requeue", "done", "nope")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "done: not failed (finished)\nnope: not found\n"
+
+
+def test_q_is_quiet_here(cli: Cli) -> None:
+    cli.fail("a")
+    result = cli.call("requeue", "-q", "default", "a")
+    assert result.stderr == "default: not found; a queue has this name: --queue default\n"
+    assert cli.status("a") == "queued"
 
 
 def test_h05_a_bad_id_does_not_stop_the_others(cli: Cli) -> None:
     cli.fail("a", "b")
     result = cli.call("requeue", "--queue", "default", "a", "nope", "b")
     assert result.exit_code == 1
-    assert result.stdout == "Requeueing 3 jobs from failed queue\na: requeued\nb: requeued\n"
+    assert result.stdout == "Requeueing 3 jobs from failed registry\na: requeued\nb: requeued\n"
     assert result.stderr == "nope: not found\n"
     assert cli.queued() == ["a", "b"]
 
@@ -76,7 +91,7 @@ def test_h06_a_job_in_another_state_does_not_stop_the_others(cli: Cli) -> None:
     cli.enqueue("waits")
     result = cli.call("requeue", "--queue", "default", "waits", "b")
     assert result.exit_code == 1
-    assert result.stdout == "Requeueing 2 jobs from failed queue\nb: requeued\n"
+    assert result.stdout == "Requeueing 2 jobs from failed registry\nb: requeued\n"
     assert result.stderr == "waits: not failed (queued)\n"
     assert cli.queued() == ["waits", "b"]
 
@@ -84,7 +99,7 @@ def test_h06_a_job_in_another_state_does_not_stop_the_others(cli: Cli) -> None:
 def test_an_id_that_is_given_twice_counts_once(cli: Cli) -> None:
     cli.fail("a")
     result = cli.call("requeue", "--queue", "default", "a", "a")
-    assert (result.exit_code, result.stdout) == (0, "Requeueing 1 job from failed queue\na: requeued\n")
+    assert (result.exit_code, result.stdout) == (0, "Requeueing 1 job from failed registry\na: requeued\n")
 
 
 def test_h08_all_and_ids_together_are_a_usage_error(cli: Cli) -> None:
@@ -116,7 +131,7 @@ def test_h10_an_unreachable_server_is_one_line(cli: Cli) -> None:
     url = f"redis://127.0.0.1:{free_port()}"
     done = cli.process("requeue", "--queue", "default", "-u", url, "a")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"Error: no connection to {url}")
+    assert done.stderr.startswith(f"Error: no server at {url}")
     assert done.stderr.count("\n") == 1
 
 
@@ -145,7 +160,7 @@ def test_h13_many_jobs_take_few_round_trips(cli: Cli, server) -> None:
 def test_h14_in_a_pipe_there_is_no_progress_bar(cli: Cli) -> None:
     cli.fail("a", "b")
     result = cli.call("requeue", "--queue", "default", "--all")
-    assert (result.stdout, result.stderr) == ("Requeueing 2 jobs from failed queue\n2 jobs requeued\n", "")
+    assert (result.stdout, result.stderr) == ("Requeueing 2 jobs from failed registry\n2 jobs requeued\n", "")
 
 
 def test_h14_on_a_terminal_there_is_one(cli: Cli) -> None:
@@ -199,7 +214,7 @@ def test_only_jobs_of_the_state_that_is_asked_for_are_requeued(cli: Cli) -> None
     assert (result.exit_code, result.stderr) == (1, "c: not failed (canceled)\n")
     result = cli.call("requeue", "--queue", "default", "--from", "canceled", "f", "c")
     assert (result.exit_code, result.stderr) == (1, "f: not canceled (queued)\n")
-    assert result.stdout == "Requeueing 2 jobs from canceled queue\nc: requeued\n"
+    assert result.stdout == "Requeueing 2 jobs from canceled registry\nc: requeued\n"
     assert cli.call("requeue", "--queue", "default", "--from", "finished", "-a").exit_code == 2
 
 

@@ -54,7 +54,7 @@ def test_a_signal_lets_running_jobs_end(cli: Cli, start: Start, tmp_path: Path, 
     assert worker.ends() == 0
     assert (cli.status("runs"), cli.status("later")) == ("finished", "queued")
     assert not pid_file.exists()
-    assert cli.call("info").stdout.endswith("No workers.\n")
+    assert "\nNo worker serves queue default: 1 job waits.\n" in cli.call("info").stdout
 
 
 def test_a_second_signal_hands_running_jobs_back(cli: Cli, start: Start) -> None:
@@ -165,7 +165,7 @@ def test_what_stops_it_at_the_start_is_one_line(cli: Cli, server: Server, tmp_pa
     pid_file = tmp_path / "pid"
 
     for words, error in [
-        (["-u", url, "--pid", str(pid_file)], f"no connection to {url}"),
+        (["-u", url, "--pid", str(pid_file)], f"no server at {url}"),
         (["--pid", "/no/such/folder/pid"], "--pid /no/such/folder/pid: No such file or directory"),
     ]:
         done = cli.process("worker", *words)

@@ -890,3 +890,19 @@ async def test_queues_may_share_a_connection(connection: Connection, burst) -> N
     await burst("default", "other")
     assert await two.result(5) == 4
     assert await one.result(5) == 2
+
+
+async def test_a_bad_call_among_many_is_named_by_its_place(queue: Queue) -> None:
+    good = Queue.prepare_data(jobs.noop)
+    calls = [good] * 200
+    calls[101] = Queue.prepare_data(jobs.noop, (1, 2, 3))
+    with pytest.raises(InvalidFunction, match=r"^calls\[101\]: tests\.jobs\.noop\(\).* does not take this call: "):
+        await queue.enqueue_many(calls)
+    with pytest.raises(InvalidFunction, match=r"^calls\[101\]: "):
+        await queue.using(ttl=5).enqueue_many(calls)
+    calls[101] = "call"
+    with pytest.raises(TypeError, match=r"^calls\[101\]: expected what prepare_data returns, not str$"):
+        await queue.enqueue_many(calls)
+    with pytest.raises(TypeError, match=r"^calls: expected a list of what prepare_data returns, not int$"):
+        await queue.enqueue_many(5)
+    assert await queue.count() == 0

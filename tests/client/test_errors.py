@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aioq import Job, JobCanceled, JobFailed, JobStatus, Queue, Retry
+from aioq import Job, JobCanceled, JobExpired, JobFailed, JobStatus, JobStopped, Queue, Retry
 from tests import jobs
 from tests.client.work import fail_until, note
 from tests.conftest import Server
@@ -245,6 +245,78 @@ async def test_no_cause_is_built_of_anything_else(listing: Queue, start_worker, 
         error = await failed(await listing.using(**options).enqueue(func, kind))
         assert error.error_type is not None, kind
         assert error.__cause__ is None, kind
+
+
+class WordyError(Exception):
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the code is {code}")
+
+
+def fail_wordily() -> None:
+    raise WordyError(7)
+
+
+def fail_with_an_object() -> None:
+    raise ValueError(object())
+
+
+async def test_a_note_says_why_no_cause_was_built(queue: Queue, burst) -> None:
+    wordy, plain = WordyError.__module__ + ".WordyError", "ValueError"
+
+    async with Queue("default", queue.connection, exceptions=[WordyError, ValueError]) as listing:
+        (note,) = (await end(listing, burst, fail_wordily)).__notes__
+        assert note == (
+            f"No __cause__ was made of {wordy}: its __init__ does not keep the arguments that it is given."
+            " Use error_type"
+        )
+        (note,) = (await end(listing, burst, fail_with_an_object)).__notes__
+        assert note == (
+            f"No __cause__ was made of {plain}: its arguments are no plain values, or have more than 2 KiB."
+            " Use error_type"
+        )
+        assert not hasattr(await end(listing, burst, fail, "other"), "__notes__"), "it is not listed"
+
+    assert not hasattr(await end(queue, burst, fail_wordily), "__notes__")
+
+
+# How it ended
+
+
+async def test_the_first_line_says_how_it_ended(queue: Queue, burst) -> None:
+    canceled = await queue.enqueue(fail, "card")
+    await canceled.cancel()
+    assert str(await failed(canceled)) == f"job {canceled.id} was canceled"
+
+    expired = await queue.enqueue_call(fail, ("card",), ttl=0.01)
+    assert str(await failed(expired)) == f"job {expired.id} expired: it waited longer than its ttl"
+
+    paused = await queue.using(retry=Retry(3, interval=60)).enqueue(fail, "card")
+    await burst()
+    await paused.cancel()
+    error = await failed(paused)
+    assert type(error) is JobCanceled
+    first, second, *_ = str(error).splitlines()
+    assert first == f"job {paused.id} was canceled; its last run raised {NAME}: 402 declined"
+    assert second == "Traceback (most recent call last):"
+    assert (error.error_type, error.error_message) == (NAME, "402 declined")
+
+
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        (JobFailed, "failed"),
+        (JobCanceled, "was canceled"),
+        (JobStopped, "was stopped while it ran"),
+        (JobExpired, "expired: it waited longer than its ttl"),
+    ],
+)
+def test_the_text_of_an_end(kind: type[JobFailed], how: str) -> None:
+    assert str(kind("x", "it is so", None, "it is so")) == f"job x {how}"
+    assert str(kind("x", "Traceback …")) == f"job x {how}\nTraceback …"
+    first, second = str(kind("x", "Traceback …", "ValueError", "no")).splitlines()
+    assert first.startswith(f"job x {how}")
+    assert first.endswith(" raised ValueError: no" if kind is not JobFailed else "failed: ValueError: no")
+    assert second == "Traceback …"
 
 
 async def test_the_cause_comes_to_those_who_wait_too(listing: Queue, start_worker, raw, run) -> None:

@@ -70,8 +70,10 @@ def test_the_environment_names_the_server_in_the_order_of_its_variables(monkeypa
     assert default_url() == DEFAULT_URL
     monkeypatch.setenv("REDIS_URL", "redis://two")
     assert default_url() == "redis://two"
+    monkeypatch.setenv("RQ_REDIS_URL", "redis://of-rq")  # as in RQ, it goes before that of others
+    assert default_url() == "redis://of-rq"
     monkeypatch.setenv("AIOQ_REDIS_URL", "")
-    assert default_url() == "redis://two"
+    assert default_url() == "redis://of-rq"
     monkeypatch.setenv("AIOQ_REDIS_URL", "redis://one")
     assert Connection().url == "redis://one"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioq.values.durations import FOREVER, LONGEST_MS, limit_ms, positive_ms, retention_ms, to_ms
+from aioq.values.durations import FOREVER, LONGEST_MS, limit_ms, positive_ms, retention_ms, spelled, to_ms
 from aioq.values.errors import InvalidInput, TimeoutFormatError
 
 UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
@@ -153,3 +153,10 @@ def test_any_input_gives_a_bounded_duration_or_a_typed_error(value: object) -> N
         else:
             assert isinstance(ms, int)
             assert -LONGEST_MS <= ms <= LONGEST_MS
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(1, "1 second"), (0, "0 seconds"), (0.3, "0.3 seconds"), (90, "90 seconds")]
+)
+def test_seconds_in_texts(seconds: float, text: str) -> None:
+    assert spelled(seconds) == text

@@ -101,6 +101,15 @@ def test_a_queue_name_that_would_spoil_a_key_is_refused(value: str) -> None:
         check_queue_name(value)
 
 
+@pytest.mark.parametrize("value", ["redis://localhost", "embedded://", "redis://:hunter2@localhost:6379/0"])
+def test_a_url_is_no_queue_name(value: str) -> None:
+    """It would be taken for the name of a queue on the default server, in silence."""
+    with pytest.raises(InvalidInput, match=r"that is a URL; the server goes by Queue\(connection=…\)$") as caught:
+        check_queue_name(value)
+
+    assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.parametrize("value", [None, 1, b"q"])
 def test_a_queue_name_that_is_not_a_text_is_refused(value: object) -> None:
     with pytest.raises(TypeError, match="queue name"):

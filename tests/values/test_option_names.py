@@ -41,6 +41,23 @@ def test_an_option_that_has_another_name_here_is_told_by_it(name: str, own: str)
         refuse(collects, **{name: 1})
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("eta", "`enqueue_at` takes a moment, and `enqueue_in` a delay"),
+        ("delay", "`enqueue_in` takes a delay"),
+        ("countdown", "`enqueue_in` takes a delay"),
+        ("retries", "its name is retry"),
+        ("max_retries", "its name is retry"),
+    ],
+)
+def test_what_other_queues_call_so(name: str, told: str) -> None:
+    with pytest.raises(InvalidInput, match=rf"^aioq has no option {name}; {told}\. Its options are "):
+        read_options({name: 5})  # type: ignore[misc]
+
+    assert refuse(collects, **{name: 5}) == {name: 5}, "a function may have a parameter of this name"
+
+
 @pytest.mark.parametrize("value", [None, False])
 @pytest.mark.parametrize("func", [collects, None])
 def test_an_option_that_asks_for_nothing_is_taken_as_not_given(func: Any, value: Any) -> None:

@@ -152,6 +152,40 @@ def test_what_no_worker_could_import_is_refused_in_words(func, why: str) -> None
         refer(func)
 
 
+async def test_what_a_call_has_returned_is_refused_with_the_right_call() -> None:
+    async def ok(number: int) -> int:
+        return number
+
+    coroutine = ok(1)
+
+    with pytest.raises(InvalidFunction) as caught:
+        refer(coroutine)
+
+    coroutine.close()
+    assert str(caught.value) == (
+        "a value of type coroutine cannot be enqueued; expected a function, a bound method, a callable instance or"
+        " a dotted name. Pass the function and its arguments: enqueue(ok, …)"
+    )
+
+    with pytest.raises(InvalidFunction, match=r"Pass the function and its arguments: enqueue\(function, …\)$"):
+        refer(5)
+
+
+def test_a_lambda_of_a_script_is_told_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    main = types.ModuleType("__main__")
+    main.__spec__ = None
+    exec("f = lambda: None", main.__dict__)
+    monkeypatch.setitem(sys.modules, "__main__", main)
+
+    with pytest.raises(InvalidFunction) as caught:
+        refer(main.f)
+
+    assert str(caught.value) == (
+        "<lambda> is a lambda; a worker cannot import it. Define a function with a name at the top level of a"
+        " module of its own, other than the script that is being run (__main__)"
+    )
+
+
 def test_an_object_that_cannot_be_shown_is_refused_in_words_too() -> None:
     with pytest.raises(InvalidFunction, match="of type Mute"):
         refer(places.Mute())

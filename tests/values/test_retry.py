@@ -200,3 +200,12 @@ def test_a_policy_comes_back_from_json() -> None:
 def test_what_is_no_policy_is_refused(packed: bytes) -> None:
     with pytest.raises((ValueError, TypeError, LookupError, AttributeError)):
         read_retry(packed)
+
+
+def test_a_text_in_the_place_of_classes_is_told_whole() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        Retry(1, on="httpx.HTTPStatusError")  # type: ignore[arg-type]
+
+    assert str(caught.value) == (
+        "Retry(on='httpx.HTTPStatusError'): expected exception classes, such as on=ValueError"
+    )
