@@ -134,7 +134,7 @@ def _end(is_late: threading.Event, code: int) -> None:
         for thread in threading.enumerate()
         if not thread.daemon and thread is not threading.main_thread()
     ]
-    log.warning("the process ends beside threads that are still blocked: %s", ", ".join(names))
+    log.warning("the process ends now, although these threads are still blocked: %s", ", ".join(names))
     atexit._run_exitfuncs()  # noqa: SLF001 - the interpreter's own way to them
     flush()
     os._exit(code)

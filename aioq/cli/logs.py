@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from aioq.worker.lines import DATE_FORMAT, FORMAT, Style, install
+from aioq.worker.lines import DATE_FORMAT, FORMAT, Style, has_colours, install
 
 
 class Level(StrEnum):
@@ -90,6 +90,7 @@ def configure_logging(
         date_format=DATE_FORMAT if date_format is None else date_format,
         as_json=as_json,
         tracebacks=tracebacks,
+        colours=has_colours(),
     )
 
     try:

@@ -31,7 +31,6 @@ from aioq.cli.logs import (
     configure_logging,
     tells_of_jobs,
 )
-from aioq.cli.output import count
 from aioq.cli.reload import supervise
 from aioq.store import Connection, Fleet
 from aioq.values.durations import positive_ms, retention_ms
@@ -229,8 +228,7 @@ async def _serve(
 
             await _tell_of_suspension(connection)
 
-            claimed = await worker.run(signals=True, ready=serves, **limits)
-            log.info("worker %s has ended; it claimed %s", worker.name, count(claimed, "job"))
+            await worker.run(signals=True, ready=serves, **limits)
 
 
 async def _tell_of_suspension(connection: Connection) -> None:

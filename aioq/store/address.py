@@ -227,6 +227,18 @@ def address_of(source: object) -> tuple[Address, Provider | None]:
     return (_of_url(url) if "+" not in scheme else _of_several(url)), None
 
 
+def check_server(source: object) -> None:
+    """Refuse what names no server, as `address_of` does; no server is started for it.
+
+    Raises:
+        InvalidInput: the URL cannot be used.
+        InvalidType: it is neither a URL nor a client.
+
+    """
+    if not isinstance(source, str) or check_url(source).split("://", 1)[0] not in PROVIDERS:
+        address_of(source)
+
+
 def _of_url(url: str, given: str = "") -> Address:
     """One server: redis://, rediss:// or unix://. given: what the caller has written, if it is another one."""
     given = given or url

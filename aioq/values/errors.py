@@ -44,6 +44,15 @@ from collections.abc import Sequence
 class AioqError(Exception):
     """The root of all errors that aioq raises."""
 
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+
+        if cls.__module__.startswith("aioq.values."):
+            cls.__module__ = "aioq"  # where users import it from: tracebacks, logs and what is stored name it so
+
+
+AioqError.__module__ = "aioq"
+
 
 class InvalidInput(AioqError, ValueError):
     """A value was refused. Nothing was written."""
@@ -88,9 +97,11 @@ class DeserializationError(AioqError):
     """Stored bytes cannot be turned back into a value here.
 
     missing: the module that there is not, if a function was not found for that reason; else "".
+    lacking: the module that has no such function, if it was not found for that reason; else "".
     """
 
     missing: str = ""
+    lacking: str = ""
 
 
 class BadSignature(DeserializationError):

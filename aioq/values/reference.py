@@ -163,12 +163,15 @@ def locate(name: str) -> tuple[object, Callable[..., Any]]:
             raise _not_found(
                 f"{module_name} has no function {'.'.join(parts[cut:])!r}: was it renamed or removed?",
                 f"{module_name}.{parts[cut]}" if is_module else "",
+                module_name,
             )
 
         return owner, _carried_out(target)
 
     raise _not_found(
-        f"no module of {name!r} can be imported by this worker; is its code on the worker's path?", parts[0]
+        f"no module of {name!r} can be imported by this worker: start it in the folder of the application, or name"
+        " that folder with `aioq worker --path`",
+        parts[0],
     )
 
 
@@ -206,9 +209,9 @@ def _is_run_here(module: Any) -> bool:
     return frame is not None
 
 
-def _not_found(text: str, missing: str) -> DeserializationError:
+def _not_found(text: str, missing: str, lacking: str = "") -> DeserializationError:
     error = DeserializationError(text)
-    error.missing = missing
+    error.missing, error.lacking = missing, lacking
 
     return error
 

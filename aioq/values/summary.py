@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aioq.values.errors import AioqError, RemoteError
+from aioq.values.errors import RemoteError
 
 #: The most characters of each.
 MAX_TYPE = 200
@@ -29,20 +29,17 @@ def summary(error: BaseException) -> tuple[str, str]:
 
 
 def type_name(kind: type) -> str:
-    """The dotted name of a class: a builtin one without its module, and aioq's own as they are imported.
+    """The dotted name of a class: a builtin one without its module.
 
     Example:
-        >>> type_name(AioqError)
-        'aioq.AioqError'
+        >>> type_name(RemoteError)
+        'aioq.RemoteError'
 
     """
     try:
         module, name = str.__str__(kind.__module__), str.__str__(kind.__qualname__)
     except Exception:  # noqa: BLE001 - a metaclass can do anything here
         return "(a class without a name)"
-
-    if issubclass(kind, AioqError) and module.startswith("aioq."):
-        module = "aioq"
 
     return first_line(name if module == "builtins" else f"{module}.{name}", MAX_TYPE)
 
@@ -54,6 +51,14 @@ def first_line(text: str, longest: int = MAX_MESSAGE) -> str:
     line = line.encode(errors="backslashreplace").decode()
 
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
+def printable(text: str) -> str:
+    """The text without characters that would begin a line, or that a terminal would obey."""
+    if text.isprintable():
+        return text
+
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def _message(error: BaseException) -> str:

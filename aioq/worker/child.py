@@ -32,10 +32,10 @@ from aioq.values.reference import resolve
 from aioq.values.retry import Retry, kinds
 from aioq.values.summary import summary
 from aioq.worker import lines
-from aioq.worker.executor import error_text
 from aioq.worker.forks import SIGNALS, forks, leave
 from aioq.worker.frames import pack, take
 from aioq.worker.streams import drop_what_nobody_takes
+from aioq.worker.tracebacks import error_text
 
 #: How much is read at once, in bytes.
 CHUNK = 262_144

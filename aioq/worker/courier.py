@@ -31,7 +31,7 @@ from aioq.worker.executor import Executor
 from aioq.worker.freight import ATTEMPTS, LARGE_BYTES, Freight, LostClaim, is_large, report
 from aioq.worker.holders import Holders
 from aioq.worker.pace import Pace
-from aioq.worker.run import Cause, Run, own_task
+from aioq.worker.run import Cause, Run, cause_of_loss, own_task
 
 log = logging.getLogger("aioq.worker")
 
@@ -499,8 +499,9 @@ class Courier:
 
         for run, record in zip(runs, records, strict=True):
             if record is None or not record.is_claimed(run.claim.fence):
-                log.warning("job %s: this run has lost its claim and is ended", run.id)
-                executor.end(run, Cause.DROPPED)
+                cause = cause_of_loss(record)
+                log.warning("a run of %s is ended: the job %s", run.named, cause.value)
+                executor.end(run, cause)
 
     async def _resync(self, executor: Executor) -> None:
         """After a lost reply: jobs that were claimed for this worker without its knowing go back."""

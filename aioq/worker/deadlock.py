@@ -94,11 +94,11 @@ class Deadlock:
     def _tell(self, key: object, wait: Wait, why: str) -> None:
         self._told.add(key)
         log.warning(
-            "job %s (%s) waits for job %s (%s) of queue %s, %s",
-            wait.waiter.id,
+            "%s (job %s) waits for %s (job %s) of queue %s, %s",
             wait.waiter.func_name,
-            wait.awaited.id,
+            wait.waiter.id,
             wait.awaited.func_name,
+            wait.awaited.id,
             wait.awaited.origin,
             why,
         )

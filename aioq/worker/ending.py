@@ -14,8 +14,11 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable
+from types import FrameType
 
-from aioq.worker.run import Cause, Run
+from aioq.worker.run import Cause, Run, attributes
+from aioq.worker.threads import RunEnded, RunTimedOut
+from aioq.worker.tracebacks import is_workers, users_frames
 
 log = logging.getLogger("aioq.worker")
 
@@ -24,6 +27,12 @@ CANCEL_GRACE = 5.0
 
 #: How long a run that is cancelled for the second time may take, in seconds; then it is given up.
 LAST_S = 0.5
+
+#: What becomes of the job of a run that is given up.
+_WHAT_FOLLOWS = {
+    Cause.INTERRUPTED: "The job goes back to its queue, and begins anew on another worker",
+    Cause.TIMEOUT: "The job counts as timed out",
+}
 
 
 class Ending:
@@ -48,7 +57,7 @@ class Ending:
 
         is_first = run.cause is None
 
-        if is_first or cause is Cause.DROPPED:
+        if is_first or cause.is_drop:
             run.cause = cause
 
         run.deadline = math.inf
@@ -59,7 +68,7 @@ class Ending:
             run.task.cancel()
             self._settle(run)
         elif is_first:
-            self._cancel(run)
+            self._cancel(run, RunTimedOut if cause is Cause.TIMEOUT else RunEnded)
             loop = asyncio.get_running_loop()
             run.timer = loop.call_at(max(loop.time() + self._grace, self._shutdown_at), self._end_again, run)
 
@@ -92,18 +101,20 @@ class Ending:
         return max([0.0, *ends])
 
     def tell_of_threads(self) -> None:
-        """Name the threads that are still in the code of a job whose run has ended."""
+        """Name the threads that are still in the code of a job whose run has ended before this shutdown."""
         for run in filter(_is_in_thread, self._threads):
-            log.warning(
-                "the thread of job %s (%s) is still blocked, and ends with the process at the latest: %s",
-                run.id,
-                run.claim.record.func_name,
-                _place(run),
-            )
+            if run.cause is not Cause.INTERRUPTED:  # that was told when it was given up
+                log.warning(
+                    "%s was given up; its thread (%s) is still blocked%s, and ends with the process at the latest",
+                    run.named,
+                    _thread(run),
+                    _place(run),
+                    extra=attributes(run),
+                )
 
-    def _cancel(self, run: Run) -> None:
+    def _cancel(self, run: Run, kind: type[RunEnded] = RunEnded) -> None:
         # What a thread does in `finally` has its time as well, so nobody stops to wait for it.
-        if run.call is not None and run.call.end():
+        if run.call is not None and run.call.end(kind):
             self._threads = [each for each in self._threads if _is_in_thread(each) and each is not run]
             self._threads.append(run)
         elif run.task is not None:
@@ -111,13 +122,25 @@ class Ending:
 
     def _end_again(self, run: Run) -> None:
         log.warning(
-            "job %s has not ended within its %g s for clean-up; it is cancelled again", run.id, self._grace
+            "%s %s and has not ended within its %g s for clean-up%s; it is cancelled again",
+            run.named,
+            _cause(run).value,
+            self._grace,
+            _place(run),
+            extra=attributes(run),
         )
         self._cancel(run)
         run.timer = asyncio.get_running_loop().call_later(LAST_S, self._give_up, run)
 
     def _give_up(self, run: Run) -> None:
-        log.error("job %s ignores that it was cancelled; it is given up, but its code may still run", run.id)
+        log.error(
+            "%s is given up after %.1f s: %s. %s",
+            run.named,
+            asyncio.get_running_loop().time() - run.started_at,
+            _what_goes_on(run),
+            _WHAT_FOLLOWS.get(_cause(run), f"Nothing of it is recorded: it {_cause(run).value}"),
+            extra=attributes(run),
+        )
         self._settle(run)
 
         if run.call is not None and run.task is not None:
@@ -128,15 +151,49 @@ def _is_in_thread(run: Run) -> bool:
     return run.call is not None and run.call.thread is not None
 
 
-def _place(run: Run) -> str:
-    """Where the thread of a run stands: its name, and the innermost line of Python."""
+def _cause(run: Run) -> Cause:
+    return run.cause or Cause.INTERRUPTED
+
+
+def _what_goes_on(run: Run) -> str:
+    """Why a run does not end."""
+    if _is_in_thread(run):
+        return (
+            f"its thread ({_thread(run)}) is still blocked{_place(run)}. Python cannot interrupt a call that"
+            " waits, such as time.sleep: the code goes on when that returns, unless the process has ended"
+        )
+
+    return f"it ignores that it was cancelled{_place(run)}, and its code may still run"
+
+
+def _thread(run: Run) -> str:
     ident = -1 if run.call is None else run.call.thread
-    name = next((each.name for each in threading.enumerate() if each.ident == ident), "a thread")
-    frame = sys._current_frames().get(ident or -1)  # noqa: SLF001 - the only way to it
+    names = [each.name for each in threading.enumerate() if each.ident == ident]
 
-    if frame is None:
-        return name
+    return names[0] if names else "it has no name"
 
-    at = traceback.extract_stack(frame, limit=1)[0]
 
-    return f"{name}, {at.filename}:{at.lineno} in {at.name}"
+def _place(run: Run) -> str:
+    """The line of its function where a run stands, behind a comma."""
+    frames = _frames(run)
+    own = [at for at, frame in enumerate(frames) if is_workers(frame)]
+    shown = users_frames(frames[own[-1] + 1 if own else 0 :])
+
+    return f", at {shown[0].f_code.co_filename}, line {shown[0].f_lineno}" if shown else ""
+
+
+def _frames(run: Run) -> list[FrameType]:
+    """The stack of a run, the outermost frame first."""
+    if run.call is not None:
+        frame = sys._current_frames().get(run.call.thread or -1)  # noqa: SLF001 - the only way to it
+
+        return [each for each, _ in traceback.walk_stack(frame)][::-1] if frame is not None else []
+
+    frames: list[FrameType] = []
+    waiting: object = None if run.task is None else run.task.get_coro()
+
+    while (frame := getattr(waiting, "cr_frame", None)) is not None:
+        frames.append(frame)
+        waiting = getattr(waiting, "cr_await", None)
+
+    return frames

@@ -14,7 +14,6 @@ import math
 import random
 import sys
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
@@ -30,7 +29,7 @@ from aioq.store import Store
 from aioq.store.store import Claim
 from aioq.values.allowlist import Allowlist
 from aioq.values.durations import FOREVER, spelled
-from aioq.values.errors import JobTimeout, NotAwaited, PayloadTooLarge, RemoteError
+from aioq.values.errors import JobTimeout, NotAwaited, PayloadTooLarge
 from aioq.values.options import PROCESS, THREAD
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, decide, is_final
 from aioq.values.record import JobRecord
@@ -42,13 +41,11 @@ from aioq.worker.forks import forks, leave
 from aioq.worker.imports import Imports
 from aioq.worker.processes import Packed, Processes
 from aioq.worker.run import Cause, Run
-from aioq.worker.telling import Telling, user_frames
-from aioq.worker.threads import RunEnded, ThreadCall
+from aioq.worker.telling import Telling
+from aioq.worker.threads import ThreadCall
+from aioq.worker.tracebacks import error_text
 
 log = logging.getLogger("aioq.worker")
-
-#: Characters of a traceback that are kept: its end tells what happened.
-MAX_ERROR = 32_768
 
 #: The most bytes of a result. A server takes no value of more (its proto-max-bulk-len, if nobody has changed it):
 #: it ends the connection, and with it the call that would record other jobs, too.
@@ -259,6 +256,7 @@ class Executor:
 
         if (func := self._imports.known.get(record.func_name)) is None:
             func = await self._imports.find(record.func_name)
+            run.started_at = loop.time()  # how long it ran is counted without the import
 
         run.found = True
 
@@ -273,6 +271,10 @@ class Executor:
             args = (instance, *args)
 
         run.begun = True
+
+        if self._telling.jobs:
+            self._telling.began(run)
+
         kind = _kind(func)
 
         if kind == "coroutine":
@@ -315,6 +317,9 @@ class Executor:
         run.begun = True
         self._limit(run, asyncio.get_running_loop())
 
+        if self._telling.jobs:
+            self._telling.began(run)
+
     def _limit(self, run: Run, loop: asyncio.AbstractEventLoop) -> None:
         """Its time begins now."""
         run.started_at = now = loop.time()
@@ -325,11 +330,8 @@ class Executor:
             if run.deadline < self._alarm_at:
                 self._set_alarm(loop, run.deadline)
 
-        if self._telling.jobs:
-            self._telling.began(run)
-
     def _finished(self, run: Run, result: Any) -> Outcome | None:
-        if run.cause is Cause.TIMEOUT or run.cause is Cause.DROPPED:  # it swallowed the cancellation
+        if run.cause is not None and run.cause is not Cause.INTERRUPTED:  # it swallowed the cancellation
             return self._outcome_of_end(run)
 
         record = run.claim.record
@@ -367,7 +369,7 @@ class Executor:
         if run.cause is Cause.INTERRUPTED:
             return Interrupted(run.begun)
 
-        if run.cause is Cause.DROPPED:
+        if run.cause is not Cause.TIMEOUT:
             return None
 
         seconds = run.claim.record.timeout_ms / 1000
@@ -388,7 +390,7 @@ class Executor:
             return decide(error, failure, record.attempt, record.retry, random.random())  # noqa: S311 - jitter
         except Exception:
             # A policy that cannot be read (another version wrote it, or it is damaged) must not hide the failure.
-            log.exception("job %s: its retry policy cannot be used", run.id)
+            log.exception("the retry policy of %s cannot be used", run.named)
 
             return Failed(failure)
 
@@ -423,22 +425,6 @@ class Executor:
 
         self._ended(run, outcome)
         self._fill()
-
-
-def error_text(error: BaseException) -> str:
-    """The traceback of an error, without the frames of the worker; its end if it is very long."""
-    if isinstance(error, RunEnded):
-        return "RunEnded"
-
-    if isinstance(error, RemoteError):
-        return error.text
-
-    try:
-        text = "".join(traceback.format_exception(type(error), error, user_frames(error)))
-    except Exception:  # noqa: BLE001 - an exception that cannot be printed is still reported by its type
-        text = f"{type(error).__module__}.{type(error).__qualname__}: (it cannot be printed)"
-
-    return text[-MAX_ERROR:]
 
 
 def _kind(func: Callable[..., Any]) -> str:

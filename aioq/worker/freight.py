@@ -20,7 +20,7 @@ from aioq.store.store import Claim, read_refused
 from aioq.values.errors import PayloadTooLarge, ServerError, ServerUnreachable
 from aioq.values.outcome import Failed, Finished, Outcome
 from aioq.values.record import JobRecord
-from aioq.values.summary import type_name
+from aioq.values.summary import printable, type_name
 from aioq.worker.failure import packed_failure
 from aioq.worker.run import Run
 from aioq.worker.telling import tell_of_failure
@@ -86,7 +86,7 @@ class Freight:
                     try:
                         await self._send(run, outcome)
                     except ServerUnreachable as error:
-                        log.warning("the large result of job %s: %s; trying again", run.id, error)
+                        log.warning("the large result of %s: %s; trying again", run.named, error)
 
                         if await self._is_too_large(run):
                             self._remove_first()
@@ -195,9 +195,10 @@ def report(
             if verdict != "already":
                 log.log(
                     logging.INFO if claim in sent_before else logging.WARNING,
-                    "job %s of queue %s: the run with fence %d was not recorded%s (%s)",
-                    claim.record.id,
+                    "%s (queue %s, job %s): the run with fence %d was not recorded%s (%s)",
+                    printable(claim.record.func_name),
                     queue,
+                    claim.record.id,
                     claim.fence,
                     " a second time" if claim in sent_before else "",
                     verdict,

@@ -15,9 +15,9 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType
 
-from aioq.worker.imports import users_frames
 from aioq.worker.lasting import LastingThread
 from aioq.worker.run import Run
+from aioq.worker.tracebacks import users_frames
 
 log = logging.getLogger("aioq.worker")
 
@@ -63,8 +63,9 @@ class Guard:
         self.thread.start()
 
     def stop(self) -> None:
-        """End the thread."""
+        """End the thread. Called on the event loop, so this turns again."""
         self.thread.stop()
+        self._tell_of_turn(time.monotonic())
 
         if self._timer is not None:
             self._timer.cancel()
@@ -99,18 +100,25 @@ class Guard:
         turned, since = self._turned, self._note_look()
         now = self._looked[0]
 
-        if self._blocked_since and turned != self._blocked_since:
-            log.warning(
-                "the event loop turns again: %s blocked it for %.1f s", self._who, turned - self._blocked_since
-            )
-            self._blocked_since = 0.0
+        self._tell_of_turn(turned)
 
         if _standstill(since):  # this thread did not run either: the loop is not to blame for that time
             self._tell_of_standstill(since)
         elif not self._blocked_since and now - turned > LIMIT:
             self.blocks += 1
             self._blocked_since, (self._who, stack) = turned, self._look()
-            log.warning("%s has blocked the event loop for %.1f s, at:\n%s", self._who, now - turned, stack)
+            log.warning(
+                "%s has blocked the event loop for %.1f s so far, at:\n%s", self._who, now - turned, stack.rstrip()
+            )
+
+    def _tell_of_turn(self, turned: float) -> None:
+        """Tell once for how long the loop was blocked in all, if it was and has turned since."""
+        since, self._blocked_since = self._blocked_since, 0.0
+
+        if since and turned == since:
+            self._blocked_since = since
+        elif since:
+            log.warning("the event loop turns again: %s blocked it for %.1f s in all", self._who, turned - since)
 
     def _note_look(self) -> float:
         """Remember that the guard's thread runs now. The seconds since it last did."""
@@ -121,7 +129,7 @@ class Guard:
 
     def _tell_of_standstill(self, seconds: float) -> None:
         self.blocks += 1
-        begun = ", ".join(_named(run) for run in list(self._runs()) if run.begun)
+        begun = ", ".join(run.named for run in list(self._runs()) if run.begun)
         log.warning(
             "the whole process stood still for %.1f s: it was stopped, the machine had no time for it, or C code"
             " of a job held the interpreter's lock. Jobs that were running: %s",
@@ -137,7 +145,7 @@ class Guard:
 
         if task is not None:
             # A task that a job has started is none of the runs: its name and the stack must do.
-            runs = {run.task: _named(run) for run in list(self._runs())}
+            runs = {run.task: run.named for run in list(self._runs())}
             who, first = runs.get(task, f"the task {task.get_name()}"), getattr(task.get_coro(), "cr_frame", None)
 
         if first in frames:
@@ -151,10 +159,6 @@ class Guard:
 def _standstill(seconds: float) -> float:
     """For how long the process stood still, if its guard did not run for so many seconds; less is usual."""
     return seconds - TICK if seconds > LIMIT + TICK else 0.0
-
-
-def _named(run: Run) -> str:
-    return f"job {run.id} ({run.claim.record.func_name})"
 
 
 def _outermost_first(frame: FrameType | None) -> Iterator[FrameType]:

@@ -14,7 +14,8 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from types import FrameType, TracebackType
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
@@ -22,8 +23,8 @@ from anyio import CapacityLimiter, to_thread
 from aioq.values.errors import DeserializationError, InvalidInput, WorkerError
 from aioq.values.reference import is_imported, module_of
 from aioq.worker.run import own_task
-from aioq.worker.telling import error_line
 from aioq.worker.threads import ThreadCall
+from aioq.worker.tracebacks import causes, error_line, user_frames, users_frames
 
 log = logging.getLogger("aioq.worker")
 
@@ -38,9 +39,6 @@ LONG_S = 10.0
 #: How many functions are kept that were found, and how many modules are told that were not.
 MOST_FUNCTIONS = 4096
 MOST_MISSING = 1000
-
-#: How many errors are looked at that one error was raised from.
-MOST_CAUSES = 20
 
 #: How errors begin of code that cannot run on any other thread than that of the event loop.
 _ONLY_THERE = (
@@ -75,6 +73,9 @@ class Imports:
         self._loading: dict[str, asyncio.Task[Found]] = {}
         self._turn = asyncio.Lock()
         self._missing: set[str] = set()
+        # When modules were imported here, by the clock of files; those that are not listed were before this.
+        self._imported_at: dict[str, float] = {}
+        self._began = time.time()
 
     async def find(self, name: str) -> Function:
         """A function that is not known yet. Its module is imported on a thread, once for all who ask meanwhile.
@@ -86,10 +87,7 @@ class Imports:
         try:
             func = self._resolve(name) if is_imported(name) else await self._import(name)
         except DeserializationError as error:
-            if error.missing:
-                self._tell_of_missing(error.missing, name)
-
-            raise
+            raise self._explained(error) from error.__cause__
 
         if len(self.known) >= MOST_FUNCTIONS:
             del self.known[next(iter(self.known))]
@@ -149,14 +147,16 @@ class Imports:
 
     async def _load_on_thread(self, name: str, call: ThreadCall) -> Found:
         watch = asyncio.get_running_loop().call_later(LONG_S, _tell_of_long, name, call)
-        began = time.monotonic()
+        before, began = set(sys.modules), time.time()
 
         try:
             func = await to_thread.run_sync(call, abandon_on_cancel=True, limiter=CapacityLimiter(1))
         finally:
             watch.cancel()
+            self._imported_at |= dict.fromkeys(set(sys.modules) - before, began)
 
-        if (seconds := time.monotonic() - began) > SLOW_S:
+        # As the thread has measured it: the event loop may be blocked, and learn of the end much later.
+        if (seconds := call.seconds or 0.0) > SLOW_S:
             module = module_of(name)[0]
             log.info(
                 "importing %s took %.1f s; `aioq worker --import %s` does so before the first job",
@@ -167,13 +167,38 @@ class Imports:
 
         return Found(func)
 
-    def _tell_of_missing(self, module: str, name: str) -> None:
-        if module in self._missing or len(self._missing) >= MOST_MISSING:
-            return
+    def _explained(self, error: DeserializationError) -> DeserializationError:
+        """The error, or one that says more: where a module was looked for, or that its file has changed."""
+        if error.missing and error.missing not in self._missing and len(self._missing) < MOST_MISSING:
+            self._missing.add(error.missing)
+            told = DeserializationError(str(error))  # this one is that of all who have waited for the import
+            told.missing = error.missing
+            told.add_note(
+                "\n".join(
+                    (f"{error.missing} was looked for in:", *(f"  {path}" for path in _paths(error.missing)))
+                )
+            )
 
-        self._missing.add(module)
-        kind = "module or class" if "." in module else "module"
-        log.error("there is no %s %s here, so %s cannot be run: %s", kind, module, name, _looked_for(module))
+            return told
+
+        if error.lacking and (file := self._changed_file(error.lacking)):
+            return DeserializationError(
+                f"{str(error).partition(':')[0]}, and {file} has changed since this worker imported it: restart"
+                " the worker, or use `aioq worker --reload`"
+            )
+
+        return error
+
+    def _changed_file(self, module: str) -> str:
+        """The name of a module's file, if it has changed since it was imported; else ""."""
+        path = getattr(sys.modules.get(module), "__file__", None)
+
+        try:
+            is_changed = path and Path(path).stat().st_mtime > self._imported_at.get(module, self._began)
+        except OSError:
+            return ""
+
+        return Path(path).name if path and is_changed else ""
 
 
 def check_modules(imports: str | Sequence[str]) -> tuple[str, ...]:
@@ -212,19 +237,6 @@ def import_all(modules: Iterable[str]) -> None:
         log.debug("imported %s in %.1f s", name, time.monotonic() - began)
 
 
-def users_frames(frames: Iterable[FrameType]) -> list[FrameType]:
-    """Those of a stack that are neither of a worker nor of Python's import."""
-    return [frame for frame in frames if not _is_ours(frame)]
-
-
-def _is_ours(frame: FrameType) -> bool:
-    name = str(frame.f_globals.get("__name__", ""))
-
-    return frame.f_code.co_filename.startswith("<frozen importlib") or name.startswith(
-        ("aioq.worker", "aioq.values.reference", "aioq.values.allowlist", "importlib")
-    )
-
-
 def _why_not(module: str, error: BaseException) -> str:
     missing = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
 
@@ -241,34 +253,33 @@ def _place(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f" ({error.filename}, line {error.lineno})"
 
-    steps = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if not _is_ours(frame)]
+    steps = traceback.extract_tb(user_frames(error))
 
-    return f" ({steps[-1][0].f_code.co_filename}, line {steps[-1][1]})" if steps else ""
+    return f" ({steps[-1].filename}, line {steps[-1].lineno})" if steps else ""
 
 
 def _looked_for(module: str) -> str:
     """Where a module was looked for, and what to do."""
+    return (
+        f"it was looked for in {', '.join(_paths(module))}. Start the worker in the folder of the application, or"
+        " name that folder with `aioq worker --path`"
+    )
+
+
+def _paths(module: str) -> list[str]:
+    """Where a module is looked for."""
     parent = sys.modules.get(module.rpartition(".")[0])
     paths = list(getattr(parent, "__path__", sys.path)) if "." in module else sys.path
-    places = ", ".join(str(path) or "." for path in paths)
 
-    return (
-        f"it was looked for in {places}. Start the worker in the folder of the application, or name that folder"
-        " with `aioq worker --path`"
-    )
+    return [str(path) or "." for path in paths]
 
 
 def _needs_event_loop(error: BaseException) -> bool:
     """Whether code has failed for the thread that it ran on; also behind an error that it was turned into."""
-    seen: BaseException | None = error
-
-    for _ in range(MOST_CAUSES):
-        if isinstance(seen, ValueError | RuntimeError) and _text(seen).startswith(_ONLY_THERE):
-            return True
-
-        seen = seen and (seen.__cause__ or seen.__context__)
-
-    return False
+    return any(
+        isinstance(each, ValueError | RuntimeError) and _text(each).startswith(_ONLY_THERE)
+        for each in causes(error)
+    )
 
 
 def _text(error: BaseException) -> str:

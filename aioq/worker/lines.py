@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable
 from copy import copy
@@ -18,7 +19,7 @@ from functools import wraps
 from typing import Any
 
 from aioq.client.log_filter import JobLogFilter
-from aioq.worker.telling import RemoteTraceback
+from aioq.worker.tracebacks import RemoteTraceback, error_line
 
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
 DATE_FORMAT = "%H:%M:%S"
@@ -26,8 +27,16 @@ DATE_FORMAT = "%H:%M:%S"
 #: Characters of a traceback that are printed: its end tells what happened.
 MAX_TRACEBACK = 32_768
 
+#: What a traceback has that has frames.
+_FRAMES = "Traceback (most recent call last)"
+
 #: aioq's loggers.
 LOGGERS = ("aioq", "aioq.worker", "aioq.store", "aioq.cli")
+
+#: Colours of levels on a terminal, as numbers of ANSI. The words themselves say the same.
+COLOURS = {"WARNING": 33, "ERROR": 31, "CRITICAL": 31, "DEBUG": 2}
+
+log = logging.getLogger("aioq.worker")
 
 #: What every record has; all else was added by who logged it.
 _USUAL = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
@@ -43,6 +52,7 @@ class Style:
         date_format: of its time, as for time.strftime.
         as_json: one JSON object in each line.
         tracebacks: print the tracebacks of jobs that have failed.
+        colours: show levels in colours.
 
     """
 
@@ -51,6 +61,7 @@ class Style:
     date_format: str = DATE_FORMAT
     as_json: bool = False
     tracebacks: bool = True
+    colours: bool = False
 
     def formatter(self) -> logging.Formatter:
         """The formatter for these lines.
@@ -63,11 +74,12 @@ class Style:
 
 
 class TextLines(logging.Formatter):
-    """Plain lines. A job that failed for good has its traceback below; one that runs again has one line."""
+    """Plain lines. A job that failed for good has its traceback below, if that says more than the line."""
 
     def __init__(self, style: Style) -> None:
         super().__init__(style.format, style.date_format)
         self._tracebacks = style.tracebacks
+        self._colours = COLOURS if style.colours and "%(levelname)" in style.format else {}
         sample = logging.LogRecord("aioq", logging.INFO, "", 0, "", None, None)
         JobLogFilter().filter(sample)
         self.format(sample)  # a name that records do not have is told now, and not with each line
@@ -76,13 +88,22 @@ class TextLines(logging.Formatter):
         """The lines of a record."""
         outcome = getattr(record, "outcome", None) if record.name == "aioq.worker" else None
 
-        if outcome == "retried" or (outcome == "failed" and not (self._tracebacks and _tells_more(record))):
+        below = ""
+
+        if outcome in ("retried", "failed") and record.exc_info:
+            below = self._below(outcome, record.exc_info) if self._tracebacks else ""
             record = copy(record)  # other handlers may show it
             record.exc_info = record.exc_text = None
 
-        text = super().format(record)
+        text = super().format(record) + below
 
-        return _clean(text) if record.name.startswith("aioq.") else text
+        if record.name.startswith("aioq."):
+            text = _clean(text)
+
+        if (colour := self._colours.get(record.levelname)) is not None:
+            text = text.replace(record.levelname, f"\x1b[{colour}m{record.levelname}\x1b[0m", 1)
+
+        return text
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         """The traceback; of an exception of another process, as it was there."""
@@ -91,6 +112,18 @@ class TextLines(logging.Formatter):
         text = cause.args[0].rstrip() if isinstance(cause, RemoteTraceback) else super().formatException(ei)
 
         return text if len(text) <= MAX_TRACEBACK else f"…{text[-MAX_TRACEBACK:]}"
+
+    def _below(self, outcome: str, exc_info: Any) -> str:
+        """What stands behind the line of a failure: its traceback, or what a message without one has beside it."""
+        error, text = exc_info[1], self.formatException(exc_info)
+        line, _, rest = text.partition("\n")
+
+        if _FRAMES in text or text.startswith("  File ") or not line.startswith(error_line(error).rstrip("…")):
+            return f"\n{text}" if outcome == "failed" else ""
+
+        is_advice = bool(getattr(error, "missing", ""))
+
+        return f"\n{rest}" if rest and (outcome == "failed" or is_advice) else ""
 
 
 class JsonLines(TextLines):
@@ -129,6 +162,7 @@ class OwnHandler(logging.StreamHandler[Any]):
 
 
 _style = Style()
+_has_warned = False
 
 
 def install(style: Style) -> None:
@@ -154,6 +188,36 @@ def install(style: Style) -> None:
 def current_style() -> Style:
     """What a process of a job gets: what was installed here, with the level that holds by now."""
     return Style(**{**_fields(_style), "level": logging.getLogger().getEffectiveLevel()})
+
+
+def has_colours() -> bool:
+    """Whether stderr is a terminal with colours, and they are wanted: https://no-color.org/"""
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def warn_of_options() -> None:
+    """Tell once which options have no effect, because the application has configured logging itself."""
+    global _has_warned  # noqa: PLW0603 - as the loggers, it is the process's
+
+    if _has_warned or not any(map(_takes_over, logging.getLogger().handlers)):
+        return
+
+    given = {
+        "--log-json": _style.as_json,
+        "--no-log-tracebacks": not _style.tracebacks,
+        "--log-format": _style.format != FORMAT,
+        "--date-format": _style.date_format != DATE_FORMAT,
+    }
+    options = [name for name, is_given in given.items() if is_given]
+
+    if options:
+        _has_warned = True
+        log.warning(
+            "an imported module has configured logging, so its handlers print the log, and not those of `aioq"
+            " worker`: without effect %s %s",
+            "is" if len(options) == 1 else "are",
+            ", ".join(options),
+        )
 
 
 def keep_enabled() -> None:
@@ -204,13 +268,6 @@ def _takes_over(handler: logging.Handler) -> bool:
     is_collector = type(handler).__module__.startswith(("opentelemetry.", "sentry_sdk."))
 
     return not (is_alarm or is_collector or isinstance(handler, OwnHandler | logging.NullHandler))
-
-
-def _tells_more(record: logging.LogRecord) -> bool:
-    """Whether the traceback of a job's failure says more than the line above it."""
-    error = record.exc_info[1] if record.exc_info else None
-
-    return error is not None and any((error.__traceback__, error.__cause__, error.__context__))
 
 
 def _fields(style: Style) -> dict[str, Any]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Coroutine
-from enum import Enum, auto
+from enum import Enum
 from typing import Any, TypeVar
 
 from aioq.store import Store
 from aioq.store.store import Claim
+from aioq.values.record import JobRecord
+from aioq.values.states import JobStatus
+from aioq.values.summary import printable
 from aioq.worker.threads import ThreadCall
 
 T = TypeVar("T")
@@ -23,9 +26,22 @@ def own_task(coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
 class Cause(Enum):
     """Why the worker ended a run that had not ended by itself."""
 
-    TIMEOUT = auto()  # the job's own limit: a failure of the job
-    INTERRUPTED = auto()  # the worker shuts down: the job goes back to its lane
-    DROPPED = auto()  # the claim is not valid any more (canceled, stopped, reclaimed): nothing is recorded
+    TIMEOUT = "took longer than its timeout"  # the job's own limit: a failure of the job
+    INTERRUPTED = "was interrupted"  # the worker shuts down: the job goes back to its lane
+    # The claim is not valid any more: nothing is recorded.
+    CANCELED = "was canceled"
+    STOPPED = "was stopped"
+    DELETED = "was deleted"
+    GONE = "is gone from the server"
+    LOST = "lost its claim"
+
+    @property
+    def is_drop(self) -> bool:
+        """Whether nothing of the run is recorded."""
+        return self not in (Cause.TIMEOUT, Cause.INTERRUPTED)
+
+
+_BY_STATUS: dict[str | None, Cause] = {JobStatus.CANCELED: Cause.CANCELED, JobStatus.STOPPED: Cause.STOPPED}
 
 
 class Run:
@@ -80,3 +96,29 @@ class Run:
     @property
     def id(self) -> str:
         return self.claim.record.id
+
+    @property
+    def named(self) -> str:
+        """The function and the job, as lines of the log name them."""
+        return printable(f"{self.claim.record.func_name} (job {self.id})")
+
+
+def cause_of_loss(record: JobRecord | None) -> Cause:
+    """Why a claim is not valid any more, by what is stored of the job by now."""
+    if record is None:
+        return Cause.GONE
+
+    return _BY_STATUS.get(record.status, Cause.LOST)
+
+
+def attributes(run: Run) -> dict[str, Any]:
+    """The attributes of a record about a run."""
+    record = run.claim.record
+
+    return {
+        "job_id": run.id,
+        "queue": run.store.queue,
+        "func": record.func_name,
+        "attempt": record.attempt,
+        "worker": record.worker,
+    }

@@ -36,7 +36,7 @@ from aioq.worker.housekeeper import Reclaimer, Sweeper
 from aioq.worker.joining import join_all, warn_of_evictions
 from aioq.worker.run import Cause, Run
 from aioq.worker.signals import StopSignals
-from aioq.worker.telling import Telling
+from aioq.worker.telling import Telling, tally
 from aioq.worker.waker import Waker
 
 log = logging.getLogger("aioq.worker")
@@ -54,6 +54,9 @@ UNFORESEEN_PAUSE_S = 1.0
 
 #: How many revoked claims are remembered, for those whose claim is still on its way here.
 REVOKED = 1000
+
+#: Why a run is to end, by the first word of a message.
+_CAUSES = {b"canceled": Cause.CANCELED, b"stopped": Cause.STOPPED, b"deleted": Cause.DELETED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ class Service:
         )
         self._factory = TaskFactory()
         self._guard = Guard(lambda: self._executor.held, self._judge_health, self._give_up)
-        self._revoked: dict[bytes, None] = {}
+        self._revoked: dict[bytes, Cause] = {}
         # What goes to one server can travel together; in a Cluster, each queue may be on another one.
         self._groups = [[store] for store in self._stores] if connection.is_cluster else [self._stores]
         # A heartbeat for each. The worker's description goes with the first, which in a Cluster has nothing else.
@@ -134,6 +137,13 @@ class Service:
             "started_at": time.time_ns() // 1_000_000,
             "version": VERSION,
         }
+
+    @property
+    def tally(self) -> str:
+        """What it has run, in words."""
+        done, asked = self._executor, self._telling.asked
+
+        return tally(done.ended, done.successful, done.failed - asked, asked)
 
     @property
     def may_claim(self) -> bool:
@@ -350,7 +360,9 @@ class Service:
         if not running:
             log.info("worker %s stops; no job runs", name)
         else:
-            log.info(
+            log.log(
+                # Where nobody has configured logging, Python prints warnings and what is worse.
+                logging.INFO if log.hasHandlers() else logging.WARNING,
                 "worker %s stops: it waits for %s, for %g s at the most%s",
                 name,
                 count(running, "running job"),
@@ -441,17 +453,18 @@ class Service:
                     log.debug("the runs of queue %s could not be checked: %s", store.queue, error)
 
     def _told(self, message: bytes) -> None:
-        """A message on the control channel: `cancel <key of the job> <fence>`."""
-        name = message.removeprefix(b"cancel ")
+        """A message on the control channel, such as `canceled <key of the job> <fence>`."""
+        word, _, name = message.partition(b" ")
+        cause = _CAUSES.get(word, Cause.LOST)
 
         for run in self._executor.held:
             if run.name == name:
-                self._executor.end(run, Cause.DROPPED)
+                self._executor.end(run, cause)
 
                 return
 
         # The reply of its claim may still be on its way.
-        self._revoked[name] = None
+        self._revoked[name] = cause
 
         if len(self._revoked) > REVOKED:
             del self._revoked[next(iter(self._revoked))]
@@ -465,9 +478,8 @@ class Service:
     def _end_revoked(self, taken: list[Run]) -> None:
         """End runs that were revoked before the reply of their claim has come."""
         for run in taken:
-            if run.name in self._revoked:
-                del self._revoked[run.name]
-                self._executor.end(run, Cause.DROPPED)
+            if (cause := self._revoked.pop(run.name, None)) is not None:
+                self._executor.end(run, cause)
 
     def _facts(self) -> dict[str, str | int]:
         """What `aioq info` shows of this worker. Called on the heartbeat's thread."""

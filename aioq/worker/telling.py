@@ -11,15 +11,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from functools import lru_cache
-from types import TracebackType
-from typing import Any
 
-from aioq.values.errors import RemoteError
 from aioq.values.numbers import count
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, Retried
-from aioq.values.summary import summary
-from aioq.worker.run import Run
+from aioq.values.retry import RetryRequested
+from aioq.values.summary import printable
+from aioq.worker.lines import warn_of_options
+from aioq.worker.run import Cause, Run, attributes
+from aioq.worker.tracebacks import error_line, exception
 
 log = logging.getLogger("aioq.worker")
 
@@ -37,12 +36,9 @@ SUM_S = 10.0
 #: Jobs that a shutdown gives back and names.
 NAMED = 10
 
-
-class RemoteTraceback(Exception):
-    """The traceback of an exception that was raised in another process."""
-
-    def __str__(self) -> str:
-        return f'\n"""\n{self.args[0]}"""'
+#: A line about a run: the function, what it did, its queue and its id.
+_WORDS = "%s %s (queue %s, job %s)"
+_FAILURE = f"{_WORDS}: %s"
 
 
 class Telling:
@@ -62,7 +58,8 @@ class Telling:
         self._summing: tuple[float, int] | None = None  # since when, and how many had finished
         self._seen = 0
         self._failures = FAILURES_AT_ONCE
-        self._left_out = [0, 0]  # failures that are final, and others
+        self.asked = 0  # how many runs have asked to run again
+        self._left_out = [0, 0, 0]  # failures that are final, others, and runs that asked to run again
         self._left_out_since = 0.0
         self._left_out_before = 0
         self._is_stopping = False
@@ -71,6 +68,7 @@ class Telling:
 
     def look(self) -> None:
         """Look up whether lines about every job are wanted. With the level DEBUG, nothing is left out."""
+        warn_of_options()
         self._is_bounded = not log.isEnabledFor(logging.DEBUG)
 
         if not self._is_bounded:
@@ -82,13 +80,14 @@ class Telling:
         """A run begins. To be called only if `jobs` says so."""
         attempt = run.claim.record.attempt
         again = f", attempt {attempt}" if attempt > 1 else ""
-        self._tell(self._level, "job %s begins%s: %s of queue %s", run, again)
+        self._tell(self._level, run, f"begins{again}")
         self._use_line()
 
     def ended(self, run: Run, outcome: Outcome | None) -> None:
         """A run has ended. To be called if it has an error, or if `jobs` says so."""
         error, run.error = run.error, None
-        after = f" {_after(run)}" if run.started_at else ""
+        took = _duration(run)
+        after = "" if took is None else f" after {_seconds(took)}"
 
         if error is not None and isinstance(outcome, Failed | Retried):
             self._failed(run, outcome, error, after)
@@ -97,12 +96,10 @@ class Telling:
                 what = f"finished{after.replace('after', 'in')}"
             elif isinstance(outcome, Interrupted):
                 what = f"goes back to its queue{after}"
-            elif isinstance(outcome, Retried):
-                what = f"asked{after} to run again, in {_seconds(outcome.delay_ms / 1000)}"
             else:
-                what = f"was ended{after}: it was canceled, stopped or deleted, or its claim was lost"
+                what = f"{(run.cause or Cause.LOST).value}{after}"
 
-            self._tell(self._level, "job %s %s: %s of queue %s", run, what, outcome=_word(outcome))
+            self._tell(self._level, run, what, outcome=_word(outcome))
             self._use_line()
 
     def begin_stop(self) -> None:
@@ -117,18 +114,18 @@ class Telling:
     def close(self, worker: str) -> None:
         """No run will come any more: say what went back, and what was left out."""
         now = time.monotonic()
+        warn_of_options()
         self._conclude(now)
         self._tell_left_out(now)
 
         if self._back:
-            named = [f"{_plain(run.id)} ({_plain(run.claim.record.func_name)})" for run in self._back[:NAMED]]
-            more = len(self._back) - len(named)
+            more = max(0, len(self._back) - NAMED)
             log.info(
                 "worker %s: %s %s: %s%s",
                 worker,
                 count(len(self._back), "job"),
                 "goes back to its queue" if len(self._back) == 1 else "go back to their queues",
-                ", ".join(named),
+                ", ".join(run.named for run in self._back[:NAMED]),
                 f" and {more} more" if more else "",
                 extra={"worker": worker},
             )
@@ -180,52 +177,56 @@ class Telling:
 
     def _failed(self, run: Run, outcome: Failed | Retried, error: BaseException, after: str) -> None:
         is_final = isinstance(outcome, Failed)
+        is_asked = not is_final and isinstance(error, RetryRequested)
+        self.asked += is_asked
 
         if self._is_bounded and not self._failures:
             self._left_out_since = self._left_out_since or time.monotonic()
-            self._left_out[not is_final] += 1
+            self._left_out[0 if is_final else 2 if is_asked else 1] += 1
 
             return
 
         self._failures -= self._is_bounded
-        attempts = _attempts(run)
+        attempts = _attempts(run, error)
 
-        if isinstance(outcome, Retried):
-            attempts += f", again in {_seconds(outcome.delay_ms / 1000)}"
+        if isinstance(outcome, Failed):
+            self._tell(logging.ERROR, run, f"failed{after}{attempts}", error=error, outcome=_word(outcome))
 
-        self._tell(
-            logging.ERROR if is_final else logging.WARNING,
-            "job %s failed%s: %s of queue %s: %s",
-            run,
-            f"{after}{attempts}",
-            error=error,
-            outcome=_word(outcome),
-        )
+            return
+
+        again = f"in {_seconds(outcome.delay_ms / 1000)}" if outcome.delay_ms else "at once"
+
+        if is_asked:  # that is no failure
+            self._tell(logging.INFO, run, f"asked{after}{attempts}, to run again {again}", outcome=_word(outcome))
+        else:
+            level = logging.ERROR if _has_advice(error) else logging.WARNING
+            self._tell(level, run, f"failed{after}{attempts}, again {again}", error=error, outcome=_word(outcome))
 
     def _tell_left_out(self, now: float) -> None:
-        final, others = self._left_out
+        final, others, asked = self._left_out
 
-        if final or others:
+        if number := final + others + asked:
+            noun = "run" if asked else "failure"
             log.log(
-                logging.ERROR if final else logging.WARNING,
-                "%s of jobs in %s %s left out here, %s of them final",
-                f"{final + others:,} more failure{'' if final + others == 1 else 's'}",
+                logging.ERROR if final else logging.WARNING if others else logging.INFO,
+                "%s of jobs%s in %s %s left out here, %s of them final",
+                f"{number:,} more {noun}{'' if number == 1 else 's'}",
+                " that failed or asked to run again" if asked else "",
                 _seconds(now - self._left_out_since),
-                "was" if final + others == 1 else "were",
+                "was" if number == 1 else "were",
                 f"{final:,}",
             )
 
-        self._left_out, self._left_out_since = [0, 0], 0.0
+        self._left_out, self._left_out_since = [0, 0, 0], 0.0
 
     def _tell(
-        self, level: int, words: str, run: Run, what: str, *, error: BaseException | None = None, outcome: str = ""
+        self, level: int, run: Run, what: str, *, error: BaseException | None = None, outcome: str = ""
     ) -> None:
         """Log one record. Whatever handlers and filters of the application do, the run goes on to its end."""
         if not log.isEnabledFor(level):
             return
 
-        record = run.claim.record
-        values: list[str] = [_plain(run.id), what, _plain(record.func_name), run.store.queue]
+        values = [printable(run.claim.record.func_name), what, run.store.queue, printable(run.id)]
         extra = attributes(run)
 
         if outcome:
@@ -233,100 +234,68 @@ class Telling:
 
         try:
             if error is None:
-                log.log(level, words, *values, extra=extra)
+                log.log(level, _WORDS, *values, extra=extra)
             else:
-                log.log(level, words, *values, error_line(error), exc_info=exception(error), extra=extra)
+                log.log(level, _FAILURE, *values, error_line(error), exc_info=exception(error), extra=extra)
         except BaseException:  # noqa: BLE001, S110 - a filter's error, or what a job's exception does when it is shown
             pass
 
 
-def attributes(run: Run) -> dict[str, Any]:
-    """The attributes of a record about a run."""
-    record = run.claim.record
-
-    return {
-        "job_id": run.id,
-        "queue": run.store.queue,
-        "func": record.func_name,
-        "attempt": record.attempt,
-        "worker": record.worker,
-    }
-
-
 def tell_of_failure(job_id: str, func: str | None, queue: str, error: Exception, worker: str | None) -> None:
     """A job fails for what happened outside of its run: its result could not be delivered, say."""
-    call = f"{_plain(func)} of queue {queue}" if func else f"queue {queue}"
     extra = {"job_id": job_id, "queue": queue, "func": func, "worker": worker, "outcome": "failed"}
-    log.error("job %s failed: %s: %s", _plain(job_id), call, error_line(error), exc_info=error, extra=extra)
+    values = [printable(func or "a job"), "failed", queue, printable(job_id), error_line(error)]
+    log.error(_FAILURE, *values, exc_info=error, extra=extra)
 
 
-def error_line(error: BaseException) -> str:
-    """An exception as one line: its class, and the first line of its message."""
-    return _plain(": ".join(filter(None, summary(error))))
+def tally(runs: int, finished: int, failed: int, asked: int) -> str:
+    """What a worker has done, for its last line.
 
+    Example:
+        >>> tally(3, 2, 1, 0), tally(0, 0, 0, 0)
+        ('3 runs of jobs: 2 finished, 1 failed', 'it ran no job')
 
-def exception(error: BaseException) -> tuple[type[BaseException], BaseException, TracebackType | None]:
-    """An exception as `exc_info`, without the frames of the worker; one of another process is built again."""
-    if isinstance(error, RemoteError):
-        error = rebuilt(error)
-
-    return type(error), error, user_frames(error)
-
-
-def user_frames(error: BaseException) -> TracebackType | None:
-    """The traceback of an error from the user's first frame on: they begin after the last one of the worker."""
-    own = frames = error.__traceback__
-
-    while own is not None:
-        if own.tb_frame.f_globals.get("__name__", "").startswith("aioq.worker"):
-            frames = own.tb_next
-
-        own = own.tb_next
-
-    return frames
-
-
-def rebuilt(error: RemoteError) -> BaseException:
-    """An exception with the name and the message of the one that was raised in another process.
-
-    Its cause has the traceback. Its class is made for it: the job's own may not be there, and is not looked for.
     """
-    name, message = summary(error)
+    others = max(0, runs - finished - failed - asked)
+    parts = [
+        (finished, "finished"),
+        (failed, "failed"),
+        (asked, "asked to run again"),
+        (others, "given back or ended from outside"),
+    ]
+    told = ", ".join(f"{number:,} {word}" for number, word in parts if number)
 
-    try:
-        again = _class_named(name)(message)
-    except (ValueError, TypeError):  # no name for a class
-        again = Exception(f"{_plain(name)}: {message}")
-
-    again.__cause__ = RemoteTraceback(error.text)
-
-    return again
-
-
-@lru_cache(maxsize=256)
-def _class_named(name: str) -> type[Exception]:
-    module, _, bare = name.rpartition(".")
-
-    return type(bare, (Exception,), {"__module__": module or "builtins"})
+    return f"{count(runs, 'run')} of jobs: {told}" if runs else "it ran no job"
 
 
-def _attempts(run: Run) -> str:
+def _attempts(run: Run, error: BaseException) -> str:
     """Which attempt of how many it was, if there may be several."""
     try:
         record = run.claim.record
-        policy = record.retry
+        policy = error.retry if isinstance(error, RetryRequested) else record.retry
 
         return "" if policy is None else f", attempt {record.attempt} of {policy.max + 1}"
     except Exception:  # noqa: BLE001 - it is damaged, or another version wrote it
         return ""
 
 
+def _has_advice(error: BaseException) -> bool:
+    """Whether it is the first job whose module is missing here: that is a fault of the worker's start."""
+    return bool(getattr(error, "missing", "") and getattr(error, "__notes__", None))
+
+
 def _duration(run: Run) -> float | None:
-    return round(asyncio.get_running_loop().time() - run.started_at, 6) if run.started_at else None
+    """How long the function ran, in seconds; None if it was not called.
 
+    A thread has noted it. The end of all others is noticed on the event loop.
+    """
+    if not run.begun:
+        return None
 
-def _after(run: Run) -> str:
-    return f"after {_seconds(_duration(run) or 0.0)}"
+    if run.call is not None and run.call.seconds is not None:
+        return round(run.call.seconds, 6)
+
+    return round(asyncio.get_running_loop().time() - run.started_at, 6)
 
 
 def _word(outcome: Outcome | None) -> str:
@@ -334,19 +303,14 @@ def _word(outcome: Outcome | None) -> str:
 
 
 def _seconds(value: float) -> str:
-    """Seconds as people read them.
+    """Seconds as people read them; a time of nothing is shown as the shortest one.
 
     Example:
-        >>> _seconds(0.0123), _seconds(2.0), _seconds(61.25)
-        ('0.012 s', '2 s', '61.2 s')
+        >>> _seconds(0.0123), _seconds(2.0), _seconds(61.25), _seconds(0.00031), _seconds(0.0)
+        ('0.012 s', '2 s', '61.2 s', '0.0003 s', '0.0001 s')
 
     """
-    return f"{value:.{1 if value >= 1 else 3}f}".rstrip("0").rstrip(".") + " s"
+    value = max(value, 0.0001)
+    digits = 1 if value >= 1 else 3 if value >= 0.001 else 4
 
-
-def _plain(text: str) -> str:
-    """The text without characters that would begin a line, or that a terminal would obey."""
-    if text.isprintable():
-        return text
-
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return f"{value:.{digits}f}".rstrip("0").rstrip(".") + " s"

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from aioq.client.plain import dropped, not_awaited
+from aioq.values.errors import JobTimeout
 from aioq.worker.forks import forks, leave
 
 _raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
 
 class RunEnded(BaseException):
-    """Raised inside a job's thread when its time is over; `except Exception` does not catch it."""
+    """Raised inside a job's thread when its run is ended; `except Exception` does not catch it."""
+
+
+class RunTimedOut(RunEnded, JobTimeout):
+    """The same at a timeout: `except JobTimeout` catches it, too. What it returns does not count."""
+
+    def __str__(self) -> str:
+        return "the run took longer than its timeout"
 
 
 class ThreadCall:
@@ -30,16 +39,22 @@ class ThreadCall:
     #: Calls of aioq that the function has made and not awaited, as texts.
     dropped: list[str]
 
-    __slots__ = ("_args", "_func", "_is_over", "_kwargs", "_lock", "_thread", "dropped")
+    #: How long the function ran, in seconds; None: it has not ended, or was never called.
+    seconds: float | None
+
+    __slots__ = ("_args", "_func", "_is_over", "_kwargs", "_lock", "_thread", "dropped", "seconds")
 
     def __init__(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         self._func, self._args, self._kwargs = func, args, kwargs
         self.dropped = []
+        self.seconds = None
         self._thread: int | None = None
         self._is_over = False
         self._lock = threading.Lock()
 
     def __call__(self) -> Any:
+        began = time.monotonic()  # on this thread, because the event loop may be blocked when the function ends
+
         with self._lock:
             if self._is_over:  # the run was ended while the call was on its way to a thread
                 raise RunEnded
@@ -69,14 +84,18 @@ class ThreadCall:
                     self._thread = None
             finally:
                 self._thread = None  # the exception has come just now
+                self.seconds = time.monotonic() - began
 
     @property
     def thread(self) -> int | None:
         """The number of the thread that is in the function; None: no thread is."""
         return self._thread
 
-    def end(self) -> bool:
-        """Raise RunEnded in the thread, at its next Python instruction. Code in C is not interrupted.
+    def end(self, kind: type[RunEnded] = RunEnded) -> bool:
+        """Raise an exception in the thread, at its next Python instruction. Code in C is not interrupted.
+
+        Args:
+            kind: its class.
 
         Returns:
             Whether a thread is in the function.
@@ -88,6 +107,6 @@ class ThreadCall:
             if self._thread is None:
                 return False
 
-            _raise_in_thread(ctypes.c_ulong(self._thread), ctypes.py_object(RunEnded))
+            _raise_in_thread(ctypes.c_ulong(self._thread), ctypes.py_object(kind))
 
             return True

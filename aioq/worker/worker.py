@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import secrets
@@ -12,7 +13,7 @@ from anyio import CancelScope
 
 from aioq.client.plain import coroutine_method
 from aioq.client.queue import Queue
-from aioq.store import Connection, Server, connect
+from aioq.store import Connection, Server, check_server, connect
 from aioq.store.per_loop import check_loop
 from aioq.values.allowlist import read_allow
 from aioq.values.durations import Duration, positive_ms, retention_ms, to_ms
@@ -27,6 +28,8 @@ from aioq.worker.ending import CANCEL_GRACE
 from aioq.worker.imports import check_modules, import_all
 from aioq.worker.lines import keep_enabled
 from aioq.worker.service import Plan, Service
+
+log = logging.getLogger("aioq.worker")
 
 #: Jobs that a worker runs side by side, unless it is told otherwise.
 CONCURRENCY = 100
@@ -124,6 +127,8 @@ class Worker:
 
         if isinstance(connection, Connection):
             self._connect()  # says if the options do not go together
+        elif connection is not None:
+            check_server(connection)
 
         self._result_ttl_ms = retention_ms(result_ttl, "result_ttl")
         self._shutdown_timeout = _check_seconds(shutdown_timeout, "shutdown_timeout")
@@ -214,7 +219,12 @@ class Worker:
                 if not given:
                     await source.aclose()
 
+        log.info("worker %s has ended: %s", self.name, service.tally)
+
         return service.courier.claimed
+
+    def __repr__(self) -> str:
+        return f"<Worker {self.name} of {', '.join(self.queue_names)}>"
 
     def _connect(self) -> Connection:
         """The connection that is shared, or one that is opened for this worker.

@@ -36,7 +36,7 @@ def test_a_worker_s_unit_file_comes_over(cli: Cli) -> None:
         "--disable-default-exception-handler",
         "--dequeue-strategy",
     }
-    assert "it claimed 1 job" in done.stderr
+    assert "1 run of jobs: 1 finished" in done.stderr
 
 
 def test_short_names_of_rq(cli: Cli) -> None:

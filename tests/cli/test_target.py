@@ -41,7 +41,7 @@ def test_each_command_reaches_queues_with_a_prefix(cli: Cli) -> None:
     assert cli.call("resume", "--queue", "default", *there).exit_code == 0
     assert cli.call("enqueue", "tests.jobs.noop", "--job-id", "y", *there).exit_code == 0
     assert "default: 2 jobs examined" in cli.call("doctor", *there).stdout
-    assert "it claimed 2 jobs" in cli.process("worker", "--burst", *there).stderr
+    assert "2 runs of jobs: 2 finished" in cli.process("worker", "--burst", *there).stderr
     (queue,) = json.loads(cli.call("info", "--json", *there).stdout)["queues"]
     assert queue["finished"] == 2
     assert cli.call("info").stdout.startswith("No queues.")

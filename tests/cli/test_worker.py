@@ -32,7 +32,7 @@ def test_burst_runs_all_jobs_and_ends(cli: Cli) -> None:
     )
     lines = done.stderr.splitlines()
     assert all(re.fullmatch(r"\d\d:\d\d:\d\d [A-Z]+ .+", line) for line in lines), lines
-    assert "has ended; it claimed 2 jobs" in lines[-1]
+    assert "has ended: 2 runs of jobs: 2 finished" in lines[-1]
 
 
 def test_verbose_and_quiet_together_are_a_usage_error(cli: Cli) -> None:
@@ -114,7 +114,7 @@ def test_limits(cli: Cli, start: Start) -> None:
     assert (limited.ends(), limited.stderr) == (0, "")
     assert [cli.status(each) for each in "abc"].count("finished") == 2
     assert idle.ends() == 0
-    assert "has ended; it claimed 0 jobs" in idle.stderr
+    assert "has ended: it ran no job" in idle.stderr
 
 
 def test_name_results_ttl_and_concurrency(cli: Cli, start: Start, server: Server) -> None:
@@ -173,7 +173,7 @@ def test_what_stops_it_at_the_start_is_one_line(cli: Cli, server: Server, tmp_pa
         assert done.stderr.startswith(f"Error: {error}")
         assert done.stderr.count("\n") == 1
 
-    for words, error in [(["--max-idle-time", "soon"], "max_idle_time='soon'"), (["-n", "a b"], "name='a b'")]:
+    for words, error in [(["--max-idle-time", "soon"], "--max-idle-time='soon'"), (["-n", "a b"], "name='a b'")]:
         called = cli.call("worker", *words)
         assert (called.exit_code, called.stdout) == (2, "")
         assert called.stderr.startswith(f"Error: {error}")

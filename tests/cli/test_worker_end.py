@@ -62,10 +62,13 @@ def test_threads_do_not_hold_the_process(cli: Cli, start: Start, tmp_path: Path,
     # The log names the jobs of the worker's threads, and all threads that the process does not wait for.
     for each in (ending.sleep_in_c, ending.wait_for_a_lock, ending.wait_for_a_program):
         assert re.search(
-            rf"the thread of job {each.__name__} \(.*{each.__name__}\) is still blocked", worker.stderr
+            rf"{each.__name__} \(job {each.__name__}\) is given up after .*: its thread \(.*\) is still blocked",
+            worker.stderr,
         )
         assert cli.status(each.__name__) == "queued"
-    assert re.search("the process ends beside threads that are still blocked: .*left by a job", worker.stderr)
+    assert re.search(
+        "the process ends now, although these threads are still blocked: .*left by a job", worker.stderr
+    )
 
 
 def test_neither_do_tasks(cli: Cli, start: Start, tmp_path: Path) -> None:
@@ -213,7 +216,7 @@ def test_a_second_signal_leaves_it_the_grace_alone(cli: Cli, start: Start, tmp_p
     cli.do(stop)
     assert stopped(worker) < 0.3 + MOST
     assert cleaned(path) == set()
-    assert "job a has not ended within its 0.3 s for clean-up; it is cancelled again" in worker.stderr
+    assert " (job a) was stopped and has not ended within its 0.3 s for clean-up, at " in worker.stderr
 
 
 # Standard streams

@@ -163,7 +163,7 @@ def test_a_worker_whose_supervisor_was_killed_ends_in_order(cli: Cli, start: Sta
     worker.ends()
     eventually_sync(lambda: "stops; 1 running jobs" in worker.stderr, describe="a stop")
     assert result(cli, "runs") == "whole"
-    eventually_sync(lambda: "has ended; it claimed 1 job" in worker.stderr, describe="the worker's end")
+    eventually_sync(lambda: "has ended: 1 run of jobs: 1 finished" in worker.stderr, describe="the worker's end")
 
 
 @pytest.mark.chaos

@@ -46,7 +46,7 @@ def log_of(cli: Cli, tasks: Path, *options: str, enqueued: tuple[str, ...] = ("f
 def test_a_failure_is_a_line_and_its_traceback(cli: Cli, tasks: Path) -> None:
     log = log_of(cli, tasks)
     assert re.search(
-        r"ERROR job bad failed after [\d.]+ s: tasks\.bad of queue default: ValueError: the disk is on fire\n"
+        r"ERROR tasks\.bad failed after [\d.]+ s \(queue default, job bad\): ValueError: the disk is on fire\n"
         r"Traceback \(most recent call last\):\n"
         r"  File \".*tasks\.py\", line 10, in bad\n",
         log,
@@ -60,9 +60,9 @@ def test_a_failure_is_a_line_and_its_traceback(cli: Cli, tasks: Path) -> None:
 def test_without_tracebacks_every_record_is_a_line(cli: Cli, tasks: Path) -> None:
     log = log_of(cli, tasks, "--no-log-tracebacks", "--log-jobs")
     assert all(LINE.fullmatch(line) for line in log.splitlines()), log
-    assert "INFO job fine begins: tasks.fine of queue default\n" in log
-    assert "INFO job fine finished in " in log
-    assert "ERROR job bad failed after " in log
+    assert "INFO tasks.fine begins (queue default, job fine)\n" in log
+    assert "INFO tasks.fine finished in " in log
+    assert "ERROR tasks.bad failed after " in log
 
 
 def test_a_format_may_name_the_job(cli: Cli, tasks: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_format_that_cannot_be_used_is_a_usage_error(cli: Cli, words: tuple[st
 def test_on_a_terminal_each_job_is_told(cli: Cli) -> None:
     cli.enqueue("a")
     _, seen = cli.on_terminal("worker", "--burst", columns=200)
-    assert "INFO job a begins: tests.jobs.noop of queue default\n" in seen
+    assert "INFO tests.jobs.noop begins (queue default, job a)\n" in seen
 
 
 # An application that configures logging itself
@@ -145,11 +145,11 @@ def test_an_application_s_configuration_holds_and_silences_nothing(
 ) -> None:
     tasks.write_text(TASKS.replace("import logging\n", f"import logging\n{configuration}\n"))
     after = log_of(cli, tasks, enqueued=("fine", "bad")).splitlines()[1:]
-    failures = [line for line in after if "job bad failed" in line]
+    failures = [line for line in after if "tasks.bad failed" in line]
     said = [line for line in after if "all is well" in line]
     ends = [line for line in after if "has ended" in line]
     assert (len(failures), len(said), len(ends)) == (1, 1, 1), after
-    assert failures[0].startswith("OWN aioq.worker job") is is_own
+    assert failures[0].startswith("OWN aioq.worker tasks.bad") is is_own
     assert said[0].startswith("OWN shop") is is_own
     assert (LINE.fullmatch(failures[0]) is None) is is_own
 
@@ -159,3 +159,23 @@ def test_a_level_that_the_application_sets_for_aioq_is_heeded(cli: Cli, tasks: P
     log = log_of(cli, tasks, enqueued=("fine", "bad"))
     assert "INFO all is well" in log
     assert "job bad" not in log
+
+
+def test_options_that_an_application_s_configuration_takes_away_are_told_once(cli: Cli, tasks: Path) -> None:
+    tasks.write_text(TASKS.replace("import logging\n", "import logging\nlogging.basicConfig(level='INFO')\n"))
+    log = log_of(cli, tasks, "--no-log-tracebacks", "--log-json")
+    (line,) = [line for line in log.splitlines() if "without effect" in line]
+    assert line.startswith("WARNING:aioq.worker:an imported module has configured logging, so ")
+    assert line.endswith(": without effect are --log-json, --no-log-tracebacks")
+    assert "without effect" not in log_of(cli, tasks, "-v", enqueued=("fine-2",))
+
+
+def test_levels_have_colours_on_a_terminal(cli: Cli) -> None:
+    cli.enqueue("a", func="tests.jobs.div_by_zero")
+    _, seen = cli.on_terminal("worker", "--burst", columns=200, colours=True)
+    assert "\x1b[31mERROR\x1b[0m tests.jobs.div_by_zero failed" in seen
+    cli.enqueue("b", func="tests.jobs.div_by_zero")
+    plain = {"NO_COLOR": "1"}
+    _, seen = cli.on_terminal("worker", "--burst", columns=200, colours=True, environment=plain)
+    assert "ERROR tests.jobs.div_by_zero failed" in seen
+    assert "\x1b[31m" not in seen

@@ -83,7 +83,7 @@ async def test_the_worker_that_runs_the_job_is_told_and_what_it_returns_is_not_r
     with listening(client, "aioq:control:w1") as messages:
         await store.cancel("a")
 
-        assert messages() == [b"cancel aioq:{default}:job:a 1"]
+        assert messages() == [b"canceled aioq:{default}:job:a 1"]
 
     with unchanged(client):
         assert await end(store, (claimed, Finished(b"p", 60_000))) == ["stale"]

@@ -67,7 +67,7 @@ async def test_the_worker_that_runs_the_job_is_told_and_so_are_those_who_wait(
     with listening(client, "one", "aioq:control:w1") as messages:
         await store.delete(["a"])
 
-        assert sorted(messages()) == [b"a deleted 0\n", b"cancel aioq:{default}:job:a 1"]
+        assert sorted(messages()) == [b"a deleted 0\n", b"deleted aioq:{default}:job:a 1"]
 
     assert await end(store, (claimed, Finished(b"p", 60_000))) == ["gone"]
 

@@ -16,7 +16,7 @@ async def test_a_run_is_ended_and_its_worker_told(store: Store, client: redis.Re
     with listening(client, "aioq:control:w1") as messages:
         assert await store.stop("a") == ("ok", "")
 
-        assert messages() == [b"cancel aioq:{default}:job:a 1"]
+        assert messages() == [b"stopped aioq:{default}:job:a 1"]
 
     stored = fields(client, store)
     assert stored[b"status"] == b"stopped"

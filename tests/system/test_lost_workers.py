@@ -92,7 +92,7 @@ async def test_a_job_that_blocks_the_event_loop_keeps_all_leases_and_is_named(
     await eventually(lambda: "has blocked the event loop" in blocked.text(), timeout=5)
     assert time.time() - began < 1.5  # a second, and what this machine takes to look
 
-    assert f"job {job.id} (tests.system.jobs.block_the_loop) has blocked the event loop" in blocked.text()
+    assert f"tests.system.jobs.block_the_loop (job {job.id}) has blocked the event loop" in blocked.text()
     assert "time.sleep(seconds)" in blocked.text()
 
     await spawn()

@@ -112,7 +112,7 @@ async def test_no_more_run_than_there_are_slots_while_others_end_at_once(bench: 
 async def test_a_waiting_run_that_was_revoked_never_begins(bench: Bench, key: str) -> None:
     _, _, third, _ = bench.take(key, "a", "b", "c", "d")
     await eventually(lambda: begun == ["a", "b"])
-    bench.executor.end(third, Cause.DROPPED)
+    bench.executor.end(third, Cause.LOST)
     gates[key].set()
 
     await eventually(lambda: len(bench.out) == 4)

@@ -179,7 +179,7 @@ async def test_several_ends_neither_add_up_nor_cut_each_other_off(bench: Bench, 
     run = await bench.begin(function, key, 60, timeout=50)
     await eventually(lambda: len(heard[key]) == 2)  # the timeout
 
-    for cause in (Cause.INTERRUPTED, Cause.DROPPED, Cause.TIMEOUT, Cause.INTERRUPTED):
+    for cause in (Cause.INTERRUPTED, Cause.LOST, Cause.TIMEOUT, Cause.INTERRUPTED):
         await asyncio.sleep(GRACE / 6)
         bench.executor.end(run, cause)
 
@@ -192,7 +192,7 @@ async def test_several_ends_neither_add_up_nor_cut_each_other_off(bench: Bench, 
 async def test_a_shutdown_gives_a_cancelled_run_until_its_end(bench: Bench, key: str) -> None:
     run = await bench.begin(cleans_up, key, 1.5 * GRACE)
     bench.executor.ending.begin_shutdown(5 * GRACE)
-    bench.executor.end(run, Cause.DROPPED)
+    bench.executor.end(run, Cause.LOST)
     await bench.over(run)
     assert (len(heard[key]), key in cleaned) == (2, True)
 
@@ -200,7 +200,7 @@ async def test_a_shutdown_gives_a_cancelled_run_until_its_end(bench: Bench, key:
 async def test_a_shutdown_shortens_no_grace(bench: Bench, key: str) -> None:
     run = await bench.begin(cleans_up, key, SHORT)
     bench.executor.ending.begin_shutdown(0.05)
-    bench.executor.end(run, Cause.DROPPED)
+    bench.executor.end(run, Cause.LOST)
     await asyncio.sleep(0.05)
     bench.executor.interrupt()
     await bench.over(run)
@@ -210,7 +210,7 @@ async def test_a_shutdown_shortens_no_grace(bench: Bench, key: str) -> None:
 async def test_at_its_end_or_at_a_second_signal_the_grace_is_left(bench: Bench, key: str) -> None:
     run = await bench.begin(cleans_up, key, 60)
     bench.executor.ending.begin_shutdown(60)
-    bench.executor.end(run, Cause.DROPPED)
+    bench.executor.end(run, Cause.LOST)
     await eventually(lambda: len(heard[key]) == 2)
     interrupted_at = time.monotonic()
     bench.executor.interrupt()
@@ -235,8 +235,11 @@ async def test_a_thread_that_is_still_blocked_is_named(
         gate.set()
 
     (told,) = [each.getMessage() for each in caplog.records if "is still blocked" in each.getMessage()]
-    assert f"the thread of job {job.id} ({job.func_name}) is still blocked" in told
-    assert "AnyIO worker thread" in told
+    assert told.startswith(f"{job.func_name} (job {job.id}) is given up after ")
+    assert "its thread (AnyIO worker thread" in told
+    assert f"is still blocked, at {__file__}, line {blocks_in_c.__code__.co_firstlineno + 2}. Python can" in told
+    assert told.endswith("The job goes back to its queue, and begins anew on another worker")
+    assert not [each for each in caplog.messages if "aioq/worker" in each]
     assert await job.get_status() == "queued"
 
 

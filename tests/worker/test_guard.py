@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import importlib
 import logging
+import re
 import sys
 import threading
 import time
@@ -29,9 +30,7 @@ async def _waits() -> None:
 
 
 def _run(name: str, task: asyncio.Task[None]) -> Any:
-    return SimpleNamespace(
-        id=name, task=task, begun=True, claim=SimpleNamespace(record=SimpleNamespace(func_name=name))
-    )
+    return SimpleNamespace(id=name, named=f"shop.{name} (job {name})", task=task, begun=True)
 
 
 async def test_a_blocked_loop_is_logged_once_with_the_job_and_its_line(caplog: pytest.LogCaptureFixture) -> None:
@@ -46,9 +45,11 @@ async def test_a_blocked_loop_is_logged_once_with_the_job_and_its_line(caplog: p
         guard.stop()
 
     began, ended = (record.getMessage() for record in caplog.records)
-    assert "job blocks (blocks) has blocked the event loop" in began
-    assert "time.sleep(1)" in began
-    assert "job blocks (blocks) blocked it for" in ended
+    assert re.match(r"shop\.blocks \(job blocks\) has blocked the event loop for 0\.\d s so far, at:\n", began)
+    assert began.rpartition("\n")[2].strip().startswith("time.sleep(1)")  # no empty line is behind it
+    assert re.fullmatch(
+        r"the event loop turns again: shop\.blocks \(job blocks\) blocked it for 1\.\d s in all", ended
+    )
     assert guard.blocks == 1
 
 
@@ -65,6 +66,17 @@ async def test_a_task_that_a_job_has_started_is_named_by_its_own_name(caplog: py
     began = caplog.records[0].getMessage()
     assert began.startswith("the task inner has blocked the event loop")
     assert "time.sleep(1)" in began
+
+
+async def test_a_block_that_ends_with_the_worker_is_told_in_full(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "aioq.worker")
+    guard = Guard(list)
+    guard.start()
+    await asyncio.sleep(0.01)
+    await asyncio.create_task(_blocks())
+    guard.stop()  # before the guard has looked again
+
+    assert sum("blocked it for 1." in record.getMessage() for record in caplog.records) == 1
 
 
 async def test_a_loop_that_turns_is_never_told_of(caplog: pytest.LogCaptureFixture) -> None:

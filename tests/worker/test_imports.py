@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from aioq import Job, Queue, Worker
 from aioq.values.errors import InvalidInput, WorkerError
 from aioq.worker import imports
 from aioq.worker.imports import Imports
+from aioq.worker.lines import Style, TextLines
 from tests import jobs
 from tests.conftest import Server
 from tests.tools import RunningWorker, eventually
@@ -317,16 +320,79 @@ async def test_a_missing_module_is_told_once_with_where_it_was_looked_for(
     await start_worker()
     names = [f"gone_{key}.tasks.f", f"gone_{key}.tasks.g", f"{package}.gone.f", f"{package}.gone.f"]
 
-    for each in [await queue.enqueue(name) for name in names]:
-        await eventually(lambda job=each: has_failed(job))
+    for name in names:
+        job = await queue.enqueue(name)
+        await eventually(lambda job=job: has_failed(job))
 
-    first, second = (record for record in caplog.records if "there is no" in record.getMessage())
-    assert (first.levelno, second.levelno) == (logging.ERROR, logging.ERROR)
-    assert f"no module gone_{key} here" in first.getMessage()
-    assert all((each or ".") in first.getMessage() for each in sys.path)
-    assert f"{package}.gone here" in second.getMessage()
-    assert f"looked for in {tmp_path / package}. Start" in second.getMessage()
     sys.modules.pop(package)
+    failures = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [record.func for record in failures] == names
+    assert {record.levelname for record in failures} == {"ERROR"}
+    lines = [TextLines(Style(format="%(message)s")).format(record).split("\n") for record in failures]
+    assert f"no module of '{names[0]}' can be imported by this worker: start it in the folder of" in lines[0][0]
+    assert lines[0][1:] == [f"gone_{key} was looked for in:", *(f"  {each or '.'}" for each in sys.path)]
+    assert lines[2][1:] == [f"{package}.gone was looked for in:", f"  {tmp_path / package}"]
+    assert (len(lines[1]), len(lines[3])) == (1, 1)
+
+
+async def test_the_first_job_of_a_missing_module_is_an_error_also_if_it_runs_again(
+    queue: Queue, start_worker: Start, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await start_worker()
+    job = await queue.enqueue(f"gone_{key}.f", retry=1)
+    await eventually(lambda: has_failed(job))
+    first, last = (record for record in caplog.records if record.levelno >= logging.WARNING)
+    assert (first.levelname, first.outcome, last.outcome) == ("ERROR", "retried", "failed")
+    formatter = TextLines(Style(format="%(message)s"))
+    assert f"\ngone_{key} was looked for in:\n" in formatter.format(first)
+    assert "\n" not in formatter.format(last)
+
+
+async def test_a_function_that_was_added_to_a_file_since_its_import_asks_for_a_restart(
+    queue: Queue, start_worker: Start, write: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = write()
+    await start_worker()
+    await (await queue.enqueue(f"{name}.job")).result(timeout=5)
+    never = await queue.enqueue(f"{name}.added")
+    await eventually(lambda: has_failed(never))
+    file = tmp_path / f"{name}.py"
+    file.write_text(f"{JOBS}def added():\n    return 3\n")
+    os.utime(file, (time.time() + 2, time.time() + 2))
+    added = await queue.enqueue(f"{name}.added")
+    await eventually(lambda: has_failed(added))
+
+    assert f"{name} has no function 'added': was it renamed or removed?" in never.error_message
+    assert added.error_message == (
+        f"{name} has no function 'added', and {name}.py has changed since this worker imported it: restart the"
+        " worker, or use `aioq worker --reload`"
+    )
+
+
+async def test_the_time_of_an_import_is_that_of_its_thread_and_no_job_s(
+    queue: Queue,
+    start_worker: Start,
+    write: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "aioq.worker")
+    monkeypatch.setattr(imports, "SLOW_S", 0.2)
+    name = write(f"{ENTER}import time\nasync def hog(): time.sleep(1)\n{JOBS}")
+    slow = write(f"import time\ntime.sleep(0.6)\n{JOBS}")
+    other = write()
+    await start_worker(log_jobs=True)
+    await (await queue.enqueue(f"{name}.job")).result(timeout=5)
+    jobs_ = [await queue.enqueue(f"{each}") for each in (f"{other}.plain", f"{name}.hog", f"{slow}.job")]
+
+    for job in jobs_:
+        await job.result(timeout=5)
+
+    took = {record.func: record.duration for record in caplog.records if getattr(record, "outcome", None)}
+    assert [line.split()[1] for line in told(caplog, "importing")] == [slow]
+    assert took[f"{other}.plain"] < 0.3
+    assert took[f"{slow}.job"] < 0.3
+    assert took[f"{name}.hog"] >= 0.9
 
 
 async def test_a_slow_import_is_told_in_one_line(

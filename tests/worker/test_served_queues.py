@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import redis.asyncio
 
 from aioq import Connection, InvalidInput, Queue, Worker
@@ -68,3 +71,25 @@ async def test_what_goes_together_is_served(server: Server, case: str) -> None:
 
     if isinstance(connection, redis.asyncio.Redis):
         await connection.aclose()
+
+
+@pytest.mark.parametrize(
+    ("server", "words"),
+    [
+        (
+            redis.Redis(),
+            "connection: expected a URL, a redis.asyncio.Redis or RedisCluster, not redis.client.Redis",
+        ),
+        ("http://localhost", "is not a server's URL"),
+        ("redis://localhost:99999", "is not a URL that can be used"),
+    ],
+)
+def test_what_names_no_server_is_refused_before_the_worker_runs(server: Any, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        Worker("default", connection=server)
+
+
+def test_a_worker_starts_no_embedded_server_before_it_runs(tmp_path: Path) -> None:
+    worker = Worker(["high", "low"], f"embedded://{tmp_path}/data", name="shop")
+    assert not (tmp_path / "data").exists()
+    assert re.fullmatch(r"<Worker shop\.\w{6} of high, low>", repr(worker))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import re
 import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from aioq import JobLogFilter, Queue, Retry, get_current_job
 from aioq.values.errors import RemoteError
 from aioq.values.summary import summary
-from aioq.worker import telling
+from aioq.worker import telling, tracebacks
+from aioq.worker.lines import Style, TextLines
 from aioq.worker.telling import FAILURES_AT_ONCE, LINES
 from tests import jobs
 from tests.tools import RunningWorker, eventually
@@ -89,8 +92,8 @@ async def test_a_final_failure_is_one_record_with_the_job_and_its_exception(
     assert (record.attempt, record.worker, record.outcome) == (1, worker, "failed")
     assert 0 <= record.duration < 5
     message = record.getMessage()
-    assert message.startswith(f"job {job.id} failed after ")
-    assert message.endswith(f"{__name__}.fail of queue default: {__name__}.Flaky: no answer")
+    assert message.startswith(f"{__name__}.fail failed after ")
+    assert message.endswith(f" s (queue default, job {job.id}): {__name__}.Flaky: no answer")
     kind, error, frames = record.exc_info
     assert (kind, str(error)) == (Flaky, "no answer\nand more of it")
     assert [frame.name for frame in traceback.extract_tb(frames)] == ["fail"]
@@ -102,9 +105,9 @@ async def test_a_failure_that_is_retried_is_a_warning(queue: Queue, server, hear
     await burst(server.url, max_jobs=3)
     first, second, last = heard.of_jobs()
     assert [each.levelname for each in (first, second, last)] == ["WARNING", "WARNING", "ERROR"]
-    assert ", attempt 1 of 3, again in 0.05 s: " in first.getMessage()
-    assert ", attempt 2 of 3, again in 0.1 s: " in second.getMessage()
-    assert ", attempt 3 of 3: " in last.getMessage()
+    assert ", attempt 1 of 3, again in 0.05 s (queue " in first.getMessage()
+    assert ", attempt 2 of 3, again in 0.1 s (queue " in second.getMessage()
+    assert ", attempt 3 of 3 (queue " in last.getMessage()
     assert [each.attempt for each in (first, second, last)] == [1, 2, 3]
     assert all(each.exc_info[0] is Flaky for each in (first, second, last))
 
@@ -123,10 +126,10 @@ async def test_the_exception_of_a_process_is_built_again_from_its_text(queue: Qu
 def test_any_name_makes_an_exception(name: str) -> None:
     text = f"Traceback (most recent call last):\n  File x\n{name}: no\nmore"
     error = RemoteError(text, [name], name, "no")
-    again = telling.rebuilt(error)
+    again = tracebacks.rebuilt(error)
     assert str(again).endswith("no")
     assert "File x" in str(again.__cause__)
-    assert telling.error_line(error).isprintable()
+    assert tracebacks.error_line(error).isprintable()
 
 
 def test_a_summary_is_the_class_and_the_first_line() -> None:
@@ -169,8 +172,9 @@ async def test_begin_and_end_are_told_if_asked_and_at_debug(
     await burst(server.url, log_jobs=is_asked)
     begun, ended = heard.of_jobs()
     assert {begun.levelname, ended.levelname} == {"INFO" if is_asked else "DEBUG"}
-    assert begun.getMessage() == f"job {job.id} begins: tests.jobs.noop of queue default"
-    assert ended.getMessage().startswith(f"job {job.id} finished in ")
+    assert begun.getMessage() == f"tests.jobs.noop begins (queue default, job {job.id})"
+    assert ended.getMessage().startswith("tests.jobs.noop finished in ")
+    assert ended.getMessage().endswith(f" s (queue default, job {job.id})")
     assert ended.outcome == "finished"
 
 
@@ -191,7 +195,7 @@ async def test_after_many_jobs_single_ones_are_told_again(queue: Queue, server, 
     async with RunningWorker(["default"], connection=server.url, log_jobs=True):
         await eventually(lambda: heard.said(" jobs in "))
         job = await queue.enqueue(jobs.noop)
-        await eventually(lambda: heard.said(f"job {job.id} finished"))
+        await eventually(lambda: [each for each in heard.said(" finished in ") if job.id in each])
 
 
 @pytest.mark.parametrize("level", [logging.INFO, logging.DEBUG])
@@ -235,7 +239,7 @@ async def test_a_stop_says_what_it_waits_for_and_what_went_back(queue: Queue, se
     (stops,) = heard.said(" stops")
     assert stops == f"worker {running.worker.name} stops: it waits for 1 running job, for 0.1 s at the most"
     (back,) = heard.said(" to its queue")
-    assert back == f"worker {running.worker.name}: 1 job goes back to its queue: {job.id} (tests.jobs.sleep)"
+    assert back == f"worker {running.worker.name}: 1 job goes back to its queue: tests.jobs.sleep (job {job.id})"
 
 
 async def test_the_first_line_names_version_server_queues_and_what_is_allowed(
@@ -308,3 +312,163 @@ def test_outside_of_a_job_the_attributes_stand_for_nothing() -> None:
     assert (record.job_id, record.queue, record.worker) == (None, "its own", None)
     JobLogFilter().filter(other := logging.makeLogRecord({}))
     assert logging.Formatter("%(job_id)s %(func)s %(attempt)s").format(other) == "- - -"
+
+
+# How lines are shown
+
+
+SHOWN = TextLines(Style(format="%(levelname)s %(message)s"))
+
+
+def shown(heard: Heard, level: int = logging.INFO) -> list[str]:
+    """What `aioq worker` prints of jobs."""
+    return [SHOWN.format(record) for record in heard.of_jobs(level)]
+
+
+async def takes_none() -> None:
+    """It takes no arguments."""
+
+
+def drops_a_call() -> None:
+    job = get_current_job()
+    assert job is not None
+    job.cancel()
+
+
+async def asks_again() -> Retry | str:
+    return "done" if get_current_job().attempt > 1 else Retry(2)
+
+
+async def asks_for_ever() -> Retry:
+    return Retry(1, interval=0.05)
+
+
+@pytest.mark.parametrize("executor", ["thread", "process"])
+async def test_a_plain_job_begins_once(queue: Queue, server, heard: Heard, executor: str) -> None:
+    await queue.enqueue(jobs.add_sync, 1, 2, executor=executor)
+    await queue.enqueue(jobs.add_sync, 1, 2)  # as the worker's default has it
+    await burst(server.url, log_jobs=True, executor=executor)
+    assert len(heard.said(" begins (")) == 2
+    assert len(heard.said(" finished in ")) == 2
+
+
+async def test_a_function_that_asks_to_run_again_has_not_failed(queue: Queue, server, heard: Heard) -> None:
+    job = await queue.enqueue(asks_again)
+    other = await queue.enqueue(asks_for_ever)
+    await burst(server.url, max_jobs=4)
+    (first,) = [record for record in heard.of_jobs() if record.job_id == job.id]
+    assert (first.levelname, first.exc_info, first.outcome) == ("INFO", None, "retried")
+    assert re.fullmatch(
+        rf"{__name__}\.asks_again asked after [\d.]+ s, attempt 1 of 3, to run again at once"
+        rf" \(queue default, job {job.id}\)",
+        first.getMessage(),
+    )
+    again, last = [line for line in shown(heard) if other.id in line]
+    assert ", attempt 1 of 2, to run again in 0.05 s (" in again
+    assert last.startswith(f"ERROR {__name__}.asks_for_ever failed after ")
+    assert last.endswith(
+        f", attempt 2 of 2 (queue default, job {other.id}): aioq.RetryRequested: the function returned Retry(1) in"
+        " attempt 2 of 2, and no attempt is left"
+    )
+
+
+@pytest.mark.parametrize(
+    ("func", "args", "words"),
+    [
+        (
+            f"{__name__}.takes_none",
+            (1, 2),
+            "TypeError: takes_none() takes 0 positional arguments but 2 were given",
+        ),
+        (f"{__name__}.drops_a_call", (), "aioq.NotAwaited: called in a plain function and never awaited"),
+        (
+            f"{__name__}.no_such_function",
+            (),
+            "aioq.DeserializationError: tests.worker.test_telling has no function",
+        ),
+    ],
+)
+@pytest.mark.parametrize("executor", ["thread", "process"])
+async def test_an_error_without_a_frame_of_the_user_is_one_line(
+    queue: Queue, server, heard: Heard, func: str, args: tuple[int, ...], words: str, executor: str
+) -> None:
+    await queue.enqueue(func, *args)
+    await burst(server.url, executor=executor)
+    (line,) = shown(heard)
+    assert words in line
+    assert "\n" not in line
+    assert heard.of_jobs()[0].exc_info is not None  # for Sentry and its like
+
+
+async def test_a_broken_import_shows_the_frames_of_the_user_alone(
+    queue: Queue, server, heard: Heard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / f"broken_{key}.py").write_text("import no_such_module_at_all\n")
+    (tmp_path / f"wrong_{key}.py").write_text("def f(:\n    pass\n")
+    broken = await queue.enqueue(f"broken_{key}.f")
+    await burst(server.url)
+    wrong = await queue.enqueue(f"wrong_{key}.f")
+    await burst(server.url)
+    first, second = shown(heard)
+    assert re.findall(r'File "(.*)", line (\d+)', first) == [(str(tmp_path / f"broken_{key}.py"), "1")]
+    assert re.findall(r'File "(.*)", line (\d+)', second) == [(str(tmp_path / f"wrong_{key}.py"), "1")]
+    assert first.splitlines()[0].partition("aioq.Des")[2] == first.splitlines()[-1].partition("aioq.Des")[2] != ""
+
+    for job in (broken, wrong):
+        await job.refresh()
+        assert (job.exc_info.count('File "'), "importlib" in job.exc_info) == (1, False)
+        assert "aioq.values" not in job.exc_info
+
+
+async def test_what_ended_a_run_is_told(queue: Queue, server, heard: Heard) -> None:
+    async with RunningWorker(["default"], connection=server.url, log_jobs=True):
+        running = [await queue.enqueue(jobs.sleep, 30) for _ in range(3)]
+        await eventually(lambda: len(heard.said(" begins ")) == 3)
+        await running[0].cancel()
+        await running[1].stop()
+        await running[2].delete()
+        await eventually(lambda: len([each for each in heard.of_jobs() if hasattr(each, "outcome")]) == 3)
+
+    words = {each.job_id: each.getMessage() for each in heard.of_jobs() if hasattr(each, "outcome")}
+
+    for job, end in zip(running, ("was canceled", "was stopped", "was deleted"), strict=True):
+        assert re.match(rf"tests\.jobs\.sleep {end} after [\d.]+ s \(queue default, job {job.id}\)", words[job.id])
+
+
+async def test_the_last_line_counts_runs(queue: Queue, server, heard: Heard) -> None:
+    await queue.enqueue(fail, retry=1)
+    await queue.enqueue(asks_again)
+    worker = await burst(server.url, max_jobs=4)
+    assert (
+        heard.records[-1].getMessage()
+        == f"worker {worker} has ended: 4 runs of jobs: 1 finished, 2 failed, 1 asked to run again"
+    )
+
+
+def test_levels_have_colours_where_they_are_wanted() -> None:
+    record = logging.makeLogRecord(
+        {"name": "aioq.worker", "levelno": 40, "levelname": "ERROR", "msg": "ERROR \x1b"}
+    )
+    coloured = TextLines(Style(format="%(levelname)s %(message)s", colours=True))
+    assert coloured.format(record) == "\x1b[31mERROR\x1b[0m ERROR \\x1b"
+    assert SHOWN.format(record) == "ERROR ERROR \\x1b"
+
+
+def test_a_stop_is_heard_also_where_nobody_has_configured_logging(environment: dict[str, str], server) -> None:
+    program = (
+        "import asyncio\nfrom aioq import Queue, Worker\n"
+        "async def main():\n"
+        f"    async with Queue('default', {server.url!r}) as queue:\n"
+        "        job = await queue.enqueue('tests.jobs.sleep', 30)\n"
+        "        worker = Worker(queue, shutdown_timeout=0.1)\n"
+        "        task = asyncio.create_task(worker.run())\n"
+        "        while not await job.is_started_now(): await asyncio.sleep(0.01)\n"
+        "        worker.request_stop()\n"
+        "        await task\n"
+        "asyncio.run(main())\n"
+    ).replace("job.is_started_now()", "queue.started_job_registry.count()")
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=20
+    )
+    assert re.search(r"^worker .* stops: it waits for 1 running job, for 0.1 s at the most$", done.stderr, re.M)

@@ -83,7 +83,7 @@ async def test_the_error_names_the_result_and_the_work_is_done_once(
 
     assert (job.status, job.attempt, notes[key]) == ("failed", 1, ["run"])
     line = job.exc_info.strip().splitlines()[-1]
-    assert line.startswith(f"aioq.values.errors.SerializationError: the result of {__name__}.{function.__name__}")
+    assert line.startswith(f"aioq.SerializationError: the result of {__name__}.{function.__name__}")
     assert re.search(RETURNS[function], line)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -110,9 +111,9 @@ async def test_jobs_that_wait_in_all_slots_are_named(
     await eventually(lambda: len(told(caplog)) == concurrency)
 
     for job in parents:
-        (text,) = [each for each in told(caplog) if f"job {job.id} (" in each]
-        assert f"({job.func_name}) waits for job" in text
-        assert "(tests.jobs.noop) of queue default, which is queued" in text
+        (text,) = [each for each in told(caplog) if f"(job {job.id}) waits" in each]
+        assert f"{job.func_name} (job {job.id}) waits for " in text
+        assert re.search(r" waits for tests\.jobs\.noop \(job \w+\) of queue default, which is queued", text)
         assert f"all {concurrency} slots of this worker are taken" in text
 
     await asyncio.sleep(0.3)
@@ -170,4 +171,4 @@ async def test_outside_of_jobs_nothing_is_noted(queue: Queue, start_worker) -> N
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [each.getMessage() for each in caplog.records if " waits for job " in each.getMessage()]
+    return [each.getMessage() for each in caplog.records if " waits for " in each.getMessage()]

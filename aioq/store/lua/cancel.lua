@@ -36,7 +36,7 @@ end
 if not allows(status, 'cancel') then
   return {'refused', status}
 end
-end_run(id, seen)
+end_run(id, seen, 'canceled')
 leave_registry(id, status)
 end_job(canceled, id, 'canceled', tonumber(canceled_ttl), seen[5], true, now)
 flush_kept()

@@ -32,7 +32,7 @@ for i = ids, #ARGV do
       deleted = deleted + 1 -- something else than a job
     end
   elseif only == '' or only == status then
-    end_run(id, seen)
+    end_run(id, seen, 'deleted')
     leave_registry(id, status)
     remove_job(id, 'deleted', seen[5])
     deleted = deleted + 1

@@ -36,7 +36,7 @@ end
 if not allows(seen[1], 'stop') then
   return {'refused', is_late(seen[1], seen[7]) and 'expired' or seen[1]}
 end
-end_run(id, seen)
+end_run(id, seen, 'stopped')
 end_job(stopped, id, 'stopped', number(seen[6], tonumber(failure_ttl)), seen[5], true, now)
 flush_kept()
 flush_mail()
