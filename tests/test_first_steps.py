@@ -130,6 +130,7 @@ def without_chance(text: str) -> list[str]:
     text = re.sub(r"\bjob [0-9a-v]{26}\b", "job ID", text)
     text = re.sub(r"\bin [\d.]+ m?s\b", "in SECONDS", text)
     text = re.sub(r'File "/[^"]*/', 'File "/FOLDER/', text)
+    text = re.sub(r"embedded:///\S*/\.aioq", "embedded:///FOLDER/.aioq", text)
 
     return [line for line in text.splitlines() if line.strip(" ~^")]
 
