@@ -100,8 +100,12 @@ class Producer:
         listed, prepared = _listed(calls), list[Call]()
 
         try:
-            for each in _checked(listed):
-                prepared.append(self.prepare(each.func, each.args, each.kwargs, each.options.over(options)))
+            for each in listed:
+                if not isinstance(each, EnqueueData):
+                    raise _no_call(each)
+
+                given = each.options if options is NO_OPTIONS else each.options.over(options)
+                prepared.append(self.prepare(each.func, each.args, each.kwargs, given))
         except InvalidInput as error:
             error.args = (f"calls[{len(prepared)}]: {error}",)
 
@@ -236,12 +240,8 @@ def _listed(calls: Iterable[EnqueueData]) -> Iterable[EnqueueData]:
     return calls
 
 
-def _checked(calls: Iterable[EnqueueData]) -> Iterator[EnqueueData]:
-    for call in calls:
-        if not isinstance(call, EnqueueData):
-            raise InvalidType(f"expected what prepare_data returns, not {type(call).__name__}")
-
-        yield call
+def _no_call(given: object) -> InvalidType:
+    return InvalidType(f"expected what prepare_data returns, not {type(given).__name__}")
 
 
 def _refuse_twins(calls: list[Call]) -> None:

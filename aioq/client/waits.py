@@ -55,8 +55,10 @@ async def noted(waiter: Subject, awaited: Subject, wait: Coroutine[Any, Any, T])
         InvalidJobOperation: a job waits for itself.
 
     """
+    is_same = (waiter.id, waiter.origin) == (awaited.id, awaited.origin)
+
     # A job in a process of its own knows no server.
-    if waiter == awaited and waiter.server in (None, awaited.server):
+    if is_same and waiter.server in (None, awaited.server):
         wait.close()
 
         raise InvalidJobOperation(

@@ -28,7 +28,7 @@ def run(server, environment) -> Run:
         )
         output, errors = await process.communicate()
         assert process.returncode == 0, errors.decode()
-        assert len(re.findall(r"^job \w+ failed after .+", errors.decode(), re.MULTILINE)) == logs
+        assert len(re.findall(r"^\S+ failed after .+", errors.decode(), re.MULTILINE)) == logs
         assert logs or errors == b""
         return output.decode().splitlines()
 
