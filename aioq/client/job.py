@@ -446,7 +446,9 @@ class Job(Generic[R]):
                 "" if timeout is not None and not waiting_ms(timeout, "timeout") else await unserved(self._kept())
             )
 
-            raise ResultTimeout(f"job {self.id} has not ended within {_shown(timeout)}{reason}") from None
+            raise ResultTimeout(
+                f"job {self.id} has not ended within the timeout of {_shown(timeout)}{reason}"
+            ) from None
 
     def _told(self, ending: Ending) -> JobRecord | None:
         """The record of a job that has ended, as far as the ending tells it; None: it must be loaded.

@@ -393,7 +393,7 @@ async def test_a_timeout_is_one_whatever_becomes_of_the_question(
 async def test_a_wait_that_gives_up_leaves_nothing(queue: Queue, start_worker, key: str) -> None:
     job = await queue.enqueue(hold, key)
     for timeout, told in ((0, "0 seconds"), (0.05, "0.05 seconds"), ("50ms", "0.05 seconds")):
-        with pytest.raises(TimeoutError, match=f"job {job.id} has not ended within {told}"):
+        with pytest.raises(TimeoutError, match=f"job {job.id} has not ended within the timeout of {told}"):
             await job.result(timeout)
     tasks = await waiting(*(job.result() for _ in range(10)))
     for task in tasks:
