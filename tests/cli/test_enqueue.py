@@ -207,7 +207,8 @@ def test_wait_gives_up(cli: Cli) -> None:
     result = cli.call("enqueue", "tests.jobs.noop", "--wait", "--wait-timeout", "50ms", "--job-id", "x", "--quiet")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        f"Error: job x: it has not ended within the timeout of 0.05 seconds; no worker serves 'default' at {cli.url}\n"
+        "Error: job x: it has not ended within the timeout of 0.05 seconds;"
+        f" no worker serves 'default' at {cli.url}\n"
     )
     result = cli.call("enqueue", "tests.jobs.noop", "--wait", "--wait-timeout", "0.05", "--json")
     assert (result.exit_code, json.loads(result.stdout)["status"]) == (1, "queued")

@@ -368,13 +368,13 @@ async def test_a_wait_for_a_requeued_job_is_for_its_next_end(queue: Queue, start
 
 async def test_a_timeout_says_that_no_worker_serves_the_queue(queue: Queue, start_worker, key: str) -> None:
     job = await queue.enqueue(hold, key)
-    told = f"within 0.05 seconds; no worker serves 'default' at {queue.connection.url}"
+    told = f"the timeout of 0.05 seconds; no worker serves 'default' at {queue.connection.url}"
     with pytest.raises(TimeoutError, match=rf"{re.escape(told)}$"):
         await job.result(0.05)
-    with pytest.raises(TimeoutError, match=r"within 0 seconds$"):
+    with pytest.raises(TimeoutError, match=r"the timeout of 0 seconds$"):
         await job.result(0)
     await start_worker()
-    with pytest.raises(TimeoutError, match=r"within 0\.05 seconds$"):
+    with pytest.raises(TimeoutError, match=r"the timeout of 0\.05 seconds$"):
         await job.result(0.05)
     gates[key].set()
     await job.result(5)
@@ -386,7 +386,7 @@ async def test_a_timeout_is_one_whatever_becomes_of_the_question(
     job = await queue.enqueue(jobs.noop)
     for count in (AsyncMock(side_effect=RuntimeError), lambda: asyncio.sleep(60)):
         monkeypatch.setattr(queue.store, "count", count)
-        with pytest.raises(TimeoutError, match=r"within 0\.01 seconds$"):
+        with pytest.raises(TimeoutError, match=r"the timeout of 0\.01 seconds$"):
             await asyncio.wait_for(job.result(0.01), 10)
 
 
