@@ -4,10 +4,10 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos check bench soak clean
+.PHONY: help demo test test-all chaos check bench soak clean
 
 help: ## Show these commands
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
 
 # Another distribution, `aioq`, has the same module and command: where it is, it is taken out first.
 $(VENV)/made: pyproject.toml
@@ -21,7 +21,10 @@ demo: $(VENV)/made ## Run the example job on real documents: enqueue, work, fail
 	$(VENV)/bin/aioq demo
 
 test: $(VENV)/made ## Run the tests on a real server
-	$(RUN) -m pytest -n 5 --dist worksteal
+	$(RUN) -m pytest -n 6 --dist worksteal
+
+test-all: $(VENV)/made ## Run these tests and those that take longer
+	$(RUN) -m pytest -m "chaos or not chaos" -n 5 --dist worksteal
 
 chaos: $(VENV)/made ## Break servers, workers and networks under load (make chaos ARGS="--kills 1000 --seed 7")
 	$(RUN) -m pytest -m chaos -n 4

@@ -23,6 +23,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
 
 
+@pytest.mark.chaos
 def test_enqueue_and_drain_bring_verified_figures_of_both_systems(tmp_path: Path) -> None:
     samples, table = tmp_path / "samples.json", tmp_path / "table.md"
     size = ("--quick", "--only", "enqueue,drain", "--repeat", "1", "--no-spin", "--size", "200")
@@ -143,6 +144,7 @@ def test_a_simulated_core_waits_like_its_formula() -> None:
     assert 0.04 < found.p99 < 0.09
 
 
+@pytest.mark.chaos
 def test_a_size_has_the_cores_that_the_jobs_take() -> None:
     answer = size(Load(800, duration=0.005, cpu=0.005), Wanted(wait=0.05), Costs())
     assert answer.reached

@@ -176,7 +176,9 @@ async def test_with_a_secret_no_reader_runs_what_somebody_has_planted(
         await running
 
 
-@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize(
+    "field", [pytest.param(each, marks=[pytest.mark.chaos] * (place > 1)) for place, each in enumerate(FIELDS)]
+)
 async def test_without_a_secret_these_readers_do(
     field: str, server: Server, bare: redis.Redis, environment: dict[str, str], place: Path
 ) -> None:

@@ -26,6 +26,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
 
 
+@pytest.mark.chaos
 def test_a_short_soak_loses_no_job(tmp_path: Path) -> None:
     done = run("--seconds", "5", "--calibration", "1", "--json", str(tmp_path / "soak.json"))
     assert done.returncode == 0, done.stdout + done.stderr

@@ -257,7 +257,9 @@ DEATHS = {
 }
 
 
-@pytest.mark.parametrize("how", [pytest.param(how, marks=[pytest.mark.chaos] * (how == "zero")) for how in DEATHS])
+@pytest.mark.parametrize(
+    "how", [pytest.param(how, marks=[pytest.mark.chaos] * (how in ("zero", "kill"))) for how in DEATHS]
+)
 async def test_a_process_that_dies_is_a_failure_of_its_job_alone(
     queue: Queue, start_worker, tmp_path: Path, how: str
 ) -> None:
