@@ -124,6 +124,6 @@ def __getattr__(name: str) -> object:
 
     if (instead := rq_names.told(name, rq_names.MODULE)) is not None:
         # An AttributeError would be turned into an ImportError without this text.
-        raise ImportError(f"aioq has no {name}, as RQ has. {instead}", name=__name__)
+        raise ImportError(f"aioq has no {name}, unlike RQ. {instead}", name=__name__)
 
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -111,7 +111,7 @@ WORDS = {
     "Level | None": '"memory", "fsync" or "replicated"',
     "Placement | None": '"thread" or "process"',
     "Executor | None": '"thread" or "process"',
-    "Retry | int | None": "a Retry, or a number of attempts",
+    "Retry | int | None": "a Retry, or a number of further attempts",
     "Interval": "a duration, or a list of durations",
     "ExceptionTypes": "a class, or a tuple of classes",
     "str | Sequence[str]": "a text, or a list of texts",
@@ -142,10 +142,10 @@ INTRODUCTION = """\
 - **A job or its id**: where one is asked for, the other does as well. One of another queue is refused.
 - **A duration** is a number of seconds, a timedelta, or a text such as "43", "90s", "1h30m" or "2d". -1 means no
   limit, and for ever. A `ttl` is the exception, as in RQ: it is greater than 0, and no limit is none.
-- **None** means that nothing was given. Then the default further up holds.
-- **A list has no hidden end.** `limit=None` means all.
-- **One raises, several report**: a call for one job raises if it cannot be done; a call for several says for each.
-- **Errors** are subclasses of `AioqError`, and stand in `aioq.errors`. A value of a wrong type is an
+- **None** means that nothing was given. Then the default holds: that of the task, the queue, or aioq.
+- **A list is whole**, unless `limit` says otherwise.
+- **A call for one job raises** if it cannot be done. A call for several gives a verdict for each.
+- **[Errors](jobs.md#errors)** are subclasses of `AioqError`, and stand in `aioq.errors`. A value of a wrong type is an
   `InvalidType`, which is an `InvalidInput` and a `TypeError`.
 """
 

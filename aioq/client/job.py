@@ -44,7 +44,7 @@ from aioq.values.options import (
 from aioq.values.record import META, Fields, JobRecord
 from aioq.values.reference import resolve
 from aioq.values.result import Result, earlier_result, present_result
-from aioq.values.rq_names import FETCH_ARGUMENTS, JOB, tell_rq_arguments, tell_rq_names
+from aioq.values.rq_names import FETCH_ARGUMENTS, FETCH_MANY_ARGUMENTS, JOB, tell_rq_arguments, tell_rq_names
 from aioq.values.serializer import Serializer, find_serializer
 from aioq.values.states import JobStatus
 
@@ -133,12 +133,13 @@ class Job(Generic[R]):
         return job
 
     @classmethod
-    @tell_rq_arguments(FETCH_ARGUMENTS)
+    @tell_rq_arguments(FETCH_MANY_ARGUMENTS)
     @awaited
     async def fetch_many(cls, job_ids: Iterable[Job[Any] | str], queue: HasStore) -> list[Job[Any] | None]:
         """The jobs with these ids, in order; None for each that the queue does not have. Raises as `fetch`."""
         if not isinstance(getattr(queue, "store", None), Store):
-            raise InvalidType(f"queue={queue!r}: expected a Queue, not {type(queue).__name__}")
+            kind = type(queue)
+            raise InvalidType(f"queue: expected a Queue, not {kind.__module__}.{kind.__qualname__}")
 
         records = await queue.store.load(ids_of(job_ids, queue.store))
 

@@ -15,7 +15,9 @@ from aioq.store.per_loop import running_loop
 C = TypeVar("C", bound=Callable[..., Coroutine[Any, Any, Any]])
 T = TypeVar("T")
 
-_FIX = "Write asyncio.run(…) around it (a job's own meta needs no more than job.save_meta()), or use async def"
+_FIX = (
+    "Write asyncio.run(…) around it (a job's own meta needs no more than job.save_meta_sync()), or use async def"
+)
 
 #: In a plain function that a worker runs: the calls that were never awaited, as texts.
 dropped: ContextVar[list[str] | None] = ContextVar("aioq_dropped", default=None)

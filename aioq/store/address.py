@@ -210,7 +210,10 @@ def address_of(source: object) -> tuple[Address, Provider | None]:
 
     if not isinstance(source, str | None):
         name = f"{type(source).__module__}.{type(source).__qualname__}"
-        raise InvalidType(f"connection: expected a URL, a redis.asyncio.Redis or RedisCluster, not {name}")
+        raise InvalidType(
+            "connection: expected a URL such as 'redis://localhost:6379/0', a redis.asyncio.Redis or RedisCluster,"
+            f" or a Connection, not {name}"
+        )
 
     url = check_url(source or default_url())
     scheme = url.split("://", 1)[0]

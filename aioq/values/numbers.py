@@ -42,4 +42,4 @@ def count(number: int, noun: str) -> str:
         '2 jobs'
 
     """
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"

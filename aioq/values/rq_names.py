@@ -15,7 +15,7 @@ from aioq.values.errors import InvalidType
 T = TypeVar("T")
 C = TypeVar("C", bound=Callable[..., Any])
 
-_MISSING = "aioq does not have it."
+_MISSING = "Nothing stands for it yet."
 _WORKERS = "`aioq info --json` lists the workers."
 
 #: For each class: RQ's name of an attribute, and the code that stands here for it; or a sentence.
@@ -37,6 +37,7 @@ REGISTRY = {
     "cleanup": "Nobody needs it: what is past its retention is not listed.",
     "get_job_count": "await registry.count()",
     "get_job_ids": "await registry.job_ids()",
+    "get_queue": "Whoever has the registry has the queue.",
     "get_scheduled_time": "job.scheduled_at",
     "schedule": "await queue.enqueue_at(…)",
 }
@@ -45,17 +46,23 @@ JOB = {
     "dependency": _MISSING,
     "fetch_dependencies": _MISSING,
     "get_call_string": "job.description",
+    "exists": "await queue.fetch_job(job_id)",
+    "key": "job.id",
+    "perform": "Workers run it.",
+    "retry_intervals": "The Retry that was given knows them.",
+    "set_status": "Nobody sets it: a job's state follows from what happens to it.",
     "get_executions": "await job.results()",
     "get_id": "job.id",
     "get_ttl": "job.ttl",
     "is_deferred": _MISSING,
     "last_heartbeat": _WORKERS,
     "number_of_retries": "job.attempt - 1",
-    "save": "await queue.enqueue_job(job), or await job.save_meta()",
+    "save": "`await queue.enqueue_job(job)` stores a new job, and `await job.save_meta()` its meta.",
 }
 WORKER = {
     "connection": "The worker opens it when it runs.",
     "get_current_job": "current_job()",
+    "get_state": _WORKERS,
     "queues": "worker.queue_names",
     "request_force_stop": "worker.request_stop()",
     "state": _WORKERS,
@@ -72,7 +79,7 @@ LOOSE_TASK = dict.fromkeys(
 QUEUE_ARGUMENTS = {
     "death_penalty_class": _MISSING,
     "failure_ttl": "default_failure_ttl=…",
-    "is_async": "aioq does not have it. In a test, `await Worker(queue).run(burst=True)` runs what was enqueued.",
+    "is_async": "In a test, `await Worker(queue).run(burst=True)` runs what was enqueued.",
     "job_class": _MISSING,
     "result_ttl": "default_result_ttl=…",
     "timeout": "default_timeout=…",
@@ -82,7 +89,7 @@ WORKER_ARGUMENTS = {
     "default_result_ttl": "result_ttl=…",
     "default_worker_ttl": "Nobody needs it: a worker renews its lease by itself.",
     "disable_default_exception_handler": _MISSING,
-    "exception_handlers": "aioq does not have it. A failure is logged, and stands in the failed job registry.",
+    "exception_handlers": "A failure is logged, and stands in the failed job registry.",
     "job_class": _MISSING,
     "job_monitoring_interval": "Nobody needs it: a worker renews its lease by itself.",
     "log_job_description": "log_jobs=True",
@@ -95,7 +102,8 @@ RUN_ARGUMENTS = {
     "logging_level": 'logging.getLogger("aioq").setLevel(…)',
     "with_scheduler": "Nobody needs it: workers enqueue what is due by themselves.",
 }
-FETCH_ARGUMENTS = {"connection": "await queue.fetch_job(job_id)", "serializer": "await queue.fetch_job(job_id)"}
+FETCH_ARGUMENTS = dict.fromkeys(("connection", "serializer"), "await Job.fetch(job_id, queue)")
+FETCH_MANY_ARGUMENTS = dict.fromkeys(("connection", "serializer"), "await Job.fetch_many(job_ids, queue)")
 LIST_ARGUMENTS = {"length": "limit=…", "start": "offset=…", "end": "limit=…"}
 ENQUEUE_MANY_ARGUMENTS = {"group_id": _MISSING, "pipeline": "Nobody needs it: all go in few round trips."}
 
@@ -113,7 +121,7 @@ MODULE = {
     "Webhook": _MISSING,
     "SimpleWorker": "Worker",
     "SpawnWorker": "Worker",
-    "WorkerPool": "aioq does not have it. Start several workers.",
+    "WorkerPool": "Start several workers.",
     "cancel_job": "await job.cancel()",
     "get_current_connection": "current_job().queue.connection",
     "job": "@queue.task",
@@ -128,7 +136,7 @@ MODULE |= dict.fromkeys(
         "StartedJobRegistry",
         "CanceledJobRegistry",
     ),
-    "queue.failed_job_registry and its like",
+    "queue.failed_job_registry",
 )
 
 
@@ -148,7 +156,7 @@ def tell_rq_names(names: Mapping[str, str]) -> Callable[[type[T]], type[T]]:
             if (instead := told(name, names)) is None:
                 return object.__getattribute__(self, name)  # it raises what the attribute has raised
 
-            raise AttributeError(f"{kind.__name__} has no {name!r}, as RQ has. {instead}", name=name, obj=self)
+            raise AttributeError(f"{kind.__name__} has no {name!r}, unlike RQ's. {instead}", name=name, obj=self)
 
         added: dict[str, Any] = {"__getattr__": look_up}
 
@@ -182,7 +190,7 @@ def tell_rq_arguments(names: Mapping[str, str]) -> Callable[[C], C]:
 
                 called = function.__qualname__.removesuffix(".__init__")
 
-                raise InvalidType(f"{called} has no argument {name[1]!r}, as RQ has. {instead}") from None
+                raise InvalidType(f"{called} has no argument {name[1]!r}, unlike RQ's. {instead}") from None
 
         return cast("C", call)
 

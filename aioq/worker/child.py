@@ -126,7 +126,7 @@ class ChildJob(CurrentJob):
     def _kept(self) -> Store:
         raise InvalidJobOperation(
             f"job {self.id} runs in a process of its own, which has no connection to the server:"
-            " `job.save_meta()` saves its meta; for all else, open a Queue in the function"
+            " `job.save_meta_sync()` saves its meta; for all else, open a Queue in the function"
         )
 
 

@@ -190,7 +190,10 @@ class Telling:
         attempts = _attempts(run, error)
 
         if isinstance(outcome, Failed):
-            self._tell(logging.ERROR, run, f"failed{after}{attempts}", error=error, outcome=_word(outcome))
+            refused = _refused(run)
+            self._tell(
+                logging.ERROR, run, f"failed{after}{attempts}{refused}", error=error, outcome=_word(outcome)
+            )
 
             return
 
@@ -277,6 +280,17 @@ def _attempts(run: Run, error: BaseException) -> str:
         return "" if policy is None else f", attempt {record.attempt} of {policy.max + 1}"
     except Exception:  # noqa: BLE001 - it is damaged, or another version wrote it
         return ""
+
+
+def _refused(run: Run) -> str:
+    """Why a run that failed for good has attempts left."""
+    try:
+        record = run.claim.record
+        has_attempts = record.retry is not None and record.attempt <= record.retry.max
+    except Exception:  # noqa: BLE001 - it is damaged, or another version wrote it
+        has_attempts = False
+
+    return ", not retried: its Retry is for other errors" if has_attempts else ""
 
 
 def _has_advice(error: BaseException) -> bool:

@@ -21,6 +21,10 @@ MOST_CAUSES = 20
 _OURS = ("aioq.worker.", "aioq.values.", "importlib.")
 
 
+#: The packages that call functions on a thread for the worker.
+_CARRIERS = ("anyio.", "asyncio.", "concurrent.", "threading.", "contextvars.")
+
+
 class RemoteTraceback(Exception):
     """The traceback of an exception that was raised in another process."""
 
@@ -67,15 +71,16 @@ def user_frames(error: BaseException) -> TracebackType | None:
         if cause is not error and any(_is_ours(frame) for frame, _ in traceback.walk_tb(cause.__traceback__)):
             cause.__traceback__ = _without_ours(cause.__traceback__)
 
-    own = frames = error.__traceback__
+    steps = list(_steps(error.__traceback__))
 
-    while own is not None:
-        if is_workers(own.tb_frame):
-            frames = own.tb_next
+    # What the user's code has called of the worker, such as a job's property, stands behind it and is no begin.
+    users = [
+        place for place, step in enumerate(steps) if not _is_ours(step.tb_frame) and not _carries(step.tb_frame)
+    ]
+    before = steps[: users[-1]] if users else steps
+    begin = max((place + 1 for place, step in enumerate(before) if is_workers(step.tb_frame)), default=0)
 
-        own = own.tb_next
-
-    return _without_ours(frames)
+    return _without_ours(steps[begin]) if begin < len(steps) else None
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
@@ -127,11 +132,7 @@ def _class_named(name: str) -> type[Exception]:
 
 def _without_ours(frames: TracebackType | None) -> TracebackType | None:
     """The traceback without frames of ours. The user's own are made anew only if some are left out."""
-    steps: list[TracebackType] = []
-
-    while frames is not None:
-        steps.append(frames)
-        frames = frames.tb_next
+    steps = list(_steps(frames))
 
     if not any(_is_ours(step.tb_frame) for step in steps):
         return steps[0] if steps else None
@@ -143,6 +144,18 @@ def _without_ours(frames: TracebackType | None) -> TracebackType | None:
             following = TracebackType(following, step.tb_frame, step.tb_lasti, step.tb_lineno)
 
     return following
+
+
+def _steps(frames: TracebackType | None) -> Iterator[TracebackType]:
+    while frames is not None:
+        yield frames
+
+        frames = frames.tb_next
+
+
+def _carries(frame: FrameType) -> bool:
+    """Whether it is code that stands between the worker and a function on a thread."""
+    return f"{_module(frame)}.".startswith(_CARRIERS)
 
 
 def _is_ours(frame: FrameType) -> bool:

@@ -18,7 +18,13 @@ from tests.tools import eventually_sync
 Start = Callable[..., Running]
 
 JOB = "async def job():\n    return {}\n"
-SLOW = "import asyncio\nasync def job():\n    await asyncio.sleep(2)\n    return 'whole'\n"
+SLOW = """
+import asyncio, pathlib
+async def job():
+    pathlib.Path("begun").touch()
+    await asyncio.sleep(2)
+    return "whole"
+"""
 
 
 @pytest.fixture
@@ -127,7 +133,7 @@ def test_a_running_job_has_the_usual_time_at_a_reload(cli: Cli, start: Start, sh
     worker = start("worker", "--reload", cwd=shop)
     worker.says("serves default")
     cli.enqueue("runs", func="live.job")
-    eventually_sync(lambda: cli.status("runs") == "started", describe="a start")
+    eventually_sync((shop / "begun").exists, describe="a start")
     (shop / "live.py").write_text(JOB.format("'new one'"))
 
     assert result(cli, "runs") == "whole"
@@ -157,11 +163,11 @@ def test_a_worker_whose_supervisor_was_killed_ends_in_order(cli: Cli, start: Sta
     worker = start("worker", "--reload", cwd=shop)
     worker.says("serves default")
     cli.enqueue("runs", func="live.job")
-    eventually_sync(lambda: cli.status("runs") == "started", describe="a start")
+    eventually_sync((shop / "begun").exists, describe="a start")
     worker.signal(signal.SIGKILL)
 
     worker.ends()
-    eventually_sync(lambda: "stops; 1 running jobs" in worker.stderr, describe="a stop")
+    eventually_sync(lambda: "stops: it waits for 1 running job" in worker.stderr, describe="a stop")
     assert result(cli, "runs") == "whole"
     eventually_sync(lambda: "has ended: 1 run of jobs: 1 finished" in worker.stderr, describe="the worker's end")
 
@@ -184,7 +190,7 @@ def test_ctrl_c_on_a_terminal_is_one_signal_for_the_worker(cli: Cli, start: Star
     worker = start("worker", "--reload", cwd=shop, command=(sys.executable, "-c", program), stdin=its)
     worker.says("serves default")
     cli.enqueue("runs", func="live.job")
-    eventually_sync(lambda: cli.status("runs") == "started", describe="a start")
+    eventually_sync((shop / "begun").exists, describe="a start")
     os.write(own, b"\x03")
 
     assert worker.ends() == 0

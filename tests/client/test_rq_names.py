@@ -36,7 +36,7 @@ async def test_an_attribute_that_rq_has_is_told(owners: dict[str, Any]) -> None:
         for name in TABLES[table]:
             if not name.startswith("__"):
                 assert not hasattr(owner, name)
-                with pytest.raises(AttributeError, match=rf"has no '{name}', as RQ has\. \S.*\.$"):
+                with pytest.raises(AttributeError, match=rf"has no '{name}', unlike RQ's\. \S.*\.$"):
                     getattr(owner, name)
 
         with pytest.raises(AttributeError, match=f"'{type(owner).__name__}' object has no attribute 'nonsense'"):
@@ -63,6 +63,7 @@ def test_an_argument_that_rq_has_is_told() -> None:
         "WORKER_ARGUMENTS": Worker,
         "RUN_ARGUMENTS": Worker("q", "redis://localhost").run,
         "FETCH_ARGUMENTS": Job.fetch,
+        "FETCH_MANY_ARGUMENTS": Job.fetch_many,
         "ENQUEUE_MANY_ARGUMENTS": Queue("q", "redis://localhost").enqueue_many,
         "LIST_ARGUMENTS": Queue("q", "redis://localhost").failed_job_registry.job_ids,
         "RETRY_ARGUMENTS": Retry,
@@ -70,7 +71,7 @@ def test_an_argument_that_rq_has_is_told() -> None:
         own = inspect.signature(call).parameters
         for name in TABLES[table]:
             assert name not in own
-            with pytest.raises(InvalidType, match=rf"has no argument '{name}', as RQ has\. \S.*\.$"):
+            with pytest.raises(InvalidType, match=rf"has no argument '{name}', unlike RQ's\. \S.*\.$"):
                 call(**{name: 1})  # type: ignore[operator]
         with pytest.raises(TypeError, match=r"unexpected keyword argument 'nonsense'") as caught:
             call(nonsense=1)  # type: ignore[operator]
@@ -89,7 +90,7 @@ def test_a_type_error_of_the_call_itself_stays_as_it_is() -> None:
 
 @pytest.mark.parametrize("name", rq_names.MODULE)
 def test_what_rq_exports_is_told_on_import(name: str) -> None:
-    with pytest.raises(ImportError, match=rf"^aioq has no {name}, as RQ has\. \S.*\.$"):
+    with pytest.raises(ImportError, match=rf"^aioq has no {name}, unlike RQ\. \S.*\.$"):
         exec(f"from aioq import {name}")
 
 

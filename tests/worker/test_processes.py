@@ -422,7 +422,8 @@ async def test_what_needs_the_server_says_what_to_do_instead(queue: Queue, start
     await start_worker(job_processes=1)
     text = await error_of(await start(queue, apart.refresh))
     assert "InvalidJobOperation: job " in text
-    assert "runs in a process of its own, which has no connection to the server: `job.save_meta()`" in text
+    assert "runs in a process of its own, which has no connection to the server: `job.save_meta_sync()`" in text
+    assert "apart.py" in text  # the line that has asked
 
 
 @pytest.mark.parametrize("func", [apart.save_by_await, apart.save_without_await])

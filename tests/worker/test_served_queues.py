@@ -78,7 +78,7 @@ async def test_what_goes_together_is_served(server: Server, case: str) -> None:
     [
         (
             redis.Redis(),
-            "connection: expected a URL, a redis.asyncio.Redis or RedisCluster, not redis.client.Redis",
+            "Redis or RedisCluster, or a Connection, not redis.client.Redis",
         ),
         ("http://localhost", "is not a server's URL"),
         ("redis://localhost:99999", "is not a URL that can be used"),

@@ -112,6 +112,13 @@ async def test_a_failure_that_is_retried_is_a_warning(queue: Queue, server, hear
     assert all(each.exc_info[0] is Flaky for each in (first, second, last))
 
 
+async def test_a_failure_that_its_retry_is_not_for_says_so(queue: Queue, server, heard: Heard) -> None:
+    await queue.enqueue(fail, retry=Retry(2, on=LookupError))
+    await burst(server.url)
+    (record,) = heard.of_jobs()
+    assert "attempt 1 of 3, not retried: its Retry is for other errors" in record.getMessage()
+
+
 async def test_the_exception_of_a_process_is_built_again_from_its_text(queue: Queue, server, heard: Heard) -> None:
     await queue.enqueue(fail_plainly, executor="process")
     await burst(server.url)
