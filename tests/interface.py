@@ -145,8 +145,8 @@ INTRODUCTION = """\
 - **None** means that nothing was given. Then the default holds: that of the task, the queue, or aioq.
 - **A list is whole**, unless `limit` says otherwise.
 - **A call for one job raises** if it cannot be done. A call for several gives a verdict for each.
-- **[Errors](jobs.md#errors)** are subclasses of `AioqError`, and stand in `aioq.errors`. A value of a wrong type is an
-  `InvalidType`, which is an `InvalidInput` and a `TypeError`.
+- **[Errors](jobs.md#errors)** are subclasses of `AioqError`, and stand in `aioq.errors`. A value of a wrong
+  type is an `InvalidType`, which is an `InvalidInput` and a `TypeError`.
 """
 
 
