@@ -1,6 +1,6 @@
 """A simulation of one shard: producers, the server's core, and workers with a core and slots each.
 
-It follows what aioq does. Enqueues that arrive during a call share the next one (`aioq/store/batcher.py`). A
+It follows what aioq does. Enqueues that arrive during a call share the next one (`aioq/store/net/batcher.py`). A
 worker takes outcomes along and brings claims back, with up to two trips under way (`aioq/worker/courier.py`),
 claims ahead by its pace (`aioq/worker/pace.py`), and is woken by a token when it is idle. Each core does one thing
 at a time, in the order in which it comes. So an event is a call or a step of a job, and a heap of them is all that
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from aioq.store.batcher import FLIGHTS, MANY, MAX_ITEMS
+from aioq.store.net.batcher import FLIGHTS, MANY, MAX_ITEMS
 from aioq.worker import courier, pace
 from benchmarks.bench import percentile
 

@@ -16,9 +16,9 @@ from aioq.cli import output
 from aioq.cli.complete import queue_names
 from aioq.cli.hints import with_hint
 from aioq.client.queue import Queue
-from aioq.store import Connection, Fleet
-from aioq.store.absent import HERE
-from aioq.store.url import default_url
+from aioq.store import Connection, Directory
+from aioq.store.net.absent import HERE
+from aioq.store.net.url import default_url
 from aioq.values.durations import to_ms
 from aioq.values.errors import AioqError, InvalidInput, ServerError, ServerUnreachable
 from aioq.values.ids import lookup_id
@@ -226,10 +226,10 @@ def lookup_ids(ids: list[str] | None) -> list[str] | None:
 
 async def tell_of_missing(connection: Connection, names: Sequence[str]) -> list[str]:
     """Those of these names under which there is no queue; each is told on stderr."""
-    fleet = Fleet(connection, away={})
+    directory = Directory(connection, away={})
 
-    if missing := await fleet.missing([lookup_id(name) for name in names]):
-        hint = listed(await fleet.queues())
+    if missing := await directory.missing([lookup_id(name) for name in names]):
+        hint = listed(await directory.queues())
 
         for name in missing:
             output.warn(f"no such queue: {name}{hint}")

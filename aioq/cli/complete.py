@@ -10,9 +10,9 @@ from contextlib import redirect_stderr
 import typer
 
 from aioq.client.queue import Queue
-from aioq.store import Connection, Fleet
-from aioq.store.absent import HERE
-from aioq.store.url import default_url
+from aioq.store import Connection, Directory
+from aioq.store.net.absent import HERE
+from aioq.store.net.url import default_url
 from aioq.values.states import JobStatus
 
 #: Who presses the tab key waits no longer than so many seconds.
@@ -73,7 +73,7 @@ def _would_start(url: str) -> bool:
 
 
 async def _names(connection: Connection) -> list[str]:
-    return await Fleet(connection, away={}).queues()
+    return await Directory(connection, away={}).queues()
 
 
 async def _ids(connection: Connection, name: str | None) -> list[str]:
@@ -84,5 +84,5 @@ async def _ids(connection: Connection, name: str | None) -> list[str]:
 
 async def _ids_of(queue: Queue) -> AsyncIterator[str]:
     for state in JobStatus:
-        for job_id in (await queue.store.ids(state, 0, JOBS))[0]:
+        for job_id in (await queue.store.reads.ids(state, 0, JOBS))[0]:
             yield job_id

@@ -16,7 +16,7 @@ from aioq.cli import output
 from aioq.cli.common import JsonOption, Target, hinted, refuse_empty_folder, tell_of_away
 from aioq.cli.complete import queue_names
 from aioq.doctor import KINDS, Examined, Finding, Setting, examine_queues, examine_server
-from aioq.store import Connection, Fleet
+from aioq.store import Connection, Directory
 from aioq.values.errors import ServerError
 from aioq.values.ids import check_queue_name
 
@@ -68,8 +68,8 @@ async def _examine(
         with hinted(target):
             settings = await examine_server(connection)
 
-        fleet = Fleet(connection, away=away)
-        wanted = asked or sorted({*await fleet.queues(), *await fleet.stored()})
+        directory = Directory(connection, away=away)
+        wanted = asked or sorted({*await directory.queues(), *await directory.stored()})
         label = f"Examining {wanted[0] if len(wanted) == 1 else output.count(len(wanted), 'queue')}"
 
         with output.progress(await _estimate(connection, wanted), label, err=True) as advance:
@@ -88,7 +88,7 @@ async def _estimate(connection: Connection, names: Sequence[str]) -> int:
     if not sys.stderr.isatty():
         return 0
 
-    overview = await Fleet(connection, away={}).overview(names)
+    overview = await Directory(connection, away={}).overview(names)
 
     return len(names) + sum(sum(each.counts[:-1]) for each in overview)
 

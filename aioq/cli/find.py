@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from aioq.cli.common import CommandError, listed, tell_of_away
 from aioq.client.queue import Queue
-from aioq.store import Connection, Fleet
+from aioq.store import Connection, Directory
 from aioq.values.errors import ServerError
 from aioq.values.options import RESULT_TTL_MS
 
@@ -19,7 +19,7 @@ async def find(connection: Connection, ids: Sequence[str], name: str | None) -> 
         return {job_id: [queue] for job_id in ids}
 
     away: dict[str, ServerError] = {}
-    holders = await Fleet(connection, away=away).holders(ids)
+    holders = await Directory(connection, away=away).holders(ids)
     tell_of_away(away)
 
     return {job_id: [Queue(each, connection) for each in names] for job_id, names in holders.items()}
@@ -35,14 +35,14 @@ def refusal(queues: Sequence[Queue]) -> str | None:
 
 async def nowhere(connection: Connection, job_id: str, name: str | None) -> CommandError:
     """The error of a job that is in none of the queues that were looked at."""
-    fleet = Fleet(connection, away={})
+    directory = Directory(connection, away={})
 
     kept = f". Finished jobs are kept for {RESULT_TTL_MS // 1000} seconds unless result_ttl says otherwise"
 
     if name is None:
-        return CommandError(f"no queue has a job {job_id}{listed(await fleet.queues())}{kept}")
+        return CommandError(f"no queue has a job {job_id}{listed(await directory.queues())}{kept}")
 
-    others = [Queue(each, connection) for each in (await fleet.holders([job_id]))[job_id] if each != name]
+    others = [Queue(each, connection) for each in (await directory.holders([job_id]))[job_id] if each != name]
     hint = f"; another queue has one: {_options(others)}" if others else kept
 
     return CommandError(f"queue {name} has no job {job_id}{hint}")

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from aioq.cli import output
 from aioq.client.queue import Queue
 from aioq.client.unserved import unserved
-from aioq.store.absent import HERE, START, can_embed, folder_has_one
+from aioq.store.net.absent import HERE, START, can_embed, folder_has_one
 from aioq.values.errors import ServerUnreachable
 
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")

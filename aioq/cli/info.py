@@ -21,8 +21,8 @@ from aioq.cli.common import (
     tell_of_missing,
 )
 from aioq.cli.complete import queue_names
-from aioq.store import Connection, Fleet
-from aioq.store.fleet import QueueInfo, WorkerInfo
+from aioq.store import Connection, Directory
+from aioq.store.directory import QueueInfo, WorkerInfo
 from aioq.values.errors import ServerError
 from aioq.values.states import JobStatus
 
@@ -137,9 +137,11 @@ async def _watch(target: Target, names: Sequence[str] | None, view: View, interv
 
 async def _look(connection: Connection, names: Sequence[str] | None) -> Snapshot:
     away: dict[str, ServerError] = {}
-    fleet = Fleet(connection, away=away)
-    shown = list(dict.fromkeys(names)) if names else await fleet.queues()
-    suspended, workers, queues = await asyncio.gather(fleet.is_suspended(), fleet.workers(), fleet.overview(shown))
+    directory = Directory(connection, away=away)
+    shown = list(dict.fromkeys(names)) if names else await directory.queues()
+    suspended, workers, queues = await asyncio.gather(
+        directory.is_suspended(), directory.workers(), directory.overview(shown)
+    )
     serving = [worker for worker in workers if not names or set(names) & set(worker.queues)]
 
     return Snapshot(connection.url, suspended, queues, serving, away)

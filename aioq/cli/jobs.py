@@ -86,19 +86,23 @@ async def _facts(queue: Queue, job_id: str) -> dict[str, Any] | None:
     if job is None:
         return None
 
-    packed = await queue.store.attempts(job_id)
+    packed = await queue.store.reads.attempts(job_id)
 
     return describe(job, [earlier_result(job_id, each) for each in reversed(packed)])
 
 
 def cancel(ids: Ids, *, queue: QueueOption = None, target: Target, as_json: JsonOption = False) -> None:
     """Take jobs back that have not finished. One that runs is ended."""
-    asyncio.run(_each(Report(queue, "canceled", as_json=as_json), target, ids, lambda found: found.store.cancel))
+    asyncio.run(
+        _each(Report(queue, "canceled", as_json=as_json), target, ids, lambda found: found.store.changes.cancel)
+    )
 
 
 def stop(ids: Ids, *, queue: QueueOption = None, target: Target, as_json: JsonOption = False) -> None:
     """End the runs of jobs. They are not retried."""
-    asyncio.run(_each(Report(queue, "stopped", as_json=as_json), target, ids, lambda found: found.store.stop))
+    asyncio.run(
+        _each(Report(queue, "stopped", as_json=as_json), target, ids, lambda found: found.store.changes.stop)
+    )
 
 
 def delete(ids: Ids, *, queue: QueueOption = None, target: Target, as_json: JsonOption = False) -> None:
@@ -123,7 +127,7 @@ async def _each(report: Report, target: Target, ids: Sequence[str], verb: Callab
 
 def _deleting(queue: Queue) -> Verb:
     async def delete_one(job_id: str) -> tuple[str, str]:
-        return ("ok" if await queue.store.delete([job_id]) else "gone"), ""
+        return ("ok" if await queue.store.changes.delete([job_id]) else "gone"), ""
 
     return delete_one
 
@@ -195,7 +199,7 @@ async def _list(
 
     async with opened(name, target) as queue:
         await tell_of_missing(queue.connection, [name])
-        counts = await queue.store.count()
+        counts = await queue.store.reads.count()
         sizes = {state: int(getattr(counts, state)) for state in states}
 
         for state, size in sizes.items():

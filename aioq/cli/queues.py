@@ -21,7 +21,7 @@ from aioq.cli.common import (
 )
 from aioq.cli.complete import queue_names
 from aioq.client.queue import Queue
-from aioq.store import Connection, Fleet
+from aioq.store import Connection, Directory
 from aioq.values.errors import ServerError
 
 #: What could not be reached, and why.
@@ -78,7 +78,7 @@ async def _empty(
 
     async with connected(target) as connection:
         missing = await tell_of_missing(connection, names or [])
-        wanted = await Fleet(connection, away=away).queues() if names is None else names
+        wanted = await Directory(connection, away=away).queues() if names is None else names
 
         async def empty_one(queue: Queue) -> int:
             number = await queue.empty()
@@ -132,7 +132,7 @@ async def _suspend(target: Target, names: list[str], seconds: float | None) -> t
         done = await on_each(_queues(connection, names, missing), lambda queue: queue.pause(seconds), away)
 
         if not names:
-            await Fleet(connection, away=away).suspend(None if seconds is None else round(seconds * 1000))
+            await Directory(connection, away=away).suspend(None if seconds is None else round(seconds * 1000))
 
     return list(done), missing, away
 
@@ -146,21 +146,23 @@ async def _resume(target: Target, names: list[str]) -> tuple[list[str], Away]:
     away: Away = {}
 
     async with connected(target) as connection:
-        fleet = Fleet(connection, away=away)
+        directory = Directory(connection, away=away)
         missing = await tell_of_missing(connection, names)
 
         for name in await on_each(_queues(connection, names, missing), Queue.resume, away):
             output.say(f"Queue {name} is resumed.")
 
         if not names:
-            await fleet.resume()
+            await directory.resume()
             output.say(f"All workers{' that were reached' if away else ''} are resumed.")
-        elif await fleet.is_suspended():
+        elif await directory.is_suspended():
             output.say("All workers are still suspended.")
 
             return missing, away
 
-        for name in await fleet.paused([name for name in names or await fleet.queues() if name not in missing]):
+        for name in await directory.paused(
+            [name for name in names or await directory.queues() if name not in missing]
+        ):
             output.say(f"Queue {name} is still paused.")
 
     return missing, away

@@ -25,7 +25,7 @@ from aioq.cli.output import count, progress
 from aioq.cli.report import Report
 from aioq.client.queue import Queue
 from aioq.client.registry import Registry
-from aioq.store import Connection, Fleet
+from aioq.store import Connection, Directory
 from aioq.values.errors import InvalidInput
 from aioq.values.states import JobStatus
 
@@ -94,7 +94,7 @@ async def _requeue_these(
         done: dict[str, tuple[str | None, str]] = {}
 
         for queue, mine in by_queue(chunk, found).items():
-            verdicts = await queue.store.requeue(mine, only=state, **options)
+            verdicts = await queue.store.changes.requeue(mine, only=state, **options)
             done |= {
                 job_id: (_refusal(verdict, state), queue.name)
                 for job_id, verdict in zip(mine, verdicts, strict=True)
@@ -114,7 +114,7 @@ async def _requeue_these(
 
 async def _queues_among(connection: Connection, ids: Sequence[str]) -> set[str]:
     """Those of ids without a job that are names of queues: in other commands, -q is --queue."""
-    return set(ids) & set(await Fleet(connection, away={}).queues()) if ids else set()
+    return set(ids) & set(await Directory(connection, away={}).queues()) if ids else set()
 
 
 async def _requeue_all(queue: Queue, report: Report, state: JobStatus, options: dict[str, bool]) -> None:
@@ -132,8 +132,8 @@ async def _requeue_all(queue: Queue, report: Report, state: JobStatus, options: 
     report.say(_beginning(total, state))
 
     with progress(total, "Requeueing", err=True) as advance:
-        async for ids in queue.store.listing(state, size=CHUNK, is_closed=True):
-            verdicts = zip(ids, await queue.store.requeue(ids, only=state, **options), strict=True)
+        async for ids in queue.store.reads.listing(state, size=CHUNK, is_closed=True):
+            verdicts = zip(ids, await queue.store.changes.requeue(ids, only=state, **options), strict=True)
 
             for job_id, verdict in verdicts:
                 if verdict == "ok":

@@ -32,7 +32,7 @@ from aioq.cli.logs import (
     tells_of_jobs,
 )
 from aioq.cli.reload import supervise
-from aioq.store import Connection, Fleet
+from aioq.store import Connection, Directory
 from aioq.values.durations import positive_ms, retention_ms
 from aioq.values.errors import ServerUnreachable
 from aioq.values.options import check_executor
@@ -235,7 +235,7 @@ async def _tell_of_suspension(connection: Connection) -> None:
     # In a Cluster, that is told by another server than those of the worker's queues: it may be away.
     with suppress(ServerUnreachable, TimeoutError):
         async with asyncio.timeout(SUSPENSION_TIMEOUT_S if connection.is_cluster else None):
-            if await Fleet(connection).is_suspended():
+            if await Directory(connection).is_suspended():
                 log.warning("all workers are suspended; this one waits for `aioq resume`")
 
 

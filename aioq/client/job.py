@@ -11,15 +11,15 @@ from datetime import datetime
 from itertools import chain
 from typing import Any, Generic, NoReturn, Protocol, TypeVar, Unpack
 
+from aioq.client.call import Call, arguments, complete, describe, settle
 from aioq.client.endings import ENDINGS, ending_error
 from aioq.client.plain import DONE, awaited, coroutine_method
 from aioq.client.polling import Polling
-from aioq.client.submission import Call, arguments, complete, describe, settle
 from aioq.client.unserved import unserved
 from aioq.client.waits import current, noted
 from aioq.store import Store
 from aioq.store.mailbox import Ending
-from aioq.store.per_loop import running_loop
+from aioq.store.net.per_loop import running_loop
 from aioq.values.calltext import call_text
 from aioq.values.durability import Durability
 from aioq.values.durations import Duration, spelled, waiting_ms
@@ -141,7 +141,7 @@ class Job(Generic[R]):
             kind = type(queue)
             raise InvalidType(f"queue: expected a Queue, not {kind.__module__}.{kind.__qualname__}")
 
-        records = await queue.store.load(ids_of(job_ids, queue.store))
+        records = await queue.store.reads.load(ids_of(job_ids, queue.store))
 
         return [None if record is None else cls(record, queue.store) for record in records]
 
@@ -373,7 +373,7 @@ class Job(Generic[R]):
             NoSuchJobError: the job is gone.
 
         """
-        (record,) = await self._kept().load([self.id])
+        (record,) = await self._kept().reads.load([self.id])
 
         if record is None:
             raise self._gone()
@@ -425,7 +425,7 @@ class Job(Generic[R]):
 
         try:
             while True:
-                wait = store.mailbox.wait(self.record.id, limit)
+                wait = store.producing.mailbox.wait(self.record.id, limit)
                 record = self._told(await (wait if waiter is None else noted(waiter, self, wait)))
 
                 if record is None:
@@ -489,7 +489,7 @@ class Job(Generic[R]):
     async def results(self) -> list[Result]:
         """What is kept of the runs that have ended, the last one first (at most eleven)."""
         await self.refresh()
-        earlier = [earlier_result(self.id, packed) for packed in await self._kept().attempts(self.id)]
+        earlier = [earlier_result(self.id, packed) for packed in await self._kept().reads.attempts(self.id)]
         present = present_result(self.record)
 
         return [*([] if present is None else [present]), *reversed(earlier)]
@@ -501,14 +501,14 @@ class Job(Generic[R]):
         The queue is read up to this job, in pages of 500 ids: two calls, and one more for each 500 jobs ahead. The
         number is that of one moment only if no job comes or goes meanwhile.
         """
-        (record,) = await self._kept().load([self.id])
+        (record,) = await self._kept().reads.load([self.id])
 
         if record is None or not record.is_in(JobStatus.QUEUED):
             return None
 
         ahead = 0
 
-        async for ids in self._kept().listing(JobStatus.QUEUED):
+        async for ids in self._kept().reads.listing(JobStatus.QUEUED):
             if self.id in ids:
                 return ahead + ids.index(self.id)
 
@@ -546,7 +546,7 @@ class Job(Generic[R]):
 
         if changed or removed:
             changes = list(chain.from_iterable(changed.items()))
-            self._meta_saved(await self._kept().save_meta(self.id, self._fence, changes, removed), present)
+            self._meta_saved(await self._kept().changes.save_meta(self.id, self._fence, changes, removed), present)
 
     def save_meta_sync(self) -> None:
         """As `save_meta`, for a plain function that a worker runs on a thread.
@@ -579,7 +579,7 @@ class Job(Generic[R]):
             NoSuchJobError: it is gone.
 
         """
-        await self._end("cancel", JobStatus.CANCELED, *await self._kept().cancel(self.id))
+        await self._end("cancel", JobStatus.CANCELED, *await self._kept().changes.cancel(self.id))
 
     @awaited
     async def stop(self) -> None:
@@ -590,7 +590,7 @@ class Job(Generic[R]):
             NoSuchJobError: it is gone.
 
         """
-        await self._end("stop", JobStatus.STOPPED, *await self._kept().stop(self.id))
+        await self._end("stop", JobStatus.STOPPED, *await self._kept().changes.stop(self.id))
 
     @awaited
     async def requeue(self, *, at_front: bool = False, reset_retries: bool = True) -> Job[R]:
@@ -608,7 +608,7 @@ class Job(Generic[R]):
             NoSuchJobError: it is gone.
 
         """
-        (verdict,) = await self._kept().requeue([self.id], at_front=at_front, reset=reset_retries)
+        (verdict,) = await self._kept().changes.requeue([self.id], at_front=at_front, reset=reset_retries)
 
         if verdict == "gone":
             raise self._gone()
@@ -625,7 +625,7 @@ class Job(Generic[R]):
     @awaited
     async def delete(self) -> None:
         """Remove the job and all that is kept of it; a run in progress is ended. Raises NoSuchJobError."""
-        if not await self._kept().delete([self.id]):
+        if not await self._kept().changes.delete([self.id]):
             raise self._gone()
 
     def adopt(self, other: Job[R]) -> None:
@@ -678,7 +678,7 @@ class Job(Generic[R]):
 
     async def _look_again(self, status: str) -> None:
         """Take a new snapshot after a change. If the job is gone by now, `status` is its last known state."""
-        (record,) = await self._kept().load([self.id])
+        (record,) = await self._kept().reads.load([self.id])
         fields = self.record.fields | {b"status": status.encode()}
         self.record, self._meta = record or JobRecord(self.id, fields, self.record.signer), None
 

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any, NoReturn, TypeVar, cast
 
-from aioq.store.per_loop import running_loop
+from aioq.store.net.per_loop import running_loop
 
 C = TypeVar("C", bound=Callable[..., Coroutine[Any, Any, Any]])
 T = TypeVar("T")

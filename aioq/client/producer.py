@@ -10,17 +10,17 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
+from aioq.client.call import Call, complete, describe, settle
 from aioq.client.job import Job
-from aioq.client.submission import Call, complete, describe, settle
 from aioq.store import Store
-from aioq.store.batcher import MAX_BYTES
-from aioq.store.per_loop import check_loop
-from aioq.store.store import Submission
+from aioq.store.net.batcher import MAX_BYTES
+from aioq.store.net.per_loop import check_loop
 from aioq.values.durability import MEMORY
 from aioq.values.durations import Duration, to_ms
 from aioq.values.errors import DuplicateJobError, InvalidInput, InvalidType, NotDurable
 from aioq.values.options import MAX_PAYLOAD, NO_OPTIONS, JobOptions
 from aioq.values.serializer import PICKLE, Serializer
+from aioq.values.submission import Submission
 
 #: How many jobs a chunk of one `enqueue_many` has, and how many chunks are on their way at the same time. With
 #: smaller chunks the server begins sooner; with larger ones there are fewer calls to make.
@@ -81,7 +81,7 @@ class Producer:
 
             return job
 
-        created = await self.store.enqueue(submission)
+        created = await self.store.producing.enqueue(submission)
 
         if not created:
             raise _duplicate(self.store.queue, submission.record.id)
@@ -128,11 +128,11 @@ class Producer:
         if submissions[0].durability != "memory":
             return await self._store_durably(submissions)
 
-        return self._jobs(submissions, await self.store.enqueue_many(submissions))
+        return self._jobs(submissions, await self.store.producing.enqueue_many(submissions))
 
     async def _store_durably(self, submissions: list[Submission]) -> list[Job[Any] | None]:
         level = submissions[0].durability
-        answers, reached = await self.store.enqueue_durably(submissions, level, self.durability_timeout)
+        answers, reached = await self.store.producing.enqueue_durably(submissions, level, self.durability_timeout)
         jobs = self._jobs(submissions, answers)
 
         for job in jobs:

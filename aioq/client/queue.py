@@ -9,14 +9,14 @@ from types import TracebackType
 from typing import Any, NoReturn, ParamSpec, Self, TypeVar, Unpack, cast, overload
 from weakref import WeakSet
 
+from aioq.client.call import arguments, refuse_meant_options
 from aioq.client.job import Job
 from aioq.client.plain import awaited
 from aioq.client.producer import EnqueueData, Producer, due_at, due_in
 from aioq.client.registry import Registry
 from aioq.client.requeue import CHUNK, requeue
-from aioq.client.submission import arguments, refuse_meant_options
 from aioq.client.using import BoundTask, Using
-from aioq.store import Connection, Fleet, Server, Store, connect
+from aioq.store import Connection, Directory, Server, Store, connect
 from aioq.values.cause import read_exceptions
 from aioq.values.durability import Level
 from aioq.values.durations import Duration, positive_ms
@@ -170,12 +170,12 @@ class Queue:
         shared = connect(connection, prefix=prefix, secret=secret, call_timeout=call_timeout)
 
         if isinstance(connection, Connection):
-            return [cls(name, shared, serializer=serializer) for name in await Fleet(shared).queues()]
+            return [cls(name, shared, serializer=serializer) for name in await Directory(shared).queues()]
 
         share = _Share(shared)
 
         try:
-            queues = [cls(name, shared, serializer=serializer) for name in await Fleet(shared).queues()]
+            queues = [cls(name, shared, serializer=serializer) for name in await Directory(shared).queues()]
             share.users.update(queues)
         finally:
             if not share.users:
@@ -323,7 +323,7 @@ class Queue:
     @awaited
     async def count(self) -> int:
         """How many jobs wait to be claimed; expired, scheduled and started ones are not among them."""
-        return (await self.store.count()).queued
+        return (await self.store.reads.count()).queued
 
     @awaited
     async def is_empty(self) -> bool:
@@ -454,27 +454,27 @@ class Queue:
     async def delete(self) -> int:
         """Delete the queue and all its jobs, in every state, and end its pause; how many jobs there were."""
         removed = sum([await self._delete_all(state) for state in JobStatus])
-        await self.store.resume()
+        await self.store.changes.resume()
         # The last worker that leaves takes empty lanes along. If there is none, it is done in the name of nobody.
-        await self.store.leave("")
-        await self.store.unregister()
+        await self.store.duty.leave("")
+        await self.store.producing.unregister()
 
         return removed
 
     @awaited
     async def pause(self, duration: Duration | None = None) -> None:
         """Let no worker claim from the queue until `resume` (or for a duration). Runs in progress go on."""
-        await self.store.pause(None if duration is None else positive_ms(duration, "duration"))
+        await self.store.changes.pause(None if duration is None else positive_ms(duration, "duration"))
 
     @awaited
     async def resume(self) -> None:
         """End a pause."""
-        await self.store.resume()
+        await self.store.changes.resume()
 
     @awaited
     async def is_paused(self) -> bool:
         """Whether workers claim nothing from this queue, by `pause` or by `aioq suspend`."""
-        return await self.store.is_paused()
+        return await self.store.reads.is_paused()
 
     async def aclose(self) -> None:
         """Close what this queue opened; a connection that was passed in stays open."""
@@ -518,8 +518,8 @@ class Queue:
         while removed > before:  # again, for what has come meanwhile where the listing had been already
             before = removed
 
-            async for ids in self.store.listing(state, size=CHUNK):
-                removed += await self.store.delete(ids, state)
+            async for ids in self.store.reads.listing(state, size=CHUNK):
+                removed += await self.store.changes.delete(ids, state)
 
         return removed
 

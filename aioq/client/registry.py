@@ -34,7 +34,7 @@ class Registry:
     @awaited
     async def count(self) -> int:
         """How many jobs there are; what is past its retention is not counted."""
-        return int(getattr(await self._store.count(), self.status.value))
+        return int(getattr(await self._store.reads.count(), self.status.value))
 
     @tell_rq_arguments(LIST_ARGUMENTS)
     @awaited
@@ -56,7 +56,7 @@ class Registry:
             >>> newest = await queue.failed_job_registry.job_ids(limit=10, desc=True)
 
         """
-        return (await self._store.ids(self.status, whole(offset, "offset"), _most(limit), desc=desc))[0]
+        return (await self._store.reads.ids(self.status, whole(offset, "offset"), _most(limit), desc=desc))[0]
 
     @tell_rq_arguments(LIST_ARGUMENTS)
     @awaited
@@ -72,10 +72,10 @@ class Registry:
         found: list[Job[Any]] = []
         missing: list[str] = []
 
-        async for ids in self._store.listing(
+        async for ids in self._store.reads.listing(
             self.status, whole(offset, "offset"), _most(limit), desc=desc, size=CHUNK
         ):
-            for job_id, record in zip(ids, await self._store.load(ids), strict=True):
+            for job_id, record in zip(ids, await self._store.reads.load(ids), strict=True):
                 if record is None:
                     missing.append(job_id)
                 elif record.is_in(self.status):  # else it has changed its state between the two calls
@@ -89,7 +89,7 @@ class Registry:
         if isinstance(job, Job) and job.origin != self._store.queue:
             return False
 
-        (record,) = await self._store.load([id_of(job, self._store)])
+        (record,) = await self._store.reads.load([id_of(job, self._store)])
 
         return record is not None and record.is_in(self.status)
 
@@ -144,8 +144,10 @@ class Registry:
         self._require("requeue")
         moved = 0
 
-        async for ids in self._store.listing(self.status, size=CHUNK, is_closed=True):
-            verdicts = await self._store.requeue(ids, at_front=at_front, reset=reset_retries, only=self.status)
+        async for ids in self._store.reads.listing(self.status, size=CHUNK, is_closed=True):
+            verdicts = await self._store.changes.requeue(
+                ids, at_front=at_front, reset=reset_retries, only=self.status
+            )
             done = verdicts.count("ok")
             moved += done
 
@@ -170,7 +172,7 @@ class Registry:
         try:
             found = await self._find(job)
         except NoSuchJobError:
-            await self._store.delete([id_of(job, self._store)])  # so that nothing lists it any longer
+            await self._store.changes.delete([id_of(job, self._store)])  # so that nothing lists it any longer
             raise
 
         if found.status != self.status:
@@ -183,7 +185,7 @@ class Registry:
 
     async def _find(self, job: Job[Any] | str) -> Job[Any]:
         job_id = id_of(job, self._store)
-        (record,) = await self._store.load([job_id])
+        (record,) = await self._store.reads.load([job_id])
 
         if record is None:
             raise gone(self._store, job_id)

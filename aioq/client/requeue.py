@@ -46,7 +46,7 @@ async def requeue(
 
     for start in range(0, len(ids), CHUNK):
         chunk = ids[start : start + CHUNK]
-        verdicts += await store.requeue(chunk, at_front=at_front, reset=reset, only=only)
+        verdicts += await store.changes.requeue(chunk, at_front=at_front, reset=reset, only=only)
 
     return dict(zip(ids, verdicts, strict=True))
 
@@ -60,7 +60,7 @@ async def _requeue_one(
     store: Store, job: Job[Any] | str, *, at_front: bool, reset: bool, only: JobStatus | None
 ) -> Job[Any]:
     job_id = id_of(job, store)
-    (verdict,) = await store.requeue([job_id], at_front=at_front, reset=reset, only=only)
+    (verdict,) = await store.changes.requeue([job_id], at_front=at_front, reset=reset, only=only)
 
     if verdict not in ("ok", "gone"):
         refused = "; only failed, canceled, stopped and expired jobs can be requeued"
@@ -69,7 +69,7 @@ async def _requeue_one(
             f"job {job_id} is {verdict}{refused if only in (None, verdict) else f', not {only}'}"
         )
 
-    (record,) = await store.load([job_id])
+    (record,) = await store.reads.load([job_id])
 
     if verdict == "gone" or record is None:
         raise gone(store, job_id)

@@ -20,7 +20,7 @@ async def unserved(store: Store) -> str:
     """The end of an error's text if no worker serves the queue; nothing if one does, or nobody can tell."""
     with suppress(Exception):  # whatever it is, it must not hide that the time is over
         async with asyncio.timeout(ASK_S):
-            if not (await store.count()).workers:
+            if not (await store.reads.count()).workers:
                 return f"; no worker serves {store.queue!r}{place_of(store.connection)}"
 
     return ""

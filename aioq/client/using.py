@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
+from aioq.client.call import arguments, refuse_meant_options
 from aioq.client.job import Job
 from aioq.client.plain import awaited
 from aioq.client.producer import EnqueueData, Producer, due_at, due_in
-from aioq.client.submission import arguments, refuse_meant_options
 from aioq.client.task import Task
 from aioq.values.durations import Duration
 from aioq.values.errors import InvalidInput, InvalidJobOperation, InvalidType

@@ -312,7 +312,7 @@ class _Round:
 
             if each.jobs and not each.listed and not each.is_blocked:
                 if self._repair:
-                    await each.store.register()
+                    await each.store.producing.register()
                     each.listed = True
 
                 words = "it is not on the list of queues"
@@ -328,7 +328,9 @@ class _Round:
             again = []
 
             for some in _in_groups(work, CALLS_PER_TRIP):
-                calls = [each.store.examine_command(subjects, repair=self._repair) for each, subjects in some]
+                calls = [
+                    each.store.reads.examine_command(subjects, repair=self._repair) for each, subjects in some
+                ]
                 replies = await self._connection.each(calls)
 
                 for (each, subjects), reply in zip(some, replies, strict=True):

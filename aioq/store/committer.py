@@ -13,11 +13,12 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from aioq.store.budget import Budget
 from aioq.store.connection import Connection
-from aioq.store.script import Argument, Command, loading
-from aioq.store.translation import TRANSIENT, refusal, unreachable
-from aioq.store.wire import ReplyError, Wire, pack
+from aioq.store.net.budget import Budget
+from aioq.store.net.command import Argument, Command
+from aioq.store.net.library import loading
+from aioq.store.net.translation import TRANSIENT, refusal, unreachable
+from aioq.store.net.wire import ReplyError, Wire, pack
 from aioq.values.durability import MEMORY, Durability, Level
 from aioq.values.errors import ServerError, ServerUnreachable, ServerUnsuitable
 

@@ -10,19 +10,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 from weakref import WeakSet
 
-from aioq.store.absent import advice_for_programs
-from aioq.store.address import Address, Server, address_of
-from aioq.store.budget import CALL_TIMEOUT_S, PAUSES, Budget, attempt_timeout
-from aioq.store.cluster import Cluster, ThreadCluster
 from aioq.store.keys import PREFIX, SharedKeys
-from aioq.store.listener import Listener
-from aioq.store.node import Node, ThreadNode
-from aioq.store.per_loop import PerLoop, running_loop
-from aioq.store.script import Argument, Command
-from aioq.store.slots import SlotMap
-from aioq.store.translation import refusal, unreachable
-from aioq.store.url import environment_url
-from aioq.store.wire import ReplyError, Wire
+from aioq.store.net.absent import advice_for_programs
+from aioq.store.net.address import Address, Server, address_of
+from aioq.store.net.budget import CALL_TIMEOUT_S, PAUSES, Budget, attempt_timeout
+from aioq.store.net.cluster import Cluster, ThreadCluster
+from aioq.store.net.command import Argument, Command
+from aioq.store.net.listener import Listener
+from aioq.store.net.node import Node, ThreadNode
+from aioq.store.net.per_loop import PerLoop, running_loop
+from aioq.store.net.slots import SlotMap
+from aioq.store.net.translation import refusal, unreachable
+from aioq.store.net.url import environment_url
+from aioq.store.net.wire import ReplyError, Wire
 from aioq.values.durations import Duration, positive_ms
 from aioq.values.errors import InvalidInput, InvalidType, ServerUnreachable, ServerUnsuitable
 from aioq.values.signature import Secret, read_secret

@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from aioq.store.keys import Keys
-from aioq.store.script import Command
+from aioq.store.net.command import Command
 from aioq.values.states import FINAL
 
 #: Subjects of one call: one to two ms of the server's time.

@@ -14,8 +14,8 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from aioq.store.batcher import Batcher
-from aioq.store.listener import Listener
+from aioq.store.net.batcher import Batcher
+from aioq.store.net.listener import Listener
 from aioq.values.errors import ServerUnreachable
 from aioq.values.record import Fields
 

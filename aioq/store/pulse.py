@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aioq.store.connection import Connection
-from aioq.store.script import Command
-from aioq.store.store import Beat, Store, read_beat
-from aioq.store.translation import translated
+from aioq.store.duty import read_beat
+from aioq.store.net.command import Command
+from aioq.store.net.translation import translated
+from aioq.store.store import Store
+from aioq.values.beat import Beat
 
 
 class Pulse:
@@ -25,7 +27,7 @@ class Pulse:
         self._url = connection.url
         # A beat that takes longer than half a lease is better given up and tried again.
         self._way = connection.for_thread(lease_ms / 2000)
-        self._commands = [store.beat_command(worker, lease_ms) for store in stores]
+        self._commands = [store.duty.beat_command(worker, lease_ms) for store in stores]
 
     def beat(self, others: Sequence[Command] = ()) -> list[Beat]:
         """Renew the lease on each queue, in one round trip; `others` travel along, and may be refused.

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from aioq.store.tasks import see_end
+from aioq.store.net.tasks import see_end
 from aioq.values.errors import ServerUnreachable
 
 #: The first jobs wait so many seconds for the list. So many seconds after a try the next one begins; nobody waits

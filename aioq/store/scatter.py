@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from aioq.store.connection import Connection
-from aioq.store.script import Argument, Command
+from aioq.store.net.command import Argument, Command
 from aioq.values.errors import ServerError, ServerUnreachable
 
 #: The most names of one round trip.

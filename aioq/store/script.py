@@ -9,7 +9,6 @@ An ARGV name that ends in `...` takes a list; in Lua it is the position of the l
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,18 +16,12 @@ from functools import cache
 from importlib import resources
 
 from aioq.store.keys import Keys, end_of
+from aioq.store.net import library
+from aioq.store.net.command import Argument, Command
 
 _FOLDER = resources.files("aioq.store") / "lua"
 _INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)
 _HEADER = re.compile(r"^-- (KEYS|ARGV|SAYS|MAKES):(.*)$", re.MULTILINE)
-
-Argument = bytes | str | int
-Command = tuple[Argument, ...]
-
-#: Commands that have no key.
-KEYLESS = frozenset(
-    ("ASKING", "CLUSTER", "CONFIG", "INFO", "PING", "SCRIPT", "SUBSCRIBE", "TIME", "WAIT", "WAITAOF")
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +79,8 @@ def script(name: str) -> Script:
     header = {kind: tuple(words.split()) for kind, words in _HEADER.findall(source)}
     made = [_making(name) for name in header.get("MAKES", ())]
     text = "\n".join([*_bindings(header["KEYS"], header["ARGV"]), *made, _with_includes(source, set())])
-    sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
-    return Script(name, text, sha, header["KEYS"], header["ARGV"], frozenset(header["SAYS"]))
+    return Script(name, text, library.add(name, text), header["KEYS"], header["ARGV"], frozenset(header["SAYS"]))
 
 
 def _with_includes(source: str, included: set[str]) -> str:
@@ -113,27 +105,6 @@ def all_scripts() -> dict[str, Script]:
     names = sorted(item.name.removesuffix(".lua") for item in _FOLDER.iterdir() if item.name.endswith(".lua"))
 
     return {name: script(name) for name in names}
-
-
-def keys_of(command: Command) -> Command:
-    """The keys that a command names; of SCAN, its pattern, which has the hash tag of the keys."""
-    match command:
-        case ("EVALSHA", _, count, *rest):
-            return tuple(rest[: int(count)])
-        case ("XINFO", _, key, *_):
-            return (key,)
-        case ("SCAN", _, "MATCH", pattern, *_):
-            return (pattern,)
-        case (name, *_) if name in KEYLESS:
-            return ()
-
-    return command[1:2]
-
-
-@cache
-def loading() -> list[Command]:
-    """The commands that make every script known to a server. Loaded ones are not evicted, unlike those by EVAL."""
-    return [("SCRIPT", "LOAD", each.text) for each in all_scripts().values()]
 
 
 def _bindings(keys: tuple[str, ...], args: tuple[str, ...]) -> list[str]:

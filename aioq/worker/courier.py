@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from aioq.store import Connection, Store
-from aioq.store.store import Claim, Claims, read_holders
+from aioq.store.duty import read_holders
+from aioq.values.claim import Claim, Claims
 from aioq.values.errors import ServerError, ServerUnreachable
 from aioq.values.numbers import count
 from aioq.values.outcome import Finished, Interrupted, Outcome
@@ -177,7 +178,7 @@ class Courier:
         """Whether no job waits for a lost worker to be noticed; asks the server."""
         for store in self._stores:
             with suppress(ServerError):
-                reply = await self._connection.call(store.holders_command(self._worker))
+                reply = await self._connection.call(store.duty.holders_command(self._worker))
                 self._holders.setdefault(store, Holders()).look_at(read_holders(reply))
 
         return not self._must_stay()
@@ -376,13 +377,13 @@ class Courier:
 
         others: how many jobs other trips have asked for.
         """
-        pairs = store.end_commands([(run.claim, outcome) for run, outcome in outbox])
+        pairs = store.duty.end_commands([(run.claim, outcome) for run, outcome in outbox])
         commands = [command for command, _ in pairs]
 
         if wanted:
             self._suspects = [run for run in self._suspects if not run.ended]
             commands.append(
-                store.claim_command(
+                store.duty.claim_command(
                     self._worker,
                     wanted,
                     self._sessions[store],
@@ -393,7 +394,7 @@ class Courier:
             )
 
             if self.limits.burst:
-                commands.append(store.holders_command(self._worker))
+                commands.append(store.duty.holders_command(self._worker))
 
         replies = await self._connection.calls(commands)
         report(store.queue, [claims for _, claims in pairs], replies, self._sent_before)
@@ -404,7 +405,7 @@ class Courier:
         if not wanted:
             return 0, []
 
-        claims = store.read_claims(replies[len(pairs)], self._worker)
+        claims = store.duty.read_claims(replies[len(pairs)], self._worker)
 
         if claims.verdict == "missing":
             await self._rejoin(executor, store)
@@ -489,13 +490,13 @@ class Courier:
         """The worker has no lease: it was away for too long, or the server has lost its data."""
         log.warning("worker %s has no lease on queue %s; it joins again", self._worker, store.queue)
         self._lapsed(store)
-        await store.join(self._worker, self._lease_ms, self._sessions[store])
+        await store.duty.join(self._worker, self._lease_ms, self._sessions[store])
         await self.audit(executor, store)
 
     async def audit(self, executor: Executor, store: Store) -> None:
         """End the runs whose claims are not valid any more."""
         runs = [run for run in executor.held if run.store is store]
-        records = await store.load([run.id for run in runs])
+        records = await store.reads.load([run.id for run in runs])
 
         for run, record in zip(runs, records, strict=True):
             if record is None or not record.is_claimed(run.claim.fence):
@@ -522,7 +523,7 @@ class Courier:
         self._sessions[store] += 1
         held = [run.claim for run in executor.held if run.store is store]
         held += [run.claim for run, _ in self._unrecorded(store)]
-        _, back, _ = await store.reclaim(self._worker, held, self._sessions[store])
+        _, back, _ = await store.duty.reclaim(self._worker, held, self._sessions[store])
 
         if back:
             log.info("queue %s: %s of a lost reply went back", store.queue, count(len(back), "job"))

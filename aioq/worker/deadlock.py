@@ -85,7 +85,7 @@ class Deadlock:
             return False
 
         try:
-            (record,) = await store.load([wait.awaited.id])
+            (record,) = await store.reads.load([wait.awaited.id])
         except ServerError:
             return False
 

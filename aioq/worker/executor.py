@@ -26,8 +26,8 @@ from aioq.client.context import CurrentJob
 from aioq.client.plain import not_awaited
 from aioq.client.waits import current
 from aioq.store import Store
-from aioq.store.store import Claim
 from aioq.values.allowlist import Allowlist
+from aioq.values.claim import Claim
 from aioq.values.durations import FOREVER, spelled
 from aioq.values.errors import JobTimeout, NotAwaited, PayloadTooLarge
 from aioq.values.options import PROCESS, THREAD

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from anyio import CancelScope
 
 from aioq.store import Connection, Store
-from aioq.store.store import Claim, read_refused
+from aioq.store.duty import read_refused
+from aioq.values.claim import Claim
 from aioq.values.errors import PayloadTooLarge, ServerError, ServerUnreachable
 from aioq.values.outcome import Failed, Finished, Outcome
 from aioq.values.record import JobRecord
@@ -132,7 +133,7 @@ class Freight:
         return self._failures[run] >= ATTEMPTS
 
     async def _send(self, run: Run, outcome: Outcome) -> None:
-        ((command, claims),) = run.store.end_commands([(run.claim, outcome)])
+        ((command, claims),) = run.store.duty.end_commands([(run.claim, outcome)])
         sent_before = {run.claim} if run in self._failures else set()
         report(run.store.queue, [claims], await self._connection.calls((command,)), sent_before)
 
@@ -166,7 +167,7 @@ class LostClaim:
             " client-output-buffer-limit of the server. Store them elsewhere, and pass a reference to them"
         )
         tell_of_failure(self.id, claim.record.func_name, store.queue, error, worker)
-        ((command, claims),) = store.end_commands([(claim, _failed(claim, error))])
+        ((command, claims),) = store.duty.end_commands([(claim, _failed(claim, error))])
         report(store.queue, [claims], await connection.calls((command,)), set())
 
 

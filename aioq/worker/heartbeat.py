@@ -14,9 +14,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from aioq.store.net.command import Command
 from aioq.store.pulse import Pulse
-from aioq.store.script import Command
-from aioq.store.store import Beat
+from aioq.values.beat import Beat
 from aioq.values.errors import ServerError
 from aioq.worker.health import Health
 from aioq.worker.lasting import LastingThread

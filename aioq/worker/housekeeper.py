@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from anyio import move_on_after
 
 from aioq.store import Store
-from aioq.store.store import Beat
+from aioq.values.beat import Beat
 from aioq.values.errors import AbandonedJobError, ServerError
 from aioq.values.numbers import count
 from aioq.worker.telling import tell_of_failure
@@ -59,7 +59,7 @@ class Reclaimer:
         more = True
 
         while more:
-            more, back, failed = await store.reclaim(worker)
+            more, back, failed = await store.duty.reclaim(worker)
 
             if back or failed:
                 log.warning(
@@ -107,4 +107,4 @@ async def _sweep(store: Store) -> None:
     more = True
 
     while more:
-        more = await store.sweep()
+        more = await store.duty.sweep()

@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
-from aioq.store import Connection, Fleet, Store
+from aioq.store import Connection, Directory, Store
 from aioq.store.server import read_evictions
 from aioq.values.errors import ServerError, ServerFull, ServerUnreachable
 
@@ -19,7 +19,7 @@ JOIN_PATIENCE_S = 1.0
 
 
 async def join_all(
-    connection: Connection, fleet: Fleet, stores: Sequence[Store], worker: str, lease_ms: int
+    connection: Connection, directory: Directory, stores: Sequence[Store], worker: str, lease_ms: int
 ) -> list[Store]:
     """Take a lease on each queue, and put it on the list of queues.
 
@@ -33,8 +33,8 @@ async def join_all(
         ServerError: no queue can be served, or the server refuses.
 
     """
-    listings = [fleet.sweep_workers(), *(store.register() for store in stores)]
-    joins = [store.join(worker, lease_ms) for store in stores]
+    listings = [directory.sweep_workers(), *(store.producing.register() for store in stores)]
+    joins = [store.duty.join(worker, lease_ms) for store in stores]
     patience = JOIN_PATIENCE_S if connection.is_cluster else None
     found = await _outcomes([*joins, *listings], patience, enough=len(joins))
     joined = found[: len(joins)]

@@ -350,7 +350,7 @@ async def _save_meta(run: Run, parts: list[bytes]) -> tuple[bytes, bytes]:
             removed.append(field)
 
     try:
-        return (await run.store.save_meta(run.id, run.claim.fence, changes, removed)).encode(), b""
+        return (await run.store.changes.save_meta(run.id, run.claim.fence, changes, removed)).encode(), b""
     except ServerError as error:
         return type(error).__name__.encode(), str(error).encode()
 

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from aioq.store import Store
-from aioq.store.store import Claim
+from aioq.values.claim import Claim
 from aioq.values.record import JobRecord
 from aioq.values.states import JobStatus
 from aioq.values.summary import printable

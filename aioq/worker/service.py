@@ -15,11 +15,11 @@ from typing import Any
 import anyio
 from anyio import to_thread
 
-from aioq.store import Connection, Fleet, Store
+from aioq.store import Connection, Directory, Store
+from aioq.store.net.command import Command
 from aioq.store.pulse import Pulse
-from aioq.store.script import Command
-from aioq.store.store import Beat
 from aioq.values.allowlist import Allowlist
+from aioq.values.beat import Beat
 from aioq.values.distribution import NAME_AND_VERSION, VERSION, clash
 from aioq.values.errors import ServerError, WorkerError
 from aioq.values.numbers import count
@@ -91,7 +91,7 @@ class Service:
     def __init__(self, connection: Connection, plan: Plan) -> None:
         self._plan = plan
         self._connection = connection
-        self._fleet = Fleet(connection)
+        self._fleet = Directory(connection)
         self._stores = [Store(connection, name) for name in plan.queues]
         self.courier = Courier(
             connection,
@@ -324,7 +324,7 @@ class Service:
 
     async def _leave(self, stores: Sequence[Store]) -> None:
         """Give up the leases on queues of one server; with the first ones, the worker's description."""
-        goodbyes: list[Callable[[str], Awaitable[object]]] = [store.leave for store in stores]
+        goodbyes: list[Callable[[str], Awaitable[object]]] = [store.duty.leave for store in stores]
 
         if stores is self._beating[0]:
             goodbyes.append(self._fleet.remove_worker)

@@ -98,6 +98,6 @@ class Waker:
             return
 
         try:
-            await store.wake()
+            await store.changes.wake()
         except ServerError:
             log.warning("a token of queue %s could not be passed on", store.queue)

@@ -14,7 +14,7 @@ from anyio import CancelScope
 from aioq.client.plain import coroutine_method
 from aioq.client.queue import Queue
 from aioq.store import Connection, Server, check_server, connect
-from aioq.store.per_loop import check_loop
+from aioq.store.net.per_loop import check_loop
 from aioq.values.allowlist import read_allow
 from aioq.values.durations import Duration, positive_ms, retention_ms, to_ms
 from aioq.values.errors import InvalidInput, WorkerError

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from aioq import JobFailed, Queue, Retry
-from aioq.store.listener import Listener
-from aioq.store.store import read_beat
+from aioq.store.duty import read_beat
+from aioq.store.net.listener import Listener
 from aioq.values.errors import ServerError
 from tests import jobs as simple
 from tests.client.test_queue import is_brief
@@ -47,12 +47,12 @@ def clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def drained_but_scheduled(queue: Queue) -> bool:
-    counts = await queue.store.count()
+    counts = await queue.store.reads.count()
     return counts.queued == counts.started == 0
 
 
 async def drained(queue: Queue) -> bool:
-    counts = await queue.store.count()
+    counts = await queue.store.reads.count()
     return counts.queued == counts.started == counts.scheduled == 0
 
 
@@ -226,10 +226,13 @@ async def test_ten_thousand_workers_that_come_and_go_leave_nothing(queue: Queue,
 
     async def come_and_go(number: int) -> None:
         name = f"w{number}"
-        await store.join(name, lease)
-        assert store.read_claims(await queue.connection.call(store.claim_command(name, 1)), name).verdict == "ok"
-        await queue.connection.call(store.beat_command(name, lease))
-        assert await store.leave(name)
+        await store.duty.join(name, lease)
+        assert (
+            store.duty.read_claims(await queue.connection.call(store.duty.claim_command(name, 1)), name).verdict
+            == "ok"
+        )
+        await queue.connection.call(store.duty.beat_command(name, lease))
+        assert await store.duty.leave(name)
 
     for first in range(0, 10_000, 50):
         await asyncio.gather(*(come_and_go(number) for number in range(first, first + 50)))
@@ -238,22 +241,22 @@ async def test_ten_thousand_workers_that_come_and_go_leave_nothing(queue: Queue,
 
     # Killed ones never leave; some of them hold a job. A living one hears of them, at most a hundred at a time.
     await queue.enqueue_many([Queue.prepare_data(simple.noop) for _ in range(100)])
-    await store.join("survivor", 10 * lease)
+    await store.duty.join("survivor", 10 * lease)
 
     for number in range(1_000):
         name = f"killed{number}"
-        await store.join(name, lease)
+        await store.duty.join(name, lease)
 
         if number % 10 == 0:
-            await queue.connection.call(store.claim_command(name, 1))
+            await queue.connection.call(store.duty.claim_command(name, 1))
 
     raw.zadd(store.keys.leases, {f"killed{number}": 1 for number in range(1_000)})  # they ended long ago
 
     async def all_reclaimed() -> bool:
-        beat = read_beat(await queue.connection.call(store.beat_command("survivor", 10 * lease)))
+        beat = read_beat(await queue.connection.call(store.duty.beat_command("survivor", 10 * lease)))
 
         for name in beat.lost:
-            await store.reclaim(name)
+            await store.duty.reclaim(name)
 
         return not beat.lost
 
@@ -266,9 +269,9 @@ async def test_ten_thousand_workers_that_come_and_go_leave_nothing(queue: Queue,
         for each in raw.xinfo_consumers(lane, "workers")
     ]
     assert set(consumers) <= {"survivor"}
-    assert (await store.count()).queued == 100
+    assert (await store.reads.count()).queued == 100
     await queue.empty()
-    assert await store.leave("survivor")
+    assert await store.duty.leave("survivor")
     assert {key for key in raw.scan_iter() if not is_brief(key)} <= {"aioq:queues", "aioq:{default}:wake"}
 
 

@@ -74,7 +74,7 @@ BUGS = {
     ),
     "claims of a lost reply are forgotten": Bug(
         "aioq/worker/courier.py", "back: list[str] = []", "call-cut", "jobs have not ended",
-        right="_, back, _ = await store.reclaim(self._worker, held, self._sessions[store])",
+        right="_, back, _ = await store.duty.reclaim(self._worker, held, self._sessions[store])",
     ),
     "a result that is not kept is None": Bug(
         "aioq/client/job.py",
@@ -125,7 +125,7 @@ BUGS = {
         "narrow", "I13", seconds=20,
     ),
     "bytes that move do not count": Bug(
-        "aioq/store/wire.py",
+        "aioq/store/net/wire.py",
         """
         Wire.moved_at = property(lambda self: 0.0, lambda self, moment: None)
         """,

@@ -178,7 +178,7 @@ async def drain(scene: Topology) -> None:
 
 
 async def is_empty(connection: Connection) -> bool:
-    counts = [await queue.store.count() for queue in await Queue.all(connection)]
+    counts = [await queue.store.reads.count() for queue in await Queue.all(connection)]
 
     return not any(each.queued or each.started or each.scheduled for each in counts)
 
@@ -210,9 +210,9 @@ async def read_index(scene: Topology, queue: Queue, status: JobStatus) -> None:
     offset, ids = 0, [""]
 
     while ids:
-        ids, _ = await queue.store.ids(status, offset, 1000)
+        ids, _ = await queue.store.reads.ids(status, offset, 1000)
         offset += len(ids)
-        records = await queue.store.load(ids)
+        records = await queue.store.reads.load(ids)
 
         for job_id, record in zip(ids, records, strict=True):
             scene.note(Event(time.monotonic(), "final", status.value, job_id))

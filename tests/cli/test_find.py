@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from aioq import Connection
-from aioq.store import Fleet
-from aioq.store.fleet import IDS_PER_TRIP
+from aioq.store import Directory
+from aioq.store.directory import IDS_PER_TRIP
 from tests.cli.tools import Cli
 
 KEPT = "Finished jobs are kept for 500 seconds unless result_ttl says otherwise"
@@ -80,10 +80,10 @@ def test_requeue_needs_a_queue_or_ids(cli: Cli) -> None:
 
 
 async def test_holders(connection: Connection, raw: redis.Redis) -> None:
-    assert await Fleet(connection).holders(["a"]) == {"a": []}
-    assert await Fleet(connection).holders([]) == {}
+    assert await Directory(connection).holders(["a"]) == {"a": []}
+    assert await Directory(connection).holders([]) == {}
     raw.sadd("aioq:queues", "b", "a")
     raw.hset("aioq:{a}:job:x", "status", "failed")
     raw.hset("aioq:{b}:job:x", "status", "failed")
-    assert await Fleet(connection).holders(["y", "x"]) == {"y": [], "x": ["a", "b"]}
+    assert await Directory(connection).holders(["y", "x"]) == {"y": [], "x": ["a", "b"]}
     raw.flushall()

@@ -10,8 +10,8 @@ from typer.main import get_command
 from aioq import InvalidInput, Queue
 from aioq.cli.from_rq import VARIABLES
 from aioq.cli.main import app
-from aioq.store.address import address_of
-from aioq.store.url import default_url
+from aioq.store.net.address import address_of
+from aioq.store.net.url import default_url
 from tests.cli.tools import Cli
 from tests.conftest import Server
 

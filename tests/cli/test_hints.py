@@ -55,7 +55,7 @@ def test_no_server_where_a_folder_has_one(cli: Cli, here: Path) -> None:
 
 
 def test_no_server_and_no_program_for_one(cli: Cli, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aioq.store.absent.find_spec", lambda _: None)
+    monkeypatch.setattr("aioq.store.net.absent.find_spec", lambda _: None)
     assert cli.call("info", "-u", NOWHERE).stderr.endswith(". Start Redis or Valkey there\n")
 
 

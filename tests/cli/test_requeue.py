@@ -121,7 +121,7 @@ def test_h09_a_job_that_fails_again_meanwhile_is_requeued_once(cli: Cli, start) 
     cli.work()
 
     async def earlier_runs(queue: Queue) -> list[int]:
-        return [len(await queue.store.attempts(job_id)) for job_id in ids]
+        return [len(await queue.store.reads.attempts(job_id)) for job_id in ids]
 
     assert set(cli.do(earlier_runs)) == {1}
     assert {job.status for job in cli.do(lambda queue: queue.fetch_many(ids))} == {"failed"}

@@ -157,11 +157,11 @@ async def test_lost_workers_have_a_type_and_a_message(queue: Queue, key: str) ->
     store = queue.store
 
     for number in range(3):
-        await store.join(f"lost-{number}", 10)
-        await store.connection.call(store.claim_command(f"lost-{number}", 1))
+        await store.duty.join(f"lost-{number}", 10)
+        await store.connection.call(store.duty.claim_command(f"lost-{number}", 1))
 
         async def taken(name: str = f"lost-{number}") -> bool:
-            _, back, ended = await store.reclaim(name)
+            _, back, ended = await store.duty.reclaim(name)
             return bool(back or ended)
 
         await eventually(taken)

@@ -11,7 +11,7 @@ import redis
 
 from aioq import Job, JobFailed, JobStatus, JobStopped, NoSuchJobError, Queue, Retry, Worker
 from aioq.store import Store
-from aioq.store.store import Claim
+from aioq.values.claim import Claim
 from aioq.values.outcome import Finished
 from tests import jobs
 from tests.client.work import fail_until, gates, hold, note, note_and_fail, notes
@@ -147,7 +147,7 @@ async def test_the_jobs_of_a_lost_worker_are_run_again_and_it_cannot_interfere(
 ) -> None:  # E10; tests/system kills real ones
     job = await queue.enqueue(note, key, "by the second")
     lost = queue.store
-    await lost.join("lost", 100)  # a lease of 0.1 s, and no beat
+    await lost.duty.join("lost", 100)  # a lease of 0.1 s, and no beat
     (claim,) = await _claim(lost, "lost")
     assert await job.get_status() == JobStatus.STARTED
 
@@ -156,7 +156,7 @@ async def test_the_jobs_of_a_lost_worker_are_run_again_and_it_cannot_interfere(
     assert notes[key] == ["by the second"]
 
     # The first worker comes back and says that it is done.
-    ((command, _),) = lost.end_commands([(claim, Finished(b"p" + b"N.", 1000))])
+    ((command, _),) = lost.duty.end_commands([(claim, Finished(b"p" + b"N.", 1000))])
     await lost.connection.call(command)
     assert await job.return_value() == "by the second"
     latest, abandoned = await job.results()
@@ -167,14 +167,16 @@ async def test_the_jobs_of_a_lost_worker_are_run_again_and_it_cannot_interfere(
 
 
 async def _claim(store: Store, worker: str, limit: int = 1) -> list[Claim]:
-    return store.read_claims(await store.connection.call(store.claim_command(worker, limit)), worker).jobs
+    return store.duty.read_claims(
+        await store.connection.call(store.duty.claim_command(worker, limit)), worker
+    ).jobs
 
 
 async def test_a_job_that_loses_its_worker_three_times_fails(queue: Queue, raw: redis.Redis, key: str) -> None:
     job = await queue.enqueue(note, key, retry=5)  # E10
     store = queue.store
     for number in range(3):
-        await store.join(f"lost-{number}", 10)
+        await store.duty.join(f"lost-{number}", 10)
         assert len(await _claim(store, f"lost-{number}")) == 1
         await eventually(lambda number=number: _reclaimed(store, f"lost-{number}"))
     await job.refresh()
@@ -187,7 +189,7 @@ async def test_a_job_that_loses_its_worker_three_times_fails(queue: Queue, raw: 
 
 
 async def _reclaimed(store: Store, worker: str) -> bool:
-    _, back, failed = await store.reclaim(worker)
+    _, back, failed = await store.duty.reclaim(worker)
     return bool(back or failed)
 
 

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from aioq import Connection, DuplicateJobError, Job, Queue
-from aioq.store.store import REPEATED_MS
+from aioq.store.producing import REPEATED_MS
 from tests import jobs
 from tests.client.work import hold, note, note_and_fail, notes
 from tests.conftest import Server

@@ -11,7 +11,7 @@ import pytest
 
 from aioq import Connection, Queue, ServerUnreachable
 from aioq.embedded import EmbeddedServer
-from aioq.store.translation import advice_on_opening, unreachable
+from aioq.store.net.translation import advice_on_opening, unreachable
 from tests.conftest import free_port
 
 PROGRAM = """
@@ -30,7 +30,7 @@ asyncio.run(main())
 def port(monkeypatch: pytest.MonkeyPatch) -> int:
     """A port where nobody listens, which is where a program looks that has named no server."""
     port = free_port()
-    monkeypatch.setattr("aioq.store.url.DEFAULT_URL", f"redis://localhost:{port}/0")
+    monkeypatch.setattr("aioq.store.net.url.DEFAULT_URL", f"redis://localhost:{port}/0")
 
     return port
 
@@ -50,7 +50,7 @@ async def test_a_program_is_told_what_to_do(port: int, tmp_path: Path, monkeypat
         f"no server at redis://localhost:{port}/0: Connection refused. Start Redis or Valkey there, or set"
         " AIOQ_REDIS_URL; embedded:// is a server of this folder, which starts by itself"
     )
-    monkeypatch.setattr("aioq.store.absent.find_spec", lambda _: None)
+    monkeypatch.setattr("aioq.store.net.absent.find_spec", lambda _: None)
     assert str(await raised()).endswith(" refused. Start Redis or Valkey there, or set AIOQ_REDIS_URL")
 
 

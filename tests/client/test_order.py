@@ -58,9 +58,9 @@ async def test_more_of_one_moment_than_there_are_places_all_begin(
     ids = [f"{count - number:05d}" for number in range(count)]
 
     for start in range(0, count, 600):
-        await store.enqueue_many([job(each, due=str(due)) for each in ids[start : start + 600]])
+        await store.producing.enqueue_many([job(each, due=str(due)) for each in ids[start : start + 600]])
 
-    listed, _ = await store.ids(JobStatus.SCHEDULED, limit=count)
+    listed, _ = await store.reads.ids(JobStatus.SCHEDULED, limit=count)
     assert listed[:4095] == ids[:4095]
     assert sorted(listed) == sorted(ids)
     scores = [score for _, score in raw.zrange("aioq:{default}:scheduled", 0, -1, withscores=True)]

@@ -29,7 +29,7 @@ from aioq import (
     ServerUnreachable,
     Worker,
 )
-from aioq.store import Store
+from aioq.store.producing import Producing
 from tests import jobs
 from tests.client.work import fail_until, gates, hold, note, note_and_fail, notes
 from tests.conftest import Server
@@ -45,7 +45,7 @@ async def waiting(*calls: Any) -> list[asyncio.Task[Any]]:
 
 async def nothing_is_left(queue: Queue) -> None:
     """No wait is kept once all have their answer or have given up."""
-    assert queue.store.mailbox._waits == {}
+    assert queue.store.producing.mailbox._waits == {}
 
 
 async def test_a_wait_before_the_end_brings_the_value(queue: Queue, start_worker, key: str) -> None:
@@ -115,7 +115,7 @@ async def test_a_thousand_waits_share_one_subscription(
     )
     tasks = await waiting(*(job.result(20) for job in made))
     await eventually(lambda: len(notes[key]) == 100)  # as many as the worker runs at once
-    await eventually(lambda: len(queue.store.mailbox._waits) == 1000)
+    await eventually(lambda: len(queue.store.producing.mailbox._waits) == 1000)
     await eventually(lambda: len(raw.client_list(_type="pubsub")) > before)
     clients = raw.client_list()
     assert len(raw.client_list(_type="pubsub")) == before + 1
@@ -149,9 +149,9 @@ async def test_who_waits_for_all_jobs_gets_each_result_with_few_calls(
     queue: Queue, start_worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    wait = Store.wait
+    wait = Producing.wait
 
-    async def counted(store: Store, channel: str, ids: list[str]) -> Any:
+    async def counted(store: Producing, channel: str, ids: list[str]) -> Any:
         asked.extend(ids)
         return await wait(store, channel, ids)
 
@@ -159,7 +159,7 @@ async def test_who_waits_for_all_jobs_gets_each_result_with_few_calls(
         for number in range(first, first + 20):
             assert await (await queue.enqueue(jobs.add, number, 1)).result(10) == number + 1
 
-    monkeypatch.setattr(Store, "wait", counted)
+    monkeypatch.setattr(Producing, "wait", counted)
     await start_worker()
     await asyncio.gather(*(user(100 * number) for number in range(50)))
     assert len(asked) < 500
@@ -167,7 +167,7 @@ async def test_who_waits_for_all_jobs_gets_each_result_with_few_calls(
     assert [await job.result(10) for job in made] == list(range(1, 501))
     assert len(asked) < 600
     await nothing_is_left(queue)
-    assert queue.store.mailbox._ahead == {}
+    assert queue.store.producing.mailbox._ahead == {}
 
 
 async def test_who_waits_for_all_jobs_loses_no_result_with_a_subscription(
@@ -385,7 +385,7 @@ async def test_a_timeout_is_one_whatever_becomes_of_the_question(
 ) -> None:
     job = await queue.enqueue(jobs.noop)
     for count in (AsyncMock(side_effect=RuntimeError), lambda: asyncio.sleep(60)):
-        monkeypatch.setattr(queue.store, "count", count)
+        monkeypatch.setattr(queue.store.reads, "count", count)
         with pytest.raises(TimeoutError, match=r"the timeout of 0\.01 seconds$"):
             await asyncio.wait_for(job.result(0.01), 10)
 

@@ -111,14 +111,14 @@ async def queued_without_an_entry_field(store: Store, client: redis.Redis) -> No
 
 @damage("runs", "entry-passed-over")
 async def queued_behind_what_was_handed_out(store: Store, client: redis.Redis) -> None:
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
     await queued(store)
     client.xgroup_setid(store.keys.main, "workers", "$")
 
 
 @damage("runs", "entry-passed-over", "consumer-left-over w1")
 async def queued_and_acknowledged_by_hand(store: Store, client: redis.Redis) -> None:
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
     await queued(store)
     client.xreadgroup("workers", "w1", {store.keys.main: ">"})
     client.xack(store.keys.main, "workers", entry_of(client))
@@ -127,7 +127,7 @@ async def queued_and_acknowledged_by_hand(store: Store, client: redis.Redis) -> 
 
 @damage("runs", "job-in-two-indexes")
 async def queued_and_held_by_a_worker(store: Store, client: redis.Redis) -> None:
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
     await queued(store)
     client.xreadgroup("workers", "w1", {store.keys.main: ">"})
 
@@ -222,10 +222,10 @@ async def started_and_the_consumer_was_deleted(store: Store, client: redis.Redis
 @damage("runs", "lane-not-served aioq:{default}:lane:suspects")
 async def in_quarantine_that_no_claim_looks_at(store: Store, client: redis.Redis) -> None:
     await _started_and_lost(store, client)
-    await store.reclaim("w1")
+    await store.duty.reclaim("w1")
     await take(store)
     client.zadd(store.keys.leases, {"w1": clock(client) - 1})
-    await store.reclaim("w1")
+    await store.duty.reclaim("w1")
     client.delete(store.keys.lanes)
 
 
@@ -306,13 +306,13 @@ async def a_record_without_a_state(store: Store, client: redis.Redis) -> None:
 
 @damage("failed", "record-unreadable")
 async def a_hash_that_is_no_job(store: Store, client: redis.Redis) -> None:
-    await store.register()
+    await store.producing.register()
     client.hset(JOB, "other", "thing")
 
 
 @damage("", "wrong-type aioq:{default}:job:a")
 async def a_record_of_another_type(store: Store, client: redis.Redis) -> None:
-    await store.register()
+    await store.producing.register()
     client.set(JOB, "x")
 
 
@@ -478,7 +478,7 @@ async def a_heap_of_tokens(store: Store, client: redis.Redis) -> None:
 )
 async def keys_that_would_stay(store: Store, client: redis.Redis) -> None:
     await queued(store)
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
 
     for key in (store.keys.wake, store.keys.leases, store.keys.sessions):
         client.persist(key)
@@ -564,7 +564,7 @@ async def _expire_leases(store: Store, client: redis.Redis) -> None:
     for worker in ("w1", "w2"):
         if client.zscore(store.keys.leases, worker) is not None:
             client.zadd(store.keys.leases, {worker: 1})
-            await store.reclaim(worker)
+            await store.duty.reclaim(worker)
 
 
 def _matches(found: set[tuple[str, str]], expected: set[tuple[str, str]]) -> bool:
@@ -701,7 +701,7 @@ async def test_entries_of_jobs_that_have_run_out_are_sound(queue: Queue, client:
     (row,) = client.zrange(queue.store.keys.expiring, 0, -1)
     client.zadd(queue.store.keys.expiring, {row: clock(client) - hour})
     await assert_sound(queue)
-    await queue.store.join("w1", LEASE)
+    await queue.store.duty.join("w1", LEASE)
     assert (await claim(queue.store)).jobs == []
     await assert_sound(queue)
     assert fields(client, queue.store) == {}

@@ -60,7 +60,7 @@ async def test_a_busy_queue_is_sound_all_the_time(
         await assert_sound(queue)
 
     await assert_sound(queue)
-    counts = await queue.store.count()
+    counts = await queue.store.reads.count()
     assert counts.finished > JOBS / 2
     assert counts.failed > JOBS / 10
     assert counts.canceled
@@ -82,7 +82,7 @@ MANY = 20_000
 @pytest.fixture
 async def long_queue(queue: Queue) -> Queue:
     for start in range(0, MANY, 500):
-        await queue.store.enqueue_many([job(f"j{number}") for number in range(start, start + 500)])
+        await queue.store.producing.enqueue_many([job(f"j{number}") for number in range(start, start + 500)])
 
     return queue
 

@@ -11,9 +11,9 @@ import redis
 from aioq import Queue
 from aioq.doctor import examine, examine_queues
 from aioq.doctor import queue as doctor_queue
-from aioq.store import Connection, Fleet, Store
+from aioq.store import Connection, Directory, Store
+from aioq.store.net.wire import Wire
 from aioq.store.scatter import NAMES_PER_TRIP
-from aioq.store.wire import Wire
 from aioq.values.errors import ServerUnsuitable
 from tests.store.tools import put
 
@@ -51,8 +51,8 @@ def trips(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 async def test_an_overview_takes_a_round_trip_for_hundreds_of_queues(
     names: list[str], connection: Connection, trips: list[int]
 ) -> None:
-    fleet = Fleet(connection)
-    found = await fleet.overview(await fleet.queues())
+    directory = Directory(connection)
+    found = await directory.overview(await directory.queues())
     assert [each.name for each in found] == names
     assert sum(each.counts.queued for each in found) == MANY
     assert sum(each.counts.scheduled for each in found) == MANY / 10
@@ -62,11 +62,11 @@ async def test_an_overview_takes_a_round_trip_for_hundreds_of_queues(
 async def test_a_suspension_takes_a_round_trip_for_hundreds_of_queues(
     names: list[str], connection: Connection, trips: list[int], raw: redis.Redis
 ) -> None:
-    fleet = Fleet(connection)
-    await fleet.suspend()
-    assert await fleet.paused(names) == names
-    await fleet.resume()
-    assert await fleet.paused(names) == []
+    directory = Directory(connection)
+    await directory.suspend()
+    assert await directory.paused(names) == names
+    await directory.resume()
+    assert await directory.paused(names) == []
     assert len(trips) <= 4 * (2 + MANY / NAMES_PER_TRIP)
     assert not raw.exists(*(f"aioq:{{{name}}}:suspended" for name in names))
 
@@ -137,8 +137,8 @@ async def test_a_refusal_is_an_error_of_that_queue(connection: Connection, raw: 
     await put(Store(connection, "a"), "x")
     await put(Store(connection, "b"), "x")
     raw.set("aioq:{b}:failed", "x", ex=60)
-    found = await Fleet(connection, away={}).overview(["a", "b"])
+    found = await Directory(connection, away={}).overview(["a", "b"])
     assert [each.name for each in found] == ["a"]
 
     with pytest.raises(ServerUnsuitable):
-        await Fleet(connection).overview(["a", "b"])
+        await Directory(connection).overview(["a", "b"])

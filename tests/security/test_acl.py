@@ -27,7 +27,7 @@ from aioq import (
     get_current_job,
 )
 from aioq.doctor import examine
-from aioq.store import Fleet, Store
+from aioq.store import Directory, Store
 from aioq.store.script import all_scripts
 from tests import jobs
 from tests.cli.tools import Cli
@@ -277,7 +277,7 @@ async def test_a_worker_runs_jobs_and_looks_after_others(server: Server, queue: 
 
     assert await held.get_status() == "queued"
     store = Store(Connection(url(server, "worker")), "mail")
-    await store.wake()
+    await store.changes.wake()
     await store.connection.aclose()
     assert denied(server) == []
     assert (await queue.fetch_job("lost")).is_finished
@@ -304,8 +304,8 @@ def takes_over(server: Server, queue: str) -> bool:
 async def run_without_a_group(queue: Queue, server: Server) -> None:
     """A job that a living worker runs, while somebody destroys the group of its lane."""
     await queue.enqueue(jobs.add, 1, 2, job_id="elsewhere")
-    await queue.store.join("other", 60_000)
-    await queue.connection.call(queue.store.claim_command("other", 1))
+    await queue.store.duty.join("other", 60_000)
+    await queue.connection.call(queue.store.duty.claim_command("other", 1))
 
     with server.client() as admin:
         admin.xgroup_destroy("aioq:{mail}:lane:main", "workers")
@@ -314,16 +314,16 @@ async def run_without_a_group(queue: Queue, server: Server) -> None:
 async def lost_worker(queue: Queue, server: Server) -> None:
     """A job that a worker holds whose lease is over soon."""
     await queue.enqueue(jobs.add, 1, 2, job_id="lost", at_front=True)
-    await queue.store.join("dead", 300)
-    await queue.connection.call(queue.store.claim_command("dead", 1))
+    await queue.store.duty.join("dead", 300)
+    await queue.connection.call(queue.store.duty.claim_command("dead", 1))
 
 
 async def test_an_observer_sees_and_changes_nothing(server: Server, queue: Queue, environment) -> None:
     ids = [(await queue.enqueue(jobs.add, 1, 2)).id, (await queue.enqueue(jobs.add, 1, 2, ttl=0.001)).id]
     await failed_twice(queue)
     await queue.enqueue(jobs.add, 1, 2, at_front=True)
-    await queue.store.join("dead", 60_000)
-    await queue.connection.call(queue.store.claim_command("dead", 1))
+    await queue.store.duty.join("dead", 60_000)
+    await queue.connection.call(queue.store.duty.claim_command("dead", 1))
     ids.append((await queue.enqueue(jobs.add, 1, 2)).id)
 
     with server.client() as admin:
@@ -355,11 +355,11 @@ async def test_an_observer_sees_and_changes_nothing(server: Server, queue: Queue
             lambda: own.requeue(["kept"]),
             own.pause,
             own.resume,
-            own.store.wake,
-            lambda: own.store.join("w", 60_000),
-            own.store.sweep,
-            lambda: own.connection.call(own.store.claim_command("dead", 1)),
-            lambda: Fleet(own.connection).suspend(),
+            own.store.changes.wake,
+            lambda: own.store.duty.join("w", 60_000),
+            own.store.duty.sweep,
+            lambda: own.connection.call(own.store.duty.claim_command("dead", 1)),
+            lambda: Directory(own.connection).suspend(),
             lambda: Worker("mail", url(server, "observer")).run(burst=True),
             lambda: job.result(0.1),
         ):
@@ -377,7 +377,7 @@ async def examine_all_damage(server: Server, user: str, *, repair: bool) -> set[
         with redis.Redis.from_url(server.url) as client:
             for damage in DAMAGES:
                 client.flushall()
-                await queue.store.register()
+                await queue.store.producing.register()
                 await damage.plant(queue.store, client)
                 forget_scripts(server)
                 found = await examine(own, repair=repair)
@@ -414,8 +414,8 @@ async def test_an_operator_calls_every_command_and_repairs(
     mine = await examine_all_damage(server, "operator", repair=True)
     await failed_twice(queue)
     held = await queue.enqueue(jobs.sleep, 60, at_front=True)
-    await queue.store.join("w", 60_000)
-    await queue.connection.call(queue.store.claim_command("w", 1))
+    await queue.store.duty.join("w", 60_000)
+    await queue.connection.call(queue.store.duty.claim_command("w", 1))
     await queue.enqueue(jobs.add, 1, 2, at_front=True, ttl=0.001)
     forget_scripts(server)
     await call_all(Cli(url(server, "operator"), environment), held.id)
@@ -512,7 +512,7 @@ async def test_who_adds_what_the_errors_tell_has_what_is_needed(server: Server) 
 
 async def test_a_worker_names_the_rule_that_is_missing(server: Server, queue: Queue) -> None:
     store = Store(Connection(url(server, "worker")), "mail")
-    await store.join("w", 60_000)
+    await store.duty.join("w", 60_000)
     await queue.enqueue(jobs.add, 1, 2)
 
     with server.client() as admin:

@@ -12,7 +12,7 @@ import pytest
 
 from aioq import AioqError, Job, JobStatus, Queue, Worker
 from aioq.doctor import examine
-from aioq.store import Fleet
+from aioq.store import Directory
 from tests import jobs
 from tests.cli.tools import Cli
 from tests.security.plant import trap, trap_call
@@ -30,7 +30,7 @@ async def look_at_everything(queue: Queue, ids: list[str]) -> None:
         await Queue.all(queue.connection)
 
     with suppress(AioqError):
-        await Fleet(queue.connection).workers()
+        await Directory(queue.connection).workers()
 
     for state in JobStatus:
         with suppress(AioqError):

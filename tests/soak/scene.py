@@ -269,7 +269,7 @@ async def soak(
 
 
 async def _is_drained(queue: Queue) -> bool:
-    counts = await queue.store.count()
+    counts = await queue.store.reads.count()
 
     return counts.queued == counts.started == counts.scheduled == 0
 

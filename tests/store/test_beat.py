@@ -6,8 +6,8 @@ import pytest
 import redis
 
 from aioq.store import Connection, Store
+from aioq.store.duty import read_holders
 from aioq.store.pulse import Pulse
-from aioq.store.store import read_holders
 from aioq.values.errors import ServerUnreachable
 from aioq.values.outcome import Finished
 from tests.store.tools import LEASE, beat, claim, clock, end, passed, put, start, take, unchanged
@@ -20,7 +20,7 @@ def lease(client: redis.Redis, store: Store, worker: str = "w1") -> float:
 
 
 async def test_a_beat_renews_the_lease_by_the_server_s_clock(store: Store, client: redis.Redis) -> None:
-    await store.join("w1", 1_000)
+    await store.duty.join("w1", 1_000)
     before = clock(client)
     found = await beat(store)
 
@@ -30,10 +30,10 @@ async def test_a_beat_renews_the_lease_by_the_server_s_clock(store: Store, clien
 
 
 async def test_a_worker_whose_lease_was_taken_is_told_and_has_a_new_one(store: Store, client: redis.Redis) -> None:
-    await store.join("w1", 1)
+    await store.duty.join("w1", 1)
     await passed(client, clock(client) + 1)
-    await store.reclaim("w1")
-    await store.join("w2", LEASE)
+    await store.duty.reclaim("w1")
+    await store.duty.join("w2", LEASE)
 
     assert (await beat(store)).lapsed
     assert not (await beat(store)).lapsed
@@ -41,28 +41,28 @@ async def test_a_worker_whose_lease_was_taken_is_told_and_has_a_new_one(store: S
 
 
 async def test_a_worker_is_told_of_those_whose_lease_has_ended(store: Store, client: redis.Redis) -> None:
-    await store.join("w1", LEASE)  # first: when nobody's lease has not ended, it is the server that was away
-    await store.join("w2", 1)
-    await store.join("w3", 1)
+    await store.duty.join("w1", LEASE)  # first: when nobody's lease has not ended, it is the server that was away
+    await store.duty.join("w2", 1)
+    await store.duty.join("w3", 1)
     await passed(client, clock(client) + 1)
     found = await beat(store)
 
     assert (found.lapsed, sorted(found.lost)) == (False, ["w2", "w3"])
-    assert (await store.count()).workers == 1
+    assert (await store.reads.count()).workers == 1
 
 
 async def test_a_worker_is_never_told_of_itself(store: Store, client: redis.Redis) -> None:
-    await store.join("w2", LEASE)
-    await store.join("w1", 1)
+    await store.duty.join("w2", LEASE)
+    await store.duty.join("w1", 1)
     await passed(client, clock(client) + 1)
 
     assert (await beat(store)).lost == []
 
 
 async def test_the_end_of_the_next_lease_of_another_is_told(store: Store, client: redis.Redis) -> None:
-    await store.join("w1", 1_000)
-    await store.join("w2", 30_000)
-    await store.join("w3", 50_000)
+    await store.duty.join("w1", 1_000)
+    await store.duty.join("w2", 30_000)
+    await store.duty.join("w3", 50_000)
 
     assert 20_000 < (await beat(store)).next_end_ms <= 30_000
     assert 20_000 < (await beat(store)).next_end_ms <= 30_000
@@ -79,7 +79,7 @@ async def test_after_the_server_was_away_everyone_has_a_lease_s_time_to_come_bac
 
     assert (await beat(store, "w1", 30_000))[:3] == (False, 30_000, [])
     assert lease(client, store, "w2") >= now + 30_000
-    assert await store.reclaim("w2") == (False, [], [])
+    assert await store.duty.reclaim("w2") == (False, [], [])
 
 
 async def test_a_worker_that_starts_first_after_an_outage_takes_nobody_s_time_to_come_back(
@@ -89,16 +89,16 @@ async def test_a_worker_that_starts_first_after_an_outage_takes_nobody_s_time_to
     await start(store, "a", "w1")
     await start(store, "b", "w2")
     client.zadd(store.keys.leases, {"w1": now - 10_000, "w2": now - 11_000})
-    await store.join("new", LEASE)
+    await store.duty.join("new", LEASE)
 
     assert (await beat(store, "new")).lost == []
     assert lease(client, store, "w2") >= now + LEASE
-    assert await store.reclaim("w2") == (False, [], [])
+    assert await store.duty.reclaim("w2") == (False, [], [])
 
 
 async def test_while_someone_has_beaten_lately_the_dead_get_no_grace(store: Store, client: redis.Redis) -> None:
     now = clock(client)
-    await store.join("w3", LEASE)
+    await store.duty.join("w3", LEASE)
     client.zadd(store.keys.leases, {"w1": now - 1, "w2": now - 2, "w3": now + 25_000})  # w3: 5 s ago
 
     assert (await beat(store, "w1", 30_000)).lost == ["w2"]
@@ -106,7 +106,7 @@ async def test_while_someone_has_beaten_lately_the_dead_get_no_grace(store: Stor
 
 
 async def test_leases_are_whole_milliseconds(store: Store, client: redis.Redis) -> None:
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
     await beat(store)
 
     assert lease(client, store).is_integer()
@@ -114,7 +114,7 @@ async def test_leases_are_whole_milliseconds(store: Store, client: redis.Redis) 
 
 
 async def test_the_leases_of_an_abandoned_queue_go_by_themselves(store: Store, client: redis.Redis) -> None:
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
     month = 30 * 24 * 3_600
     assert month - 100 < client.ttl(store.keys.leases) <= month
 
@@ -128,7 +128,7 @@ async def test_the_leases_of_an_abandoned_queue_go_by_themselves(store: Store, c
 
 async def test_whoever_joins_has_a_lease_and_both_lanes(store: Store, client: redis.Redis) -> None:
     before = clock(client)
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
 
     assert before + LEASE <= lease(client, store) <= clock(client) + LEASE
     assert [group["name"] for group in client.xinfo_groups(store.keys.main)] == [b"workers"]
@@ -144,14 +144,14 @@ async def test_jobs_that_waited_before_anyone_joined_are_served(store: Store) ->
 
 async def test_to_join_twice_keeps_what_the_worker_holds(store: Store) -> None:
     claimed = await start(store)
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
 
     assert await end(store, (claimed, Finished(b"p", 60_000))) == ["ok"]
 
 
 async def test_idle_consumers_without_a_worker_do_not_pile_up(store: Store, client: redis.Redis) -> None:
     for number in range(20):
-        await store.join(f"w{number}", LEASE)
+        await store.duty.join(f"w{number}", LEASE)
         await claim(store, f"w{number}")
 
     assert len(client.xinfo_consumers(store.keys.main, "workers")) <= 1
@@ -159,7 +159,7 @@ async def test_idle_consumers_without_a_worker_do_not_pile_up(store: Store, clie
 
 async def test_a_consumer_that_holds_jobs_is_left_alone(store: Store, client: redis.Redis) -> None:
     claimed = await start(store)
-    await store.join("w2", LEASE)
+    await store.duty.join("w2", LEASE)
 
     assert [each["name"] for each in client.xinfo_consumers(store.keys.front, "workers")] == [b"w1"]
     assert await end(store, (claimed, Finished(b"p", 60_000))) == ["ok"]
@@ -169,19 +169,19 @@ async def test_a_consumer_that_holds_jobs_is_left_alone(store: Store, client: re
 
 
 async def test_the_last_one_to_leave_takes_the_empty_lanes_away(store: Store, client: redis.Redis) -> None:
-    await store.join("w1", LEASE)
-    await store.join("w2", LEASE)
-    assert await store.leave("w1")
+    await store.duty.join("w1", LEASE)
+    await store.duty.join("w2", LEASE)
+    assert await store.duty.leave("w1")
     assert client.exists(store.keys.main, store.keys.front) == 2
-    assert await store.leave("w2")
+    assert await store.duty.leave("w2")
 
     assert not client.exists(store.keys.main, store.keys.front, store.keys.leases)
 
 
 async def test_lanes_with_jobs_stay(store: Store, client: redis.Redis) -> None:
     await put(store, "a")
-    await store.join("w1", LEASE)
-    await store.leave("w1")
+    await store.duty.join("w1", LEASE)
+    await store.duty.leave("w1")
 
     assert client.xlen(store.keys.main) == 1
     assert [each.record.id for each in await take(store, "w2")] == ["a"]
@@ -191,25 +191,25 @@ async def test_a_worker_that_holds_jobs_does_not_leave(store: Store, client: red
     claimed = await start(store)
 
     with unchanged(client):
-        assert not await store.leave("w1")
+        assert not await store.duty.leave("w1")
 
     await end(store, (claimed, Finished(b"p", 60_000)))
-    assert await store.leave("w1")
+    assert await store.duty.leave("w1")
 
 
 async def test_to_leave_twice_is_harmless(store: Store, client: redis.Redis) -> None:
-    await store.join("w1", LEASE)
-    await store.join("w2", LEASE)
-    await store.leave("w1")
+    await store.duty.join("w1", LEASE)
+    await store.duty.join("w2", LEASE)
+    await store.duty.leave("w1")
 
     with unchanged(client):
-        assert await store.leave("w1")
+        assert await store.duty.leave("w1")
 
 
 async def test_whoever_leaves_wakes_another_who_stays(store: Store, client: redis.Redis) -> None:
-    await store.join("w1", LEASE)
-    await store.join("w2", LEASE)
-    await store.leave("w1")
+    await store.duty.join("w1", LEASE)
+    await store.duty.join("w2", LEASE)
+    await store.duty.leave("w1")
 
     assert client.llen(store.keys.wake) == 1
 
@@ -221,8 +221,8 @@ async def test_a_pulse_beats_on_all_queues_in_one_round_trip(
     store: Store, connection: Connection, client: redis.Redis
 ) -> None:
     other = Store(connection, "other")
-    await store.join("w1", 1_000)
-    await other.join("w1", 1_000)
+    await store.duty.join("w1", 1_000)
+    await other.duty.join("w1", 1_000)
     pulse = Pulse(connection, [store, other], "w1", LEASE)
 
     try:
@@ -239,7 +239,7 @@ async def test_a_pulse_beats_on_all_queues_in_one_round_trip(
 async def test_a_pulse_beats_on_after_a_flush_of_scripts(
     store: Store, connection: Connection, client: redis.Redis
 ) -> None:
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
     client.script_flush()
     pulse = Pulse(connection, [store], "w1", LEASE)
 
@@ -253,7 +253,7 @@ async def test_a_pulse_without_a_server_says_so_and_goes_on_when_it_is_back(own_
     server = own_server()
     connection = Connection(server.url)
     store = Store(connection, "default")
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
     pulse = Pulse(connection, [store], "w1", LEASE)
     server.stop(kill=True)
 
@@ -273,7 +273,7 @@ async def test_a_beat_that_finds_the_dead_tells_the_end_of_the_next_lease_too(
     store: Store, client: redis.Redis
 ) -> None:
     for worker in ("w1", "w2", "w3", "w4"):
-        await store.join(worker, LEASE)
+        await store.duty.join(worker, LEASE)
 
     client.zadd(store.keys.leases, {"w2": clock(client) - 5, "w3": clock(client) + 20_000})
     found = await beat(store)
@@ -307,7 +307,7 @@ async def test_after_a_step_back_no_lease_ends_later_than_one_from_now(
     store: Store, client: redis.Redis, seconds: int, others: int
 ) -> None:
     for worker in ("w1", *(f"other{number}" for number in range(others))):
-        await store.join(worker, LEASE)
+        await store.duty.join(worker, LEASE)
 
     await set_back(client, store, seconds)
     found = await beat(store)
@@ -321,7 +321,7 @@ async def test_after_a_step_back_no_lease_ends_later_than_one_from_now(
 async def test_a_worker_that_comes_after_a_step_back_finds_the_dead(store: Store, client: redis.Redis) -> None:
     await start(store, "a", "dead")
     await set_back(client, store, 600)
-    await store.join("new", LEASE)
+    await store.duty.join("new", LEASE)
     await beat(store, "new")
 
     assert ends(client, store)["dead"] <= LEASE / 1000
@@ -331,7 +331,7 @@ async def test_the_dead_are_found_beside_workers_that_beat_after_a_step_back(
     store: Store, client: redis.Redis
 ) -> None:
     for worker in ("dead", "w1", "w2", "w3"):
-        await store.join(worker, LEASE)
+        await store.duty.join(worker, LEASE)
 
     await set_back(client, store, 600)
 
@@ -346,7 +346,7 @@ async def test_after_a_step_forward_nobody_is_declared_dead(
     store: Store, client: redis.Redis, seconds: int
 ) -> None:
     for worker in ("w1", "w2", "w3"):
-        await store.join(worker, LEASE)
+        await store.duty.join(worker, LEASE)
 
     await set_back(client, store, -seconds)
     found = [await beat(store, worker) for worker in ("w1", "w2", "w3")]
@@ -359,12 +359,12 @@ async def test_after_a_step_forward_nobody_is_declared_dead(
 
 
 async def holders(store: Store, worker: str = "w1") -> dict[bytes, float]:
-    return read_holders(await store.connection.call(store.holders_command(worker)))
+    return read_holders(await store.connection.call(store.duty.holders_command(worker)))
 
 
 async def test_nobody_holds_jobs_of_a_queue_that_is_not_there(store: Store) -> None:
     assert await holders(store) == {}
-    assert await store.late_workers() == []
+    assert await store.duty.late_workers() == []
 
 
 async def test_other_workers_that_hold_jobs_are_named_with_their_leases(store: Store, client: redis.Redis) -> None:
@@ -372,7 +372,7 @@ async def test_other_workers_that_hold_jobs_are_named_with_their_leases(store: S
     await put(store, "d", front=True)
     await take(store, "w1", 1)
     await take(store, "w2", 2)
-    await store.join("idle", LEASE)
+    await store.duty.join("idle", LEASE)
 
     assert await holders(store, "w1") == {b"w2": client.zscore(store.keys.leases, "w2")}
     assert set(await holders(store, "idle")) == {b"w1", b"w2"}
@@ -389,11 +389,11 @@ async def test_whoever_holds_jobs_with_a_lease_that_has_ended_is_late(store: Sto
     await put(store, "a", "b")
     await take(store, "w1", 1)
     await take(store, "w2", 1)
-    await store.join("idle", 1)
+    await store.duty.join("idle", 1)
     client.zadd(store.keys.leases, {"w2": clock(client) - 1_000})
     await passed(client, clock(client) + 1)
 
-    assert await store.late_workers() == ["w2"]
+    assert await store.duty.late_workers() == ["w2"]
 
 
 # A pulse and refusals
@@ -403,7 +403,7 @@ async def test_what_is_refused_for_one_queue_ends_no_lease_on_another(
     store: Store, connection: Connection, client: redis.Redis
 ) -> None:
     other = Store(connection, "other")
-    await store.join("w1", 1_000)
+    await store.duty.join("w1", 1_000)
     client.set(other.keys.leases, "no leases")
     pulse = Pulse(connection, [other, store], "w1", LEASE)
 
@@ -419,7 +419,7 @@ async def test_what_is_refused_for_one_queue_ends_no_lease_on_another(
 
 
 async def test_a_pulse_that_was_closed_beats_on_a_new_connection(store: Store, connection: Connection) -> None:
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
     pulse = Pulse(connection, [store], "w1", LEASE)
 
     for _ in range(3):

@@ -31,9 +31,9 @@ async def test_a_job_that_can_be_canceled_leaves_its_place_and_enters_the_regist
 ) -> None:
     await bring(store, client, state)
     before = clock(client)
-    assert await store.cancel("a") == ("ok", "")
+    assert await store.changes.cancel("a") == ("ok", "")
     stored = fields(client, store)
-    counts = (await store.count())._replace(workers=0)
+    counts = (await store.reads.count())._replace(workers=0)
 
     assert stored[b"status"] == b"canceled"
     assert before <= int(stored[b"ended_at"]) <= clock(client)
@@ -44,7 +44,7 @@ async def test_a_job_that_can_be_canceled_leaves_its_place_and_enters_the_regist
 
 async def test_a_queued_job_with_a_ttl_has_no_deadline_any_more(store: Store, client: redis.Redis) -> None:
     await put(store, "a", ttl_ms=20)
-    await store.cancel("a")
+    await store.changes.cancel("a")
     await passed(client, clock(client) + 20)
 
     assert not client.exists(store.keys.expiring)
@@ -58,21 +58,21 @@ async def test_a_job_that_has_ended_refuses_with_its_state(state: str, store: St
     await bring(store, client, state)
 
     with unchanged(client):
-        assert await store.cancel("a") == ("refused", "expired" if state == LATE else state)
+        assert await store.changes.cancel("a") == ("refused", "expired" if state == LATE else state)
 
 
 async def test_a_job_that_is_gone_is_told_as_that(store: Store, client: redis.Redis) -> None:
     with unchanged(client):
-        assert await store.cancel("a") == ("gone", "")
+        assert await store.changes.cancel("a") == ("gone", "")
 
 
 @pytest.mark.parametrize("state", CANCELABLE)
 async def test_the_same_call_twice_is_harmless(state: str, store: Store, client: redis.Redis) -> None:
     await bring(store, client, state)
-    await store.cancel("a")
+    await store.changes.cancel("a")
 
     with unchanged(client):
-        assert await store.cancel("a") == ("already", "")
+        assert await store.changes.cancel("a") == ("already", "")
 
 
 async def test_the_worker_that_runs_the_job_is_told_and_what_it_returns_is_not_recorded(
@@ -81,7 +81,7 @@ async def test_the_worker_that_runs_the_job_is_told_and_what_it_returns_is_not_r
     claimed = await start(store)
 
     with listening(client, "aioq:control:w1") as messages:
-        await store.cancel("a")
+        await store.changes.cancel("a")
 
         assert messages() == [b"canceled aioq:{default}:job:a 1"]
 
@@ -91,7 +91,7 @@ async def test_the_worker_that_runs_the_job_is_told_and_what_it_returns_is_not_r
 
 async def test_a_history_ends_with_the_canceled_job(store: Store, client: redis.Redis) -> None:
     await end(store, (await start(store), Retried("boom", 60_000)))
-    await store.cancel("a")
+    await store.changes.cancel("a")
 
     assert client.pexpiretime(store.keys.attempts + b"a") == client.pexpiretime(store.keys.job + b"a") > 0
 
@@ -99,10 +99,10 @@ async def test_a_history_ends_with_the_canceled_job(store: Store, client: redis.
 @pytest.mark.parametrize("state", CANCELABLE[:-1])
 async def test_those_who_wait_are_told(state: str, store: Store, client: redis.Redis) -> None:
     await bring(store, client, state)
-    await store.wait("one", ["a"])
+    await store.producing.wait("one", ["a"])
 
     with listening(client, "one") as messages:
-        await store.cancel("a")
+        await store.changes.cancel("a")
 
         assert messages() == [b"a canceled 0\n"]
 
@@ -111,7 +111,7 @@ async def test_those_who_wait_are_told(state: str, store: Store, client: redis.R
 
 async def test_a_failed_job_keeps_its_error_when_it_is_canceled(store: Store, client: redis.Redis) -> None:
     await bring(store, client, "failed")
-    await store.cancel("a")
+    await store.changes.cancel("a")
 
     assert fields(client, store)[b"error"] == b"boom"
     assert not client.exists(store.keys.failed)

@@ -4,7 +4,7 @@ import pytest
 import redis
 
 from aioq.store import Store
-from aioq.store.store import CHUNK, DUE
+from aioq.store.duty import CHUNK, DUE
 from aioq.values.options import EXPIRED_TTL_MS
 from aioq.values.outcome import Finished, Retried
 from aioq.values.states import JobStatus
@@ -36,7 +36,7 @@ async def claimed_ids(store: Store, worker: str = "w1", limit: int = 10) -> list
 async def test_jobs_come_in_order_and_those_at_the_front_before(store: Store) -> None:
     await put(store, "a", "b")
     await put(store, "c", "d", front=True)
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
 
     assert await claimed_ids(store, limit=3) == ["c", "d", "a"]
     assert await claimed_ids(store) == ["b"]
@@ -62,8 +62,8 @@ async def test_a_claimed_job_runs_under_a_fence_that_grows(store: Store, client:
 
 async def test_a_job_goes_to_one_worker_only(store: Store) -> None:
     await put(store, *"abcd")
-    await store.join("w1", LEASE)
-    await store.join("w2", LEASE)
+    await store.duty.join("w1", LEASE)
+    await store.duty.join("w2", LEASE)
 
     assert [await claimed_ids(store, "w1", 2), await claimed_ids(store, "w2", 9)] == [["a", "b"], ["c", "d"]]
 
@@ -82,7 +82,7 @@ async def test_a_worker_without_a_lease_is_told_to_join(store: Store, client: re
 async def test_a_lane_that_was_dropped_and_made_again_is_served_with_the_other_one(
     gone: str, store: Store, client: redis.Redis
 ) -> None:
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
     await put(store, "a", front=gone == "main")
     client.delete(getattr(store.keys, gone))  # as the last worker to leave does it with an empty one
     await put(store, "b", front=gone == "front")
@@ -91,7 +91,7 @@ async def test_a_lane_that_was_dropped_and_made_again_is_served_with_the_other_o
 
 
 async def test_a_server_that_has_lost_all_its_data_knows_no_lease(store: Store, client: redis.Redis) -> None:
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
     client.flushall()
     await put(store, "a")
 
@@ -103,7 +103,7 @@ async def test_a_server_that_has_lost_all_its_data_knows_no_lease(store: Store, 
 async def test_nothing_moves_in_a_queue_that_is_switched_off(
     switch: str, store: Store, client: redis.Redis
 ) -> None:
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
     await put(store, "a")
     await put(store, "late", ttl_ms=1)
     await put(store, "due", due="0")
@@ -112,21 +112,21 @@ async def test_nothing_moves_in_a_queue_that_is_switched_off(
 
     with unchanged(client):
         assert (await claim(store)).verdict == "paused"
-        assert await store.is_paused()
+        assert await store.reads.is_paused()
 
     client.delete(getattr(store.keys, switch))
     assert await claimed_ids(store) == ["a", "due"]
 
 
 async def test_a_pause_ends_with_a_resume_that_wakes_or_by_itself(store: Store, client: redis.Redis) -> None:
-    await store.join("w1", LEASE)
-    await store.pause()
+    await store.duty.join("w1", LEASE)
+    await store.changes.pause()
     assert client.ttl(store.keys.paused) == -1
     assert (await claim(store)).verdict == "paused"
-    await store.resume()
+    await store.changes.resume()
     assert client.llen(store.keys.wake) == 1
     assert (await claim(store)).verdict == "ok"
-    await store.pause(20)
+    await store.changes.pause(20)
     await passed(client, clock(client) + 20)
     assert (await claim(store)).verdict == "ok"
 
@@ -149,7 +149,7 @@ async def test_a_due_job_is_promoted_and_claimed_in_one_call(store: Store, clien
 async def test_a_job_that_is_not_due_stays_and_its_moment_is_told(store: Store, client: redis.Redis) -> None:
     await put(store, "b", due="+90000")
     await put(store, "a", due="+60000")
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
     claims = await claim(store)
 
     assert claims.jobs == []
@@ -158,7 +158,7 @@ async def test_a_job_that_is_not_due_stays_and_its_moment_is_told(store: Store, 
 
 
 async def test_nothing_scheduled_is_told_as_no_moment(store: Store) -> None:
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
 
     assert (await claim(store)).due_in_ms == -1
 
@@ -189,9 +189,9 @@ async def test_more_due_jobs_than_one_call_promotes_come_in_the_next_ones(
 ) -> None:
     total = 2 * DUE + 20
 
-    await store.enqueue_many([job(f"j{each}", due=str(1 + each)) for each in range(total)])
+    await store.producing.enqueue_many([job(f"j{each}", due=str(1 + each)) for each in range(total)])
 
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
     first = await claim(store, limit=total)
     assert (len(first.jobs), first.due_in_ms) == (DUE, 0)
 
@@ -220,7 +220,7 @@ async def test_a_job_past_its_ttl_is_never_started(store: Store, client: redis.R
 
     assert claimed.record.id == "a"
     assert fields(client, store, "late")[b"status"] == b"expired"
-    assert (await store.ids(JobStatus.EXPIRED))[0] == ["late"]
+    assert (await store.reads.ids(JobStatus.EXPIRED))[0] == ["late"]
 
 
 async def test_late_jobs_do_not_take_the_place_of_others(store: Store, client: redis.Redis) -> None:
@@ -244,18 +244,18 @@ async def test_an_expired_job_shows_the_same_before_and_after_a_worker_has_looke
 ) -> None:
     await bring(store, client, LATE, "a")
     await bring(store, client, LATE, "b")
-    seen = [each.fields for each in await store.load(["a", "b"]) if each is not None]
-    listed, counted = await store.ids(JobStatus.EXPIRED), await store.count()
+    seen = [each.fields for each in await store.reads.load(["a", "b"]) if each is not None]
+    listed, counted = await store.reads.ids(JobStatus.EXPIRED), await store.reads.count()
     goes_at = client.pexpiretime(store.keys.job + b"a")
     assert await take(store) == []
 
-    for before, after in zip(seen, await store.load(["a", "b"]), strict=True):
+    for before, after in zip(seen, await store.reads.load(["a", "b"]), strict=True):
         assert after is not None
         assert before[b"status"] == b"expired"
         assert {**after.fields, b"expires_at": before[b"expires_at"]} == before
 
-    assert (await store.ids(JobStatus.EXPIRED))[0] == listed[0] == ["a", "b"]
-    assert (await store.count())._replace(workers=0) == counted
+    assert (await store.reads.ids(JobStatus.EXPIRED))[0] == listed[0] == ["a", "b"]
+    assert (await store.reads.count())._replace(workers=0) == counted
     assert client.pexpiretime(store.keys.job + b"a") == goes_at
 
 
@@ -290,13 +290,13 @@ async def test_more_late_jobs_than_one_call_expires_are_not_started_either(
     await put(store, *ids, ttl_ms=1)
     await passed(client, clock(client) + 1)
 
-    assert (await store.count()).queued == 0
-    assert (await store.count()).expired == len(ids)
+    assert (await store.reads.count()).queued == 0
+    assert (await store.reads.count()).expired == len(ids)
 
     while client.xlen(store.keys.main):
-        assert sorted((await store.ids(JobStatus.EXPIRED))[0]) == sorted(ids)
+        assert sorted((await store.reads.ids(JobStatus.EXPIRED))[0]) == sorted(ids)
         assert await take(store, limit=100) == []
-        assert (await store.count()).expired == len(ids)
+        assert (await store.reads.count()).expired == len(ids)
 
     assert client.zcard(store.keys.expired + b":usual") == len(ids)
 
@@ -316,7 +316,7 @@ async def test_a_retried_job_that_expires_unseen_goes_with_its_history(store: St
 
 async def test_those_who_wait_hear_that_a_job_has_expired(store: Store, client: redis.Redis) -> None:
     await put(store, "a", ttl_ms=100)
-    assert await store.wait("channel", ["a"]) != [{}]
+    assert await store.producing.wait("channel", ["a"]) != [{}]
 
     with listening(client, "channel") as messages:
         await passed(client, int(fields(client, store)[b"expires_at"]))
@@ -344,7 +344,7 @@ async def test_the_entry_of_a_job_that_is_gone_is_taken_away(
 async def test_a_claim_that_met_only_dead_entries_leaves_a_token(store: Store, client: redis.Redis) -> None:
     await put(store, "a", "b")
     client.delete(store.keys.job + b"a", store.keys.wake)
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
 
     assert await claimed_ids(store, limit=1) == []
     assert client.llen(store.keys.wake) == 1
@@ -369,7 +369,7 @@ async def test_more_dead_entries_than_lua_unpacks_at_once_are_taken_away(
 async def test_an_entry_that_is_not_the_job_s_own_does_not_start_it(store: Store, client: redis.Redis) -> None:
     await put(store, "a")
     client.xadd(store.keys.front, {"id": "a"})
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
     client.xadd(store.keys.main, {"id": "a"})
 
     assert await claimed_ids(store) == ["a"]
@@ -398,8 +398,8 @@ async def test_a_worker_with_room_left_leaves_no_token(store: Store, client: red
 
 
 async def test_a_token_can_be_left_by_hand_and_there_is_only_one(store: Store, client: redis.Redis) -> None:
-    await store.wake()
-    await store.wake()
+    await store.changes.wake()
+    await store.changes.wake()
 
     assert client.llen(store.keys.wake) == 1
     assert 0 < client.ttl(store.keys.wake) <= 60
@@ -407,7 +407,7 @@ async def test_a_token_can_be_left_by_hand_and_there_is_only_one(store: Store, c
 
 async def test_a_late_beat_does_not_hinder_a_claim(store: Store, client: redis.Redis) -> None:
     await put(store, "a")
-    await store.join("w1", 1)
+    await store.duty.join("w1", 1)
     await passed(client, clock(client) + 1)
     (claimed,) = (await claim(store)).jobs
     assert (await beat(store)).lapsed is False
@@ -416,37 +416,37 @@ async def test_a_late_beat_does_not_hinder_a_claim(store: Store, client: redis.R
 
 
 async def test_a_claim_that_was_delayed_on_its_way_takes_nothing(store: Store, client: redis.Redis) -> None:
-    await store.join("w1", LEASE, 0)
-    delayed = store.claim_command("w1", 10, 0)
-    await store.reclaim("w1", [], 1)  # the worker has given up waiting for its reply
+    await store.duty.join("w1", LEASE, 0)
+    delayed = store.duty.claim_command("w1", 10, 0)
+    await store.duty.reclaim("w1", [], 1)  # the worker has given up waiting for its reply
     await put(store, "a")
 
     with unchanged(client):
         reply = await store.connection.call(delayed)
-        assert store.read_claims(reply, "w1").verdict == "missing"
+        assert store.duty.read_claims(reply, "w1").verdict == "missing"
 
-    reply = await store.connection.call(store.claim_command("w1", 10, 1))
-    assert [each.record.id for each in store.read_claims(reply, "w1").jobs] == ["a"]
+    reply = await store.connection.call(store.duty.claim_command("w1", 10, 1))
+    assert [each.record.id for each in store.duty.read_claims(reply, "w1").jobs] == ["a"]
 
 
 async def test_a_worker_whose_session_was_lost_joins_again(store: Store, client: redis.Redis) -> None:
-    await store.join("w1", LEASE, 3)
+    await store.duty.join("w1", LEASE, 3)
     client.delete(store.keys.sessions)
-    reply = await store.connection.call(store.claim_command("w1", 10, 3))
-    assert store.read_claims(reply, "w1").verdict == "missing"
+    reply = await store.connection.call(store.duty.claim_command("w1", 10, 3))
+    assert store.duty.read_claims(reply, "w1").verdict == "missing"
 
-    await store.join("w1", LEASE, 3)
-    reply = await store.connection.call(store.claim_command("w1", 10, 3))
-    assert store.read_claims(reply, "w1").verdict == "ok"
+    await store.duty.join("w1", LEASE, 3)
+    reply = await store.connection.call(store.duty.claim_command("w1", 10, 3))
+    assert store.duty.read_claims(reply, "w1").verdict == "ok"
 
 
 async def test_sessions_go_with_their_workers(store: Store, client: redis.Redis) -> None:
-    await store.join("w1", LEASE)
-    await store.join("w2", 1)
+    await store.duty.join("w1", LEASE)
+    await store.duty.join("w2", 1)
     assert client.hkeys(store.keys.sessions) == [b"w1", b"w2"]
     assert client.pttl(store.keys.sessions) > 0
 
-    await store.leave("w1")
+    await store.duty.leave("w1")
     await passed(client, clock(client) + 1)
-    await store.reclaim("w2")
+    await store.duty.reclaim("w2")
     assert not client.exists(store.keys.sessions)

@@ -11,7 +11,7 @@ import redis
 import redis.asyncio
 
 from aioq.store import Connection, Store
-from aioq.store.url import DEFAULT_URL, default_url
+from aioq.store.net.url import DEFAULT_URL, default_url
 from aioq.values.errors import (
     InvalidInput,
     ServerError,
@@ -101,7 +101,7 @@ async def test_a_server_that_is_not_there_is_a_typed_error_with_its_address(
             await connection.calls([("PING",), ("PING",)])
 
         with pytest.raises(ServerUnreachable):
-            await Store(connection, "default").count()
+            await Store(connection, "default").reads.count()
 
         assert "secret" not in str(caught.value)
         await connection.aclose()
@@ -134,7 +134,7 @@ async def test_a_server_that_wants_a_password_refuses_whoever_has_none(own_serve
     connection = Connection(server.tcp_url)
 
     with pytest.raises(ServerRefused):
-        await Store(connection, "default").count()
+        await Store(connection, "default").reads.count()
 
     await connection.aclose()
 
@@ -241,19 +241,19 @@ async def test_a_client_of_the_caller_works_whatever_it_is_set_to(
     store = Store(connection, "default")
     await connection.check_server()
     await put(store, "a", data=bytes(range(256)))
-    (record,) = await store.load(["a"])
+    (record,) = await store.reads.load(["a"])
     assert record is not None
     assert record.fields[b"data"] == bytes(range(256))
-    assert (await store.ids(JobStatus.QUEUED))[0] == ["a"]
-    assert await store.attempts("a") == []
+    assert (await store.reads.ids(JobStatus.QUEUED))[0] == ["a"]
+    assert await store.reads.attempts("a") == []
 
-    wait = asyncio.create_task(store.mailbox.wait("a"))
+    wait = asyncio.create_task(store.producing.mailbox.wait("a"))
     await asyncio.sleep(0)
-    await store.cancel("a")
+    await store.changes.cancel("a")
     assert (await asyncio.wait_for(wait, 5)).status == "canceled"
 
     sibling = connection.sibling()
-    assert await Store(sibling, "default").ids(JobStatus.CANCELED)
+    assert await Store(sibling, "default").reads.ids(JobStatus.CANCELED)
     await sibling.aclose()
 
     await connection.aclose()
@@ -354,9 +354,9 @@ async def test_a_patient_call_does_not_notice_that_the_server_was_restarted(
     server.stop(kill=True)
     server.start()
 
-    assert (await store.count()).queued == 0
+    assert (await store.reads.count()).queued == 0
     await put(store, "a")
-    assert (await store.count()).queued == 1
+    assert (await store.reads.count()).queued == 1
     await connection.aclose()
 
 
@@ -454,20 +454,20 @@ async def test_a_server_in_cluster_mode_takes_every_script_of_a_queue(own_server
         }
         assert len(slots) == 1
 
-        await store.wait("one", ["queued", "started"])
-        await store.save_meta("queued", None, [b"meta.a", b"1"], [])
-        await store.load(["a", "queued"])
-        await store.count()
-        await store.ids(JobStatus.EXPIRED)
+        await store.producing.wait("one", ["queued", "started"])
+        await store.changes.save_meta("queued", None, [b"meta.a", b"1"], [])
+        await store.reads.load(["a", "queued"])
+        await store.reads.count()
+        await store.reads.ids(JobStatus.EXPIRED)
         await beat(store)
         await end(store, (await start(store, "again"), Retried("boom", 0)))
         await end(store, (await start(store, "more"), Interrupted(begun=True)))
         await take(store)
-        assert await store.requeue(["failed", LATE], at_front=True, reset=True) == ["ok", "ok"]
-        await store.reclaim("w1", [])
-        await store.delete(["queued", "finished"])
-        await store.sweep()
-        await store.leave("w1")
+        assert await store.changes.requeue(["failed", LATE], at_front=True, reset=True) == ["ok", "ok"]
+        await store.duty.reclaim("w1", [])
+        await store.changes.delete(["queued", "finished"])
+        await store.duty.sweep()
+        await store.duty.leave("w1")
         assert audit(client, store) == []
         await connection.aclose()
 
@@ -485,7 +485,7 @@ async def test_who_is_cancelled_while_something_is_opened_leaves_nothing_open(
             "call": lambda connection=connection: connection.call(("PING",)),
             "listen": lambda connection=connection: connection.listener.listen("x", print, print),
             "lend": lambda connection=connection: connection.lend_wire(1, "x"),
-            "durable": lambda store=store: store.enqueue_durably([], "replicated", 1),
+            "durable": lambda store=store: store.producing.enqueue_durably([], "replicated", 1),
         }[what]
         task = asyncio.ensure_future(attempt())
 

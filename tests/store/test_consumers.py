@@ -14,14 +14,14 @@ from tests.tools import eventually
 
 
 async def leave(store: Store, worker: str) -> None:
-    assert await store.leave(worker)
+    assert await store.duty.leave(worker)
 
 
 async def reclaim(store: Store, worker: str) -> None:
     with redis.Redis.from_url(store.connection.url) as client:
         client.zadd(store.keys.leases, {worker: 1})
 
-    await store.reclaim(worker)
+    await store.duty.reclaim(worker)
 
 
 @pytest.mark.parametrize("end", [pytest.param(leave, marks=pytest.mark.chaos), reclaim])
@@ -46,7 +46,7 @@ async def test_a_consumer_of_which_only_the_old_primary_knows_goes_with_its_work
     here, there = Store(connection, "default"), Store(other, "default")
 
     for worker in ("busy", "idle"):
-        await here.join(worker, LEASE)
+        await here.duty.join(worker, LEASE)
 
     await put(here, "a", front=True)
     assert len((await claim(here, "busy")).jobs) == 1

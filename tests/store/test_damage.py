@@ -46,13 +46,13 @@ async def use_all(store: Store) -> None:
     await put(store, "b")
     claims = await take(store, "w1")
     assert "b" in [claim.record.id for claim in claims]
-    await store.load(["a", "b"])
-    await store.wait("channel", ["a", "b"])
-    await store.count()
+    await store.reads.load(["a", "b"])
+    await store.producing.wait("channel", ["a", "b"])
+    await store.reads.count()
 
     for state in JobStatus:
         for desc in (False, True):
-            await store.ids(state, desc=desc)
+            await store.reads.ids(state, desc=desc)
 
     ends = [Retried("e", 0), Failed("e"), Interrupted(begun=True), Retried("e", 5)]
 
@@ -62,15 +62,15 @@ async def use_all(store: Store) -> None:
         assert claim.record.id != "b" or verdicts == ["ok"]
 
     assert await status(store, "b") == "finished"
-    await store.sweep()
+    await store.duty.sweep()
 
     for verb in (
-        *(partial(store.requeue, at_front=at_front, reset=at_front) for at_front in (True, False)),
-        store.delete,
+        *(partial(store.changes.requeue, at_front=at_front, reset=at_front) for at_front in (True, False)),
+        store.changes.delete,
     ):
         await verb(["a", "c"])
 
-    for verb in (store.cancel, store.stop):
+    for verb in (store.changes.cancel, store.changes.stop):
         await verb("a")
 
 
@@ -109,7 +109,7 @@ async def test_a_history_that_is_something_else_makes_room(store, client, kind: 
     (claim,) = await take(store)
     TYPES[kind](client, PREFIX + b"attempts:a")
     assert await end(store, (claim, Retried("e", 0))) == ["ok"]
-    assert len(await store.attempts("a")) == 1
+    assert len(await store.reads.attempts("a")) == 1
 
 
 async def test_a_token_that_is_something_else_makes_room(store, client) -> None:
@@ -150,7 +150,7 @@ async def test_members_that_are_no_ids_are_passed_over(store: Store, client: red
 
 
 async def test_workers_with_any_name_are_reclaimed_and_go(store: Store, client: redis.Redis) -> None:
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
 
     for value in JUNK:
         client.zadd(PREFIX + b"leases", {value: 5})
@@ -159,7 +159,7 @@ async def test_workers_with_any_name_are_reclaimed_and_go(store: Store, client: 
     assert len(lost) == len(JUNK)
 
     for name in lost:
-        await store.reclaim(name)
+        await store.duty.reclaim(name)
 
     assert client.zrange(PREFIX + b"leases", 0, -1) == [b"w1"]
 
@@ -183,13 +183,13 @@ async def test_a_channel_that_nobody_may_publish_to_is_passed_over(own_server) -
 
 
 async def test_a_job_with_a_damaged_number_runs_as_one_without_it(store: Store, client: redis.Redis) -> None:
-    await store.enqueue(job("a", ttl_ms=60_000))
+    await store.producing.enqueue(job("a", ttl_ms=60_000))
     client.hset(PREFIX + b"job:a", mapping={"fence": "x", "deliveries": "x", "uncounted": "x", "expires_at": "x"})
     (claim,) = await take(store)
     assert claim.fence == 1
     client.zadd(PREFIX + b"leases", {"w1": 1})
-    assert await store.reclaim("w1") == (False, ["a"], [])
-    (record,) = await store.load(["a"])
+    assert await store.duty.reclaim("w1") == (False, ["a"], [])
+    (record,) = await store.reads.load(["a"])
     assert (record.deliveries, record.attempt) == (1, 0)
 
 
@@ -201,7 +201,7 @@ async def test_entries_of_many_digits_leave_their_lane(
     """After the clock has jumped back, all entries are counted within the last millisecond before."""
     lane = store.keys.front if front else store.keys.main
     client.xadd(lane, {"id": "none"}, id=last)
-    await store.enqueue(job("a", front=front))
+    await store.producing.enqueue(job("a", front=front))
     (claim,) = await take(store)
     assert await end(store, (claim, Finished(b"pr", 60_000))) == ["ok"]
     assert client.xlen(lane) == 0

@@ -35,7 +35,7 @@ EVERY_BYTE = bytes(range(256)) * 3
 
 
 async def test_a_plain_job_is_stored_and_enters_the_main_lane(store: Store, client: redis.Redis) -> None:
-    created = await store.enqueue(job("a", data=EVERY_BYTE, opts=b"{}"))
+    created = await store.producing.enqueue(job("a", data=EVERY_BYTE, opts=b"{}"))
     stored = fields(client, store)
     ((entry, values),) = client.xrange(store.keys.main)
 
@@ -56,7 +56,7 @@ async def test_a_plain_job_is_stored_and_enters_the_main_lane(store: Store, clie
 async def test_an_id_of_the_user_s_own_has_a_nonce_and_fences_that_begin_at_the_clock(
     store: Store, client: redis.Redis
 ) -> None:
-    created = await store.enqueue(job(nonce="n1"))
+    created = await store.producing.enqueue(job(nonce="n1"))
     stored = fields(client, store)
 
     assert stored[b"nonce"] == b"n1"
@@ -73,9 +73,9 @@ async def test_a_run_of_a_job_that_is_no_more_does_not_write_into_the_next_job_w
     old = await start(store, nonce="1")
 
     if ended == "deleted":
-        await store.delete(["a"])
+        await store.changes.delete(["a"])
     else:
-        await {"canceled": store.cancel, "stopped": store.stop}[ended]("a")
+        await {"canceled": store.changes.cancel, "stopped": store.changes.stop}[ended]("a")
 
     await passed(client, clock(client))
     new = await start(store, nonce="2")
@@ -85,7 +85,7 @@ async def test_a_run_of_a_job_that_is_no_more_does_not_write_into_the_next_job_w
         for outcome in (Finished(b"p", 60_000), Failed("boom"), Retried("boom", 0), Interrupted(begun=True)):
             assert await end(store, (old, outcome)) == ["stale"]
 
-        assert await store.save_meta("a", old.fence, [b"meta.a", b"1"], []) == "stale"
+        assert await store.changes.save_meta("a", old.fence, [b"meta.a", b"1"], []) == "stale"
 
 
 async def test_a_job_at_the_front_enters_the_front_lane(store: Store, client: redis.Redis) -> None:
@@ -96,7 +96,7 @@ async def test_a_job_at_the_front_enters_the_front_lane(store: Store, client: re
 
 
 async def test_a_delay_is_counted_by_the_server_s_clock(store: Store, client: redis.Redis) -> None:
-    created = await store.enqueue(job("a", due="+86400000"))
+    created = await store.producing.enqueue(job("a", due="+86400000"))
     stored = fields(client, store)
 
     assert (stored[b"status"], stored[b"due_at"]) == (b"scheduled", b"%d" % (created + 86_400_000))
@@ -125,7 +125,7 @@ async def test_a_scheduled_job_remembers_its_lane_and_its_ttl(store: Store, clie
 async def test_a_ttl_begins_at_once_and_lets_the_hash_go_by_itself(
     ttl_ms: int, store: Store, client: redis.Redis
 ) -> None:
-    created = await store.enqueue(job("a", ttl_ms=ttl_ms))
+    created = await store.producing.enqueue(job("a", ttl_ms=ttl_ms))
     stored = fields(client, store)
 
     assert stored[b"ttl"] == b"%d" % ttl_ms
@@ -137,10 +137,10 @@ async def test_a_ttl_begins_at_once_and_lets_the_hash_go_by_itself(
 async def test_the_same_call_twice_is_one_job(
     options: dict[str, object], store: Store, client: redis.Redis
 ) -> None:
-    assert await store.enqueue(job(**options))
+    assert await store.producing.enqueue(job(**options))
 
     with unchanged(client):
-        assert await store.enqueue(job(**options))
+        assert await store.producing.enqueue(job(**options))
 
 
 async def test_the_same_call_after_the_job_has_moved_on_changes_nothing(store: Store, client: redis.Redis) -> None:
@@ -148,7 +148,7 @@ async def test_the_same_call_after_the_job_has_moved_on_changes_nothing(store: S
         await bring(store, client, state, state)
 
         with unchanged(client):
-            assert await store.enqueue(job(state))
+            assert await store.producing.enqueue(job(state))
 
 
 @pytest.mark.parametrize("state", ["queued", "scheduled", "started"])
@@ -158,14 +158,14 @@ async def test_another_call_with_the_id_of_a_live_job_is_refused(
     await bring(store, client, state)
 
     with unchanged(client):
-        assert await store.enqueue(job(nonce="other")) == 0
+        assert await store.producing.enqueue(job(nonce="other")) == 0
 
 
 async def test_the_id_of_a_job_that_is_run_again_belongs_to_a_live_job(store: Store, client: redis.Redis) -> None:
     assert await end(store, (await start(store), Retried("boom", 60_000))) == ["ok"]
 
     with unchanged(client):
-        assert await store.enqueue(job(nonce="other")) == 0
+        assert await store.producing.enqueue(job(nonce="other")) == 0
 
 
 @pytest.mark.parametrize("options", [{}, {"due": "+60000"}, {"front": True, "ttl_ms": 60_000}])
@@ -175,7 +175,7 @@ async def test_the_id_of_an_ended_job_is_free_and_nothing_is_left_of_that_job(
 ) -> None:
     await bring(store, client, state, old=b"1")
     client.delete(store.keys.wake)
-    created = await store.enqueue(job(nonce="other", new=b"1", **options))
+    created = await store.producing.enqueue(job(nonce="other", new=b"1", **options))
     stored = fields(client, store)
 
     assert created
@@ -183,7 +183,7 @@ async def test_the_id_of_an_ended_job_is_free_and_nothing_is_left_of_that_job(
     assert not {b"result", b"error", b"worker", b"started_at", b"ended_at"} & set(stored)
     assert stored[b"new"] == b"1"
 
-    counts = (await store.count())._asdict()
+    counts = (await store.reads.count())._asdict()
     counts.pop("workers")
     assert {name: number for name, number in counts.items() if number} == {
         "scheduled" if "due" in options else "queued": 1
@@ -194,17 +194,17 @@ async def test_the_history_of_the_job_that_had_the_id_goes_with_it(store: Store,
     assert await end(store, (await start(store), Retried("boom", 0))) == ["ok"]
     (second,) = await take(store)
     assert await end(store, (second, Failed("boom"))) == ["ok"]
-    assert await store.attempts("a")
+    assert await store.reads.attempts("a")
     await put(store, "a", nonce="other")
 
-    assert await store.attempts("a") == []
+    assert await store.reads.attempts("a") == []
 
 
 async def test_those_who_wait_for_a_late_job_hear_of_it_when_its_id_is_used_again(
     store: Store, client: redis.Redis
 ) -> None:
     await put(store, "a", ttl_ms=100)
-    await store.wait("channel", ["a"])
+    await store.producing.wait("channel", ["a"])
     await passed(client, int(fields(client, store)[b"expires_at"]))
 
     with listening(client, "channel") as messages:
@@ -221,11 +221,11 @@ async def test_what_a_job_left_behind_that_ran_out_unseen_does_not_touch_the_nex
     await passed(client, clock(client) + 1)
     client.delete(store.keys.job + b"a")  # as the server does it after expired_ttl, if no worker ever looked
     await put(store, "a", nonce="other", **options)
-    counts = await store.count()
+    counts = await store.reads.count()
 
     assert counts.queued + counts.scheduled == 1
     if "due" not in options:
-        assert (await store.ids(JobStatus.QUEUED))[0] == ["a"]
+        assert (await store.reads.ids(JobStatus.QUEUED))[0] == ["a"]
 
     assert [each.record.id for each in await take(store)] == ["a"]
     assert await status(store) == "started"
@@ -252,24 +252,24 @@ async def test_what_ran_out_unseen_is_cleared_away_by_later_calls_if_no_worker_e
 
 async def test_a_call_tells_its_duplicates_by_their_positions(store: Store, client: redis.Redis) -> None:
     await put(store, "b", "d")
-    created = await store.enqueue_many([job(each, nonce="other") for each in "abcd"])
+    created = await store.producing.enqueue_many([job(each, nonce="other") for each in "abcd"])
 
     assert [bool(each) for each in created] == [True, False, True, False]
-    assert (await store.ids(JobStatus.QUEUED))[0] == ["b", "d", "a", "c"]
+    assert (await store.reads.ids(JobStatus.QUEUED))[0] == ["b", "d", "a", "c"]
 
 
 async def test_two_jobs_with_one_id_in_one_call_are_one_job_and_a_duplicate(store: Store) -> None:
-    created = await store.enqueue_many([job("a", nonce="1"), job("a", nonce="2")])
+    created = await store.producing.enqueue_many([job("a", nonce="1"), job("a", nonce="2")])
 
     assert [bool(each) for each in created] == [True, False]
-    assert (await store.count()).queued == 1
+    assert (await store.reads.count()).queued == 1
 
 
 async def test_many_jobs_of_one_call_keep_their_order(store: Store) -> None:
     ids = [f"j{number}" for number in range(500)]
     await put(store, *ids)
 
-    assert (await store.ids(JobStatus.QUEUED, 0, 1_000))[0] == ids
+    assert (await store.reads.ids(JobStatus.QUEUED, 0, 1_000))[0] == ids
 
 
 async def test_a_job_may_have_more_fields_than_lua_unpacks_at_once(store: Store, client: redis.Redis) -> None:
@@ -309,9 +309,9 @@ async def test_a_refused_job_leaves_no_token(store: Store, client: redis.Redis) 
 
 
 async def test_concurrent_enqueues_are_all_stored(store: Store) -> None:
-    await asyncio.gather(*(store.enqueue(job(f"j{number}")) for number in range(300)))
+    await asyncio.gather(*(store.producing.enqueue(job(f"j{number}")) for number in range(300)))
 
-    assert (await store.count()).queued == 300
+    assert (await store.reads.count()).queued == 300
 
 
 async def test_queues_do_not_see_each_other(store: Store, client: redis.Redis) -> None:
@@ -320,7 +320,7 @@ async def test_queues_do_not_see_each_other(store: Store, client: redis.Redis) -
     await put(other, "a", nonce="other")
     before = dump(client)
 
-    assert await other.delete(["a"]) == 1
+    assert await other.changes.delete(["a"]) == 1
     gone = set(before) - set(dump(client))
     assert gone == {other.keys.job + b"a", other.keys.main} or gone == {other.keys.job + b"a"}
     assert await status(store) == "queued"
@@ -331,7 +331,7 @@ async def test_a_finished_job_s_id_can_be_used_again_and_again(store: Store) -> 
         claimed = await start(store, nonce=nonce)
         assert await end(store, (claimed, Finished(b"p", -1))) == ["ok"]
 
-    assert (await store.count()).finished == 1
+    assert (await store.reads.count()).finished == 1
     assert (await claim(store)).jobs == []
 
 
@@ -341,8 +341,8 @@ async def test_the_same_call_sent_twice_changes_nothing_and_is_a_write_both_time
 ) -> None:
     """A connection that repeats a call can then wait for its own writes with WAIT and WAITAOF."""
     again = job("a", nonce=nonce)
-    await store.enqueue(again)
+    await store.producing.enqueue(again)
     before, writes = dump(client), client.info("persistence")["rdb_changes_since_last_save"]
-    await store.enqueue(again)
+    await store.producing.enqueue(again)
     assert dump(client) == before
     assert client.info("persistence")["rdb_changes_since_last_save"] > writes

@@ -41,7 +41,7 @@ async def test_a_failure_without_retention_is_deleted_and_those_who_wait_hear_al
 ) -> None:
     await end(store, (await start(store, failure_ttl=b"0"), Retried("first", 0)))
     (second,) = await take(store)
-    await store.wait("one", ["a"])
+    await store.producing.wait("one", ["a"])
 
     with listening(client, "one") as messages:
         assert await end(store, (second, Failed("x" * 5_000))) == ["ok"]
@@ -80,7 +80,7 @@ async def test_a_run_that_was_ended_otherwise_is_not_recorded_over_it(
     if verb == "finish":
         await end(store, (claimed, Finished(b"p", 60_000)))
     else:
-        await getattr(store, verb)("a")
+        await getattr(store.changes, verb)("a")
 
     with unchanged(client):
         assert await end(store, (claimed, Failed("boom"))) == ["stale"]
@@ -97,7 +97,7 @@ async def test_different_retentions_of_one_call_are_each_kept(store: Store, clie
     assert client.ttl(store.keys.job + b"b") == -1
     assert client.pttl(store.keys.job + b"d") > 50_000
     assert client.ttl(store.keys.failed) == client.ttl(store.keys.failed + b":until") == -1
-    assert await store.requeue(["b"], at_front=False, reset=True) == ["ok"]
+    assert await store.changes.requeue(["b"], at_front=False, reset=True) == ["ok"]
     assert client.pexpiretime(store.keys.failed) == client.pexpiretime(store.keys.job + b"d") + DAY_MS
 
 
@@ -106,14 +106,14 @@ async def test_the_history_of_a_failed_job_ends_with_it(store: Store, client: re
     (second,) = await take(store)
     await end(store, (second, Failed("second")))
 
-    assert len(await store.attempts("a")) == 1
+    assert len(await store.reads.attempts("a")) == 1
     assert client.pexpiretime(store.keys.attempts + b"a") == client.pexpiretime(store.keys.job + b"a") > 0
 
 
 async def test_an_error_of_any_bytes_is_kept_and_told(store: Store, client: redis.Redis) -> None:
     text = "".join(chr(each) for each in range(1, 256)) + "\n1 2\n"
     claimed = await start(store)
-    await store.wait("one", ["a"])
+    await store.producing.wait("one", ["a"])
 
     with listening(client, "one") as messages:
         await end(store, (claimed, Failed(text)))

@@ -4,7 +4,7 @@ import pytest
 import redis
 
 from aioq.store import Store
-from aioq.store.store import REPEATED_MS
+from aioq.store.producing import REPEATED_MS
 from aioq.values.outcome import Failed, Finished, Retried
 from aioq.values.record import JobRecord
 from aioq.values.states import JobStatus
@@ -99,7 +99,7 @@ async def test_a_run_that_was_ended_otherwise_is_not_recorded_over_it(
     if verb == "fail":
         await end(store, (claimed, Failed("boom")))
     else:
-        await getattr(store, verb)("a")
+        await getattr(store.changes, verb)("a")
 
     with unchanged(client):
         assert await end(store, (claimed, Finished(b"p", 60_000))) == ["stale"]
@@ -107,7 +107,7 @@ async def test_a_run_that_was_ended_otherwise_is_not_recorded_over_it(
 
 async def test_a_run_of_a_deleted_job_is_not_recorded(store: Store, client: redis.Redis) -> None:
     claimed = await start(store)
-    await store.delete(["a"])
+    await store.changes.delete(["a"])
 
     with unchanged(client):
         assert await end(store, (claimed, Finished(b"p", 60_000))) == ["gone"]
@@ -116,7 +116,7 @@ async def test_a_run_of_a_deleted_job_is_not_recorded(store: Store, client: redi
 async def test_one_bad_run_does_not_hold_up_the_others(store: Store) -> None:
     await put(store, "a", "b", "c")
     a, b, c = await take(store)
-    await store.delete(["b"])
+    await store.changes.delete(["b"])
     outcome = Finished(b"p", 60_000)
 
     assert await end(store, (a, outcome), (b, outcome), (c._replace(fence=9), outcome)) == ["ok", "gone", "stale"]
@@ -126,14 +126,14 @@ async def test_one_bad_run_does_not_hold_up_the_others(store: Store) -> None:
 async def test_a_run_that_stands_twice_in_one_call_is_recorded_once(store: Store, client: redis.Redis) -> None:
     claimed = await start(store)
     outcome = Finished(b"p", 60_000)
-    await store.wait("channel", ["a"])
+    await store.producing.wait("channel", ["a"])
 
     with listening(client, "channel") as messages:
         await end(store, (claimed, outcome), (claimed, outcome))
 
         assert messages() in ([b"a finished 1\np"], [b"a finished 1\npa finished 1\np"])
 
-    assert (await store.count()).finished == 1
+    assert (await store.reads.count()).finished == 1
 
 
 async def test_success_after_a_retry_ends_the_old_error_and_the_history_in_time(
@@ -164,12 +164,12 @@ async def test_a_registry_holds_short_long_and_endless_retentions_side_by_side(
     await end(store, (c, Finished(b"p", -1)))
     await passed(client, clock(client) + 10)
 
-    assert (await store.count()).finished == 2
-    assert (await store.ids(JobStatus.FINISHED))[0] == ["b", "c"]
+    assert (await store.reads.count()).finished == 2
+    assert (await store.reads.ids(JobStatus.FINISHED))[0] == ["b", "c"]
     assert [await status(store, each) for each in "abc"] == [None, "finished", "finished"]
 
     # With the endless one goes the reason to keep the registry for ever.
-    await store.delete(["c"])
+    await store.changes.delete(["c"])
     last = client.pexpiretime(store.keys.job + b"b")
     assert client.pexpiretime(store.keys.finished) == last + DAY_MS
     assert client.pexpiretime(store.keys.finished + b":until") == last + DAY_MS
@@ -182,10 +182,10 @@ async def test_a_short_retention_beside_an_endless_one_is_not_forgotten(store: S
     await end(store, (b, Finished(b"p", 10)))
     await passed(client, clock(client) + 20)
 
-    assert (await store.count()).finished == 1
-    assert (await store.ids(JobStatus.FINISHED))[0] == ["a"]
+    assert (await store.reads.count()).finished == 1
+    assert (await store.reads.ids(JobStatus.FINISHED))[0] == ["a"]
 
-    while await store.sweep():
+    while await store.duty.sweep():
         pass
 
     assert client.zrange(store.keys.finished, 0, -1) == [b"a"]
@@ -214,7 +214,7 @@ async def test_more_runs_than_lua_unpacks_at_once_are_recorded_in_one_call(
 
     claims = await take(store, limit=total)
     assert set(await end(store, *((each, Finished(b"p", 60_000)) for each in claims))) == {"ok"}
-    assert (await store.count()).finished == total
+    assert (await store.reads.count()).finished == total
     assert client.xlen(store.keys.main) == 0
     assert client.zcard(store.keys.finished + b":until") == total
     client.flushall()
@@ -222,8 +222,8 @@ async def test_more_runs_than_lua_unpacks_at_once_are_recorded_in_one_call(
 
 async def test_those_who_wait_are_told_the_result_and_are_not_kept(store: Store, client: redis.Redis) -> None:
     claimed = await start(store)
-    await store.wait("one", ["a"])
-    await store.wait("two", ["a"])
+    await store.producing.wait("one", ["a"])
+    await store.producing.wait("two", ["a"])
 
     with listening(client, "one", "two") as messages:
         await end(store, (claimed, Finished(EVERY_BYTE, 60_000)))
@@ -236,7 +236,7 @@ async def test_those_who_wait_are_told_the_result_and_are_not_kept(store: Store,
 async def test_ends_of_one_call_travel_to_a_channel_in_one_message(store: Store, client: redis.Redis) -> None:
     await put(store, *"abc")
     claims = await take(store)
-    await store.wait("one", ["a", "b"])
+    await store.producing.wait("one", ["a", "b"])
 
     with listening(client, "one") as messages:
         await end(store, *((each, Finished(b"p", 60_000)) for each in claims))
@@ -249,7 +249,7 @@ async def test_a_long_result_is_left_to_be_loaded(
     size: int, told: bool, store: Store, client: redis.Redis
 ) -> None:
     claimed = await start(store)
-    await store.wait("one", ["a"])
+    await store.producing.wait("one", ["a"])
 
     with listening(client, "one") as messages:
         await end(store, (claimed, Finished(b"x" * size, 60_000)))
@@ -259,7 +259,7 @@ async def test_a_long_result_is_left_to_be_loaded(
 
 async def test_a_long_result_that_is_not_kept_travels_in_the_message(store: Store, client: redis.Redis) -> None:
     claimed = await start(store)
-    await store.wait("one", ["a"])
+    await store.producing.wait("one", ["a"])
 
     with listening(client, "one") as messages:
         await end(store, (claimed, Finished(b"x" * 5_000, 0)))
@@ -278,10 +278,10 @@ async def test_nobody_waits_and_nothing_is_published(store: Store, client: redis
 async def test_a_drained_queue_leaves_only_its_registration(store: Store, client: redis.Redis) -> None:
     claimed = await start(store)
     await end(store, (claimed, Finished(b"p", 20)))
-    assert await store.leave("w1")
+    assert await store.duty.leave("w1")
     client.delete(store.keys.wake)
     await passed(client, clock(client) + 20)
-    await store.sweep()
+    await store.duty.sweep()
     tombstone = store.keys.gone + b"a/"
 
     assert set(client.scan_iter()) == {b"aioq:queues", tombstone}
@@ -292,7 +292,7 @@ async def test_a_drained_queue_leaves_only_its_registration(store: Store, client
 async def test_a_record_of_another_version_keeps_what_it_has(store: Store, client: redis.Redis) -> None:
     claimed = await start(store, flavour=b"new")
     await end(store, (claimed, Finished(b"p", 60_000)))
-    (record,) = await store.load(["a"])
+    (record,) = await store.reads.load(["a"])
 
     assert isinstance(record, JobRecord)
     assert record.fields[b"flavour"] == b"new"

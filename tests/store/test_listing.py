@@ -40,7 +40,7 @@ async def fill(store: Store, client: redis.Redis, state: JobStatus, ids: list[st
         await passed(client, clock(client) + 1)
     elif state == "scheduled":
         due = str(clock(client) + 60_000)
-        await store.enqueue_many([job(each, due=due) for each in ids])
+        await store.producing.enqueue_many([job(each, due=due) for each in ids])
     elif state == "expired":
         await put(store, *ids[::2], ttl_ms=1)
         await passed(client, clock(client) + 1)
@@ -51,10 +51,10 @@ async def fill(store: Store, client: redis.Redis, state: JobStatus, ids: list[st
         await put(store, *ids)
 
         for each in ids:
-            await store.cancel(each)
+            await store.changes.cancel(each)
     else:
         own = {"failure_ttl": b"60000"}
-        await store.enqueue_many([job(each, **own if at % 2 else {}) for at, each in enumerate(ids)])
+        await store.producing.enqueue_many([job(each, **own if at % 2 else {}) for at, each in enumerate(ids)])
         claims = await take(store, limit=len(ids))
 
         if state in ("finished", "failed"):
@@ -62,11 +62,11 @@ async def fill(store: Store, client: redis.Redis, state: JobStatus, ids: list[st
             await end(store, *[(each, ends[at % len(ends)]) for at, each in enumerate(claims)])
         elif state == "stopped":
             for each in ids:
-                await store.stop(each)
+                await store.changes.stop(each)
 
 
 async def pages(store: Store, state: JobStatus, **options: Any) -> list[list[str]]:
-    return [ids async for ids in store.listing(state, **options)]
+    return [ids async for ids in store.reads.listing(state, **options)]
 
 
 @PAGES
@@ -92,12 +92,12 @@ async def test_an_offset_and_a_limit_cut_the_list_anywhere(
     store: Store, client: redis.Redis, page: int, state: JobStatus, desc: bool
 ) -> None:
     await fill(store, client, state, IDS)
-    whole, _ = await store.ids(state, desc=desc)
+    whole, _ = await store.reads.ids(state, desc=desc)
 
     for offset in (0, 1, 2, 3, 4, 7, 16, 17, 18, 1000):
         for limit in (None, 0, 1, 2, 3, 4, 6, 14, 15, 1000):
             expected = whole[offset:][:limit]
-            assert (await store.ids(state, offset, limit, desc=desc))[0] == expected, (offset, limit)
+            assert (await store.reads.ids(state, offset, limit, desc=desc))[0] == expected, (offset, limit)
             found = await pages(store, state, offset=offset, limit=limit, desc=desc, size=2)
             assert [each for ids in found for each in ids] == expected
 
@@ -106,14 +106,14 @@ async def test_an_offset_and_a_limit_cut_the_list_anywhere(
 @DESC
 async def test_jobs_that_are_due_at_one_moment(store: Store, client: redis.Redis, page: int, desc: bool) -> None:
     due = clock(client) + 60_000
-    await store.enqueue_many([job(each, due=str(due)) for each in [*IDS, *(f"c{each}" for each in IDS)]])
-    await store.enqueue_many([job("before", due=str(due - 1)), job("behind", due=str(due + 1))])
+    await store.producing.enqueue_many([job(each, due=str(due)) for each in [*IDS, *(f"c{each}" for each in IDS)]])
+    await store.producing.enqueue_many([job("before", due=str(due - 1)), job("behind", due=str(due + 1))])
     # As it is beyond the places of a ms: one score, and the ids decide.
     client.zadd(store.keys.scheduled, dict.fromkeys(client.zrange(store.keys.scheduled, 1, -2), due))
     whole = [each.decode() for each in client.zrange(store.keys.scheduled, 0, -1, desc=desc)]
 
-    assert (await store.ids(JobStatus.SCHEDULED, desc=desc))[0] == whole
-    assert (await store.ids(JobStatus.SCHEDULED, 5, 11, desc=desc))[0] == whole[5:16]
+    assert (await store.reads.ids(JobStatus.SCHEDULED, desc=desc))[0] == whole
+    assert (await store.reads.ids(JobStatus.SCHEDULED, 5, 11, desc=desc))[0] == whole[5:16]
 
 
 @PAGES
@@ -131,7 +131,7 @@ async def test_jobs_that_ended_at_one_moment(
         client.zadd(index, {each: int(score) for each, score in client.zrange(index, 0, -1, withscores=True)})
 
     whole = [each.decode() for each in [*sorted(own), *sorted(usual)]]
-    assert (await store.ids(state, desc=desc))[0] == (whole[::-1] if desc else whole)
+    assert (await store.reads.ids(state, desc=desc))[0] == (whole[::-1] if desc else whole)
 
 
 class Traffic:
@@ -161,7 +161,7 @@ class Traffic:
     async def go(self) -> None:
         """One that may go goes. Of the waiting ones, a worker gets the first, whichever it is."""
         name = self.going.pop(self.chance.randrange(len(self.going)))
-        await self.store.delete([name])
+        await self.store.changes.delete([name])
 
     async def between(self) -> None:
         for _ in range(self.chance.randrange(3)):
@@ -176,16 +176,16 @@ class Traffic:
         await fill(self.store, self.client, self.state, ids)
         for _ in range(10):
             await self.add()
-        whole, _ = await self.store.ids(self.state, desc=desc)
+        whole, _ = await self.store.reads.ids(self.state, desc=desc)
         found: list[str] = []
 
-        async for page in self.store.listing(self.state, desc=desc):
+        async for page in self.store.reads.listing(self.state, desc=desc):
             found += page
             await self.between()
 
             if self.going and self.chance.random() < 0.3 and page[-1] in self.going:
                 self.going.remove(page[-1])  # just the one at which the next page begins
-                await self.store.delete([page[-1]])
+                await self.store.changes.delete([page[-1]])
 
         assert [each for each in found if each in ids] == [each for each in whole if each in ids]
         assert len(set(found)) == len(found)
@@ -205,7 +205,7 @@ async def test_started_jobs_that_stay_are_listed_once_while_others_begin_and_end
 ) -> None:
     await put(store, *IDS, *(f"short{number}" for number in range(6)))
     claims = await take(store, limit=len(IDS) + 6)
-    ask = store._page
+    ask = store.reads._page
 
     async def asked(*args: Any) -> Any:
         reply = await ask(*args)
@@ -217,8 +217,8 @@ async def test_started_jobs_that_stay_are_listed_once_while_others_begin_and_end
 
         return reply
 
-    monkeypatch.setattr(store, "_page", asked)
-    found, _ = await store.ids(JobStatus.STARTED)
+    monkeypatch.setattr(store.reads, "_page", asked)
+    found, _ = await store.reads.ids(JobStatus.STARTED)
 
     assert [each for each in found if each in IDS] == IDS
     assert len(set(found)) == len(found)
@@ -232,7 +232,7 @@ async def test_a_waiting_job_that_is_claimed_between_two_pages_hides_no_other(
     found: list[str] = []
     taken: list[str] = []
 
-    async for ids in store.listing(JobStatus.QUEUED, desc=desc):
+    async for ids in store.reads.listing(JobStatus.QUEUED, desc=desc):
         found += ids
         taken += [each.record.id for each in await take(store, limit=2)]
 
@@ -251,7 +251,7 @@ async def test_late_jobs_that_a_worker_sees_between_two_pages_are_listed_once(
     await passed(client, clock(client) + 5)
     found: list[str] = []
 
-    async for ids in store.listing(JobStatus.EXPIRED, desc=desc):
+    async for ids in store.reads.listing(JobStatus.EXPIRED, desc=desc):
         found += ids
         await take(store)
 
@@ -265,7 +265,7 @@ async def test_a_closed_listing_leaves_out_what_comes_after_its_beginning(
     await passed(client, clock(client))
     found: list[str] = []
 
-    async for ids in store.listing(JobStatus.FAILED, is_closed=True):
+    async for ids in store.reads.listing(JobStatus.FAILED, is_closed=True):
         found += ids
         await passed(client, clock(client))
         await bring(store, client, "failed", f"new{len(found)}")
@@ -287,17 +287,17 @@ async def test_what_is_past_its_retention_and_not_swept_makes_no_page_longer(
 
     try:
         expected = ["y", "own", "x"] if desc else ["x", "own", "y"]
-        assert (await store.ids(JobStatus.FINISHED, desc=desc))[0] == expected
-        assert (await store.ids(JobStatus.FINISHED, 1, 1, desc=desc))[0] == ["own"]
-        assert (await store.count()).finished == 3
+        assert (await store.reads.ids(JobStatus.FINISHED, desc=desc))[0] == expected
+        assert (await store.reads.ids(JobStatus.FINISHED, 1, 1, desc=desc))[0] == ["own"]
+        assert (await store.reads.count()).finished == 3
 
         client.delete(key + b":usual")  # what is left is in one index, but its ranks are no places in the list
-        assert (await store.ids(JobStatus.FINISHED, 0, 1, desc=desc))[0] == ["own"]
-        assert (await store.ids(JobStatus.FINISHED, 1, 1, desc=desc))[0] == []
+        assert (await store.reads.ids(JobStatus.FINISHED, 0, 1, desc=desc))[0] == ["own"]
+        assert (await store.reads.ids(JobStatus.FINISHED, 1, 1, desc=desc))[0] == []
         client.zadd(key, {"next": now - 989})
         client.zadd(key + b":until", {"next": now + 60_000})
         expected = ["next", "own"] if desc else ["own", "next"]
-        assert (await store.ids(JobStatus.FINISHED, 1, 1, desc=desc))[0] == expected[1:]
+        assert (await store.reads.ids(JobStatus.FINISHED, 1, 1, desc=desc))[0] == expected[1:]
     finally:
         client.flushall()
 
@@ -311,8 +311,8 @@ async def test_names_that_nobody_could_give_hide_no_job_behind_them(
 
     try:
         for desc in (False, True):
-            assert (await store.ids(JobStatus.FAILED, desc=desc))[0][0 if desc else -1] == r"\xff" + "\x00"
-            assert len((await store.ids(JobStatus.FAILED, desc=desc))[0]) == len(names)
+            assert (await store.reads.ids(JobStatus.FAILED, desc=desc))[0][0 if desc else -1] == r"\xff" + "\x00"
+            assert len((await store.reads.ids(JobStatus.FAILED, desc=desc))[0]) == len(names)
     finally:
         client.flushall()
 
@@ -320,11 +320,11 @@ async def test_names_that_nobody_could_give_hide_no_job_behind_them(
 async def test_an_offset_in_a_registry_takes_one_call_however_deep(
     store: Store, client: redis.Redis, page: int
 ) -> None:
-    await store.enqueue_many([job(each, due="+60000") for each in IDS])
+    await store.producing.enqueue_many([job(each, due="+60000") for each in IDS])
     before = calls(client, "evalsha")
 
-    assert len((await store.ids(JobStatus.SCHEDULED, len(IDS) - 2, 2))[0]) == 2
-    assert len((await store.ids(JobStatus.SCHEDULED, len(IDS) - 2, 2, desc=True))[0]) == 2
+    assert len((await store.reads.ids(JobStatus.SCHEDULED, len(IDS) - 2, 2))[0]) == 2
+    assert len((await store.reads.ids(JobStatus.SCHEDULED, len(IDS) - 2, 2, desc=True))[0]) == 2
     assert calls(client, "evalsha") - before == 2
 
 
@@ -332,5 +332,5 @@ async def test_each_call_looks_at_one_page_at_the_most(store: Store, client: red
     await put(store, *IDS)
     before = calls(client, "evalsha")
 
-    assert len((await store.ids(JobStatus.QUEUED))[0]) == 17
+    assert len((await store.reads.ids(JobStatus.QUEUED))[0]) == 17
     assert calls(client, "evalsha") - before == 6  # of three entries each

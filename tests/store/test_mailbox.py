@@ -26,7 +26,7 @@ async def elsewhere(server: Server) -> AsyncIterator[Store]:
 async def waiting(store: Store, client: redis.Redis, job_id: str = "a") -> asyncio.Task[Ending]:
     """A task that waits, as soon as the server knows of it."""
     before = fields(client, store, job_id).get(b"after", b"")
-    task = asyncio.create_task(store.mailbox.wait(job_id))
+    task = asyncio.create_task(store.producing.mailbox.wait(job_id))
     await eventually(lambda: task.done() or fields(client, store, job_id).get(b"after", b"") != before)
 
     return task
@@ -70,7 +70,7 @@ async def test_a_wait_ends_when_the_record_is_deleted_by_hand(
     client.flushall() if how == "flushall" else client.execute_command(how, store.keys.job + b"a")
 
     assert (await ending(task)).status == "deleted"
-    assert store.mailbox._waits == {}
+    assert store.producing.mailbox._waits == {}
 
 
 async def test_old_waits_ask_again_together_and_new_ones_not_yet(
@@ -80,21 +80,21 @@ async def test_old_waits_ask_again_together_and_new_ones_not_yet(
     assert mailbox.ASK_AGAIN_S <= 15  # so that each is asked for within half a minute
     monkeypatch.setattr(mailbox, "ASK_AGAIN_S", 0.5)
     batches: list[list[str]] = []
-    wait = store.wait
+    wait = store.producing.wait
 
     async def ask(channel: str, ids: list[str]) -> list[dict[bytes, bytes] | int]:
         batches.append(list(ids))
 
         return await wait(channel, ids)
 
-    monkeypatch.setattr(store, "wait", ask)
+    monkeypatch.setattr(store.producing, "wait", ask)
     ids = [f"j{number}" for number in range(400)]
     await put(store, *ids, "new")
-    tasks = [asyncio.create_task(store.mailbox.wait(each)) for each in ids]
+    tasks = [asyncio.create_task(store.producing.mailbox.wait(each)) for each in ids]
     await eventually(lambda: sum(map(len, batches)) == 400)
     batches.clear()
-    await eventually(lambda: store.mailbox._old)  # half of the time has passed
-    tasks.append(asyncio.create_task(store.mailbox.wait("new")))
+    await eventually(lambda: store.producing.mailbox._old)  # half of the time has passed
+    tasks.append(asyncio.create_task(store.producing.mailbox.wait("new")))
     await eventually(lambda: sum(map(len, batches)) >= 401)
 
     assert sorted(each for batch in batches for each in batch) == sorted([*ids, "new"])
@@ -112,9 +112,9 @@ async def test_nothing_is_asked_when_nobody_waits(
     monkeypatch.setattr(mailbox, "ASK_AGAIN_S", 0.02)
     await put(store, "a")
     task = await waiting(store, client)
-    await store.cancel("a")
+    await store.changes.cancel("a")
     await ending(task)
-    await eventually(lambda: store.mailbox._timer is None)
+    await eventually(lambda: store.producing.mailbox._timer is None)
     before = calls(client, "evalsha")
     await asyncio.sleep(0.1)
 
@@ -129,13 +129,13 @@ async def test_a_wait_that_has_begun_outlives_a_server_that_is_away(
     connection = Connection(server.url)
     store = Store(connection, "default")
     await put(store, "a")
-    task = asyncio.create_task(store.mailbox.wait("a"))
-    await eventually(lambda: store.mailbox._old)
+    task = asyncio.create_task(store.producing.mailbox.wait("a"))
+    await eventually(lambda: store.producing.mailbox._old)
     server.stop(kill=True)
     await asyncio.sleep(2)  # longer than its questions are repeated
     assert not task.done()
     server.start()
-    await store.cancel("a")
+    await store.changes.cancel("a")
 
     assert (await ending(task)).status == "canceled"
     await connection.aclose()
@@ -166,7 +166,7 @@ async def test_a_message_that_is_wrong_spoils_no_wait(message: bytes, store: Sto
     task = await waiting(store, client)
 
     for _ in range(3):
-        assert client.publish(store.mailbox.channel, message) == 1
+        assert client.publish(store.producing.mailbox.channel, message) == 1
 
     await asyncio.sleep(0.05)
     assert not task.done()
@@ -185,7 +185,7 @@ async def test_an_error_that_nobody_foresaw_does_not_end_the_asking(
     asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(context["exception"]))
     await put(store, "a")
     task = await waiting(store, client)
-    settle = store.mailbox._settle
+    settle = store.producing.mailbox._settle
 
     def wrong(job_id: str, ending: Ending | None) -> None:
         if len(seen) < 2:
@@ -193,7 +193,7 @@ async def test_an_error_that_nobody_foresaw_does_not_end_the_asking(
 
         settle(job_id, ending)
 
-    monkeypatch.setattr(store.mailbox, "_settle", wrong)
+    monkeypatch.setattr(store.producing.mailbox, "_settle", wrong)
     client.delete(store.keys.job + b"a")
     assert (await ending(task)).status == "deleted"
     assert len(seen) == 2
@@ -219,7 +219,7 @@ async def test_a_long_result_that_is_not_kept_comes_all_the_same(store: Store, c
 async def test_a_wait_whose_question_is_under_way_when_the_job_ends_gets_what_is_not_kept(
     store: Store, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wait, waits = store.wait, list[asyncio.Task[Ending]]()
+    wait, waits = store.producing.wait, list[asyncio.Task[Ending]]()
 
     async def answer_late(channel: str, batch: list[str]) -> list[dict[bytes, bytes] | int]:
         if waits:
@@ -228,10 +228,10 @@ async def test_a_wait_whose_question_is_under_way_when_the_job_ends_gets_what_is
 
         return await wait(channel, batch)
 
-    monkeypatch.setattr(store, "wait", answer_late)
+    monkeypatch.setattr(store.producing, "wait", answer_late)
     claimed = await start(store)
     waits.append(await waiting(store, client))
-    assert await store.mailbox.wait("a", 5) == Ending("finished", b"once", None)
+    assert await store.producing.mailbox.wait("a", 5) == Ending("finished", b"once", None)
 
 
 async def test_a_failure_comes_with_its_text(store: Store, client: redis.Redis) -> None:
@@ -250,9 +250,9 @@ async def test_what_users_do_to_a_job_is_heard(verb: str, store: Store, client: 
     task = await waiting(store, client)
 
     if verb == "delete":
-        await store.delete(["a"])
+        await store.changes.delete(["a"])
     else:
-        await getattr(store, verb)("a")
+        await getattr(store.changes, verb)("a")
 
     assert (await ending(task)).status == {"cancel": "canceled", "stop": "stopped", "delete": "deleted"}[verb]
 
@@ -262,7 +262,7 @@ async def test_a_job_that_has_ended_is_answered_at_once_with_its_fields(
     state: str, store: Store, client: redis.Redis
 ) -> None:
     await bring(store, client, state)
-    found = await asyncio.wait_for(store.mailbox.wait("a"), 5)
+    found = await asyncio.wait_for(store.producing.mailbox.wait("a"), 5)
 
     assert found.status == ("expired" if state == "late" else state)
     assert found.fields is not None
@@ -270,7 +270,7 @@ async def test_a_job_that_has_ended_is_answered_at_once_with_its_fields(
 
 
 async def test_a_job_that_is_gone_is_answered_at_once(store: Store) -> None:
-    assert await asyncio.wait_for(store.mailbox.wait("a"), 5) == Ending("deleted", None, None)
+    assert await asyncio.wait_for(store.producing.mailbox.wait("a"), 5) == Ending("deleted", None, None)
 
 
 async def test_two_processes_wait_for_one_job(store: Store, elsewhere: Store, client: redis.Redis) -> None:
@@ -286,7 +286,7 @@ async def test_many_waits_of_one_process_share_a_channel_and_travel_together(
 ) -> None:
     ids = [f"j{number}" for number in range(300)]
     await put(store, *ids)
-    tasks = [asyncio.create_task(store.mailbox.wait(each)) for each in ids for _ in range(2)]
+    tasks = [asyncio.create_task(store.producing.mailbox.wait(each)) for each in ids for _ in range(2)]
     await eventually(lambda: all(b"after" in fields(client, store, each) for each in (ids[0], ids[-1])))
     claims = await take(store, limit=300)
     before = calls(client, "publish")
@@ -305,7 +305,7 @@ async def test_waits_that_begin_together_take_few_round_trips(store: Store) -> N
     async def ask(channel: str, ids: list[str]) -> list[dict[bytes, bytes] | int]:
         trips.append(len(ids))
 
-        return await store.wait(channel, ids)
+        return await store.producing.wait(channel, ids)
 
     mailbox = Mailbox(store.connection.listener, store.connection.shared.waiter, ask)
     await asyncio.gather(*(mailbox.wait(f"gone{number}") for number in range(400)))
@@ -319,7 +319,7 @@ async def test_a_wait_that_is_given_up_does_not_hurt_another_for_the_same_job(
 ) -> None:
     claimed = await start(store)
     first = await waiting(store, client)
-    second = asyncio.create_task(store.mailbox.wait("a"))
+    second = asyncio.create_task(store.producing.mailbox.wait("a"))
     await asyncio.sleep(0)
     first.cancel()
     await asyncio.wait([first])
@@ -336,12 +336,12 @@ async def test_waits_that_are_given_up_do_not_pile_up(store: Store, client: redi
         task.cancel()
 
     await asyncio.wait(tasks)
-    assert store.mailbox._waits == {}
+    assert store.producing.mailbox._waits == {}
 
 
 async def test_a_job_that_expires_while_no_worker_looks_is_heard_of(store: Store) -> None:
     await put(store, "a", ttl_ms=50)
-    found = await asyncio.wait_for(store.mailbox.wait("a"), 5)
+    found = await asyncio.wait_for(store.producing.mailbox.wait("a"), 5)
 
     assert found.status == "expired"
 
@@ -352,7 +352,7 @@ async def test_a_job_that_expires_after_its_promotion_while_no_worker_looks_is_h
     await put(store, "a", ttl_ms=1, due="0")
     await put(store, "b", front=True)
     task = await waiting(store, client)
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
     assert [each.record.id for each in (await claim(store, limit=1)).jobs] == ["b"]
     await passed(client, clock(client) + 1)
 
@@ -409,7 +409,7 @@ async def test_a_wait_without_a_server_is_a_typed_error(own_server: Callable[...
 
     for _ in range(2):
         with pytest.raises(ServerUnreachable):
-            await asyncio.wait_for(Store(connection, "default").mailbox.wait("a"), 10)
+            await asyncio.wait_for(Store(connection, "default").producing.mailbox.wait("a"), 10)
 
     await connection.aclose()
 
@@ -421,7 +421,7 @@ async def test_a_user_who_may_not_listen_is_told(server: Server, client: redis.R
     connection = Connection(f"unix://deaf:secret@{server.socket}")
 
     with pytest.raises(ServerRefused):
-        await asyncio.wait_for(Store(connection, "default").mailbox.wait("a"), 10)
+        await asyncio.wait_for(Store(connection, "default").producing.mailbox.wait("a"), 10)
 
     await connection.aclose()
     client.acl_deluser("deaf")
@@ -433,12 +433,12 @@ async def test_queues_of_one_connection_wait_side_by_side(connection: Connection
     for store in stores:
         await put(store, "a")
 
-    tasks = [asyncio.create_task(store.mailbox.wait("a")) for store in stores]
+    tasks = [asyncio.create_task(store.producing.mailbox.wait("a")) for store in stores]
     await eventually(lambda: all(b"after" in fields(client, store) for store in stores))
     assert len(client.client_list("pubsub")) == 1
 
     for store in stores:
-        await store.cancel("a")
+        await store.changes.cancel("a")
 
     assert [(await ending(task)).status for task in tasks] == ["canceled"] * 3
 
@@ -450,16 +450,16 @@ async def test_queues_of_one_connection_wait_side_by_side(connection: Connection
 async def asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ids that the server is asked for, by a process that is used to waiting for its jobs."""
     ids: list[str] = []
-    wait = store.wait
+    wait = store.producing.wait
 
     async def ask(channel: str, batch: list[str]) -> list[dict[bytes, bytes] | int]:
         ids.extend(batch)
 
         return await wait(channel, batch)
 
-    monkeypatch.setattr(store, "wait", ask)
-    await store.mailbox.wait("gone")  # it listens from now on
-    store.mailbox._habit = FIRM
+    monkeypatch.setattr(store.producing, "wait", ask)
+    await store.producing.mailbox.wait("gone")  # it listens from now on
+    store.producing.mailbox._habit = FIRM
     ids.clear()
 
     return ids
@@ -467,14 +467,14 @@ async def asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 async def hearing(store: Store, job_id: str = "a") -> asyncio.Task[Ending]:
     """A task that waits for a message, and does not ask."""
-    task = asyncio.create_task(store.mailbox.wait(job_id))
-    await eventually(lambda: job_id in store.mailbox._waits)
+    task = asyncio.create_task(store.producing.mailbox.wait(job_id))
+    await eventually(lambda: job_id in store.producing.mailbox._waits)
 
     return task
 
 
 async def test_who_waits_for_most_jobs_need_not_ask_for_them(store: Store, asked: list[str]) -> None:
-    store.mailbox._habit = 0
+    store.producing.mailbox._habit = 0
 
     for number in range(ENOUGH + 50):
         claimed = await start(store, f"j{number}")
@@ -483,24 +483,24 @@ async def test_who_waits_for_most_jobs_need_not_ask_for_them(store: Store, asked
         assert (await ending(task)).status == "finished"
 
     assert ENOUGH // 2 <= len(asked) <= ENOUGH
-    assert (store.mailbox._waits, store.mailbox._ahead) == ({}, {})
+    assert (store.producing.mailbox._waits, store.producing.mailbox._ahead) == ({}, {})
 
 
 async def test_who_waits_for_few_jobs_is_told_of_those_alone(
     store: Store, asked: list[str], client: redis.Redis
 ) -> None:
-    store.mailbox._habit = 0
+    store.producing.mailbox._habit = 0
 
     for number in range(ENOUGH):
         await put(store, f"a{number}", f"b{number}", f"c{number}")
-        await store.cancel(f"a{number}")
-        await store.mailbox.wait(f"a{number}")
+        await store.changes.cancel(f"a{number}")
+        await store.producing.mailbox.wait(f"a{number}")
         assert b"after" not in fields(client, store, f"b{number}")
 
 
 async def test_who_no_longer_waits_is_no_longer_told(store: Store, asked: list[str], client: redis.Redis) -> None:
     await put(store, "a")
-    assert fields(client, store)[b"after"] == b"@" + store.mailbox.channel.encode()
+    assert fields(client, store)[b"after"] == b"@" + store.producing.mailbox.channel.encode()
     await put(store, *(f"j{number}" for number in range(FIRM - ENOUGH)))
     await put(store, "b")
     assert b"after" not in fields(client, store, "b")
@@ -513,7 +513,7 @@ async def test_nobody_waits_ahead_before_the_subscription_stands(store: Store, c
 
     for _ in range(ENOUGH):
         with pytest.raises(ServerRefused):
-            await asyncio.wait_for(deaf.mailbox.wait("a"), 5)
+            await asyncio.wait_for(deaf.producing.mailbox.wait("a"), 5)
 
     await put(deaf, "a")
     assert b"after" not in fields(client, store)
@@ -524,11 +524,11 @@ async def test_nobody_waits_ahead_before_the_subscription_stands(store: Store, c
 async def test_an_end_that_comes_before_the_wait_is_kept_for_it(store: Store, asked: list[str]) -> None:
     claimed = await start(store)
     await end(store, (claimed, Finished(b"p", 60_000)))
-    await eventually(lambda: store.mailbox._ahead["a"])
+    await eventually(lambda: store.producing.mailbox._ahead["a"])
 
-    assert await store.mailbox.wait("a") == Ending("finished", b"p", None)
-    assert (asked, store.mailbox._ahead) == ([], {})
-    assert (await store.mailbox.wait("a")).fields is not None
+    assert await store.producing.mailbox.wait("a") == Ending("finished", b"p", None)
+    assert (asked, store.producing.mailbox._ahead) == ([], {})
+    assert (await store.producing.mailbox.wait("a")).fields is not None
     assert asked == ["a"], "it is kept for one wait"
 
 
@@ -538,20 +538,20 @@ async def test_long_results_and_failures_are_not_kept(
 ) -> None:
     claimed = await start(store)
     await end(store, (claimed, outcome))
-    await eventually(lambda: not store.mailbox._ahead)
+    await eventually(lambda: not store.producing.mailbox._ahead)
 
-    assert (await ending(asyncio.create_task(store.mailbox.wait("a")))).fields is not None
+    assert (await ending(asyncio.create_task(store.producing.mailbox.wait("a")))).fields is not None
     assert asked == ["a"]
 
 
 async def test_two_wait_for_a_job_that_is_waited_for_ahead(store: Store, asked: list[str]) -> None:
     claimed = await start(store)
-    tasks = [await hearing(store), asyncio.create_task(store.mailbox.wait("a"))]
-    await eventually(lambda: len(store.mailbox._waits["a"]) == 2)
+    tasks = [await hearing(store), asyncio.create_task(store.producing.mailbox.wait("a"))]
+    await eventually(lambda: len(store.producing.mailbox._waits["a"]) == 2)
     await end(store, (claimed, Finished(b"p", 60_000)))
 
     assert [await ending(task) for task in tasks] == [Ending("finished", b"p", None)] * 2
-    assert (asked, store.mailbox._waits) == ([], {})
+    assert (asked, store.producing.mailbox._waits) == ([], {})
 
 
 async def test_two_processes_wait_for_a_job_that_one_waits_for_ahead(
@@ -569,10 +569,10 @@ async def test_a_wait_ahead_that_is_given_up_leaves_the_job_to_the_next(store: S
     task = await hearing(store)
     task.cancel()
     await asyncio.wait([task])
-    assert store.mailbox._waits == {}
+    assert store.producing.mailbox._waits == {}
     await end(store, (claimed, Finished(b"p", 60_000)))
 
-    assert (await ending(asyncio.create_task(store.mailbox.wait("a")))).status == "finished"
+    assert (await ending(asyncio.create_task(store.producing.mailbox.wait("a")))).status == "finished"
 
 
 @pytest.mark.parametrize("limit", [0.01, 0.2])
@@ -584,22 +584,22 @@ async def test_a_wait_ahead_keeps_its_limit(
     begun = asyncio.get_running_loop().time()
 
     with pytest.raises(TimeoutError):
-        await store.mailbox.wait("a", limit)
+        await store.producing.mailbox.wait("a", limit)
 
     assert limit <= asyncio.get_running_loop().time() - begun < limit + 1
-    assert store.mailbox._waits == {}
+    assert store.producing.mailbox._waits == {}
 
 
 async def test_an_end_ahead_during_a_lost_connection_is_not_missed(
     store: Store, asked: list[str], client: redis.Redis
 ) -> None:
     for job_id in ("a", "b"):
-        store.mailbox._habit = FIRM
+        store.producing.mailbox._habit = FIRM
         claimed = await start(store, job_id)
         task = await hearing(store, job_id) if job_id == "a" else None
         client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
         await end(store, (claimed, Finished(b"p", 60_000)))
-        task = task or asyncio.create_task(store.mailbox.wait(job_id))
+        task = task or asyncio.create_task(store.producing.mailbox.wait(job_id))
 
         assert (await ending(task)).status == "finished"
 
@@ -623,7 +623,7 @@ async def test_a_requeued_job_that_was_waited_for_ahead_is_waited_for_anew(
     await end(store, (claimed, Failed("boom")))
     assert (await ending(task)).status == "failed"
 
-    await store.requeue(["a"], at_front=False, reset=True)
+    await store.changes.requeue(["a"], at_front=False, reset=True)
     task = await waiting(store, client)
     (claimed,) = await take(store)
     await end(store, (claimed, Finished(b"p", 60_000)))
@@ -650,11 +650,11 @@ async def test_a_job_that_is_deleted_is_gone_also_if_it_was_waited_for_ahead(
 
     if has_ended:
         await end(store, (claimed, Finished(b"p", 60_000)))
-        await eventually(lambda: store.mailbox._ahead["a"])
+        await eventually(lambda: store.producing.mailbox._ahead["a"])
 
-    await store.delete(["a"])
+    await store.changes.delete(["a"])
 
-    assert (await ending(asyncio.create_task(store.mailbox.wait("a")))).status == "deleted"
+    assert (await ending(asyncio.create_task(store.producing.mailbox.wait("a")))).status == "deleted"
 
 
 async def test_jobs_with_a_ttl_or_a_chosen_id_are_asked_for(
@@ -665,18 +665,18 @@ async def test_jobs_with_a_ttl_or_a_chosen_id_are_asked_for(
     await put(store, "c", due="+60000")
     assert [b"after" in fields(client, store, each) for each in "abc"] == [False, False, True]
 
-    assert (await ending(asyncio.create_task(store.mailbox.wait("a")))).status == "expired"
+    assert (await ending(asyncio.create_task(store.producing.mailbox.wait("a")))).status == "expired"
     assert asked[0] == "a"
 
 
 async def test_jobs_that_are_never_waited_for_take_bounded_memory(store: Store, asked: list[str]) -> None:
     for start_at in range(0, MOST_AHEAD + 500, 500):
-        store.mailbox._habit = FIRM
+        store.producing.mailbox._habit = FIRM
         await put(store, *(f"j{number}" for number in range(start_at, start_at + 500)))
 
-    assert len(store.mailbox._ahead) == MOST_AHEAD
-    await store.cancel("j0")
-    assert (await ending(asyncio.create_task(store.mailbox.wait("j0")))).status == "canceled"
+    assert len(store.producing.mailbox._ahead) == MOST_AHEAD
+    await store.changes.cancel("j0")
+    assert (await ending(asyncio.create_task(store.producing.mailbox.wait("j0")))).status == "canceled"
     assert asked == ["j0"]
 
 

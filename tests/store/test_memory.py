@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import redis
 
-from aioq.store import Connection, Fleet, Store
+from aioq.store import Connection, Directory, Store
 from aioq.store.pulse import Pulse
 from aioq.values.errors import ServerFull
 from aioq.values.outcome import Failed, Finished, Interrupted, Retried
@@ -64,10 +64,10 @@ async def test_new_jobs_are_refused_and_nothing_is_written(
     with unchanged(client):
         for options in ({}, {"front": True}, {"due": "+1000"}, {"ttl_ms": 1_000}):
             with pytest.raises(ServerFull):
-                await store.enqueue(job("new", **options))
+                await store.producing.enqueue(job("new", **options))
 
         with pytest.raises(ServerFull):
-            await store.enqueue_many([job("new1"), job("new2")])
+            await store.producing.enqueue_many([job("new1"), job("new2")])
 
 
 @pytest.mark.parametrize("state", ["finished", "failed", "canceled", "expired", "late"])
@@ -78,7 +78,7 @@ async def test_the_id_of_an_ended_job_is_not_used_again_either(
     fill()
 
     with unchanged(client), pytest.raises(ServerFull):
-        await store.enqueue(job(nonce="other"))
+        await store.producing.enqueue(job(nonce="other"))
 
 
 async def test_a_queue_can_be_drained(store: Store, client: redis.Redis, fill: Callable[[], None]) -> None:
@@ -87,7 +87,7 @@ async def test_a_queue_can_be_drained(store: Store, client: redis.Redis, fill: C
     await put(store, *"abcd")
     await passed(client, clock(client) + 1)
     fill()
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
     claims = {each.record.id: each for each in (await claim(store)).jobs}
     assert sorted(claims) == ["a", "b", "c", "d", "due"]
 
@@ -113,7 +113,7 @@ async def test_time_goes_on(
     options: dict[str, object], store: Store, client: redis.Redis, fill: Callable[[], None]
 ) -> None:
     await put(store, "a", **options)
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
     await passed(client, clock(client) + 1)
     fill()
 
@@ -122,8 +122,8 @@ async def test_time_goes_on(
 
 
 async def test_leases_are_kept(store: Store, client: redis.Redis, fill: Callable[[], None]) -> None:
-    await store.join("w1", LEASE)
-    await store.join("w2", LEASE)
+    await store.duty.join("w1", LEASE)
+    await store.duty.join("w2", LEASE)
     fill()
     assert not (await beat(store)).lapsed
 
@@ -138,12 +138,12 @@ async def test_leases_are_kept(store: Store, client: redis.Redis, fill: Callable
 async def test_a_beat_says_who_was_lost_also_if_a_worker_cannot_be_described(
     store: Store, client: redis.Redis, fill: Callable[[], None]
 ) -> None:
-    await store.join("w1", LEASE)
-    await store.join("w2", LEASE)
+    await store.duty.join("w1", LEASE)
+    await store.duty.join("w2", LEASE)
     client.zadd(store.keys.leases, {"w2": 1})
     fill()
     pulse = Pulse(store.connection, [store], "w1", LEASE)
-    (beat,) = pulse.beat(Fleet(store.connection).worker_commands("w1", {"pid": 1}, ["default"]))
+    (beat,) = pulse.beat(Directory(store.connection).worker_commands("w1", {"pid": 1}, ["default"]))
     pulse.close()
 
     assert beat.lost == ["w2"]
@@ -153,8 +153,8 @@ async def test_after_the_server_was_away_its_workers_have_time_to_come_back(
     store: Store, client: redis.Redis, fill: Callable[[], None]
 ) -> None:
     now = clock(client)
-    await store.join("w1", LEASE)
-    await store.join("w2", LEASE)
+    await store.duty.join("w1", LEASE)
+    await store.duty.join("w2", LEASE)
     client.zadd(store.keys.leases, {"w1": now - 10_000, "w2": now - 11_000})
     fill()
 
@@ -166,7 +166,7 @@ async def test_lost_workers_jobs_come_back(store: Store, client: redis.Redis, fi
     client.zadd(store.keys.leases, {"w1": 1})
     fill()
 
-    assert await store.reclaim("w1") == (False, ["a"], [])
+    assert await store.duty.reclaim("w1") == (False, ["a"], [])
 
 
 async def test_users_can_wait_look_and_make_room(
@@ -178,22 +178,22 @@ async def test_users_can_wait_look_and_make_room(
     await put(store, "a", "b", "c")
     fill()
 
-    assert await store.wait("one", ["a"]) == [-1]
-    assert (await store.count()).queued == 3
-    assert (await store.ids(JobStatus.QUEUED))[0] == ["a", "b", "c"]
-    assert await store.cancel("a") == ("ok", "")
-    assert await store.cancel("failed") == ("ok", "")
-    assert await store.stop(running.record.id) == ("ok", "")
-    assert await store.requeue(["stopped"], at_front=True, reset=True) == ["ok"]
-    assert await store.delete(["b", "c"]) == 2
-    await store.wake()
-    await store.resume()
+    assert await store.producing.wait("one", ["a"]) == [-1]
+    assert (await store.reads.count()).queued == 3
+    assert (await store.reads.ids(JobStatus.QUEUED))[0] == ["a", "b", "c"]
+    assert await store.changes.cancel("a") == ("ok", "")
+    assert await store.changes.cancel("failed") == ("ok", "")
+    assert await store.changes.stop(running.record.id) == ("ok", "")
+    assert await store.changes.requeue(["stopped"], at_front=True, reset=True) == ["ok"]
+    assert await store.changes.delete(["b", "c"]) == 2
+    await store.changes.wake()
+    await store.changes.resume()
     assert [each.record.id for each in await take(store)] == ["stopped"]
 
 
 async def test_a_token_can_be_left(store: Store, client: redis.Redis, fill: Callable[[], None]) -> None:
     fill()
-    await store.wake()
+    await store.changes.wake()
 
     assert client.llen(store.keys.wake) == 1
 
@@ -203,17 +203,17 @@ async def test_a_sweep_makes_room(store: Store, client: redis.Redis, fill: Calla
     await passed(client, clock(client) + 1)
     fill()
 
-    assert await store.sweep() is False
+    assert await store.duty.sweep() is False
 
 
 async def test_a_worker_can_leave(store: Store, fill: Callable[[], None]) -> None:
-    await store.join("w1", LEASE)
-    await store.join("w2", LEASE)
+    await store.duty.join("w1", LEASE)
+    await store.duty.join("w2", LEASE)
     fill()
 
-    assert await store.leave("w1")
-    await Fleet(store.connection).remove_worker("w1")
-    assert await store.leave("w2")
+    assert await store.duty.leave("w1")
+    await Directory(store.connection).remove_worker("w1")
+    assert await store.duty.leave("w2")
 
 
 async def test_jobs_of_dead_workers_go_through_quarantine(
@@ -223,13 +223,13 @@ async def test_jobs_of_dead_workers_go_through_quarantine(
     fill()
 
     for number in range(4):
-        await store.join(f"w{number}", LEASE)
+        await store.duty.join(f"w{number}", LEASE)
         busy = await claim(store, f"w{number}", 10, held=5)  # at the last one, it leaves the job to an idle worker
         idle = [] if busy.jobs else (await claim(store, f"w{number}", 10)).jobs
         assert [each.record.id for each in (*busy.jobs, *idle)] == ["a"]
         client.config_set("maxmemory", "0")
         client.zadd(store.keys.leases, {f"w{number}": clock(client) - 1})
         fill()
-        await store.reclaim(f"w{number}")
+        await store.duty.reclaim(f"w{number}")
 
     assert await status(store) == "failed"

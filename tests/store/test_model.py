@@ -20,11 +20,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from aioq import Queue
 from aioq.store import Connection, listing
-from aioq.store.script import Command, script
-from aioq.store.store import Claim, Claims, Submission
+from aioq.store.net.command import Command
+from aioq.store.script import script
+from aioq.values.claim import Claim, Claims
 from aioq.values.failure import Failure, unpack_failure
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, Retried
 from aioq.values.states import FINAL, JobStatus, allows
+from aioq.values.submission import Submission
 from tests.conftest import Server
 from tests.store.tools import LEASE, audit, beat, claim, clock, end, job, passed
 from tests.tools import assert_sound
@@ -273,7 +275,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.send_again()
 
     def send_again(self) -> None:
-        created = self.run(self.store.enqueue_many(self.sent))
+        created = self.run(self.store.producing.enqueue_many(self.sent))
 
         for sent, stored in zip(self.sent, created, strict=True):
             known, call = self.jobs.get(sent.record.id), (sent.record.id, sent.nonce)
@@ -437,7 +439,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.reclaim(worker)
 
     def join(self, worker: str) -> None:
-        self.run(self.store.join(worker, LEASE))
+        self.run(self.store.duty.join(worker, LEASE))
 
         if not any(self.alive.values()):
             self.alive = dict.fromkeys(self.alive, True)  # it was the server that was away
@@ -446,7 +448,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.sessions.add(worker)
 
     def leave(self, worker: str) -> None:
-        left = self.run(self.store.leave(worker))
+        left = self.run(self.store.duty.leave(worker))
         assert left == (not self.held_by(worker))
 
         if left:
@@ -474,7 +476,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.alive[worker] = True
 
     def reclaim(self, worker: str) -> None:
-        more, back, failed = self.run(self.store.reclaim(worker))
+        more, back, failed = self.run(self.store.duty.reclaim(worker))
         assert not more
 
         if self.alive.get(worker):
@@ -505,7 +507,7 @@ class StoreMachine(RuleBasedStateMachine):
         held = [each for at, each in enumerate(reversed(self.claims)) if at in keep]
         known = {(each.record.id, each.fence) for each in held}
         unknown = [each for each in self.held_by(worker) if (each.id, each.fence) not in known]
-        assert self.run(self.store.reclaim(worker, held)) == (False, [each.id for each in unknown], [])
+        assert self.run(self.store.duty.reclaim(worker, held)) == (False, [each.id for each in unknown], [])
 
         for each in unknown:
             each.uncounted += 1
@@ -518,7 +520,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def cancel_or_stop(self, pick: int, verb: str) -> None:
         job_id, status = self.pick(pick), {"cancel": "canceled", "stop": "stopped"}[verb]
-        verdict = self.run(getattr(self.store, verb)(job_id))
+        verdict = self.run(getattr(self.store.changes, verb)(job_id))
         each = self.jobs.get(job_id)
 
         if each is None:
@@ -534,7 +536,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def requeue(self, picks: list[int], front: bool, reset: bool) -> None:
         ids = [self.pick(each) for each in picks]
-        verdicts = self.run(self.store.requeue(ids, at_front=front, reset=reset))
+        verdicts = self.run(self.store.changes.requeue(ids, at_front=front, reset=reset))
 
         for job_id, verdict in zip(ids, verdicts, strict=True):
             each = self.jobs.get(job_id)
@@ -560,7 +562,7 @@ class StoreMachine(RuleBasedStateMachine):
     def delete(self, picks: list[int], only: JobStatus | None) -> None:
         ids = [self.pick(each) for each in picks]
         going = {each for each in ids if each in self.jobs and (only is None or self.jobs[each].seen == only)}
-        assert self.run(self.store.delete(ids, only)) == len(going)
+        assert self.run(self.store.changes.delete(ids, only)) == len(going)
 
         for each in going:
             del self.jobs[each]
@@ -568,7 +570,7 @@ class StoreMachine(RuleBasedStateMachine):
     def wait_for(self, picks: list[int]) -> None:
         ids = [self.pick(each) for each in picks]
 
-        for job_id, standing in zip(ids, self.run(self.store.wait("channel", ids)), strict=True):
+        for job_id, standing in zip(ids, self.run(self.store.producing.wait("channel", ids)), strict=True):
             each = self.jobs.get(job_id)
 
             if each is None:
@@ -581,10 +583,10 @@ class StoreMachine(RuleBasedStateMachine):
                 assert (standing == -1) == (each.ttl_ms == 0)
 
     def sweep(self) -> None:
-        assert not self.run(self.store.sweep())
+        assert not self.run(self.store.duty.sweep())
 
     def switch(self) -> None:
-        self.run(self.store.resume() if self.paused else self.store.pause())
+        self.run(self.store.changes.resume() if self.paused else self.store.changes.pause())
         self.paused = not self.paused
 
     # What holds after every step
@@ -605,7 +607,7 @@ class StoreMachine(RuleBasedStateMachine):
     def every_job_is_as_the_model_says(self) -> None:
         ids = sorted(self.used)
 
-        for job_id, record in zip(ids, self.run(self.store.load(ids)), strict=True):
+        for job_id, record in zip(ids, self.run(self.store.reads.load(ids)), strict=True):
             each = self.jobs.get(job_id)
             assert (record is None) == (each is None), job_id
 
@@ -636,19 +638,19 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def counts_and_lists_are_as_the_model_says(self) -> None:
-        counts = self.run(self.store.count())._asdict()
+        counts = self.run(self.store.reads.count())._asdict()
         seen = [each.seen for each in self.jobs.values()]
         assert counts.pop("workers") == sum(self.alive.values())
         assert counts == {state.value: seen.count(state.value) for state in JobStatus}
 
-        queued, _ = self.run(self.store.ids(JobStatus.QUEUED))
+        queued, _ = self.run(self.store.reads.ids(JobStatus.QUEUED))
         assert queued == [each.id for each in self.in_lanes() if not each.is_late]
 
         self.looks += 1
         state = list(JobStatus)[self.looks % len(JobStatus)]  # the others in turn
-        listed, _ = self.run(self.store.ids(state))
+        listed, _ = self.run(self.store.reads.ids(state))
         assert sorted(listed) == sorted(each.id for each in self.jobs.values() if each.seen == state)
-        assert self.run(self.store.ids(state, desc=True))[0] == listed[::-1]
+        assert self.run(self.store.reads.ids(state, desc=True))[0] == listed[::-1]
 
 
 @pytest.mark.timeout(7_200 if LONG else 180)

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from aioq.store import Store
-from aioq.store.store import Claims
+from aioq.values.claim import Claims
 from aioq.values.failure import unpack_failure
 from aioq.values.outcome import Failed, Finished, Interrupted, Retried
 from aioq.values.result import earlier_result
@@ -31,7 +31,7 @@ from tests.store.tools import (
 async def lose(store: Store, client: redis.Redis, worker: str = "w1") -> tuple[list[str], list[str]]:
     """The worker dies, and another one takes its jobs back: which go back, and which fail."""
     client.zadd(store.keys.leases, {worker: clock(client) - 1})
-    more, back, failed = await store.reclaim(worker)
+    more, back, failed = await store.duty.reclaim(worker)
     assert not more
 
     return back, failed
@@ -39,7 +39,7 @@ async def lose(store: Store, client: redis.Redis, worker: str = "w1") -> tuple[l
 
 async def work(store: Store, worker: str = "w1", limit: int = 10, **told: int) -> Claims:
     """A claim of a worker that has joined before it."""
-    await store.join(worker, LEASE)
+    await store.duty.join(worker, LEASE)
 
     return await claim(store, worker, limit, **told)
 
@@ -83,8 +83,11 @@ async def test_a_job_with_one_slot_for_it_fails_at_the_third_death(store: Store,
     assert failure.text.startswith("AbandonedJobError: the workers that ran this job were lost 3 times")
     assert failure.text.endswith("The workers: w1 (alone), w2 (alone), w3 (alone)")
     assert (failure.type, failure.line) == ("aioq.AbandonedJobError", f"aioq.{failure.text}")
-    assert (await store.ids(JobStatus.FAILED))[0] == ["a"]
-    assert [earlier_result("a", each).type for each in await store.attempts("a")] == ["abandoned", "abandoned"]
+    assert (await store.reads.ids(JobStatus.FAILED))[0] == ["a"]
+    assert [earlier_result("a", each).type for each in await store.reads.attempts("a")] == [
+        "abandoned",
+        "abandoned",
+    ]
     assert client.pttl(store.keys.attempts + b"a") > 0
 
 
@@ -117,7 +120,7 @@ async def test_a_job_beside_others_fails_at_the_fourth_death_and_the_others_neve
         in fields(client, store, "bad")[b"error"]
     )
 
-    for record in await store.load(others):
+    for record in await store.reads.load(others):
         assert record is not None
         assert (record.status, record.attempt) == ("finished", 1)
 
@@ -139,8 +142,8 @@ async def test_a_worker_gets_at_most_ten_jobs_that_were_on_two_dead_workers(
 
     assert await end(store, *((each, Finished(b"p", LEASE)) for each in first.jobs[:3])) == ["ok"] * 3
     assert ids(await claim(store, "w1", 100, held=8, suspects=7)) == names[20:23]
-    assert (await store.ids(JobStatus.QUEUED))[0] == names[23:]
-    assert (await store.count()).queued == 2
+    assert (await store.reads.ids(JobStatus.QUEUED))[0] == names[23:]
+    assert (await store.reads.count()).queued == 2
 
 
 @pytest.mark.parametrize(("told", "expected"), [({"held": 47}, 3), ({"held": 60}, 0), ({"suspects": 6}, 4)])
@@ -230,9 +233,9 @@ async def test_a_job_stays_in_quarantine_on_every_way_back(
 
     if way == "requeue":
         assert await end(store, (claimed, Failed("boom"))) == ["ok"]
-        assert await store.requeue(["a"], at_front=True, reset=False) == ["ok"]
+        assert await store.changes.requeue(["a"], at_front=True, reset=False) == ["ok"]
     elif way == "resync":
-        assert (await store.reclaim("w1", []))[1] == ["a"]
+        assert (await store.duty.reclaim("w1", []))[1] == ["a"]
     else:
         outcome = {"release": Interrupted(begun=True), "retry": Retried("x", 0), "later": Retried("x", 1)}[way]
         assert await end(store, (claimed, outcome)) == ["ok"]
@@ -272,7 +275,7 @@ async def test_a_requeue_that_counts_anew_takes_a_job_out_of_quarantine(store: S
     await after_deaths(store, client, 3, "a")
     (claimed,) = (await work(store)).jobs
     await end(store, (claimed, Failed("boom")))
-    assert await store.requeue(["a"], at_front=False, reset=True) == ["ok"]
+    assert await store.changes.requeue(["a"], at_front=False, reset=True) == ["ok"]
 
     assert entries(client, store.keys.main) == [b"a"]
     await work(store, "w9", 1, slots=1)
@@ -290,10 +293,10 @@ async def test_a_job_in_quarantine_can_be_ended_by_a_user(
         await work(store)
 
     if verb == "stop" and not runs:
-        assert await store.stop("a") == ("refused", "queued")
-        await store.cancel("a")
+        assert await store.changes.stop("a") == ("refused", "queued")
+        await store.changes.cancel("a")
     else:
-        await (store.delete(["a"]) if verb == "delete" else getattr(store, verb)("a"))
+        await (store.changes.delete(["a"]) if verb == "delete" else getattr(store.changes, verb)("a"))
 
     assert client.xlen(store.keys.alone) == 0
     assert ids(await work(store)) == []
@@ -301,7 +304,7 @@ async def test_a_job_in_quarantine_can_be_ended_by_a_user(
 
 
 async def test_a_job_in_quarantine_expires(store: Store, client: redis.Redis) -> None:
-    await store.enqueue(job("a", ttl_ms=60_000, deaths=b"1 x\n1 y\n"))
+    await store.producing.enqueue(job("a", ttl_ms=60_000, deaths=b"1 x\n1 y\n"))
     await work(store)
     await lose(store, client)
     row = b"a " + fields(client, store)[b"entry"]
@@ -318,7 +321,7 @@ async def test_a_job_without_retention_is_told_and_deleted(store: Store, client:
     await work(store)
     await lose(store, client)
     await work(store)
-    await store.wait("one", ["a"])
+    await store.producing.wait("one", ["a"])
 
     with listening(client, "one") as messages:
         assert await lose(store, client) == ([], ["a"])
@@ -334,7 +337,7 @@ async def test_the_last_worker_leaves_nothing_of_the_lanes(store: Store, client:
     await after_deaths(store, client, 2, "a")
     (claimed,) = (await work(store)).jobs
     await end(store, (claimed, Finished(b"p", LEASE)))
-    assert await store.leave("w1")
+    assert await store.duty.leave("w1")
 
     assert not client.exists(store.keys.lanes, store.keys.suspects, store.keys.main)
 
@@ -343,12 +346,12 @@ async def test_a_worker_that_holds_a_job_of_quarantine_keeps_its_lease(store: St
     await after_deaths(store, client, 3, "a")
     await work(store)
 
-    assert not await store.leave("w1")
+    assert not await store.duty.leave("w1")
     client.delete(store.keys.leases)  # lost with the server's data
-    await store.join("w2", LEASE)
+    await store.duty.join("w2", LEASE)
     assert client.zscore(store.keys.leases, "w1") is not None
-    assert (await store.ids(JobStatus.STARTED))[0] == ["a"]
-    assert (await store.count()).started == 1
+    assert (await store.reads.ids(JobStatus.STARTED))[0] == ["a"]
+    assert (await store.reads.count()).started == 1
 
 
 async def test_every_idle_worker_is_told_while_such_jobs_wait(store: Store, client: redis.Redis) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import redis
 
 from aioq.store import Store
-from aioq.store.store import CHUNK
+from aioq.store.duty import CHUNK
 from aioq.values.outcome import Finished, Interrupted, Retried
 from aioq.values.result import earlier_result
 from tests.store.tools import (
@@ -31,7 +31,7 @@ async def test_the_jobs_of_a_worker_that_is_alive_are_not_taken(store: Store, cl
     await start(store)
 
     with unchanged(client):
-        assert await store.reclaim("w1") == (False, [], [])
+        assert await store.duty.reclaim("w1") == (False, [], [])
 
 
 async def test_the_jobs_of_a_lost_worker_go_to_the_front(store: Store, client: redis.Redis) -> None:
@@ -40,7 +40,7 @@ async def test_the_jobs_of_a_lost_worker_go_to_the_front(store: Store, client: r
     claims = await take(store, limit=2)
     assert [each.record.id for each in claims] == ["c", "a"]
     await die(store, client)
-    assert await store.reclaim("w1") == (False, ["c", "a"], [])
+    assert await store.duty.reclaim("w1") == (False, ["c", "a"], [])
 
     again = await take(store, "w2")
     assert [each.record.id for each in again] == ["c", "a", "b"]
@@ -54,8 +54,8 @@ async def test_the_jobs_of_a_lost_worker_go_to_the_front(store: Store, client: r
 async def test_a_lost_run_is_kept_in_the_history(store: Store, client: redis.Redis) -> None:
     first = await start(store)
     await die(store, client)
-    await store.reclaim("w1")
-    (packed,) = await store.attempts("a")
+    await store.duty.reclaim("w1")
+    (packed,) = await store.reads.attempts("a")
     kept = earlier_result("a", packed)
 
     assert (kept.type, kept.fence, kept.worker_name) == ("abandoned", 1, "w1")
@@ -66,7 +66,7 @@ async def test_a_lost_run_is_kept_in_the_history(store: Store, client: redis.Red
 async def test_a_lost_worker_leaves_no_lease_and_no_consumer(store: Store, client: redis.Redis) -> None:
     await start(store)
     await die(store, client)
-    await store.reclaim("w1")
+    await store.duty.reclaim("w1")
 
     assert not client.exists(store.keys.leases)
     assert client.xinfo_consumers(store.keys.front, "workers") == []
@@ -76,7 +76,7 @@ async def test_a_lost_worker_leaves_no_lease_and_no_consumer(store: Store, clien
 async def test_what_a_lost_worker_writes_is_stale(store: Store, client: redis.Redis) -> None:
     stale = await start(store)
     await die(store, client)
-    await store.reclaim("w1")
+    await store.duty.reclaim("w1")
 
     with unchanged(client):
         assert await end(store, (stale, Finished(b"p", 60_000))) == ["stale"]
@@ -91,17 +91,17 @@ async def test_what_a_lost_worker_writes_is_stale(store: Store, client: redis.Re
 async def test_the_same_call_twice_is_harmless(store: Store, client: redis.Redis) -> None:
     await start(store)
     await die(store, client)
-    await store.reclaim("w1")
+    await store.duty.reclaim("w1")
 
     with unchanged(client):
-        assert await store.reclaim("w1") == (False, [], [])
+        assert await store.duty.reclaim("w1") == (False, [], [])
 
 
 async def test_a_worker_that_nobody_knows_holds_nothing(store: Store, client: redis.Redis) -> None:
     await put(store, "a")
 
     with unchanged(client):
-        assert await store.reclaim("nobody") == (False, [], [])
+        assert await store.duty.reclaim("nobody") == (False, [], [])
 
 
 async def test_interruptions_alone_never_fail_a_job(store: Store) -> None:
@@ -123,13 +123,13 @@ async def test_more_jobs_than_one_call_takes_come_in_the_next_ones(store: Store,
     taken: list[str] = []
 
     for more in (True, True, False):
-        found, back, _ = await store.reclaim("w1")
+        found, back, _ = await store.duty.reclaim("w1")
         assert found is more
         taken += back
         assert fields(client, store, back[-1])[b"deaths"] == b"%d w1\n" % (total - 1)
 
     assert sorted(taken) == sorted(ids)
-    assert (await store.count()).queued == total
+    assert (await store.reads.count()).queued == total
 
 
 async def test_a_worker_that_wakes_up_while_its_jobs_are_being_taken_is_told(
@@ -139,13 +139,13 @@ async def test_a_worker_that_wakes_up_while_its_jobs_are_being_taken_is_told(
     await put(store, *ids)
     await take(store, limit=len(ids))
     await die(store, client)
-    more, back, _ = await store.reclaim("w1")
+    more, back, _ = await store.duty.reclaim("w1")
     assert (more, len(back)) == (True, CHUNK)
 
     assert (await beat(store)).lapsed
     assert not (await beat(store)).lapsed
-    assert await store.reclaim("w1") == (False, [], [])
-    assert (await store.count()).started == 50
+    assert await store.duty.reclaim("w1") == (False, [], [])
+    assert (await store.reads.count()).started == 50
 
 
 async def test_jobs_at_the_front_and_in_the_main_lane_are_taken_in_one_call(
@@ -156,7 +156,7 @@ async def test_jobs_at_the_front_and_in_the_main_lane_are_taken_in_one_call(
     await take(store)
     await die(store, client)
 
-    assert sorted((await store.reclaim("w1"))[1]) == ["a", "b"]
+    assert sorted((await store.duty.reclaim("w1"))[1]) == ["a", "b"]
 
 
 async def test_an_entry_whose_job_is_gone_is_taken_away(store: Store, client: redis.Redis) -> None:
@@ -164,7 +164,7 @@ async def test_an_entry_whose_job_is_gone_is_taken_away(store: Store, client: re
     client.delete(store.keys.job + b"a")
     await die(store, client)
 
-    assert await store.reclaim("w1") == (False, [], [])
+    assert await store.duty.reclaim("w1") == (False, [], [])
     assert client.xlen(store.keys.front) == 0
     assert pending(client, store.keys.front) == {}
 
@@ -173,7 +173,7 @@ async def test_a_ttl_begins_anew(store: Store, client: redis.Redis) -> None:
     await start(store, ttl_ms=60_000)
     await die(store, client)
     before = clock(client)
-    await store.reclaim("w1")
+    await store.duty.reclaim("w1")
 
     assert before + 60_000 <= int(fields(client, store)[b"expires_at"]) <= clock(client) + 60_000
 
@@ -182,7 +182,7 @@ async def test_reclaimed_jobs_leave_a_token(store: Store, client: redis.Redis) -
     await start(store)
     await die(store, client)
     client.delete(store.keys.wake)
-    await store.reclaim("w1")
+    await store.duty.reclaim("w1")
 
     assert client.llen(store.keys.wake) == 1
 
@@ -195,7 +195,7 @@ async def test_a_worker_gives_back_what_it_does_not_know_of(store: Store, client
     known = await take(store, limit=1)
     lost = await claim(store)  # the reply of this claim never came
     assert [each.record.id for each in lost.jobs] == ["b", "c"]
-    assert await store.reclaim("w1", known) == (False, ["b", "c"], [])
+    assert await store.duty.reclaim("w1", known) == (False, ["b", "c"], [])
 
     again = (await claim(store)).jobs
     assert [(each.record.id, each.record.attempt, each.record.deliveries) for each in again] == [
@@ -204,16 +204,16 @@ async def test_a_worker_gives_back_what_it_does_not_know_of(store: Store, client
     ]
     assert await end(store, (known[0], Finished(b"p", 60_000))) == ["ok"]
     assert await end(store, (lost.jobs[0], Finished(b"p", 60_000))) == ["stale"]
-    assert await store.attempts("b") == []
+    assert await store.reads.attempts("b") == []
 
 
 async def test_a_worker_that_holds_all_of_it_gives_nothing_back(store: Store, client: redis.Redis) -> None:
     await put(store, "a", "b", "c")
     a, b, c = await take(store)
-    await store.delete(["c"])
+    await store.changes.delete(["c"])
 
     with unchanged(client):
-        assert await store.reclaim("w1", [a, b, c]) == (False, [], [])
+        assert await store.duty.reclaim("w1", [a, b, c]) == (False, [], [])
 
 
 async def test_a_newer_claim_of_a_job_that_the_worker_still_runs_under_an_older_one_goes_back(
@@ -221,17 +221,17 @@ async def test_a_newer_claim_of_a_job_that_the_worker_still_runs_under_an_older_
 ) -> None:
     older = await start(store)
     await die(store, client)
-    await store.reclaim("w1")
+    await store.duty.reclaim("w1")
     (newer,) = await take(store)  # the reply of this claim never came
     assert (older.fence, newer.fence) == (1, 2)
 
-    assert await store.reclaim("w1", [older]) == (False, ["a"], [])
-    assert await store.reclaim("w1", [newer]) == (False, [], [])
+    assert await store.duty.reclaim("w1", [older]) == (False, ["a"], [])
+    assert await store.duty.reclaim("w1", [newer]) == (False, [], [])
 
 
 async def test_a_worker_that_gives_back_keeps_its_lease(store: Store, client: redis.Redis) -> None:
     await start(store)
-    await store.reclaim("w1", [])
+    await store.duty.reclaim("w1", [])
 
     assert client.zscore(store.keys.leases, "w1") is not None
 
@@ -243,32 +243,32 @@ async def test_more_unknown_jobs_than_lua_unpacks_at_once_go_back(store: Store, 
         await put(store, *(f"j{each}" for each in range(number, number + 500)))
 
     assert len(await take(store, limit=total)) == total
-    _, back, _ = await store.reclaim("w1", [])
+    _, back, _ = await store.duty.reclaim("w1", [])
 
     assert len(back) == total
-    assert (await store.count()).queued == total
+    assert (await store.reads.count()).queued == total
     client.flushall()
 
 
 async def test_orphans_without_a_lease_are_adopted_by_whoever_joins(store: Store, client: redis.Redis) -> None:
     await start(store)
     client.delete(store.keys.leases)  # lost with the server's data
-    await store.join("w2", LEASE)
+    await store.duty.join("w2", LEASE)
     assert client.zscore(store.keys.leases, "w1") > clock(client)
     client.zadd(store.keys.leases, {"w1": clock(client) - 1})
 
     assert (await beat(store, "w2")).lost == ["w1"]
-    assert await store.reclaim("w1") == (False, ["a"], [])
+    assert await store.duty.reclaim("w1") == (False, ["a"], [])
 
 
 async def test_a_resync_that_was_delayed_on_its_way_takes_nothing_back(store: Store, client: redis.Redis) -> None:
-    await store.join("w1", LEASE)
-    await store.reclaim("w1", [], 2)
+    await store.duty.join("w1", LEASE)
+    await store.duty.reclaim("w1", [], 2)
     await put(store, "a")
-    reply = await store.connection.call(store.claim_command("w1", 10, 2))
-    assert len(store.read_claims(reply, "w1").jobs) == 1
+    reply = await store.connection.call(store.duty.claim_command("w1", 10, 2))
+    assert len(store.duty.read_claims(reply, "w1").jobs) == 1
 
     with unchanged(client):
-        assert await store.reclaim("w1", [], 1) == (False, [], [])
+        assert await store.duty.reclaim("w1", [], 1) == (False, [], [])
 
     assert await status(store) == "started"

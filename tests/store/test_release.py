@@ -18,14 +18,14 @@ async def test_a_job_that_was_not_begun_goes_back_as_if_nothing_had_been(
 
     assert (first.record.id, again.record.id) == ("b", "a")
     assert (again.fence, again.record.attempt, again.record.deliveries) == (2, 1, 0)
-    assert await store.attempts("a") == []
+    assert await store.reads.attempts("a") == []
 
 
 async def test_a_run_that_was_begun_counts_as_a_delivery_and_not_as_an_attempt(
     store: Store, client: redis.Redis
 ) -> None:
     await end(store, (await start(store), Interrupted(begun=True)))
-    (packed,) = await store.attempts("a")
+    (packed,) = await store.reads.attempts("a")
     kept = earlier_result("a", packed)
     (again,) = await take(store)
 
@@ -37,7 +37,7 @@ async def test_a_run_that_was_interrupted_has_no_error_of_the_run_before_it(stor
     await end(store, (await start(store), Retried("boom", 0)))
     (second,) = await take(store)
     await end(store, (second, Interrupted(begun=True)))
-    first, interrupted = (earlier_result("a", each) for each in await store.attempts("a"))
+    first, interrupted = (earlier_result("a", each) for each in await store.reads.attempts("a"))
 
     assert (first.exc_info, interrupted.type, interrupted.exc_info) == ("boom", "interrupted", None)
 
@@ -72,7 +72,7 @@ async def test_a_run_that_has_lost_its_claim_gives_nothing_back(store: Store, cl
     with unchanged(client):
         assert await end(store, (newer, Interrupted(begun=True))) == ["stale"]
 
-    await store.delete(["a"])
+    await store.changes.delete(["a"])
     assert await end(store, (newer, Interrupted(begun=True))) == ["gone"]
 
 

@@ -14,7 +14,7 @@ ENDED = pytest.mark.parametrize("state", ["failed", "canceled", "stopped", "expi
 
 
 async def requeue(store: Store, *ids: str, at_front: bool = False, reset: bool = True) -> list[str]:
-    return await store.requeue(list(ids), at_front=at_front, reset=reset)
+    return await store.changes.requeue(list(ids), at_front=at_front, reset=reset)
 
 
 @ENDED
@@ -26,7 +26,7 @@ async def test_an_ended_job_leaves_its_registry_and_enters_the_lane(
     before = clock(client)
     assert await requeue(store, "a") == ["ok"]
     stored = fields(client, store)
-    counts = (await store.count())._replace(workers=0)
+    counts = (await store.reads.count())._replace(workers=0)
 
     assert stored[b"status"] == b"queued"
     assert stored[b"data"] == bytes(range(256))
@@ -107,7 +107,7 @@ async def test_an_id_twice_in_one_call_moves_the_job_once(store: Store, client: 
     await bring(store, client, "failed")
 
     assert await requeue(store, "a", "a") == ["ok", "queued"]
-    assert (await store.count()).queued == 1
+    assert (await store.reads.count()).queued == 1
 
 
 async def test_a_bad_id_does_not_stop_the_others(store: Store, client: redis.Redis) -> None:
@@ -159,7 +159,7 @@ async def test_the_last_run_moves_to_the_history_which_does_not_end_any_more(
     await end(store, (claimed, Failed("two")))
     ended_at = fields(client, store)[b"ended_at"]
     await requeue(store, "a")
-    kept = [earlier_result("a", each) for each in await store.attempts("a")]
+    kept = [earlier_result("a", each) for each in await store.reads.attempts("a")]
 
     assert [(each.type, each.fence, each.exc_info) for each in kept] == [
         ("failed", 1, "one"),
@@ -174,16 +174,16 @@ async def test_a_job_that_never_ran_has_no_history(store: Store, client: redis.R
     await bring(store, client, "canceled")
     await requeue(store, "a")
 
-    assert await store.attempts("a") == []
+    assert await store.reads.attempts("a") == []
 
 
 async def test_an_ending_that_was_no_run_is_no_run_in_the_history(store: Store, client: redis.Redis) -> None:
     await bring(store, client, "failed")
     await requeue(store, "a")
-    await store.cancel("a")
+    await store.changes.cancel("a")
     await requeue(store, "a")
 
-    assert [earlier_result("a", each).type for each in await store.attempts("a")] == ["failed"]
+    assert [earlier_result("a", each).type for each in await store.reads.attempts("a")] == ["failed"]
 
 
 async def test_a_requeue_leaves_a_token_and_a_refused_one_does_not(store: Store, client: redis.Redis) -> None:
@@ -221,4 +221,4 @@ async def test_a_job_kept_for_ever_can_come_back(store: Store, client: redis.Red
     await end(store, (await start(store, failure_ttl=b"-1"), Failed("boom")))
     assert await requeue(store, "a") == ["ok"]
     assert await status(store) == "queued"
-    assert (await store.ids(JobStatus.FAILED))[0] == []
+    assert (await store.reads.ids(JobStatus.FAILED))[0] == []

@@ -57,7 +57,7 @@ async def test_a_later_retry_need_not_go_to_the_front_again(store: Store, client
 async def test_a_retry_uses_an_attempt_up_and_keeps_what_is_known_of_it(store: Store, client: redis.Redis) -> None:
     first = await start(store)
     await end(store, (first, Retried('ä \x00 " \\ \n', 0)))
-    (packed,) = await store.attempts("a")
+    (packed,) = await store.reads.attempts("a")
     kept = earlier_result("a", packed)
     (second,) = await take(store)
 
@@ -75,7 +75,7 @@ async def test_no_more_than_ten_earlier_attempts_are_kept(store: Store, client: 
         await end(store, (claimed, Retried(f"boom {number}", 0)))
         (claimed,) = await take(store)
 
-    errors = [earlier_result("a", each).exc_info for each in await store.attempts("a")]
+    errors = [earlier_result("a", each).exc_info for each in await store.reads.attempts("a")]
     assert errors == [f"boom {number}" for number in range(2, 12)]
     assert client.ttl(store.keys.attempts + b"a") == -1
     await end(store, (claimed, Failed("the last")))
@@ -103,7 +103,7 @@ async def test_a_run_that_has_lost_its_claim_is_not_retried(store: Store, client
     with unchanged(client):
         assert await end(store, (newer, Retried("late", 0))) == ["stale"]
 
-    await store.delete(["a"])
+    await store.changes.delete(["a"])
     assert await end(store, (newer, Retried("late", 0))) == ["gone"]
 
 
@@ -127,7 +127,7 @@ async def test_a_pause_does_not_use_the_ttl_up(store: Store, client: redis.Redis
 
 async def test_those_who_wait_go_on_waiting_through_a_retry(store: Store, client: redis.Redis) -> None:
     claimed = await start(store)
-    await store.wait("one", ["a"])
+    await store.producing.wait("one", ["a"])
     await end(store, (claimed, Retried("boom", 0)))
 
     assert fields(client, store)[b"after"] == b"@one"

@@ -37,7 +37,7 @@ async def _fail(store: Store, job_id: str) -> None:
 
 async def _stop(store: Store, job_id: str) -> None:
     await start(store, job_id)
-    await store.stop(job_id)
+    await store.changes.stop(job_id)
 
 
 ENDS = {
@@ -74,13 +74,13 @@ async def test_a_job_of_a_wrong_clock_stays_in_its_registry_for_its_time(
     await ENDS[before](store, "old")
     set_back(client, store, "old", 10 * DAY_MS)
     await ENDS[after](store, "new")
-    assert not await store.sweep()
+    assert not await store.duty.sweep()
 
     registry = before.partition(",")[0]
     key = getattr(store.keys, registry)
-    listed, now = await store.ids(STATES[registry])
+    listed, now = await store.reads.ids(STATES[registry])
     assert "old" in listed
-    assert getattr(await store.count(), registry) == len(listed)
+    assert getattr(await store.reads.count(), registry) == len(listed)
     moments = [client.zscore(key + ending, "old") for ending in (b"", b":usual")]
     (ended_at,) = (each for each in moments if each is not None)
     assert now - 10_000 < ended_at <= now
@@ -93,7 +93,7 @@ async def test_a_job_of_a_wrong_clock_stays_in_its_registry_for_its_time(
     assert left == -1 if life is None else life - 10_000 < left <= life
     assert client.pttl(home) == -1 if life is None else client.pttl(home) == -1 or client.pttl(home) >= left - 1000
     assert audit(client, store) == []
-    await store.delete(["old", "new"])  # one that is kept for ever would stay
+    await store.changes.delete(["old", "new"])  # one that is kept for ever would stay
 
 
 async def test_what_ended_before_is_left_as_it_is(store: Store, client: redis.Redis) -> None:
@@ -104,9 +104,9 @@ async def test_what_ended_before_is_left_as_it_is(store: Store, client: redis.Re
         return [client.zrange(key, 0, -1, withscores=True) for key in sorted(client.keys("*:{default}:finished*"))]
 
     before = moments()
-    assert not await store.sweep()
+    assert not await store.duty.sweep()
     assert moments() == before
-    await store.delete([f"job{number}" for number in range(len(ENDS))])
+    await store.changes.delete([f"job{number}" for number in range(len(ENDS))])
 
 
 async def test_very_many_are_set_right_in_steps(store: Store, client: redis.Redis) -> None:
@@ -118,7 +118,7 @@ async def test_very_many_are_set_right_in_steps(store: Store, client: redis.Redi
 
     calls = 1
 
-    while await store.sweep():
+    while await store.duty.sweep():
         calls += 1
 
     assert 2 < calls < 6
@@ -134,7 +134,7 @@ async def test_they_are_set_right_while_the_memory_is_full(store: Store, client:
     client.config_set("maxmemory", "1")
 
     try:
-        await store.sweep()
+        await store.duty.sweep()
     finally:
         client.config_set("maxmemory", "0")
 
@@ -142,7 +142,7 @@ async def test_they_are_set_right_while_the_memory_is_full(store: Store, client:
         assert client.zcount(store.keys.finished + ending, clock(client) + 1, "+inf") == 0
 
     assert audit(client, store) == []
-    await store.delete(["a", "b", "c"])
+    await store.changes.delete(["a", "b", "c"])
 
 
 async def test_a_record_whose_retention_has_passed_goes_with_its_entry(own_server: Callable[..., Server]) -> None:
@@ -157,7 +157,7 @@ async def test_a_record_whose_retention_has_passed_goes_with_its_entry(own_serve
         await end(store, (await start(store, "old"), Finished(b"p", 1)))
         await eventually(lambda: client.zscore(store.keys.finished + b":until", "old") < clock(client) - 1)
         assert client.info("stats")["expired_keys"] == 0
-        await store.sweep()
+        await store.duty.sweep()
         assert client.zscore(store.keys.finished, "old") is None
         assert client.info("stats")["expired_keys"] == 1
 

@@ -12,8 +12,7 @@ from importlib import resources
 import pytest
 import redis
 
-from aioq.store import Connection, Store
-from aioq.store import store as store_module
+from aioq.store import Connection, Store, changes, duty, producing, reads
 from aioq.store.keys import Keys
 from aioq.store.script import Script, all_scripts, script
 from aioq.values.outcome import Finished
@@ -213,14 +212,16 @@ def test_lua_knows_the_same_transitions_as_python(client: redis.Redis) -> None:
 
 def calls() -> Iterator[tuple[str, set[str]]]:
     """The scripts that Store calls, each with the names of the arguments that it passes."""
-    for node in ast.walk(ast.parse(inspect.getsource(store_module))):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
-            continue
+    for module in (producing, changes, reads, duty):
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
 
-        if node.func.attr in ("_call", "_command") and isinstance(node.args[0], ast.Constant):
-            yield node.args[0].value, {str(keyword.arg) for keyword in node.keywords}
+            if node.func.attr in ("call", "call_once", "command") and isinstance(node.args[0], ast.Constant):
+                once = {"call", "repeat_ms"} if node.func.attr == "call_once" else set()
+                yield node.args[0].value, once | {str(keyword.arg) for keyword in node.keywords}
 
-    for verb, values in store_module._END.items():
+    for verb, values in duty._END.items():
         yield verb, {"jobs", *values}
 
 
@@ -258,22 +259,22 @@ async def test_a_script_that_the_server_has_forgotten_is_loaded_again(store: Sto
     client.script_flush()
     await put(store, "b")
 
-    assert (await store.ids(JobStatus.QUEUED))[0] == ["a", "b"]
+    assert (await store.reads.ids(JobStatus.QUEUED))[0] == ["a", "b"]
 
 
 async def test_a_pipeline_after_a_flush_runs_each_command_once(
     store: Store, connection: Connection, client: redis.Redis
 ) -> None:
     await put(store, "a", "b")
-    await store.join("w1", 60_000)
+    await store.duty.join("w1", 60_000)
     first = await claim(store, limit=1)
-    ((finish, _),) = store.end_commands([(first.jobs[0], Finished(b"p1", 60_000))])
+    ((finish, _),) = store.duty.end_commands([(first.jobs[0], Finished(b"p1", 60_000))])
     client.script_flush()
     client.script_load(script("claim").text)  # another process has loaded it between two commands of the pipeline
-    ended, claimed = await connection.calls([finish, store.claim_command("w1", 10)])
+    ended, claimed = await connection.calls([finish, store.duty.claim_command("w1", 10)])
 
     assert ended == [b"ok", []]
-    assert [each.record.id for each in store.read_claims(claimed, "w").jobs] == ["b"]
+    assert [each.record.id for each in store.duty.read_claims(claimed, "w").jobs] == ["b"]
     assert await status(store, "a") == "finished"
 
 
@@ -281,7 +282,7 @@ async def test_commands_that_are_no_scripts_share_a_pipeline_with_forgotten_ones
     store: Store, connection: Connection, client: redis.Redis
 ) -> None:
     client.script_flush()
-    replies = await connection.calls([("RPUSH", "aioq:worker:x", "1"), store.beat_command("w1", 60_000)])
+    replies = await connection.calls([("RPUSH", "aioq:worker:x", "1"), store.duty.beat_command("w1", 60_000)])
     client.delete("aioq:worker:x")
 
     assert replies[0] == 1
@@ -290,12 +291,12 @@ async def test_commands_that_are_no_scripts_share_a_pipeline_with_forgotten_ones
 
 @pytest.mark.parametrize("verb", ["finish", "fail", "retry", "release"])
 async def test_a_call_without_any_job_is_empty_and_fine(verb: str, store: Store, connection: Connection) -> None:
-    command = store._command(verb, jobs=[], **store_module._END[verb])
+    command = store.calls.command(verb, jobs=[], **duty._END[verb])
 
     assert await connection.call(command) == [b"ok", []]
 
 
 async def test_ids_of_jobs_and_names_of_fields_may_look_like_lua(store: Store) -> None:
-    await store.enqueue_many([job("-", **{"meta.%s ]]": b"%d"}), job("_", data=b"p'..os.exit()")])
+    await store.producing.enqueue_many([job("-", **{"meta.%s ]]": b"%d"}), job("_", data=b"p'..os.exit()")])
 
     assert await status(store, "-") == await status(store, "_") == "queued"

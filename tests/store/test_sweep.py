@@ -10,7 +10,8 @@ import redis
 
 import aioq.store
 from aioq.store import Store
-from aioq.store.store import CHUNK, LONGEST_REPEAT_MS, REPEATED_MS
+from aioq.store.duty import CHUNK
+from aioq.store.producing import LONGEST_REPEAT_MS, REPEATED_MS
 from aioq.values.options import RESULT_TTL_MS
 from aioq.values.outcome import Failed, Finished
 from aioq.values.states import FINAL, JobStatus
@@ -29,9 +30,9 @@ async def test_what_is_past_its_retention_is_gone_before_any_sweep(store: Store,
     await ended(store, client, ["b"], 60_000)
     await passed(client, clock(client) + 20)
 
-    assert (await store.count()).finished == 1
-    assert (await store.ids(JobStatus.FINISHED))[0] == ["b"]
-    assert await store.load(["a"]) == [None]
+    assert (await store.reads.count()).finished == 1
+    assert (await store.reads.ids(JobStatus.FINISHED))[0] == ["b"]
+    assert await store.reads.load(["a"]) == [None]
     assert client.zcard(store.keys.finished) == 2
 
 
@@ -42,17 +43,17 @@ async def test_what_is_forgotten_and_not_swept_does_not_hide_the_next_job_with_i
     await passed(client, clock(client) + 1)
     client.delete(store.keys.gone + b"a/")  # as if the first one had been enqueued long ago
     await ended(store, client, ["a"], -1)
-    await store.sweep()
+    await store.duty.sweep()
 
-    assert (await store.count()).finished == 1
-    assert (await store.ids(JobStatus.FINISHED))[0] == ["a"]
+    assert (await store.reads.count()).finished == 1
+    assert (await store.reads.ids(JobStatus.FINISHED))[0] == ["a"]
 
 
 async def test_a_sweep_takes_it_out_of_the_registry_and_its_companion(store: Store, client: redis.Redis) -> None:
     await ended(store, client, ["a"], 20)
     await ended(store, client, ["b"], 60_000)
     await passed(client, clock(client) + 20)
-    assert await store.sweep() is False
+    assert await store.duty.sweep() is False
 
     assert client.zrange(store.keys.finished, 0, -1) == [b"b"]
     assert client.zrange(store.keys.finished + b":until", 0, -1) == [b"b"]
@@ -63,7 +64,7 @@ async def test_a_sweep_changes_nothing_that_is_kept(store: Store, client: redis.
     await end(store, (await start(store, "b", failure_ttl=b"-1"), Failed("boom")))
 
     with unchanged(client):
-        assert await store.sweep() is False
+        assert await store.duty.sweep() is False
 
 
 async def test_a_sweep_comes_back_for_more_than_it_takes_at_once(store: Store, client: redis.Redis) -> None:
@@ -71,7 +72,7 @@ async def test_a_sweep_comes_back_for_more_than_it_takes_at_once(store: Store, c
     await ended(store, client, [f"j{number}" for number in range(CHUNK + 50)], 1)
     await passed(client, clock(client) + 1)
 
-    assert [await store.sweep(), await store.sweep(), await store.sweep()] == [True, False, False]
+    assert [await store.duty.sweep(), await store.duty.sweep(), await store.duty.sweep()] == [True, False, False]
     assert client.zcard(store.keys.finished) == 1
 
 
@@ -92,7 +93,7 @@ async def test_a_registry_stays_as_long_as_its_longest_member(store: Store, clie
     await ended(store, client, ["b"], 20)
     await passed(client, clock(client) + 30)
 
-    assert (await store.ids(JobStatus.FINISHED))[0] == ["a"]
+    assert (await store.reads.ids(JobStatus.FINISHED))[0] == ["a"]
 
 
 async def test_a_longer_retention_lets_a_registry_live_longer(store: Store, client: redis.Redis) -> None:
@@ -128,7 +129,7 @@ async def test_a_job_with_the_usual_retention_takes_one_entry(store: Store, clie
 
     assert client.zrange(store.keys.finished + b":usual", 0, -1) == [b"a"]
     assert not client.exists(store.keys.finished, store.keys.finished + b":until")
-    assert (await store.count()).finished == 1
+    assert (await store.reads.count()).finished == 1
 
 
 async def test_what_is_past_the_usual_retention_is_gone_before_any_sweep_and_then_swept(
@@ -138,9 +139,9 @@ async def test_what_is_past_the_usual_retention_is_gone_before_any_sweep_and_the
     await ended(store, client, ["own"], 60_000)
     await make_old(store, client, "a", "b")
 
-    assert (await store.count()).finished == 2
-    assert sorted((await store.ids(JobStatus.FINISHED))[0]) == ["c", "own"]
-    assert await store.sweep() is False
+    assert (await store.reads.count()).finished == 2
+    assert sorted((await store.reads.ids(JobStatus.FINISHED))[0]) == ["c", "own"]
+    assert await store.duty.sweep() is False
     assert client.zrange(store.keys.finished + b":usual", 0, -1) == [b"c"]
     assert client.zrange(store.keys.finished, 0, -1) == [b"own"]
 
@@ -152,7 +153,7 @@ async def test_a_sweep_of_the_usual_comes_back_for_more_than_it_takes_at_once(
     await ended(store, client, ids, RESULT_TTL_MS)
     await make_old(store, client, *ids)
 
-    assert [await store.sweep(), await store.sweep(), await store.sweep()] == [True, False, False]
+    assert [await store.duty.sweep(), await store.duty.sweep(), await store.duty.sweep()] == [True, False, False]
     assert not client.exists(store.keys.finished + b":usual")
 
 
@@ -167,10 +168,10 @@ async def test_a_registry_is_one_list_whatever_the_retentions_in_it(
         await passed(client, clock(client) + 1)
 
     expected = names[::-1] if desc else names
-    assert (await store.ids(JobStatus.FINISHED, desc=desc))[0] == expected
-    assert (await store.count()).finished == 40
+    assert (await store.reads.ids(JobStatus.FINISHED, desc=desc))[0] == expected
+    assert (await store.reads.count()).finished == 40
 
-    pages = [(await store.ids(JobStatus.FINISHED, start, 7, desc=desc))[0] for start in range(0, 40, 7)]
+    pages = [(await store.reads.ids(JobStatus.FINISHED, start, 7, desc=desc))[0] for start in range(0, 40, 7)]
     assert [name for page in pages for name in page] == expected
     client.flushall()
 
@@ -185,5 +186,5 @@ async def test_an_id_that_is_used_again_stands_in_one_index(
     client.delete(store.keys.job + b"a")  # as if it had been forgotten, and not swept yet
     await ended(store, client, ["a"], second)
 
-    assert (await store.count()).finished == 1
-    assert (await store.ids(JobStatus.FINISHED))[0] == ["a"]
+    assert (await store.reads.count()).finished == 1
+    assert (await store.reads.ids(JobStatus.FINISHED))[0] == ["a"]

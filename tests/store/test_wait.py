@@ -26,16 +26,16 @@ from tests.store.tools import (
 async def test_a_live_job_remembers_who_waits(state: str, store: Store, client: redis.Redis) -> None:
     await bring(store, client, state)
 
-    assert await store.wait("one", ["a"]) == [-1]
+    assert await store.producing.wait("one", ["a"]) == [-1]
     assert fields(client, store)[b"after"] == b"@one"
 
 
 async def test_the_same_call_twice_is_harmless(store: Store, client: redis.Redis) -> None:
     await put(store, "a")
-    await store.wait("one", ["a"])
+    await store.producing.wait("one", ["a"])
 
     with unchanged(client):
-        await store.wait("one", ["a"])
+        await store.producing.wait("one", ["a"])
 
 
 async def test_a_channel_that_is_the_beginning_of_another_one_is_another_one(
@@ -44,7 +44,7 @@ async def test_a_channel_that_is_the_beginning_of_another_one_is_another_one(
     await put(store, "a")
 
     for channel in ("one", "on", "one-two", "o.e"):
-        await store.wait(channel, ["a"])
+        await store.producing.wait(channel, ["a"])
 
     assert fields(client, store)[b"after"] == b"@one @on @one-two @o.e"
 
@@ -54,7 +54,7 @@ async def test_a_job_that_has_ended_is_answered_at_once(state: str, store: Store
     await bring(store, client, state)
 
     with unchanged(client):
-        (standing,) = await store.wait("one", ["a"])
+        (standing,) = await store.producing.wait("one", ["a"])
 
     assert isinstance(standing, dict)
     assert standing[b"status"].decode() == ("expired" if state == LATE else state)
@@ -63,13 +63,13 @@ async def test_a_job_that_has_ended_is_answered_at_once(state: str, store: Store
 
 async def test_a_job_that_is_gone_is_answered_with_nothing(store: Store, client: redis.Redis) -> None:
     with unchanged(client):
-        assert await store.wait("one", ["a"]) == [{}]
+        assert await store.producing.wait("one", ["a"]) == [{}]
 
 
 async def test_many_jobs_are_answered_in_their_order(store: Store, client: redis.Redis) -> None:
     await bring(store, client, "finished", "a")
     await put(store, "b")
-    ended, live, gone = await store.wait("one", ["a", "b", "c"])
+    ended, live, gone = await store.producing.wait("one", ["a", "b", "c"])
 
     assert isinstance(ended, dict)
     assert (ended[b"result"], live, gone) == (b"pr", -1, {})
@@ -77,7 +77,7 @@ async def test_many_jobs_are_answered_in_their_order(store: Store, client: redis
 
 async def test_the_time_until_a_queued_job_expires_is_told(store: Store) -> None:
     await put(store, "a", ttl_ms=60_000)
-    (standing,) = await store.wait("one", ["a"])
+    (standing,) = await store.producing.wait("one", ["a"])
 
     assert isinstance(standing, int)
     assert 50_000 < standing <= 60_000
@@ -86,7 +86,7 @@ async def test_the_time_until_a_queued_job_expires_is_told(store: Store) -> None
 async def test_a_wait_for_a_job_that_may_expire_later_is_asked_again_in_time(store: Store) -> None:
     await put(store, "scheduled", ttl_ms=5_000, due="+60000")
     await start(store, "started", ttl_ms=5_000)
-    scheduled, started = await store.wait("one", ["scheduled", "started"])
+    scheduled, started = await store.producing.wait("one", ["scheduled", "started"])
 
     assert isinstance(scheduled, int)
     assert isinstance(started, int)
@@ -99,16 +99,16 @@ async def test_a_tiny_ttl_does_not_make_a_wait_ask_all_the_time(store: Store, cl
     await put(store, "scheduled", ttl_ms=1, due="0")
     client.hset(store.keys.job + b"started", "ttl", "1")
 
-    assert await store.wait("one", ["scheduled", "started"]) == [1_000, 1_000]
+    assert await store.producing.wait("one", ["scheduled", "started"]) == [1_000, 1_000]
 
 
 async def test_waiters_stay_through_retries_and_are_told_at_the_end(store: Store, client: redis.Redis) -> None:
     claimed = await start(store)
-    await store.wait("one", ["a"])
+    await store.producing.wait("one", ["a"])
     await end(store, (claimed, Retried("boom", 60_000)))
     client.zadd(store.keys.scheduled, {"a": 1}, xx=True)
     (claimed,) = await take(store)
-    await store.wait("two", ["a"])
+    await store.producing.wait("two", ["a"])
 
     with listening(client, "one", "two") as messages:
         await end(store, (claimed, Finished(b"\n\x00 p", 60_000)))
@@ -120,10 +120,10 @@ async def test_waiters_stay_through_retries_and_are_told_at_the_end(store: Store
 
 async def test_a_requeued_job_tells_only_those_who_wait_anew(store: Store, client: redis.Redis) -> None:
     await put(store, "a")
-    await store.wait("one", ["a"])
-    await store.cancel("a")
-    await store.requeue(["a"], at_front=False, reset=True)
-    await store.wait("two", ["a"])
+    await store.producing.wait("one", ["a"])
+    await store.changes.cancel("a")
+    await store.changes.requeue(["a"], at_front=False, reset=True)
+    await store.producing.wait("two", ["a"])
     (claimed,) = await take(store)
 
     with listening(client, "one", "two") as messages:
@@ -135,7 +135,7 @@ async def test_a_requeued_job_tells_only_those_who_wait_anew(store: Store, clien
 async def test_waiting_does_not_change_when_a_job_goes(store: Store, client: redis.Redis) -> None:
     await put(store, "a", ttl_ms=60_000)
     before = client.pexpiretime(store.keys.job + b"a")
-    await store.wait("one", ["a"])
+    await store.producing.wait("one", ["a"])
 
     assert client.pexpiretime(store.keys.job + b"a") == before
     await passed(client, clock(client))

@@ -10,12 +10,15 @@ from typing import Any
 import redis
 
 from aioq.store import Store
+from aioq.store.duty import read_beat, read_refused
 from aioq.store.keys import LANES
-from aioq.store.store import LONGEST_REPEAT_MS, Claim, Claims, Submission, read_beat, read_refused
+from aioq.store.producing import LONGEST_REPEAT_MS
+from aioq.values.claim import Claim, Claims
 from aioq.values.options import CANCELED_TTL_MS, EXPIRED_TTL_MS, FAILURE_TTL_MS, RESULT_TTL_MS
 from aioq.values.outcome import Failed, Finished, Outcome
 from aioq.values.record import JobRecord
 from aioq.values.states import FINAL
+from aioq.values.submission import Submission
 
 LEASE = 60_000
 DAY_MS = 86_400_000
@@ -36,17 +39,19 @@ def job(
 
 async def put(store: Store, *ids: str, **options: Any) -> None:
     """Enqueue jobs with these ids."""
-    await store.enqueue_many([job(each, **options) for each in ids])
+    await store.producing.enqueue_many([job(each, **options) for each in ids])
 
 
 async def claim(store: Store, worker: str = "w1", limit: int = 10, **told: int) -> Claims:
     """A claim as it is, without joining first. told: what else the worker tells of itself."""
-    return store.read_claims(await store.connection.call(store.claim_command(worker, limit, **told)), worker)
+    return store.duty.read_claims(
+        await store.connection.call(store.duty.claim_command(worker, limit, **told)), worker
+    )
 
 
 async def take(store: Store, worker: str = "w1", limit: int = 10) -> list[Claim]:
     """Join, and claim what is there."""
-    await store.join(worker, LEASE)
+    await store.duty.join(worker, LEASE)
     claims = await claim(store, worker, limit)
     assert claims.verdict == "ok"
 
@@ -66,7 +71,7 @@ async def end(store: Store, *pairs: tuple[Claim, Outcome]) -> list[str]:
     """Record how runs ended; the verdict for each, call by call."""
     verdicts = []
 
-    for command, claims in store.end_commands(pairs):
+    for command, claims in store.duty.end_commands(pairs):
         refused = read_refused(await store.connection.call(command))
         verdicts += [refused.get(position, "ok") for position in range(len(claims))]
 
@@ -75,12 +80,12 @@ async def end(store: Store, *pairs: tuple[Claim, Outcome]) -> list[str]:
 
 async def beat(store: Store, worker: str = "w1", lease_ms: int = LEASE) -> Any:
     """A heartbeat."""
-    return read_beat(await store.connection.call(store.beat_command(worker, lease_ms)))
+    return read_beat(await store.connection.call(store.duty.beat_command(worker, lease_ms)))
 
 
 async def status(store: Store, job_id: str = "a") -> str | None:
     """The state as a reader sees it; None for a job that is gone."""
-    (record,) = await store.load([job_id])
+    (record,) = await store.reads.load([job_id])
 
     return None if record is None else record.status.value
 
@@ -115,12 +120,12 @@ async def bring(store: Store, client: redis.Redis, state: str, job_id: str = "a"
         elif state == "failed":
             assert await end(store, (claimed, Failed("boom"))) == ["ok"]
         elif state == "stopped":
-            assert await store.stop(job_id) == ("ok", "")
+            assert await store.changes.stop(job_id) == ("ok", "")
 
         return claimed
 
     if state == "canceled":
-        assert await store.cancel(job_id) == ("ok", "")
+        assert await store.changes.cancel(job_id) == ("ok", "")
     elif state == "expired":
         assert await take(store) == []
         assert fields(client, store, job_id)[b"status"] == b"expired"

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aioq import ServerUnreachable, get_current_job
+from aioq.store.net.command import Command
 from aioq.store.pulse import Pulse
-from aioq.store.script import Command
-from aioq.store.store import Beat
+from aioq.values.beat import Beat
 
 
 def note(path: str, what: str) -> None:

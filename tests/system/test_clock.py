@@ -152,7 +152,7 @@ async def test_registries_keep_what_ended_by_a_wrong_clock(clocked: tuple[Server
         # It deletes a record when it comes by. One that has outlived its registry stands in none.
         strays = {found.name for found in await examine(queue, repair=True)}
         assert strays <= {job.id for job in before[:10]}
-        await queue.store.delete(list(strays))
+        await queue.store.changes.delete(list(strays))
         await assert_sound(queue)
 
         # They go when the usual retention of those from the wrong time is over, counted from when it was noticed.

@@ -18,7 +18,7 @@ import pytest
 
 import aioq
 from aioq import Queue, Worker
-from aioq.store.wire import Wire
+from aioq.store.net.wire import Wire
 from tests import jobs
 from tests.conftest import Server
 

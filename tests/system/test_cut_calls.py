@@ -17,9 +17,10 @@ import redis
 
 from aioq import Connection
 from aioq.store import Store
+from aioq.store.duty import read_refused
 from aioq.store.examination import Subject
 from aioq.store.script import all_scripts
-from aioq.store.store import Claims, read_refused
+from aioq.values.claim import Claims
 from aioq.values.errors import ServerUnreachable
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, Retried
 from tests.conftest import Server
@@ -70,14 +71,14 @@ async def to_enqueue(store: Store, client: redis.Redis) -> Call:
         job("short", ttl_ms=60_000),
     ]
 
-    return lambda store: store.enqueue_many(submissions)
+    return lambda store: store.producing.enqueue_many(submissions)
 
 
 # What a claim had taken whose reply was lost goes back, and is claimed with the next fence, which is no attempt.
 # The worker `w1` has a new session then.
 @scene(b"fence", b"uncounted", b"entry", b"enqueued_at", b"more", b"w1")
 async def to_claim(store: Store, client: redis.Redis) -> Call:
-    await store.join("w1", LEASE)
+    await store.duty.join("w1", LEASE)
     await put(store, "a", "b", "c", front=True)
     await put(store, "d")
     return _claim
@@ -89,13 +90,13 @@ async def _claim(store: Store) -> list[str]:
     session = 0
 
     async def claim() -> Claims:
-        return store.read_claims(await connection.call(store.claim_command("w1", 3, session)), "w1")
+        return store.duty.read_claims(await connection.call(store.duty.claim_command("w1", 3, session)), "w1")
 
     try:
         claims = await claim()
     except ServerUnreachable:
         session = 1
-        await store.reclaim("w1", (), session)
+        await store.duty.reclaim("w1", (), session)
         claims = await claim()
     finally:
         await connection.aclose()
@@ -129,7 +130,7 @@ async def _ends(store: Store, *outcomes: Outcome) -> Call:
     """Runs that end like this, in one call."""
     names = [f"j{number}" for number in range(len(outcomes))]
     await put(store, *names)
-    ((command, _),) = store.end_commands(zip(await take(store), outcomes, strict=True))
+    ((command, _),) = store.duty.end_commands(zip(await take(store), outcomes, strict=True))
 
     async def call(store: Store) -> dict[int, str]:
         return read_refused(await store.connection.call(command))
@@ -142,13 +143,13 @@ async def to_reclaim(store: Store, client: redis.Redis) -> Call:
     await put(store, "a", "b")
     await put(store, "third", deaths=b"0 x\n0 y\n", is_alone=b"1")
     await take(store)
-    await store.join("w2", LEASE)
+    await store.duty.join("w2", LEASE)
     await _end_lease(store, client)
-    return lambda store: store.reclaim("w1")
+    return lambda store: store.duty.reclaim("w1")
 
 
 async def _end_lease(store: Store, client: redis.Redis) -> None:
-    await store.connection.call(store.beat_command("w1", 1))
+    await store.connection.call(store.duty.beat_command("w1", 1))
     await passed(client, clock(client) + 1)
 
 
@@ -156,19 +157,19 @@ async def _end_lease(store: Store, client: redis.Redis) -> None:
 async def to_requeue(store: Store, client: redis.Redis) -> Call:
     await bring(store, client, "failed", "a")
     await bring(store, client, "canceled", "b")
-    return lambda store: store.requeue(["a", "b", "none"], at_front=False, reset=True)
+    return lambda store: store.changes.requeue(["a", "b", "none"], at_front=False, reset=True)
 
 
 @scene()
 async def to_cancel(store: Store, client: redis.Redis) -> Call:
     await start(store, "a")
-    return lambda store: store.cancel("a")
+    return lambda store: store.changes.cancel("a")
 
 
 @scene()
 async def to_stop(store: Store, client: redis.Redis) -> Call:
     await start(store, "a")
-    return lambda store: store.stop("a")
+    return lambda store: store.changes.stop("a")
 
 
 @scene()
@@ -177,61 +178,63 @@ async def to_delete(store: Store, client: redis.Redis) -> Call:
     await bring(store, client, "failed", "b")
     await bring(store, client, "scheduled", "c")
     await put(store, "kept")
-    return lambda store: store.delete(["a", "b", "c"])
+    return lambda store: store.changes.delete(["a", "b", "c"])
 
 
 @scene()
 async def to_save_meta(store: Store, client: redis.Redis) -> Call:
     claim = await start(store, "a", **{"meta.old": b"1", "meta.gone": b"2"})
-    return lambda store: store.save_meta("a", claim.fence, [b"meta.new", b"3", b"meta.old", b"4"], [b"meta.gone"])
+    return lambda store: store.changes.save_meta(
+        "a", claim.fence, [b"meta.new", b"3", b"meta.old", b"4"], [b"meta.gone"]
+    )
 
 
 @scene()
 async def to_wait(store: Store, client: redis.Redis) -> Call:
     await put(store, "a")
     await bring(store, client, "failed", "b")
-    return lambda store: store.wait("aioq:waiter:x", ["a", "b", "none"])
+    return lambda store: store.producing.wait("aioq:waiter:x", ["a", "b", "none"])
 
 
 @scene()
 async def to_wake(store: Store, client: redis.Redis) -> Call:
-    return lambda store: store.wake()
+    return lambda store: store.changes.wake()
 
 
 @scene()
 async def to_beat(store: Store, client: redis.Redis) -> Call:
-    await store.join("w1", LEASE)
-    return lambda store: store.connection.call(store.beat_command("w1", LEASE))
+    await store.duty.join("w1", LEASE)
+    return lambda store: store.connection.call(store.duty.beat_command("w1", LEASE))
 
 
 @scene()
 async def to_join(store: Store, client: redis.Redis) -> Call:
     await take(store, "gone")  # has left a consumer that holds nothing
-    return lambda store: store.join("w1", LEASE, 3)
+    return lambda store: store.duty.join("w1", LEASE, 3)
 
 
 @scene()
 async def to_leave(store: Store, client: redis.Redis) -> Call:
-    await store.join("w1", LEASE)
-    await store.join("w2", LEASE)
-    return lambda store: store.leave("w1")
+    await store.duty.join("w1", LEASE)
+    await store.duty.join("w2", LEASE)
+    return lambda store: store.duty.leave("w1")
 
 
 @scene()
 async def to_sweep(store: Store, client: redis.Redis) -> Call:
     await put(store, "short", "long")
     outcomes = Finished(b"p1", 1), Finished(b"p2", 600_000)
-    for command, _ in store.end_commands(zip(await take(store), outcomes, strict=True)):
+    for command, _ in store.duty.end_commands(zip(await take(store), outcomes, strict=True)):
         await store.connection.call(command)
     await passed(client, clock(client) + 1)
-    return lambda store: store.sweep()
+    return lambda store: store.duty.sweep()
 
 
 @scene()
 async def to_examine(store: Store, client: redis.Redis) -> Call:
     await put(store, "a", "b")
     client.delete(store.keys.main)
-    return lambda store: store.examine([Subject("job", b"", "a"), Subject("job", b"", "b")], repair=True)
+    return lambda store: store.reads.examine([Subject("job", b"", "a"), Subject("job", b"", "b")], repair=True)
 
 
 @pytest.fixture
@@ -254,7 +257,7 @@ async def test_a_cut_call_changes_as_much_as_a_whole_one(
         try:
             store = Store(direct, "default")
             said = await (await prepare(store, client))(store)
-            expected, counts = _plain(client, differs), await store.count()
+            expected, counts = _plain(client, differs), await store.reads.count()
             client.flushall()
 
             store = Store(direct, "default")
@@ -265,7 +268,7 @@ async def test_a_cut_call_changes_as_much_as_a_whole_one(
 
             assert proxy.cuts == 1
             assert _plain(client, differs) == expected
-            assert await store.count() == counts
+            assert await store.reads.count() == counts
             assert audit(client, store) == []
 
             if where == "request" or verb in ANSWERED_AGAIN:

@@ -6,9 +6,9 @@ import asyncio
 
 from aioq.store import Connection, Store
 from aioq.store.script import script
-from aioq.store.store import Submission
 from aioq.values.errors import ServerUnreachable
 from aioq.values.record import JobRecord
+from aioq.values.submission import Submission
 from aioq.worker.courier import Courier, Limits
 from aioq.worker.executor import Executor
 from tests.tools import eventually
@@ -30,22 +30,22 @@ class Slow(Connection):
 async def test_a_claim_that_arrives_after_the_worker_has_given_it_up_takes_nothing(server) -> None:
     connection, other = Slow(server.url), Connection(server.url)
     store = Store(connection, "default")
-    await store.join("w", 7_000)
+    await store.duty.join("w", 7_000)
     courier = Courier(connection, [store], "w", 7_000, Limits())
     executor = Executor(10, 500_000, courier.put)
     running = asyncio.create_task(courier.run(executor))
     await eventually(lambda: connection.lost is not None)
     await eventually(courier.idle.is_set)
 
-    await store.enqueue(Submission(JobRecord("a", {b"func": b"tests.jobs.noop"})))
+    await store.producing.enqueue(Submission(JobRecord("a", {b"func": b"tests.jobs.noop"})))
     (reply,) = await other.calls(connection.lost)
-    assert store.read_claims(reply, "w").verdict == "missing"
+    assert store.duty.read_claims(reply, "w").verdict == "missing"
 
     courier.look()
     await eventually(lambda: courier.claimed == 1)
     courier.stop()
     await running
-    assert (await store.load(["a"]))[0].status == "finished"
-    await store.leave("w")
+    assert (await store.reads.load(["a"]))[0].status == "finished"
+    await store.duty.leave("w")
     await connection.aclose()
     await other.aclose()

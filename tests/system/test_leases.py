@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from aioq import Queue
-from aioq.store import Fleet
+from aioq.store import Directory
 from aioq.worker.heartbeat import INTERVAL, LEASE_MS
 from tests import jobs as simple
 from tests.conftest import Server
@@ -32,7 +32,9 @@ async def lease_of(queue: Queue, worker: str) -> float:
 
 
 async def state_of(queue: Queue, worker: str) -> str:
-    return next((each.state for each in await Fleet(queue.connection).workers() if each.name == worker), "gone")
+    return next(
+        (each.state for each in await Directory(queue.connection).workers() if each.name == worker), "gone"
+    )
 
 
 @pytest.mark.parametrize("thread", ["aioq-heartbeat", pytest.param("aioq-guard", marks=pytest.mark.chaos)])
@@ -217,11 +219,11 @@ async def test_info_names_a_worker_that_holds_jobs_without_a_lease(
     queue: Queue, server: Server, environment: dict[str, str]
 ) -> None:
     job = await queue.enqueue(simple.add, 1, 2)
-    await queue.store.join("dead", 1)
-    await queue.connection.call(queue.store.claim_command("dead", 1))
+    await queue.store.duty.join("dead", 1)
+    await queue.connection.call(queue.store.duty.claim_command("dead", 1))
 
     async def is_late() -> bool:
-        return await queue.store.late_workers() == ["dead"]
+        return await queue.store.duty.late_workers() == ["dead"]
 
     await eventually(is_late)
     command = [sys.executable, "-m", "aioq", "info", "--url", server.url]
@@ -231,5 +233,5 @@ async def test_info_names_a_worker_that_holds_jobs_without_a_lease(
     )
     assert "Worker dead holds jobs of queue default, and its lease has ended." in plain
     assert json.loads(as_json)["queues"][0]["late_workers"] == ["dead"]
-    await queue.store.reclaim("dead")
+    await queue.store.duty.reclaim("dead")
     assert await job.cancel() is None

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from aioq import JobFailed, Queue
-from aioq.store import Fleet
+from aioq.store import Directory
 from tests.system import jobs
 from tests.system.jobs import notes
 from tests.tools import eventually
@@ -105,7 +105,7 @@ async def test_a_job_that_blocks_the_event_loop_keeps_all_leases_and_is_named(
         assert each.deliveries == 0
 
     await eventually(lambda: "the event loop turns again" in blocked.text())
-    told = {each.pid: each.blocks for each in await Fleet(queue.connection).workers()}
+    told = {each.pid: each.blocks for each in await Directory(queue.connection).workers()}
     assert told[blocked.process.pid] == 1
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from aioq import Queue
 from aioq.store import Connection
-from aioq.store.script import loading, script
+from aioq.store.net.library import loading
+from aioq.store.script import script
 from aioq.values.errors import ServerUnreachable
 from tests import jobs
 from tests.system.proxy import Proxy, frame_end

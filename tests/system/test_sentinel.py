@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from aioq import Queue, ServerRefused, ServerUnreachable, Worker
-from aioq.store.sentinels import SENTINEL_TIMEOUT
+from aioq.store.net.sentinels import SENTINEL_TIMEOUT
 from tests import jobs as simple
 from tests.cli.tools import Cli
 from tests.servers.node import Access, Node, free_ports

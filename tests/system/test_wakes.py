@@ -7,8 +7,8 @@ import asyncio
 from aioq import Queue
 from aioq.store import Connection, Store
 from aioq.store.script import script
-from aioq.store.store import Submission
 from aioq.values.record import JobRecord
+from aioq.values.submission import Submission
 from aioq.worker.courier import Courier, Limits
 from aioq.worker.executor import Executor
 from tests import jobs
@@ -30,18 +30,18 @@ class Busy(Connection):
 async def test_a_token_that_comes_during_a_claim_is_not_forgotten(server) -> None:
     connection = Busy(server.url)
     store = Store(connection, "default")
-    await store.join("w", 7_000)
+    await store.duty.join("w", 7_000)
     courier = Courier(connection, [store], "w", 7_000, Limits(jobs_left=1))
 
     async def token() -> None:
-        await store.enqueue(Submission(JobRecord("late", {b"func": b"tests.jobs.noop"})))
+        await store.producing.enqueue(Submission(JobRecord("late", {b"func": b"tests.jobs.noop"})))
         courier.look()
 
     connection.meanwhile = token
     async with asyncio.timeout(5):
         await courier.run(Executor(10, 500_000, courier.put))
-    assert (await store.load(["late"]))[0].status == "finished"
-    await store.leave("w")
+    assert (await store.reads.load(["late"]))[0].status == "finished"
+    await store.duty.leave("w")
     await connection.aclose()
 
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from aioq import Job
 from aioq.cli.arguments import read_arguments, read_meta
-from aioq.store.fleet import WorkerInfo, _info
+from aioq.store.directory import WorkerInfo, _info
 from aioq.store.mailbox import Mailbox
-from aioq.store.store import text
+from aioq.store.reply import text
 from aioq.values.calltext import call_text
 from aioq.values.cause import read_exceptions, rebuild
 from aioq.values.durations import limit_ms, positive_ms, retention_ms, to_ms

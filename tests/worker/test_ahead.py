@@ -10,7 +10,7 @@ import pytest
 
 from aioq import Job, Queue, Worker
 from aioq.store import Connection, Store
-from aioq.store.store import Claim
+from aioq.values.claim import Claim
 from aioq.values.outcome import Finished, Interrupted, Outcome
 from aioq.values.record import JobRecord
 from aioq.worker.executor import Executor

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from aioq import Job, JobStatus, Queue, Worker
-from aioq.store import Store
+from aioq.store.duty import Duty
 from aioq.worker.courier import Holders
 from tests import jobs
 from tests.conftest import Server
@@ -26,9 +26,9 @@ async def held_by_a_dead_worker(
     for _ in range(count):
         await queue.enqueue(jobs.add, 1, 2)
 
-    await queue.store.join(name, lease_ms)
-    reply = await queue.connection.call(queue.store.claim_command(name, count))
-    assert len(queue.store.read_claims(reply, name).jobs) == count
+    await queue.store.duty.join(name, lease_ms)
+    reply = await queue.connection.call(queue.store.duty.claim_command(name, count))
+    assert len(queue.store.duty.read_claims(reply, name).jobs) == count
 
 
 async def _is_started(job: Job) -> bool:
@@ -49,7 +49,7 @@ async def test_a_burst_runs_the_jobs_of_a_dead_worker(queue: Queue, server: Serv
     assert claimed == 3
     assert LEFT_MS / 1000 - 0.5 < seconds
     assert await queue.finished_job_registry.count() == 3
-    assert await queue.store.late_workers() == []
+    assert await queue.store.duty.late_workers() == []
 
 
 async def test_it_runs_what_waits_meanwhile(queue: Queue, server: Server) -> None:
@@ -107,7 +107,7 @@ async def test_a_worker_that_beats_and_holds_jobs_is_not_waited_for(
 
 
 async def test_a_dead_worker_without_jobs_is_not_waited_for(queue: Queue, server: Server) -> None:
-    await queue.store.join("dead", 60_000)
+    await queue.store.duty.join("dead", 60_000)
     await queue.enqueue(jobs.add, 1, 2)
     claimed, seconds = await seconds_of(Worker("default", server.url), burst=True)
 
@@ -139,7 +139,7 @@ async def test_nobody_is_asked_for_where_no_burst_is(
     queue: Queue, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    monkeypatch.setattr(Store, "holders_command", lambda *_: asked.append(1))
+    monkeypatch.setattr(Duty, "holders_command", lambda *_: asked.append(1))
     await queue.enqueue(jobs.add, 1, 2)
 
     assert await Worker("default", server.url).run(max_jobs=1) == 1

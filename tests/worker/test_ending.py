@@ -14,7 +14,7 @@ import pytest
 
 from aioq import Queue
 from aioq.store import Connection, Store
-from aioq.store.store import Claim
+from aioq.values.claim import Claim
 from aioq.values.outcome import Failed, Interrupted, Outcome
 from aioq.values.record import JobRecord
 from aioq.worker.ending import LAST_S

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from aioq.store.script import script
-from aioq.store.store import Beat
+from aioq.values.beat import Beat
 from aioq.values.errors import ServerError, ServerUnreachable
 from aioq.worker import heartbeat
 from aioq.worker.heartbeat import AGAIN, CLOCK_SLACK_S, DESCRIBE, INTERVAL, LEASE_MS, Heartbeat, ServerClock

@@ -41,11 +41,11 @@ def forget() -> None:
 async def let_die(store: Store, client: redis.Redis, deaths: int) -> None:
     """All jobs that wait in the queue are on so many workers that die."""
     for number in range(deaths):
-        await store.join(f"dead{number}", 60_000)
-        reply = await store.connection.call(store.claim_command(f"dead{number}", 100))
-        assert store.read_claims(reply, "dead").jobs
+        await store.duty.join(f"dead{number}", 60_000)
+        reply = await store.connection.call(store.duty.claim_command(f"dead{number}", 100))
+        assert store.duty.read_claims(reply, "dead").jobs
         client.zadd(store.keys.leases, {f"dead{number}": 1})
-        await store.reclaim(f"dead{number}")
+        await store.duty.reclaim(f"dead{number}")
 
 
 async def test_a_busy_worker_gets_empty_for_a_job_that_must_run_alone(queue: Queue, raw: redis.Redis) -> None:

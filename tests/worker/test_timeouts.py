@@ -11,7 +11,7 @@ import pytest
 
 from aioq import JobFailed, JobTimeoutException, Queue
 from aioq.store import Connection, Store
-from aioq.store.store import Claim
+from aioq.values.claim import Claim
 from aioq.values.outcome import Failed, Finished, Outcome
 from aioq.values.record import JobRecord
 from aioq.worker.executor import Executor

@@ -11,9 +11,10 @@ import pytest
 import redis
 
 from aioq import Queue, ServerError, ServerUnreachable
-from aioq.store import Connection, Store
+from aioq.store import Connection
 from aioq.store.committer import Fsync
-from aioq.store.wire import Wire
+from aioq.store.duty import Duty
+from aioq.store.net.wire import Wire
 from aioq.worker import service
 from aioq.worker.courier import Courier
 from tests import jobs
@@ -59,7 +60,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        (Store, "sweep"),  # the sweeper
+        (Duty, "sweep"),  # the sweeper
         (Courier, "_depart"),
         (Courier, "_wait"),
         (Courier, "_visit"),
@@ -130,7 +131,7 @@ async def test_jobs_of_a_dead_worker_come_back_although_the_reclaimer_met_an_err
 ) -> None:
     job = await queue.enqueue(jobs.add, 1, 2)
     await take(queue.store, "dead")
-    thrown = throw_into(monkeypatch, Store, "reclaim")
+    thrown = throw_into(monkeypatch, Duty, "reclaim")
     await start_worker()
     await asyncio.sleep(0)
     raw.zadd(queue.store.keys.leases, {"dead": 1})

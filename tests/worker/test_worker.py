@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from aioq import InvalidInput, Job, JobFailed, JobStatus, Queue, Retry, ServerUnreachable, Worker, get_current_job
-from aioq.store import Connection, Fleet
+from aioq.store import Connection, Directory
 from tests import jobs
 from tests.conftest import Server, free_port
 from tests.tools import RunningWorker, eventually
@@ -882,29 +882,29 @@ async def test_suspended_workers_claim_nothing_until_they_are_resumed(
     queue: Queue, start_worker, connection: Connection, key: str
 ) -> None:
     await start_worker("default", "other", "new")
-    fleet = Fleet(connection)
+    directory = Directory(connection)
     running = await queue.enqueue(hold, key)
     await eventually(lambda: notes[key])
-    await fleet.suspend()
-    assert await fleet.is_suspended()
+    await directory.suspend()
+    assert await directory.is_suspended()
     made = [await Queue(name, connection).enqueue(note, key, name) for name in ("default", "other", "new")]
     gates[key].set()
     assert await running.result(5) == key, "what runs goes on"
     await asyncio.sleep(0.1)
     assert [await job.get_status() for job in made] == ["queued"] * 3
     begun = time.monotonic()
-    await fleet.resume()
+    await directory.resume()
     for job in made:
         await job.result(5)
     assert time.monotonic() - begun < 0.9, "not only when they look again"
-    assert not await fleet.is_suspended()
+    assert not await directory.is_suspended()
 
 
 async def test_a_suspension_may_end_by_itself(
     queue: Queue, start_worker, connection: Connection, raw: redis.Redis
 ) -> None:
     await start_worker()
-    await Fleet(connection).suspend(200)
+    await Directory(connection).suspend(200)
     job = await queue.enqueue(jobs.add, 1, 2)
     with pytest.raises(TimeoutError):
         await job.result(0.1)
@@ -998,10 +998,10 @@ async def test_another_worker_takes_over_when_one_is_full(queue: Queue, start_wo
 async def test_a_worker_tells_of_itself(queue: Queue, start_worker, connection: Connection, key: str) -> None:
     running = await start_worker("default", "other", concurrency=7, name="mine")
     await eventually(lambda: _workers(connection))
-    (info,) = await Fleet(connection).workers()
+    (info,) = await Directory(connection).workers()
     assert info.name == running.worker.name
     assert (info.queues, info.concurrency, info.state, info.running) == (["default", "other"], 7, "idle", 0)
 
 
 async def _workers(connection: Connection) -> list[Any]:
-    return await Fleet(connection).workers()
+    return await Directory(connection).workers()

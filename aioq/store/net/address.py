@@ -23,8 +23,8 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry as SyncRetry
 
-from aioq.store.sentinels import Asked, AskedByThread, Place, Sentinels, spelled
-from aioq.store.url import PROVIDERS, check_url, default_url, redacted, unusable
+from aioq.store.net.sentinels import Asked, AskedByThread, Place, Sentinels, spelled
+from aioq.store.net.url import PROVIDERS, check_url, default_url, redacted, unusable
 from aioq.values.durations import LONGEST_MS
 from aioq.values.errors import InvalidInput, InvalidType, ServerUnreachable
 

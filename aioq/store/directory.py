@@ -1,4 +1,4 @@
-"""Fleet: what spans queues. Its keys carry no hash tag, so no script touches them together with a queue's."""
+"""Directory: what spans queues. Its keys carry no hash tag, so no script touches them together with a queue's."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aioq.store.connection import Connection
+from aioq.store.duty import read_late_workers
 from aioq.store.examination import PLACES, scan
 from aioq.store.keys import Keys
+from aioq.store.net.command import Command
+from aioq.store.reads import read_counts
+from aioq.store.reply import fields_of, text
 from aioq.store.scatter import Answers, scatter
-from aioq.store.script import Command
-from aioq.store.store import Counts, Store, fields_of, read_counts, read_late_workers, text
+from aioq.store.store import Store
+from aioq.values.counts import Counts
 from aioq.values.errors import ServerError, ServerUnreachable
 from aioq.values.ids import check_queue_name, is_queue_name
 
@@ -52,7 +56,7 @@ class QueueInfo(NamedTuple):
     late_workers: list[str]
 
 
-class Fleet:
+class Directory:
     """All queues and all workers of one server, or of a Cluster.
 
     Args:
@@ -145,8 +149,8 @@ class Fleet:
 
             return [
                 ("EXISTS", store.keys.paused, store.keys.suspended),
-                store.count_command(),
-                store.holders_command(""),
+                store.reads.count_command(),
+                store.duty.holders_command(""),
             ]
 
         found = self._noted(await self._scatter(names, ask), "queue")
@@ -246,7 +250,7 @@ class Fleet:
         """End a suspension."""
         await self._on_shared(("DEL", self._shared.suspended))
         await self._on_queues(
-            lambda name: [("DEL", self._keys(name).suspended), Store(self.connection, name).wake_command()]
+            lambda name: [("DEL", self._keys(name).suspended), Store(self.connection, name).changes.wake_command()]
         )
 
     async def is_suspended(self) -> bool | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from aioq.store.per_loop import PerLoop, track
+from aioq.store.net.per_loop import PerLoop, track
 
 
 class Socket:

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 import redis as redis_sync
 from redis.exceptions import NoScriptError, RedisError
 
-from aioq.store.address import Address
-from aioq.store.script import Argument, Command, loading
-from aioq.store.sentinels import Place
-from aioq.store.tasks import within
-from aioq.store.translation import (
+from aioq.store.net.address import Address
+from aioq.store.net.command import Argument, Command
+from aioq.store.net.library import loading
+from aioq.store.net.sentinels import Place
+from aioq.store.net.tasks import within
+from aioq.store.net.translation import (
     ALONE,
     AWAY,
     PASSING,
@@ -25,7 +26,7 @@ from aioq.store.translation import (
     translated,
     unreachable,
 )
-from aioq.store.wire import ReplyError, Subscription, Wire, pack
+from aioq.store.net.wire import ReplyError, Subscription, Wire, pack
 from aioq.values.errors import ServerError, ServerUnreachable
 
 log = logging.getLogger("aioq.store")

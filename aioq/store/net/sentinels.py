@@ -16,7 +16,7 @@ import redis.exceptions as failures
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 
-from aioq.store.wire import connect
+from aioq.store.net.wire import connect
 from aioq.values.errors import ServerRefused
 
 #: A server, by host and port.

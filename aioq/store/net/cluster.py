@@ -17,14 +17,14 @@ from typing import Any, TypeVar
 
 from redis.exceptions import MovedError
 
-from aioq.store.address import Address
-from aioq.store.node import Node, ThreadNode
-from aioq.store.script import Argument, Command, keys_of
-from aioq.store.sentinels import Place, spelled
-from aioq.store.slots import SLOTS, SlotMap
-from aioq.store.tasks import see_end, within
-from aioq.store.translation import translated, unreachable
-from aioq.store.wire import ReplyError, Subscription, Wire
+from aioq.store.net.address import Address
+from aioq.store.net.command import Argument, Command, keys_of
+from aioq.store.net.node import Node, ThreadNode
+from aioq.store.net.sentinels import Place, spelled
+from aioq.store.net.slots import SLOTS, SlotMap
+from aioq.store.net.tasks import see_end, within
+from aioq.store.net.translation import translated, unreachable
+from aioq.store.net.wire import ReplyError, Subscription, Wire
 from aioq.values.errors import ServerError, ServerUnreachable
 
 log = logging.getLogger("aioq.store")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from aioq.store.batcher import FLIGHTS, MANY, MAX_BYTES, MAX_ITEMS, Batcher
+from aioq.store.net.batcher import FLIGHTS, MANY, MAX_BYTES, MAX_ITEMS, Batcher
 
 
 class Trips:

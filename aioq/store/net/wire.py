@@ -17,8 +17,8 @@ from typing import Any
 import hiredis
 from redis.asyncio.connection import AbstractConnection
 
-from aioq.store.per_loop import close_without_loop, lead_nowhere, track
-from aioq.store.script import Command
+from aioq.store.net.command import Command
+from aioq.store.net.per_loop import close_without_loop, lead_nowhere, track
 
 #: A call of more bytes than this is large. It is handed to the transport in pieces of this size, so that the bytes
 #: that the peer has not taken yet are seen to become fewer, with TLS too.

@@ -18,8 +18,8 @@ from redis.asyncio.cluster import ClusterNode
 
 from aioq import InvalidInput, Queue, Worker
 from aioq.store import Connection
-from aioq.store.address import address_of
-from aioq.store.budget import Budget, attempt_timeout
+from aioq.store.net.address import address_of
+from aioq.store.net.budget import Budget, attempt_timeout
 from aioq.values.errors import ServerUnreachable
 from tests import jobs
 from tests.conftest import Server, free_port

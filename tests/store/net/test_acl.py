@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aioq.store.keys import Keys
-from aioq.store.remedy import is_refusal, remedy
+from aioq.store.net.acl import is_refusal, remedy
 from aioq.store.script import script
 
 URL = "redis://weak:PASSWORD@h/0"

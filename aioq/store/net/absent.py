@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from importlib.util import find_spec
 
-from aioq.store.url import PROVIDERS
+from aioq.store.net.url import PROVIDERS
 
 #: The URL of the embedded server of the current directory.
 HERE = "embedded://"

@@ -9,9 +9,9 @@ from redis.asyncio.connection import Connection as Plain
 from redis.asyncio.connection import SSLConnection
 from redis.asyncio.sentinel import Sentinel
 
-from aioq.store.address import address_of
-from aioq.store.script import keys_of
-from aioq.store.sentinels import Sentinels
+from aioq.store.net.address import address_of
+from aioq.store.net.command import keys_of
+from aioq.store.net.sentinels import Sentinels
 from aioq.values.errors import InvalidInput
 
 

@@ -1,4 +1,4 @@
-"""Remedy: the rule that a user of the server lacks, made of the server's refusal and the call that was refused.
+"""ACL: the rule that a user of the server lacks, made of the server's refusal and the call that was refused.
 
 Servers tell different parts of it. Redis up to 7.0 does not say which command of a script it was.
 """
@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from aioq.store.script import Command, all_scripts, keys_of
-from aioq.store.url import HIDDEN
+from aioq.store.net.command import Command, keys_of
+from aioq.store.net.library import name_of
+from aioq.store.net.url import HIDDEN
 
 _USER = re.compile(r"User (\S+) has no permissions")
 _COMMAND = re.compile(r"run the '([^']+)' command")
@@ -35,7 +36,7 @@ def remedy(text: str, url: str, command: Command = ()) -> str:
         '. ACL SETUSER u +sadd allows it; docs/security.md has all rules'
 
     """
-    script = _script_of(command)
+    script = name_of(command)
     rules = _rules(text, command)
     caller = f" (for {script}.lua)" if script else ""
 
@@ -78,13 +79,6 @@ def _any_key(key: str) -> str:
 
 def _any_channel(name: str) -> str:
     return f"{name.rpartition(':')[0]}:*"
-
-
-def _script_of(command: Command) -> str:
-    if command[:1] != ("EVALSHA",):
-        return ""
-
-    return next((each.name for each in all_scripts().values() if each.sha == command[1]), "")
 
 
 def _user_of(url: str) -> str:

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aioq.store import Connection
-from aioq.store.address import address_of
-from aioq.store.url import SCHEMES, check_url, redacted
+from aioq.store.net.address import address_of
+from aioq.store.net.url import SCHEMES, check_url, redacted
 from aioq.values.errors import AioqError, InvalidInput
 
 PASSWORD = "hunter2"

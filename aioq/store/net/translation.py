@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import redis.exceptions as failures
 
-from aioq.store.remedy import is_refusal, remedy
-from aioq.store.script import Command
+from aioq.store.net.acl import is_refusal, remedy
+from aioq.store.net.command import Command
 from aioq.values.errors import ServerError, ServerFull, ServerRefused, ServerUnreachable, ServerUnsuitable
 
 #: Errors of a server that is not the one to ask any more, or not yet: another connection may lead to a better one.

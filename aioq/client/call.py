@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from aioq.client.task import Task
-from aioq.store.store import Submission
 from aioq.values.errors import InvalidFunction, InvalidType, PayloadTooLarge
 from aioq.values.ids import new_id
 from aioq.values.option_names import refuse_options
@@ -17,6 +16,7 @@ from aioq.values.record import META, Fields, JobRecord
 from aioq.values.reference import is_plain, refer
 from aioq.values.serializer import PICKLE, Serializer
 from aioq.values.signature import Signer
+from aioq.values.submission import Submission
 
 
 @dataclass(slots=True)  # one is made for each job, and a frozen one or a tuple takes twice as long

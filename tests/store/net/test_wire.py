@@ -11,7 +11,7 @@ import redis
 from redis.asyncio.connection import UnixDomainSocketConnection
 
 from aioq.store import Connection
-from aioq.store.wire import ReplyError, Wire, pack
+from aioq.store.net.wire import ReplyError, Wire, pack
 from aioq.values.errors import ServerError, ServerUnreachable
 from tests.conftest import Server
 from tests.tools import eventually

@@ -1,0 +1,85 @@
+"""Calls: the scripts as calls on one queue."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from aioq.store.connection import Connection
+from aioq.store.keys import Keys, SharedKeys
+from aioq.store.net.command import Argument, Command
+from aioq.store.script import all_scripts
+from aioq.values.errors import ServerError
+
+#: A way for a command to the server, and its reply back.
+Send = Callable[[Command], Awaitable[Any]]
+
+
+class Calls:
+    """Makes calls of scripts on one queue, and checks their verdicts.
+
+    Args:
+        connection: the server.
+        queue: the queue's name.
+
+    """
+
+    def __init__(self, connection: Connection, queue: str) -> None:
+        self.connection = connection
+        self.queue = queue
+        self.keys = Keys.of(queue, connection.shared.prefix)
+        #: Signs and verifies what is stored of the queue's jobs; None without a secret.
+        self.signer = None if connection.keyring is None else connection.keyring.signer(self.keys.job)
+        self._heads: dict[str, Command] = {}
+
+    @property
+    def shared(self) -> SharedKeys:
+        """The keys that do not belong to one queue."""
+        return self.connection.shared
+
+    def command(self, name: str, **values: Argument | Sequence[Argument]) -> Command:
+        """A call of a script, for whoever sends it together with others."""
+        script = all_scripts()[name]
+
+        try:
+            head = self._heads[name]
+        except KeyError:
+            head = self._heads[name] = script.head(self.keys)
+
+        return head + script.arguments(**values)
+
+    async def send(self, command: Command) -> Any:
+        """One command, in a round trip of its own."""
+        return await self.connection.call(command)
+
+    async def call(self, name: str, send: Send | None = None, /, **values: Argument | Sequence[Argument]) -> Any:
+        """Call a script, in a round trip of its own.
+
+        Args:
+            name: the script.
+            send: another way than the connection's.
+            values: its arguments, by name.
+
+        Raises:
+            ServerError: the script is refused, or answers something else than it says it does.
+
+        """
+        reply = await (send or self.connection.call)(self.command(name, **values))
+
+        if reply[0].decode() not in all_scripts()[name].says:
+            raise unexpected(name, reply)
+
+        return reply
+
+    async def call_once(self, name: str, /, **values: Argument | Sequence[Argument]) -> Any:
+        """Call a script that changes what a user asks for: sent twice, it answers twice the same and acts once."""
+        repeat_ms = self.connection.repeat_ms
+        word = secrets.token_hex(6) if repeat_ms else ""
+
+        return await self.call(name, call=word, repeat_ms=repeat_ms, **values)
+
+
+def unexpected(name: str, reply: Any) -> ServerError:
+    """The error of a script that answers what it does not say."""
+    return ServerError(f"{name}.lua answered {reply[0]!r}; expected {sorted(all_scripts()[name].says)}")

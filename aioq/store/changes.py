@@ -1,0 +1,121 @@
+"""Changes: what users ask for. Each is one script."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aioq.store.calls import Calls
+from aioq.store.net.command import Command
+from aioq.store.reply import text
+from aioq.values.options import CANCELED_TTL_MS, EXPIRED_TTL_MS, FAILURE_TTL_MS
+from aioq.values.states import JobStatus
+
+
+class Changes:
+    """What users do with jobs and with a queue.
+
+    Args:
+        calls: the queue's.
+        forget: called with the ids of jobs that have been deleted.
+
+    """
+
+    def __init__(self, calls: Calls, forget: Callable[[Sequence[str]], None]) -> None:
+        self._calls = calls
+        self._forget = forget
+
+    async def cancel(self, job_id: str) -> tuple[str, str]:
+        """The verdict (ok, already, refused, gone), and the status that refuses."""
+        return _verdict(
+            await self._calls.call_once(
+                "cancel",
+                control=self._calls.shared.control,
+                canceled_ttl=CANCELED_TTL_MS,
+                id=job_id,
+            )
+        )
+
+    async def stop(self, job_id: str) -> tuple[str, str]:
+        """As cancel, for a run in progress."""
+        return _verdict(
+            await self._calls.call_once(
+                "stop",
+                control=self._calls.shared.control,
+                failure_ttl=FAILURE_TTL_MS,
+                id=job_id,
+            )
+        )
+
+    async def delete(self, ids: Sequence[str], only: JobStatus | None = None) -> int:
+        """Delete jobs (only those in a state); how many there were."""
+        if not ids:
+            return 0
+
+        reply = await self._calls.call_once(
+            "delete",
+            control=self._calls.shared.control,
+            only=only or "",
+            ids=list(ids),
+        )
+
+        self._forget(ids)
+
+        return int(reply[1])
+
+    async def requeue(
+        self, ids: Sequence[str], *, at_front: bool, reset: bool, only: JobStatus | None = None
+    ) -> list[str]:
+        """Bring jobs back (only those in a state). For each id: ok, gone, or the status that does not allow it."""
+        if not ids:
+            return []
+
+        reply = await self._calls.call_once(
+            "requeue",
+            only=only or "",
+            lane="front" if at_front else "",
+            reset=int(reset),
+            expired_ttl=EXPIRED_TTL_MS,
+            ids=list(ids),
+        )
+
+        return [text(verdict) for verdict in reply[1]]
+
+    async def save_meta(
+        self, job_id: str, fence: int | None, changes: Sequence[bytes], removed: Sequence[bytes]
+    ) -> str:
+        """ok, stale (the run has lost its claim) or gone. changes: fields and values in turn."""
+        reply = await self._calls.call_once(
+            "save_meta",
+            id=job_id,
+            fence="" if fence is None else fence,
+            count=len(changes) // 2,
+            changes=[*changes, *removed],
+        )
+
+        return reply[0].decode()  # type: ignore[no-any-return]
+
+    async def pause(self, ttl_ms: int | None = None) -> None:
+        """No worker claims from the queue, until resume or for ttl_ms."""
+        await self._calls.send(_set(self._calls.keys.paused, ttl_ms))
+
+    async def resume(self) -> None:
+        """End a pause."""
+        await self._calls.send(("DEL", self._calls.keys.paused))
+        await self.wake()
+
+    async def wake(self) -> None:
+        """Let one idle worker look at the queue."""
+        await self._calls.send(self.wake_command())
+
+    def wake_command(self) -> Command:
+        """The call that wakes an idle worker."""
+        return self._calls.command("wake")
+
+
+def _verdict(reply: Any) -> tuple[str, str]:
+    return reply[0].decode(), text(reply[1]) if len(reply) > 1 else ""
+
+
+def _set(key: bytes | str, ttl_ms: int | None) -> Command:
+    return ("SET", key, "1") if ttl_ms is None else ("SET", key, "1", "PX", ttl_ms)

@@ -1,0 +1,212 @@
+"""Duty: what workers do with a queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from aioq.store.calls import Calls
+from aioq.store.net.command import Argument, Command
+from aioq.store.reply import fields_of, text
+from aioq.values.beat import Beat
+from aioq.values.claim import Claim, Claims
+from aioq.values.options import EXPIRED_TTL_MS, FAILURE_TTL_MS
+from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, Retried
+from aioq.values.record import Fields, JobRecord
+
+#: Jobs that one call of a script touches beyond what it was asked for: due ones, late ones, reclaimed ones.
+CHUNK = 100
+
+#: Of due and of late ones, a claim moves fewer: many workers claim at once, and while one runs others wait.
+#: With 100,000 jobs due and four workers, p99 of others' commands is 4 ms; with 100 it was 28, at the same rate.
+DUE = 50
+
+
+class Duty:
+    """What workers do with a queue.
+
+    Args:
+        calls: the queue's.
+
+    """
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    async def join(self, worker: str, lease_ms: int, session: int = 0) -> None:
+        """Begin to serve the queue, with a lease."""
+        await self._calls.call("join", worker=worker, lease=lease_ms, session=session)
+
+    async def leave(self, worker: str) -> bool:
+        """Stop serving the queue. False: the worker still holds jobs, and keeps its lease."""
+        return bool((await self._calls.call("leave", worker=worker))[0] == b"ok")
+
+    async def reclaim(
+        self, worker: str, held: Sequence[Claim] | None = None, session: int = 0
+    ) -> tuple[bool, list[str], list[str]]:
+        """Take back jobs of a lost worker; or, with `held`, those that this worker claimed without knowing it.
+
+        With `held` a new session begins: a claim of an older one that is still on its way will be refused.
+        Returns whether there is more to take, the ids that went back to the queue, and those that failed.
+        """
+        reply = await self._calls.call(
+            "reclaim",
+            worker=worker.encode(errors="surrogateescape"),
+            cause="lost" if held is None else "resync",
+            session=session,
+            chunk=CHUNK if held is None else 100_000,
+            expired_ttl=EXPIRED_TTL_MS,
+            failure_ttl=FAILURE_TTL_MS,
+            held=[f"{claim.record.id} {claim.fence}" for claim in held or ()],
+        )
+
+        if reply[0] == b"alive":
+            return False, [], []
+
+        return bool(reply[1]), [text(each) for each in reply[2]], [text(each) for each in reply[3]]
+
+    async def late_workers(self) -> list[str]:
+        """The names of workers that hold jobs although their lease has ended."""
+        return read_late_workers(await self._calls.call("holders", worker=""))
+
+    async def sweep(self) -> bool:
+        """Take ids whose retention has passed out of the registries. True: there may be more."""
+        return bool((await self._calls.call("sweep", chunk=CHUNK))[1] == CHUNK)
+
+    def claim_command(
+        self, worker: str, limit: int, session: int = 0, *, held: int = 0, suspects: int = 0, slots: int = 0
+    ) -> Command:
+        """The call that claims up to `limit` jobs; `read_claims` reads its reply.
+
+        Args:
+            worker: the worker's name.
+            limit: the most jobs that it may bring.
+            session: the number of the worker's session on this queue.
+            held: how many jobs of any queue the worker has already, or has asked for.
+            suspects: how many of these came as suspects.
+            slots: how many jobs the worker runs side by side; 0: as many as it asks for.
+
+        """
+        return self._calls.command(
+            "claim",
+            worker=worker,
+            session=session,
+            limit=limit,
+            held=held,
+            suspects=suspects,
+            slots=slots or limit,
+            chunk=DUE,
+            expired_ttl=EXPIRED_TTL_MS,
+        )
+
+    def read_claims(self, reply: Any, worker: str) -> Claims:
+        """The claims of a worker in a reply."""
+        verdict = reply[0].decode()
+
+        if verdict != "ok":
+            return Claims(verdict, [], -1)
+
+        started_at, name = b"%d" % reply[1], worker.encode()
+        flat = iter(reply[3])
+        jobs = []
+
+        for job_id, fence, row in zip(flat, flat, flat, strict=True):
+            fields = _plain_fields(*row) if len(row) == 3 else fields_of(row)
+            # The fields are those from before the claim; what it changes is known.
+            fields[b"status"], fields[b"fence"], fields[b"started_at"] = b"started", b"%d" % fence, started_at
+            fields[b"worker"] = name
+            fields.pop(b"expires_at", None)
+            jobs.append(Claim(JobRecord(job_id.decode(), fields, self._calls.signer), fence))
+
+        is_reserved, suspects = reply[4] if len(reply) > 4 else (0, 0)
+
+        return Claims(verdict, jobs, int(reply[2]), bool(is_reserved), suspects)
+
+    def end_commands(self, ended: Iterable[tuple[Claim, Outcome]]) -> list[tuple[Command, list[Claim]]]:
+        """The calls that record how runs ended, each with the claims that it covers, in its order."""
+        flats: dict[str, tuple[list[Argument], list[Claim]]] = {}
+
+        for claim, outcome in ended:
+            verb, values = _row(outcome)
+            flat, claims = flats.setdefault(verb, ([], []))
+            flat += (claim.record.id, claim.fence, *values)
+            claims.append(claim)
+
+        return [
+            (self._calls.command(verb, jobs=flat, **_END[verb]), claims) for verb, (flat, claims) in flats.items()
+        ]
+
+    def beat_command(self, worker: str, lease_ms: int) -> Command:
+        """The call that renews a lease; `read_beat` reads its reply."""
+        return self._calls.command("beat", worker=worker, lease=lease_ms)
+
+    def holders_command(self, worker: str) -> Command:
+        """The call that names the other workers that hold jobs; `read_holders` reads its reply."""
+        return self._calls.command("holders", worker=worker)
+
+
+def read_beat(reply: Any) -> Beat:
+    """The beat in a reply."""
+    # The name of a worker may be anything, and must be the same when it is reclaimed.
+    lost = [name.decode(errors="surrogateescape") for name in reply[2]]
+
+    return Beat(reply[0] == b"lapsed", int(reply[1]), lost, int(reply[3]))
+
+
+def read_late_workers(reply: Any) -> list[str]:
+    """The names of workers in a reply of `holders` that hold jobs although their lease has ended."""
+    return sorted(text(name) for name, end in read_holders(reply).items() if end < reply[1])
+
+
+def read_holders(reply: Any) -> dict[bytes, float]:
+    """The other workers that hold jobs, each with the end of its lease by the server's clock in ms."""
+    flat = iter(reply[2])
+
+    return {name: float(end) for name, end in zip(flat, flat, strict=True)}
+
+
+def read_refused(reply: Any) -> dict[int, str]:
+    """Which of the runs in one call were not recorded, by position, and why: already, stale, gone."""
+    flat = iter(reply[1])
+
+    return {int(position): verdict.decode() for position, verdict in zip(flat, flat, strict=True)}
+
+
+_END: dict[str, dict[str, Argument]] = {
+    "finish": {},
+    "fail": {"failure_ttl": FAILURE_TTL_MS},
+    "retry": {"expired_ttl": EXPIRED_TTL_MS},
+    "release": {"expired_ttl": EXPIRED_TTL_MS},
+}
+
+
+def _row(outcome: Outcome) -> tuple[str, tuple[Argument, ...]]:
+    """The verb that records an outcome, and its arguments after id and fence."""
+    if isinstance(outcome, Finished):
+        return "finish", (outcome.result, outcome.ttl_ms or outcome.instead)
+
+    if isinstance(outcome, Failed):
+        return "fail", (_bytes(outcome.error),)
+
+    if isinstance(outcome, Retried):
+        return "retry", (_bytes(outcome.error), outcome.delay_ms, "front" if outcome.at_front else "")
+
+    if isinstance(outcome, Interrupted):
+        return "release", (int(outcome.begun),)
+
+    raise TypeError(f"{outcome!r} is not an outcome")
+
+
+def _bytes(text: str) -> bytes:
+    # What a user's exception says may not be valid Unicode; it is kept all the same.
+    return text.encode(errors="backslashreplace")
+
+
+def _plain_fields(func: bytes | None, data: bytes | None, created_at: bytes | None) -> Fields:
+    """The fields of a job that is nothing but a call, as far as they are there."""
+    if data is not None and func is not None and created_at is not None:
+        return {b"func": func, b"data": data, b"created_at": created_at}
+
+    names = (b"func", b"data", b"created_at")
+
+    return {name: value for name, value in zip(names, (func, data, created_at), strict=True) if value is not None}

@@ -1,0 +1,1 @@
+"""How bytes get to a server and back. Nothing here knows of jobs."""

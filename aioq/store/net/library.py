@@ -1,0 +1,34 @@
+"""Library: the scripts that this process sends by their SHA, for servers that have forgotten them."""
+
+from __future__ import annotations
+
+import hashlib
+
+from aioq.store.net.command import Command
+
+_TEXTS: dict[str, str] = {}
+_NAMES: dict[str, str] = {}
+
+
+def add(name: str, text: str) -> str:
+    """Take a script in. Returns its SHA, by which EVALSHA calls it.
+
+    Args:
+        name: what errors call it.
+        text: the Lua that the server runs.
+
+    """
+    sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+    _TEXTS[sha], _NAMES[sha] = text, name
+
+    return sha
+
+
+def loading() -> list[Command]:
+    """The commands that make every script known to a server. Loaded ones are not evicted, unlike those by EVAL."""
+    return [("SCRIPT", "LOAD", text) for text in _TEXTS.values()]
+
+
+def name_of(command: Command) -> str:
+    """The name of the script that a command calls; "" if it calls none."""
+    return _NAMES.get(str(command[1]), "") if command[:1] == ("EVALSHA",) else ""

@@ -1,0 +1,195 @@
+"""Producing: new jobs, the list of queues that they put theirs on, and waits for their ends."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from functools import partial
+from itertools import chain
+from operator import attrgetter
+from typing import Any
+
+from aioq.store.calls import Calls, Send
+from aioq.store.committer import Committer
+from aioq.store.mailbox import Mailbox, Standing
+from aioq.store.net.batcher import Batcher
+from aioq.store.net.command import Argument, Command
+from aioq.store.net.per_loop import PerLoop, running_loop
+from aioq.store.registration import Registration
+from aioq.store.reply import fields_of
+from aioq.values.durability import MEMORY, Durability, Level
+from aioq.values.options import EXPIRED_TTL_MS
+from aioq.values.submission import Submission
+
+#: For how long, in ms, a call may be sent again, unless its record says longer. lua/lib/tombstone.lua repeats it.
+REPEATED_MS = 15_000
+
+#: The longest time, in ms, for which a call may be sent again. lua/lib/end_job.lua has this number, too.
+LONGEST_REPEAT_MS = 500_000
+
+
+class LoopProducing:
+    """What the calls of one event loop on a queue share: batches, waits, durable writes, the try to register.
+
+    Args:
+        producing: sends what comes together.
+        calls: the queue's.
+
+    """
+
+    __slots__ = ("committers", "enqueuing", "mailbox", "registration")
+
+    def __init__(self, producing: Producing, calls: Calls) -> None:
+        self.enqueuing: Batcher[Submission, int] = Batcher(producing.enqueue_many, attrgetter("size"))
+        self.mailbox: Mailbox | None = None  # once there was a wait
+        self.committers: dict[Level, Committer] = {}
+        self.registration = Registration(producing.register, may_be_late=calls.connection.is_cluster)
+
+
+class Producing:
+    """What producers do with a queue: they store jobs, and wait for their ends.
+
+    Args:
+        calls: the queue's.
+
+    """
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self._is_registered = False
+        self._loops = PerLoop(partial(LoopProducing, self, calls))
+
+    def enqueue(self, submission: Submission) -> Awaitable[int]:
+        """Store one job; concurrent calls travel together. The server's clock in ms; 0: a live job has this id."""
+        return self._loops[running_loop()].enqueuing.submit(submission)
+
+    async def enqueue_many(
+        self, submissions: Sequence[Submission], send: Send | None = None, repeat_ms: int = 0
+    ) -> list[int]:
+        """Store jobs in one call. The server's clock in ms, or 0 for each whose id belongs to a live job.
+
+        Args:
+            submissions: the jobs.
+            send: another way than the connection's.
+            repeat_ms: for how long that way may send the call again, if that is longer than the connection does.
+
+        """
+        held = self._loops[running_loop()]
+
+        if not self._is_registered:
+            await held.registration.ensure()
+
+        flat: list[Argument] = []
+        mailbox = held.mailbox
+        repeat_ms = min(max(repeat_ms, self._calls.connection.repeat_ms), LONGEST_REPEAT_MS)
+        is_repeated_longer = repeat_ms > REPEATED_MS
+
+        if mailbox is not None and not mailbox.waits_ahead(len(submissions)):
+            mailbox = None
+
+        for each in submissions:
+            fields = each.record.fields
+            has_more = len(fields) > 1 + (b"data" in fields)
+            # That a ttl is over only a wait tells; and whose job has an id that a user chose, only the reply.
+            waiting = None if each.ttl_ms or each.nonce else mailbox
+            count = len(fields) + has_more + (waiting is not None) + is_repeated_longer
+            has_words = each.at_front or each.due or each.ttl_ms or each.nonce
+            flat += (each.record.id, _head(each, count) if has_words else count)
+            flat += chain.from_iterable(fields.items())
+
+            if has_more:  # tells a claim to read more than function and arguments
+                flat += (b"more", b"1")
+
+            if waiting is not None:
+                flat += (b"after", "@" + waiting.channel)
+                waiting.expect(each.record.id)
+
+            if is_repeated_longer:
+                flat += (b"repeat_ms", repeat_ms)
+
+        reply = await self._calls.call("enqueue", send, expired_ttl=EXPIRED_TTL_MS, jobs=flat)
+        clock: int = reply[1]
+
+        if not reply[2]:
+            return [clock] * len(submissions)
+
+        duplicates = set(reply[2])
+
+        return [0 if position in duplicates else clock for position in range(len(submissions))]
+
+    async def enqueue_durably(
+        self, submissions: Sequence[Submission], level: Level, limit: float
+    ) -> tuple[list[int], Durability]:
+        """As `enqueue_many`, and wait until the jobs are durable; see Committer. Also says what was reached."""
+        reached = MEMORY
+        committers = self._loops[running_loop()].committers
+
+        if level not in committers:
+            committers[level] = Committer(self._calls.connection, level, self._calls.keys.job)
+
+        async def send(command: Command) -> Any:
+            nonlocal reached
+            reply, reached = await committers[level].submit(command, limit)
+
+            return reply
+
+        repeat_ms = self._calls.connection.repeat_ms + round(1000 * limit)
+
+        return await self.enqueue_many(submissions, send, repeat_ms), reached
+
+    async def register(self) -> None:
+        """Put the queue on the list of all queues; a suspension of all workers holds for it too."""
+        shared = self._calls.connection.shared
+        # Where the list may be on a server that is away, others go on meanwhile, and it is tried again later.
+        commands = ("SADD", shared.queues, self._calls.queue), ("PTTL", shared.suspended)
+        _, left = await self._calls.connection.calls(commands, patient=not self._calls.connection.is_cluster)
+
+        if left == -1:
+            await self._calls.send(("SET", self._calls.keys.suspended, "1"))
+        elif left > 0:
+            await self._calls.send(("SET", self._calls.keys.suspended, "1", "PX", left))
+
+        self._is_registered = True
+
+    async def unregister(self) -> None:
+        """Take the queue off the list of all queues; the next enqueue puts it there again."""
+        await self._calls.send(("SREM", self._calls.shared.queues, self._calls.queue))
+        self._is_registered = False
+
+    async def wait(self, channel: str, ids: Sequence[str]) -> list[Standing]:
+        """Register a channel for the ends of these jobs; see Mailbox."""
+        reply = await self._calls.call("wait", channel=channel, ids=list(ids))
+
+        return [row if isinstance(row, int) else fields_of(row) for row in reply[1]]
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """Waits for the ends of jobs, in the running event loop."""
+        held = self._loops[running_loop()]
+
+        if held.mailbox is None:
+            held.mailbox = Mailbox(
+                self._calls.connection.listener,
+                self._calls.shared.waiter,
+                self.wait,
+                insists=self._calls.connection.has_others,
+            )
+
+        return held.mailbox
+
+    async def is_registered(self) -> bool:
+        """Whether the queue is on the list of all queues."""
+        return bool(await self._calls.send(("SISMEMBER", self._calls.shared.queues, self._calls.queue)))
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """Drop what is kept here of the ends of jobs that have been deleted."""
+        mailbox = self._loops[running_loop()].mailbox
+
+        if mailbox is not None:
+            mailbox.forget(ids)
+
+
+def _head(submission: Submission, count: int) -> str:
+    """What `enqueue` is told of a job that does not simply go to the end of the queue."""
+    lane = "front" if submission.at_front else "main"
+
+    return f"{count} {lane} {submission.due or '-'} {submission.ttl_ms or '-'} {submission.nonce or '-'}"

@@ -1,0 +1,128 @@
+"""Reads: what is stored of a queue. They never write, but for the repairs of an examination."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from aioq.store.calls import Calls
+from aioq.store.examination import Finding, Subject, read_findings
+from aioq.store.listing import Listing
+from aioq.store.net.command import Command
+from aioq.store.reply import fields_of
+from aioq.values.counts import Counts
+from aioq.values.options import EXPIRED_TTL_MS
+from aioq.values.record import JobRecord
+from aioq.values.states import JobStatus
+
+
+class Reads:
+    """What is stored of a queue.
+
+    Args:
+        calls: the queue's.
+
+    """
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    async def load(self, ids: Sequence[str]) -> list[JobRecord | None]:
+        """The records of these jobs, in order; None for one that is gone."""
+        if not ids:
+            return []
+
+        reply = await self._calls.call("load", ids=list(ids))
+
+        return [
+            JobRecord(job_id, fields_of(row), self._calls.signer) if row else None
+            for job_id, row in zip(ids, reply[1], strict=True)
+        ]
+
+    async def attempts(self, job_id: str) -> list[bytes]:
+        """What is kept of the job's earlier runs, oldest first, each as JSON."""
+        reply: list[bytes] = await self._calls.send(("LRANGE", self._calls.keys.attempts + job_id.encode(), 0, -1))
+
+        return reply
+
+    async def count(self) -> Counts:
+        """How many jobs are in each state."""
+        return read_counts(await self._calls.send(self.count_command()))
+
+    def count_command(self) -> Command:
+        """The call that counts jobs; `read_counts` reads its reply."""
+        return self._calls.command("count", expired_ttl=EXPIRED_TTL_MS)
+
+    async def ids(
+        self,
+        state: JobStatus,
+        offset: int = 0,
+        limit: int | None = None,
+        *,
+        desc: bool = False,
+        before_ms: int | None = None,
+    ) -> tuple[list[str], int]:
+        """Ids of the jobs in one state, and the server's clock in ms when it was asked first."""
+        listing = self.listing(state, offset, limit, desc=desc, before_ms=before_ms)
+        found = [job_id async for ids in listing for job_id in ids]
+
+        return found, listing.began_ms
+
+    def listing(
+        self,
+        state: JobStatus,
+        offset: int = 0,
+        limit: int | None = None,
+        *,
+        desc: bool = False,
+        size: int | None = None,
+        before_ms: int | None = None,
+        is_closed: bool = False,
+    ) -> Listing:
+        """The ids of the jobs in one state, page by page; the arguments are those of `Listing`."""
+        return Listing(
+            self._page, state, offset, limit, desc=desc, size=size, before_ms=before_ms, is_closed=is_closed
+        )
+
+    async def _page(
+        self, state: JobStatus, cursor: bytes, skip: int, limit: int, page: int, order: str, before: int | str
+    ) -> Any:
+        return await self._calls.call(
+            "ids",
+            state=state,
+            cursor=cursor,
+            skip=skip,
+            limit=limit,
+            page=page,
+            order=order,
+            before=before,
+            expired_ttl=EXPIRED_TTL_MS,
+        )
+
+    # Looking for damage
+
+    async def examine(self, subjects: Sequence[Subject], *, repair: bool = False) -> list[Finding]:
+        """What is wrong with these subjects at one moment; `Examination` names all subjects of a queue.
+
+        Args:
+            subjects: as many as one script may look at: `examination.CHUNK`.
+            repair: repair what is found, in the same call.
+
+        """
+        return read_findings(await self._calls.send(self.examine_command(subjects, repair=repair)))
+
+    def examine_command(self, subjects: Sequence[Subject], *, repair: bool) -> Command:
+        """The call that examines; `read_findings` reads its reply."""
+        flat = [part for subject in subjects for part in subject]
+
+        return self._calls.command(
+            "examine", repair="1" if repair else "", expired_ttl=EXPIRED_TTL_MS, subjects=flat
+        )
+
+    async def is_paused(self) -> bool:
+        return bool(await self._calls.send(("EXISTS", self._calls.keys.paused, self._calls.keys.suspended)))
+
+
+def read_counts(reply: Any) -> Counts:
+    """The numbers in a reply of `count_command`."""
+    return Counts(*(int(number) for number in reply[1:]))
