@@ -34,7 +34,7 @@ import aioq
 from aioq import Connection, Queue, errors
 from aioq.cli.main import app
 from aioq.store.keys import Keys, SharedKeys
-from aioq.store.script import all_scripts
+from aioq.store.scripts import server_scripts
 from aioq.values import options, states
 from aioq.values.reference import resolve
 from tests.pages import EXAMPLES, PAGES, ROOT, Block, blocks, commands, table
@@ -253,7 +253,7 @@ def test_the_channels_are_named() -> None:
 def test_the_script_table_has_every_script_and_its_verdicts() -> None:
     rows = {row["script"].strip("`"): row["verdicts"].replace("`", "").split() for row in table(DESIGN, "script")}
     assert {name: set(verdicts) for name, verdicts in rows.items()} == {
-        name: set(script.says) for name, script in all_scripts().items()
+        name: set(script.says) for name, script in server_scripts().by_name.items()
     }
 
 

@@ -23,6 +23,7 @@ from aioq.store.net.slots import SlotMap
 from aioq.store.net.translation import refusal, unreachable
 from aioq.store.net.url import environment_url
 from aioq.store.net.wire import ReplyError, Wire
+from aioq.store.scripts import Scripts, server_scripts
 from aioq.values.durations import Duration, positive_ms
 from aioq.values.errors import InvalidInput, InvalidType, ServerUnreachable, ServerUnsuitable
 from aioq.values.signature import Secret, read_secret
@@ -103,6 +104,8 @@ class Connection:
             _check_prefix(os.environ.get(PREFIX_VARIABLE) or PREFIX if prefix is None else prefix)
         )
         self.keyring = read_secret(secret, os.environ.get(SECRET_VARIABLE))
+        #: What stores on this connection call. Others can be put here before there is a store.
+        self.scripts: Scripts = server_scripts()
         asked = None if call_timeout is None else positive_ms(call_timeout, "call_timeout") / 1000
         #: Nobody has named a server.
         self._is_default = not source and environment_url() is None
@@ -316,7 +319,8 @@ class Connection:
     def _copy(self, address: Address, timeout: float, slots: SlotMap | None = None) -> Connection:
         other = object.__new__(Connection)
         other._is_default = False
-        other.shared, other.keyring, other.call_timeout = self.shared, self.keyring, self.call_timeout
+        other.shared, other.keyring, other.scripts = self.shared, self.keyring, self.scripts
+        other.call_timeout = self.call_timeout
         other._begin(address, (), timeout, slots)
 
         return other

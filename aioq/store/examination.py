@@ -6,7 +6,7 @@ call do not depend on the length of the queue. Nothing here talks to a server: w
 command, so that whoever examines many queues can ask for all of them in one round trip.
 
 A feature that keeps keys of its own registers them here: a key that exists once as a Place, keys that exist for
-each job or value as a Family. Its checks are functions in a file of `lua/lib`, which `examine.lua` includes; what
+each job or value as a Family. Its checks are functions in a file of `lua/checks`, which `examine.lua` needs; what
 they find is explained in doctor/kinds.py.
 """
 
@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Gene
 from functools import cache
 from typing import Any, NamedTuple
 
+from aioq.store.calls import verdict_of
 from aioq.store.keys import Keys
 from aioq.store.net.command import Command
 from aioq.values.states import FINAL
@@ -236,6 +237,8 @@ async def scan(
 
 def read_findings(reply: Any) -> list[Finding]:
     """The findings in a reply."""
+    verdict_of("examine", reply)
+
     return [Finding(kind.decode(), _text(name), _text(words), done == 1) for kind, name, words, done in reply[1]]
 
 

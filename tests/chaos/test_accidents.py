@@ -48,12 +48,12 @@ def clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 async def drained_but_scheduled(queue: Queue) -> bool:
     counts = await queue.store.reads.count()
-    return counts.queued == counts.started == 0
+    return counts.queued == counts["started"] == 0
 
 
 async def drained(queue: Queue) -> bool:
     counts = await queue.store.reads.count()
-    return counts.queued == counts.started == counts.scheduled == 0
+    return counts.queued == counts["started"] == counts["scheduled"] == 0
 
 
 # The server's data

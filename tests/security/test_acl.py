@@ -28,7 +28,7 @@ from aioq import (
 )
 from aioq.doctor import examine
 from aioq.store import Directory, Store
-from aioq.store.script import all_scripts
+from aioq.store.scripts import server_scripts
 from tests import jobs
 from tests.cli.tools import Cli
 from tests.conftest import Server
@@ -85,7 +85,7 @@ SILENT = {"ping"}
 
 def commands(name: str) -> set[str]:
     """The commands in the text of a script."""
-    text = re.sub(r"--.*", "", all_scripts()[name].text)
+    text = re.sub(r"--.*", "", server_scripts()[name].text)
     found = set()
 
     for head, sub in re.findall(r"redis\.p?call\(\s*([^(),]*?)(?:,\s*'([A-Z]+)')?[,)]", text):

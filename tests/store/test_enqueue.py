@@ -183,8 +183,7 @@ async def test_the_id_of_an_ended_job_is_free_and_nothing_is_left_of_that_job(
     assert not {b"result", b"error", b"worker", b"started_at", b"ended_at"} & set(stored)
     assert stored[b"new"] == b"1"
 
-    counts = (await store.reads.count())._asdict()
-    counts.pop("workers")
+    counts = (await store.reads.count()).jobs
     assert {name: number for name, number in counts.items() if number} == {
         "scheduled" if "due" in options else "queued": 1
     }
@@ -223,7 +222,7 @@ async def test_what_a_job_left_behind_that_ran_out_unseen_does_not_touch_the_nex
     await put(store, "a", nonce="other", **options)
     counts = await store.reads.count()
 
-    assert counts.queued + counts.scheduled == 1
+    assert counts.queued + counts["scheduled"] == 1
     if "due" not in options:
         assert (await store.reads.ids(JobStatus.QUEUED))[0] == ["a"]
 
@@ -331,7 +330,7 @@ async def test_a_finished_job_s_id_can_be_used_again_and_again(store: Store) -> 
         claimed = await start(store, nonce=nonce)
         assert await end(store, (claimed, Finished(b"p", -1))) == ["ok"]
 
-    assert (await store.reads.count()).finished == 1
+    assert (await store.reads.count())["finished"] == 1
     assert (await claim(store)).jobs == []
 
 

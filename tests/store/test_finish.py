@@ -133,7 +133,7 @@ async def test_a_run_that_stands_twice_in_one_call_is_recorded_once(store: Store
 
         assert messages() in ([b"a finished 1\np"], [b"a finished 1\npa finished 1\np"])
 
-    assert (await store.reads.count()).finished == 1
+    assert (await store.reads.count())["finished"] == 1
 
 
 async def test_success_after_a_retry_ends_the_old_error_and_the_history_in_time(
@@ -164,7 +164,7 @@ async def test_a_registry_holds_short_long_and_endless_retentions_side_by_side(
     await end(store, (c, Finished(b"p", -1)))
     await passed(client, clock(client) + 10)
 
-    assert (await store.reads.count()).finished == 2
+    assert (await store.reads.count())["finished"] == 2
     assert (await store.reads.ids(JobStatus.FINISHED))[0] == ["b", "c"]
     assert [await status(store, each) for each in "abc"] == [None, "finished", "finished"]
 
@@ -182,7 +182,7 @@ async def test_a_short_retention_beside_an_endless_one_is_not_forgotten(store: S
     await end(store, (b, Finished(b"p", 10)))
     await passed(client, clock(client) + 20)
 
-    assert (await store.reads.count()).finished == 1
+    assert (await store.reads.count())["finished"] == 1
     assert (await store.reads.ids(JobStatus.FINISHED))[0] == ["a"]
 
     while await store.duty.sweep():
@@ -214,7 +214,7 @@ async def test_more_runs_than_lua_unpacks_at_once_are_recorded_in_one_call(
 
     claims = await take(store, limit=total)
     assert set(await end(store, *((each, Finished(b"p", 60_000)) for each in claims))) == {"ok"}
-    assert (await store.reads.count()).finished == total
+    assert (await store.reads.count())["finished"] == total
     assert client.xlen(store.keys.main) == 0
     assert client.zcard(store.keys.finished + b":until") == total
     client.flushall()

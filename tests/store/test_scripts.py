@@ -7,24 +7,31 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Iterator
-from importlib import resources
+from pathlib import Path
 
 import pytest
 import redis
 
+import aioq.store
 from aioq.store import Connection, Store, changes, duty, producing, reads
+from aioq.store.includes import with_needs
 from aioq.store.keys import Keys
-from aioq.store.script import Script, all_scripts, script
+from aioq.store.scripts import Script, server_scripts
+from aioq.store.tables import tables
 from aioq.values.outcome import Finished
-from aioq.values.states import FINAL, NEXT, JobStatus
+from aioq.values.states import STATES, JobStatus
 from tests.store.tools import claim, job, put, status
 
-FOLDER = resources.files("aioq.store") / "lua"
-SOURCES = {name: (FOLDER / f"{name}.lua").read_text() for name in all_scripts()}
+FOLDER = Path(aioq.store.__file__).parent / "lua"
+SOURCES = {name: (FOLDER / f"{name}.lua").read_text() for name in server_scripts().by_name}
+#: The files that scripts need, by their names in NEEDS lines.
 LIBRARY = {
-    each.name.removesuffix(".lua"): each.read_text() for each in (FOLDER / "lib").iterdir() if each.is_file()
+    str(path.relative_to(FOLDER).with_suffix("")).removeprefix("lib/"): path.read_text()
+    for path in sorted(FOLDER.rglob("*.lua"))
+    if path.parent != FOLDER
 }
-SCRIPTS = pytest.mark.parametrize("each", all_scripts().values(), ids=lambda each: each.name)
+TABLES = tables(STATES)
+SCRIPTS = pytest.mark.parametrize("each", server_scripts().by_name.values(), ids=lambda each: each.name)
 
 LUA_WORDS = {
     *(
@@ -68,24 +75,48 @@ def codeless(text: str) -> str:
     return re.sub(r"'[^'\n]*'", "''", bare(text))
 
 
-def unbound(text: str) -> set[str]:
-    """Names that a script reads and nobody has bound: each is an error at run time, on the day it is reached."""
+def bound(text: str) -> set[str]:
+    """Names that Lua binds somewhere: as a local, a function, a parameter or in a loop."""
     code = codeless(text)
-    bound = set()
+    found = set()
 
     for names in re.findall(r"\blocal\s+(?!function)([\w,\s]+?)(?==|\n|$)", code):
-        bound |= set(re.findall(r"\w+", names))
+        found |= set(re.findall(r"\w+", names))
 
-    for name, names in re.findall(r"\bfunction\s+(\w*)\s*\(([^)]*)\)", code):
-        bound |= {name, *re.findall(r"\w+", names)}
+    for name, parameters in re.findall(r"\bfunction\b\s*([\w.:]*)\s*\(([^)]*)\)", code):
+        found |= {name, *re.findall(r"\w+", parameters)}
 
     for names in re.findall(r"\bfor\s+([\w,\s]+?)(?:=|\bin\b)", code):
-        bound |= set(re.findall(r"\w+", names))
+        found |= set(re.findall(r"\w+", names))
 
-    code = re.sub(r"([{,]\s*)[A-Za-z_]\w*(\s*=[^=])", r"\1\2", code)  # fields of a table constructor
-    used = set(re.findall(r"(?<![.\w:])[A-Za-z_]\w*", code))
+    return found
 
-    return used - bound - LUA_WORDS - LUA_GLOBALS
+
+def used(text: str) -> set[str]:
+    """Names that Lua reads; those behind a point or a colon are fields."""
+    code = re.sub(r"([{,]\s*)[A-Za-z_]\w*(\s*=[^=])", r"\1\2", codeless(text))  # fields of a table constructor
+
+    return set(re.findall(r"(?<![.\w:])[A-Za-z_]\w*", code)) - LUA_WORDS - LUA_GLOBALS
+
+
+def unbound(text: str) -> set[str]:
+    """Names that a script reads and nobody has bound: each is an error at run time, on the day it is reached."""
+    return used(text) - bound(text)
+
+
+def offered(text: str) -> set[str]:
+    """Names that a file binds for whoever needs it."""
+    found = set(re.findall(r"^local function (\w+)", codeless(text), re.MULTILINE))
+
+    for names in re.findall(r"^local (?!function)([\w, ]+?)(?: =|$)", codeless(text), re.MULTILINE):
+        found |= set(re.findall(r"\w+", names))
+
+    return found
+
+
+def needs(text: str) -> list[str]:
+    """What the NEEDS lines of a file name."""
+    return [name for line in re.findall(r"^ *-- NEEDS:(.*)$", text, re.MULTILINE) for name in line.split()]
 
 
 #: Beginnings of names: no key has just this name.
@@ -107,8 +138,46 @@ def test_every_script_says_first_what_it_is_for(each: Script) -> None:
 
 @pytest.mark.parametrize("name", LIBRARY)
 def test_every_include_says_first_what_it_is_for_and_is_used(name: str) -> None:
-    assert LIBRARY[name].startswith(f"-- {name}: ")
-    assert any(f"--@include {name}\n" in source for source in [*SOURCES.values(), *LIBRARY.values()])
+    assert LIBRARY[name].startswith(f"-- {name.rpartition('/')[2]}: ")
+    assert any(name in needs(text) for text in [*SOURCES.values(), *LIBRARY.values()])
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.lua")), ids=lambda path: str(path.relative_to(FOLDER)))
+def test_every_file_needs_what_it_uses_and_nothing_else(path: Path) -> None:
+    text = path.read_text()
+    makers = {each: offered(lua) for each, lua in (LIBRARY | TABLES).items()}
+    asked = used(text) - bound(text)
+    needed = {each for each, names in makers.items() if names & asked and text != LIBRARY.get(each)}
+    checks = {each for each in needs(text) if each.startswith("checks/")}  # they may offer no more than checks
+
+    assert set(needs(text)) - checks == needed - checks
+    assert needed <= set(needs(text))
+
+
+def test_what_a_file_needs_comes_before_it_and_once() -> None:
+    texts = {"a": "-- NEEDS: b c\nA", "b": "-- NEEDS: c\nB", "c": "C"}
+
+    assert re.findall(r"^[A-Z]$", with_needs("-- NEEDS: a c\nD", texts), re.MULTILINE) == ["C", "B", "A", "D"]
+
+
+def test_what_is_needed_inside_a_function_is_put_there_unless_it_is_at_the_top() -> None:
+    source = "-- NEEDS: a\nlocal function f()\n  -- NEEDS: b\nend\nlocal function g()\n  -- NEEDS: b\nend"
+
+    assert with_needs(source, {"a": "A", "b": "-- NEEDS: a\nB"}).splitlines() == [
+        *("A", "-- NEEDS: a"),
+        *("local function f()", "-- NEEDS: a", "B", "end"),
+        *("local function g()", "-- NEEDS: a", "B", "end"),
+    ]
+
+
+def test_files_that_need_each_other_are_refused() -> None:
+    with pytest.raises(ValueError, match="Lua files need each other: b → c → b"):
+        with_needs("-- NEEDS: a", {"a": "-- NEEDS: b", "b": "-- NEEDS: c", "c": "-- NEEDS: b"})
+
+
+def test_a_file_that_is_not_there_is_refused() -> None:
+    with pytest.raises(LookupError, match="lib/a needs 'gone', which is no Lua file or table"):
+        with_needs("-- NEEDS: lib/a", {"lib/a": "-- NEEDS: gone"})
 
 
 @SCRIPTS
@@ -148,6 +217,10 @@ def test_a_name_that_nobody_has_bound_is_found() -> None:
     }
 
 
+def test_parameters_of_a_function_in_a_table_are_bound_and_the_table_must_be() -> None:
+    assert unbound("function checks.one(a)\n  return a, b\nend") == {"checks", "b"}
+
+
 @SCRIPTS
 def test_no_position_is_used_where_there_is_a_name(each: Script) -> None:
     body = bare(SOURCES[each.name])
@@ -181,33 +254,10 @@ def test_no_name_of_a_key_is_spelled_in_lua() -> None:
 
 @pytest.mark.parametrize("name", ["count", "ids", "load"])
 def test_reads_call_nothing_that_writes(name: str) -> None:
-    called = set(re.findall(r"redis\.p?call\('(\w+)'", all_scripts()[name].text))
+    called = set(re.findall(r"redis\.p?call\('(\w+)'", server_scripts()[name].text))
 
     assert called <= READS
-    assert not re.search(r"redis\.p?call\((?!')", all_scripts()[name].text)
-
-
-def test_lua_knows_the_same_transitions_as_python(client: redis.Redis) -> None:
-    verbs = sorted({verb for row in NEXT.values() for verb in row} | {"nonsense"})
-    states = [*map(str, JobStatus), "nonsense"]
-    text = f"""{LIBRARY["transition"]}
-    local found = {{}}
-    for _, state in ipairs({{{", ".join(f"'{state}'" for state in states)}}}) do
-      for _, verb in ipairs({{{", ".join(f"'{verb}'" for verb in verbs)}}}) do
-        found[#found + 1] = allows(state, verb) and 1 or 0
-      end
-      found[#found + 1] = FINAL[state] and 1 or 0
-    end
-    found[#found + 1] = allows(nil, 'claim') and 1 or 0
-    return found
-    """
-    expected = [
-        int(each)
-        for state in states
-        for each in (*(verb in NEXT.get(state, {}) for verb in verbs), state in FINAL)
-    ]
-
-    assert client.eval(text, 0) == [*expected, 0]
+    assert not re.search(r"redis\.p?call\((?!')", server_scripts()[name].text)
 
 
 def calls() -> Iterator[tuple[str, set[str]]]:
@@ -228,20 +278,20 @@ def calls() -> Iterator[tuple[str, set[str]]]:
 def test_every_script_is_called_and_with_the_arguments_of_its_header() -> None:
     called = dict(calls())
 
-    assert set(called) == set(all_scripts())
+    assert set(called) == set(server_scripts().by_name)
 
     for name, passed in called.items():
-        assert passed == {arg.removesuffix("...") for arg in script(name).args}, name
+        assert passed == {arg.removesuffix("...") for arg in server_scripts()[name].args}, name
 
 
 @pytest.mark.parametrize("values", [{}, {"chunky": 1}, {"chunk": 1, "more": 2}])
 def test_missing_and_unknown_arguments_are_refused(values: dict[str, int]) -> None:
     with pytest.raises(TypeError, match=r"sweep\.lua takes chunk"):
-        script("sweep").arguments(**values)
+        server_scripts()["sweep"].arguments(**values)
 
 
 def test_arguments_stand_in_the_order_of_the_header() -> None:
-    assert script("retry").arguments(jobs=[b"a", 1], expired_ttl=2) == (2, b"a", 1)
+    assert server_scripts()["retry"].arguments(jobs=[b"a", 1], expired_ttl=2) == (2, b"a", 1)
 
 
 def test_all_keys_of_a_queue_share_one_hash_tag(client: redis.Redis) -> None:
@@ -270,7 +320,8 @@ async def test_a_pipeline_after_a_flush_runs_each_command_once(
     first = await claim(store, limit=1)
     ((finish, _),) = store.duty.end_commands([(first.jobs[0], Finished(b"p1", 60_000))])
     client.script_flush()
-    client.script_load(script("claim").text)  # another process has loaded it between two commands of the pipeline
+    # Another process has loaded one of them between two commands of the pipeline.
+    client.script_load(server_scripts()["claim"].text)
     ended, claimed = await connection.calls([finish, store.duty.claim_command("w1", 10)])
 
     assert ended == [b"ok", []]

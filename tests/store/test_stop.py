@@ -73,7 +73,7 @@ async def test_a_stopped_job_without_retention_is_deleted_and_those_who_wait_hea
         assert messages() == [b"a stopped 0\n"]
 
     assert await status(store) is None
-    assert (await store.reads.count()).stopped == 1
+    assert (await store.reads.count())["stopped"] == 1
     assert client.zrange(store.keys.stopped + b":usual", 0, -1) == [b"kept"]
     assert not client.exists(store.keys.stopped, store.keys.stopped + b":until")
 

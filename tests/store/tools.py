@@ -14,10 +14,9 @@ from aioq.store.duty import read_beat, read_refused
 from aioq.store.keys import LANES
 from aioq.store.producing import LONGEST_REPEAT_MS
 from aioq.values.claim import Claim, Claims
-from aioq.values.options import CANCELED_TTL_MS, EXPIRED_TTL_MS, FAILURE_TTL_MS, RESULT_TTL_MS
 from aioq.values.outcome import Failed, Finished, Outcome
 from aioq.values.record import JobRecord
-from aioq.values.states import FINAL
+from aioq.values.states import FINAL, KEPT_MS
 from aioq.values.submission import Submission
 
 LEASE = 60_000
@@ -242,13 +241,7 @@ _NUMBERS = (
 
 
 #: The retentions of jobs that stand in `<registry>:usual`.
-USUAL = {
-    "finished": RESULT_TTL_MS,
-    "failed": FAILURE_TTL_MS,
-    "canceled": CANCELED_TTL_MS,
-    "stopped": FAILURE_TTL_MS,
-    "expired": EXPIRED_TTL_MS,
-}
+USUAL: dict[str, int] = {state.value: kept_ms for state, kept_ms in KEPT_MS.items()}
 
 
 class _Audit:

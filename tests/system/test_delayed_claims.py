@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from aioq.store import Connection, Store
-from aioq.store.script import script
+from aioq.store.scripts import server_scripts
 from aioq.values.errors import ServerUnreachable
 from aioq.values.record import JobRecord
 from aioq.values.submission import Submission
@@ -20,7 +20,7 @@ class Slow(Connection):
     lost: list[tuple] | None = None
 
     async def calls(self, commands, **options):
-        if self.lost is None and commands[-1][1] == script("claim").sha:
+        if self.lost is None and commands[-1][1] == server_scripts()["claim"].sha:
             self.lost = list(commands)
             raise ServerUnreachable("the claim was delayed")
 

@@ -6,7 +6,7 @@ import asyncio
 
 from aioq import Queue
 from aioq.store import Connection, Store
-from aioq.store.script import script
+from aioq.store.scripts import server_scripts
 from aioq.values.record import JobRecord
 from aioq.values.submission import Submission
 from aioq.worker.courier import Courier, Limits
@@ -21,7 +21,7 @@ class Busy(Connection):
 
     async def calls(self, commands, **options):
         replies = await super().calls(commands, **options)
-        if self.meanwhile is not None and commands[-1][1] == script("claim").sha:
+        if self.meanwhile is not None and commands[-1][1] == server_scripts()["claim"].sha:
             meanwhile, self.meanwhile = self.meanwhile, None
             await meanwhile()
         return replies

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from aioq.store.script import script
+from aioq.store.scripts import server_scripts
 from aioq.values.beat import Beat
 from aioq.values.errors import ServerError, ServerUnreachable
 from aioq.worker import heartbeat
@@ -21,7 +21,7 @@ from aioq.worker.heartbeat import AGAIN, CLOCK_SLACK_S, DESCRIBE, INTERVAL, LEAS
 from tests.tools import eventually
 
 #: How long nobody must have beaten for everyone to get a grace.
-SILENCE_S = LEASE_MS / 1000 * float(re.findall(r"SILENCE = ([.0-9]+)", script("beat").text)[0])
+SILENCE_S = LEASE_MS / 1000 * float(re.findall(r"SILENCE = ([.0-9]+)", server_scripts()["beat"].text)[0])
 
 COMMAND = ("HSET", "aioq:worker:w1", "state", "idle")
 

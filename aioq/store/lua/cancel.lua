@@ -1,24 +1,10 @@
 -- cancel: take a job back; if it runs, its worker is told to end the run.
--- KEYS: main front scheduled expiring job attempts finished failed canceled stopped expired
+-- KEYS: main front scheduled expiring job attempts registries
 -- ARGV: control canceled_ttl call repeat_ms id
 -- SAYS: ok already refused gone
 -- MAKES: gone done
+-- NEEDS: now read allows late keep doors/follow doors/end_job forget stale end_run receipt
 -- refused brings the status that does not allow it. What lists a job that is gone lists it no longer.
---@include now
---@include read
---@include transition
---@include late
---@include leave
---@include usual
---@include keep
---@include follow
---@include tombstone
---@include remove_job
---@include end_job
---@include forget
---@include stale
---@include end_run
---@include receipt
 
 local sent_before = receipt()
 if sent_before then

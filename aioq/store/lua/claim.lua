@@ -3,6 +3,7 @@
 -- ARGV: worker session limit held suspects slots chunk expired_ttl
 -- SAYS: ok paused missing
 -- MAKES: gone
+-- NEEDS: now read wake lanes
 -- held: how many jobs the worker has already, of all its queues; suspects: how many of these were on dead workers.
 -- slots: how many jobs it runs at a time.
 -- ok brings: the clock, ms until the next scheduled job is due (-1: none), then id, fence and fields of each
@@ -10,10 +11,6 @@
 -- If there is a lane of quarantine: whether the worker is reserved for a job that must run alone (1), so that it may
 -- claim nothing more, of any queue, until this queue says otherwise; and how many of the jobs, the first, are suspects.
 -- missing: the worker has no lease here, or the call is of a session that is over; it must join (again) first.
---@include now
---@include read
---@include wake
---@include lanes
 
 local claims, taken = {}, 0
 expired_ttl, limit, held, slots = tonumber(expired_ttl), tonumber(limit), tonumber(held), tonumber(slots)
@@ -22,18 +19,7 @@ expired_ttl, limit, held, slots = tonumber(expired_ttl), tonumber(limit), tonumb
 -- function, which is called when it is needed: each function and each table that a script makes costs the server a tenth
 -- of a microsecond, and more.
 local function make_others()
---@include transition
---@include lane
---@include leave
---@include lease
---@include quarantine
---@include usual
---@include keep
---@include follow
---@include tombstone
---@include remove_job
---@include end_job
---@include expire
+  -- NEEDS: allows entries lane leave lease keep doors/follow expire quarantine
 
   local function promote(ids)
     for _, id in ipairs(ids) do

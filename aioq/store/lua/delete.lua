@@ -1,21 +1,11 @@
 -- delete: remove jobs and every trace of them; a run in progress is told to end.
--- KEYS: main front scheduled expiring job attempts finished failed canceled stopped expired
+-- KEYS: main front scheduled expiring job attempts registries
 -- ARGV: control only call repeat_ms ids...
 -- SAYS: ok
 -- MAKES: gone done
+-- NEEDS: read late doors/follow remove_job forget stale end_run receipt
 -- only: a status that the jobs must have, or ''. Returns how many were deleted. What lists a job that is gone lists it no
 -- longer.
---@include now
---@include read
---@include late
---@include leave
---@include follow
---@include tombstone
---@include remove_job
---@include forget
---@include stale
---@include end_run
---@include receipt
 
 local sent_before = receipt()
 if sent_before then

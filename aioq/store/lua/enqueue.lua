@@ -1,17 +1,14 @@
 -- enqueue: store new jobs; each goes to its lane, or to the schedule until it is due.
--- KEYS: main front wake scheduled expiring job attempts finished failed canceled stopped expired
+-- KEYS: main front wake scheduled expiring job attempts registries
 -- ARGV: expired_ttl jobs...
 -- SAYS: ok
 -- MAKES: gone
+-- NEEDS: now wake tombstone
 -- A job is: id, head, then fields and values. The head is their count, or five words: the count, the lane, due
 -- ('+ms' from now, or a moment in ms), the ttl, a nonce; '-' for what does not apply. Most jobs need none of them, and
 -- each argument costs the server a tenth of a microsecond. A nonce marks an id that a user chose, so that the same
 -- call sent twice is told from another call with the same id. Returns the clock and the positions (from 0) of the
 -- duplicates.
---@include now
---@include read
---@include wake
---@include tombstone
 
 local MOST = 1000 -- values that one call takes; unpack takes less than 8000
 
@@ -28,13 +25,7 @@ end
 -- Most jobs are nothing but a call, and their head is a count. What the others take stands in another function, which is
 -- called when the first of them comes: each function that a script makes costs the server a tenth of a microsecond.
 local function make_others()
---@include late
---@include lane
---@include leave
---@include schedule
---@include follow
---@include remove_job
---@include forget
+  -- NEEDS: REGISTRIES late lane leave schedule doors/follow remove_job forget
 
   local has_ttl = false
 

@@ -3,19 +3,10 @@
 -- ARGV: jobs...
 -- SAYS: ok
 -- MAKES: gone
+-- NEEDS: now keep doors/follow doors/end_job holds
 -- A job is: id, fence, result, ttl (ms; -1: for ever). Of a result that is not kept, there is no ttl, but what is stored
 -- in place of the result: nothing, or the signature of nothing. Whoever waits gets the result all the same.
 -- Returns position (from 0) and verdict of each job that was not recorded: already, stale or gone.
---@include now
---@include read
---@include leave
---@include usual
---@include keep
---@include follow
---@include tombstone
---@include remove_job
---@include end_job
---@include holds
 
 local UNKEPT = 5000 -- ms in which a job without a kept result can still be seen to have finished
 

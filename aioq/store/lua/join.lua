@@ -2,11 +2,9 @@
 -- KEYS: main front leases sessions job
 -- ARGV: worker lease session
 -- SAYS: ok
+-- NEEDS: now lanes lease
 -- Consumers that hold jobs but have no lease (it was lost with the server's data) get one, so that they are
 -- reclaimed when it ends.
---@include now
---@include lease
---@include lanes
 
 give_grace(tonumber(lease)) -- else its fresh lease would hide that nobody could beat
 renew(worker, lease)

@@ -2,9 +2,7 @@
 -- KEYS: main front leases sessions wake job
 -- ARGV: worker
 -- SAYS: ok holding
---@include wake
---@include entries
---@include consumer
+-- NEEDS: wake lanes entries consumer
 
 for _, name in ipairs(SERVED) do
   if #pending_for(worker, name, 1) > 0 then

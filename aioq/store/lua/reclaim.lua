@@ -3,28 +3,12 @@
 -- ARGV: worker cause session chunk expired_ttl failure_ttl held...
 -- SAYS: ok alive
 -- MAKES: gone
+-- NEEDS: now read wake lanes entries deaths lane leave lease keep doors/follow doors/end_job history failure consumer
 -- cause lost: the worker's lease has ended. Its runs count as deliveries. A job fails if it was alone on this worker,
 -- and on enough other ones that died; all others run again.
 -- cause resync: the worker itself asks, because the reply of a claim may have been lost; it names the jobs
 -- that it does hold, each as `<id> <fence>`, and its new session.
 -- Returns whether there is more, the ids that went back and the ids that failed.
---@include now
---@include read
---@include lease
---@include wake
---@include entries
---@include deaths
---@include lane
---@include leave
---@include usual
---@include keep
---@include follow
---@include tombstone
---@include remove_job
---@include end_job
---@include history
---@include consumer
---@include failure
 
 local lost = cause == 'lost'
 local lease = redis.call('ZSCORE', leases, worker)

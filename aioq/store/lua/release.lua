@@ -2,15 +2,9 @@
 -- KEYS: main front wake expiring job attempts
 -- ARGV: expired_ttl jobs...
 -- SAYS: ok
+-- NEEDS: wake lane holds history
 -- A job is: id, fence, begun (1: its function had been called, which counts as a delivery; 0: not yet).
 -- The attempt is not used up. Returns position (from 0) and verdict of each job that was not recorded.
---@include now
---@include read
---@include wake
---@include lane
---@include leave
---@include holds
---@include history
 
 expired_ttl = tonumber(expired_ttl)
 

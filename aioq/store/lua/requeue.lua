@@ -1,22 +1,12 @@
 -- requeue: bring jobs that ended without a result back to their queue.
--- KEYS: main front wake scheduled expiring job attempts finished failed canceled stopped expired
+-- KEYS: main front wake scheduled expiring job attempts registries
 -- ARGV: only lane reset expired_ttl call repeat_ms ids...
 -- SAYS: ok
 -- MAKES: done
+-- NEEDS: read allows late wake lane leave forget stale history receipt
 -- only: a status that the jobs must have, or ''. reset 1: the attempts and deliveries are counted anew. What is known of
 -- the last run moves to the history, and the retention that it had is taken off. Returns for each id: ok, gone, or the
 -- status that does not allow it. A registry that lists a job which is gone, or is in another state, lists it no longer.
---@include now
---@include read
---@include transition
---@include wake
---@include lane
---@include leave
---@include late
---@include forget
---@include stale
---@include history
---@include receipt
 
 local sent_before = receipt()
 if sent_before then

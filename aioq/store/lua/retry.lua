@@ -2,16 +2,9 @@
 -- KEYS: main front wake scheduled expiring job attempts
 -- ARGV: expired_ttl jobs...
 -- SAYS: ok
+-- NEEDS: now wake lane schedule holds history
 -- A job is: id, fence, error, delay (ms), lane.
 -- Returns position (from 0) and verdict of each job that was not recorded: stale or gone.
---@include now
---@include read
---@include wake
---@include lane
---@include leave
---@include schedule
---@include holds
---@include history
 
 expired_ttl = tonumber(expired_ttl)
 

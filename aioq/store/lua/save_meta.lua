@@ -3,8 +3,8 @@
 -- ARGV: id fence call repeat_ms count changes...
 -- SAYS: ok stale gone
 -- MAKES: done
+-- NEEDS: receipt
 -- fence '' means: not from within a run. changes: count fields with their values, then the fields to remove.
---@include receipt
 
 local sent_before = receipt()
 if sent_before then

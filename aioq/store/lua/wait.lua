@@ -2,13 +2,9 @@
 -- KEYS: job attempts
 -- ARGV: channel ids...
 -- SAYS: ok
+-- NEEDS: now read FINAL late view
 -- Returns for each id: its fields if it has ended, nothing if it is gone, or after how many ms to ask again
 -- (-1: not at all): a job with a ttl may expire while no worker looks, and then nobody tells of it.
---@include now
---@include read
---@include transition
---@include late
---@include view
 
 local function next_look(status, expires_at, ttl, due_at)
   if expires_at then

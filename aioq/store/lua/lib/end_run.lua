@@ -1,5 +1,6 @@
 -- end_run: take a job out of wherever its state keeps it, and tell the worker that runs it why.
 -- seen: status, entry, worker, fence. why: canceled, stopped or deleted.
+-- NEEDS: leave
 local function end_run(id, seen, why)
   local status, entry, runner = seen[1], seen[2], seen[3]
   if status == 'queued' or status == 'started' then

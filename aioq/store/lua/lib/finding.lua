@@ -1,5 +1,6 @@
 -- finding: what an examination has found. With `repair` on, each is repaired at once: a check has read all that it
 -- needs before it reports, and reports one thing at a time.
+local checks = {} -- by name; each file of checks/ adds its own
 local findings = {}
 local function report(kind, name, words, remedy)
   local repaired = 0

@@ -1,6 +1,5 @@
 -- forget: take a job out of a registry.
---@include spare
-local REGISTRIES = {finished = finished, failed = failed, canceled = canceled, stopped = stopped, expired = expired}
+-- NEEDS: REGISTRIES spare
 local function leave_registry(id, status)
   local registry = REGISTRIES[status]
   if not registry or redis.call('ZREM', registry .. ':usual', id) == 1 or redis.call('ZREM', registry, id) == 0 then

@@ -1,4 +1,5 @@
 -- history: move what is known of the last run to the job's list of earlier attempts (the last ten are kept).
+-- NEEDS: now
 local function clear_run(id)
   redis.call('HDEL', job .. id, 'worker', 'started_at', 'ended_at')
 end

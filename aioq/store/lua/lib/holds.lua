@@ -1,5 +1,6 @@
 -- holds: whether a run may still write. Its claim must be the job's last one, and the job must be running.
 -- Returns a verdict and what was read: status, fence, entry, after and more fields.
+-- NEEDS: read leave
 local function holds(id, fence, ended, ...)
   local seen = peek(id, 'status', 'fence', 'entry', 'after', ...)
   if not seen[1] then

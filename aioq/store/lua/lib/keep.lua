@@ -1,7 +1,7 @@
 -- keep: enter the registry of a final state, with a retention in ms (-1: for ever).
 -- A registry is ordered by when its jobs ended; its companion `<registry>:until` by when they are forgotten. Jobs with
 -- the usual retention stand in `<registry>:usual` instead: one entry, not two.
---@include spare
+-- NEEDS: now spare usual
 local kept = {}
 local function set_retention(key, ttl)
   if ttl < 0 then

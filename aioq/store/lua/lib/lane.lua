@@ -1,6 +1,5 @@
 -- lane: the way into a lane. The caller sets the status; the entry is named so that the job can leave it again.
---@include lanes
---@include deaths
+-- NEEDS: now read lanes deaths
 local has_quarantined = false -- whether this script has put a job into quarantine
 local function add_entry(name, id)
   local entry = mark_of(name) .. redis.call('XADD', LANES[name], '*', 'id', id)

@@ -1,5 +1,6 @@
 -- tombstone: what is left of a job whose record goes while the caller of its `enqueue` may still send that call again,
 -- because the reply was lost. The repeated call finds it and stores nothing.
+-- NEEDS: now read
 -- A record has `repeat_ms` only if its caller may repeat the call for longer than this many ms after its first sending.
 local REPEATED = 15000
 local function tombstone_of(id, nonce)

@@ -1,4 +1,5 @@
--- check_lane: an entry of a lane is that of a job which knows it, and only entries are pending. lane: its key.
+-- lane: an entry of a lane is that of a job which knows it, and only entries are pending. lane: its key.
+-- NEEDS: NEXT wake lanes leave finding checks/job checks/index
 local function name_of(lane)
   return string.match(lane, '%l+$')
 end

@@ -1,5 +1,6 @@
 -- end_job: the one way into a final state, whoever ends the job: its run, a user, its ttl, a lost worker, a repair.
 -- The caller has taken the job out of wherever its last state kept it.
+-- NEEDS: keep doors/follow tombstone remove_job
 local VALUES = {finished = 'result', failed = 'error'} -- the field that keeps what a job came to
 local LONG = 500000 -- ms; a caller may repeat a call for no longer than that, so a record that stays needs no tombstone
 

@@ -1,4 +1,5 @@
--- check_job: a record can be read, its job stands in the one index of its state, and goes when it is to go.
+-- job: a record can be read, its job stands in the one index of its state, and goes when it is to go.
+-- NEEDS: now NEXT FINAL REGISTRIES late wake lanes delivered lane leave usual keep doors/end_job forget history failure finding
 local NUMBERS = {
   'fence', 'uncounted', 'deliveries', 'ttl', 'failure_ttl', 'created_at', 'enqueued_at', 'due_at', 'expires_at',
   'started_at', 'ended_at',

@@ -1,4 +1,5 @@
--- check_index: what stands in an index has a record that says so. What is over and not swept yet may have none.
+-- index: what stands in an index has a record that says so. What is over and not swept yet may have none.
+-- NEEDS: now REGISTRIES leave usual doors/end_job forget finding
 local function is_over(moment)
   return moment and moment <= now + SLACK
 end
