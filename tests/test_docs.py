@@ -21,7 +21,6 @@ import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import fields
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -238,7 +237,7 @@ def test_the_key_table_names_every_key() -> None:
     rows = table(DESIGN, "key")
     listed = {re.sub(r"<[\w ]+>$", "", name) for row in rows for name in re.findall(r"`([^`]+)`", row["key"])}
     keys, shared = Keys.of("q"), SharedKeys()
-    own = {getattr(keys, each.name).decode().replace("aioq:{q}:", "p:") for each in fields(Keys)}
+    own = {key.decode().replace("aioq:{q}:", "p:") for key in keys.by_name().values()}
     until = {f"p:{state}:{end}" for state in states.FINAL for end in ("until", "usual")}
     common = {shared.queues, shared.workers, shared.suspended, shared.worker("")}
     assert listed == own | until | common

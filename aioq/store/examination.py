@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from aioq.store.calls import verdict_of
 from aioq.store.keys import Keys
 from aioq.store.net.command import Command
-from aioq.values.states import FINAL
+from aioq.values.states import KEPT_MS
 
 #: Subjects of one call: one to two ms of the server's time.
 CHUNK = 100
@@ -89,9 +89,9 @@ PLACES = (
     Place("sessions", "hash", _DAYS_30),
     Place("paused", "string", ""),
     Place("suspended", "string", ""),
-    *(Place(state, "zset", "members", "registry") for state in sorted(FINAL)),
-    *(Place(state, "zset", "members", "companion", b":until") for state in sorted(FINAL)),
-    *(Place(state, "zset", "members", "registry", b":usual") for state in sorted(FINAL)),
+    *(Place(state, "zset", "members", "registry") for state in KEPT_MS),
+    *(Place(state, "zset", "members", "companion", b":until") for state in KEPT_MS),
+    *(Place(state, "zset", "members", "registry", b":usual") for state in KEPT_MS),
 )
 
 FAMILIES = (
@@ -165,7 +165,7 @@ def _places() -> dict[bytes, Place]:
     keys = Keys.of("")
     beginning = len(keys.job.removesuffix(b"job:"))
 
-    return {(getattr(keys, each.key) + each.end)[beginning:]: each for each in PLACES}
+    return {(keys[each.key] + each.end)[beginning:]: each for each in PLACES}
 
 
 @cache
@@ -174,7 +174,7 @@ def _families() -> dict[bytes, str]:
     keys = Keys.of("")
     beginning = len(keys.job.removesuffix(b"job:"))
 
-    return {getattr(keys, each.key)[beginning:]: each.check for each in FAMILIES}
+    return {keys[each.key][beginning:]: each.check for each in FAMILIES}
 
 
 def _zset(key: bytes, place: Place) -> Generator[Step, Any, None]:

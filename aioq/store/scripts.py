@@ -51,7 +51,7 @@ class Script:
 
     def head(self, keys: Keys) -> Command:
         """The part of the call that is the same for all calls on one queue."""
-        return ("EVALSHA", self.sha, len(self.keys), *(getattr(keys, name) for name in self.keys))
+        return ("EVALSHA", self.sha, len(self.keys), *(keys[name] for name in self.keys))
 
     def arguments(self, **values: Argument | Sequence[Argument]) -> Command:
         """The arguments in the order of the header.

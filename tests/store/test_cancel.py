@@ -114,4 +114,4 @@ async def test_a_failed_job_keeps_its_error_when_it_is_canceled(store: Store, cl
     await store.changes.cancel("a")
 
     assert fields(client, store)[b"error"] == b"boom"
-    assert not client.exists(store.keys.failed)
+    assert not client.exists(store.keys["failed"])

@@ -84,7 +84,7 @@ async def test_a_lane_that_was_dropped_and_made_again_is_served_with_the_other_o
 ) -> None:
     await store.duty.join("w1", LEASE)
     await put(store, "a", front=gone == "main")
-    client.delete(getattr(store.keys, gone))  # as the last worker to leave does it with an empty one
+    client.delete(store.keys[gone])  # as the last worker to leave does it with an empty one
     await put(store, "b", front=gone == "front")
 
     assert sorted(await claimed_ids(store)) == ["a", "b"]
@@ -108,13 +108,13 @@ async def test_nothing_moves_in_a_queue_that_is_switched_off(
     await put(store, "late", ttl_ms=1)
     await put(store, "due", due="0")
     await passed(client, clock(client) + 1)
-    client.set(getattr(store.keys, switch), "1")
+    client.set(store.keys[switch], "1")
 
     with unchanged(client):
         assert (await claim(store)).verdict == "paused"
         assert await store.reads.is_paused()
 
-    client.delete(getattr(store.keys, switch))
+    client.delete(store.keys[switch])
     assert await claimed_ids(store) == ["a", "due"]
 
 
@@ -298,7 +298,7 @@ async def test_more_late_jobs_than_one_call_expires_are_not_started_either(
         assert await take(store, limit=100) == []
         assert (await store.reads.count())["expired"] == len(ids)
 
-    assert client.zcard(store.keys.expired + b":usual") == len(ids)
+    assert client.zcard(store.keys["expired"] + b":usual") == len(ids)
 
 
 async def test_a_retried_job_that_expires_unseen_goes_with_its_history(store: Store, client: redis.Redis) -> None:

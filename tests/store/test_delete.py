@@ -24,7 +24,7 @@ async def test_nothing_is_left_of_a_deleted_job(state: str, store: Store, client
 
     for name in JobStatus:
         if name.is_final:
-            assert not client.exists(getattr(store.keys, name), getattr(store.keys, name) + b":until")
+            assert not client.exists(store.keys[name], store.keys[name] + b":until")
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -35,7 +35,7 @@ async def test_an_ended_job_leaves_its_registry_and_enters_the_lane(
     assert sum(counts.jobs.values()) == counts.queued == 1
 
     for name in ("failed", "canceled", "stopped", "expired"):
-        assert not client.exists(getattr(store.keys, name), getattr(store.keys, name) + b":until")
+        assert not client.exists(store.keys[name], store.keys[name] + b":until")
 
 
 @pytest.mark.parametrize("state", ["failed", "canceled", "stopped"])

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
 import aioq.store
-from aioq.store import Connection, Store, changes, duty, producing, reads
+from aioq.store import Connection, Store, changes, duty, examination, producing, reads
 from aioq.store.includes import with_needs
 from aioq.store.keys import Keys
-from aioq.store.scripts import Script, server_scripts
+from aioq.store.scripts import Script, Scripts, server_scripts
 from aioq.store.tables import tables
+from aioq.values.errors import ServerError
 from aioq.values.outcome import Finished
 from aioq.values.states import STATES, JobStatus
+from tests.conftest import Server
 from tests.store.tools import claim, job, put, status
 
 FOLDER = Path(aioq.store.__file__).parent / "lua"
@@ -182,7 +184,7 @@ def test_a_file_that_is_not_there_is_refused() -> None:
 
 @SCRIPTS
 def test_keys_are_those_of_a_queue(each: Script) -> None:
-    assert set(each.keys) <= {field.name for field in dataclasses.fields(Keys)}
+    assert set(each.keys) <= Keys.of("q").by_name().keys()
     assert len(set(each.keys)) == len(each.keys)
 
 
@@ -298,10 +300,10 @@ def test_all_keys_of_a_queue_share_one_hash_tag(client: redis.Redis) -> None:
     for name in ("default", "a:b/c@d+e-f.1"):
         keys = Keys.of(name)
 
-        assert {re.sub(rb"^aioq:\{(.*?)\}:.*$", rb"\1", getattr(keys, each)) for each in keys.__slots__} == {
+        assert {re.sub(rb"^aioq:\{(.*?)\}:.*$", rb"\1", each) for each in keys.by_name().values()} == {
             name.encode()
         }
-        assert len({getattr(keys, each) for each in keys.__slots__}) == len(keys.__slots__)
+        assert len(set(keys.by_name().values())) == len(keys.by_name())
 
 
 async def test_a_script_that_the_server_has_forgotten_is_loaded_again(store: Store, client: redis.Redis) -> None:
@@ -351,3 +353,71 @@ async def test_ids_of_jobs_and_names_of_fields_may_look_like_lua(store: Store) -
     await store.producing.enqueue_many([job("-", **{"meta.%s ]]": b"%d"}), job("_", data=b"p'..os.exit()")])
 
     assert await status(store, "-") == await status(store, "_") == "queued"
+
+
+#: The server's clock, and what stands in a key of the queue.
+SHIFTED = """
+local shift = redis.call('GET', string.match(KEYS[1], '^.-}') .. ':shift')
+local time = redis.call('TIME')
+local now, now_us = time[1] * 1000 + math.floor(time[2] / 1000) + (shift or 0), time[2] % 1000
+"""
+
+
+async def test_scripts_can_go_by_another_clock(store: Store, server: Server, client: redis.Redis) -> None:
+    await put(store, "a", due="+3600000")
+    client.set("aioq:{default}:shift", 3_600_001)
+    shifted = Connection(server.url)
+    shifted.scripts = Scripts(clock=SHIFTED)
+    other = Store(shifted.sibling(), "default")
+    await store.duty.join("w1", 60_000)
+    await other.duty.join("w2", 60_000)
+
+    try:
+        assert (await claim(store, "w1")).jobs == []
+        assert [each.record.id for each in (await claim(other, "w2")).jobs] == ["a"]
+    finally:
+        await other.connection.aclose()
+        client.flushdb()
+
+
+def test_scripts_of_another_clock_have_other_names_on_the_server_and_those_without_a_clock_the_same() -> None:
+    shifted = Scripts(clock=SHIFTED)
+    same = {name for name, each in shifted.by_name.items() if each.sha == server_scripts()[name].sha}
+
+    assert same == {name for name, each in server_scripts().by_name.items() if "'TIME'" not in each.text}
+    assert "claim" not in same
+    assert "wake" in same
+
+
+async def test_the_connections_of_a_process_share_their_scripts(connection: Connection, server: Server) -> None:
+    assert connection.scripts is Connection(server.url).scripts is connection.sibling().scripts
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("claim", lambda store, reply: store.duty.read_claims(reply, "w1")),
+        ("beat", lambda _, reply: duty.read_beat(reply)),
+        ("holders", lambda _, reply: duty.read_holders(reply)),
+        ("count", lambda _, reply: reads.read_counts(reply)),
+        ("examine", lambda _, reply: examination.read_findings(reply)),
+        ("finish", lambda _, reply: duty.read_refused(reply)),
+    ],
+)
+async def test_a_verdict_that_a_script_does_not_say_is_an_error_where_its_reply_is_read(
+    name: str, read: Callable[[Store, Any], object], store: Store
+) -> None:
+    with pytest.raises(ServerError, match=rf"{name}\.lua answered b'nonsense'; expected \['.*ok"):
+        read(store, [b"nonsense", 1, [], [], []])
+
+
+def test_the_scripts_that_record_outcomes_say_the_one_word_that_is_asked_of_them() -> None:
+    assert {verb: server_scripts()[verb].says for verb in duty._END} == {verb: {"ok"} for verb in duty._END}
+
+
+def test_no_command_is_sent_whose_reply_is_read_without_its_verdict() -> None:
+    """Each method that makes a call for others to send has a reader, and those are tested above."""
+    source = "".join(inspect.getsource(module) for module in (producing, changes, reads, duty))
+    makers = set(re.findall(r"def (\w+)_commands?\(", source))
+
+    assert makers == {"claim", "end", "beat", "holders", "count", "examine", "wake"}

@@ -247,7 +247,7 @@ USUAL: dict[str, int] = {state.value: kept_ms for state, kept_ms in KEPT_MS.item
 class _Audit:
     def __init__(self, client: redis.Redis, store: Store, *, ghosts: bool) -> None:
         self.keys, self.ghosts = store.keys, ghosts
-        self.registries = {state.value: getattr(self.keys, state) for state in FINAL}
+        self.registries = {state.value: self.keys[state] for state in FINAL}
         self._read(client)
         self.places: dict[bytes, list[str]] = {job_id: [] for job_id in self.jobs}
 
@@ -257,7 +257,7 @@ class _Audit:
         ids = [key.removeprefix(self.keys.job) for key in self.all_keys if key.startswith(self.keys.job)]
         zsets = [self.keys.scheduled, self.keys.expiring, *self.registries.values()]
         zsets += [registry + end for registry in self.registries.values() for end in (b":until", b":usual")]
-        lanes = [getattr(self.keys, name) for name in LANES]
+        lanes = [self.keys[name] for name in LANES]
 
         pipeline = client.pipeline(transaction=True)
         pipeline.time()
@@ -304,7 +304,7 @@ class _Audit:
 
     def _in_lanes(self) -> Iterator[str]:
         for name in LANES:
-            lane, mark = getattr(self.keys, name), b"" if name == "main" else name.encode() + b"/"
+            lane, mark = self.keys[name], b"" if name == "main" else name.encode() + b"/"
             held = self.held[lane]
 
             for entry in set(held) - {entry for entry, _ in self.lanes[lane]}:
@@ -442,7 +442,7 @@ class _Audit:
                 yield f"the history of {job_id!r} goes at another time than its job"
 
     def _other_keys(self) -> Iterator[str]:
-        known = {getattr(self.keys, name) for name in self.keys.__slots__}
+        known = set(self.keys.by_name().values())
         known |= {registry + end for registry in self.registries.values() for end in (b":until", b":usual")}
 
         for key in self.all_keys:
