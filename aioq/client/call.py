@@ -16,7 +16,7 @@ from aioq.values.record import META, Fields, JobRecord
 from aioq.values.reference import is_plain, refer
 from aioq.values.serializer import PICKLE, Serializer
 from aioq.values.signature import Signer
-from aioq.values.submission import Submission
+from aioq.values.submission import NO_WORDS, Submission
 
 
 @dataclass(slots=True)  # one is made for each job, and a frozen one or a tuple takes twice as long
@@ -161,18 +161,24 @@ def settle(call: Call, due: str = "", job_id: str = "", signer: Signer | None = 
         record = record.sealed()
 
     if options is NO_OPTIONS:
-        return Submission(record, call.size, False, due)
+        return Submission(record, call.size, {"due": due} if due else NO_WORDS)
 
-    return Submission(
-        record,
-        call.size,
-        bool(options.at_front),
-        due,
-        options.ttl_ms or 0,
+    words: dict[str, str | int] = {}
+
+    if options.at_front:
+        words["lane"] = "front"
+
+    if due:
+        words["due"] = due
+
+    if options.ttl_ms:
+        words["ttl"] = options.ttl_ms
+
+    if options.job_id:
         # An id that a user chose may be chosen twice; a repeated call is told from that by its nonce.
-        secrets.token_hex(4) if options.job_id else "",
-        options.durability or "memory",
-    )
+        words["nonce"] = secrets.token_hex(4)
+
+    return Submission(record, call.size, words, options.durability or "memory")
 
 
 def _stored(call: Call, options: JobOptions) -> Fields:
