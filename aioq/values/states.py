@@ -67,7 +67,7 @@ STATES: dict[JobStatus, Row] = {
             "finish": (S.FINISHED,),
             "fail": (S.FAILED,),
             "retry": (S.QUEUED, S.SCHEDULED),
-            "release": (S.QUEUED,),
+            "give_back": (S.QUEUED,),
             "reclaim": (S.QUEUED, S.FAILED),
             "cancel": (S.CANCELED,),
             "stop": (S.STOPPED,),
