@@ -31,7 +31,7 @@ class Calls:
         self.keys = Keys.of(queue, connection.shared.prefix)
         #: Signs and verifies what is stored of the queue's jobs; None without a secret.
         self.signer = None if connection.keyring is None else connection.keyring.signer(self.keys.job)
-        self.scripts = connection.scripts.by_name
+        self._scripts = connection.scripts
         self._heads: dict[str, Command] = {}
 
     @property
@@ -41,7 +41,7 @@ class Calls:
 
     def command(self, name: str, **values: Argument | Sequence[Argument]) -> Command:
         """A call of a script, for whoever sends it together with others."""
-        script = self.scripts[name]
+        script = self._scripts.by_name[name]
 
         try:
             head = self._heads[name]
@@ -68,7 +68,7 @@ class Calls:
         """
         reply = await (send or self.connection.call)(self.command(name, **values))
 
-        if reply[0].decode() not in self.scripts[name].says:
+        if reply[0].decode() not in self._scripts.by_name[name].says:
             raise unexpected(name, reply)
 
         return reply

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from importlib.resources.abc import Traversable
 
@@ -87,34 +87,38 @@ class Scripts:
     """
 
     def __init__(self, clock: str | None = None, states: Mapping[JobStatus, Row] = STATES) -> None:
-        self._texts = tables(states) | _library()
-        self._registries = tuple(str(state) for state, row in states.items() if row.kept_ms is not None)
-
-        if clock is not None:
-            self._texts["now"] = clock
-
-        #: The scripts, each by its verb.
-        self.by_name = {name: self._made(name, source) for name, source in _sources(_FOLDER).items()}
+        self._clock = clock
+        self._states = states
 
     def __getitem__(self, name: str) -> Script:
         return self.by_name[name]
 
-    def _made(self, name: str, source: str) -> Script:
-        header = {kind: tuple(words.split()) for kind, words in _HEADER.findall(source)}
-        args, says = header["ARGV"], frozenset(header["SAYS"])
-        keys = tuple(
-            key for word in header["KEYS"] for key in (self._registries if word == "registries" else (word,))
-        )
-        made = [_making(name) for name in header.get("MAKES", ())]
-        text = "\n".join([*_bindings(keys, args), *made, with_needs(source, self._texts)])
+    @cached_property
+    def by_name(self) -> dict[str, Script]:
+        """The scripts, each by its verb. The files are read when this is asked for first."""
+        texts = tables(self._states) | _library()
+        registries = tuple(str(state) for state, row in self._states.items() if row.kept_ms is not None)
 
-        return Script(name, text, library.add(name, text), keys, args, says)
+        if self._clock is not None:
+            texts["now"] = self._clock
+
+        return {name: _made(name, source, texts, registries) for name, source in _sources(_FOLDER).items()}
 
 
 @cache
 def server_scripts() -> Scripts:
     """The scripts that go by the server's clock. All connections of a process share them."""
     return Scripts()
+
+
+def _made(name: str, source: str, texts: Mapping[str, str], registries: tuple[str, ...]) -> Script:
+    header = {kind: tuple(words.split()) for kind, words in _HEADER.findall(source)}
+    args, says = header["ARGV"], frozenset(header["SAYS"])
+    keys = tuple(key for word in header["KEYS"] for key in (registries if word == "registries" else (word,)))
+    made = [_making(each) for each in header.get("MAKES", ())]
+    text = "\n".join([*_bindings(keys, args), *made, with_needs(source, texts)])
+
+    return Script(name, text, library.add(name, text), keys, args, says)
 
 
 def _library() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The Lua files themselves: headers, names, words, and the table of transitions."""
+"""The Lua files as scripts: headers, names, words, verdicts, the clock."""
 
 from __future__ import annotations
 
@@ -6,58 +6,23 @@ import ast
 import inspect
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
-import aioq.store
 from aioq.store import Connection, Store, changes, duty, examination, producing, reads
-from aioq.store.includes import with_needs
 from aioq.store.keys import Keys
 from aioq.store.scripts import Script, Scripts, server_scripts
-from aioq.store.tables import tables
 from aioq.values.errors import ServerError
 from aioq.values.outcome import Finished
-from aioq.values.states import STATES, JobStatus
+from aioq.values.states import JobStatus
 from tests.conftest import Server
+from tests.store.lua import FOLDER, LIBRARY, bare, codeless, unbound
 from tests.store.tools import claim, job, put, status
 
-FOLDER = Path(aioq.store.__file__).parent / "lua"
 SOURCES = {name: (FOLDER / f"{name}.lua").read_text() for name in server_scripts().by_name}
-#: The files that scripts need, by their names in NEEDS lines.
-LIBRARY = {
-    str(path.relative_to(FOLDER).with_suffix("")).removeprefix("lib/"): path.read_text()
-    for path in sorted(FOLDER.rglob("*.lua"))
-    if path.parent != FOLDER
-}
-TABLES = tables(STATES)
 SCRIPTS = pytest.mark.parametrize("each", server_scripts().by_name.values(), ids=lambda each: each.name)
-
-LUA_WORDS = {
-    *(
-        "and",
-        "break",
-        "do",
-        "else",
-        "elseif",
-        "end",
-        "false",
-        "for",
-        "function",
-        "if",
-        "in",
-        "local",
-        "nil",
-        "not",
-    ),
-    *("or", "repeat", "return", "then", "true", "until", "while"),
-}
-LUA_GLOBALS = {
-    *("KEYS", "ARGV", "redis", "cjson", "string", "math", "table"),
-    *("tonumber", "tostring", "ipairs", "pairs", "type", "unpack"),
-}
 
 #: Commands that a script may call although it must not write.
 READS = {
@@ -65,61 +30,6 @@ READS = {
     *("XPENDING", "XRANGE", "XREVRANGE"),
     *("ZCARD", "ZCOUNT", "ZSCORE", "ZRANGE", "ZRANGEBYSCORE"),
 }
-
-
-def bare(text: str) -> str:
-    """Lua without its comments."""
-    return re.sub(r"--.*", "", text)
-
-
-def codeless(text: str) -> str:
-    """Lua without comments and without what stands in quotes."""
-    return re.sub(r"'[^'\n]*'", "''", bare(text))
-
-
-def bound(text: str) -> set[str]:
-    """Names that Lua binds somewhere: as a local, a function, a parameter or in a loop."""
-    code = codeless(text)
-    found = set()
-
-    for names in re.findall(r"\blocal\s+(?!function)([\w,\s]+?)(?==|\n|$)", code):
-        found |= set(re.findall(r"\w+", names))
-
-    for name, parameters in re.findall(r"\bfunction\b\s*([\w.:]*)\s*\(([^)]*)\)", code):
-        found |= {name, *re.findall(r"\w+", parameters)}
-
-    for names in re.findall(r"\bfor\s+([\w,\s]+?)(?:=|\bin\b)", code):
-        found |= set(re.findall(r"\w+", names))
-
-    return found
-
-
-def used(text: str) -> set[str]:
-    """Names that Lua reads; those behind a point or a colon are fields."""
-    code = re.sub(r"([{,]\s*)[A-Za-z_]\w*(\s*=[^=])", r"\1\2", codeless(text))  # fields of a table constructor
-
-    return set(re.findall(r"(?<![.\w:])[A-Za-z_]\w*", code)) - LUA_WORDS - LUA_GLOBALS
-
-
-def unbound(text: str) -> set[str]:
-    """Names that a script reads and nobody has bound: each is an error at run time, on the day it is reached."""
-    return used(text) - bound(text)
-
-
-def offered(text: str) -> set[str]:
-    """Names that a file binds for whoever needs it."""
-    found = set(re.findall(r"^local function (\w+)", codeless(text), re.MULTILINE))
-
-    for names in re.findall(r"^local (?!function)([\w, ]+?)(?: =|$)", codeless(text), re.MULTILINE):
-        found |= set(re.findall(r"\w+", names))
-
-    return found
-
-
-def needs(text: str) -> list[str]:
-    """What the NEEDS lines of a file name."""
-    return [name for line in re.findall(r"^ *-- NEEDS:(.*)$", text, re.MULTILINE) for name in line.split()]
-
 
 #: Beginnings of names: no key has just this name.
 NEVER_THERE = {"job", "attempts", "damaged", "gone", "done"}
@@ -136,50 +46,6 @@ def test_every_script_says_first_what_it_is_for(each: Script) -> None:
 
     assert re.fullmatch(rf"-- {each.name}: \S.*[.]", lines[0])
     assert [line.split(":")[0] for line in lines[1:4]] == ["-- KEYS", "-- ARGV", "-- SAYS"]
-
-
-@pytest.mark.parametrize("name", LIBRARY)
-def test_every_include_says_first_what_it_is_for_and_is_used(name: str) -> None:
-    assert LIBRARY[name].startswith(f"-- {name.rpartition('/')[2]}: ")
-    assert any(name in needs(text) for text in [*SOURCES.values(), *LIBRARY.values()])
-
-
-@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.lua")), ids=lambda path: str(path.relative_to(FOLDER)))
-def test_every_file_needs_what_it_uses_and_nothing_else(path: Path) -> None:
-    text = path.read_text()
-    makers = {each: offered(lua) for each, lua in (LIBRARY | TABLES).items()}
-    asked = used(text) - bound(text)
-    needed = {each for each, names in makers.items() if names & asked and text != LIBRARY.get(each)}
-    checks = {each for each in needs(text) if each.startswith("checks/")}  # they may offer no more than checks
-
-    assert set(needs(text)) - checks == needed - checks
-    assert needed <= set(needs(text))
-
-
-def test_what_a_file_needs_comes_before_it_and_once() -> None:
-    texts = {"a": "-- NEEDS: b c\nA", "b": "-- NEEDS: c\nB", "c": "C"}
-
-    assert re.findall(r"^[A-Z]$", with_needs("-- NEEDS: a c\nD", texts), re.MULTILINE) == ["C", "B", "A", "D"]
-
-
-def test_what_is_needed_inside_a_function_is_put_there_unless_it_is_at_the_top() -> None:
-    source = "-- NEEDS: a\nlocal function f()\n  -- NEEDS: b\nend\nlocal function g()\n  -- NEEDS: b\nend"
-
-    assert with_needs(source, {"a": "A", "b": "-- NEEDS: a\nB"}).splitlines() == [
-        *("A", "-- NEEDS: a"),
-        *("local function f()", "-- NEEDS: a", "B", "end"),
-        *("local function g()", "-- NEEDS: a", "B", "end"),
-    ]
-
-
-def test_files_that_need_each_other_are_refused() -> None:
-    with pytest.raises(ValueError, match="Lua files need each other: b → c → b"):
-        with_needs("-- NEEDS: a", {"a": "-- NEEDS: b", "b": "-- NEEDS: c", "c": "-- NEEDS: b"})
-
-
-def test_a_file_that_is_not_there_is_refused() -> None:
-    with pytest.raises(LookupError, match="lib/a needs 'gone', which is no Lua file or table"):
-        with_needs("-- NEEDS: lib/a", {"lib/a": "-- NEEDS: gone"})
 
 
 @SCRIPTS
