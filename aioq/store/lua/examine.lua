@@ -15,7 +15,7 @@
 --@include entries
 --@include delivered
 --@include lane
---@include leave
+--@include leave_run
 --@include lease
 --@include usual
 --@include keep

@@ -16,10 +16,10 @@
 --@include end_job
 --@include holds
 
-local run, seen, refused = judge(ARGV, jobs, 3, 'failed', 'failure_ttl')
+local run, refused, afters, own_ttls = judge(ARGV, jobs, 3, 'failed', 'failure_ttl')
 for _, at in ipairs(run) do
-  local ttl = number(seen[at][5], tonumber(failure_ttl))
-  end_job(failed, ARGV[at], 'failed', ttl, seen[at][4], ARGV[at + 1] ~= '1', now, ARGV[at + 2])
+  local ttl = number(own_ttls[at], tonumber(failure_ttl))
+  end_job(failed, ARGV[at], 'failed', ttl, afters[at], ARGV[at + 1] ~= '1', now, ARGV[at + 2])
 end
 flush_kept()
 flush_mail()

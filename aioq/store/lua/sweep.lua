@@ -15,7 +15,7 @@ local swept, indexes = 0, {}
 -- when the clock is set back would live again, in no registry.
 local function expire_records(ids)
   for _, id in ipairs(ids) do
-    redis.call('EXISTS', job .. id, attempts .. id)
+    redis.call('EXISTS', keys_of(id))
   end
 end
 chunk = tonumber(chunk)

@@ -5,13 +5,14 @@ local function count_deaths(deaths)
   local _, count = string.gsub(deaths or '', '\n', '')
   return count
 end
--- Where a job waits: one that was on several dead workers keeps small company, or none.
-local function lane_for(deaths, at_front)
+-- The lane in which a job waits that would wait in lane `name`: one that was on several dead workers keeps small company,
+-- or none.
+local function lane_for(deaths, name)
   local count = count_deaths(deaths)
   if count >= ALONE_AT then
     return 'alone'
   elseif count >= SUSPECT_AT then
     return 'suspects'
   end
-  return at_front and 'front' or 'main'
+  return LANES[name] and name or 'main'
 end

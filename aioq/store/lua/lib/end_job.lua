@@ -18,10 +18,8 @@ local function end_job(registry, id, status, ttl, after, has_history, ended_at, 
   else
     redis.call('HSET', job .. id, 'status', status, 'ended_at', ended_at)
   end
+  keep_record(id, ttl, has_history)
   keep(registry, id, ttl, ended_at)
-  if has_history then
-    set_retention(attempts .. id, ttl)
-  end
   if ttl > 0 and ttl < LONG then
     leave_tombstone(id, ttl)
   end
