@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from aioq.store.calls import verdict_of
-from aioq.store.keys import Keys
+from aioq.store.keys import LANES, RARE_LANES, Keys
 from aioq.store.net.command import Command
 from aioq.values.states import KEPT_MS
 
@@ -77,10 +77,10 @@ class Family(NamedTuple):
 
 
 PLACES = (
-    Place("main", "stream", "lasting", "entry"),
-    Place("front", "stream", "lasting", "entry"),
-    Place("suspects", "stream", "lasting", "entry", own="announced"),
-    Place("alone", "stream", "lasting", "entry", own="announced"),
+    *(
+        Place(lane, "stream", "lasting", "entry", own="announced" if lane in RARE_LANES else "")
+        for lane in reversed(LANES)
+    ),
     Place("lanes", "hash", "lasting"),
     Place("wake", "list", "60000", own="tokens"),
     Place("scheduled", "zset", "lasting", "scheduled"),

@@ -9,8 +9,11 @@ from aioq.values.states import KEPT_MS
 
 PREFIX = "aioq"
 
-#: The lanes of a queue: fields of Keys. `lua/lib/lanes.lua` has them in the order in which they are served.
-LANES = ("main", "front", "suspects", "alone")
+#: The lanes of a queue, in the order in which they are served: fields of Keys. `lua/lib/lanes.lua` repeats them.
+LANES = ("alone", "suspects", "front", "main")
+
+#: Those that are there only sometimes, as long as they have jobs.
+RARE_LANES = frozenset(("alone", "suspects"))
 
 
 @dataclass(frozen=True, slots=True)

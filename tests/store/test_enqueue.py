@@ -119,7 +119,7 @@ async def test_a_scheduled_job_remembers_its_lane_and_its_ttl(store: Store, clie
     await put(store, "a", due="+60000", front=True, ttl_ms=50)
     stored = fields(client, store)
 
-    assert (stored[b"front"], stored[b"ttl"]) == (b"1", b"50")
+    assert (stored[b"lane"], stored[b"ttl"]) == (b"front", b"50")
     assert b"expires_at" not in stored
     assert client.ttl(store.keys.job + b"a") == -1
 
@@ -273,8 +273,10 @@ async def test_two_jobs_with_one_id_in_one_call_are_one_job_and_a_duplicate(stor
     assert (await store.reads.count()).queued == 1
 
 
-@pytest.mark.parametrize("words", [{"colour": "red"}, {"lane": "front", "due-": 1}, {"ttl": ""}])
-async def test_a_word_without_a_handler_is_refused_before_anything_is_written(
+@pytest.mark.parametrize(
+    "words", [{"colour": "red"}, {"lane": "front", "due-": 1}, {"ttl": ""}, {"lane": "x"}, {"due": "soon"}]
+)
+async def test_a_word_that_cannot_be_read_is_refused_before_anything_is_written(
     words: dict[str, str | int], store: Store, client: redis.Redis
 ) -> None:
     await put(store, "first")

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from aioq.store import Connection, Store, changes, duty, examination, producing, reads
-from aioq.store.keys import Keys
+from aioq.store.keys import LANES, RARE_LANES, Keys
 from aioq.store.scripts import Script, Scripts, server_scripts
 from aioq.values.errors import ServerError
 from aioq.values.outcome import Finished
@@ -126,6 +126,41 @@ def test_reads_call_nothing_that_writes(name: str) -> None:
 
     assert called <= READS
     assert not re.search(r"redis\.p?call\((?!')", server_scripts()[name].text)
+
+
+def test_lua_knows_the_same_lanes_as_python(client: redis.Redis) -> None:
+    keys = Keys.of("default")
+    text = f"""local main, front = KEYS[1], KEYS[2]
+    {LIBRARY["lanes"]}
+    local rows = {{}}
+    for i, name in ipairs(SERVED) do
+      rows[i] = {{name, LANES[name], RARE[name] and 1 or 0, mark_of(name)}}
+    end
+    local count = 0
+    for _ in pairs(LANES) do
+      count = count + 1
+    end
+    return {{rows, count, lanes}}
+    """
+    rows, count, lanes = client.eval(text, 2, keys.main, keys.front)
+    marks = {name: "" if name == "main" else f"{name}/" for name in LANES}
+
+    assert rows == [
+        [name.encode(), getattr(keys, name), int(name in RARE_LANES), marks[name].encode()] for name in LANES
+    ]
+    assert (count, lanes) == (len(LANES), keys.lanes)
+
+
+def test_the_keys_of_its_own_that_a_job_has_stand_in_one_include() -> None:
+    """What is about the history alone may name its key; whatever ends or keeps a job asks `own`."""
+    about_history = {"own", "history", "checks/job", "checks/index"}
+
+    assert {name for name, text in (SOURCES | LIBRARY).items() if "attempts .." in bare(text)} == about_history
+
+
+def test_fields_are_read_by_their_names() -> None:
+    for name, text in (SOURCES | LIBRARY).items():
+        assert not re.search(r"\b(?:seen|rest|record|fields)\[[2-9]\]", bare(text)), name
 
 
 def calls() -> Iterator[tuple[str, set[str]]]:

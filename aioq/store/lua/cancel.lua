@@ -3,15 +3,16 @@
 -- ARGV: control canceled_ttl call repeat_ms id
 -- SAYS: ok already refused gone
 -- MAKES: gone done
--- NEEDS: now read allows late keep doors/follow doors/end_job forget stale end_run receipt
+-- NEEDS: now read allows late keep doors/follow doors/end_job forget stale receipt take_out
 -- refused brings the status that does not allow it. What lists a job that is gone lists it no longer.
 
 local sent_before = receipt()
 if sent_before then
   return sent_before
 end
-local seen = peek(id, 'status', 'entry', 'worker', 'fence', 'after', 'expires_at')
-local status = is_late(seen[1], seen[6]) and 'expired' or seen[1]
+local stored, entry, runner, fence, after, expires_at =
+  peek(id, 'status', 'entry', 'worker', 'fence', 'after', 'expires_at')
+local status = is_late(stored, expires_at) and 'expired' or stored
 if not status then
   leave_indexes(id)
   return {'gone'}
@@ -22,9 +23,9 @@ end
 if not allows(status, 'cancel') then
   return {'refused', status}
 end
-end_run(id, seen, 'canceled')
+take_out(id, 'canceled', stored, entry, runner, fence)
 leave_registry(id, status)
-end_job(canceled, id, 'canceled', tonumber(canceled_ttl), seen[5], true, now)
+end_job(canceled, id, 'canceled', tonumber(canceled_ttl), after, true, now)
 flush_kept()
 flush_mail()
 return keep_receipt({'ok'})

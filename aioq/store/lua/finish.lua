@@ -10,14 +10,14 @@
 
 local UNKEPT = 5000 -- ms in which a job without a kept result can still be seen to have finished
 
-local run, seen, refused = judge(ARGV, jobs, 4, 'finished')
+local run, refused, afters = judge(ARGV, jobs, 4, 'finished')
 for _, at in ipairs(run) do
   local id, has_history, ttl, kept = ARGV[at], ARGV[at + 1] ~= '1', tonumber(ARGV[at + 3]), nil
   if not ttl then
     ttl, kept = UNKEPT, ARGV[at + 3]
     redis.call('HDEL', job .. id, 'data')
   end
-  end_job(finished, id, 'finished', ttl, seen[at][4], has_history, now, ARGV[at + 2], kept)
+  end_job(finished, id, 'finished', ttl, afters[at], has_history, now, ARGV[at + 2], kept)
   if has_history then
     redis.call('HDEL', job .. id, 'error')
   end

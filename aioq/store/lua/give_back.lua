@@ -8,7 +8,7 @@
 
 expired_ttl = tonumber(expired_ttl)
 
-local run, _, refused = judge(ARGV, jobs, 3)
+local run, refused = judge(ARGV, jobs, 3)
 for _, at in ipairs(run) do
   local id, begun = ARGV[at], ARGV[at + 2] == '1'
   count_up(id, 'uncounted')
@@ -18,7 +18,7 @@ for _, at in ipairs(run) do
   else
     clear_run(id)
   end
-  return_to_lane(id, true)
+  return_to_lane(id, 'front')
 end
 if #run > 0 then
   wake_one()

@@ -95,7 +95,7 @@ local function list_started()
     local id = id_of(redis.call('XRANGE', LANES[name], row[1], row[1])[1])
     if id then
       take(id)
-      started[#found] = number(peek(id, 'started_at')[1], 0)
+      started[#found] = number(peek(id, 'started_at') or nil, 0)
     end
   end)
 end

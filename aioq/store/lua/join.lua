@@ -11,7 +11,7 @@ renew(worker, lease)
 begin_session(worker, session)
 for _, name in ipairs(SERVED) do
   local lane = LANES[name]
-  if not QUARANTINE[name] or redis.call('EXISTS', lane) == 1 then
+  if not RARE[name] or redis.call('EXISTS', lane) == 1 then
     local made = redis.pcall('XGROUP', 'CREATE', lane, 'workers', '0', 'MKSTREAM')
     if made.err and not string.find(made.err, 'BUSYGROUP') then
       return made

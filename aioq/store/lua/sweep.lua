@@ -2,7 +2,7 @@
 -- KEYS: job attempts registries
 -- ARGV: chunk
 -- SAYS: ok
--- NEEDS: now REGISTRIES usual forget rewind
+-- NEEDS: now REGISTRIES usual forget rewind own
 -- Jobs that ended in the future, by a clock that was set back since, count as ended now.
 -- Returns how many were taken out, or set right; a full chunk means that there may be more.
 
@@ -12,7 +12,7 @@ local swept, indexes = 0, {}
 -- when the clock is set back would live again, in no registry.
 local function expire_records(ids)
   for _, id in ipairs(ids) do
-    redis.call('EXISTS', job .. id, attempts .. id)
+    redis.call('EXISTS', keys_of(id))
   end
 end
 chunk = tonumber(chunk)

@@ -8,9 +8,9 @@ local function tombstone_of(id, nonce)
 end
 -- left: ms for which the record itself will still be there.
 local function leave_tombstone(id, left)
-  local seen = peek(id, 'created_at', 'nonce', 'repeat_ms')
-  local rest = number(seen[1], 0) + number(seen[3], REPEATED) - now
+  local created_at, nonce, repeat_ms = peek(id, 'created_at', 'nonce', 'repeat_ms')
+  local rest = number(created_at, 0) + number(repeat_ms, REPEATED) - now
   if rest > left then
-    redis.call('SET', tombstone_of(id, seen[2]), '', 'PX', rest)
+    redis.call('SET', tombstone_of(id, nonce), '', 'PX', rest)
   end
 end
