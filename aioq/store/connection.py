@@ -6,40 +6,39 @@ import asyncio
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import WeakSet
 
 from aioq.store.keys import PREFIX, SharedKeys
 from aioq.store.net.absent import advice_for_programs
-from aioq.store.net.address import Address, Server, address_of
 from aioq.store.net.budget import CALL_TIMEOUT_S, PAUSES, Budget, attempt_timeout
-from aioq.store.net.cluster import Cluster
 from aioq.store.net.command import Argument, Command
+from aioq.store.net.info import OLDEST, facts_of, version_of
 from aioq.store.net.listener import Listener
-from aioq.store.net.node import Node
 from aioq.store.net.per_loop import PerLoop, running_loop
-from aioq.store.net.slots import SlotMap
-from aioq.store.net.translation import refusal, unreachable
+from aioq.store.net.refusals import refusal, unreachable
+from aioq.store.net.stream import ReplyError
 from aioq.store.net.url import environment_url
-from aioq.store.net.wire import ReplyError, Wire
+from aioq.store.net.ways import Server, Way, address_of, slots_of, way_to
+from aioq.store.net.wire import Wire
 from aioq.values.durations import Duration, positive_ms
 from aioq.values.errors import InvalidInput, InvalidType, ServerUnreachable, ServerUnsuitable
 from aioq.values.signature import Secret, read_secret
 
+if TYPE_CHECKING:
+    from aioq.store.net.address import Address
+    from aioq.store.net.slots import SlotMap
+
 PREFIX_VARIABLE = "AIOQ_PREFIX"
 SECRET_VARIABLE = "AIOQ_SECRET"  # noqa: S105 - its name, not its value
-
-OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
 
 #: Where the answers of many servers are collected, a call is not repeated that has met so many seconds of silence.
 REPEAT_WITHIN_S = 1.0
 
 #: What a blocking call may take beside its own time, in seconds.
 GRACE = 5.0
-
-Way = Node | Cluster
 
 
 class LoopConnection:
@@ -107,7 +106,7 @@ class Connection:
         asked = None if call_timeout is None else positive_ms(call_timeout, "call_timeout") / 1000
         #: Nobody has named a server.
         self._is_default = not source and environment_url() is None
-        address, _ = address_of(source)
+        address = address_of(source)
         self.call_timeout = asked or address.socket_timeout or CALL_TIMEOUT_S
         pauses = PAUSES if patient else ()
         self._begin(address, pauses, _attempt_timeout(address, self.call_timeout, pauses))
@@ -148,12 +147,9 @@ class Connection:
         """The positions of keys, each with a connection to the server that has them; closed with this."""
         way = self._loops[running_loop()].way
 
-        if isinstance(way, Node):
-            return [(self, list(range(len(keys))))] if keys else []
-
         groups = await way.by_server(keys)
 
-        return [(self._of_node(each) if isinstance(each, Node) else self, mine) for each, mine in groups]
+        return [(self if each is way else self._of_node(each), mine) for each, mine in groups]
 
     @property
     def place(self) -> tuple[object, ...]:
@@ -214,7 +210,7 @@ class Connection:
             patient: repeat them as the connection does. False: try once.
 
         """
-        replies = await self._trip(commands, None if patient else ())
+        replies = await self._round_trip(commands, None if patient else ())
 
         for command, reply in zip(commands, replies, strict=True):
             if isinstance(reply, ReplyError):
@@ -230,12 +226,12 @@ class Connection:
 
         """
         try:
-            replies = await self._trip(commands, ())
+            replies = await self._round_trip(commands, ())
         except ServerUnreachable as error:
             if not self.pauses or error.silence > REPEAT_WITHIN_S:
                 raise
 
-            replies = await self._trip(commands, self.pauses[:1])
+            replies = await self._round_trip(commands, self.pauses[:1])
 
         return [
             refusal(self.url, reply, command) if isinstance(reply, ReplyError) else reply
@@ -250,8 +246,7 @@ class Connection:
 
         """
         info = await self.call(("INFO", "server"))
-        facts = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
-        kind, version, numbers = version_of(facts)
+        kind, version, numbers = version_of(facts_of(info))
 
         if numbers < OLDEST[kind]:
             oldest = ".".join(str(part) for part in OLDEST[kind])
@@ -275,12 +270,12 @@ class Connection:
         if provider is not None and not any(held.way.is_open for held in list(self._loops.values())):
             provider.close()
 
-    async def _trip(self, commands: Sequence[Command], pauses: Sequence[float] | None = None) -> list[Any]:
+    async def _round_trip(self, commands: Sequence[Command], pauses: Sequence[float] | None = None) -> list[Any]:
         """One round trip, again after a pause while the connection is patient; errors of single replies stay."""
         way = self._loops[running_loop()].way
 
         try:
-            return await way.trip(commands, self.call_timeout)
+            return await way.round_trip(commands, self.call_timeout)
         except ServerUnreachable as error:
             failure, budget = error, Budget(self.call_timeout, self.pauses if pauses is None else pauses)
 
@@ -297,7 +292,7 @@ class Connection:
             await asyncio.sleep(pause)
 
             try:
-                return await way.trip(commands, budget.left)
+                return await way.round_trip(commands, budget.left)
             except ServerUnreachable as error:
                 failure = error
 
@@ -310,16 +305,13 @@ class Connection:
         self._address, self.url, self.pauses = address, address.url, pauses
         #: For how long, in ms, a call may be sent again after it was sent first; 0: it never is.
         self.repeat_ms = math.ceil(1000 * self.call_timeout) if pauses else 0
-        self._slots = SlotMap(address.url, address.seeds) if address.seeds and slots is None else slots
+        self._slots = slots_of(address) if slots is None else slots
         self._timeout = timeout
         self._loops = PerLoop(self._open, LoopConnection.aclose)
 
     def _open(self) -> LoopConnection:
         """What the running loop gets."""
-        if self._slots is not None:
-            return LoopConnection(Cluster(self._address, self._slots, self._timeout))
-
-        return LoopConnection(Node(self._address, self._timeout))
+        return LoopConnection(way_to(self._address, self._slots, self._timeout))
 
     def _copy(self, address: Address, timeout: float, slots: SlotMap | None = None) -> Connection:
         other = object.__new__(Connection)
@@ -329,7 +321,7 @@ class Connection:
 
         return other
 
-    def _of_node(self, node: Node) -> Connection:
+    def _of_node(self, node: Way) -> Connection:
         """A connection that uses a node of this one, which closes it."""
         other = self._copy(node.address, self._timeout)
         other._loops[running_loop()] = LoopConnection(node)  # noqa: SLF001 - of the same class
@@ -361,14 +353,6 @@ def connect(
         )
 
     return server
-
-
-def version_of(facts: Mapping[str, str]) -> tuple[str, str, tuple[int, ...]]:
-    """Whether the server is redis or valkey, its version, and the first two numbers of that."""
-    kind = "valkey" if "valkey_version" in facts else "redis"
-    version = facts.get(f"{kind}_version", "")
-
-    return kind, version, tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 def _attempt_timeout(address: Address, budget: float, pauses: Sequence[float]) -> float:

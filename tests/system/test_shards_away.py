@@ -374,12 +374,12 @@ async def test_an_answer_that_cannot_be_read_ends_nothing(
         way = Cluster(address, SlotMap("redis+cluster://x", places[:1]), 2)
 
         with pytest.raises(ServerError, match="KeyError"):
-            await way.trip((("PING",),))
+            await way.round_trip((("PING",),))
 
         await way.aclose()
         thrown.clear()
         way = Cluster(address, SlotMap("redis+cluster://x", [*places, ("localhost", places[0][1])]), 2)
-        assert await way.trip((("PING",),)) == [b"PONG"]
+        assert await way.round_trip((("PING",),)) == [b"PONG"]
         await way.aclose()
         assert await value(await queue.enqueue(jobs.add, 1, 2)) == 3
 

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from aioq.store.net.translation import refusal, unreachable
-from aioq.store.net.wire import ReplyError, Subscription
+from aioq.store.net.refusals import refusal, unreachable
+from aioq.store.net.stream import ReplyError
+from aioq.store.net.subscription import Subscription
 from aioq.values.errors import ServerError
 
 Handler = Callable[[bytes], None]

@@ -13,18 +13,13 @@ from redis.exceptions import RedisError
 from aioq.store.net.address import Address
 from aioq.store.net.command import Argument, Command
 from aioq.store.net.library import loading
-from aioq.store.net.sentinels import Place
+from aioq.store.net.place import Place
+from aioq.store.net.refusals import ALONE, AWAY, PASSING, refusal, unreachable
+from aioq.store.net.stream import ReplyError, pack
+from aioq.store.net.subscription import Subscription
 from aioq.store.net.tasks import within
-from aioq.store.net.translation import (
-    ALONE,
-    AWAY,
-    PASSING,
-    advice_on_opening,
-    refusal,
-    translated,
-    unreachable,
-)
-from aioq.store.net.wire import ReplyError, Subscription, Wire, pack
+from aioq.store.net.translation import advice_on_opening, translated
+from aioq.store.net.wire import Wire
 from aioq.values.errors import ServerError, ServerUnreachable
 
 log = logging.getLogger("aioq.store")
@@ -62,7 +57,7 @@ class Node:
         """Whether there is a wire, or will soon be one."""
         return self._opening is not None or (self._wire is not None and self._wire.is_open)
 
-    async def trip(self, commands: Sequence[Command], left: float = math.inf) -> list[Any]:
+    async def round_trip(self, commands: Sequence[Command], left: float = math.inf) -> list[Any]:
         """One round trip. Errors of single commands stand in their place; scripts that are missing are loaded.
 
         Args:
@@ -89,6 +84,10 @@ class Node:
     async def nodes(self) -> list[Node]:
         """The servers that have keys: this one."""
         return [self]
+
+    async def by_server(self, keys: Sequence[Argument]) -> list[tuple[Node, list[int]]]:
+        """The positions of keys, each with the way to their server: all are on this one."""
+        return [(self, list(range(len(keys))))] if keys else []
 
     async def open_wire(self, patience: float, key: Argument) -> Wire:  # noqa: ARG002 - it has all keys
         """A wire of one's own; calls on it fail after these seconds without an answer."""

@@ -16,11 +16,9 @@ import redis.exceptions as failures
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 
-from aioq.store.net.wire import connect
+from aioq.store.net.place import Place, spelled
+from aioq.store.net.stream import connect
 from aioq.values.errors import ServerRefused
-
-#: A server, by host and port.
-Place = tuple[str, int]
 
 #: A sentinel that says nothing for this many seconds is away.
 SENTINEL_TIMEOUT = 1.0
@@ -186,13 +184,6 @@ class Asked:
 
     def get_master_address(self) -> Coroutine[Any, Any, Place]:
         return self._sentinels.find()
-
-
-def spelled(place: Place) -> str:
-    """A server as URLs and messages have it."""
-    host, port = place
-
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _is_refused(error: Exception | None) -> bool:

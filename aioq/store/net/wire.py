@@ -1,9 +1,6 @@
 """Wire: one connection on which calls do not wait for each other.
 
-redis-py opens it: addresses, TLS, credentials and databases are its business. Then the stream is taken over,
-because redis-py's client lends a connection to one call at a time, and a call through its pool costs more than all
-else that an enqueue does (docs/design.md has the figures). Here a trip is one write and one future; the server
-answers in order, so replies need no address.
+A round trip is one write and one future. The server answers in order, so replies need no address.
 """
 
 from __future__ import annotations
@@ -11,14 +8,12 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import hiredis
-from redis.asyncio.connection import AbstractConnection
+from aioq.store.net.stream import Stream, connect
 
-from aioq.store.net.command import Command
-from aioq.store.net.per_loop import close_without_loop, lead_nowhere, track
+if TYPE_CHECKING:
+    from redis.asyncio.connection import AbstractConnection
 
 #: A call of more bytes than this is large. It is handed to the transport in pieces of this size, so that the bytes
 #: that the peer has not taken yet are seen to become fewer, with TLS too.
@@ -27,93 +22,6 @@ PIECE_BYTES = 32_768
 #: How often a wire looks whether the bytes of a large call move, in seconds. Where the patience is short it looks
 #: eight times in that time.
 LOOK_INTERVAL_S = 0.5
-
-_NOTHING = object()
-
-
-class ReplyError(Exception):
-    """An error that the server gave as a reply; its text begins with a code such as NOSCRIPT."""
-
-    @property
-    def code(self) -> str:
-        return str(self).partition(" ")[0]
-
-
-class Stream(asyncio.Protocol):
-    """An open connection, taken over from redis-py. Its ends differ: see Wire and Subscription.
-
-    Args:
-        connection: a connection of redis-py that has connected; it belongs to the stream from now on.
-
-    """
-
-    def __init__(self, connection: AbstractConnection) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.is_open = True
-        self.moved_at = self.loop.time()  # when a byte was last seen to move, by the loop's clock
-        self._gone = asyncio.Event()
-        self._reader = hiredis.Reader(replyError=ReplyError, notEnoughData=_NOTHING)
-        # The stream is kept, because it closes its transport when it is collected.
-        self._stream = _take_over(connection)
-        self._transport: Any = self._stream.transport
-        self._transport.set_protocol(self)
-        track(self)
-
-    async def closed(self) -> None:
-        """Wait until the connection has ended, for whatever reason."""
-        await self._gone.wait()
-
-    async def aclose(self) -> None:
-        """Close the connection. Each call that waits for an answer gets an error."""
-        self._transport.close()
-
-        try:
-            await asyncio.wait_for(self._gone.wait(), 1)
-        except TimeoutError:
-            self._transport.abort()
-            await self._gone.wait()
-
-    def abort(self, error: OSError) -> None:
-        """Give the connection up at once. Each call that waits for an answer gets this error."""
-        self._end(error)
-        self._transport.abort()
-
-    def abandon(self) -> None:
-        """Close it without its event loop, which has been closed."""
-        if not self._gone.is_set():
-            self.is_open = False
-            close_without_loop(self._transport)
-
-    def disown(self) -> None:
-        """Give it up in a forked child: it is the parent's."""
-        if not self._gone.is_set():
-            self.is_open = False
-            lead_nowhere(self._transport)
-
-    # asyncio.Protocol
-
-    def data_received(self, data: bytes) -> None:
-        self.moved_at = self.loop.time()
-
-        try:
-            self._reader.feed(data)
-
-            while (reply := self._reader.gets()) is not _NOTHING:
-                self._take(reply)
-        except (hiredis.ProtocolError, IndexError) as error:
-            self.abort(ConnectionResetError(f"the server does not speak RESP: {error}"))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._end(exc if isinstance(exc, OSError) else ConnectionResetError("the server closed the connection"))
-        self._gone.set()
-
-    # What the ends do
-
-    def _take(self, reply: Any) -> None:
-        raise NotImplementedError
-
-    def _end(self, error: OSError) -> None:
-        raise NotImplementedError
 
 
 class Wire(Stream):
@@ -219,7 +127,7 @@ class Wire(Stream):
             self._handed += len(piece)
             self._transport.write(piece)
 
-    def _take(self, reply: Any) -> None:
+    def _received(self, reply: Any) -> None:
         future, count, _, _ = self._trips[0]
         self._replies.append(reply)
 
@@ -294,80 +202,6 @@ class Wire(Stream):
                 future.set_exception(error)
 
 
-class Subscription(Stream):
-    """A connection that hears what is published.
-
-    The server is asked now and then whether it is there. One that says nothing until the next question is given
-    up, so a connection that dies silently is noticed within twice the time between two questions.
-
-    Args:
-        connection: a connection of redis-py that has connected; it belongs to the subscription from now on.
-        hear: called with each reply: [b"subscribe", channel, number], [b"message", channel, bytes], a ReplyError.
-        silence: seconds between two questions.
-
-    """
-
-    def __init__(self, connection: AbstractConnection, hear: Callable[[Any], None], silence: float) -> None:
-        super().__init__(connection)
-        self._hear = hear
-        self._silence = silence
-        self._heard = True
-        self._watch = self.loop.call_later(silence, self._ask)
-
-    @classmethod
-    async def open(
-        cls, connection: AbstractConnection, hear: Callable[[Any], None], silence: float
-    ) -> Subscription:
-        """Connect, and take the connection over. As Wire.open."""
-        await connect(connection)
-
-        return cls(connection, hear, silence)
-
-    def subscribe(self, channels: Sequence[str]) -> None:
-        """Ask for what is published on these channels; `hear` is told of each when it is so."""
-        if self.is_open and channels:
-            self._transport.write(pack((("SUBSCRIBE", *channels),)))
-
-    def _take(self, reply: Any) -> None:
-        self._heard = True
-        self._hear(reply)
-
-    def _ask(self) -> None:
-        if not self._heard:
-            self.abort(TimeoutError(f"no sign of the server for {self._silence:g} s"))
-            return
-
-        self._heard = False
-        self._transport.write(pack((("PING",),)))
-        self._watch = self.loop.call_later(self._silence, self._ask)
-
-    def _end(self, error: OSError) -> None:  # noqa: ARG002 - nobody waits for an answer
-        self.is_open = False
-        self._watch.cancel()
-
-
-async def connect(connection: AbstractConnection) -> None:
-    """Let redis-py connect. It leaves its socket open when it is cancelled half-way.
-
-    It uses asyncio.wait_for, which before Python 3.12 may swallow that the task was cancelled.
-    """
-    task = asyncio.current_task()
-    assert task is not None
-    before = task.cancelling()
-
-    try:
-        await connection.connect()
-
-        if task.cancelling() > before:
-            raise asyncio.CancelledError  # noqa: TRY301 - it ends what was opened, too
-    except BaseException:
-        if connection._writer is not None:  # noqa: SLF001 - there is no public way
-            stream = _take_over(connection)
-            stream.transport.abort()
-
-        raise
-
-
 def _unacknowledged_bytes(transport: Any) -> int:
     """Bytes in the kernel that the peer has not taken yet; 0 where the system does not tell of sockets."""
     try:
@@ -379,25 +213,3 @@ def _unacknowledged_bytes(transport: Any) -> int:
         return 0
 
     return int(struct.unpack("i", answer)[0])
-
-
-def _take_over(connection: AbstractConnection) -> asyncio.StreamWriter:
-    """The stream of a connection of redis-py, which then holds itself to be closed."""
-    stream = connection._writer  # noqa: SLF001 - there is no public way
-    connection._reader = connection._writer = None  # noqa: SLF001
-    assert stream is not None
-
-    return stream
-
-
-def pack(commands: Sequence[Command]) -> bytes:
-    """Commands as bytes on the wire.
-
-    Raises:
-        TypeError: a value is not bytes, str, int or float.
-
-    """
-    # hiredis declares that it takes tuples of one value only.
-    pack_one: Callable[[Command], bytes] = hiredis.pack_command  # type: ignore[assignment]
-
-    return pack_one(commands[0]) if len(commands) == 1 else b"".join(map(pack_one, commands))

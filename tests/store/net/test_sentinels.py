@@ -9,7 +9,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from aioq.store.net.sentinels import SENTINEL_TIMEOUT, Place, Sentinels
+from aioq.store.net.place import Place
+from aioq.store.net.sentinels import SENTINEL_TIMEOUT, Sentinels
 from aioq.values.errors import ServerRefused
 
 OLD, NEW, THIRD = ("10.0.0.1", 6379), ("10.0.0.2", 6379), ("10.0.0.3", 6379)
