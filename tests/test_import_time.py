@@ -40,3 +40,12 @@ def test_the_first_connection_loads_redis() -> None:
 @pytest.mark.parametrize("module", ["aioq.values.record", "aioq.worker.child"])
 def test_modules_that_touch_no_server_load_no_client_of_one(module: str) -> None:
     assert "redis" not in loaded(f"import {module}")
+
+
+def test_the_help_of_the_command_loads_no_worker_and_no_client_of_a_server() -> None:
+    modules = loaded(
+        "from aioq.cli.main import app\n"
+        "try:\n    app(['--help'], prog_name='aioq')\nexcept SystemExit:\n    print()"
+    )
+    assert heavy(modules, "hiredis", "typer", "click") == []
+    assert not {"aioq.worker.worker", "aioq.worker.service", "urllib.request", "http", "email"} & modules
