@@ -9,7 +9,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
-from weakref import WeakSet
 
 from aioq.store.keys import PREFIX, SharedKeys
 from aioq.store.net.absent import advice_for_programs
@@ -17,8 +16,9 @@ from aioq.store.net.budget import CALL_TIMEOUT_S, PAUSES, Budget, attempt_timeou
 from aioq.store.net.command import Argument, Command
 from aioq.store.net.info import OLDEST, facts_of, version_of
 from aioq.store.net.listener import Listener
+from aioq.store.net.loop_connection import LoopConnection
 from aioq.store.net.per_loop import PerLoop, running_loop
-from aioq.store.net.refusals import refusal, unreachable
+from aioq.store.net.refusals import refusal
 from aioq.store.net.stream import ReplyError
 from aioq.store.net.url import environment_url
 from aioq.store.net.ways import Server, Way, address_of, slots_of, way_to
@@ -38,35 +38,7 @@ SECRET_VARIABLE = "AIOQ_SECRET"  # noqa: S105 - its name, not its value
 REPEAT_WITHIN_S = 1.0
 
 #: What a blocking call may take beside its own time, in seconds.
-GRACE = 5.0
-
-
-class LoopConnection:
-    """What a connection has in one event loop: the way to the server, the subscription, the wires that were lent.
-
-    Args:
-        way: the way to the server, for this loop.
-
-    """
-
-    __slots__ = ("closes", "lent", "listener", "way")
-
-    def __init__(self, way: Way) -> None:
-        self.closes = 0  # so far
-        self.way = way
-        self.listener = Listener(way.url, way.open_subscription)
-        self.lent: WeakSet[Wire] = WeakSet()
-
-    async def aclose(self) -> None:
-        """Close all of it; what is used again opens again."""
-        self.closes += 1
-        await self.listener.aclose()
-        await self.way.aclose()
-
-        for wire in list(self.lent):
-            await wire.aclose()
-
-        self.lent.clear()
+BLOCKING_GRACE_S = 5.0
 
 
 class Connection:
@@ -112,20 +84,21 @@ class Connection:
         self._begin(address, pauses, _attempt_timeout(address, self.call_timeout, pauses))
 
     def sibling(self, *, blocking: float = 0) -> Connection:
-        """An impatient connection to the same server, for one that needs its own.
+        """An impatient connection to the same server, with a share of its own in it.
 
         Args:
             blocking: seconds that the server may take to answer, beside its usual time.
 
         """
-        timeout = blocking + GRACE if blocking else _attempt_timeout(self._address, self.call_timeout, ())
+        usual = _attempt_timeout(self._address, self.call_timeout, ())
+        timeout = blocking + BLOCKING_GRACE_S if blocking else usual
 
         return self._copy(self._address.sibling(), timeout, self._slots)
 
     def companion(self, timeout: float) -> Connection:
-        """An impatient connection to the same server, which is used only as long as this one stays open.
+        """An impatient connection to the same server. It must not be used after this one is closed.
 
-        So it needs no share of its own in a server that was started for this one.
+        A server that was started for this connection runs as long as this one is open.
 
         Args:
             timeout: seconds without a moving byte that a call may take.
@@ -146,7 +119,6 @@ class Connection:
     async def by_server(self, keys: Sequence[Argument]) -> list[tuple[Connection, list[int]]]:
         """The positions of keys, each with a connection to the server that has them; closed with this."""
         way = self._loops[running_loop()].way
-
         groups = await way.by_server(keys)
 
         return [(self if each is way else self._of_node(each), mine) for each, mine in groups]
@@ -173,8 +145,10 @@ class Connection:
 
     @property
     def opened(self) -> int:
-        """How often this event loop has connected to a server. If it has grown, another one may answer by now, or
-        one that has been restarted, and know less than what was confirmed.
+        """How often this event loop has connected to a server.
+
+        If the number has grown, another server may answer by now, or the same one after a restart. It may have
+        lost calls that were answered before.
         """
         return self._loops[running_loop()].way.opened
 
@@ -187,16 +161,8 @@ class Connection:
 
         """
         held = self._loops[running_loop()]
-        closes = held.closes
-        wire = await held.way.open_wire(blocking + min(GRACE, self.call_timeout), key)
-        held.lent.add(wire)
 
-        if held.closes != closes:
-            error = ConnectionResetError("it was closed meanwhile")
-            wire.abort(error)
-            raise unreachable(self.url, error)
-
-        return wire
+        return await held.lend_wire(blocking + min(BLOCKING_GRACE_S, self.call_timeout), key)
 
     async def call(self, command: Command) -> Any:
         """One command, in one round trip; a script that the server has forgotten is loaded again."""
@@ -286,7 +252,7 @@ class Connection:
                 if self._is_default and failure.nobody_listens:
                     failure.advice = advice_for_programs()
 
-                # The places in here that it went through tell nobody anything.
+                # The frames of these attempts help nobody who reads the traceback.
                 raise failure.with_traceback(None) from None
 
             await asyncio.sleep(pause)

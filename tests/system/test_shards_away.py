@@ -253,7 +253,7 @@ async def test_who_listens_at_a_server_that_leaves_the_cluster_hears_again(
 ) -> None:
     """Its connection stands, and nothing is published there any more."""
     monkeypatch.setattr(slots, "MAP_AGE_S", 0.1)
-    monkeypatch.setattr("aioq.store.net.node.SHORT_SILENCE", 0.2)
+    monkeypatch.setattr("aioq.store.net.node.SHORT_QUESTION_INTERVAL_S", 0.2)
     leaves = owner(scene, "none")  # one that has keys may not leave
     stays = next(node for node in scene.nodes if node is not leaves)
     name = scene.queue_on(stays)

@@ -20,7 +20,7 @@ from aioq.store.net.place import Place, spelled
 from aioq.store.net.sentinels import Asked, Sentinels
 
 #: A server that does not take a connection within this many seconds is away.
-CONNECT_TIMEOUT = 5.0
+CONNECT_TIMEOUT_S = 5.0
 
 
 class Provider(Protocol):
@@ -124,7 +124,7 @@ class Address:
         return connection
 
     def pool(self, **options: Any) -> BlockingConnectionPool:
-        kwargs = {"socket_connect_timeout": CONNECT_TIMEOUT, **_portable(self.kwargs)}
+        kwargs = {"socket_connect_timeout": CONNECT_TIMEOUT_S, **_portable(self.kwargs)}
         kwargs |= {"decode_responses": False, "protocol": 2, "retry": Retry(NoBackoff(), 0)}
         kwargs |= {"socket_keepalive": True, **options}
         connection_class = self.connection_class

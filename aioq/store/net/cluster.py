@@ -174,7 +174,7 @@ class Cluster:
                 replies[at] = answer
 
                 if isinstance(answer, ReplyError) and answer.code in ("MOVED", "ASK"):
-                    slot, there = _told(answer, place)
+                    slot, there = _redirect_of(answer, place)
 
                     if answer.code == "ASK":
                         replies[at] = (await self._node(there).round_trip((("ASKING",), commands[at]), left))[1]
@@ -340,7 +340,7 @@ def _abort(subscription: Subscription) -> None:
     subscription.abort(ConnectionResetError("another server was faster"))
 
 
-def _told(answer: ReplyError, asked: Place) -> tuple[int, Place]:
+def _redirect_of(answer: ReplyError, asked: Place) -> tuple[int, Place]:
     """Slot and server of `MOVED 866 127.0.0.1:7002`; an empty host is that of the server that was asked."""
     _, slot, address, *_ = str(answer).split(" ")
     host, _, port = address.rpartition(":")

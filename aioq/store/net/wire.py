@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 #: that the peer has not taken yet are seen to become fewer, with TLS too.
 PIECE_BYTES = 32_768
 
-#: How often a wire looks whether the bytes of a large call move, in seconds. Where the patience is short it looks
-#: eight times in that time.
-LOOK_INTERVAL_S = 0.5
+#: How often a wire checks whether the bytes of a large call move, in seconds. With a short timeout it checks eight
+#: times within that.
+CHECK_INTERVAL_S = 0.5
 
 
 class Wire(Stream):
     """A connection for calls.
 
-    A caller that is cancelled leaves its reply to nobody. The server's silence is measured from the last byte that
+    The reply to a caller that was cancelled is dropped. The server's silence is measured from the last byte that
     moved: one that was received, or one of the call's own that the peer has taken. So a large call or a large
     reply may take as long as the line needs for it.
 
@@ -39,17 +39,17 @@ class Wire(Stream):
 
     def __init__(self, connection: AbstractConnection) -> None:
         super().__init__(connection)
-        # Of each trip: its future, how many replies it waits for, when it was sent, and the position in all that
-        # this wire sends up to which a moving byte counts for it: the end of the last large call.
-        self._trips: deque[tuple[asyncio.Future[list[Any]], int, float, int]] = deque()
+        # Of each round trip: its future, how many replies it waits for, when it was sent, and where the last large
+        # call before it ends among all bytes of this wire. Up to there, a byte that moves counts for it.
+        self._round_trips: deque[tuple[asyncio.Future[list[Any]], int, float, int]] = deque()
         self._replies: list[Any] = []
         self._timeout: float | None = connection.socket_timeout
         self._watch: asyncio.TimerHandle | None = None
-        self._looked_at = 0.0
+        self._checked_at = 0.0
         self._unsent: deque[memoryview] = deque()  # pieces of large calls, and what was sent after them
         self._is_full = False  # the transport takes no more for now
         self._handed = 0  # bytes that the transport was given
-        self._taken = 0  # bytes that the peer had taken at the last look
+        self._taken = 0  # bytes that the peer had taken at the last check
         self._large_end = 0  # where the last large call ends
 
     @classmethod
@@ -87,16 +87,16 @@ class Wire(Stream):
         else:
             self._send_in_pieces(packed)
 
-        self._trips.append((future, count, self.loop.time(), self._large_end))
+        self._round_trips.append((future, count, self.loop.time(), self._large_end))
 
         if self._watch is None and self._timeout:
-            self._watch = self.loop.call_later(self._timeout, self._look)
+            self._watch = self.loop.call_later(self._timeout, self._check_silence)
 
         return future
 
     async def aclose(self) -> None:
         """As Stream.aclose. If callers still wait for the server, it is not asked for a friendly end."""
-        if self._trips:
+        if self._round_trips:
             self.abort(ConnectionResetError("the connection was closed"))
 
         await super().aclose()
@@ -119,7 +119,7 @@ class Wire(Stream):
         self._hand_over()
 
         if self._timeout:
-            self._look_soon(self._timeout)
+            self._check_soon(self._timeout)
 
     def _hand_over(self) -> None:
         while self._unsent and not self._is_full and not self._transport.is_closing():
@@ -128,37 +128,37 @@ class Wire(Stream):
             self._transport.write(piece)
 
     def _received(self, reply: Any) -> None:
-        future, count, _, _ = self._trips[0]
+        future, count, _, _ = self._round_trips[0]
         self._replies.append(reply)
 
         if len(self._replies) == count:
-            self._trips.popleft()
+            self._round_trips.popleft()
             replies, self._replies = self._replies, []
 
             if not future.done():
                 future.set_result(replies)
 
-    def _look(self) -> None:
-        """One timer watches over all trips: only the oldest can be late first."""
+    def _check_silence(self) -> None:
+        """End the wire if the server is silent. One timer serves all round trips: the oldest is late first."""
         self._watch = None
 
-        if not self._trips or self._timeout is None:
+        if not self._round_trips or self._timeout is None:
             return
 
-        _, _, sent_at, end = self._trips[0]
+        _, _, sent_at, end = self._round_trips[0]
         now = self.loop.time()
-        self._look_at_large(now, end)
+        self._note_taken(now, end)
         late_at = max(sent_at, self.moved_at) + self._timeout
 
         if late_at <= now:
             self.abort(TimeoutError(f"no answer within {self._timeout:g} s"))
         elif self._taken < self._large_end:
-            self._watch = self.loop.call_at(min(late_at, now + self._interval(self._timeout)), self._look)
+            self._watch = self.loop.call_at(min(late_at, now + self._interval(self._timeout)), self._check_silence)
         else:
-            self._watch = self.loop.call_at(late_at, self._look)
+            self._watch = self.loop.call_at(late_at, self._check_silence)
 
-    def _look_soon(self, timeout: float) -> None:
-        """Look more often from now on."""
+    def _check_soon(self, timeout: float) -> None:
+        """Check more often from now on."""
         now = self.loop.time()
         soon = now + self._interval(timeout)
 
@@ -166,14 +166,14 @@ class Wire(Stream):
             if self._watch is not None:
                 self._watch.cancel()
 
-            self._looked_at = now
-            self._watch = self.loop.call_at(soon, self._look)
+            self._checked_at = now
+            self._watch = self.loop.call_at(soon, self._check_silence)
 
-    def _look_at_large(self, now: float, end: int) -> None:
-        """See how much of large calls the peer has taken. end: up to where that counts for the oldest trip.
+    def _note_taken(self, now: float, end: int) -> None:
+        """Note how much of large calls the peer has taken. end: up to where that counts for the oldest round trip.
 
-        What has moved since the last look is taken to have moved right after that one, so that nobody waits for
-        longer than was asked for.
+        What has moved since the last check counts as moved right after that check. So nobody waits for longer than
+        the timeout.
         """
         if self._taken < self._large_end:
             before = self._taken
@@ -181,12 +181,12 @@ class Wire(Stream):
             self._taken = max(before, self._handed - waiting)
 
             if min(self._taken, end) > before:
-                self.moved_at = max(self.moved_at, self._looked_at)
+                self.moved_at = max(self.moved_at, self._checked_at)
 
-        self._looked_at = now
+        self._checked_at = now
 
     def _interval(self, timeout: float) -> float:
-        return min(LOOK_INTERVAL_S, timeout / 8)
+        return min(CHECK_INTERVAL_S, timeout / 8)
 
     def _end(self, error: OSError) -> None:
         self.is_open = False
@@ -195,8 +195,8 @@ class Wire(Stream):
         if self._watch is not None:
             self._watch.cancel()
 
-        while self._trips:
-            future, _, _, _ = self._trips.popleft()
+        while self._round_trips:
+            future, _, _, _ = self._round_trips.popleft()
 
             if not future.done():
                 future.set_exception(error)
