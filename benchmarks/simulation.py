@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from aioq.store.net.batcher import FLIGHTS, MANY, MAX_ITEMS
+from aioq.store.net.batcher import FULL_ITEMS, MAX_ITEMS, MOST_UNDER_WAY
 from aioq.worker import courier, pace
 from benchmarks.bench import percentile
 
@@ -281,9 +281,9 @@ class Shard:
 
     def _enqueue(self, now: float, producer: Producer) -> None:
         """Send what waits, by the rules of the batcher."""
-        enough = 1 if producer.flights == 0 else MANY
+        enough = 1 if producer.flights == 0 else FULL_ITEMS
 
-        if producer.flights < FLIGHTS and len(producer.waiting) >= enough:
+        if producer.flights < MOST_UNDER_WAY and len(producer.waiting) >= enough:
             batch = [producer.waiting.popleft() for _ in range(min(MAX_ITEMS, len(producer.waiting)))]
             producer.flights += 1
             costs = self._costs

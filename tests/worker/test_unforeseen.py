@@ -12,8 +12,8 @@ import redis
 
 from aioq import Queue, ServerError, ServerUnreachable
 from aioq.store import Connection
-from aioq.store.committer import Fsync
 from aioq.store.duty import Duty
+from aioq.store.levels import Fsync
 from aioq.store.net.wire import Wire
 from aioq.worker import service
 from aioq.worker.courier import Courier

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from aioq.store.keys import Keys
-from aioq.store.net.acl import is_refusal, remedy
+from aioq.store.net.acl import remedy
+from aioq.store.net.refusals import is_refusal
 from aioq.store.scripts import server_scripts
 
 URL = "redis://weak:PASSWORD@h/0"
