@@ -485,7 +485,7 @@ async def test_a_result_that_no_server_would_take_is_the_jobs_failure(
 ) -> None:
     """The server would refuse the whole call and end the connection: no other job could be recorded."""
     server: Server = own_server("--proto-max-bulk-len", "1mb")
-    monkeypatch.setattr("aioq.worker.executor.MAX_RESULT", 1_048_576)
+    monkeypatch.setattr("aioq.worker.call.MAX_RESULT_BYTES", 1_048_576)
 
     async with Queue("default", server.url) as queue, RunningWorker(["default"], connection=server.url):
         job = await queue.enqueue(bad.return_many, 2_000_000)
