@@ -63,7 +63,7 @@ class Caller:
         self._telling = telling or Telling()
 
     async def carry_out(self, run: Run, start_clock: StartClock) -> Outcome | None:
-        """The life of a run: its function is found and called, and the outcome is decided. It raises nothing.
+        """The life of a run: its function is found and called, and the outcome is decided.
 
         Args:
             run: the run.

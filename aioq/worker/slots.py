@@ -20,14 +20,14 @@ from aioq.values.claim import Claim
 from aioq.values.durations import FOREVER
 from aioq.values.outcome import Finished, Interrupted, Outcome
 from aioq.worker.ending import CANCEL_GRACE_S, Ending
-from aioq.worker.failure import outcome_of_end
+from aioq.worker.failure import outcome_of_end, outcome_of_error
 from aioq.worker.run import Cause, Run, StartClock
 from aioq.worker.telling import Telling
 
 #: A run that was claimed ahead and could not begin within this time, in seconds, is given back.
 CLAIMED_AHEAD_WAIT_S = 0.1
 
-#: Carries a run out, and brings its outcome; None: nothing is to be recorded. It raises nothing.
+#: Carries a run out, and brings its outcome; None: nothing is to be recorded.
 Call = Callable[[Run, StartClock], Awaitable[Outcome | None]]
 
 #: Called when a run is over, with its outcome; None: nothing is to be recorded.
@@ -146,7 +146,14 @@ class Slots:
 
     async def _run(self, run: Run) -> None:
         run.entered, run.task = True, asyncio.current_task()
-        self._remove(run, await self._call(run, self._start_clock))
+
+        try:
+            outcome = await self._call(run, self._start_clock)
+        except BaseException as error:  # noqa: BLE001 - see below
+            # A GeneratorExit that a thread or a future brings closes the call, and Python drops its outcome.
+            outcome = outcome_of_error(run, error)
+
+        self._remove(run, outcome)
 
     def _remove(self, run: Run, outcome: Outcome | None) -> None:
         """A run is over: count and report it, and let others begin in its place."""

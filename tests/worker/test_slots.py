@@ -354,6 +354,20 @@ async def test_a_run_that_is_given_up_frees_its_slot_and_is_reported_once(
     assert [name for name, _ in bench.out] == ["stubborn", "next"]
 
 
+async def test_a_generator_exit_that_a_future_brings_is_a_failure_as_any_other(bench: Bench) -> None:
+    """It closes the coroutines that wait for the future, so that none of them can hand an outcome on."""
+
+    async def meets_it(_: Run) -> None:
+        future = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(future.set_exception, GeneratorExit("on purpose"))
+        await future
+
+    bench.take("a", body=meets_it)
+    await eventually(lambda: bench.out)
+    assert isinstance(bench.out[0][1], Failed)
+    assert "on purpose" in bench.out[0][1].error
+
+
 async def test_a_run_that_failed_may_be_retried(bench: Bench) -> None:
     async def fail(_: Run) -> None:
         raise ValueError
