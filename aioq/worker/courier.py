@@ -28,11 +28,11 @@ from aioq.values.claim import Claim, Claims
 from aioq.values.errors import ServerError, ServerUnreachable
 from aioq.values.numbers import count
 from aioq.values.outcome import Finished, Interrupted, Outcome
-from aioq.worker.executor import Executor
 from aioq.worker.freight import ATTEMPTS, LARGE_BYTES, Freight, LostClaim, is_large, report
 from aioq.worker.holders import Holders
 from aioq.worker.pace import Pace
 from aioq.worker.run import Cause, Run, cause_of_loss, own_task
+from aioq.worker.slots import Slots as Executor
 
 log = logging.getLogger("aioq.worker")
 
@@ -381,7 +381,7 @@ class Courier:
         commands = [command for command, _ in pairs]
 
         if wanted:
-            self._suspects = [run for run in self._suspects if not run.ended]
+            self._suspects = [run for run in self._suspects if not run.is_over]
             commands.append(
                 store.duty.claim_command(
                     self._worker,

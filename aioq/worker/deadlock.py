@@ -11,7 +11,7 @@ from aioq.client.waits import Wait, waits
 from aioq.store import Store
 from aioq.values.errors import ServerError
 from aioq.values.states import JobStatus
-from aioq.worker.executor import Executor
+from aioq.worker.slots import Slots as Executor
 
 log = logging.getLogger("aioq.worker")
 

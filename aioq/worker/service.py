@@ -23,10 +23,10 @@ from aioq.values.distribution import NAME_AND_VERSION, VERSION, clash
 from aioq.values.errors import ServerError, WorkerError
 from aioq.values.numbers import count
 from aioq.values.options import THREAD
+from aioq.worker.call import Caller
 from aioq.worker.courier import Courier, Limits
 from aioq.worker.deadlock import Deadlock
-from aioq.worker.ending import CANCEL_GRACE
-from aioq.worker.executor import Executor
+from aioq.worker.ending import CANCEL_GRACE_S
 from aioq.worker.factory import TaskFactory
 from aioq.worker.forks import forks
 from aioq.worker.guard import Guard
@@ -36,6 +36,7 @@ from aioq.worker.joining import join_all, warn_of_evictions
 from aioq.worker.leases import Leases
 from aioq.worker.run import Cause, Run
 from aioq.worker.signals import StopSignals
+from aioq.worker.slots import Slots
 from aioq.worker.telling import Telling, tally
 from aioq.worker.waker import Waker
 
@@ -74,7 +75,7 @@ class Plan:
     signals: bool
     allow: Allowlist | None = None
     job_processes: int = 1
-    cancel_grace: float = CANCEL_GRACE
+    cancel_grace: float = CANCEL_GRACE_S
     log_jobs: bool = False
     executor: str = THREAD
 
@@ -103,15 +104,11 @@ class Service:
             self._on_lapsed,
         )
         self._telling = Telling(log_jobs=plan.log_jobs)
-        self._executor = Executor(
-            plan.concurrency,
-            plan.result_ttl_ms,
-            self.courier.put,
-            plan.allow,
-            plan.job_processes,
-            plan.cancel_grace,
-            self._telling,
-            plan.executor,
+        self._caller = Caller(
+            plan.concurrency, plan.result_ttl_ms, plan.allow, plan.job_processes, plan.executor, self._telling
+        )
+        self._executor = Slots(
+            plan.concurrency, self._caller.carry_out, self.courier.put, plan.cancel_grace, self._telling
         )
         self._factory = TaskFactory()
         self._guard = Guard(lambda: self._executor.held, self._judge_health, self._give_up)
@@ -203,7 +200,8 @@ class Service:
                 # Shielded: what has ended is recorded and what runs is handed back, also if this is cancelled.
                 with anyio.CancelScope(shield=True):
                     await self._farewell()
-                    await self._executor.close()
+                    self._executor.close()
+                    await self._caller.close()
                     self._telling.close(self._plan.name)
                     await self._sign_off()
 
@@ -221,7 +219,7 @@ class Service:
             self._obey_stop,
             partial(warn_of_evictions, self._connection),
         ]
-        loops.append(self._telling.keep)
+        loops.append(self._telling.run)
         loops += [Deadlock(self._executor, self._stores).watch, self._factory.keep, *others]
 
         if self._plan.max_idle_time is not None:

@@ -17,7 +17,7 @@ from anyio import CancelScope
 from aioq.store import Connection, Store
 from aioq.values.errors import ServerError, ServerUnreachable
 from aioq.worker.courier import LONGEST_PAUSE, Courier
-from aioq.worker.executor import Executor
+from aioq.worker.slots import Slots as Executor
 
 log = logging.getLogger("aioq.worker")
 

@@ -9,8 +9,9 @@ from aioq.store.scripts import server_scripts
 from aioq.values.errors import ServerUnreachable
 from aioq.values.record import JobRecord
 from aioq.values.submission import Submission
+from aioq.worker.call import Caller
 from aioq.worker.courier import Courier, Limits
-from aioq.worker.executor import Executor
+from aioq.worker.slots import Slots
 from tests.tools import eventually
 
 
@@ -32,8 +33,8 @@ async def test_a_claim_that_arrives_after_the_worker_has_given_it_up_takes_nothi
     store = Store(connection, "default")
     await store.duty.join("w", 7_000)
     courier = Courier(connection, [store], "w", 7_000, Limits())
-    executor = Executor(10, 500_000, courier.put)
-    running = asyncio.create_task(courier.run(executor))
+    slots = Slots(10, Caller(10, 500_000).carry_out, courier.put)
+    running = asyncio.create_task(courier.run(slots))
     await eventually(lambda: connection.lost is not None)
     await eventually(courier.idle.is_set)
 

@@ -9,8 +9,9 @@ from aioq.store import Connection, Store
 from aioq.store.scripts import server_scripts
 from aioq.values.record import JobRecord
 from aioq.values.submission import Submission
+from aioq.worker.call import Caller
 from aioq.worker.courier import Courier, Limits
-from aioq.worker.executor import Executor
+from aioq.worker.slots import Slots
 from tests import jobs
 
 
@@ -39,7 +40,7 @@ async def test_a_token_that_comes_during_a_claim_is_not_forgotten(server) -> Non
 
     connection.meanwhile = token
     async with asyncio.timeout(5):
-        await courier.run(Executor(10, 500_000, courier.put))
+        await courier.run(Slots(10, Caller(10, 500_000).carry_out, courier.put))
     assert (await store.reads.load(["late"]))[0].status == "finished"
     await store.duty.leave("w")
     await connection.aclose()
