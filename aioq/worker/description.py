@@ -9,7 +9,7 @@ import time
 from aioq.values.distribution import VERSION
 from aioq.worker.executor import Executor
 from aioq.worker.guard import Guard
-from aioq.worker.leases import Leases
+from aioq.worker.presence import Presence
 from aioq.worker.stopping import Stopping
 
 
@@ -19,15 +19,15 @@ class Description:
     Args:
         slots: where its jobs run.
         stopping: whether it stops.
-        leases: whether it keeps its leases.
+        presence: whether it keeps its leases.
         guard: counts how often the event loop was blocked.
 
     """
 
-    def __init__(self, slots: Executor, stopping: Stopping, leases: Leases, guard: Guard) -> None:
+    def __init__(self, slots: Executor, stopping: Stopping, presence: Presence, guard: Guard) -> None:
         self._slots = slots
         self._stopping = stopping
-        self._leases = leases
+        self._presence = presence
         self._guard = guard
         # Read once: on a beat nothing may be read that could fail or take long.
         self._identity: dict[str, str | int] = {
@@ -55,7 +55,7 @@ class Description:
         if self._stopping.is_requested:
             return "stopping"
 
-        if not self._leases.may_claim:
+        if not self._presence.may_claim:
             return "lapsed"
 
         return "busy" if self._slots.running else "idle"

@@ -26,8 +26,8 @@ from aioq.worker.guard import Guard
 from aioq.worker.heartbeat import LEASE_MS
 from aioq.worker.joining import join_all, warn_of_evictions
 from aioq.worker.large_outcomes import LargeOutcomes
-from aioq.worker.leases import Leases
 from aioq.worker.outcomes import Outcomes
+from aioq.worker.presence import Presence
 from aioq.worker.reclaimer import Reclaimer
 from aioq.worker.route import Route
 from aioq.worker.run import Run
@@ -88,7 +88,7 @@ class Service:
         self._control = Control(self.slots)
         self._reclaimer = Reclaimer(self.demand.expect_jobs)
         self._sweeper = Sweeper([route.store for route in self._routes])
-        self._leases = Leases(
+        self._presence = Presence(
             connection,
             self._directory,
             self._groups,
@@ -105,7 +105,7 @@ class Service:
             self.demand,
             settings.name,
             self._on_received,
-            self._leases.note_lapse,
+            self._presence.note_lapse,
         )
         self._stopping = Stopping(
             settings, self.courier, self.demand, self.slots, self._telling, self._loops.cancel_scope.cancel
@@ -148,7 +148,7 @@ class Service:
             await self._join()
 
         if joining.cancelled_caught:
-            await self._leases.leave(LEAVING_S)
+            await self._presence.leave(LEAVING_S)
 
         return not joining.cancelled_caught
 
@@ -180,15 +180,15 @@ class Service:
         if (problem := clash()) is not None:
             log.warning("%s", problem)
 
-        leases, stopping = self._leases, self._stopping
-        guard = Guard(lambda: self.slots.held, leases.judge, stopping.give_up)
-        leases.prepare(Description(self.slots, stopping, leases, guard).facts, guard.awake, stopping.give_up)
-        guard.watched = leases.threads
+        presence, stopping = self._presence, self._stopping
+        guard = Guard(lambda: self.slots.held, presence.judge, stopping.give_up)
+        presence.prepare(Description(self.slots, stopping, presence, guard).facts, guard.awake, stopping.give_up)
+        guard.watched = presence.threads
 
         async with self._loops:
             try:
                 guard.start()
-                leases.start()
+                presence.start()
 
                 for loop in (*self._own_loops(), *loops):
                     self._loops.start_soon(_keep_up, loop)
@@ -202,7 +202,7 @@ class Service:
                     await stopping.finish()
                     await self.slots.close()
                     self._telling.close(self._settings.name)
-                    await leases.sign_off(LEAVING_S / 2)
+                    await presence.sign_off(LEAVING_S / 2)
                     guard.stop()
 
                 self._loops.cancel_scope.cancel()
