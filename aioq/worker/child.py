@@ -1,4 +1,4 @@
-"""The other side of `processes.py`: a process that runs one job after the other, until its worker ends.
+"""The other side of `process.py`: what runs in a process, one job after the other, until its worker ends.
 
 It has no connection to the server and is given no secret: the worker has verified what it hands over, and signs
 and records what comes back.
@@ -33,15 +33,15 @@ from aioq.values.retry import Retry, kinds
 from aioq.values.summary import summary
 from aioq.worker import lines
 from aioq.worker.forks import SIGNALS, forks, leave
-from aioq.worker.frames import pack, take
+from aioq.worker.frames import next_frame, pack_frame
 from aioq.worker.streams import drop_what_nobody_takes
 from aioq.worker.tracebacks import error_text
 
-#: How much is read at once, in bytes.
-CHUNK = 262_144
+#: How much is read at once.
+READ_BYTES = 262_144
 
 
-class Channel:
+class WorkerChannel:
     """The socket to the worker.
 
     Args:
@@ -54,12 +54,12 @@ class Channel:
         self._buffer = bytearray()
 
     def send(self, *parts: bytes) -> None:
-        self._socket.sendall(pack(*parts))
+        self._socket.sendall(pack_frame(*parts))
 
     def receive(self) -> list[bytes]:
         """The next frame. Raises EOFError if the worker has closed the channel."""
-        while (parts := take(self._buffer)) is None:
-            if not (data := self._socket.recv(CHUNK)):
+        while (parts := next_frame(self._buffer)) is None:
+            if not (data := self._socket.recv(READ_BYTES)):
                 raise EOFError
 
             self._buffer += data
@@ -80,10 +80,10 @@ class ChildJob(CurrentJob):
 
     __slots__ = ("_channel", "_lock", "_queue")
 
-    def __init__(self, record: JobRecord, queue: str, fence: int, channel: Channel) -> None:
+    def __init__(self, record: JobRecord, queue: str, fence: int, channel: WorkerChannel) -> None:
         super().__init__(record, None, fence=fence)
         self._queue = queue
-        self._channel: Channel | None = channel
+        self._channel: WorkerChannel | None = channel
         self._lock = threading.Lock()  # threads that the function has started may save, too
 
     @property
@@ -131,7 +131,7 @@ class ChildJob(CurrentJob):
 
 
 def main() -> NoReturn:
-    """Run what the worker sends, until it ends.
+    """Run the jobs that the worker sends, until the worker ends.
 
     The arguments of the process: the channel, the pipe that ends with the worker, and how its log looks.
     """
@@ -151,12 +151,12 @@ def main() -> NoReturn:
         sys.stdout.reconfigure(line_buffering=True)
 
     with suppress(EOFError, OSError), forks.watched(signals=True):
-        _serve(Channel(socket.socket(fileno=channel)))
+        _serve(WorkerChannel(socket.socket(fileno=channel)))
 
     os._exit(0)  # threads that jobs have left behind end here, too
 
 
-def _serve(channel: Channel) -> None:
+def _serve(channel: WorkerChannel) -> None:
     channel.send(b"ready")
 
     while True:
@@ -172,9 +172,9 @@ def _serve(channel: Channel) -> None:
 
 def _run(job: ChildJob) -> tuple[bytes, ...]:
     record, kind = job.record, b"raised"
-    told: list[str] = []
+    dropped_calls: list[str] = []
     current.set(job)
-    dropped.set(told)
+    dropped.set(dropped_calls)
 
     try:
         func = resolve(record.func_name)
@@ -184,12 +184,12 @@ def _run(job: ChildJob) -> tuple[bytes, ...]:
             args = (instance, *args)
 
         result = func(*args, **kwargs)
-        kind = b"returned"  # what comes of it may still be nothing that can be serialised
+        kind = b"returned"  # the result may still be one that cannot be serialised
 
         if forks.in_fork:  # the job has forked, and this is the fork
             leave(None)
 
-        _refuse_dropped(told)
+        _refuse_dropped(dropped_calls)
 
         if isinstance(result, Retry):
             return b"retry", json.dumps(result.to_dict()).encode()
@@ -199,8 +199,8 @@ def _run(job: ChildJob) -> tuple[bytes, ...]:
         if forks.in_fork:
             leave(error)
 
-        if told and not isinstance(error, NotAwaited):
-            error.add_note(not_awaited(told))
+        if dropped_calls and not isinstance(error, NotAwaited):
+            error.add_note(not_awaited(dropped_calls))
 
         return kind, origin(error), *map(_encoded, (error_text(error), *summary(error), *kinds(error)))
     finally:
@@ -212,10 +212,10 @@ def _encoded(text: str) -> bytes:
     return text.encode(errors="surrogatepass")
 
 
-def _refuse_dropped(told: list[str]) -> None:
-    """Let the job fail that has dropped calls which were to be awaited."""
-    if told:
-        raise NotAwaited(not_awaited(told))
+def _refuse_dropped(calls: list[str]) -> None:
+    """Let a job fail whose function has made calls and not awaited them."""
+    if calls:
+        raise NotAwaited(not_awaited(calls))
 
 
 def _leave_signals_to_the_worker() -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from aioq.worker.executor import Executor
 from aioq.worker.run import Cause, Run
+from aioq.worker.slots import Slots
 
 #: How many revoked claims are remembered whose replies are still on their way here.
 REMEMBERED_CLAIMS = 1000
@@ -24,7 +24,7 @@ class Control:
 
     """
 
-    def __init__(self, slots: Executor) -> None:
+    def __init__(self, slots: Slots) -> None:
         self._slots = slots
         self._revoked: dict[bytes, Cause] = {}
         #: What to do, by the first word of a message.

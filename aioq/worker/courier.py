@@ -25,11 +25,11 @@ from aioq.values.claim import Claim, Claims
 from aioq.values.errors import ServerError, ServerUnreachable
 from aioq.values.outcome import Outcome
 from aioq.worker.demand import JOBS_PER_ROUND_TRIP, Demand
-from aioq.worker.executor import Executor
 from aioq.worker.large_outcomes import is_large, report_refused
 from aioq.worker.outcomes import Outcomes
 from aioq.worker.route import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, Ended, Route, jobs_may_come
 from aioq.worker.run import Cause, Run, own_task
+from aioq.worker.slots import Slots
 
 log = logging.getLogger("aioq.worker")
 
@@ -66,7 +66,7 @@ class Courier:
         self,
         connection: Connection,
         routes: Sequence[Route],
-        slots: Executor,
+        slots: Slots,
         outcomes: Outcomes,
         demand: Demand,
         worker: str,

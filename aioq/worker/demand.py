@@ -70,7 +70,7 @@ class Demand:
     def suspects(self) -> int:
         """How many jobs run here that came from quarantine."""
         if self._suspects:
-            self._suspects = [run for run in self._suspects if not run.ended]
+            self._suspects = [run for run in self._suspects if not run.is_over]
 
         return len(self._suspects)
 

@@ -7,9 +7,9 @@ import socket
 import time
 
 from aioq.values.distribution import VERSION
-from aioq.worker.executor import Executor
 from aioq.worker.guard import Guard
 from aioq.worker.presence import Presence
+from aioq.worker.slots import Slots
 from aioq.worker.stopping import Stopping
 
 
@@ -24,7 +24,7 @@ class Description:
 
     """
 
-    def __init__(self, slots: Executor, stopping: Stopping, presence: Presence, guard: Guard) -> None:
+    def __init__(self, slots: Slots, stopping: Stopping, presence: Presence, guard: Guard) -> None:
         self._slots = slots
         self._stopping = stopping
         self._presence = presence

@@ -3,7 +3,7 @@
 With nothing claimed ahead, a slot whose job has ended stays empty for a round trip. With a fixed number ahead,
 jobs that turn out slow would wait here while another worker is idle. So the number follows the pace of late: it is
 the number of jobs that end during a round trip and within CLAIMED_AHEAD_BEGIN_S after it. A job that has waited
-longer all the same is given back (see Executor).
+longer all the same is given back (see Slots).
 """
 
 from __future__ import annotations

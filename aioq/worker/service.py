@@ -14,12 +14,12 @@ from aioq.store import Connection, Directory, Store
 from aioq.values.distribution import NAME_AND_VERSION, clash
 from aioq.values.errors import ServerError, WorkerError
 from aioq.values.numbers import count
+from aioq.worker.call import Caller
 from aioq.worker.control import Control
 from aioq.worker.courier import Courier
 from aioq.worker.deadlock import Deadlock
 from aioq.worker.demand import Demand, Limits
 from aioq.worker.description import Description
-from aioq.worker.executor import Executor
 from aioq.worker.factory import TaskFactory
 from aioq.worker.forks import forks
 from aioq.worker.guard import Guard
@@ -33,6 +33,7 @@ from aioq.worker.route import Route
 from aioq.worker.run import Run
 from aioq.worker.settings import WorkerSettings
 from aioq.worker.signals import StopSignals
+from aioq.worker.slots import Slots
 from aioq.worker.stopping import LEAVING_S, Stopping
 from aioq.worker.sweeper import Sweeper
 from aioq.worker.telling import Telling, tally
@@ -75,15 +76,16 @@ class Service:
         settings, connection = self._settings, self._connection
         self.demand = Demand(settings.concurrency, Limits(burst=settings.burst, jobs_left=settings.max_jobs))
         outcomes = Outcomes(self._routes, self.demand, LargeOutcomes(connection.sibling()))
-        self.slots = Executor(
+        self._caller = Caller(
             settings.concurrency,
             settings.result_ttl_ms,
-            outcomes.put,
             settings.allow,
             settings.job_processes,
-            settings.cancel_grace,
-            self._telling,
             settings.executor,
+            self._telling,
+        )
+        self.slots = Slots(
+            settings.concurrency, self._caller.carry_out, outcomes.put, settings.cancel_grace, self._telling
         )
         self._control = Control(self.slots)
         self._reclaimer = Reclaimer(self.demand.expect_jobs)
@@ -200,7 +202,8 @@ class Service:
                 with anyio.CancelScope(shield=True):
                     self._factory.check()
                     await stopping.finish()
-                    await self.slots.close()
+                    self.slots.close()
+                    await self._caller.close()
                     self._telling.close(self._settings.name)
                     await presence.sign_off(LEAVING_S / 2)
                     guard.stop()
@@ -220,7 +223,7 @@ class Service:
             self._audit,
             self._stopping.obey,
             partial(warn_of_evictions, self._connection),
-            self._telling.keep,
+            self._telling.run,
             Deadlock(self.slots, stores).watch,
             self._factory.keep,
         ]

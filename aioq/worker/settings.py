@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aioq.values.allowlist import Allowlist
 from aioq.values.options import THREAD
-from aioq.worker.ending import CANCEL_GRACE
+from aioq.worker.ending import CANCEL_GRACE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,6 @@ class WorkerSettings:
     signals: bool
     allow: Allowlist | None = None
     job_processes: int = 1
-    cancel_grace: float = CANCEL_GRACE
+    cancel_grace: float = CANCEL_GRACE_S
     log_jobs: bool = False
     executor: str = THREAD

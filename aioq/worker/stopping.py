@@ -20,8 +20,8 @@ import anyio
 from aioq.values.numbers import count
 from aioq.worker.courier import Courier
 from aioq.worker.demand import Demand
-from aioq.worker.executor import Executor
 from aioq.worker.settings import WorkerSettings
+from aioq.worker.slots import Slots
 from aioq.worker.telling import Telling
 
 log = logging.getLogger("aioq.worker")
@@ -54,7 +54,7 @@ class Stopping:
         settings: WorkerSettings,
         courier: Courier,
         demand: Demand,
-        slots: Executor,
+        slots: Slots,
         telling: Telling,
         end_loops: Callable[[], None],
     ) -> None:

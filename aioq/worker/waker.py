@@ -17,8 +17,8 @@ from anyio import CancelScope
 from aioq.store import Connection
 from aioq.values.errors import ServerError, ServerUnreachable
 from aioq.worker.demand import Demand
-from aioq.worker.executor import Executor
 from aioq.worker.route import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, Route
+from aioq.worker.slots import Slots
 
 log = logging.getLogger("aioq.worker")
 
@@ -44,7 +44,7 @@ class Waker:
 
     """
 
-    def __init__(self, connection: Connection, routes: Sequence[Route], demand: Demand, slots: Executor) -> None:
+    def __init__(self, connection: Connection, routes: Sequence[Route], demand: Demand, slots: Slots) -> None:
         self._block = SHORT_BLOCK_S if connection.has_others else BLOCK_S
         self._connection = connection.sibling(blocking=self._block)
         self._routes = {route.store.keys.wake: route for route in routes}

@@ -24,7 +24,7 @@ from aioq.values.options import RESULT_TTL_MS, THREAD, check_executor
 from aioq.values.options import Executor as Placement
 from aioq.values.rq_names import RUN_ARGUMENTS, WORKER, WORKER_ARGUMENTS, tell_rq_arguments, tell_rq_names
 from aioq.values.signature import Secret, read_secret
-from aioq.worker.ending import CANCEL_GRACE
+from aioq.worker.ending import CANCEL_GRACE_S
 from aioq.worker.imports import check_modules, import_all
 from aioq.worker.lines import keep_enabled
 from aioq.worker.service import Service
@@ -93,7 +93,7 @@ class Worker:
         name: str | None = None,
         result_ttl: Duration = RESULT_TTL_MS / 1000,
         shutdown_timeout: Duration = SHUTDOWN_TIMEOUT,
-        cancel_grace: Duration = CANCEL_GRACE,
+        cancel_grace: Duration = CANCEL_GRACE_S,
         prefix: str | None = None,
         allow: str | Sequence[str] | None = None,
         secret: Secret = None,

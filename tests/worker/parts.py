@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from aioq.store import Connection, Store
+from aioq.worker.call import Caller
 from aioq.worker.courier import Courier
 from aioq.worker.demand import Demand, Limits
-from aioq.worker.executor import Executor
 from aioq.worker.large_outcomes import LargeOutcomes
 from aioq.worker.outcomes import Outcomes
 from aioq.worker.route import Route
 from aioq.worker.run import Run
+from aioq.worker.slots import Slots
 
 #: How long the lease of such a worker is.
 LEASE_MS = 7_000
@@ -22,7 +23,7 @@ class Parts(NamedTuple):
     courier: Courier
     demand: Demand
     outcomes: Outcomes
-    slots: Executor
+    slots: Slots
     routes: list[Route]
 
 
@@ -40,7 +41,7 @@ def courier_of(
     routes = [Route(connection, store, worker, LEASE_MS) for store in stores]
     demand = Demand(concurrency, limits or Limits())
     outcomes = Outcomes(routes, demand, LargeOutcomes(connection.sibling()))
-    slots = Executor(concurrency, 500_000, outcomes.put)
+    slots = Slots(concurrency, Caller(concurrency, 500_000).carry_out, outcomes.put)
     courier = Courier(connection, routes, slots, outcomes, demand, worker, received, lapsed)
 
     return Parts(courier, demand, outcomes, slots, routes)
