@@ -27,7 +27,8 @@ from aioq.values.signature import Secret, read_secret
 from aioq.worker.ending import CANCEL_GRACE_S
 from aioq.worker.imports import check_modules, import_all
 from aioq.worker.lines import keep_enabled
-from aioq.worker.service import Plan, Service
+from aioq.worker.service import Service
+from aioq.worker.settings import WorkerSettings
 
 log = logging.getLogger("aioq.worker")
 
@@ -181,7 +182,7 @@ class Worker:
         if self._service is not None:
             raise WorkerError(f"worker {self.name} runs already")
 
-        plan = Plan(
+        settings = WorkerSettings(
             name=self.name,
             queues=tuple(self.queue_names),
             concurrency=self.concurrency,
@@ -204,7 +205,7 @@ class Worker:
         connection = source.sibling()
 
         try:
-            self._service = service = Service(connection, plan)
+            self._service = service = Service(connection, settings)
 
             for _ in range(self._stops):
                 service.request_stop()
@@ -221,7 +222,7 @@ class Worker:
 
         log.info("worker %s has ended: %s", self.name, service.tally)
 
-        return service.courier.claimed
+        return service.demand.claimed
 
     def __repr__(self) -> str:
         return f"<Worker {self.name} of {', '.join(self.queue_names)}>"

@@ -9,10 +9,8 @@ from aioq.store.scripts import server_scripts
 from aioq.values.errors import ServerUnreachable
 from aioq.values.record import JobRecord
 from aioq.values.submission import Submission
-from aioq.worker.call import Caller
-from aioq.worker.courier import Courier, Limits
-from aioq.worker.slots import Slots
 from tests.tools import eventually
+from tests.worker.parts import courier_of
 
 
 class Slow(Connection):
@@ -32,19 +30,18 @@ async def test_a_claim_that_arrives_after_the_worker_has_given_it_up_takes_nothi
     connection, other = Slow(server.url), Connection(server.url)
     store = Store(connection, "default")
     await store.duty.join("w", 7_000)
-    courier = Courier(connection, [store], "w", 7_000, Limits())
-    slots = Slots(10, Caller(10, 500_000).carry_out, courier.put)
-    running = asyncio.create_task(courier.run(slots))
+    courier, demand, *_ = courier_of(connection, [store])
+    running = asyncio.create_task(courier.run())
     await eventually(lambda: connection.lost is not None)
-    await eventually(courier.idle.is_set)
+    await eventually(demand.idle.is_set)
 
     await store.producing.enqueue(Submission(JobRecord("a", {b"func": b"tests.jobs.noop"})))
     (reply,) = await other.calls(connection.lost)
     assert store.duty.read_claims(reply, "w").verdict == "missing"
 
-    courier.look()
-    await eventually(lambda: courier.claimed == 1)
-    courier.stop()
+    demand.expect_jobs()
+    await eventually(lambda: demand.claimed == 1)
+    demand.stop()
     await running
     assert (await store.reads.load(["a"]))[0].status == "finished"
     await store.duty.leave("w")

@@ -9,10 +9,9 @@ from aioq.store import Connection, Store
 from aioq.store.scripts import server_scripts
 from aioq.values.record import JobRecord
 from aioq.values.submission import Submission
-from aioq.worker.call import Caller
-from aioq.worker.courier import Courier, Limits
-from aioq.worker.slots import Slots
+from aioq.worker.demand import Limits
 from tests import jobs
+from tests.worker.parts import courier_of
 
 
 class Busy(Connection):
@@ -32,15 +31,15 @@ async def test_a_token_that_comes_during_a_claim_is_not_forgotten(server) -> Non
     connection = Busy(server.url)
     store = Store(connection, "default")
     await store.duty.join("w", 7_000)
-    courier = Courier(connection, [store], "w", 7_000, Limits(jobs_left=1))
+    courier, demand, *_ = courier_of(connection, [store], Limits(jobs_left=1))
 
     async def token() -> None:
         await store.producing.enqueue(Submission(JobRecord("late", {b"func": b"tests.jobs.noop"})))
-        courier.look()
+        demand.expect_jobs()
 
     connection.meanwhile = token
     async with asyncio.timeout(5):
-        await courier.run(Slots(10, Caller(10, 500_000).carry_out, courier.put))
+        await courier.run()
     assert (await store.reads.load(["late"]))[0].status == "finished"
     await store.duty.leave("w")
     await connection.aclose()

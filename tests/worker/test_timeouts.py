@@ -151,11 +151,11 @@ async def test_a_cancel_is_no_exception_that_except_exception_catches(
     caught.clear()
     running: Any = await start_worker(cancel_grace=5)
     job = await queue.enqueue(goes_on_after_any_exception)
-    await eventually(lambda: running.worker._service._executor.running)
+    await eventually(lambda: running.worker._service.slots.running)
     await asyncio.sleep(0.05)
     began = time.monotonic()
     await job.cancel()
-    await eventually(lambda: not running.worker._service._executor.running)
+    await eventually(lambda: not running.worker._service.slots.running)
 
     assert (caught, time.monotonic() - began < 3) == ([], True)
 
@@ -171,4 +171,4 @@ async def test_who_catches_every_exception_is_ended_for_good_after_the_grace(
         await job.result(timeout=10)
 
     assert caught == ["RunTimedOut"]
-    await eventually(lambda: not running.worker._service._executor.running)
+    await eventually(lambda: not running.worker._service.slots.running)

@@ -513,7 +513,7 @@ async def test_a_scheduled_job_is_not_started_before_its_time(queue: Queue, star
 async def test_a_worker_that_was_idle_for_long_reacts_at_once(
     queue: Queue, start_worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aioq.worker.waker.BLOCK", 1)  # so the wait spans several of its blocking reads
+    monkeypatch.setattr("aioq.worker.waker.BLOCK_S", 1)  # so the wait spans several of its blocking reads
     await start_worker()
     await asyncio.sleep(2.3)
     delays = []
