@@ -18,7 +18,6 @@ from aioq.client.polling import Polling
 from aioq.client.unserved import unserved
 from aioq.client.waits import current, noted
 from aioq.store import Store
-from aioq.store.mailbox import Ending
 from aioq.store.net.per_loop import running_loop
 from aioq.values.calltext import call_text
 from aioq.values.durability import Durability
@@ -40,12 +39,13 @@ from aioq.values.options import (
     check_meta,
     read_options,
 )
-from aioq.values.record import META, Fields, JobRecord
+from aioq.values.record import JobRecord
 from aioq.values.reference import resolve
 from aioq.values.result import Result, earlier_result, present_result
 from aioq.values.rq_names import FETCH_ARGUMENTS, FETCH_MANY_ARGUMENTS, JOB, tell_rq_arguments, tell_rq_names
 from aioq.values.serializer import Serializer, find_serializer
-from aioq.values.states import JobStatus
+from aioq.values.signed import META, Fields
+from aioq.values.states import FINAL, JobStatus
 
 R = TypeVar("R")
 
@@ -67,11 +67,18 @@ class Job(Generic[R]):
 
     __slots__ = ("_fence", "_loop", "_meta", "_polling", "_store", "call", "durability", "record")
 
-    def __init__(self, record: JobRecord, store: Store | None, *, fence: int | None = None) -> None:
+    def __init__(
+        self,
+        record: JobRecord,
+        store: Store | None,
+        *,
+        fence: int | None = None,
+        durability: Durability | None = None,
+    ) -> None:
         self.record = record
         self.call: Call | None = None
         #: How durable the job was known to be when this handle's `enqueue` returned; None for other handles.
-        self.durability: Durability | None = None
+        self.durability = durability
         self._store = store
         self._fence = fence
         self._meta: dict[str, Any] | None = None
@@ -425,7 +432,16 @@ class Job(Generic[R]):
         try:
             while True:
                 wait = store.producing.mailbox.wait(self.record.id, limit)
-                record = self._told(await (wait if waiter is None else noted(waiter, self, wait)))
+                status, value, fields = await (wait if waiter is None else noted(waiter, self, wait))
+                known, record = self.record, None
+
+                if fields is not None:
+                    record = JobRecord(known.id, fields, known.signer)
+                elif value is not None and status in FINAL:  # anybody may have published a message
+                    record = known.as_ended(status, value)
+
+                    if known.signer is not None and status == "finished" and not record.has_signed_result():
+                        record = None
 
                 if record is None:
                     await self.refresh()
@@ -449,26 +465,6 @@ class Job(Generic[R]):
             raise ResultTimeout(
                 f"job {self.id} has not ended within the timeout of {_shown(timeout)}{reason}"
             ) from None
-
-    def _told(self, ending: Ending) -> JobRecord | None:
-        """The record of a job that has ended, as far as the ending tells it; None: it must be loaded.
-
-        Anybody may have published a message. One that names no end is not believed. If the queue signs, neither is
-        one with a result that is not signed.
-        """
-        status, value, fields = ending
-        known = self.record
-
-        if fields is not None:
-            return JobRecord(known.id, fields, known.signer)
-
-        if value is None or (status != "finished" and status not in ENDINGS):
-            return None
-
-        name = b"result" if status == "finished" else b"error"
-        record = JobRecord(known.id, {**known.fields, b"status": status.encode(), name: value}, known.signer)
-
-        return record if known.signer is None or name == b"error" or record.has_signed_result() else None
 
     @awaited
     async def return_value(self) -> R | None:
@@ -678,8 +674,7 @@ class Job(Generic[R]):
     async def _look_again(self, status: str) -> None:
         """Take a new snapshot after a change. If the job is gone by now, `status` is its last known state."""
         (record,) = await self._kept().reads.load([self.id])
-        fields = self.record.fields | {b"status": status.encode()}
-        self.record, self._meta = record or JobRecord(self.id, fields, self.record.signer), None
+        self.record, self._meta = record or self.record.as_ended(status), None
 
     def _kept(self) -> Store:
         if self._store is None:

@@ -86,7 +86,11 @@ class Producer:
         if not created:
             raise _duplicate(self.store.queue, submission.record.id)
 
-        return self._job(submission, created)
+        return Job(
+            submission.record.as_enqueued(created, submission.due, submission.ttl_ms, submission.nonce),
+            self.store,
+            durability=MEMORY,
+        )
 
     async def enqueue_many(self, calls: Iterable[EnqueueData], options: JobOptions = NO_OPTIONS) -> list[Job[Any]]:
         """Put many calls into the queue: all are checked first, then sent in chunks, in their order.
@@ -171,27 +175,14 @@ class Producer:
         return made
 
     def _jobs(self, submissions: Sequence[Submission], answers: Sequence[int]) -> list[Job[Any] | None]:
-        return [self._job(*each) if each[1] else None for each in zip(submissions, answers, strict=True)]
+        store = self.store
 
-    def _job(self, submission: Submission, created: int) -> Job[Any]:
-        record, due, ttl_ms = submission.record, submission.due, submission.ttl_ms
-        fields = record.fields  # nobody else has seen them, so what the script has added is added here
-        fields[b"status"] = b"scheduled" if due else b"queued"
-        fields[b"created_at"] = b"%d" % created
-
-        if due:
-            fields[b"due_at"] = b"%d" % (created + int(due[1:]) if due.startswith("+") else int(due))
-
-        if ttl_ms:
-            fields[b"ttl"] = b"%d" % ttl_ms
-
-            if not due:
-                fields[b"expires_at"] = b"%d" % (created + ttl_ms)
-
-        job: Job[Any] = Job(record, self.store)
-        job.durability = MEMORY
-
-        return job
+        return [
+            Job(each.record.as_enqueued(created, each.due, each.ttl_ms, each.nonce), store, durability=MEMORY)
+            if created
+            else None
+            for each, created in zip(submissions, answers, strict=True)
+        ]
 
 
 def due_at(moment: datetime) -> str:

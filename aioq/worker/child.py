@@ -27,9 +27,10 @@ from aioq.store import Store
 from aioq.values import errors
 from aioq.values.cause import origin
 from aioq.values.errors import InvalidJobOperation, NotAwaited
-from aioq.values.record import META, JobRecord
+from aioq.values.record import JobRecord
 from aioq.values.reference import resolve
 from aioq.values.retry import Retry, kinds
+from aioq.values.signed import META
 from aioq.values.summary import summary
 from aioq.worker import lines
 from aioq.worker.forks import SIGNALS, forks, leave

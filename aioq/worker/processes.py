@@ -22,9 +22,9 @@ from itertools import chain
 from typing import Any
 
 from aioq.values.errors import InvalidFunction, JobProcessError, RemoteError, ServerError
-from aioq.values.record import META
 from aioq.values.reference import is_plain
 from aioq.values.retry import Retry, read_retry
+from aioq.values.signed import META
 from aioq.worker.forks import SIGNALS, forks
 from aioq.worker.frames import pack, take
 from aioq.worker.lines import current_style

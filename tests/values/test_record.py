@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from aioq.values.errors import DeserializationError
 from aioq.values.options import FAILURE_TTL_MS, TIMEOUT_MS, read_options
-from aioq.values.record import JobRecord, Unreadable
+from aioq.values.record import JobRecord
 from aioq.values.retry import Retry
 from aioq.values.serializer import JSON, PICKLE
+from aioq.values.signed import Unreadable
 from aioq.values.states import JobStatus
 
 
@@ -84,6 +85,9 @@ def test_a_job_entered_its_lane_when_it_was_created_unless_it_says_otherwise() -
     assert record(created_at=b"1000", due_at=b"9000").enqueued_at is None
     # The pause before a retry: it was in its lane from the beginning.
     assert record(created_at=b"1000", due_at=b"9000", fence=b"1").enqueued_at == datetime.fromtimestamp(1, UTC)
+    # The fences of a job whose id a user chose begin at the clock.
+    assert record(created_at=b"1000", due_at=b"9000", fence=b"1000").enqueued_at is None
+    assert record(created_at=b"1000", due_at=b"9000", fence=b"1001").enqueued_at == datetime.fromtimestamp(1, UTC)
     assert record(created_at=b"1000", enqueued_at=b"5000").enqueued_at == datetime.fromtimestamp(5, UTC)
 
 
@@ -119,3 +123,25 @@ def test_fields_of_a_newer_version_are_kept() -> None:
 
     assert newer.fields[b"flavour"] == b"new"
     assert newer.opts == {"colour": 1}
+
+
+def test_a_record_as_ended_is_another_one() -> None:
+    queued = record(status=b"queued")
+    finished, failed = queued.as_ended("finished", b"p5"), queued.as_ended("failed", b"it broke")
+
+    assert queued.fields == {b"status": b"queued"}
+    assert finished.fields == {b"status": b"finished", b"result": b"p5"}
+    assert failed.fields == {b"status": b"failed", b"error": b"it broke"}
+    assert queued.as_ended("canceled").fields == {b"status": b"canceled"}
+
+
+def test_a_record_as_enqueued_and_as_claimed_is_the_same_one_completed() -> None:
+    made = record(func=b"m.f")
+
+    assert made.as_enqueued(1_000, "+500", 60) is made
+    assert (made.fields[b"due_at"], made.fields[b"ttl"], made.status) == (b"1500", b"60", JobStatus.SCHEDULED)
+    assert b"expires_at" not in made.fields
+    assert record().as_enqueued(1_000, "", 60).fields[b"expires_at"] == b"1060"
+    assert made.as_claimed(3, b"2000", b"w") is made
+    assert (made.fence, made.worker, made.fields[b"started_at"]) == (3, "w", b"2000")
+    assert b"expires_at" not in record(expires_at=b"5").as_claimed(1, b"2", b"w").fields
