@@ -16,7 +16,7 @@ from aioq.values.reference import is_plain, refer
 from aioq.values.serializer import PICKLE, Serializer
 from aioq.values.signature import Signer
 from aioq.values.signed import META, Fields
-from aioq.values.submission import Submission
+from aioq.values.submission import NO_WORDS, Submission
 
 
 @dataclass(slots=True)  # one is made for each job, and a frozen one or a tuple takes twice as long
@@ -160,16 +160,17 @@ def settle(call: Call, due: str = "", job_id: str = "", signer: Signer | None = 
     if signer is not None:
         record = record.sealed()
 
-    submission = Submission(record, call.size, due=due)
+    if options is NO_OPTIONS:
+        return Submission(record, call.size, {"due": due} if due else NO_WORDS)
 
-    if options is not NO_OPTIONS:
-        given = vars(options)
+    words: dict[str, str | int] = {"due": due} if due else {}
+    given = vars(options)
 
-        for field, word in WORDS:
-            if field in given:
-                setattr(submission, word.name, given[field] if word.write is None else word.write(given[field]))
+    for field, word in WORDS:
+        if field in given and (value := given[field] if word.write is None else word.write(given[field])):
+            words[word.name] = value
 
-    return submission
+    return Submission(record, call.size, words, options.durability or "memory")
 
 
 def _stored(call: Call, options: JobOptions) -> Fields:

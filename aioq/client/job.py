@@ -112,8 +112,8 @@ class Job(Generic[R]):
         submission = settle(complete(call, max_payload=sys.maxsize))
         fields = submission.record.fields
 
-        if submission.ttl_ms:
-            fields[b"ttl"] = b"%d" % submission.ttl_ms
+        if "ttl" in submission.words:
+            fields[b"ttl"] = str(submission.words["ttl"]).encode()
 
         job = cls(submission.record, None)
         job.call = call

@@ -20,7 +20,7 @@ from aioq.values.durations import Duration, to_ms
 from aioq.values.errors import DuplicateJobError, InvalidInput, InvalidType, NotDurable
 from aioq.values.options import MAX_PAYLOAD, NO_OPTIONS, JobOptions
 from aioq.values.serializer import PICKLE, Serializer
-from aioq.values.submission import Submission
+from aioq.values.submission import Answer, Submission
 
 #: How many jobs a chunk of one `enqueue_many` has, and how many chunks are on their way at the same time. With
 #: smaller chunks the server begins sooner; with larger ones there are fewer calls to make.
@@ -81,16 +81,12 @@ class Producer:
 
             return job
 
-        created = await self.store.producing.enqueue(submission)
+        answer = await self.store.producing.enqueue(submission)
 
-        if not created:
+        if answer.verdict != "stored":
             raise _duplicate(self.store.queue, submission.record.id)
 
-        return Job(
-            submission.record.as_enqueued(created, submission.due, submission.ttl_ms, submission.nonce),
-            self.store,
-            durability=MEMORY,
-        )
+        return Job(submission.record.as_enqueued(answer.clock, submission.words), self.store, durability=MEMORY)
 
     async def enqueue_many(self, calls: Iterable[EnqueueData], options: JobOptions = NO_OPTIONS) -> list[Job[Any]]:
         """Put many calls into the queue: all are checked first, then sent in chunks, in their order.
@@ -174,14 +170,14 @@ class Producer:
 
         return made
 
-    def _jobs(self, submissions: Sequence[Submission], answers: Sequence[int]) -> list[Job[Any] | None]:
+    def _jobs(self, submissions: Sequence[Submission], answers: Sequence[Answer]) -> list[Job[Any] | None]:
         store = self.store
 
         return [
-            Job(each.record.as_enqueued(created, each.due, each.ttl_ms, each.nonce), store, durability=MEMORY)
-            if created
+            Job(each.record.as_enqueued(answer.clock, each.words), store, durability=MEMORY)
+            if answer.verdict == "stored"
             else None
-            for each, created in zip(submissions, answers, strict=True)
+            for each, answer in zip(submissions, answers, strict=True)
         ]
 
 

@@ -48,8 +48,8 @@ class Word:
     """The option is told to `enqueue`, which stores what comes of it.
 
     Args:
-        name: of the attribute of a Submission.
-        write: turns the checked value into that attribute's; None: it is that already.
+        name: of the word, for which the script has a handler.
+        write: turns the checked value into the word's; None: it is that already. An empty one is not told.
         field: where the script stores it, if it does.
 
     """

@@ -117,6 +117,10 @@ def _is_executor(value: object) -> bool:
     return value in EXECUTORS
 
 
+def _lane(at_front: bool) -> str:
+    return "front" if at_front else ""
+
+
 def _nonce(_: str) -> str:
     """An id that a user chose may be chosen twice; the nonce tells a repeated call from that."""
     return secrets.token_hex(4)
@@ -136,7 +140,7 @@ OPTIONS = (
         "ttl",
         positive_ms,
         "ttl_ms",
-        Word("ttl_ms", field=Field(b"ttl", 0)),
+        Word("ttl", field=Field(b"ttl", 0)),
         Shown("ttl", lambda ms: whole_seconds(ms) or None, "duration"),
         (Flag("ttl", "DURATION", "How long the job may wait for a worker.", positive_ms),),
     ),
@@ -175,7 +179,7 @@ OPTIONS = (
         "at_front",
         check_switch,
         "at_front",
-        Word("at_front"),
+        Word("lane", _lane),
         flags=(Flag("at_front", "", "Put it at the front of the queue.", kind=bool),),
     ),
     Option(  # each value is a field of its own, in the job's serializer
@@ -201,7 +205,7 @@ OPTIONS = (
             ),
         ),
     ),
-    Option("durability", check_level, "durability", Word("durability")),
+    Option("durability", check_level, "durability"),  # what is waited for; it is not stored
     Option(
         "executor",
         check_executor,

@@ -6,6 +6,7 @@ field that a newer version wrote is kept as it is.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,21 +35,24 @@ class JobRecord(SignedFields):
 
     # What the scripts write, for a record that need not be loaded because of it
 
-    def as_enqueued(self, created_ms: int, due: str = "", ttl_ms: int = 0, nonce: str = "") -> JobRecord:
+    def as_enqueued(self, created_ms: int, words: Mapping[str, str | int]) -> JobRecord:
         """The record once `enqueue` has stored it. Nobody else has seen its fields, so the new ones are put there.
 
         Args:
             created_ms: the server's clock.
-            due: as it stands in the Submission.
-            ttl_ms: as it stands in the Submission.
-            nonce: as it stands in the Submission.
+            words: what else `enqueue` was told, as it stands in the Submission.
 
         """
         fields = self.fields
-        fields[b"status"] = b"scheduled" if due else b"queued"
-        fields[b"created_at"] = b"%d" % created_ms
+        fields[b"status"], fields[b"created_at"] = b"queued", b"%d" % created_ms
+
+        if not words:
+            return self
+
+        due, ttl_ms = str(words.get("due", "")), int(words.get("ttl", 0))
 
         if due:
+            fields[b"status"] = b"scheduled"
             fields[b"due_at"] = b"%d" % (created_ms + int(due[1:]) if due.startswith("+") else int(due))
 
         if ttl_ms:
@@ -57,7 +61,7 @@ class JobRecord(SignedFields):
             if not due:
                 fields[b"expires_at"] = b"%d" % (created_ms + ttl_ms)
 
-        if nonce:  # the id may have been another job's; the fences of this one are higher
+        if "nonce" in words:  # the id may have been another job's; the fences of this one are higher
             fields[b"fence"] = fields[b"uncounted"] = fields[b"created_at"]
 
         return self

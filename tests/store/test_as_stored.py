@@ -43,8 +43,8 @@ JOBS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("given", JOBS, ids=str)
 async def test_a_record_as_enqueued_is_what_enqueue_has_stored(store: Store, given: dict[str, Any]) -> None:
     submission = job("a", **given)
-    (created,) = await store.producing.enqueue_many([submission])
-    computed = submission.record.as_enqueued(created, submission.due, submission.ttl_ms, submission.nonce)
+    (answer,) = await store.producing.enqueue_many([submission])
+    computed = submission.record.as_enqueued(answer.clock, submission.words)
 
     assert told(computed) == await stored(store)
 
@@ -85,8 +85,8 @@ async def test_a_record_as_ended_is_what_is_stored_of_the_end(
 
 async def test_a_record_as_ended_by_a_cancel_has_its_state_alone(store: Store) -> None:
     submission = job("a")
-    (created,) = await store.producing.enqueue_many([submission])
-    record = submission.record.as_enqueued(created)
+    (answer,) = await store.producing.enqueue_many([submission])
+    record = submission.record.as_enqueued(answer.clock, submission.words)
     await store.changes.cancel("a")
     found = await stored(store)
     del found[b"ended_at"]

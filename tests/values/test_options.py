@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+from importlib import resources
 from types import MappingProxyType
 from typing import Any, get_args, get_type_hints
 
@@ -22,7 +24,6 @@ from aioq.values.options import (
 )
 from aioq.values.record import JobRecord
 from aioq.values.retry import Retry
-from aioq.values.submission import Submission
 
 #: A value for each part of a type in `Options`, and one that no such option takes.
 VALUES: dict[Any, tuple[Any, Any]] = {
@@ -77,9 +78,12 @@ def test_an_option_with_a_field_is_read_back_from_it(row) -> None:
     assert JobRecord("a", {row.stored.name: b"junk"}).option(row) == row.stored.default
 
 
-def test_an_option_that_enqueue_is_told_is_an_attribute_of_a_submission() -> None:
+def test_enqueue_has_a_handler_for_the_word_of_every_option() -> None:
+    script = (resources.files("aioq.store") / "lua/enqueue.lua").read_text()
+    handlers = set(re.findall(r"^    (\w+) = function\(new", script, re.MULTILINE))
     words = {row.stored.name for row in ROWS if isinstance(row.stored, Word)}
-    assert words < set(Submission.__slots__)
+
+    assert words < handlers == {*words, "due"}
 
 
 def test_the_executor_of_the_queue_is_not_stored_beside_the_job_s_own() -> None:

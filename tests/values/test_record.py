@@ -138,10 +138,10 @@ def test_a_record_as_ended_is_another_one() -> None:
 def test_a_record_as_enqueued_and_as_claimed_is_the_same_one_completed() -> None:
     made = record(func=b"m.f")
 
-    assert made.as_enqueued(1_000, "+500", 60) is made
+    assert made.as_enqueued(1_000, {"due": "+500", "ttl": 60}) is made
     assert (made.fields[b"due_at"], made.fields[b"ttl"], made.status) == (b"1500", b"60", JobStatus.SCHEDULED)
     assert b"expires_at" not in made.fields
-    assert record().as_enqueued(1_000, "", 60).fields[b"expires_at"] == b"1060"
+    assert record().as_enqueued(1_000, {"ttl": 60}).fields[b"expires_at"] == b"1060"
     assert made.as_claimed(3, b"2000", b"w") is made
     assert (made.fence, made.worker, made.fields[b"started_at"]) == (3, "w", b"2000")
     assert b"expires_at" not in record(expires_at=b"5").as_claimed(1, b"2", b"w").fields
