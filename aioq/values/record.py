@@ -7,10 +7,11 @@ field that a newer version wrote is kept as it is.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from aioq.values.errors import DeserializationError
+from aioq.values.moments import moment_of
 from aioq.values.option import Field, Option, Packed, Word
 from aioq.values.options import FAILURE_TTL_MS, TIMEOUT_MS
 from aioq.values.retry import Retry
@@ -243,6 +244,6 @@ class JobRecord(SignedFields):
 
     def _moment(self, name: bytes) -> datetime | None:
         try:
-            return datetime.fromtimestamp(int(self.fields[name]) / 1000, UTC)
+            return moment_of(self.fields[name])
         except (KeyError, ValueError, OverflowError, OSError):  # not stored, or no moment
             return None

@@ -4,15 +4,11 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from aioq.values.errors import DeserializationError
 from aioq.values.options import FAILURE_TTL_MS, TIMEOUT_MS, read_options
 from aioq.values.record import JobRecord
 from aioq.values.retry import Retry
-from aioq.values.serializer import JSON, PICKLE
-from aioq.values.signed import Unreadable
+from aioq.values.serializer import PICKLE
 from aioq.values.states import JobStatus
 
 
@@ -29,37 +25,6 @@ def test_a_record_without_optional_fields_has_their_defaults() -> None:
     assert (bare.timeout_ms, bare.result_ttl_ms, bare.ttl_ms) == (TIMEOUT_MS, None, None)
     assert (bare.failure_ttl_ms, bare.retry, bare.description) == (FAILURE_TTL_MS, None, None)
     assert (bare.worker, bare.failure, bare.started_at, bare.ended_at, bare.due_at) == (None,) * 5
-
-
-@pytest.mark.parametrize("serializer", [PICKLE, JSON])
-def test_the_call_comes_back_as_it_was_given(serializer) -> None:
-    data = serializer.dumps((None, (1, "b"), {"c": 3}), "it")
-
-    assert record(data=data).call() == (None, (1, "b"), {"c": 3})
-    assert record(data=data).serializer is serializer
-
-
-def test_a_call_without_arguments_may_be_stored_as_its_tag_alone() -> None:
-    assert record(data=JSON.tag).call() == (None, (), {})
-    assert record(data=JSON.tag).serializer is JSON
-
-
-@pytest.mark.parametrize(
-    "value", [None, 5, (), (None, 5, {}), (None, (), 5), (None, (), {}, 1), "abc", (None, "ab", {})]
-)
-def test_arguments_of_another_shape_are_a_typed_error(value: object) -> None:
-    with pytest.raises(DeserializationError):
-        record(data=PICKLE.dumps(value, "it")).call()
-
-
-def test_a_meta_value_that_cannot_be_read_is_kept_as_its_bytes() -> None:
-    fields = {b"meta.good": JSON.dumps([1], "it"), b"meta.bad": b"pjunk", b"meta.": JSON.dumps(2, "it")}
-    meta = JobRecord("a", fields).meta
-
-    assert (meta["good"], meta[""]) == ([1], 2)
-    assert isinstance(meta["bad"], Unreadable)
-    assert meta["bad"].data == b"pjunk"
-    assert "cannot be read" in meta["bad"].reason
 
 
 def test_runs_that_the_code_did_not_decide_are_not_attempts() -> None:
@@ -110,12 +75,6 @@ def test_own_ttls_stand_beside_the_options() -> None:
     own = record(ttl=b"50", failure_ttl=b"0")
 
     assert (own.ttl_ms, own.failure_ttl_ms) == (50, 0)
-
-
-@given(st.binary())
-def test_an_error_of_any_bytes_is_shown_as_text(data: bytes) -> None:
-    failure = record(error=data).failure
-    assert failure is None if not data else isinstance(failure.text, str)
 
 
 def test_fields_of_a_newer_version_are_kept() -> None:
