@@ -104,7 +104,7 @@ def test_names_of_keys_are_spelled_in_one_place(name: str) -> None:
 def test_bytes_are_turned_into_values_in_one_place() -> None:
     """What is signed is verified there, so nothing else may read what is stored."""
     users = [name for name in MODULES if "aioq.values.serializer" in imports(name) and reads_values(name)]
-    assert users == ["aioq.values.record"]
+    assert users == ["aioq.values.signed"]
     assert not [name for name in MODULES if "pickle" in imports(name) and name != "aioq.values.serializer"]
 
 

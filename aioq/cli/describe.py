@@ -13,8 +13,9 @@ from aioq.client.job import Job
 from aioq.values.calltext import call_text
 from aioq.values.errors import DeserializationError, ResultNotKept
 from aioq.values.options import ROWS
-from aioq.values.record import JobRecord, Unreadable
+from aioq.values.record import JobRecord
 from aioq.values.result import Result
+from aioq.values.signed import Unreadable
 
 #: The head of moments of several states: since when jobs are in theirs; of scheduled jobs, when they are due.
 SINCE = "since/due"
