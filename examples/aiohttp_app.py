@@ -1,4 +1,4 @@
-"""aiohttp: enqueue in a handler, ask where the job stands, fetch its result."""
+"""aiohttp: enqueue in a handler, ask for the job's status, fetch its result."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -30,7 +30,7 @@ async def known_job(request: web.Request) -> Job[Any]:
 
 @routes.post("/words")
 async def enqueue(request: web.Request) -> web.Response:
-    # Nobody wants the answer after a minute, so a job that waited for longer is not run any more.
+    # Nobody wants the answer after a minute, so a job that has waited longer is not run.
     job = await request.app[QUEUE].enqueue(jobs.count_words, await request.text(), ttl="1m")
     return web.json_response({"id": job.id}, status=202)
 
@@ -50,7 +50,7 @@ async def result(request: web.Request) -> web.Response:
     except TimeoutError:
         return web.json_response({"status": await job.get_status()}, status=202)
     except JobFailed as error:
-        # The whole traceback, error.exc_info, shows code and belongs into the log.
+        # The whole traceback, error.exc_info, shows code and belongs in the log.
         told = {"error": error.error_type, "message": error.error_message}
         return web.json_response({"status": await job.get_status(), **told})
 

@@ -1,4 +1,4 @@
-"""FastAPI: enqueue in a handler, ask where the job stands, fetch its result."""
+"""FastAPI: enqueue in a handler, ask for the job's status, fetch its result."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -32,7 +32,7 @@ async def known_job(request: Request, job_id: str) -> Job[Any]:
 
 @app.post("/words", status_code=202)
 async def enqueue(text: Annotated[str, Body()], request: Request) -> dict[str, str]:
-    # Nobody wants the answer after a minute, so a job that waited for longer is not run any more.
+    # Nobody wants the answer after a minute, so a job that has waited longer is not run.
     job = await request.app.state.queue.enqueue(jobs.count_words, text, ttl="1m")
     return {"id": job.id}
 
@@ -55,5 +55,5 @@ async def result(
         response.status_code = 202
         return {"status": await job.get_status()}
     except JobFailed as error:
-        # The whole traceback, error.exc_info, shows code and belongs into the log.
+        # The whole traceback, error.exc_info, shows code and belongs in the log.
         return {"status": await job.get_status(), "error": error.error_type, "message": error.error_message}

@@ -1,6 +1,6 @@
 """The functions that the examples enqueue.
 
-They stand in a module of their own because a worker imports them by name ("examples.jobs.count_words").
+They are in a module of their own because a worker imports them by name ("examples.jobs.count_words").
 """
 
 import asyncio
@@ -25,7 +25,7 @@ async def look_up(city: str) -> str:
 
 
 def digest(text: str, rounds: int = 200_000) -> str:
-    # A plain function: the worker gives it a thread, so work that blocks does not block the other jobs.
+    # A plain function: the worker runs it on a thread, so blocking work does not block the other jobs.
     job = current_job()
     job.meta["thread"] = threading.get_native_id()
     job.save_meta_sync()  # nothing can be awaited here; in a coroutine it is `await job.save_meta()`
@@ -38,7 +38,7 @@ async def convert(pages: int) -> str:
 
     for page in range(1, pages + 1):
         await asyncio.sleep(0.1)
-        # Only what was changed is written, so meta that others save meanwhile stays.
+        # Only changed keys are written, so meta that others save meanwhile stays.
         job.meta["page"] = page
         await job.save_meta()
 

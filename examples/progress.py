@@ -13,7 +13,7 @@ async def main() -> None:
 
         while result is None:
             try:
-                # Waiting for the end is also the pause between two looks, so the end is seen at once.
+                # Waiting for the result is also the pause between two reads of meta, so the end is seen at once.
                 result = await job.result(timeout=0.3)
             except TimeoutError:
                 meta = await job.get_meta()

@@ -13,7 +13,7 @@ async def main() -> None:
     async with Queue() as queue:
         started = time.monotonic()
 
-        # One call for all of them; awaiting `queue.enqueue` in a loop would take a round trip for each.
+        # One call enqueues all of them; awaiting `queue.enqueue` in a loop would take a round trip for each.
         enqueued = await queue.enqueue_many([Queue.prepare_data(jobs.look_up, (city,)) for city in CITIES])
 
         # All waits share one subscription, so waiting for many jobs costs no more connections than for one.

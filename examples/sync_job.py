@@ -13,7 +13,7 @@ async def main() -> None:
 
         for job in enqueued:
             result = await job.result(timeout=60)
-            # `job` shows what was known when it was enqueued; what the run has saved must be fetched.
+            # `job` is a snapshot from when it was enqueued; what the run has saved since must be fetched.
             meta = await job.get_meta()
             print(f"{result[:16]} computed on thread {meta['thread']}")
 

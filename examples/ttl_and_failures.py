@@ -1,4 +1,4 @@
-"""What becomes of jobs that come too late, and of jobs that fail. It brings its own worker."""
+"""What happens to jobs that come too late, and to jobs that fail. It starts its own worker."""
 
 import asyncio
 import tempfile
@@ -13,7 +13,7 @@ async def main() -> None:
     async with Queue("reports") as queue:
         worker = Worker([queue])
 
-        # Nobody serves the queue yet, so this job waits for longer than it may.
+        # No worker serves the queue yet, so this job waits longer than its ttl.
         late = await queue.enqueue(jobs.count_words, "a b c", ttl=0.2)
 
         try:
@@ -35,7 +35,7 @@ async def main() -> None:
             registry = queue.failed_job_registry
             print("failed jobs:", await registry.count())
 
-            # First mend the cause, then bring the job back: its id, arguments and meta are kept.
+            # First fix the cause, then requeue the job: its id, arguments and meta are kept.
             report.write_text("all is well")
             await registry.requeue(job)
             print("failed jobs:", await registry.count(), "- jobs in the queue:", await queue.count())
