@@ -138,6 +138,15 @@ async def test_a_stopped_worker_leaves_no_trace(queue: Queue, start_worker, raw:
     assert threading.active_count() <= threads + 1  # anyio keeps threads for the next plain function
 
 
+async def test_a_stop_before_a_run_holds_for_that_run_alone(server: Server, queue: Queue) -> None:
+    await queue.enqueue(jobs.noop)
+    worker = Worker("default", server.url)
+    worker.request_stop()
+    assert await asyncio.wait_for(worker.run(), 5) == 0
+    assert await queue.count() == 1
+    assert await worker.run(burst=True) == 1
+
+
 async def test_a_stop_before_the_run_and_after_it_does_no_harm(server: Server, queue: Queue) -> None:
     worker = Worker("default", server.url)
     assert await worker.run(burst=True) == 0
