@@ -36,7 +36,7 @@ from aioq.cli.main import app
 from aioq.store.keys import Keys, SharedKeys
 from aioq.store.script import all_scripts
 from aioq.values import options, states
-from aioq.values.reference import resolve
+from aioq.values.resolving import resolve
 from tests.pages import EXAMPLES, PAGES, ROOT, Block, blocks, commands, table
 from tests.tools import eventually_sync
 

@@ -14,7 +14,7 @@ from aioq.values.durations import seconds
 from aioq.values.errors import InvalidJobOperation, NoSuchJobError
 from aioq.values.options import RESULT_TTL_MS
 from aioq.values.record import JobRecord
-from aioq.values.reference import resolve
+from aioq.values.resolving import resolve
 from aioq.values.states import JobStatus
 
 

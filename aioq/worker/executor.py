@@ -33,7 +33,8 @@ from aioq.values.errors import JobTimeout, NotAwaited, PayloadTooLarge
 from aioq.values.options import PROCESS, THREAD
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, decide, is_final
 from aioq.values.record import JobRecord
-from aioq.values.reference import is_plain, resolve
+from aioq.values.reference import is_plain
+from aioq.values.resolving import resolve
 from aioq.values.retry import Retry, RetryRequested
 from aioq.worker.ending import CANCEL_GRACE, Ending
 from aioq.worker.failure import packed_failure

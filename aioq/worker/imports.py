@@ -21,7 +21,7 @@ from typing import Any
 from anyio import CapacityLimiter, to_thread
 
 from aioq.values.errors import DeserializationError, InvalidInput, WorkerError
-from aioq.values.reference import is_imported, module_of
+from aioq.values.resolving import is_imported, module_of
 from aioq.worker.run import own_task
 from aioq.worker.threads import ThreadCall
 from aioq.worker.tracebacks import causes, error_line, user_frames, users_frames
