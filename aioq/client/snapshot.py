@@ -58,7 +58,7 @@ class Snapshot:
             if self._polling is None or self._polling.record is not record:
                 self._polling = Polling(record)
             else:
-                self._polling.look()
+                self._polling.note_read()
 
         return status
 

@@ -106,7 +106,7 @@ def refer(func: Any) -> tuple[Reference, object | None]:
 
 
 def _no_function(func: Any) -> str:
-    """That a value is nothing that a worker could call; most such values are what a call has returned."""
+    """A text that refuses a value which no worker could call. Most such values are what a call has returned."""
     is_class = inspect.isclass(func)
     what = f"the class {func.__name__}" if is_class else f"a value of type {type(func).__name__}"
     told = f"{what} cannot be enqueued; expected a function, a bound method, a callable instance or a dotted name"

@@ -82,7 +82,7 @@ def module_of(name: str) -> tuple[str, Any, list[str]]:
 def is_imported(name: str) -> bool:
     """Whether the callable behind a dotted name can be had without an import, and without waiting for one.
 
-    A module that another thread imports at this moment is there already, and whoever asks for it has to wait.
+    A module that another thread imports at this moment is there already, but an import of it would wait.
     """
     _, module, rest = module_of(name)
 
