@@ -35,7 +35,7 @@ from aioq.cli.main import app
 from aioq.store.keys import Keys, SharedKeys
 from aioq.store.scripts import server_scripts
 from aioq.values import options, states
-from aioq.values.reference import resolve
+from aioq.values.resolving import resolve
 from tests.pages import EXAMPLES, PAGES, ROOT, Block, blocks, commands, table
 from tests.tools import eventually_sync
 
