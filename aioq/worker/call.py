@@ -21,7 +21,7 @@ from aioq.values.record import JobRecord
 from aioq.values.reference import COROUTINE, GENERATOR, PLAIN, Function, Kind, resolve
 from aioq.values.retry import Retry, RetryRequested
 from aioq.worker.failure import outcome_of_end, outcome_of_error
-from aioq.worker.forks import forks, leave
+from aioq.worker.forks import end_fork, forks
 from aioq.worker.imports import Imports
 from aioq.worker.processes import Packed, Processes
 from aioq.worker.run import Cause, Run, StartClock
@@ -86,14 +86,14 @@ class Caller:
             result = await self._call(run, func, kind, start_clock)
 
             if forks.in_fork:  # the job has forked here, and this is the fork
-                leave(None)
+                end_fork(None)
 
             run.returned = run.cause is None  # a run that was ended and went on has not done its work
 
             return self._outcome(run, result)
         except BaseException as error:  # noqa: BLE001 - SystemExit too: whatever a job raises is its own failure
             if forks.in_fork:
-                leave(error)
+                end_fork(error)
 
             return outcome_of_error(run, error)
         finally:

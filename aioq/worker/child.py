@@ -1,7 +1,7 @@
 """The other side of `process.py`: what runs in a process, one job after the other, until its worker ends.
 
-It has no connection to the server and is given no secret: the worker has verified what it hands over, and signs
-and records what comes back.
+It has no connection to the server, and it gets no secret: the worker verifies a job before it sends it, and signs
+and records the answer.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from aioq.values.reference import resolve
 from aioq.values.retry import Retry, kinds
 from aioq.values.summary import summary
 from aioq.worker import lines
-from aioq.worker.forks import SIGNALS, forks, leave
+from aioq.worker.forks import SIGNALS, end_fork, forks
 from aioq.worker.frames import next_frame, pack_frame
 from aioq.worker.streams import drop_what_nobody_takes
 from aioq.worker.tracebacks import error_text
@@ -68,7 +68,7 @@ class WorkerChannel:
 
 
 class ChildJob(CurrentJob):
-    """A job as its own function sees it in a child: a snapshot, of which only the meta can be saved.
+    """A job as its own function sees it here: a snapshot, of which only the meta can be saved.
 
     Args:
         record: what is stored of the job, without signatures.
@@ -91,7 +91,7 @@ class ChildJob(CurrentJob):
         return self._queue
 
     def save_meta_sync(self) -> None:
-        """As `save_meta`; the worker does it, and this waits for it."""
+        """As `save_meta`. The worker does it, and the function waits for the answer."""
         present, changed, removed = self._changed_meta()
         parts = chain.from_iterable((changed | dict.fromkeys(removed, b"")).items())
 
@@ -106,7 +106,7 @@ class ChildJob(CurrentJob):
         return DONE
 
     def close(self) -> None:
-        """The run has ended: what its threads still ask for is refused from now on."""
+        """The run has ended: from now on, requests of threads that it has left are refused."""
         with self._lock:
             self._channel = None
 
@@ -141,19 +141,19 @@ def main() -> NoReturn:
 
     for each in (channel, life):  # no program that a job starts has them, and no fork
         os.set_inheritable(each, False)
-        forks.keep(each)
+        forks.withhold(each)
 
     drop_what_nobody_takes()
     faulthandler.enable()  # a crash shows the job's line
     lines.install(lines.Style(**json.loads(sys.argv[3])))
 
-    if isinstance(sys.stdout, io.TextIOWrapper):  # what is printed must not be lost with the process
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what a job prints must not be lost when the process is killed
         sys.stdout.reconfigure(line_buffering=True)
 
     with suppress(EOFError, OSError), forks.watched(signals=True):
         _serve(WorkerChannel(socket.socket(fileno=channel)))
 
-    os._exit(0)  # threads that jobs have left behind end here, too
+    os._exit(0)  # threads that jobs have left behind must end as well
 
 
 def _serve(channel: WorkerChannel) -> None:
@@ -187,7 +187,7 @@ def _run(job: ChildJob) -> tuple[bytes, ...]:
         kind = b"returned"  # the result may still be one that cannot be serialised
 
         if forks.in_fork:  # the job has forked, and this is the fork
-            leave(None)
+            end_fork(None)
 
         _refuse_dropped(dropped_calls)
 
@@ -197,7 +197,7 @@ def _run(job: ChildJob) -> tuple[bytes, ...]:
         return b"result", record.serializer.dumps(result, f"the result of {record.func_name}")
     except BaseException as error:  # noqa: BLE001 - SystemExit too: whatever a job raises is its own failure
         if forks.in_fork:
-            leave(error)
+            end_fork(error)
 
         if dropped_calls and not isinstance(error, NotAwaited):
             error.add_note(not_awaited(dropped_calls))
@@ -219,7 +219,7 @@ def _refuse_dropped(calls: list[str]) -> None:
 
 
 def _leave_signals_to_the_worker() -> None:
-    """Do nothing at what is sent to all processes of a service, or of a terminal: the worker answers it.
+    """Do nothing at signals that go to all processes of a service, or of a terminal: the worker answers them.
 
     The signals are not ignored, because programs that a job starts would then ignore them, too.
     """
@@ -230,9 +230,9 @@ def _leave_signals_to_the_worker() -> None:
 
 
 def _end_with_the_worker(life: int) -> None:
-    """When the worker ends, and its end of the pipe with it, kill this process and all that jobs have started.
+    """Kill this process, and all that jobs have started, when the worker ends and closes its end of the pipe.
 
-    Linux does it by itself, even while C code of a job holds the interpreter. Elsewhere it takes a thread.
+    Linux does this itself, even while C code of a job holds the interpreter. Elsewhere a thread does it.
     """
     if sys.platform != "linux":
         threading.Thread(target=_await_end, args=(life,), name="aioq-life", daemon=True).start()

@@ -18,7 +18,7 @@ from types import FrameType
 
 from aioq.worker.run import Cause, Run, attributes
 from aioq.worker.threads import RunEnded, RunTimedOut
-from aioq.worker.tracebacks import is_workers, users_frames
+from aioq.worker.tracebacks import is_of_worker, user_frames
 
 log = logging.getLogger("aioq.worker")
 
@@ -177,8 +177,8 @@ def _thread(run: Run) -> str:
 def _place(run: Run) -> str:
     """The line of the user's code at which a run stands, behind a comma."""
     frames = _frames(run)
-    own = [at for at, frame in enumerate(frames) if is_workers(frame)]
-    shown = users_frames(frames[own[-1] + 1 if own else 0 :])
+    own = [at for at, frame in enumerate(frames) if is_of_worker(frame)]
+    shown = user_frames(frames[own[-1] + 1 if own else 0 :])
 
     return f", at {shown[0].f_code.co_filename}, line {shown[0].f_lineno}" if shown else ""
 

@@ -23,7 +23,7 @@ from aioq.values.errors import DeserializationError, InvalidInput, WorkerError
 from aioq.values.reference import Function, Kind, is_imported, kind_of, module_of
 from aioq.worker.run import own_task
 from aioq.worker.threads import ThreadCall
-from aioq.worker.tracebacks import causes, error_line, user_frames, users_frames
+from aioq.worker.tracebacks import causes, error_line, user_frames, user_traceback
 
 log = logging.getLogger("aioq.worker")
 
@@ -252,7 +252,7 @@ def _place(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f" ({error.filename}, line {error.lineno})"
 
-    steps = traceback.extract_tb(user_frames(error))
+    steps = traceback.extract_tb(user_traceback(error))
 
     return f" ({steps[-1].filename}, line {steps[-1].lineno})" if steps else ""
 
@@ -290,7 +290,7 @@ def _text(error: BaseException) -> str:
 
 def _tell_of_long(name: str, call: ThreadCall) -> None:
     frame = sys._current_frames().get(call.thread or -1)  # noqa: SLF001 - the only way to it
-    frames = users_frames(frame for frame, _ in traceback.walk_stack(frame)) if frame else []
+    frames = user_frames(frame for frame, _ in traceback.walk_stack(frame)) if frame else []
     at = f", at {frames[0].f_code.co_filename}, line {frames[0].f_lineno}" if frames else ""
     log.warning(
         "importing the module of %s has taken %g s so far%s; jobs whose modules are not imported yet wait for it",

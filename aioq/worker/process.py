@@ -39,7 +39,7 @@ class JobProcess(asyncio.Protocol):
     """
 
     def __init__(self, process: subprocess.Popen[bytes], life: int) -> None:
-        self.fault = ""
+        self.fault = ""  # what was wrong with a frame of the process
         self.transport: asyncio.Transport | None = None
         self._process = process
         self._life = life
@@ -83,7 +83,7 @@ class JobProcess(asyncio.Protocol):
             self.transport.abort()
 
         if self._life >= 0:
-            forks.release(self._life)
+            forks.forget(self._life)
             os.close(self._life)
             self._life = -1
 
@@ -117,7 +117,7 @@ def spawn() -> tuple[JobProcess, socket.socket]:
         OSError, ValueError, TypeError: no process can be started; nothing stays open.
 
     """
-    open_standard_descriptors()  # else a socket might take the place of one that is closed
+    open_standard_descriptors()  # else a socket might get the number of a standard descriptor that is closed
     style = json.dumps(asdict(current_style()))
     # Python's import passes over whatever is no text.
     paths = json.dumps([path for path in sys.path if isinstance(path, str)])
@@ -130,20 +130,20 @@ def spawn() -> tuple[JobProcess, socket.socket]:
         life, held = os.pipe()
         ours.callback(os.close, held)
         theirs.callback(os.close, life)
-        # Blocked until it can answer them: a signal to all processes of a service must not end it while it starts.
+        # The process unblocks them when it can answer: a signal to a service must not end it while it starts.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         theirs.callback(signal.pthread_sigmask, signal.SIG_SETMASK, blocked)
         process = subprocess.Popen(  # noqa: S603 - this interpreter
             (sys.executable, "-c", _PROGRAM, str(other.fileno()), str(life), style, paths),
             stdin=subprocess.DEVNULL,
-            stdout=printed,  # what jobs print stands in the worker's log
+            stdout=printed,  # jobs print into the worker's log
             stderr=printed,
             pass_fds=(other.fileno(), life),
             start_new_session=True,
         )
         ours.pop_all()
 
-    forks.keep(held)  # a fork that outlives the worker must not keep this process alive
+    forks.withhold(held)  # a fork that outlives the worker must not keep this process alive
 
     return JobProcess(process, held), channel
 

@@ -1,7 +1,7 @@
 """Processes: plain functions in processes of their own, which are used again and can be killed at any moment.
 
-anyio's `to_process` does too little for this: what a job prints vanishes, a crash is told without its signal, and
-what comes back is unpickled.
+anyio's `to_process` does too little for this: it loses what a job prints, tells of a crash without its signal, and
+unpickles the answer.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class Processes:
         return process
 
     def _bury(self, process: JobProcess) -> asyncio.Future[int]:
-        """Kill a process, and wait for its end, which brings its exit code. It goes on if nobody waits."""
+        """Kill a process, and wait for its end; the exit code. This goes on if nobody waits for it."""
         self._living.pop(process, None)
         burial = own_task(process.end())
         self._burials.add(burial)

@@ -24,10 +24,10 @@ def own_task(coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
 
 
 class Cause(Enum):
-    """Why the worker ended a run that had not ended by itself."""
+    """Why the worker ended a run."""
 
     TIMEOUT = "took longer than its timeout"  # the job's own limit: a failure of the job
-    INTERRUPTED = "was interrupted"  # the worker shuts down: the job goes back to its lane
+    INTERRUPTED = "was interrupted"  # the worker shuts down, or has no room: the job goes back to its lane
     # The claim is not valid any more: nothing is recorded.
     CANCELED = "was canceled"
     STOPPED = "was stopped"

@@ -1,7 +1,7 @@
 """Telling: what a worker's log says of the jobs that it runs. Slots tells it of each end of a run, at one place.
 
-At the usual level a job that finishes costs nothing: `jobs` says whether lines about every job are wanted, which
-is looked up once a second. Failures are always told. Both are bounded, so that neither a fast queue nor a storm of
+At the usual level a job that finishes costs nothing: `jobs` says whether lines about every job are wanted, and is
+renewed once a second. Failures are always logged. Both are bounded, so that neither a fast queue nor a storm of
 failures drowns the log or slows the worker down.
 """
 
@@ -17,7 +17,7 @@ from aioq.values.retry import RetryRequested
 from aioq.values.summary import printable
 from aioq.worker.lines import warn_of_options
 from aioq.worker.run import Cause, Run, attributes
-from aioq.worker.tracebacks import error_line, exception
+from aioq.worker.tracebacks import error_line, exc_info
 
 log = logging.getLogger("aioq.worker")
 
@@ -41,10 +41,10 @@ _FAILURE = f"{_WORDS}: %s"
 
 
 class Telling:
-    """What the log says of the runs of one worker.
+    """Writes to the log about the runs of one worker.
 
     Args:
-        log_jobs: tell of every job at the level INFO, and not at DEBUG.
+        log_jobs: log every job at the level INFO, and not at DEBUG.
 
     """
 
@@ -57,7 +57,7 @@ class Telling:
         self._summing: tuple[float, int] | None = None  # since when sums replace lines, and how many had finished
         self._seen = 0
         self._failures = FAILURES_AT_ONCE
-        self.asked = 0  # how many runs have asked to run again
+        self.asked = 0  # how many runs have asked to be run again
         self._left_out = [0, 0, 0]  # failures that are final, others, and runs that asked to run again
         self._left_out_since = 0.0
         self._left_out_before = 0
@@ -76,14 +76,14 @@ class Telling:
         self.jobs = self._summing is None and log.isEnabledFor(self._level)
 
     def began(self, run: Run) -> None:
-        """A run begins. To be called only if `jobs` says so."""
+        """A run begins. Called only if `jobs` says so."""
         attempt = run.claim.record.attempt
         again = f", attempt {attempt}" if attempt > 1 else ""
         self._log(self._level, run, f"begins{again}")
         self._use_line()
 
     def ended(self, run: Run, outcome: Outcome | None) -> None:
-        """A run has ended. To be called if it has an error, or if `jobs` says so."""
+        """A run has ended. Called if it has an error, or if `jobs` says so."""
         error, run.error = run.error, None
         took = _duration(run)
         after = "" if took is None else f" after {_seconds(took)}"
@@ -102,7 +102,7 @@ class Telling:
             self._use_line()
 
     def begin_stop(self) -> None:
-        """From now on, what goes back does so for a shutdown."""
+        """From now on, jobs go back because the worker shuts down."""
         self._is_stopping = True
 
     def went_back(self, run: Run) -> None:
@@ -202,7 +202,7 @@ class Telling:
 
         again = f"in {_seconds(outcome.delay_ms / 1000)}" if outcome.delay_ms else "at once"
 
-        if is_asked:  # that is no failure
+        if is_asked:  # it has not failed
             self._log(
                 logging.INFO, run, f"asked{after}{attempts}, to run again {again}", outcome=_outcome_name(outcome)
             )
@@ -232,7 +232,7 @@ class Telling:
     def _log(
         self, level: int, run: Run, what: str, *, error: BaseException | None = None, outcome: str = ""
     ) -> None:
-        """Log one record. Whatever handlers and filters of the application do, the run goes on to its end."""
+        """Log one record. Whatever the handlers and filters of the application do, the run is recorded."""
         if not log.isEnabledFor(level):
             return
 
@@ -246,20 +246,20 @@ class Telling:
             if error is None:
                 log.log(level, _WORDS, *values, extra=extra)
             else:
-                log.log(level, _FAILURE, *values, error_line(error), exc_info=exception(error), extra=extra)
-        except BaseException:  # noqa: BLE001, S110 - a filter's error, or what a job's exception does when it is shown
+                log.log(level, _FAILURE, *values, error_line(error), exc_info=exc_info(error), extra=extra)
+        except BaseException:  # noqa: BLE001, S110 - a filter may raise, and a job's exception when it is printed
             pass
 
 
 def tell_of_failure(job_id: str, func: str | None, queue: str, error: Exception, worker: str | None) -> None:
-    """A job fails for what happened outside of its run: its result could not be delivered, say."""
+    """A job fails for something outside of its run: its result could not be delivered, say."""
     extra = {"job_id": job_id, "queue": queue, "func": func, "worker": worker, "outcome": "failed"}
     values = [printable(func or "a job"), "failed", queue, printable(job_id), error_line(error)]
     log.error(_FAILURE, *values, exc_info=error, extra=extra)
 
 
 def tally(runs: int, finished: int, failed: int, asked: int) -> str:
-    """What a worker has done, for its last line.
+    """What a worker has done, for the last line of its log.
 
     Example:
         >>> tally(3, 2, 1, 0), tally(0, 0, 0, 0)
@@ -290,7 +290,7 @@ def _attempts(run: Run, error: BaseException) -> str:
 
 
 def _refused(run: Run) -> str:
-    """Why a run that failed for good has attempts left."""
+    """Why a run that failed for good has attempts left, behind a comma."""
     try:
         record = run.claim.record
         has_attempts = record.retry is not None and record.attempt <= record.retry.max
@@ -301,14 +301,14 @@ def _refused(run: Run) -> str:
 
 
 def _has_advice(error: BaseException) -> bool:
-    """Whether it is the first job whose module is missing here: that is a fault of the worker's start."""
+    """Whether it is the first job whose module is missing here: the worker was started in the wrong way then."""
     return bool(getattr(error, "missing", "") and getattr(error, "__notes__", None))
 
 
 def _duration(run: Run) -> float | None:
     """How long the function ran, in seconds; None if it was not called.
 
-    A thread has noted it. The end of all others is noticed on the event loop.
+    A thread measures it itself. The end of any other call is noticed on the event loop.
     """
     if not run.begun:
         return None
