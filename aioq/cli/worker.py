@@ -177,8 +177,7 @@ def worker(
     target: Target,
 ) -> None:
     """Run the jobs of queues until SIGINT or SIGTERM. A second signal hands running jobs back at once."""
-    if verbose and quiet:
-        raise typer.BadParameter("it cannot be combined with --verbose", param_hint="'--quiet'")
+    level = _level(logging_level, verbose=verbose, quiet=quiet)
 
     if reload:
         supervise([Path(), *target.paths], [shutdown_timeout, cancel_grace])
@@ -187,7 +186,7 @@ def worker(
 
     drop_what_nobody_takes()
     configure_logging(
-        Level.DEBUG if verbose else Level.WARNING if quiet else logging_level,
+        level,
         log_format=log_format,
         date_format=date_format,
         as_json=log_json,
@@ -208,6 +207,14 @@ def worker(
     limits: dict[str, Any] = {"burst": burst, "max_jobs": max_jobs, "max_idle_time": max_idle_time}
 
     run_to_end(partial(_serve, target, queues or ["default"], options, limits, pid, check_modules(imports or [])))
+
+
+def _level(level: Level, *, verbose: bool, quiet: bool) -> Level:
+    """The level of the log, from the three flags that set it."""
+    if verbose and quiet:
+        raise typer.BadParameter("it cannot be combined with --verbose", param_hint="'--quiet'")
+
+    return Level.DEBUG if verbose else Level.WARNING if quiet else level
 
 
 async def _serve(

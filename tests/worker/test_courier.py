@@ -10,6 +10,7 @@ import pytest
 
 from aioq import ServerError, ServerUnreachable, get_current_job
 from aioq.store import Connection, Store
+from aioq.store.scripts import server_scripts
 from aioq.values.record import JobRecord
 from aioq.values.submission import Submission
 from aioq.worker.courier import ROUND_TRIPS_AT_ONCE
