@@ -88,6 +88,7 @@ PLACES = (
     Place("sessions", "hash", _DAYS_30),
     Place("paused", "string", ""),
     Place("suspended", "string", ""),
+    Place("format", "string", "lasting"),
     *(Place(state, "zset", "members", "registry") for state in sorted(FINAL)),
     *(Place(state, "zset", "members", "companion", b":until") for state in sorted(FINAL)),
     *(Place(state, "zset", "members", "registry", b":usual") for state in sorted(FINAL)),

@@ -39,6 +39,7 @@ class Keys:
     sessions: bytes
     paused: bytes
     suspended: bytes
+    format: bytes
     job: bytes
     attempts: bytes
     finished: bytes
