@@ -90,6 +90,7 @@ _LIVE = (
     ":lane:suspects",
     ":lane:alone",
     ":lanes",
+    ":format",
     ":scheduled",
     ":expiring",
     ":paused",

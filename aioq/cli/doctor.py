@@ -108,6 +108,7 @@ def _document(
             {
                 "name": queue.name,
                 "listed": queue.listed,
+                "format": None if _is_missing(queue) else queue.format,
                 "jobs": queue.jobs,
                 "findings": [each._asdict() for each in queue.findings],
             }
@@ -127,6 +128,9 @@ def _report(
 ) -> Iterator[str]:
     for server, group in groupby(settings, key=lambda each: each.server):
         yield from _server_lines(f"Server {server}".rstrip(), list(group))
+
+    if formats := {each.format for each in examined if each.format and not _is_missing(each)}:
+        yield f"Queues are stored in format {' and '.join(map(str, sorted(formats)))}"
 
     if not examined:
         yield "No queues."

@@ -12,7 +12,8 @@ from aioq.doctor.kinds import KINDS
 from aioq.store import Connection, Store
 from aioq.store.examination import CHUNK, Examination, Step, Subject, read_findings, scan
 from aioq.store.examination import Finding as Found
-from aioq.values.errors import ServerError, ServerUnreachable
+from aioq.store.format import read_format, refuse_newer
+from aioq.values.errors import ServerError, ServerUnreachable, ServerUnsuitable
 
 T = TypeVar("T")
 
@@ -58,6 +59,7 @@ class Examined(NamedTuple):
         jobs: how many jobs were looked at.
         findings: what is wrong, or was wrong and is repaired now.
         error: why it could not be examined, or not to its end; None if it was.
+        format: the number of the format in which it is stored; None if that could not be told.
 
     """
 
@@ -66,6 +68,7 @@ class Examined(NamedTuple):
     jobs: int
     findings: list[Finding]
     error: ServerError | None = None
+    format: int | None = None
 
 
 async def examine(
@@ -145,6 +148,7 @@ class _Examinee:
         self.jobs = 0
         self.listed: bool | None = None
         self.error: ServerError | None = None
+        self.format: int | None = None
 
     @property
     def is_blocked(self) -> bool:
@@ -160,7 +164,7 @@ class _Examinee:
             key=lambda each: (order.index(each.kind), each.name),
         )
 
-        return Examined(self.name, self.listed, self.jobs, findings, self.error)
+        return Examined(self.name, self.listed, self.jobs, findings, self.error, self.format)
 
 
 #: What is to be looked at of each queue.
@@ -190,7 +194,8 @@ class _Round:
         """Examine the queues of one server."""
         try:
             for some in _in_groups(examinees, ABREAST):
-                await self._look((each, each.examination.types()) for each in some)
+                await self._read_formats(some)
+                await self._look((each, each.examination.types()) for each in some if not each.is_blocked)
 
             await self._look_at_keys(server, examinees)
 
@@ -206,6 +211,19 @@ class _Round:
 
             for each in examinees:
                 each.error = each.error or error
+
+    async def _read_formats(self, examinees: Sequence[_Examinee]) -> None:
+        """The formats in which the queues are stored. One that this version cannot read is not looked at."""
+        replies = await self._connection.each([("GET", each.store.keys.format) for each in examinees])
+
+        for each, reply in zip(examinees, replies, strict=True):
+            if not isinstance(reply, ServerError):  # else the key has the wrong type, which is found next
+                each.format = read_format(reply)
+
+                try:
+                    refuse_newer(each.name, each.format)
+                except ServerUnsuitable as error:
+                    each.error = error
 
     async def _look_at_keys(self, server: Connection, examinees: Sequence[_Examinee]) -> None:
         """All keys of the queues, in one look through the server's."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from aioq.store.calls import Calls, unexpected, verdict_of
+from aioq.store.format import FORMAT, refuse_newer
 from aioq.store.net.command import Argument, Command
 from aioq.store.reply import fields_of, text
 from aioq.values.beat import Beat
@@ -34,8 +35,16 @@ class Duty:
         self._calls = calls
 
     async def join(self, worker: str, lease_ms: int, session: int = 0) -> None:
-        """Begin to serve the queue, with a lease."""
-        await self._calls.call("join", worker=worker, lease=lease_ms, session=session)
+        """Begin to serve the queue, with a lease.
+
+        Raises:
+            ServerUnsuitable: the queue is stored in a newer format.
+
+        """
+        reply = await self._calls.call("join", worker=worker, lease=lease_ms, session=session, known_format=FORMAT)
+
+        if reply[0] == b"newer":
+            refuse_newer(self._calls.queue, reply[1])
 
     async def leave(self, worker: str) -> bool:
         """Stop serving the queue. False: the worker still holds jobs, and keeps its lease."""

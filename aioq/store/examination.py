@@ -89,6 +89,7 @@ PLACES = (
     Place("sessions", "hash", _DAYS_30),
     Place("paused", "string", ""),
     Place("suspended", "string", ""),
+    Place("format", "string", "lasting"),
     *(Place(state, "zset", "members", "registry") for state in KEPT_MS),
     *(Place(state, "zset", "members", "companion", b":until") for state in KEPT_MS),
     *(Place(state, "zset", "members", "registry", b":usual") for state in KEPT_MS),

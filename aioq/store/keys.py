@@ -42,6 +42,7 @@ class Keys:
     sessions: bytes
     paused: bytes
     suspended: bytes
+    format: bytes
     job: bytes
     attempts: bytes
     damaged: bytes

@@ -10,6 +10,7 @@ from typing import Any
 
 from aioq.store.calls import Calls, Send
 from aioq.store.committer import Committer
+from aioq.store.format import FORMAT, read_format, refuse_newer
 from aioq.store.mailbox import Mailbox, Standing
 from aioq.store.net.batcher import Batcher
 from aioq.store.net.command import Argument, Command
@@ -141,21 +142,35 @@ class Producing:
         return await self.enqueue_many(submissions, send, repeat_ms), reached
 
     async def register(self) -> None:
-        """Put the queue on the list of all queues; a suspension of all workers holds for it too."""
-        shared = self._calls.connection.shared
-        # Where the list may be on a server that is away, others go on meanwhile, and it is tried again later.
-        commands = ("SADD", shared.queues, self._calls.queue), ("PTTL", shared.suspended)
-        _, left = await self._calls.connection.calls(commands, patient=not self._calls.connection.is_cluster)
+        """Put the queue on the list of all queues; a suspension of all workers holds for it too.
+
+        Raises:
+            ServerUnsuitable: the queue is stored in a newer format.
+
+        """
+        shared, keys = self._calls.connection.shared, self._calls.keys
+        commands: list[Command] = [("SADD", shared.queues, self._calls.queue), ("PTTL", shared.suspended)]
+        own: list[Command] = [("SET", keys.format, FORMAT, "NX"), ("GET", keys.format)]
+
+        if self._calls.connection.is_cluster:
+            replies = await self._calls.connection.calls(own)
+            refuse_newer(self._calls.queue, read_format(replies[1]))
+            # The list may be on a server that is away. Others go on meanwhile, and it is tried again later.
+            _, left = await self._calls.connection.calls(commands, patient=False)
+        else:
+            _, left, _, stored = await self._calls.connection.calls([*commands, *own])
+            refuse_newer(self._calls.queue, read_format(stored))
 
         if left == -1:
-            await self._calls.send(("SET", self._calls.keys.suspended, "1"))
+            await self._calls.send(("SET", keys.suspended, "1"))
         elif left > 0:
-            await self._calls.send(("SET", self._calls.keys.suspended, "1", "PX", left))
+            await self._calls.send(("SET", keys.suspended, "1", "PX", left))
 
         self._is_registered = True
 
     async def unregister(self) -> None:
         """Take the queue off the list of all queues; the next enqueue puts it there again."""
+        await self._calls.send(("DEL", self._calls.keys.format))
         await self._calls.send(("SREM", self._calls.shared.queues, self._calls.queue))
         self._is_registered = False
 

@@ -237,7 +237,7 @@ async def test_ten_thousand_workers_that_come_and_go_leave_nothing(queue: Queue,
     for first in range(0, 10_000, 50):
         await asyncio.gather(*(come_and_go(number) for number in range(first, first + 50)))
 
-    assert set(raw.scan_iter()) <= {"aioq:queues", "aioq:{default}:wake"}
+    assert set(raw.scan_iter()) <= {"aioq:queues", "aioq:{default}:wake", "aioq:{default}:format"}
 
     # Killed ones never leave; some of them hold a job. A living one hears of them, at most a hundred at a time.
     await queue.enqueue_many([Queue.prepare_data(simple.noop) for _ in range(100)])
@@ -272,7 +272,11 @@ async def test_ten_thousand_workers_that_come_and_go_leave_nothing(queue: Queue,
     assert (await store.reads.count()).queued == 100
     await queue.empty()
     assert await store.duty.leave("survivor")
-    assert {key for key in raw.scan_iter() if not is_brief(key)} <= {"aioq:queues", "aioq:{default}:wake"}
+    assert {key for key in raw.scan_iter() if not is_brief(key)} <= {
+        "aioq:queues",
+        "aioq:{default}:wake",
+        "aioq:{default}:format",
+    }
 
 
 # Clocks

@@ -40,7 +40,7 @@ def test_a_server_without_queues_and_a_queue_that_is_not_there(cli: Cli) -> None
     assert done.stdout.endswith("\nNot sound: 1 queue not there.\n")
     document = json.loads(cli.call("doctor", "maill", "--json").stdout)
     assert document["sound"] is False
-    assert document["queues"] == [{"name": "maill", "listed": False, "jobs": 0, "findings": []}]
+    assert document["queues"] == [{"name": "maill", "listed": False, "format": None, "jobs": 0, "findings": []}]
 
 
 def test_queues_are_found_by_their_keys_when_the_list_is_lost(cli: Cli, raw: redis.Redis) -> None:
@@ -63,6 +63,7 @@ def test_queues_are_found_by_their_keys_when_the_list_is_lost(cli: Cli, raw: red
 def test_damage_is_named_explained_and_repaired(cli: Cli, damaged: None) -> None:
     done = cli.call("doctor")
     assert done.exit_code == 1
+    assert "\nQueues are stored in format 1\n" in done.stdout
     assert "Queue default: 5 jobs examined, 6 findings" in done.stdout
     assert "  job-without-index (5): " in done.stdout
     assert "      ... and 2 more (--json lists all)" in done.stdout
@@ -96,7 +97,7 @@ def test_json(cli: Cli, damaged: None) -> None:
     document = json.loads(done.stdout)
     assert document["sound"] is False
     (queue,) = document["queues"]
-    assert (queue["name"], queue["jobs"]) == ("default", 5)
+    assert (queue["name"], queue["format"], queue["jobs"]) == ("default", 1, 5)
     assert len(queue["findings"]) == 6
     assert queue["findings"][0] == {
         "queue": "default",

@@ -77,7 +77,7 @@ SCRIPTS = {
 }
 
 #: In the scripts of a role, but only in included functions that these scripts do not call, or never like this.
-UNREACHED = {"producer": {"persist"}, "worker": {"get"}}
+UNREACHED = {"producer": {"persist"}}
 
 #: Sent on a subscription that has been silent for long; no test waits for that.
 SILENT = {"ping"}

@@ -421,7 +421,8 @@ async def test_another_prefix_is_another_world(server: Server, client: redis.Red
     client.flushall()
     await connection.aclose()
 
-    assert keys == {b"shop:queues", b"shop:{default}:job:a", b"shop:{default}:lane:main", b"shop:{default}:wake"}
+    ends = ("queues", "{default}:format", "{default}:job:a", "{default}:lane:main", "{default}:wake")
+    assert keys == {f"shop:{end}".encode() for end in ends}
 
 
 async def test_a_server_in_cluster_mode_takes_every_script_of_a_queue(own_server: Callable[..., Server]) -> None:

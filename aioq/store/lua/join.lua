@@ -1,11 +1,16 @@
 -- join: a worker begins to serve a queue.
--- KEYS: main front leases sessions job
--- ARGV: worker lease session
--- SAYS: ok
+-- KEYS: main front leases sessions format job
+-- ARGV: worker lease session known_format
+-- SAYS: ok newer
 -- NEEDS: now lanes lease
+-- newer brings the format of the queue, which this worker could not read; see store/format.py.
 -- Consumers that hold jobs but have no lease (it was lost with the server's data) get one, so that they are
 -- reclaimed when it ends.
 
+local stored_format = tonumber(redis.call('GET', format) or 1) or 1
+if stored_format > tonumber(known_format) then
+  return {'newer', stored_format}
+end
 give_grace(tonumber(lease)) -- else its fresh lease would hide that nobody could beat
 renew(worker, lease)
 begin_session(worker, session)
