@@ -349,7 +349,5 @@ class Queue(Enqueuing):
     def __repr__(self) -> str:
         return f"<Queue {self.name}>"
 
-    # Internals
-
     def _registry(self, status: JobStatus) -> Registry:
         return Registry(self.store, status)
