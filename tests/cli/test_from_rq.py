@@ -66,7 +66,7 @@ def test_a_module_of_settings_is_explained(cli: Cli, words: tuple[str, ...]) -> 
     done = cli.call(*words)
     assert (done.exit_code, done.stdout) == (2, "")
     told = " ".join(done.stderr.split())
-    assert f"'{words[-1]}': a module of settings, as RQ has it, is not read" in told
+    assert f"'{words[-1]}': aioq reads no settings module, as RQ does" in told
     assert "Give the server with -u or AIOQ_REDIS_URL" in told
     assert ("the queues as arguments" in told) == (words[0] == "worker")
 
