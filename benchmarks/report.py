@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks.bench import Outcome, Plan
-from benchmarks.figures import FIGURES, Goal, Samples
+from benchmarks.figures import FIGURES, PURE, Goal, Samples
 from benchmarks.machine import cores, versions
 from benchmarks.peers import peer
 
@@ -234,7 +234,7 @@ def number(value: float) -> str:
 
 def _text(goal: Goal) -> str:
     sign, limit = (">=", goal.least) if goal.least is not None else ("<=", goal.most)
-    of = goal.of[0] if len(goal.of) == 1 else "the best peer"
+    of = goal.of[0] if len(goal.of) == 1 else "the best Python peer" if goal.of == PURE else "the best peer"
 
     return f"{sign} {limit:,g}" + (f" x {of}" if goal.of else "")
 

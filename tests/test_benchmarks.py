@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.figures import Figure, Goal, Samples
+from benchmarks.figures import FIGURES, Figure, Goal, Samples
 from benchmarks.plot import AHEAD, BEHIND, FLOOR, OWN, draw, panels
 from benchmarks.simulation import Costs, Load, Setup, simulate
 from benchmarks.sizing import Wanted, costs_of, least_shards, least_workers, main, size
@@ -177,3 +177,28 @@ def test_costs_are_read_from_two_sizes_of_calls() -> None:
     assert found.enqueue_call / 250 + found.enqueue_job == pytest.approx(6.2)
     assert found.queued_bytes == 230
     assert found.claim_call == Costs().claim_call
+
+
+@pytest.mark.chaos
+def test_users_and_latency_bring_verified_figures_of_both_systems(tmp_path: Path) -> None:
+    samples = tmp_path / "samples.json"
+    size = ("--quick", "--only", "users,latency", "--repeat", "1", "--no-spin", "--size", "200")
+    done = run(*size, "--json", str(samples))
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(samples.read_text())
+    assert found["failed"] == []
+    # 100 users make three calls each, and one more before the clock starts.
+    assert "users, floor: 400 of 400 jobs ran once" in found["passed"]
+    assert "users, floor: 300 of 300 results came and are right" in found["passed"]
+    assert "latency, floor: 70 of 70 jobs ran once" in found["passed"]
+
+    for key in ("users.rate", "users.p50", "users.p99", "latency.start.p50", "latency.result.p99"):
+        assert found["figures"][key].keys() == {"aioq", "floor"}
+        assert all(value > 0 for values in found["figures"][key].values() for value in values)
+
+
+def test_every_goal_has_its_number_and_no_number_is_without_a_goal() -> None:
+    numbers = [figure.target for figure in FIGURES if figure.goals]
+    assert set(numbers) == {f"T{number}" for number in range(1, 18)}
+    assert [figure.key for figure in FIGURES if figure.target and not figure.goals] == []

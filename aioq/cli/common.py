@@ -20,7 +20,7 @@ from aioq.store import Connection, Directory
 from aioq.store.net.absent import HERE
 from aioq.store.net.url import default_url
 from aioq.values.durations import to_ms
-from aioq.values.errors import AioqError, InvalidInput, ServerError, ServerUnreachable
+from aioq.values.errors import AioqError, ServerError, ServerUnreachable
 from aioq.values.ids import lookup_id
 from aioq.values.numbers import whole
 
@@ -115,6 +115,9 @@ def with_options(
     command: Callable[..., None],
     options: Mapping[str, Any],
     read: Callable[[Mapping[str, Any]], dict[str, Any]],
+    *,
+    argument: str = "target",
+    in_place: bool = False,
 ) -> Callable[..., None]:
     """Give a command further options that are not in its own signature.
 
@@ -122,6 +125,8 @@ def with_options(
         command: a function as typer takes it.
         options: annotations by name. An option that is not given is None or False.
         read: turns their values into arguments of the command, which has no options by these names.
+        argument: an argument of the command that is not an option, because `read` supplies it.
+        in_place: the help shows the options in the place of that argument, and not after the command's own.
 
     """
     own = inspect.signature(command, eval_str=True)
@@ -140,7 +145,10 @@ def with_options(
         asked = {name: given.pop(name) for name in options}
         command(*args, **given, **read(asked))
 
-    parameters = [*(each for name, each in own.parameters.items() if name != "target"), *further]
+    names = list(own.parameters)
+    at = names.index(argument) if in_place else len(names)
+    parameters = [own.parameters[name] for name in names]
+    parameters = [each for each in [*parameters[:at], *further, *parameters[at:]] if each.name != argument]
     # typer reads these; the command's own annotations are texts with names of another module.
     with_further.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
     with_further.__annotations__ = {each.name: each.annotation for each in parameters}
@@ -345,14 +353,6 @@ def checked(read: Callable[[Any, str], object]) -> Callable[[typer.CallbackParam
 def positive(number: Any, option: str) -> int:
     """A whole number of at least 1. Raises InvalidInput."""
     return whole(number, option, 1)
-
-
-def pause_ms(text: str, option: str) -> int:
-    """A duration of 0 or more, in milliseconds. Raises InvalidInput."""
-    if (ms := to_ms(text, option)) < 0:
-        raise InvalidInput(f"{option}={text!r}: expected a duration of 0 or more")
-
-    return ms
 
 
 def refuse_names_with_all(names: Sequence[str]) -> None:

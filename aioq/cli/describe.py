@@ -12,9 +12,9 @@ from aioq.cli.output import Table, age, as_json, moment, one_line
 from aioq.client.job import Job
 from aioq.values.calltext import call_text
 from aioq.values.errors import DeserializationError, ResultNotKept
-from aioq.values.record import Unreadable
+from aioq.values.options import ROWS
+from aioq.values.record import JobRecord, Unreadable
 from aioq.values.result import Result
-from aioq.values.retry import FULL
 
 #: The head of a column of times: when each job entered its state, or when a scheduled job is due.
 SINCE = "since/due"
@@ -33,6 +33,7 @@ def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
     unreadable: list[str] = []
     call = _read(record.call, unreadable)
     meta = {name: _known(name, value, unreadable) for name, value in record.meta.items()}
+    options = _options(record)
 
     return {
         "id": job.id,
@@ -40,18 +41,13 @@ def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
         "status": str(job.status),
         "function": job.func_name,
         "call": call_text(record),
-        "description": record.description,
+        "description": options.pop("description"),
         "args": None if call is None else [as_json(value) for value in call[1]],
         "kwargs": None if call is None else {name: as_json(value) for name, value in call[2].items()},
         "meta": meta,
         "attempt": job.attempt,
         "deliveries": job.deliveries,
-        "retry": _rule(record.opts.get("retry")),
-        "executor": record.executor or record.default_executor,
-        "timeout": _whole(job.timeout),
-        "ttl": _whole(job.ttl),
-        "result_ttl": _whole(job.result_ttl),
-        "failure_ttl": _whole(job.failure_ttl),
+        **options,
         "created_at": moment(job.created_at),
         "enqueued_at": moment(job.enqueued_at),
         "scheduled_at": moment(job.scheduled_at),
@@ -207,9 +203,18 @@ def _run(run: Result) -> dict[str, Any]:
     }
 
 
-def _rule(stored: Any) -> Any:
-    """The rule of a retry in the form that users write."""
-    return stored | {"jitter": "full"} if isinstance(stored, dict) and stored.get("jitter") == FULL else stored
+def _options(record: JobRecord) -> dict[str, Any]:
+    """The options that are shown: those that are durations after the others."""
+    rows = [(row, row.shown) for row in ROWS if row.shown is not None]
+    found: dict[str, Any] = {}
+
+    for row, shown in sorted(rows, key=lambda each: each[1].words in _DURATIONS):
+        value = record.option(row)
+
+        if found.get(shown.name) is None:
+            found[shown.name] = value if value is None or shown.value is None else shown.value(value)
+
+    return found
 
 
 def _says(name: str, value: object) -> bool:
@@ -217,17 +222,23 @@ def _says(name: str, value: object) -> bool:
     return value not in (None, "", [], {}) and (name != "deliveries" or value != 0)
 
 
+_DURATIONS: dict[str, Callable[[Any], str]] = {
+    "limit": words.limit,
+    "duration": words.duration,
+    "retention": words.retention,
+}
+
 #: How facts are written for people.
 _WORDS: dict[str, Callable[[Any], str]] = {
     **dict.fromkeys(
         ("created_at", "enqueued_at", "scheduled_at", "expires_at", "started_at", "ended_at"), words.when
     ),
     "deliveries": lambda number: f"{number} (runs that ended because their worker did)",
-    "retry": words.retry,
-    "timeout": words.limit,
-    "ttl": words.duration,
-    "result_ttl": words.retention,
-    "failure_ttl": words.retention,
+    **{
+        row.shown.name: (_DURATIONS | {"retry": words.retry})[row.shown.words]
+        for row in ROWS
+        if row.shown is not None and row.shown.words
+    },
 }
 
 
@@ -236,11 +247,6 @@ def _in_words(name: str, value: Any) -> Any:
         return _WORDS[name](value) if name in _WORDS else value
     except (ValueError, TypeError, LookupError, ArithmeticError):  # the stored value is damaged
         return value
-
-
-def _whole(seconds: float | None) -> float | None:
-    """Whole seconds as a whole number."""
-    return seconds if seconds is None or seconds % 1 else int(seconds)
 
 
 def _line(name: str, value: object, width: int) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from aioq.cli import output
-from aioq.cli.arguments import read_arguments, read_meta
+from aioq.cli.arguments import read_arguments
 from aioq.cli.common import (
     CommandError,
     JsonOption,
@@ -17,20 +17,17 @@ from aioq.cli.common import (
     checked,
     connected,
     make_importable,
-    pause_ms,
     read_seconds,
 )
 from aioq.cli.complete import queue_names
 from aioq.cli.hints import tell_of_no_worker
+from aioq.cli.job_options import with_job_options
 from aioq.client.job import Job
 from aioq.client.queue import Queue
 from aioq.values.calltext import call_text
-from aioq.values.durations import limit_ms, positive_ms, retention_ms
+from aioq.values.durations import pause_ms
 from aioq.values.errors import JobCanceled, JobExpired, JobFailed, JobStopped
 from aioq.values.failure import Failure
-from aioq.values.numbers import whole
-from aioq.values.options import check_executor
-from aioq.values.retry import Retry
 
 Function = Annotated[str, typer.Argument(metavar="FUNCTION", help="Its dotted name: package.module.function.")]
 Words = Annotated[
@@ -43,50 +40,6 @@ Words = Annotated[
 ]
 Into = Annotated[
     str, typer.Option("--queue", "-q", metavar="QUEUE", autocompletion=queue_names, help="The queue.")
-]
-Timeout = Annotated[
-    str | None,
-    typer.Option(
-        metavar="DURATION",
-        callback=checked(limit_ms),
-        help="How long a run may take: 90, 5m, 1h30m; -1: no limit.",
-    ),
-]
-ResultTtl = Annotated[
-    str | None,
-    typer.Option(metavar="DURATION", callback=checked(retention_ms), help="How long the result is kept."),
-]
-Ttl = Annotated[
-    str | None,
-    typer.Option(
-        metavar="DURATION", callback=checked(positive_ms), help="How long the job may wait for a worker."
-    ),
-]
-FailureTtl = Annotated[
-    str | None,
-    typer.Option(metavar="DURATION", callback=checked(retention_ms), help="How long the job is kept if it fails."),
-]
-Description = Annotated[str | None, typer.Option(metavar="TEXT", help="A text that lists show.")]
-JobId = Annotated[str | None, typer.Option(metavar="ID", help="The job's id. Without it, a new one is made.")]
-AtFront = Annotated[bool, typer.Option("--at-front", help="Put it at the front of the queue.")]
-RetryMax = Annotated[
-    int, typer.Option(callback=checked(whole), metavar="N", help="Further attempts after a failure.")
-]
-RetryInterval = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="DURATION",
-        callback=checked(pause_ms),
-        help="The pause before an attempt; again for the next ones. The last repeats.",
-    ),
-]
-Where = Annotated[
-    str | None,
-    typer.Option(
-        metavar="EXECUTOR",
-        callback=checked(check_executor),
-        help="Where a plain function runs: thread (default) or process.",
-    ),
 ]
 SerializerName = Annotated[
     str, typer.Option("--serializer", "-S", metavar="NAME", help="For arguments and the result: pickle or json.")
@@ -101,31 +54,21 @@ ScheduleAt = Annotated[
         metavar="ISO", help="Enqueue it then: 2030-01-31T08:00, with a time zone or in that of this machine."
     ),
 ]
-Meta = Annotated[list[str] | None, typer.Option(metavar="KEY=JSON", help="A value of the job's meta; any number.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the end, and print the result.")]
 WaitTimeout = Annotated[str | None, typer.Option(metavar="DURATION", help="Wait no longer than this.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Do not say what was enqueued.")]
 
 
+@with_job_options
 def enqueue(
     function: Function,
     words: Words = None,
     *,
     queue: Into = "default",
-    timeout: Timeout = None,
-    result_ttl: ResultTtl = None,
-    ttl: Ttl = None,
-    failure_ttl: FailureTtl = None,
-    description: Description = None,
-    job_id: JobId = None,
-    at_front: AtFront = False,
-    retry_max: RetryMax = 0,
-    retry_interval: RetryInterval = None,
-    executor: Where = None,
+    options: dict[str, Any],
     serializer: SerializerName = "pickle",
     schedule_in: ScheduleIn = None,
     schedule_at: ScheduleAt = None,
-    meta: Meta = None,
     wait: Wait = False,
     wait_timeout: WaitTimeout = None,
     target: Target,
@@ -134,20 +77,7 @@ def enqueue(
 ) -> None:
     """Put a call into a queue, now or for later."""
     args, kwargs = read_arguments(words or [])
-    options: dict[str, Any] = {
-        "args": args,
-        "kwargs": kwargs,
-        "job_timeout": timeout,
-        "result_ttl": result_ttl,
-        "ttl": ttl,
-        "failure_ttl": failure_ttl,
-        "description": description,
-        "job_id": job_id,
-        "at_front": at_front,
-        "retry": _retry(retry_max, retry_interval or []),
-        "meta": read_meta(meta or []),
-        "executor": executor,
-    }
+    options |= {"args": args, "kwargs": kwargs}
     moment = _moment(schedule_at, schedule_in)
 
     if wait_timeout is not None and not wait:
@@ -232,13 +162,6 @@ def _line(ending: dict[str, Any]) -> str:
     text = str(ending["error"])
 
     return Failure(text, ending.get("error_type"), ending.get("error_message", text)).line
-
-
-def _retry(most: int, intervals: list[str]) -> Retry | None:
-    if intervals and not most:
-        raise typer.BadParameter("it needs --retry-max", param_hint="'--retry-interval'")
-
-    return Retry(most, interval=intervals or 0) if most else None
 
 
 def _moment(at: str | None, delay: str | None) -> datetime | str | None:

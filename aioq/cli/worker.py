@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from aioq.cli import ending
-from aioq.cli.common import CommandError, Target, checked, connected, make_importable, pause_ms, positive
+from aioq.cli.common import CommandError, Target, checked, connected, make_importable, positive
 from aioq.cli.complete import queue_names
 from aioq.cli.from_rq import read_concurrency
 from aioq.cli.logs import (
@@ -33,7 +33,7 @@ from aioq.cli.logs import (
 )
 from aioq.cli.reload import supervise
 from aioq.store import Connection, Directory
-from aioq.values.durations import positive_ms, retention_ms
+from aioq.values.durations import pause_ms, positive_ms, retention_ms
 from aioq.values.errors import ServerUnreachable
 from aioq.values.options import check_executor
 from aioq.worker.imports import check_modules, import_all

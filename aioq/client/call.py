@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +10,12 @@ from aioq.client.task import Task
 from aioq.values.errors import InvalidFunction, InvalidType, PayloadTooLarge
 from aioq.values.ids import new_id
 from aioq.values.option_names import refuse_options
-from aioq.values.options import MAX_PAYLOAD, NO_OPTIONS, OPTION_NAMES, PROCESS, JobOptions
+from aioq.values.options import FIELDS, MAX_PAYLOAD, NO_OPTIONS, OPTION_NAMES, PROCESS, WORDS, JobOptions
 from aioq.values.record import META, Fields, JobRecord
 from aioq.values.reference import is_plain, refer
 from aioq.values.serializer import PICKLE, Serializer
 from aioq.values.signature import Signer
-from aioq.values.submission import Submission
+from aioq.values.submission import NO_WORDS, Submission
 
 
 @dataclass(slots=True)  # one is made for each job, and a frozen one or a tuple takes twice as long
@@ -161,22 +160,21 @@ def settle(call: Call, due: str = "", job_id: str = "", signer: Signer | None = 
         record = record.sealed()
 
     if options is NO_OPTIONS:
-        return Submission(record, call.size, False, due)
+        return Submission(record, call.size, {"due": due} if due else NO_WORDS)
 
-    return Submission(
-        record,
-        call.size,
-        bool(options.at_front),
-        due,
-        options.ttl_ms or 0,
-        # An id that a user chose may be chosen twice; a repeated call is told from that by its nonce.
-        secrets.token_hex(4) if options.job_id else "",
-        options.durability or "memory",
-    )
+    words: dict[str, str | int] = {"due": due} if due else {}
+    given = vars(options)
+
+    for field, word in WORDS:
+        if field in given and (value := given[field] if word.write is None else word.write(given[field])):
+            words[word.name] = value
+
+    return Submission(record, call.size, words, options.durability or "memory")
 
 
 def _stored(call: Call, options: JobOptions) -> Fields:
     fields: Fields = {}
+    given = vars(options)
 
     if options.meta:
         for name, value in options.meta.items():
@@ -185,7 +183,8 @@ def _stored(call: Call, options: JobOptions) -> Fields:
     if packed := options.packed():
         fields[b"opts"] = packed
 
-    if options.failure_ttl_ms is not None:
-        fields[b"failure_ttl"] = b"%d" % options.failure_ttl_ms
+    for field, stored in FIELDS:
+        if field in given:
+            fields[stored.name] = b"%d" % given[field]
 
     return fields

@@ -22,7 +22,7 @@ from aioq.store.mailbox import Ending
 from aioq.store.net.per_loop import running_loop
 from aioq.values.calltext import call_text
 from aioq.values.durability import Durability
-from aioq.values.durations import Duration, spelled, waiting_ms
+from aioq.values.durations import Duration, seconds, spelled, waiting_ms
 from aioq.values.errors import (
     InvalidJobOperation,
     InvalidType,
@@ -39,7 +39,6 @@ from aioq.values.options import (
     Options,
     check_meta,
     read_options,
-    seconds,
 )
 from aioq.values.record import META, Fields, JobRecord
 from aioq.values.reference import resolve
@@ -106,8 +105,8 @@ class Job(Generic[R]):
         submission = settle(complete(call, max_payload=sys.maxsize))
         fields = submission.record.fields
 
-        if submission.ttl_ms:
-            fields[b"ttl"] = b"%d" % submission.ttl_ms
+        if "ttl" in submission.words:
+            fields[b"ttl"] = str(submission.words["ttl"]).encode()
 
         job = cls(submission.record, None)
         job.call = call

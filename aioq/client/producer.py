@@ -20,7 +20,7 @@ from aioq.values.durations import Duration, to_ms
 from aioq.values.errors import DuplicateJobError, InvalidInput, InvalidType, NotDurable
 from aioq.values.options import MAX_PAYLOAD, NO_OPTIONS, JobOptions
 from aioq.values.serializer import PICKLE, Serializer
-from aioq.values.submission import Submission
+from aioq.values.submission import Answer, Submission
 
 #: How many jobs a chunk of one `enqueue_many` has, and how many chunks are on their way at the same time. With
 #: smaller chunks the server begins sooner; with larger ones there are fewer calls to make.
@@ -81,12 +81,12 @@ class Producer:
 
             return job
 
-        created = await self.store.producing.enqueue(submission)
+        answer = await self.store.producing.enqueue(submission)
 
-        if not created:
+        if answer.verdict != "stored":
             raise _duplicate(self.store.queue, submission.record.id)
 
-        return self._job(submission, created)
+        return self._job(submission, answer.clock)
 
     async def enqueue_many(self, calls: Iterable[EnqueueData], options: JobOptions = NO_OPTIONS) -> list[Job[Any]]:
         """Put many calls into the queue: all are checked first, then sent in chunks, in their order.
@@ -170,11 +170,15 @@ class Producer:
 
         return made
 
-    def _jobs(self, submissions: Sequence[Submission], answers: Sequence[int]) -> list[Job[Any] | None]:
-        return [self._job(*each) if each[1] else None for each in zip(submissions, answers, strict=True)]
+    def _jobs(self, submissions: Sequence[Submission], answers: Sequence[Answer]) -> list[Job[Any] | None]:
+        return [
+            self._job(submission, answer.clock) if answer.verdict == "stored" else None
+            for submission, answer in zip(submissions, answers, strict=True)
+        ]
 
     def _job(self, submission: Submission, created: int) -> Job[Any]:
-        record, due, ttl_ms = submission.record, submission.due, submission.ttl_ms
+        record, words = submission.record, submission.words
+        due, ttl_ms = str(words.get("due", "")), int(words.get("ttl", 0))
         fields = record.fields  # nobody else has seen them, so what the script has added is added here
         fields[b"status"] = b"scheduled" if due else b"queued"
         fields[b"created_at"] = b"%d" % created

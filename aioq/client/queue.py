@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import Any, NoReturn, ParamSpec, Self, TypeVar, Unpack, cast, overload
@@ -123,10 +122,14 @@ class Queue:
                 "durability": default_durability,
             }
         )
-        defaults = replace(defaults, default_executor=check_executor(default_executor, "default_executor"))
+
+        if default_executor is not None:
+            place = check_executor(default_executor, "default_executor")
+            defaults = JobOptions(default_executor=place).over(defaults)
+
         self._producer = Producer(
             self.store,
-            NO_OPTIONS if defaults == NO_OPTIONS else defaults,
+            defaults,
             find_serializer(serializer),
             whole(max_payload, "max_payload", 1),
             positive_ms(durability_timeout, "durability_timeout") / 1000,

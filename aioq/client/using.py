@@ -131,8 +131,8 @@ class Using:
                 f"job {job.id} was enqueued already; `job.requeue()` brings an ended one back"
             )
 
-        given = job.call.options
-        options = replace(given, meta=check_meta(job.meta), at_front=at_front or given.at_front)
+        changed = {"meta": check_meta(job.meta)} | ({"at_front": True} if at_front else {})
+        options = JobOptions(**changed).over(job.call.options)
         call = self._producer.complete(replace(job.call, options=options.over(self._options)))
         job.adopt(await self._producer.enqueue(call, job_id=job.id))
 

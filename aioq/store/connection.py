@@ -7,6 +7,7 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 from weakref import WeakSet
 
@@ -14,10 +15,10 @@ from aioq.store.keys import PREFIX, SharedKeys
 from aioq.store.net.absent import advice_for_programs
 from aioq.store.net.address import Address, Server, address_of
 from aioq.store.net.budget import CALL_TIMEOUT_S, PAUSES, Budget, attempt_timeout
-from aioq.store.net.cluster import Cluster, ThreadCluster
+from aioq.store.net.cluster import Cluster
 from aioq.store.net.command import Argument, Command
 from aioq.store.net.listener import Listener
-from aioq.store.net.node import Node, ThreadNode
+from aioq.store.net.node import Node
 from aioq.store.net.per_loop import PerLoop, running_loop
 from aioq.store.net.slots import SlotMap
 from aioq.store.net.translation import refusal, unreachable
@@ -121,6 +122,20 @@ class Connection:
         timeout = blocking + GRACE if blocking else _attempt_timeout(self._address, self.call_timeout, ())
 
         return self._copy(self._address.sibling(), timeout, self._slots)
+
+    def companion(self, timeout: float) -> Connection:
+        """An impatient connection to the same server, which is used only as long as this one stays open.
+
+        So it needs no share of its own in a server that was started for this one.
+
+        Args:
+            timeout: seconds without a moving byte that a call may take.
+
+        """
+        other = self._copy(replace(self._address, provider=None), timeout, self._slots)
+        other.call_timeout = timeout
+
+        return other
 
     async def servers(self) -> list[Connection]:
         """A connection for each server that has keys: this one, or one for each of a Cluster; closed with this."""
@@ -248,13 +263,6 @@ class Connection:
     def listener(self) -> Listener:
         """The subscription that all who wait in this event loop share."""
         return self._loops[running_loop()].listener
-
-    def for_thread(self, timeout: float) -> ThreadNode | ThreadCluster:
-        """The way there for one thread without an event loop. timeout: seconds that a call may take."""
-        if self._slots is not None:
-            return ThreadCluster(self._address, self._slots, timeout)
-
-        return ThreadNode(self._address, timeout)
 
     async def aclose(self) -> None:
         """Close what this event loop has opened here, and what loops that have ended have left open.

@@ -176,7 +176,7 @@ _END: dict[str, dict[str, Argument]] = {
     "finish": {},
     "fail": {"failure_ttl": FAILURE_TTL_MS},
     "retry": {"expired_ttl": EXPIRED_TTL_MS},
-    "release": {"expired_ttl": EXPIRED_TTL_MS},
+    "give_back": {"expired_ttl": EXPIRED_TTL_MS},
 }
 
 
@@ -192,7 +192,7 @@ def _row(outcome: Outcome) -> tuple[str, tuple[Argument, ...]]:
         return "retry", (_bytes(outcome.error), outcome.delay_ms, "front" if outcome.at_front else "")
 
     if isinstance(outcome, Interrupted):
-        return "release", (int(outcome.begun),)
+        return "give_back", (int(outcome.begun),)
 
     raise TypeError(f"{outcome!r} is not an outcome")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from operator import attrgetter
@@ -15,10 +15,11 @@ from aioq.store.net.batcher import Batcher
 from aioq.store.net.command import Argument, Command
 from aioq.store.net.per_loop import PerLoop, running_loop
 from aioq.store.registration import Registration
-from aioq.store.reply import fields_of
+from aioq.store.reply import fields_of, text
 from aioq.values.durability import MEMORY, Durability, Level
+from aioq.values.errors import ServerError
 from aioq.values.options import EXPIRED_TTL_MS
-from aioq.values.submission import Submission
+from aioq.values.submission import Answer, Submission
 
 #: For how long, in ms, a call may be sent again, unless its record says longer. lua/lib/tombstone.lua repeats it.
 REPEATED_MS = 15_000
@@ -39,7 +40,7 @@ class LoopProducing:
     __slots__ = ("committers", "enqueuing", "mailbox", "registration")
 
     def __init__(self, producing: Producing, calls: Calls) -> None:
-        self.enqueuing: Batcher[Submission, int] = Batcher(producing.enqueue_many, attrgetter("size"))
+        self.enqueuing: Batcher[Submission, Answer] = Batcher(producing.enqueue_many, attrgetter("size"))
         self.mailbox: Mailbox | None = None  # once there was a wait
         self.committers: dict[Level, Committer] = {}
         self.registration = Registration(producing.register, may_be_late=calls.connection.is_cluster)
@@ -58,19 +59,22 @@ class Producing:
         self._is_registered = False
         self._loops = PerLoop(partial(LoopProducing, self, calls))
 
-    def enqueue(self, submission: Submission) -> Awaitable[int]:
-        """Store one job; concurrent calls travel together. The server's clock in ms; 0: a live job has this id."""
+    def enqueue(self, submission: Submission) -> Awaitable[Answer]:
+        """Store one job; concurrent calls travel together."""
         return self._loops[running_loop()].enqueuing.submit(submission)
 
     async def enqueue_many(
         self, submissions: Sequence[Submission], send: Send | None = None, repeat_ms: int = 0
-    ) -> list[int]:
-        """Store jobs in one call. The server's clock in ms, or 0 for each whose id belongs to a live job.
+    ) -> list[Answer]:
+        """Store jobs in one call.
 
         Args:
             submissions: the jobs.
             send: another way than the connection's.
             repeat_ms: for how long that way may send the call again, if that is longer than the connection does.
+
+        Raises:
+            ServerError: a submission has a word that the script does not know; nothing is stored.
 
         """
         held = self._loops[running_loop()]
@@ -81,7 +85,7 @@ class Producing:
         flat: list[Argument] = []
         mailbox = held.mailbox
         repeat_ms = min(max(repeat_ms, self._calls.connection.repeat_ms), LONGEST_REPEAT_MS)
-        is_repeated_longer = repeat_ms > REPEATED_MS
+        is_repeated_longer, words = repeat_ms > REPEATED_MS, ""
 
         if mailbox is not None and not mailbox.waits_ahead(len(submissions)):
             mailbox = None
@@ -90,10 +94,13 @@ class Producing:
             fields = each.record.fields
             has_more = len(fields) > 1 + (b"data" in fields)
             # That a ttl is over only a wait tells; and whose job has an id that a user chose, only the reply.
-            waiting = None if each.ttl_ms or each.nonce else mailbox
+            waiting = None if "ttl" in each.words or "nonce" in each.words else mailbox
             count = len(fields) + has_more + (waiting is not None) + is_repeated_longer
-            has_words = each.at_front or each.due or each.ttl_ms or each.nonce
-            flat += (each.record.id, _head(each, count) if has_words else count)
+            flat += (each.record.id, count)
+
+            if each.words:
+                flat[-1], words = _head(count, each.words), f"expired_ttl={EXPIRED_TTL_MS}"
+
             flat += chain.from_iterable(fields.items())
 
             if has_more:  # tells a claim to read more than function and arguments
@@ -106,19 +113,16 @@ class Producing:
             if is_repeated_longer:
                 flat += (b"repeat_ms", repeat_ms)
 
-        reply = await self._calls.call("enqueue", send, expired_ttl=EXPIRED_TTL_MS, jobs=flat)
-        clock: int = reply[1]
+        reply = await self._calls.call("enqueue", send, words=words, jobs=flat)
 
-        if not reply[2]:
-            return [clock] * len(submissions)
+        if not reply[-1]:  # mostly there are no rows
+            return [Answer(reply[1])] * len(submissions)
 
-        duplicates = set(reply[2])
-
-        return [0 if position in duplicates else clock for position in range(len(submissions))]
+        return _answers(reply, len(submissions))
 
     async def enqueue_durably(
         self, submissions: Sequence[Submission], level: Level, limit: float
-    ) -> tuple[list[int], Durability]:
+    ) -> tuple[list[Answer], Durability]:
         """As `enqueue_many`, and wait until the jobs are durable; see Committer. Also says what was reached."""
         reached = MEMORY
         committers = self._loops[running_loop()].committers
@@ -188,8 +192,19 @@ class Producing:
             mailbox.forget(ids)
 
 
-def _head(submission: Submission, count: int) -> str:
+def _head(count: int, words: Mapping[str, str | int]) -> str:
     """What `enqueue` is told of a job that does not simply go to the end of the queue."""
-    lane = "front" if submission.at_front else "main"
+    return " ".join((str(count), *(f"{name}={value}" for name, value in words.items())))
 
-    return f"{count} {lane} {submission.due or '-'} {submission.ttl_ms or '-'} {submission.nonce or '-'}"
+
+def _answers(reply: Any, count: int) -> list[Answer]:
+    """What became of each job of a call. The reply has rows for those only that were not simply stored."""
+    if reply[0] == b"unknown":
+        raise ServerError(f"enqueue.lua has no handler for the word {text(reply[1])!r}")
+
+    answers = [Answer(reply[1])] * count
+
+    for position, verdict, job_id in reply[2]:
+        answers[position] = Answer(reply[1], verdict.decode(), text(job_id))
+
+    return answers

@@ -31,7 +31,7 @@ class Durability:
 MEMORY = Durability("memory")
 
 
-def check_level(value: object) -> Level:
+def check_level(value: object, name: str = "durability") -> Level:
     """The value of the option `durability`.
 
     Raises:
@@ -42,4 +42,4 @@ def check_level(value: object) -> Level:
         if value == level:
             return level  # type: ignore[no-any-return]
 
-    raise InvalidInput(f'durability={value!r}: expected "memory", "fsync" or "replicated"')
+    raise InvalidInput(f'{name}={value!r}: expected "memory", "fsync" or "replicated"')

@@ -98,6 +98,36 @@ def waiting_ms(value: Duration, name: str) -> int:
     return ms
 
 
+def pause_ms(value: Duration, name: str) -> int:
+    """How long to pause before something: 0 (not at all), or a positive duration."""
+    ms = to_ms(value, name)
+
+    if ms < 0:
+        raise InvalidInput(f"{name}={value!r}: expected a duration of 0 or more")
+
+    return ms
+
+
+def is_duration(value: object) -> bool:
+    """Whether a stored value is a duration in milliseconds, or FOREVER."""
+    return type(value) is int and FOREVER <= value <= LONGEST_MS
+
+
+def seconds(ms: int | None) -> float | None:
+    """Milliseconds as seconds; FOREVER stays -1."""
+    if ms is None or ms == FOREVER:
+        return ms
+
+    return ms / 1000
+
+
+def whole_seconds(ms: int | None) -> float | None:
+    """As `seconds`; whole seconds as a whole number."""
+    found = seconds(ms)
+
+    return found if found is None or found % 1 else int(found)
+
+
 def spelled(seconds: float) -> str:
     """Seconds, as they stand in texts.
 

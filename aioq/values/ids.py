@@ -51,7 +51,7 @@ def new_id() -> str:
             _draw()
 
 
-def check_id(value: object) -> str:
+def check_id(value: object, name: str = "job_id") -> str:
     """A job id as given by a user.
 
     Raises:
@@ -60,10 +60,10 @@ def check_id(value: object) -> str:
 
     """
     if not isinstance(value, str):
-        raise InvalidType(f"job_id={value!r}: expected a str, not {type(value).__name__}")
+        raise InvalidType(f"{name}={value!r}: expected a str, not {type(value).__name__}")
 
     if not _ID.fullmatch(value) or len(value) > _MAX_LENGTH:
-        raise InvalidInput(f"job_id={value!r}: expected 1 to {_MAX_LENGTH} of the characters A-Z a-z 0-9 _ -")
+        raise InvalidInput(f"{name}={value!r}: expected 1 to {_MAX_LENGTH} of the characters A-Z a-z 0-9 _ -")
 
     return value
 

@@ -1,18 +1,28 @@
-"""The options of a job, as users write them, checked once."""
+"""The options of a job: one row for each, and what follows from the rows."""
 
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict
 
 from aioq.values.durability import Level, check_level
-from aioq.values.durations import FOREVER, Duration, limit_ms, positive_ms, retention_ms
+from aioq.values.durations import (
+    Duration,
+    is_duration,
+    limit_ms,
+    pause_ms,
+    positive_ms,
+    retention_ms,
+    whole_seconds,
+)
 from aioq.values.errors import InvalidInput, InvalidType
 from aioq.values.ids import check_id
+from aioq.values.numbers import whole
+from aioq.values.option import Field, Flag, Option, Packed, Shown, Word
 from aioq.values.option_names import asks_for_nothing, unknown_option
-from aioq.values.retry import Retry, as_retry
+from aioq.values.retry import Retry, as_retry, is_rule, shown_rule
 
 TIMEOUT_MS = 180_000  # RQ's default
 RESULT_TTL_MS = 500_000  # RQ's default
@@ -29,7 +39,10 @@ EXECUTORS = (THREAD, PROCESS)
 
 
 class Options(TypedDict, total=False):
-    """What `enqueue`, `using`, `task` and `Job.create` take beside the call; RQ's names."""
+    """What `enqueue`, `using`, `task` and `Job.create` take beside the call; RQ's names.
+
+    It repeats the names of the rows, with their types, for type checkers.
+    """
 
     job_timeout: Duration | None
     result_ttl: Duration | None
@@ -44,56 +57,236 @@ class Options(TypedDict, total=False):
     executor: Executor | None
 
 
-OPTION_NAMES: frozenset[str] = frozenset(Options.__annotations__)
+def check_text(value: object, name: str) -> str:
+    """A text as given by a user. Raises InvalidType."""
+    if not isinstance(value, str):
+        raise InvalidType(f"{name}={value!r}: expected a str, not {type(value).__name__}")
+
+    return value
 
 
-@dataclass(frozen=True, slots=True)
+def check_switch(value: object, name: str) -> bool:
+    """True or False as given by a user. Raises InvalidType."""
+    if not isinstance(value, bool):
+        raise InvalidType(f"{name}={value!r}: expected True or False, not {type(value).__name__}")
+
+    return value
+
+
+def check_executor(value: Executor | None, name: str) -> Executor | None:
+    """Where plain functions run, as given by a user; None: not given.
+
+    Raises:
+        InvalidInput: it is no such place; `name` says in the text which value it was.
+
+    """
+    if value is not None and value not in EXECUTORS:
+        raise InvalidInput(f"{name}={value!r}: expected one of {', '.join(map(repr, EXECUTORS))}")
+
+    return value
+
+
+def check_meta(value: object, name: str = "meta") -> Mapping[str, Any]:
+    """Values of meta as given by a user.
+
+    Raises:
+        InvalidType: it is not a mapping, or a key is not a str.
+        InvalidInput: a key cannot be encoded.
+
+    """
+    if not isinstance(value, Mapping):
+        raise InvalidType(f"{name}={value!r}: expected a mapping, not {type(value).__name__}")
+
+    for key in value:
+        if not isinstance(key, str):
+            raise InvalidType(f"{name} key {key!r}: expected a str, not {type(key).__name__}")
+
+        try:
+            key.encode()
+        except UnicodeEncodeError:
+            raise InvalidInput(f"{name} key {key!r}: expected text that can be encoded as UTF-8") from None
+
+    return value
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_executor(value: object) -> bool:
+    return value in EXECUTORS
+
+
+def _lane(at_front: bool) -> str:
+    return "front" if at_front else ""
+
+
+def _nonce(_: str) -> str:
+    """An id that a user chose may be chosen twice; the nonce tells a repeated call from that."""
+    return secrets.token_hex(4)
+
+
+#: The options that users give. Their order is that of the packed options, of the flags, and of what is shown.
+OPTIONS = (
+    Option(
+        "job_timeout",
+        limit_ms,
+        "timeout_ms",
+        Packed("timeout", is_duration, default=TIMEOUT_MS),
+        Shown("timeout", whole_seconds, "limit"),
+        (Flag("timeout", "DURATION", "How long a run may take: 90, 5m, 1h30m; -1: no limit.", limit_ms),),
+    ),
+    Option(
+        "ttl",
+        positive_ms,
+        "ttl_ms",
+        Word("ttl", field=Field(b"ttl", 0)),
+        Shown("ttl", lambda ms: whole_seconds(ms) or None, "duration"),
+        (Flag("ttl", "DURATION", "How long the job may wait for a worker.", positive_ms),),
+    ),
+    Option(
+        "result_ttl",
+        retention_ms,
+        "result_ttl_ms",
+        Packed("result_ttl", is_duration, default=RESULT_TTL_MS),
+        Shown("result_ttl", whole_seconds, "retention"),
+        (Flag("result_ttl", "DURATION", "How long the result is kept.", retention_ms),),
+    ),
+    Option(
+        "failure_ttl",
+        retention_ms,
+        "failure_ttl_ms",
+        Field(b"failure_ttl", FAILURE_TTL_MS),
+        Shown("failure_ttl", whole_seconds, "retention"),
+        (Flag("failure_ttl", "DURATION", "How long the job is kept if it fails.", retention_ms),),
+    ),
+    Option(
+        "description",
+        check_text,
+        "description",
+        Packed("description", _is_text),
+        Shown("description"),
+        (Flag("description", "TEXT", "A text that lists show."),),
+    ),
+    Option(
+        "job_id",
+        check_id,
+        "job_id",
+        Word("nonce", _nonce),
+        flags=(Flag("job_id", "ID", "The job's id. Without it, a new one is made."),),
+    ),
+    Option(
+        "at_front",
+        check_switch,
+        "at_front",
+        Word("lane", _lane),
+        flags=(Flag("at_front", "", "Put it at the front of the queue.", kind=bool),),
+    ),
+    Option(  # each value is a field of its own, in the job's serializer
+        "meta",
+        check_meta,
+        "meta",
+        flags=(Flag("meta", "KEY=JSON", "A value of the job's meta; any number.", kind=list),),
+    ),
+    Option(
+        "retry",
+        as_retry,
+        "retry",
+        Packed("retry", is_rule, Retry.to_dict),
+        Shown("retry", shown_rule, "retry"),
+        (
+            Flag("retry_max", "N", "Further attempts after a failure; without it, none.", whole, int),
+            Flag(
+                "retry_interval",
+                "DURATION",
+                "The pause before an attempt; again for the next ones. The last repeats.",
+                pause_ms,
+                list,
+            ),
+        ),
+    ),
+    Option("durability", check_level, "durability"),  # what is waited for; it is not stored
+    Option(
+        "executor",
+        check_executor,
+        "executor",
+        Packed("executor", _is_executor),
+        Shown("executor"),
+        (
+            Flag(
+                "executor",
+                "EXECUTOR",
+                "Where a plain function runs: thread (default) or process.",
+                check_executor,
+            ),
+        ),
+    ),
+)
+
+#: Not given with a job, but with its queue. It concerns plain functions only, and only the worker may know whether
+#: the function is one.
+DEFAULT_EXECUTOR = Option(
+    "default_executor",
+    check_executor,
+    "default_executor",
+    Packed("default_executor", _is_executor),
+    Shown("executor"),
+)
+
+ROWS = (*OPTIONS, DEFAULT_EXECUTOR)
+OPTION_NAMES: frozenset[str] = frozenset(row.name for row in OPTIONS)
+
+#: The rows by where they are stored: each with the attribute of JobOptions.
+PACKED = tuple((row.field, row.stored) for row in ROWS if isinstance(row.stored, Packed))
+FIELDS = tuple((row.field, row.stored) for row in ROWS if isinstance(row.stored, Field))
+WORDS = tuple((row.field, row.stored) for row in ROWS if isinstance(row.stored, Word))
+
+_BY_NAME = {row.name: row for row in OPTIONS}
+_BY_KEY = {packed.key: packed for _, packed in PACKED}
+
+
 class JobOptions:
-    """The options of one job. None means: not given, a default further up applies.
+    """The options of one job, checked. It is not changed once it is made.
 
-    default_executor: of the queue. It concerns plain functions only; whether the job's is one may be known to the
-        worker alone.
+    An object has the options that were given as attributes, under the names of their rows' fields. An option that
+    was not given is None, and a default further up applies.
     """
 
-    timeout_ms: int | None = None
-    result_ttl_ms: int | None = None
-    ttl_ms: int | None = None
-    failure_ttl_ms: int | None = None
-    description: str | None = None
-    job_id: str | None = None
+    # Those that code asks for by name; for the others the rows are enough.
     at_front: bool | None = None
-    meta: Mapping[str, Any] | None = None
-    retry: Retry | None = None
     durability: Level | None = None
     executor: Executor | None = None
-    default_executor: Executor | None = None
+    job_id: str | None = None
+    meta: Mapping[str, Any] | None = None
+
+    def __init__(self, **given: Any) -> None:
+        self.__dict__ = given
 
     def over(self, defaults: JobOptions) -> JobOptions:
         """These options, with those of `defaults` where nothing was given."""
-        if defaults is NO_OPTIONS:
-            return self
-
-        missing = {
-            name: value
-            for name in self.__slots__
-            if getattr(self, name) is None and (value := getattr(defaults, name)) is not None
-        }
-
-        return replace(self, **missing) if missing else self
+        return self if defaults is NO_OPTIONS or defaults is self else JobOptions(**(vars(defaults) | vars(self)))
 
     def packed(self) -> bytes:
         """What only the worker needs, as JSON; empty when all of it is default."""
-        values = {
-            "timeout": self.timeout_ms,
-            "result_ttl": self.result_ttl_ms,
-            "description": self.description,
-            "retry": None if self.retry is None else self.retry.to_dict(),
-            "executor": self.executor,
-            "default_executor": self.default_executor if self.executor is None else None,
-        }
-        given = {name: value for name, value in values.items() if value is not None}
+        given, values = vars(self), dict[str, Any]()
 
-        return json.dumps(given, separators=(",", ":")).encode() if given else b""
+        for field, stored in PACKED:
+            if field in given:
+                values[stored.key] = given[field] if stored.write is None else stored.write(given[field])
+
+        if "executor" in values:  # the queue's default has nothing to say then
+            values.pop("default_executor", None)
+
+        return json.dumps(values, separators=(",", ":")).encode() if values else b""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, JobOptions) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(vars(self)))  # the values need not be hashable
+
+    def __repr__(self) -> str:
+        return f"JobOptions({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
 
 
 NO_OPTIONS = JobOptions()
@@ -117,81 +310,24 @@ def read_options(given: Options) -> JobOptions:
 
             raise InvalidInput(f"{told} Its options are {', '.join(sorted(OPTION_NAMES))}")
 
-    if all(value is None for value in given.values()):
-        return NO_OPTIONS
+    checked = {}
 
-    job_timeout, result_ttl = given.get("job_timeout"), given.get("result_ttl")
-    ttl, failure_ttl = given.get("ttl"), given.get("failure_ttl")
-    job_id = given.get("job_id")
+    for name, value in given.items():
+        if value is not None and (row := _BY_NAME.get(name)) is not None:
+            checked[row.field] = row.read(value, name)
 
-    return JobOptions(
-        timeout_ms=None if job_timeout is None else limit_ms(job_timeout, "job_timeout"),
-        result_ttl_ms=None if result_ttl is None else retention_ms(result_ttl, "result_ttl"),
-        ttl_ms=None if ttl is None else positive_ms(ttl, "ttl"),
-        failure_ttl_ms=None if failure_ttl is None else retention_ms(failure_ttl, "failure_ttl"),
-        description=_description(given.get("description")),
-        job_id=None if job_id is None else check_id(job_id),
-        at_front=_at_front(given.get("at_front")),
-        meta=None if given.get("meta") is None else check_meta(given["meta"]),
-        retry=as_retry(given.get("retry")),
-        durability=None if given.get("durability") is None else check_level(given["durability"]),
-        executor=check_executor(given.get("executor"), "executor"),
-    )
+    return JobOptions(**checked) if checked else NO_OPTIONS
 
 
-def seconds(ms: int | None) -> float | None:
-    """Milliseconds as seconds; FOREVER stays -1."""
-    if ms is None or ms == FOREVER:
-        return ms
+def unpack_options(packed: bytes) -> tuple[dict[str, Any], str]:
+    """The packed options as they are stored, and why they cannot be used if so. Unknown ones are kept."""
+    try:
+        values: dict[str, Any] = json.loads(packed)
 
-    return ms / 1000
+        for key, value in values.items():
+            if key in _BY_KEY and not _BY_KEY[key].is_sound(value):
+                return {}, "a value is of another type, or out of its range"
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        return {}, f"{type(error).__name__}: {error}"
 
-
-def _description(value: object) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise InvalidType(f"description={value!r}: expected a str, not {type(value).__name__}")
-
-    return value
-
-
-def _at_front(value: object) -> bool | None:
-    if value is not None and not isinstance(value, bool):
-        raise InvalidType(f"at_front={value!r}: expected True or False, not {type(value).__name__}")
-
-    return value
-
-
-def check_executor(value: Executor | None, name: str) -> Executor | None:
-    """Where plain functions run, as given by a user; None: not given.
-
-    Raises:
-        InvalidInput: it is no such place; `name` says in the text which value it was.
-
-    """
-    if value is not None and value not in EXECUTORS:
-        raise InvalidInput(f"{name}={value!r}: expected one of {', '.join(map(repr, EXECUTORS))}")
-
-    return value
-
-
-def check_meta(value: object) -> Mapping[str, Any]:
-    """Values of meta as given by a user.
-
-    Raises:
-        InvalidType: it is not a mapping, or a key is not a str.
-        InvalidInput: a key cannot be encoded.
-
-    """
-    if not isinstance(value, Mapping):
-        raise InvalidType(f"meta={value!r}: expected a mapping, not {type(value).__name__}")
-
-    for key in value:
-        if not isinstance(key, str):
-            raise InvalidType(f"meta key {key!r}: expected a str, not {type(key).__name__}")
-
-        try:
-            key.encode()
-        except UnicodeEncodeError:
-            raise InvalidInput(f"meta key {key!r}: expected text that can be encoded as UTF-8") from None
-
-    return value
+    return values, ""

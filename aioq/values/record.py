@@ -6,16 +6,15 @@ field that a newer version wrote is kept as it is.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from aioq.values.cause import ExceptionClasses, rebuild
-from aioq.values.durations import FOREVER, LONGEST_MS
 from aioq.values.errors import BadSignature, DeserializationError, ResultNotKept, SerializationError
 from aioq.values.failure import Failure, unpack_failure
-from aioq.values.options import EXECUTORS, FAILURE_TTL_MS, THREAD, TIMEOUT_MS
+from aioq.values.option import Field, Option, Packed, Word
+from aioq.values.options import FAILURE_TTL_MS, TIMEOUT_MS, unpack_options
 from aioq.values.retry import Retry
 from aioq.values.serializer import Serializer, loads, written_by
 from aioq.values.signature import FIX, SIGNED, Signer, inner
@@ -369,6 +368,15 @@ class JobRecord:
         """The packed options; empty if all are default or the bytes are damaged."""
         return self._unpack()
 
+    def option(self, option: Option) -> Any:
+        """What is stored of an option, or what holds if nothing is."""
+        stored = option.stored.field if isinstance(option.stored, Word) else option.stored
+
+        if isinstance(stored, Packed):
+            return self.opts.get(stored.key, stored.default)
+
+        return self._int(stored.name, stored.default) if isinstance(stored, Field) else None
+
     def _subject(self, field: bytes) -> tuple[bytes, bytes, bytes, bytes]:
         func, opts = self.fields.get(b"func", b""), self.fields.get(b"opts", b"")
 
@@ -395,7 +403,7 @@ class JobRecord:
     def _unpack(self) -> dict[str, Any]:
         if self._opts is None:
             packed = self.fields.get(b"opts")
-            self._opts, self._damage = (_NO_OPTS, "") if packed is None else _read_opts(packed)
+            self._opts, self._damage = (_NO_OPTS, "") if packed is None else unpack_options(packed)
 
         return self._opts
 
@@ -427,25 +435,3 @@ def _is_text(name: bytes) -> bool:
         return False
 
     return True
-
-
-def _read_opts(packed: bytes) -> tuple[dict[str, Any], str]:
-    """The options, and why they cannot be used if so."""
-    try:
-        opts: dict[str, Any] = json.loads(packed)
-        is_usable = (
-            _is_duration(opts.get("timeout", 0))
-            and _is_duration(opts.get("result_ttl", 0))
-            and isinstance(opts.get("description", ""), str)
-            and opts.get("executor", THREAD) in EXECUTORS
-            and opts.get("default_executor", THREAD) in EXECUTORS
-            and ("retry" not in opts or Retry.from_dict(opts["retry"]).delay_ms(1, 1) >= 0)
-        )
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
-        return {}, f"{type(error).__name__}: {error}"
-
-    return (opts, "") if is_usable else ({}, "a value is of another type, or out of its range")
-
-
-def _is_duration(value: object) -> bool:
-    return type(value) is int and FOREVER <= value <= LONGEST_MS

@@ -179,12 +179,24 @@ def kinds(error: BaseException) -> list[str]:
     return error.kinds if isinstance(error, RemoteError) else [_name(kind) for kind in type(error).__mro__]
 
 
-def as_retry(value: Retry | int | None) -> Retry | None:
+def as_retry(value: Retry | int, _: str = "retry") -> Retry:
     """A Retry from what the `retry` option takes: a Retry, or just its max."""
-    if value is None or isinstance(value, Retry):
-        return value
+    return value if isinstance(value, Retry) else Retry(value)
 
-    return Retry(value)
+
+def is_rule(stored: Any) -> bool:
+    """Whether a stored value is what `to_dict` wrote.
+
+    Raises:
+        ValueError, TypeError, LookupError, AttributeError, ArithmeticError: it is not.
+
+    """
+    return Retry.from_dict(stored).delay_ms(1, 1) >= 0
+
+
+def shown_rule(stored: Any) -> Any:
+    """What `to_dict` wrote, as users write it."""
+    return stored | {"jitter": "full"} if isinstance(stored, dict) and stored.get("jitter") == FULL else stored
 
 
 def _intervals(interval: Interval) -> tuple[int, ...]:

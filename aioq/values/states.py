@@ -47,7 +47,7 @@ NEXT: dict[JobStatus, dict[str, tuple[JobStatus, ...]]] = {
         "finish": (S.FINISHED,),
         "fail": (S.FAILED,),
         "retry": (S.QUEUED, S.SCHEDULED),
-        "release": (S.QUEUED,),
+        "give_back": (S.QUEUED,),
         "reclaim": (S.QUEUED, S.FAILED),
         "cancel": (S.CANCELED,),
         "stop": (S.STOPPED,),

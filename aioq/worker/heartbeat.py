@@ -2,24 +2,29 @@
 
 Nothing that fails on this thread may cost a lease: a beat that has failed, for whatever reason, is sent again at
 once. The thread reads nothing from the disk or the system, and if it ends nevertheless, the guard starts it again.
+
+The thread has an event loop of its own, which turns only during a beat.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
 
 from aioq.store.net.command import Command
-from aioq.store.pulse import Pulse
 from aioq.values.beat import Beat
 from aioq.values.errors import ServerError
 from aioq.worker.health import Health
 from aioq.worker.lasting import LastingThread
+from aioq.worker.leases import Leases
 
 log = logging.getLogger("aioq.worker")
 
@@ -63,7 +68,7 @@ class Heartbeat:
     """Beats until it is stopped.
 
     Args:
-        pulse: the calls.
+        leases: what each beat renews.
         describe: the calls that renew the worker's description; asked for on this thread.
         heard: called on the event loop with what each beat brought.
         awake: the seconds for which this process has run; see Health.
@@ -73,7 +78,7 @@ class Heartbeat:
 
     def __init__(
         self,
-        pulse: Pulse,
+        leases: Leases,
         describe: Callable[[], Sequence[Command]],
         heard: Callable[[list[Beat]], None],
         awake: Callable[[], float] = time.monotonic,
@@ -81,11 +86,12 @@ class Heartbeat:
     ) -> None:
         self.health = Health(awake, LEASE_MS / 1000)
         self.thread = LastingThread("aioq-heartbeat", self._run, give_up)
-        self._pulse = pulse
+        self._leases = leases
         self._describe = describe
         self._heard = heard
         self._awake = awake
         self._loop = asyncio.get_running_loop()
+        self._beat_task: asyncio.Task[Any] | None = None  # the last beat, on the loop of the thread
         self._clock = ServerClock()
         self._beats = 0
         self._told: Sequence[Command] | None = None
@@ -95,35 +101,57 @@ class Heartbeat:
         self.thread.start()
 
     def stop(self) -> None:
-        """End the thread. It is waited for only for a moment: a call to a silent server is cut off, and a thread
-        that still tries to connect is left behind.
+        """End the thread. A beat that is under way is cut off.
+
+        The thread is waited for only for a moment. One that cannot be cut off, because the system looks up the
+        name of a host, is left behind.
         """
-        for _ in range(2):
-            self.thread.stop(timeout=STOP_S / 2)
-            self._pulse.close()
+        self.thread.stopped.set()
+        task = self._beat_task
+
+        if task is not None:
+            with suppress(RuntimeError):  # the thread has closed its loop meanwhile
+                task.get_loop().call_soon_threadsafe(task.cancel)
+
+        self.thread.stop(timeout=STOP_S)
 
     def _run(self) -> None:
-        if self._beats:  # another thread was here before, and has ended perhaps in the middle of a call
-            self._pulse.close()
-
         pause, is_described = 0.0, True
 
-        while not self.thread.stopped.wait(pause):
-            # A beat that has failed goes again without the description, which may have been the reason.
-            try:
-                pause, is_described = self._beat(describe=is_described), True
-            except ServerError as error:
-                log.debug("a heartbeat failed: %s", error)
-                pause, is_described = AGAIN, False
-            except Exception as error:  # noqa: BLE001 - whatever it is, the lease must be renewed
-                pause, is_described = AGAIN, False
-
-                if not self.thread.stopped.is_set():  # else its connection was closed under a call, by `stop`
+        # What the loop has opened ends together with it. A thread that is started again has another loop.
+        with asyncio.Runner(loop_factory=self._new_loop) as runner:
+            while not self.thread.stopped.wait(pause):
+                # A beat that has failed goes again without the description, which may have been the reason.
+                try:
+                    pause, is_described = runner.run(self._beat(describe=is_described)), True
+                except ServerError as error:
+                    log.debug("a heartbeat failed: %s", error)
+                    pause, is_described = AGAIN, False
+                except Exception as error:  # noqa: BLE001 - whatever it is, the lease must be renewed
+                    pause, is_described = AGAIN, False
                     self._log_once("a heartbeat failed, and is repeated", error)
-                    self._pulse.close()  # a reply may still be on its way there
+                    runner.run(self._leases.aclose())  # the next beat goes on a new connection
 
-    def _beat(self, *, describe: bool) -> float:
+    def _new_loop(self) -> asyncio.AbstractEventLoop:
+        """A loop, as soon as the system has the descriptors for one."""
+        while True:
+            try:
+                return _BeatLoop()
+            except OSError as error:
+                self._log_once("the heartbeat gets no event loop yet", error)
+
+                if self.thread.stopped.wait(AGAIN):
+                    raise
+
+    async def _beat(self, *, describe: bool) -> float:
         """One beat. The pause before the next one, in seconds."""
+        self._beat_task = asyncio.current_task()
+
+        if self.thread.stopped.is_set():  # before `stop` could see this task
+            return 0.0
+
+        # The loop has not turned since the last beat. Here it hears whether the server has closed the connection.
+        await asyncio.sleep(0)
         description = self._description() if describe else None
         is_due = description is not None and (description != self._told or self._beats % DESCRIBE == 0)
         # The lease may have begun when the call left: a slow answer, or a process that stood still before it
@@ -132,7 +160,7 @@ class Heartbeat:
         self._beats += 1
 
         with _SHORT_TURNS:
-            found = self._pulse.beat(description if is_due and description else ())
+            found = await self._leases.renew(description if is_due and description else ())
 
         self.health.beaten(sent_awake, lapsed=any(beat.lapsed for beat in found))
 
@@ -172,6 +200,16 @@ class Heartbeat:
             self._loop.call_soon_threadsafe(self._heard, found)
         except RuntimeError:  # the loop was closed while this thread was in a call
             self.thread.stopped.set()
+
+
+class _BeatLoop(asyncio.SelectorEventLoop):
+    """The loop of a heartbeat's thread. It looks up the names of hosts on this thread, where nothing else waits.
+
+    Another thread for that may not be had just then, and the end of the process would wait for it.
+    """
+
+    async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
+        return socket.getaddrinfo(host, port, **options)
 
 
 class ShortTurns:

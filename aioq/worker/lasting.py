@@ -36,6 +36,11 @@ class LastingThread:
         self._cause: BaseException | None = None
         self._thread: threading.Thread | None = None
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs now."""
+        return self._thread is not None and self._thread.is_alive()
+
     def start(self) -> None:
         """Start it for the first time."""
         self._thread = self._begin()

@@ -17,7 +17,6 @@ from anyio import to_thread
 
 from aioq.store import Connection, Directory, Store
 from aioq.store.net.command import Command
-from aioq.store.pulse import Pulse
 from aioq.values.allowlist import Allowlist
 from aioq.values.beat import Beat
 from aioq.values.distribution import NAME_AND_VERSION, VERSION, clash
@@ -34,6 +33,7 @@ from aioq.worker.guard import Guard
 from aioq.worker.heartbeat import LEASE_MS, Heartbeat
 from aioq.worker.housekeeper import Reclaimer, Sweeper
 from aioq.worker.joining import join_all, warn_of_evictions
+from aioq.worker.leases import Leases
 from aioq.worker.run import Cause, Run
 from aioq.worker.signals import StopSignals
 from aioq.worker.telling import Telling, tally
@@ -239,7 +239,7 @@ class Service:
         return [
             (
                 Heartbeat(
-                    Pulse(self._connection, group, self._plan.name, LEASE_MS),
+                    Leases(self._connection, group, self._plan.name, LEASE_MS),
                     describe if group is self._beating[0] else list,
                     partial(self._heard, group),
                     self._guard.awake,

@@ -20,7 +20,7 @@ WARM = 20
 
 
 def measure(bench: Bench) -> Iterator[Outcome]:
-    yield from bench.interleave(("aioq", *bench.peers("latency")), _run)
+    yield from bench.interleave(("aioq", "floor", *bench.peers("latency")), _run)
 
 
 def _run(bench: Bench, system: str) -> Outcome:

@@ -15,7 +15,7 @@ from benchmarks.systems import connect
 
 
 def measure(bench: Bench) -> Iterator[Outcome]:
-    yield from bench.interleave(("aioq", *bench.peers("users")), _run)
+    yield from bench.interleave(("aioq", "floor", *bench.peers("users")), _run)
 
 
 def _run(bench: Bench, system: str) -> Outcome:

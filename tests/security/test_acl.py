@@ -54,7 +54,7 @@ USERS = {name: rules for name, rules in LINES if "on" in rules}
 SCRIPTS = {
     "producer": {"enqueue", "wait", "load", "cancel"},
     "worker": {
-        *("join", "claim", "finish", "fail", "retry", "release", "reclaim", "beat", "leave", "sweep", "wake"),
+        *("join", "claim", "finish", "fail", "retry", "give_back", "reclaim", "beat", "leave", "sweep", "wake"),
         *("save_meta", "load"),
     },
     "observer": {"count", "ids", "load"},

@@ -1,14 +1,12 @@
-"""Leases: beat, join, leave; and the thread's way to beat."""
+"""Leases: beat, join, leave."""
 
 from __future__ import annotations
 
 import pytest
 import redis
 
-from aioq.store import Connection, Store
+from aioq.store import Store
 from aioq.store.duty import read_holders
-from aioq.store.pulse import Pulse
-from aioq.values.errors import ServerUnreachable
 from aioq.values.outcome import Finished
 from tests.store.tools import LEASE, beat, claim, clock, end, passed, put, start, take, unchanged
 
@@ -214,58 +212,6 @@ async def test_whoever_leaves_wakes_another_who_stays(store: Store, client: redi
     assert client.llen(store.keys.wake) == 1
 
 
-# The pulse: beats from a thread
-
-
-async def test_a_pulse_beats_on_all_queues_in_one_round_trip(
-    store: Store, connection: Connection, client: redis.Redis
-) -> None:
-    other = Store(connection, "other")
-    await store.duty.join("w1", 1_000)
-    await other.duty.join("w1", 1_000)
-    pulse = Pulse(connection, [store, other], "w1", LEASE)
-
-    try:
-        first, second = pulse.beat([("SET", "aioq:worker:w1", "1", "PX", "60000")])
-    finally:
-        pulse.close()
-
-    assert (first.lapsed, second.lapsed) == (False, False)
-    assert lease(client, store) > clock(client) + LEASE / 2
-    assert lease(client, other) > clock(client) + LEASE / 2
-    assert client.get("aioq:worker:w1") == b"1"
-
-
-async def test_a_pulse_beats_on_after_a_flush_of_scripts(
-    store: Store, connection: Connection, client: redis.Redis
-) -> None:
-    await store.duty.join("w1", LEASE)
-    client.script_flush()
-    pulse = Pulse(connection, [store], "w1", LEASE)
-
-    try:
-        assert [each[:3] for each in pulse.beat()] == [(False, -1, [])]
-    finally:
-        pulse.close()
-
-
-async def test_a_pulse_without_a_server_says_so_and_goes_on_when_it_is_back(own_server) -> None:
-    server = own_server()
-    connection = Connection(server.url)
-    store = Store(connection, "default")
-    await store.duty.join("w1", LEASE)
-    pulse = Pulse(connection, [store], "w1", LEASE)
-    server.stop(kill=True)
-
-    with pytest.raises(ServerUnreachable):
-        pulse.beat()
-
-    server.start()
-    assert [each[:3] for each in pulse.beat()] == [(True, -1, [])]
-    pulse.close()
-    await connection.aclose()
-
-
 # The end of the next lease
 
 
@@ -394,34 +340,3 @@ async def test_whoever_holds_jobs_with_a_lease_that_has_ended_is_late(store: Sto
     await passed(client, clock(client) + 1)
 
     assert await store.duty.late_workers() == ["w2"]
-
-
-# A pulse and refusals
-
-
-async def test_what_is_refused_for_one_queue_ends_no_lease_on_another(
-    store: Store, connection: Connection, client: redis.Redis
-) -> None:
-    other = Store(connection, "other")
-    await store.duty.join("w1", 1_000)
-    client.set(other.keys.leases, "no leases")
-    pulse = Pulse(connection, [other, store], "w1", LEASE)
-
-    try:
-        refused, renewed = pulse.beat()
-    finally:
-        pulse.close()
-        client.delete(other.keys.leases)
-
-    assert refused.clock_ms == 0
-    assert renewed.clock_ms > 0
-    assert lease(client, store) > clock(client) + LEASE / 2
-
-
-async def test_a_pulse_that_was_closed_beats_on_a_new_connection(store: Store, connection: Connection) -> None:
-    await store.duty.join("w1", LEASE)
-    pulse = Pulse(connection, [store], "w1", LEASE)
-
-    for _ in range(3):
-        assert not pulse.beat()[0].lapsed
-        pulse.close()

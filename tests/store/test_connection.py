@@ -396,7 +396,9 @@ async def test_the_first_error_of_a_pipeline_is_raised_and_the_rest_has_run(
     assert client.delete("aioq:x", "aioq:y") == 2
 
 
-async def test_a_client_for_a_thread_speaks_to_the_same_server(server: Server, client: redis.Redis) -> None:
+async def test_a_companion_in_the_loop_of_a_thread_speaks_to_the_same_server(
+    server: Server, client: redis.Redis
+) -> None:
     client.set("aioq:x", bytes(range(256)))
 
     for source in (
@@ -405,9 +407,8 @@ async def test_a_client_for_a_thread_speaks_to_the_same_server(server: Server, c
         redis.asyncio.Redis.from_url(server.url, decode_responses=True, protocol=3),
     ):
         connection = Connection(source)
-        other = connection.for_thread(1)
-        assert other.trip([("GET", "aioq:x")]) == [bytes(range(256))]
-        other.close()
+        call = connection.companion(1).call(("GET", "aioq:x"))
+        assert await asyncio.to_thread(asyncio.run, call) == bytes(range(256))
         await connection.aclose()
 
     client.delete("aioq:x")

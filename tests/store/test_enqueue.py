@@ -8,9 +8,12 @@ import redis
 
 from aioq.store import Store
 from aioq.values.durations import LONGEST_MS
+from aioq.values.errors import ServerError
 from aioq.values.options import EXPIRED_TTL_MS
 from aioq.values.outcome import Failed, Finished, Interrupted, Retried
+from aioq.values.record import JobRecord
 from aioq.values.states import JobStatus
+from aioq.values.submission import Submission
 from tests.store.tools import (
     FUNC,
     LATE,
@@ -35,7 +38,7 @@ EVERY_BYTE = bytes(range(256)) * 3
 
 
 async def test_a_plain_job_is_stored_and_enters_the_main_lane(store: Store, client: redis.Redis) -> None:
-    created = await store.producing.enqueue(job("a", data=EVERY_BYTE, opts=b"{}"))
+    created, _, _ = await store.producing.enqueue(job("a", data=EVERY_BYTE, opts=b"{}"))
     stored = fields(client, store)
     ((entry, values),) = client.xrange(store.keys.main)
 
@@ -56,7 +59,7 @@ async def test_a_plain_job_is_stored_and_enters_the_main_lane(store: Store, clie
 async def test_an_id_of_the_user_s_own_has_a_nonce_and_fences_that_begin_at_the_clock(
     store: Store, client: redis.Redis
 ) -> None:
-    created = await store.producing.enqueue(job(nonce="n1"))
+    created, _, _ = await store.producing.enqueue(job(nonce="n1"))
     stored = fields(client, store)
 
     assert stored[b"nonce"] == b"n1"
@@ -96,7 +99,7 @@ async def test_a_job_at_the_front_enters_the_front_lane(store: Store, client: re
 
 
 async def test_a_delay_is_counted_by_the_server_s_clock(store: Store, client: redis.Redis) -> None:
-    created = await store.producing.enqueue(job("a", due="+86400000"))
+    created, _, _ = await store.producing.enqueue(job("a", due="+86400000"))
     stored = fields(client, store)
 
     assert (stored[b"status"], stored[b"due_at"]) == (b"scheduled", b"%d" % (created + 86_400_000))
@@ -125,7 +128,7 @@ async def test_a_scheduled_job_remembers_its_lane_and_its_ttl(store: Store, clie
 async def test_a_ttl_begins_at_once_and_lets_the_hash_go_by_itself(
     ttl_ms: int, store: Store, client: redis.Redis
 ) -> None:
-    created = await store.producing.enqueue(job("a", ttl_ms=ttl_ms))
+    created, _, _ = await store.producing.enqueue(job("a", ttl_ms=ttl_ms))
     stored = fields(client, store)
 
     assert stored[b"ttl"] == b"%d" % ttl_ms
@@ -137,10 +140,10 @@ async def test_a_ttl_begins_at_once_and_lets_the_hash_go_by_itself(
 async def test_the_same_call_twice_is_one_job(
     options: dict[str, object], store: Store, client: redis.Redis
 ) -> None:
-    assert await store.producing.enqueue(job(**options))
+    assert (await store.producing.enqueue(job(**options))).verdict == "stored"
 
     with unchanged(client):
-        assert await store.producing.enqueue(job(**options))
+        assert (await store.producing.enqueue(job(**options))).verdict == "stored"
 
 
 async def test_the_same_call_after_the_job_has_moved_on_changes_nothing(store: Store, client: redis.Redis) -> None:
@@ -148,7 +151,7 @@ async def test_the_same_call_after_the_job_has_moved_on_changes_nothing(store: S
         await bring(store, client, state, state)
 
         with unchanged(client):
-            assert await store.producing.enqueue(job(state))
+            assert (await store.producing.enqueue(job(state))).verdict == "stored"
 
 
 @pytest.mark.parametrize("state", ["queued", "scheduled", "started"])
@@ -158,14 +161,14 @@ async def test_another_call_with_the_id_of_a_live_job_is_refused(
     await bring(store, client, state)
 
     with unchanged(client):
-        assert await store.producing.enqueue(job(nonce="other")) == 0
+        assert (await store.producing.enqueue(job(nonce="other")))[1:] == ("duplicate", "a")
 
 
 async def test_the_id_of_a_job_that_is_run_again_belongs_to_a_live_job(store: Store, client: redis.Redis) -> None:
     assert await end(store, (await start(store), Retried("boom", 60_000))) == ["ok"]
 
     with unchanged(client):
-        assert await store.producing.enqueue(job(nonce="other")) == 0
+        assert (await store.producing.enqueue(job(nonce="other")))[1:] == ("duplicate", "a")
 
 
 @pytest.mark.parametrize("options", [{}, {"due": "+60000"}, {"front": True, "ttl_ms": 60_000}])
@@ -175,10 +178,10 @@ async def test_the_id_of_an_ended_job_is_free_and_nothing_is_left_of_that_job(
 ) -> None:
     await bring(store, client, state, old=b"1")
     client.delete(store.keys.wake)
-    created = await store.producing.enqueue(job(nonce="other", new=b"1", **options))
+    _, verdict, _ = await store.producing.enqueue(job(nonce="other", new=b"1", **options))
     stored = fields(client, store)
 
-    assert created
+    assert verdict == "stored"
     assert b"old" not in stored
     assert not {b"result", b"error", b"worker", b"started_at", b"ended_at"} & set(stored)
     assert stored[b"new"] == b"1"
@@ -250,19 +253,46 @@ async def test_what_ran_out_unseen_is_cleared_away_by_later_calls_if_no_worker_e
     assert client.zcard(store.keys.expiring) == 2
 
 
-async def test_a_call_tells_its_duplicates_by_their_positions(store: Store, client: redis.Redis) -> None:
+async def test_a_call_tells_what_became_of_each_job_that_was_not_simply_stored(store: Store) -> None:
     await put(store, "b", "d")
-    created = await store.producing.enqueue_many([job(each, nonce="other") for each in "abcd"])
+    answers = await store.producing.enqueue_many([job(each, nonce="other") for each in "abcd"])
 
-    assert [bool(each) for each in created] == [True, False, True, False]
+    assert [each[1:] for each in answers] == [
+        ("stored", ""),
+        ("duplicate", "b"),
+        ("stored", ""),
+        ("duplicate", "d"),
+    ]
+    assert len({each.clock for each in answers}) == 1
     assert (await store.reads.ids(JobStatus.QUEUED))[0] == ["b", "d", "a", "c"]
 
 
 async def test_two_jobs_with_one_id_in_one_call_are_one_job_and_a_duplicate(store: Store) -> None:
-    created = await store.producing.enqueue_many([job("a", nonce="1"), job("a", nonce="2")])
+    answers = await store.producing.enqueue_many([job("a", nonce="1"), job("a", nonce="2")])
 
-    assert [bool(each) for each in created] == [True, False]
+    assert [each.verdict for each in answers] == ["stored", "duplicate"]
     assert (await store.reads.count()).queued == 1
+
+
+@pytest.mark.parametrize("words", [{"colour": "red"}, {"lane": "front", "due-": 1}, {"ttl": ""}])
+async def test_a_word_without_a_handler_is_refused_before_anything_is_written(
+    words: dict[str, str | int], store: Store, client: redis.Redis
+) -> None:
+    await put(store, "first")
+    strange = Submission(JobRecord("c", FUNC), 100, words)
+
+    with unchanged(client), pytest.raises(ServerError, match=f"'{list(words)[-1]}="):
+        await store.producing.enqueue_many([job("a"), job("b", due="+1000"), strange, job("d")])
+
+
+async def test_words_may_come_in_any_order_and_beside_plain_jobs(store: Store, client: redis.Redis) -> None:
+    words = {"nonce": "n", "ttl": 60_000, "due": "+1000", "lane": "front"}
+    mixed = [job("a"), Submission(JobRecord("b", FUNC), 100, words), job("c")]
+
+    assert [each.verdict for each in await store.producing.enqueue_many(mixed)] == ["stored"] * 3
+    assert entries(client, store.keys.main) == [b"a", b"c"]
+    assert client.zrange(store.keys.scheduled, 0, -1) == [b"b"]
+    assert {b"nonce": b"n", b"ttl": b"60000", b"more": b"1"}.items() <= fields(client, store, "b").items()
 
 
 async def test_many_jobs_of_one_call_keep_their_order(store: Store) -> None:

@@ -8,10 +8,10 @@ import pytest
 import redis
 
 from aioq.store import Connection, Directory, Store
-from aioq.store.pulse import Pulse
 from aioq.values.errors import ServerFull
 from aioq.values.outcome import Failed, Finished, Interrupted, Retried
 from aioq.values.states import JobStatus
+from aioq.worker.leases import Leases
 from tests.conftest import Server
 from tests.store.tools import (
     LEASE,
@@ -130,9 +130,9 @@ async def test_leases_are_kept(store: Store, client: redis.Redis, fill: Callable
     client.zrem(store.keys.leases, "w1")
     assert (await beat(store)).lapsed
 
-    pulse = Pulse(store.connection, [store], "w1", LEASE)
-    assert not pulse.beat()[0].lapsed
-    pulse.close()
+    leases = Leases(store.connection, [store], "w1", LEASE)
+    assert not (await leases.renew())[0].lapsed
+    await leases.aclose()
 
 
 async def test_a_beat_says_who_was_lost_also_if_a_worker_cannot_be_described(
@@ -142,9 +142,9 @@ async def test_a_beat_says_who_was_lost_also_if_a_worker_cannot_be_described(
     await store.duty.join("w2", LEASE)
     client.zadd(store.keys.leases, {"w2": 1})
     fill()
-    pulse = Pulse(store.connection, [store], "w1", LEASE)
-    (beat,) = pulse.beat(Directory(store.connection).worker_commands("w1", {"pid": 1}, ["default"]))
-    pulse.close()
+    leases = Leases(store.connection, [store], "w1", LEASE)
+    (beat,) = await leases.renew(Directory(store.connection).worker_commands("w1", {"pid": 1}, ["default"]))
+    await leases.aclose()
 
     assert beat.lost == ["w2"]
 

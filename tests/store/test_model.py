@@ -275,28 +275,30 @@ class StoreMachine(RuleBasedStateMachine):
         self.send_again()
 
     def send_again(self) -> None:
-        created = self.run(self.store.producing.enqueue_many(self.sent))
+        answers = self.run(self.store.producing.enqueue_many(self.sent))
 
-        for sent, stored in zip(self.sent, created, strict=True):
-            known, call = self.jobs.get(sent.record.id), (sent.record.id, sent.nonce)
+        for sent, answer in zip(self.sent, answers, strict=True):
+            known, call = self.jobs.get(sent.record.id), (sent.record.id, str(sent.words.get("nonce", "")))
 
-            if call in self.stored:
-                assert stored
-            elif known is not None and known.seen not in FINAL:
-                assert not stored
+            if call not in self.stored and known is not None and known.seen not in FINAL:
+                assert answer == (answer.clock, "duplicate", sent.record.id)
             else:
-                assert stored
-                self.stored.add(call)
-                self.add(sent, stored)
+                assert answer.verdict == "stored"
+
+                if call not in self.stored:
+                    self.stored.add(call)
+                    self.add(sent, answer.clock)
 
         self.let_time_pass()
 
     def add(self, sent: Submission, created: int) -> None:
-        first = created if sent.nonce else 0  # fences of an id that may come again begin at the clock
+        words = sent.words
+        nonce, due, at_front = str(words.get("nonce", "")), str(words.get("due", "")), "lane" in words
+        first = created if nonce else 0  # fences of an id that may come again begin at the clock
         new = Job(
             sent.record.id,
-            sent.nonce,
-            ttl_ms=sent.ttl_ms,
+            nonce,
+            ttl_ms=int(words.get("ttl", 0)),
             failure_ttl=int(sent.record.fields.get(b"failure_ttl", FAR)),
             deliveries=int(sent.record.fields[b"deliveries"]),
             deaths=int(sent.record.fields[b"deliveries"]),
@@ -305,10 +307,10 @@ class StoreMachine(RuleBasedStateMachine):
         )
         self.jobs[new.id] = new
 
-        if sent.due == "":
-            self.enter(new, front=sent.at_front, is_new=True)
+        if due == "":
+            self.enter(new, front=at_front, is_new=True)
         else:
-            self.schedule(new, NEVER if sent.due.startswith("+") else int(sent.due), front=sent.at_front)
+            self.schedule(new, NEVER if due.startswith("+") else int(due), front=at_front)
 
     # Workers
 

@@ -223,7 +223,7 @@ async def test_another_worker_gets_empty_when_the_first_one_does_not_claim_any_m
 
 
 @pytest.mark.parametrize("deaths", [2, 3])
-@pytest.mark.parametrize("way", ["release", "retry", "later", "requeue", "resync"])
+@pytest.mark.parametrize("way", ["give_back", "retry", "later", "requeue", "resync"])
 async def test_a_job_stays_in_quarantine_on_every_way_back(
     way: str, deaths: int, store: Store, client: redis.Redis
 ) -> None:
@@ -237,7 +237,7 @@ async def test_a_job_stays_in_quarantine_on_every_way_back(
     elif way == "resync":
         assert (await store.duty.reclaim("w1", []))[1] == ["a"]
     else:
-        outcome = {"release": Interrupted(begun=True), "retry": Retried("x", 0), "later": Retried("x", 1)}[way]
+        outcome = {"give_back": Interrupted(begun=True), "retry": Retried("x", 0), "later": Retried("x", 1)}[way]
         assert await end(store, (claimed, outcome)) == ["ok"]
 
     if way == "later":

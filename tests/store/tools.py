@@ -33,8 +33,11 @@ def job(
 ) -> Submission:
     """A job as `enqueue` takes it."""
     named = {name.encode(): value for name, value in fields.items()}
+    words = {"lane": "front" if front else "", "due": due, "ttl": ttl_ms, "nonce": nonce}
 
-    return Submission(JobRecord(job_id, FUNC | named), 100, front, due, ttl_ms, nonce)
+    return Submission(
+        JobRecord(job_id, FUNC | named), 100, {name: value for name, value in words.items() if value}
+    )
 
 
 async def put(store: Store, *ids: str, **options: Any) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from aioq import ServerUnreachable, get_current_job
 from aioq.store.net.command import Command
-from aioq.store.pulse import Pulse
 from aioq.values.beat import Beat
+from aioq.worker.leases import Leases
 
 
 def note(path: str, what: str) -> None:
@@ -120,15 +120,15 @@ def end_thread(name: str) -> bool:
 
 def break_heartbeat(path: str, error: str) -> None:
     """While the file is there, every heartbeat of this worker raises an error."""
-    beat = Pulse.beat
+    renew = Leases.renew
 
-    def beat_or_raise(pulse: Pulse, others: Sequence[Command] = ()) -> list[Beat]:
+    async def renew_or_raise(leases: Leases, others: Sequence[Command] = ()) -> list[Beat]:
         if Path(path).exists():
             raise {"exit": SystemExit, "away": ServerUnreachable, "odd": LookupError}[error](error)
 
-        return beat(pulse, others)
+        return await renew(leases, others)
 
-    Pulse.beat = beat_or_raise  # type: ignore[method-assign]
+    Leases.renew = renew_or_raise  # type: ignore[method-assign]
 
 
 def _crash(way: str) -> None:

@@ -122,7 +122,7 @@ async def to_retry(store: Store, client: redis.Redis) -> Call:
 
 
 @scene()
-async def to_release(store: Store, client: redis.Redis) -> Call:
+async def to_give_back(store: Store, client: redis.Redis) -> Call:
     return await _ends(store, Interrupted(begun=True), Interrupted(begun=False))
 
 

@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioq.values.durations import FOREVER, LONGEST_MS, limit_ms, positive_ms, retention_ms, spelled, to_ms
+from aioq.values.durations import (
+    FOREVER,
+    LONGEST_MS,
+    is_duration,
+    limit_ms,
+    pause_ms,
+    positive_ms,
+    retention_ms,
+    seconds,
+    spelled,
+    to_ms,
+    whole_seconds,
+)
 from aioq.values.errors import InvalidInput, TimeoutFormatError
 
 UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
@@ -160,3 +172,22 @@ def test_any_input_gives_a_bounded_duration_or_a_typed_error(value: object) -> N
 )
 def test_seconds_in_texts(seconds: float, text: str) -> None:
     assert spelled(seconds) == text
+
+
+def test_a_pause_is_0_or_more() -> None:
+    assert pause_ms(0, "delay") == 0
+    assert pause_ms("5s", "delay") == 5_000
+
+    with pytest.raises(InvalidInput, match=r"delay=-1: expected a duration of 0 or more"):
+        pause_ms(-1, "delay")
+
+
+def test_milliseconds_are_shown_as_seconds() -> None:
+    assert [seconds(ms) for ms in (None, -1, 50, 5_000)] == [None, -1, 0.05, 5.0]
+    assert [str(whole_seconds(ms)) for ms in (None, -1, 50, 5_000)] == ["None", "-1", "0.05", "5"]
+
+
+@pytest.mark.parametrize("value", [True, 1.0, "5", None, -2, LONGEST_MS + 1])
+def test_what_is_no_stored_duration(value: object) -> None:
+    assert not is_duration(value)
+    assert all(map(is_duration, (FOREVER, 0, LONGEST_MS)))

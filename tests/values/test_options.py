@@ -1,14 +1,100 @@
 from __future__ import annotations
 
 import json
+import re
+from importlib import resources
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from aioq.values.errors import InvalidInput
-from aioq.values.options import NO_OPTIONS, OPTION_NAMES, JobOptions, read_options, seconds
+from aioq.values.durability import Level
+from aioq.values.durations import Duration
+from aioq.values.errors import DeserializationError, InvalidInput
+from aioq.values.option import Field, Packed, Word
+from aioq.values.options import (
+    NO_OPTIONS,
+    OPTION_NAMES,
+    OPTIONS,
+    ROWS,
+    Executor,
+    JobOptions,
+    Options,
+    read_options,
+)
+from aioq.values.record import JobRecord
 from aioq.values.retry import Retry
+
+#: A value for each part of a type in `Options`, and one that no such option takes.
+VALUES: dict[Any, tuple[Any, Any]] = {
+    **dict.fromkeys(get_args(Duration), ("90s", "soon")),
+    str: ("text", 5),
+    bool: (True, 1),
+    Retry: (Retry(2), "two"),
+    Level: ("fsync", "disk"),
+    Executor: ("process", "fork"),
+}
+
+
+def value_of(name: str, *, good: bool = True) -> Any:
+    """A value for an option, of the type that type checkers see; or a bad one."""
+    kinds = get_type_hints(Options)[name]
+    kind = next((each for each in (kinds, *get_args(kinds)) if each in VALUES), None)
+
+    return VALUES[kind][not good] if kind else ({"a": 1} if good else [("a", 1)])
+
+
+def test_type_checkers_see_the_options_that_have_rows() -> None:
+    assert sorted(Options.__annotations__) == sorted(row.name for row in OPTIONS)
+    assert len({row.field for row in ROWS}) == len(ROWS)
+
+
+@pytest.mark.parametrize("row", OPTIONS, ids=lambda row: row.name)
+def test_an_option_takes_the_type_that_type_checkers_see(row) -> None:
+    given: Any = {row.name: value_of(row.name)}
+    assert vars(read_options(given)).keys() == {row.field}
+
+    with pytest.raises(InvalidInput, match=f"(?i){row.name}"):
+        read_options({row.name: value_of(row.name, good=False)})  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if isinstance(row.stored, Packed)], ids=lambda row: row.name)
+def test_a_packed_option_is_read_back_and_damage_to_it_is_told(row) -> None:
+    value = row.read(value_of(row.name.removeprefix("default_")), row.name)
+    packed = JobOptions(**{row.field: value}).packed()
+    assert JobRecord("a", {b"opts": packed}).option(row) == json.loads(packed)[row.stored.key]
+    assert JobRecord("a", {}).option(row) == row.stored.default
+
+    damaged = JobRecord("a", {b"opts": json.dumps({row.stored.key: [1]}).encode()})
+    assert damaged.option(row) == row.stored.default
+
+    with pytest.raises(DeserializationError, match="options cannot be read"):
+        damaged.call()
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if isinstance(row.stored, Field)], ids=lambda row: row.name)
+def test_an_option_with_a_field_is_read_back_from_it(row) -> None:
+    assert JobRecord("a", {row.stored.name: b"7000"}).option(row) == 7_000
+    assert JobRecord("a", {row.stored.name: b"junk"}).option(row) == row.stored.default
+
+
+def test_enqueue_has_a_handler_for_the_word_of_every_option() -> None:
+    script = (resources.files("aioq.store") / "lua/enqueue.lua").read_text()
+    handlers = set(re.findall(r"^    (\w+) = function\(new", script, re.MULTILINE))
+    words = {row.stored.name for row in ROWS if isinstance(row.stored, Word)}
+
+    assert words < handlers == {*words, "due"}
+
+
+def test_the_executor_of_the_queue_is_not_stored_beside_the_job_s_own() -> None:
+    of_queue = JobOptions(default_executor="process")
+    assert json.loads(read_options({"executor": "thread"}).over(of_queue).packed()) == {"executor": "thread"}
+    assert json.loads(of_queue.packed()) == {"default_executor": "process"}
+
+
+def test_packed_options_stand_in_one_order() -> None:
+    given = read_options({"executor": "thread", "retry": 1, "result_ttl": 5, "job_timeout": 6, "description": "d"})
+    assert list(json.loads(given.packed())) == ["timeout", "result_ttl", "description", "retry", "executor"]
 
 
 def test_every_option_is_read_into_its_field() -> None:
@@ -26,7 +112,17 @@ def test_every_option_is_read_into_its_field() -> None:
         }
     )
 
-    assert options == JobOptions(300_000, 0, 50, -1, "count", "a-1", at_front=True, meta={"a": 1}, retry=Retry(3))
+    assert options == JobOptions(
+        timeout_ms=300_000,
+        result_ttl_ms=0,
+        ttl_ms=50,
+        failure_ttl_ms=-1,
+        description="count",
+        job_id="a-1",
+        at_front=True,
+        meta={"a": 1},
+        retry=Retry(3),
+    )
 
 
 def test_nothing_given_is_nothing_set() -> None:
@@ -108,12 +204,6 @@ def test_a_description_of_any_text_is_packed_as_plain_bytes() -> None:
     text = "naïve \ud800 \x00 \u2028"
 
     assert json.loads(read_options({"description": text}).packed()) == {"description": text}
-
-
-def test_milliseconds_are_shown_as_seconds() -> None:
-    assert seconds(None) is None
-    assert seconds(-1) == -1
-    assert seconds(50) == 0.05
 
 
 @pytest.mark.parametrize("value", ["no", 0, 1, "True", []])

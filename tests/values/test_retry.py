@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioq.values.errors import InvalidInput
-from aioq.values.retry import MAX_INTERVAL_MS, Retry, as_retry, read_retry
+from aioq.values.retry import MAX_INTERVAL_MS, Retry, as_retry, is_rule, read_retry, shown_rule
 
 SECONDS = st.floats(0, 100_000, allow_nan=False)
 POLICIES = st.builds(
@@ -179,7 +179,6 @@ def test_a_policy_cannot_be_changed() -> None:
 def test_the_retry_option_takes_a_policy_or_a_number_of_retries() -> None:
     policy = Retry(2, 5)
 
-    assert as_retry(None) is None
     assert as_retry(policy) is policy
     assert as_retry(3) == Retry(3)
 
@@ -209,3 +208,17 @@ def test_a_text_in_the_place_of_classes_is_told_whole() -> None:
     assert str(caught.value) == (
         "Retry(on='httpx.HTTPStatusError'): expected exception classes, such as on=ValueError"
     )
+
+
+def test_a_stored_rule_is_shown_as_users_write_it() -> None:
+    assert shown_rule(Retry(2, jitter="full").to_dict()) == {"max": 2, "jitter": "full"}
+    assert shown_rule(Retry(2, jitter=0.5).to_dict()) == {"max": 2, "jitter": 0.5}
+    assert shown_rule(None) is None
+
+
+def test_a_stored_rule_can_be_told_from_others() -> None:
+    assert is_rule(Retry(2, [1, 2]).to_dict())
+
+    for damaged in ([], {}, {"max": 1, "interval_ms": ["a"]}):
+        with pytest.raises((TypeError, LookupError)):
+            is_rule(damaged)

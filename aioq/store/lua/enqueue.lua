@@ -1,13 +1,15 @@
 -- enqueue: store new jobs; each goes to its lane, or to the schedule until it is due.
 -- KEYS: main front wake scheduled expiring job attempts finished failed canceled stopped expired
--- ARGV: expired_ttl jobs...
--- SAYS: ok
+-- ARGV: words jobs...
+-- SAYS: ok unknown
 -- MAKES: gone
--- A job is: id, head, then fields and values. The head is their count, or five words: the count, the lane, due
--- ('+ms' from now, or a moment in ms), the ttl, a nonce; '-' for what does not apply. Most jobs need none of them, and
--- each argument costs the server a tenth of a microsecond. A nonce marks an id that a user chose, so that the same
--- call sent twice is told from another call with the same id. Returns the clock and the positions (from 0) of the
--- duplicates.
+-- A job is: id, head, then fields and values. The head is their count, and what is more to the job stands behind it as
+-- words: lane=<name>, due=+<ms from now> or due=<moment in ms>, ttl=<ms>, nonce=<text>. Most jobs need none of them, and
+-- each argument costs the server a tenth of a microsecond. A nonce marks an id that a user chose, so that the same call
+-- sent twice is told from another call with the same id.
+-- words: what holds for the whole call if a head has words: expired_ttl=<ms>. '' says that all heads are counts.
+-- Returns the clock, and a row (position from 0, verdict, id) for each job that was not simply stored. duplicate: a live
+-- job has this id. unknown brings the first word that has no handler here; then nothing is stored.
 --@include now
 --@include read
 --@include wake
@@ -16,7 +18,6 @@
 local MOST = 1000 -- values that one call takes; unpack takes less than 8000
 
 local queued, sooner = false, false
-expired_ttl = tonumber(expired_ttl)
 
 -- Fields go from the arguments to the hash; to copy them first would take a quarter of this script's time.
 local function put_rest(key, first, last)
@@ -27,6 +28,7 @@ end
 
 -- Most jobs are nothing but a call, and their head is a count. What the others take stands in another function, which is
 -- called when the first of them comes: each function that a script makes costs the server a tenth of a microsecond.
+local expired_ttl
 local function make_others()
 --@include late
 --@include lane
@@ -37,23 +39,79 @@ local function make_others()
 --@include forget
 
   local has_ttl = false
+  expired_ttl = tonumber(string.match(words, 'expired_ttl=(%d+)'))
 
-  -- Whether a job with this id is stored that stays, whether it is another one than this, and the one that goes.
+  local function moment(due)
+    local delay = string.match(due, '^%+(%d+)$')
+    return delay and now + tonumber(delay) or tonumber(due)
+  end
+
+  -- What the words of a head say of a new job. A feature that needs a word adds its handler, and no other place changes:
+  -- a handler writes what is known into `new`, and fields that are stored beside those of the call into `fields`.
+  local HANDLERS = {
+    lane = function(new, name)
+      new.lane = name
+    end,
+    due = function(new, due)
+      new.due_at = moment(due)
+    end,
+    ttl = function(new, ttl, fields)
+      new.ttl = tonumber(ttl)
+      fields[#fields + 1] = 'ttl'
+      fields[#fields + 1] = ttl
+    end,
+    -- An id that a user chose may come again after a delete. Fences that begin at the clock keep growing over that, so a
+    -- run of the old job can never write into the new one.
+    nonce = function(new, nonce, fields)
+      new.nonce = nonce
+      for _, each in ipairs({'nonce', nonce, 'fence', now, 'uncounted', now}) do
+        fields[#fields + 1] = each
+      end
+    end,
+  }
+
+  -- Reads the heads of the whole call before anything is written. Returns the jobs that have words, by where they stand
+  -- in the arguments; or nothing, and the word that no handler knows.
+  local function read_heads()
+    local found, at = {}, jobs
+    while at <= #ARGV do
+      local count, rest = string.match(ARGV[at + 1], '^(%d+)(.*)$')
+      local first = at + 2
+      at = first + 2 * count
+      if rest ~= '' then
+        local new = {id = ARGV[first - 2], count = count, first = first, last = at - 1, lane = 'main', fields = {}}
+        for word in string.gmatch(rest, '%S+') do
+          local name, value = string.match(word, '^([%l_]+)=(.+)$')
+          local handle = HANDLERS[name or '']
+          if not handle then
+            return nil, word
+          end
+          handle(new, value, new.fields)
+        end
+        found[first - 2] = new
+      end
+    end
+    return found
+  end
+
+  -- Why a job is not stored (again: the call has come twice), or the ended job whose place it takes: its state, entry and
+  -- `after`.
   local function look(id, nonce)
     if not nonce then -- an id that was made for this call: if it is stored, or was, the call has come twice
-      return redis.call('EXISTS', job .. id, tombstone_of(id)) > 0, false
+      return redis.call('EXISTS', job .. id, tombstone_of(id)) > 0 and 'again'
     end
     local seen = redis.call('HMGET', job .. id, 'status', 'nonce', 'expires_at', 'entry', 'after')
-    if seen[1] and (seen[2] or '') == nonce or redis.call('EXISTS', tombstone_of(id, nonce)) == 1 then
-      return true, false
+    local status, known, expires_at, entry, after = unpack(seen)
+    if status and (known or '') == nonce or redis.call('EXISTS', tombstone_of(id, nonce)) == 1 then
+      return 'again'
     end
-    if not seen[1] then
-      return false, false
+    if not status then
+      return
     end
-    if REGISTRIES[seen[1]] or is_late(seen[1], seen[3]) then
-      return false, false, seen
+    if REGISTRIES[status] or is_late(status, expires_at) then
+      return nil, status, entry, after
     end
-    return true, true
+    return 'duplicate'
   end
 
   -- WAIT and WAITAOF look at a connection's own writes. A call that is repeated on another one must be a write, too.
@@ -66,13 +124,13 @@ local function make_others()
     end
   end
 
-  local function replace(id, seen)
-    if seen[1] == 'queued' then
-      leave_lane(seen[4])
-      redis.call('ZREM', expiring, id .. ' ' .. (seen[4] or ''))
+  local function replace(id, status, entry, after)
+    if status == 'queued' then
+      leave_lane(entry)
+      redis.call('ZREM', expiring, id .. ' ' .. (entry or ''))
     end
-    leave_registry(id, seen[1])
-    remove_job(id, 'expired', seen[5]) -- `after` names the callers that still wait for a late job
+    leave_registry(id, status)
+    remove_job(id, 'expired', after) -- `after` names the callers that still wait for a late job
   end
 
   -- Jobs that ran out unseen: their hashes have gone by themselves, and here go their entries, if no worker comes.
@@ -86,73 +144,57 @@ local function make_others()
     end
   end
 
-  -- The words of a head that are more than a count; nil for each that does not apply.
-  local function words_of(head)
-    local words = {}
-    for word in string.gmatch(head, '%S+') do
-      words[#words + 1] = word ~= '-' and word
-    end
-    return tonumber(words[1]), words[2], words[3] or nil, words[4] or nil, words[5] or nil
-  end
-
-  local function moment(due)
-    local delay = string.match(due, '^%+(%d+)$')
-    return delay and now + tonumber(delay) or tonumber(due)
-  end
-
-  local function put(id, first, last, lane, due, ttl, nonce, ended)
+  local function put(new, ended, ended_entry, ended_after)
     -- The way in comes first: it is the write that is refused when memory is full.
-    local key, entry, due_at = job .. id, nil, nil
-    if not due then
-      entry = enter_lane(id, lane == 'front')
+    local id, first, fields = new.id, new.first, new.fields
+    local key, entry = job .. id, nil
+    if not new.due_at then
+      entry = enter_lane(id, new.lane == 'front')
       queued = true
     else
-      due_at = moment(due)
-      sooner = sooner or is_next(due_at)
-      enter_schedule(id, due_at)
+      sooner = sooner or is_next(new.due_at)
+      enter_schedule(id, new.due_at)
     end
     if ended then
-      replace(id, ended)
+      replace(id, ended, ended_entry, ended_after)
     end
-    local until_rest = math.min(last, first + MOST - 1)
+    local until_rest = math.min(new.last, first + MOST - 1)
     if entry then
       redis.call('HSET', key, 'status', 'queued', 'created_at', now, 'entry', entry, unpack(ARGV, first, until_rest))
     else
-      redis.call('HSET', key, 'status', 'scheduled', 'created_at', now, 'due_at', due_at, unpack(ARGV, first, until_rest))
-      if lane == 'front' then
+      redis.call(
+        'HSET', key, 'status', 'scheduled', 'created_at', now, 'due_at', new.due_at, unpack(ARGV, first, until_rest)
+      )
+      if new.lane == 'front' then
         redis.call('HSET', key, 'front', '1')
       end
     end
-    put_rest(key, first, last)
-    if nonce then
-      -- An id that a user chose may come again after a delete. Fences that begin at the clock keep growing
-      -- over that, so a run of the old job can never write into the new one.
-      redis.call('HSET', key, 'nonce', nonce, 'fence', now, 'uncounted', now)
+    put_rest(key, first, new.last)
+    if #fields > 0 or new.due_at then
+      redis.call('HSET', key, 'more', '1', unpack(fields))
     end
-    if ttl then
-      redis.call('HSET', key, 'ttl', ttl)
-    end
-    if nonce or ttl or due then
-      redis.call('HSET', key, 'more', '1')
-    end
-    if ttl and entry then
-      start_ttl(id, entry, tonumber(ttl))
+    if new.ttl and entry then
+      start_ttl(id, entry, new.ttl)
       has_ttl = true
     end
   end
 
+  local news, unknown = read_heads()
   return {
+    unknown = unknown,
     write_again = write_again,
-    -- Returns how many fields the job has, and whether it is a duplicate.
-    take = function(id, head, first)
-      local count, lane, due, ttl, nonce = words_of(head)
-      local stored, duplicate, ended = look(id, nonce)
-      if stored and not duplicate then
-        write_again(id, nonce)
-      elseif not stored then
-        put(id, first, first + 2 * count - 1, lane, due, ttl, nonce, ended)
+    -- Stores the job that stands there in the arguments. Returns how many fields it has, and a verdict if it was not
+    -- simply stored.
+    take = function(at)
+      local new = news[at]
+      local verdict, ended, entry, after = look(new.id, new.nonce)
+      if verdict == 'again' then
+        write_again(new.id, new.nonce)
+        verdict = nil
+      elseif not verdict then
+        put(new, ended, entry, after)
       end
-      return count, duplicate
+      return new.count, verdict
     end,
     flush = function()
       if has_ttl then
@@ -165,16 +207,21 @@ local function make_others()
 end
 
 local others
-local duplicates, at, position = {}, jobs, 0
+local rows, at, position = {}, jobs, 0
 
+if words ~= '' then
+  others = make_others()
+  if others.unknown then
+    return {'unknown', others.unknown}
+  end
+end
 while at <= #ARGV do
   local id, count, first = ARGV[at], tonumber(ARGV[at + 1]), at + 2
   if not count then
-    local duplicate
-    others = others or make_others()
-    count, duplicate = others.take(id, ARGV[at + 1], first)
-    if duplicate then
-      duplicates[#duplicates + 1] = position
+    local verdict
+    count, verdict = others.take(at)
+    if verdict then
+      rows[#rows + 1] = {position, verdict, id}
     end
   else
     local key, last = job .. id, first + 2 * count - 1
@@ -201,4 +248,4 @@ end
 if queued or sooner then
   wake_one()
 end
-return {'ok', now, duplicates}
+return {'ok', now, rows}

@@ -13,17 +13,14 @@ from inspect import signature
 from typing import Any, Protocol, Self
 from urllib.parse import parse_qs, parse_qsl, unquote, urlencode, urlsplit
 
-import redis as redis_sync
 import redis.asyncio.sentinel as sentinel_async
 import redis.exceptions as failures
-import redis.sentinel as sentinel_sync
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
-from redis.asyncio.retry import Retry as AsyncRetry
+from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.retry import Retry as SyncRetry
 
-from aioq.store.net.sentinels import Asked, AskedByThread, Place, Sentinels, spelled
+from aioq.store.net.sentinels import Asked, Place, Sentinels, spelled
 from aioq.store.net.url import PROVIDERS, check_url, default_url, redacted, unusable
 from aioq.values.durations import LONGEST_MS
 from aioq.values.errors import InvalidInput, InvalidType, ServerUnreachable
@@ -76,13 +73,6 @@ class _Provided(UnixDomainSocketConnection):
             await asyncio.to_thread(self._provider.reopen)  # the server may have to be started
 
         await super()._connect()
-
-
-_CLASSES: dict[str, tuple[type[Any], type[Any]]] = {
-    "Connection": (redis_sync.Connection, sentinel_sync.SentinelManagedConnection),
-    "SSLConnection": (redis_sync.SSLConnection, sentinel_sync.SentinelManagedSSLConnection),
-    "UnixDomainSocketConnection": (redis_sync.UnixDomainSocketConnection, redis_sync.UnixDomainSocketConnection),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +140,7 @@ class Address:
 
     def pool(self, **options: Any) -> BlockingConnectionPool:
         kwargs = {"socket_connect_timeout": CONNECT_TIMEOUT, **_portable(self.kwargs)}
-        kwargs |= {"decode_responses": False, "protocol": 2, "retry": AsyncRetry(NoBackoff(), 0)}
+        kwargs |= {"decode_responses": False, "protocol": 2, "retry": Retry(NoBackoff(), 0)}
         kwargs |= {"socket_keepalive": True, **options}
         connection_class = self.connection_class
 
@@ -167,31 +157,6 @@ class Address:
             connection_class, kwargs["provider"] = _Provided, self.provider
 
         return BlockingConnectionPool(connection_class=connection_class, timeout=None, **kwargs)
-
-    def thread_client(self, timeout: float) -> redis_sync.Redis:
-        """A client for one thread beside the event loop, with one connection.
-
-        Args:
-            timeout: seconds that a call, or connecting, may take.
-
-        """
-        plain, managed = _CLASSES[self.connection_class.__name__]
-        kwargs = _portable(self.kwargs) | {
-            "decode_responses": False,
-            "protocol": 2,
-            "socket_timeout": timeout,
-            "socket_connect_timeout": timeout,
-            "retry": SyncRetry(NoBackoff(), 0),
-        }
-
-        if self.sentinels is not None:
-            kwargs["connection_pool"] = AskedByThread(self.sentinels)
-
-        pool = redis_sync.ConnectionPool(
-            connection_class=plain if self.sentinels is None else managed, max_connections=1, **kwargs
-        )
-
-        return redis_sync.Redis(connection_pool=pool)
 
 
 def address_of(source: object) -> tuple[Address, Provider | None]:

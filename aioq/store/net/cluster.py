@@ -15,11 +15,9 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from redis.exceptions import MovedError
-
 from aioq.store.net.address import Address
 from aioq.store.net.command import Argument, Command, keys_of
-from aioq.store.net.node import Node, ThreadNode
+from aioq.store.net.node import Node
 from aioq.store.net.sentinels import Place, spelled
 from aioq.store.net.slots import SLOTS, SlotMap
 from aioq.store.net.tasks import see_end, within
@@ -314,95 +312,6 @@ class Cluster:
             node = self._nodes.pop(place)
             self._opened_before += node.opened
             await node.aclose()
-
-
-class ThreadCluster:
-    """The way to all servers of a Cluster for one thread, which may wait for them.
-
-    Args:
-        address: of the Cluster.
-        slots: shared with the event loop.
-        timeout: seconds that a call may take.
-
-    """
-
-    def __init__(self, address: Address, slots: SlotMap, timeout: float) -> None:
-        self._address, self._slots, self._timeout = address, slots, timeout
-        self._nodes: dict[Place, ThreadNode] = {}
-
-    def trip(self, commands: Sequence[Command]) -> list[Any]:
-        """Each command to the server of its key, one server after the other. As ThreadNode.trip."""
-        replies: list[Any] = [None] * len(commands)
-        left: Sequence[int] = range(len(commands))
-
-        if self._slots.is_stale:
-            self._read_slots()
-
-        for _ in range(HOPS):
-            left = self._visit_all(commands, left, replies)
-
-            if not left:
-                return replies
-
-        raise sent_on(self._address.url, replies[left[0]])
-
-    def close(self) -> None:
-        for node in self._nodes.values():
-            node.close()
-
-        self._nodes.clear()
-
-    def _visit_all(self, commands: Sequence[Command], left: Sequence[int], replies: list[Any]) -> Sequence[int]:
-        again: list[int] = []
-        failures: list[ServerError] = []
-
-        for place, mine in self._slots.group(commands, left).items():
-            try:
-                answers = self._node(place).trip([commands[at] for at in mine])
-            except ServerError as error:  # the others get what is theirs
-                self._slots.note(place, error)
-                failures.append(error)
-                continue
-
-            self._slots.note(place, None)
-
-            for at, answer in zip(mine, answers, strict=True):
-                replies[at] = answer
-
-                if isinstance(answer, MovedError):
-                    self._slots.learn(answer.slot_id, (answer.host or place[0], answer.port))
-                    again.append(at)
-
-        if failures:
-            raise failures[0]
-
-        return again
-
-    def _node(self, place: Place) -> ThreadNode:
-        if place not in self._nodes:
-            self._nodes[place] = ThreadNode(self._address.at(place), self._timeout)
-
-        return self._nodes[place]
-
-    def _read_slots(self) -> None:
-        """Ask who has what. If nobody tells, what is known already must do."""
-        failures: list[ServerError] = []
-
-        for place in self._slots.known():
-            try:
-                (reply,) = self._node(place).trip((SLOTS,))
-                self._slots.read(reply, place)
-            except ServerError as error:
-                self._slots.note(place, error)
-                failures.append(error)
-            except Exception as error:  # as in Cluster._attempt
-                log.exception("the server %s of the Cluster is passed over", spelled(place))
-                failures.append(ServerError(f"the server at {spelled(place)}: {error!r}"))
-            else:
-                return
-
-        if not self._slots.primaries:
-            raise _one_of(self._address.url, failures)
 
 
 def sent_on(url: str, answer: object) -> ServerUnreachable:

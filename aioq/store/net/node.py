@@ -8,8 +8,7 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-import redis as redis_sync
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import RedisError
 
 from aioq.store.net.address import Address
 from aioq.store.net.command import Argument, Command
@@ -21,7 +20,6 @@ from aioq.store.net.translation import (
     AWAY,
     PASSING,
     advice_on_opening,
-    is_alone,
     refusal,
     translated,
     unreachable,
@@ -223,53 +221,3 @@ async def _answer(wire: Wire, trip: asyncio.Future[list[Any]], begun: float, sec
         raise TimeoutError(f"no answer within {seconds:.3g} s")
     finally:
         trip.cancel()
-
-
-class ThreadNode:
-    """The way to one server for one thread, which may wait for it.
-
-    Args:
-        address: how it is reached.
-        timeout: seconds that a call may take.
-
-    """
-
-    def __init__(self, address: Address, timeout: float) -> None:
-        self._url, self._has_others = address.url, address.has_others
-        self._client: redis_sync.Redis = address.thread_client(timeout)
-
-    def trip(self, commands: Sequence[Command]) -> list[Any]:
-        """One round trip. Errors of single commands stand in their place; scripts that are missing are loaded.
-
-        Raises:
-            ServerUnreachable: nobody answers.
-
-        """
-        replies = self._send(commands)
-        forgotten = [at for at, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-
-        if forgotten:
-            self._send(loading())
-
-            for at, reply in zip(forgotten, self._send([commands[at] for at in forgotten]), strict=True):
-                replies[at] = reply
-
-        return replies
-
-    def close(self) -> None:
-        self._client.close()
-        self._client.connection_pool.disconnect()
-
-    def _send(self, commands: Sequence[Command]) -> list[Any]:
-        pipeline = self._client.pipeline(transaction=False)
-
-        for command in commands:
-            pipeline.execute_command(*command)
-
-        with translated(self._url):
-            replies: list[Any] = pipeline.execute(raise_on_error=False)
-
-        if self._has_others and any(isinstance(reply, Exception) and is_alone(reply) for reply in replies):
-            self._client.connection_pool.disconnect()  # the next trip asks the sentinels again
-
-        return replies

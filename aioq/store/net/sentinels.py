@@ -188,13 +188,6 @@ class Asked:
         return self._sentinels.find()
 
 
-class AskedByThread(Asked):
-    """The same for connections of a thread, which has no event loop."""
-
-    def get_master_address(self) -> Place:  # type: ignore[override]  # redis-py has both kinds
-        return asyncio.run(self._sentinels.find())
-
-
 def spelled(place: Place) -> str:
     """A server as URLs and messages have it."""
     host, port = place

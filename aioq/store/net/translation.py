@@ -98,11 +98,6 @@ def _reason(error: Exception) -> tuple[str, int | None]:
     return (cause.strerror or str(cause) or text).rstrip("."), cause.errno
 
 
-def is_alone(error: Exception) -> bool:
-    """Whether a primary refused a write because it is cut off from its replicas; redis-py puts words before it."""
-    return any(code in str(error) for code in ALONE)
-
-
 #: Refusals by their words: the error that they are, what it says of the server, and what to do.
 _REFUSALS: tuple[tuple[str, type[ServerError], str, str], ...] = (
     ("WRONGTYPE", ServerUnsuitable, "holds a key of aioq with a value of another type", ""),

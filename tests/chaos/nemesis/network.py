@@ -64,7 +64,7 @@ async def connection_reset(scene: Standalone, rng: random.Random) -> Event | Non
 
 
 #: Whose calls are cut, by who sends them.
-WORKER_VERBS = ("claim", "finish", "fail", "retry", "release", "beat", "sweep", "save_meta")
+WORKER_VERBS = ("claim", "finish", "fail", "retry", "give_back", "beat", "sweep", "save_meta")
 PRODUCER_VERBS = ("enqueue", "wait", "cancel", "stop", "requeue", "load")
 
 

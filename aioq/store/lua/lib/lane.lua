@@ -30,7 +30,7 @@ local function end_ttl(id, entry)
   redis.call('PERSIST', attempts .. id)
   redis.call('HDEL', job .. id, 'expires_at')
 end
--- Back to the lane, for a job that exists: promote, retry, release, reclaim, requeue. It may have been claimed before,
+-- Back to the lane, for a job that exists: promote, retry, give_back, reclaim, requeue. It may have been claimed before,
 -- so there is more to it than a claim would read.
 local function return_to_lane(id, at_front)
   local seen = redis.call('HMGET', job .. id, 'ttl', 'deaths')

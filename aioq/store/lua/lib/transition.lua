@@ -2,7 +2,7 @@
 local NEXT = {
   queued = {claim = true, expire = true, cancel = true},
   scheduled = {promote = true, cancel = true},
-  started = {finish = true, fail = true, retry = true, release = true, reclaim = true, cancel = true, stop = true},
+  started = {finish = true, fail = true, retry = true, give_back = true, reclaim = true, cancel = true, stop = true},
   finished = {},
   failed = {requeue = true, cancel = true},
   canceled = {requeue = true},

@@ -1,4 +1,4 @@
--- release: a worker gives back jobs that it will not run to their end; they go to the front of the queue.
+-- give_back: a worker gives back jobs that it will not run to their end; they go to the front of the queue.
 -- KEYS: main front wake expiring job attempts
 -- ARGV: expired_ttl jobs...
 -- SAYS: ok

@@ -42,7 +42,7 @@ async def test_a_run_that_was_interrupted_has_no_error_of_the_run_before_it(stor
     assert (first.exc_info, interrupted.type, interrupted.exc_info) == ("boom", "interrupted", None)
 
 
-async def test_a_released_job_goes_before_those_in_the_main_lane(store: Store) -> None:
+async def test_a_job_that_was_given_back_goes_before_those_in_the_main_lane(store: Store) -> None:
     await put(store, "a", "b")
     a, _ = await take(store)
     await put(store, "c")
@@ -84,7 +84,7 @@ async def test_a_ttl_begins_anew(store: Store, client: redis.Redis) -> None:
     assert before + 60_000 <= int(fields(client, store)[b"expires_at"]) <= clock(client) + 60_000
 
 
-async def test_a_release_leaves_a_token(store: Store, client: redis.Redis) -> None:
+async def test_giving_back_leaves_a_token(store: Store, client: redis.Redis) -> None:
     claimed = await start(store)
     client.delete(store.keys.wake)
     await end(store, (claimed, Interrupted(begun=True)))

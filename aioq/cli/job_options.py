@@ -1,0 +1,73 @@
+"""The options of a job on the command line: flags, as their rows have them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from aioq.cli.arguments import read_meta
+from aioq.cli.common import checked, with_options
+from aioq.values.option import Flag
+from aioq.values.options import OPTIONS
+from aioq.values.retry import Retry
+
+
+def with_job_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a job.
+
+    They stand in the place of its argument `options`, which gets those that are given.
+    """
+    flags = {flag.name: _annotation(flag) for row in OPTIONS for flag in row.flags}
+
+    return with_options(command, flags, _read, argument="options", in_place=True)
+
+
+def _annotation(flag: Flag) -> Any:
+    """A flag, as typer takes it."""
+    kind: Any = {bool: bool, list: list[str] | None}.get(flag.kind, flag.kind | None)
+
+    return Annotated[
+        kind,
+        typer.Option(
+            f"--{flag.name.replace('_', '-')}",
+            metavar=flag.metavar or None,
+            callback=checked(flag.check) if flag.check else None,
+            help=flag.help,
+        ),
+    ]
+
+
+def _read(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The argument `options`, from the values of the flags."""
+    options: dict[str, Any] = {}
+
+    for row in OPTIONS:
+        values = [given[flag.name] for flag in row.flags]
+
+        if any(value is not None and value is not False and value != [] for value in values):
+            options[row.name] = _READ.get(row.name, _first)(values)
+
+    return {"options": options}
+
+
+def _first(values: Sequence[Any]) -> Any:
+    return values[0]
+
+
+def _meta(values: Sequence[Any]) -> dict[str, Any]:
+    return read_meta(values[0])
+
+
+def _retry(values: Sequence[Any]) -> Retry | None:
+    most, intervals = values
+
+    if intervals and not most:
+        raise typer.BadParameter("it needs --retry-max", param_hint="'--retry-interval'")
+
+    return Retry(most, interval=intervals or 0) if most else None
+
+
+#: The options whose value is not simply that of their flag.
+_READ: Mapping[str, Callable[[Sequence[Any]], Any]] = {"meta": _meta, "retry": _retry}
