@@ -81,7 +81,7 @@ def demo(urls: Urls = None, *, url: ServerUrl = None) -> None:
 
     with ExitStack() as stack:
         server = url or stack.enter_context(_embedded_server())
-        queue = "demo" if url is None else f"demo-{new_id()}"  # nobody else's on a server that others use
+        queue = "demo" if url is None else f"demo-{new_id()}"  # a queue of its own on a shared server
         plan = (
             Plan(server, queue, list(dict.fromkeys(urls)), "", _nothing, os.environ)
             if urls

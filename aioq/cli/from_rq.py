@@ -17,7 +17,7 @@ from aioq.values.option_names import RESERVED, unknown_option
 from aioq.values.options import OPTION_NAMES
 
 _CLASSES = "aioq uses no classes of RQ"
-_NOT_READ = "aioq reads no settings module, as RQ does"
+_NOT_READ = "unlike RQ, aioq reads no settings module"
 _NO_EFFECT = "has no effect here:"
 
 #: The note for each option: the options of all commands of RQ, and those of its worker.
@@ -73,7 +73,7 @@ COMMANDS = {
 
 #: Options of RQ's worker that cannot be ignored, and what to use instead.
 _REFUSED_BY_WORKER = {
-    "--exception-handler": "the function can catch the error, or whoever awaits `job.result()`",
+    "--exception-handler": "catch the error in the function, or where you await `job.result()`",
     "--sentry-dsn": "the module of a job can set up Sentry: import it with --import",
 }
 
