@@ -17,8 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from aioq.store.net.batcher import FLIGHTS, MANY, MAX_ITEMS
-from aioq.worker import courier, pace
+from aioq.store.net.batcher import FULL_ITEMS, MAX_ITEMS, MOST_UNDER_WAY
+from aioq.worker import courier, demand, pace
 from benchmarks.bench import percentile
 
 SHAPES = ("fixed", "exponential", "lognormal")
@@ -281,9 +281,9 @@ class Shard:
 
     def _enqueue(self, now: float, producer: Producer) -> None:
         """Send what waits, by the rules of the batcher."""
-        enough = 1 if producer.flights == 0 else MANY
+        enough = 1 if producer.flights == 0 else FULL_ITEMS
 
-        if producer.flights < FLIGHTS and len(producer.waiting) >= enough:
+        if producer.flights < MOST_UNDER_WAY and len(producer.waiting) >= enough:
             batch = [producer.waiting.popleft() for _ in range(min(MAX_ITEMS, len(producer.waiting)))]
             producer.flights += 1
             costs = self._costs
@@ -336,7 +336,7 @@ class Shard:
     def _wants(self, worker: Worker) -> int:
         room = self._setup.slots + worker.ahead - worker.held - worker.asked
 
-        return max(0, min(room, self._setup.slots, courier.LOAD))
+        return max(0, min(room, self._setup.slots, demand.JOBS_PER_ROUND_TRIP))
 
     def _is_worth_a_trip(self, worker: Worker) -> bool:
         load = worker.outbox + (self._wants(worker) if worker.looking else 0)
@@ -344,7 +344,9 @@ class Shard:
         if not worker.trips:
             return load > 0
 
-        return worker.trips < courier.FLIGHTS and 2 * load >= min(self._setup.slots, courier.LOAD)
+        return worker.trips < courier.ROUND_TRIPS_AT_ONCE and 2 * load >= min(
+            self._setup.slots, demand.JOBS_PER_ROUND_TRIP
+        )
 
     def _consider(self, now: float, worker: Worker) -> None:
         """Like the courier's loop, it has its turn after all that is ready before it."""
@@ -359,7 +361,7 @@ class Shard:
             return
 
         self._note(now, worker)
-        outcomes, wanted = min(worker.outbox, courier.LOAD), self._wants(worker)
+        outcomes, wanted = min(worker.outbox, demand.JOBS_PER_ROUND_TRIP), self._wants(worker)
         worker.outbox -= outcomes
         worker.asked += wanted
         worker.trips += 1
@@ -369,9 +371,9 @@ class Shard:
     def _note(self, now: float, worker: Worker) -> None:
         since, ended = worker.noted
 
-        if now - since >= pace.WINDOW:
-            most = self._setup.slots if self._setup.slots >= pace.FEW else 0
-            worker.ahead = min(most, int((worker.ended - ended) / (now - since) * pace.AHEAD))
+        if now - since >= pace.PACE_WINDOW_S:
+            most = self._setup.slots if self._setup.slots >= pace.CLAIMING_AHEAD_MIN_SLOTS else 0
+            worker.ahead = min(most, int((worker.ended - ended) / (now - since) * pace.CLAIMED_AHEAD_BEGIN_S))
             worker.noted = (now, worker.ended)
 
     def _visit(self, now: float, worker: Worker, outcomes: int, wanted: int) -> None:

@@ -21,7 +21,6 @@ import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import fields
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -34,7 +33,7 @@ import aioq
 from aioq import Connection, Queue, errors
 from aioq.cli.main import app
 from aioq.store.keys import Keys, SharedKeys
-from aioq.store.script import all_scripts
+from aioq.store.scripts import server_scripts
 from aioq.values import options, states
 from aioq.values.reference import resolve
 from tests.pages import EXAMPLES, PAGES, ROOT, Block, blocks, commands, table
@@ -238,7 +237,7 @@ def test_the_key_table_names_every_key() -> None:
     rows = table(DESIGN, "key")
     listed = {re.sub(r"<[\w ]+>$", "", name) for row in rows for name in re.findall(r"`([^`]+)`", row["key"])}
     keys, shared = Keys.of("q"), SharedKeys()
-    own = {getattr(keys, each.name).decode().replace("aioq:{q}:", "p:") for each in fields(Keys)}
+    own = {key.decode().replace("aioq:{q}:", "p:") for key in keys.by_name().values()}
     until = {f"p:{state}:{end}" for state in states.FINAL for end in ("until", "usual")}
     common = {shared.queues, shared.workers, shared.suspended, shared.worker("")}
     assert listed == own | until | common
@@ -253,7 +252,7 @@ def test_the_channels_are_named() -> None:
 def test_the_script_table_has_every_script_and_its_verdicts() -> None:
     rows = {row["script"].strip("`"): row["verdicts"].replace("`", "").split() for row in table(DESIGN, "script")}
     assert {name: set(verdicts) for name, verdicts in rows.items()} == {
-        name: set(script.says) for name, script in all_scripts().items()
+        name: set(script.says) for name, script in server_scripts().by_name.items()
     }
 
 

@@ -136,7 +136,7 @@ def test_no_error_of_python_is_raised_where_users_meet_it(package: str) -> None:
         "a Keyring", "a Signer", "a Connection is not pickled", "{self!r}", "a {kind", "{self._what}", "text)",
         # Internals, which are caught, or can only be a mistake of aioq itself.
         "a text is none", "there is not so much", "a name is a text", "it is no frame", "the lengths in a frame",
-        "no answer within", "{length!r}", "{length}", "{self.name}.lua", "{outcome!r}",
+        "no answer within", "{length!r}", "{length}", "{self.name}.lua", "{outcome!r}", "Lua files need",
     }  # fmt: skip
     found = []
 

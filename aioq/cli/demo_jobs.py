@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from urllib.request import urlopen
 
 
 async def count_words_at_url(url: str) -> int:
@@ -21,6 +20,8 @@ async def count_words_at_url(url: str) -> int:
 
 
 def _read(url: str) -> bytes:
+    from urllib.request import urlopen  # noqa: PLC0415 - slow to import, and all commands import this module
+
     with urlopen(url, timeout=10) as response:  # noqa: S310 - the scheme was looked at
         content: bytes = response.read()
 

@@ -90,7 +90,7 @@ async def _estimate(connection: Connection, names: Sequence[str]) -> int:
 
     overview = await Directory(connection, away={}).overview(names)
 
-    return len(names) + sum(sum(each.counts[:-1]) for each in overview)
+    return len(names) + sum(sum(each.counts.jobs.values()) for each in overview)
 
 
 def _is_missing(queue: Examined) -> bool:

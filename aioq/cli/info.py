@@ -151,7 +151,8 @@ def _document(snapshot: Snapshot, view: View) -> dict[str, Any]:
     if view.queues:
         document["queues"] = [
             {"name": queue.name, "paused": queue.paused}
-            | queue.counts._asdict()
+            | dict(queue.counts.jobs)
+            | {"workers": queue.counts.workers}
             | {"late_workers": queue.late_workers}
             for queue in snapshot.queues
         ]
@@ -247,8 +248,8 @@ def _by_queue(snapshot: Snapshot) -> Iterable[str]:
 
 
 def _queue_table(queues: Sequence[QueueInfo]) -> output.Table:
-    rows = [
-        [each.name, *(getattr(each.counts, state) for state in JobStatus), _yes(each.paused)] for each in queues
+    rows: list[list[str | int | None]] = [
+        [each.name, *(each.counts[state] for state in JobStatus), _yes(each.paused)] for each in queues
     ]
 
     return output.Table(["queue", *JobStatus, "paused"], rows)
@@ -256,9 +257,8 @@ def _queue_table(queues: Sequence[QueueInfo]) -> output.Table:
 
 def _short_queue_table(queues: Sequence[QueueInfo]) -> output.Table:
     """As `_queue_table`, for a terminal of 80 columns: states that are often empty are named only when needed."""
-    rows = [
-        [each.name, *(getattr(each.counts, state) for state in MAIN_STATES), ", ".join(_others(each))]
-        for each in queues
+    rows: list[list[str | int | None]] = [
+        [each.name, *(each.counts[state] for state in MAIN_STATES), ", ".join(_others(each))] for each in queues
     ]
 
     return output.Table(["queue", *MAIN_STATES, "other"], rows, wraps=["queue", "other"])
@@ -269,7 +269,7 @@ def _others(queue: QueueInfo) -> Iterable[str]:
         yield "paused"
 
     for state in JobStatus:
-        if state not in MAIN_STATES and (number := getattr(queue.counts, state)):
+        if state not in MAIN_STATES and (number := queue.counts[state]):
             yield f"{number} {state}"
 
 

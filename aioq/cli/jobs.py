@@ -200,7 +200,7 @@ async def _list(
     async with opened(name, target) as queue:
         await tell_of_missing(queue.connection, [name])
         counts = await queue.store.reads.count()
-        sizes = {state: int(getattr(counts, state)) for state in states}
+        sizes = {state: counts[state] for state in states}
 
         for state, size in sizes.items():
             room = limit - len(jobs) - len(gone)

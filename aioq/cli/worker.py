@@ -36,10 +36,8 @@ from aioq.store import Connection, Directory
 from aioq.values.durations import pause_ms, positive_ms, retention_ms
 from aioq.values.errors import ServerUnreachable
 from aioq.values.options import check_executor
-from aioq.worker.imports import check_modules, import_all
 from aioq.worker.signals import StopSignals, signals_interrupt
 from aioq.worker.streams import drop_what_nobody_takes
-from aioq.worker.worker import CONCURRENCY, Worker
 
 log = logging.getLogger("aioq.cli")
 
@@ -156,7 +154,7 @@ def worker(
     *,
     burst: Burst = False,
     name: Name = None,
-    concurrency: Concurrency = CONCURRENCY,
+    concurrency: Concurrency = 100,
     job_processes: JobProcesses = None,
     executor: Placement = None,
     results_ttl: ResultsTtl = "500s",
@@ -184,6 +182,8 @@ def worker(
 
     if reload:
         supervise([Path(), *target.paths], [shutdown_timeout, cancel_grace])
+
+    from aioq.worker.imports import check_modules  # noqa: PLC0415 - no other command needs the loops of a worker
 
     drop_what_nobody_takes()
     configure_logging(
@@ -219,6 +219,9 @@ async def _serve(
     imports: Sequence[str],
     serves: Callable[[], None],
 ) -> None:
+    from aioq.worker.imports import import_all  # noqa: PLC0415 - as above
+    from aioq.worker.worker import Worker  # noqa: PLC0415
+
     with _pid_file(pid):
         with signals_interrupt():
             import_all(imports)

@@ -12,7 +12,7 @@ from aioq.values.ids import new_id
 from aioq.values.option_names import refuse_options
 from aioq.values.options import FIELDS, MAX_PAYLOAD, NO_OPTIONS, OPTION_NAMES, PROCESS, WORDS, JobOptions
 from aioq.values.record import META, Fields, JobRecord
-from aioq.values.reference import is_plain, refer
+from aioq.values.reference import PLAIN, kind_of, refer
 from aioq.values.serializer import PICKLE, Serializer
 from aioq.values.signature import Signer
 from aioq.values.submission import NO_WORDS, Submission
@@ -99,7 +99,7 @@ def describe(
     reference.check(args, kwargs)
 
     # Of a dotted name, only the worker knows what it is.
-    if options.executor == PROCESS and not isinstance(func, str) and not is_plain(func):
+    if options.executor == PROCESS and not isinstance(func, str) and kind_of(func) != PLAIN:
         raise InvalidFunction(
             f'executor="process" is for plain functions, and {reference.name} is awaited. Leave the option away:'
             " it runs on the worker's event loop. Or make it a plain function"

@@ -34,7 +34,7 @@ class Registry:
     @awaited
     async def count(self) -> int:
         """How many jobs there are; what is past its retention is not counted."""
-        return int(getattr(await self._store.reads.count(), self.status.value))
+        return (await self._store.reads.count())[self.status]
 
     @tell_rq_arguments(LIST_ARGUMENTS)
     @awaited

@@ -9,7 +9,7 @@ from typing import Any
 from aioq.store.connection import Connection
 from aioq.store.keys import Keys, SharedKeys
 from aioq.store.net.command import Argument, Command
-from aioq.store.script import all_scripts
+from aioq.store.scripts import server_scripts
 from aioq.values.errors import ServerError
 
 #: A way for a command to the server, and its reply back.
@@ -31,6 +31,7 @@ class Calls:
         self.keys = Keys.of(queue, connection.shared.prefix)
         #: Signs and verifies what is stored of the queue's jobs; None without a secret.
         self.signer = None if connection.keyring is None else connection.keyring.signer(self.keys.job)
+        self._scripts = connection.scripts
         self._heads: dict[str, Command] = {}
 
     @property
@@ -40,7 +41,7 @@ class Calls:
 
     def command(self, name: str, **values: Argument | Sequence[Argument]) -> Command:
         """A call of a script, for whoever sends it together with others."""
-        script = all_scripts()[name]
+        script = self._scripts.by_name[name]
 
         try:
             head = self._heads[name]
@@ -67,7 +68,7 @@ class Calls:
         """
         reply = await (send or self.connection.call)(self.command(name, **values))
 
-        if reply[0].decode() not in all_scripts()[name].says:
+        if reply[0].decode() not in self._scripts.by_name[name].says:
             raise unexpected(name, reply)
 
         return reply
@@ -80,6 +81,23 @@ class Calls:
         return await self.call(name, call=word, repeat_ms=repeat_ms, **values)
 
 
+def verdict_of(name: str, reply: Any) -> str:
+    """The verdict in a script's reply, for calls that were sent together with others.
+
+    Raises:
+        ServerError: the script answers something else than it says it does.
+
+    """
+    verdict: str = reply[0].decode()
+
+    if verdict not in server_scripts().by_name[name].says:
+        raise unexpected(name, reply)
+
+    return verdict
+
+
 def unexpected(name: str, reply: Any) -> ServerError:
     """The error of a script that answers what it does not say."""
-    return ServerError(f"{name}.lua answered {reply[0]!r}; expected {sorted(all_scripts()[name].says)}")
+    says = sorted(server_scripts().by_name[name].says)
+
+    return ServerError(f"{name}.lua answered {reply[0]!r}; expected {says}")

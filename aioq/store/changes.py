@@ -106,7 +106,7 @@ class Changes:
 
     async def wake(self) -> None:
         """Let one idle worker look at the queue."""
-        await self._calls.send(self.wake_command())
+        await self._calls.call("wake")
 
     def wake_command(self) -> Command:
         """The call that wakes an idle worker."""

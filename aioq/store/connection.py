@@ -6,68 +6,40 @@ import asyncio
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NoReturn
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from aioq.store.keys import PREFIX, SharedKeys
 from aioq.store.net.absent import advice_for_programs
-from aioq.store.net.address import Address, Server, address_of
 from aioq.store.net.budget import CALL_TIMEOUT_S, PAUSES, Budget, attempt_timeout
-from aioq.store.net.cluster import Cluster
 from aioq.store.net.command import Argument, Command
+from aioq.store.net.info import OLDEST, facts_of, version_of
 from aioq.store.net.listener import Listener
-from aioq.store.net.node import Node
+from aioq.store.net.loop_connection import LoopConnection
 from aioq.store.net.per_loop import PerLoop, running_loop
-from aioq.store.net.slots import SlotMap
-from aioq.store.net.translation import refusal, unreachable
+from aioq.store.net.refusals import refusal
+from aioq.store.net.stream import ReplyError
 from aioq.store.net.url import environment_url
-from aioq.store.net.wire import ReplyError, Wire
+from aioq.store.net.ways import Server, Way, address_of, slots_of, way_to
+from aioq.store.net.wire import Wire
+from aioq.store.scripts import Scripts, server_scripts
 from aioq.values.durations import Duration, positive_ms
 from aioq.values.errors import InvalidInput, InvalidType, ServerUnreachable, ServerUnsuitable
 from aioq.values.signature import Secret, read_secret
 
+if TYPE_CHECKING:
+    from aioq.store.net.address import Address
+    from aioq.store.net.slots import SlotMap
+
 PREFIX_VARIABLE = "AIOQ_PREFIX"
 SECRET_VARIABLE = "AIOQ_SECRET"  # noqa: S105 - its name, not its value
-
-OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
 
 #: Where the answers of many servers are collected, a call is not repeated that has met so many seconds of silence.
 REPEAT_WITHIN_S = 1.0
 
 #: What a blocking call may take beside its own time, in seconds.
-GRACE = 5.0
-
-Way = Node | Cluster
-
-
-class LoopConnection:
-    """What a connection has in one event loop: the way to the server, the subscription, the wires that were lent.
-
-    Args:
-        way: the way to the server, for this loop.
-
-    """
-
-    __slots__ = ("closes", "lent", "listener", "way")
-
-    def __init__(self, way: Way) -> None:
-        self.closes = 0  # so far
-        self.way = way
-        self.listener = Listener(way.url, way.open_subscription)
-        self.lent: WeakSet[Wire] = WeakSet()
-
-    async def aclose(self) -> None:
-        """Close all of it; what is used again opens again."""
-        self.closes += 1
-        await self.listener.aclose()
-        await self.way.aclose()
-
-        for wire in list(self.lent):
-            await wire.aclose()
-
-        self.lent.clear()
+BLOCKING_GRACE_S = 5.0
 
 
 class Connection:
@@ -104,29 +76,32 @@ class Connection:
             _check_prefix(os.environ.get(PREFIX_VARIABLE) or PREFIX if prefix is None else prefix)
         )
         self.keyring = read_secret(secret, os.environ.get(SECRET_VARIABLE))
+        #: What stores on this connection call. Others can be put here before there is a store.
+        self.scripts: Scripts = server_scripts()
         asked = None if call_timeout is None else positive_ms(call_timeout, "call_timeout") / 1000
         #: Nobody has named a server.
         self._is_default = not source and environment_url() is None
-        address, _ = address_of(source)
+        address = address_of(source)
         self.call_timeout = asked or address.socket_timeout or CALL_TIMEOUT_S
         pauses = PAUSES if patient else ()
         self._begin(address, pauses, _attempt_timeout(address, self.call_timeout, pauses))
 
     def sibling(self, *, blocking: float = 0) -> Connection:
-        """An impatient connection to the same server, for one that needs its own.
+        """An impatient connection to the same server, with a share of its own in it.
 
         Args:
             blocking: seconds that the server may take to answer, beside its usual time.
 
         """
-        timeout = blocking + GRACE if blocking else _attempt_timeout(self._address, self.call_timeout, ())
+        usual = _attempt_timeout(self._address, self.call_timeout, ())
+        timeout = blocking + BLOCKING_GRACE_S if blocking else usual
 
         return self._copy(self._address.sibling(), timeout, self._slots)
 
     def companion(self, timeout: float) -> Connection:
-        """An impatient connection to the same server, which is used only as long as this one stays open.
+        """An impatient connection to the same server. It must not be used after this one is closed.
 
-        So it needs no share of its own in a server that was started for this one.
+        A server that was started for this connection runs as long as this one is open.
 
         Args:
             timeout: seconds without a moving byte that a call may take.
@@ -147,13 +122,9 @@ class Connection:
     async def by_server(self, keys: Sequence[Argument]) -> list[tuple[Connection, list[int]]]:
         """The positions of keys, each with a connection to the server that has them; closed with this."""
         way = self._loops[running_loop()].way
-
-        if isinstance(way, Node):
-            return [(self, list(range(len(keys))))] if keys else []
-
         groups = await way.by_server(keys)
 
-        return [(self._of_node(each) if isinstance(each, Node) else self, mine) for each, mine in groups]
+        return [(self if each is way else self._of_node(each), mine) for each, mine in groups]
 
     @property
     def place(self) -> tuple[object, ...]:
@@ -177,8 +148,10 @@ class Connection:
 
     @property
     def opened(self) -> int:
-        """How often this event loop has connected to a server. If it has grown, another one may answer by now, or
-        one that has been restarted, and know less than what was confirmed.
+        """How often this event loop has connected to a server.
+
+        If the number has grown, another server may answer by now, or the same one after a restart. It may have
+        lost calls that were answered before.
         """
         return self._loops[running_loop()].way.opened
 
@@ -191,16 +164,8 @@ class Connection:
 
         """
         held = self._loops[running_loop()]
-        closes = held.closes
-        wire = await held.way.open_wire(blocking + min(GRACE, self.call_timeout), key)
-        held.lent.add(wire)
 
-        if held.closes != closes:
-            error = ConnectionResetError("it was closed meanwhile")
-            wire.abort(error)
-            raise unreachable(self.url, error)
-
-        return wire
+        return await held.lend_wire(blocking + min(BLOCKING_GRACE_S, self.call_timeout), key)
 
     async def call(self, command: Command) -> Any:
         """One command, in one round trip; a script that the server has forgotten is loaded again."""
@@ -214,7 +179,7 @@ class Connection:
             patient: repeat them as the connection does. False: try once.
 
         """
-        replies = await self._trip(commands, None if patient else ())
+        replies = await self._round_trip(commands, None if patient else ())
 
         for command, reply in zip(commands, replies, strict=True):
             if isinstance(reply, ReplyError):
@@ -230,12 +195,12 @@ class Connection:
 
         """
         try:
-            replies = await self._trip(commands, ())
+            replies = await self._round_trip(commands, ())
         except ServerUnreachable as error:
             if not self.pauses or error.silence > REPEAT_WITHIN_S:
                 raise
 
-            replies = await self._trip(commands, self.pauses[:1])
+            replies = await self._round_trip(commands, self.pauses[:1])
 
         return [
             refusal(self.url, reply, command) if isinstance(reply, ReplyError) else reply
@@ -250,8 +215,7 @@ class Connection:
 
         """
         info = await self.call(("INFO", "server"))
-        facts = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
-        kind, version, numbers = version_of(facts)
+        kind, version, numbers = version_of(facts_of(info))
 
         if numbers < OLDEST[kind]:
             oldest = ".".join(str(part) for part in OLDEST[kind])
@@ -275,12 +239,12 @@ class Connection:
         if provider is not None and not any(held.way.is_open for held in list(self._loops.values())):
             provider.close()
 
-    async def _trip(self, commands: Sequence[Command], pauses: Sequence[float] | None = None) -> list[Any]:
+    async def _round_trip(self, commands: Sequence[Command], pauses: Sequence[float] | None = None) -> list[Any]:
         """One round trip, again after a pause while the connection is patient; errors of single replies stay."""
         way = self._loops[running_loop()].way
 
         try:
-            return await way.trip(commands, self.call_timeout)
+            return await way.round_trip(commands, self.call_timeout)
         except ServerUnreachable as error:
             failure, budget = error, Budget(self.call_timeout, self.pauses if pauses is None else pauses)
 
@@ -291,13 +255,13 @@ class Connection:
                 if self._is_default and failure.nobody_listens:
                     failure.advice = advice_for_programs()
 
-                # The places in here that it went through tell nobody anything.
+                # The frames of these attempts help nobody who reads the traceback.
                 raise failure.with_traceback(None) from None
 
             await asyncio.sleep(pause)
 
             try:
-                return await way.trip(commands, budget.left)
+                return await way.round_trip(commands, budget.left)
             except ServerUnreachable as error:
                 failure = error
 
@@ -310,26 +274,24 @@ class Connection:
         self._address, self.url, self.pauses = address, address.url, pauses
         #: For how long, in ms, a call may be sent again after it was sent first; 0: it never is.
         self.repeat_ms = math.ceil(1000 * self.call_timeout) if pauses else 0
-        self._slots = SlotMap(address.url, address.seeds) if address.seeds and slots is None else slots
+        self._slots = slots_of(address) if slots is None else slots
         self._timeout = timeout
         self._loops = PerLoop(self._open, LoopConnection.aclose)
 
     def _open(self) -> LoopConnection:
         """What the running loop gets."""
-        if self._slots is not None:
-            return LoopConnection(Cluster(self._address, self._slots, self._timeout))
-
-        return LoopConnection(Node(self._address, self._timeout))
+        return LoopConnection(way_to(self._address, self._slots, self._timeout))
 
     def _copy(self, address: Address, timeout: float, slots: SlotMap | None = None) -> Connection:
         other = object.__new__(Connection)
         other._is_default = False
-        other.shared, other.keyring, other.call_timeout = self.shared, self.keyring, self.call_timeout
+        other.shared, other.keyring, other.scripts = self.shared, self.keyring, self.scripts
+        other.call_timeout = self.call_timeout
         other._begin(address, (), timeout, slots)
 
         return other
 
-    def _of_node(self, node: Node) -> Connection:
+    def _of_node(self, node: Way) -> Connection:
         """A connection that uses a node of this one, which closes it."""
         other = self._copy(node.address, self._timeout)
         other._loops[running_loop()] = LoopConnection(node)  # noqa: SLF001 - of the same class
@@ -361,14 +323,6 @@ def connect(
         )
 
     return server
-
-
-def version_of(facts: Mapping[str, str]) -> tuple[str, str, tuple[int, ...]]:
-    """Whether the server is redis or valkey, its version, and the first two numbers of that."""
-    kind = "valkey" if "valkey_version" in facts else "redis"
-    version = facts.get(f"{kind}_version", "")
-
-    return kind, version, tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 def _attempt_timeout(address: Address, budget: float, pauses: Sequence[float]) -> float:

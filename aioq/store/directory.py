@@ -118,7 +118,7 @@ class Directory:
         def keys(name: str) -> list[Command]:
             own = self._keys(name)
 
-            return [("EXISTS", *(getattr(own, place.key) + place.end for place in PLACES))]
+            return [("EXISTS", *(own[place.key] + place.end for place in PLACES))]
 
         found = await self._scatter(wanted, keys)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from aioq.store.calls import Calls
+from aioq.store.calls import Calls, unexpected, verdict_of
 from aioq.store.net.command import Argument, Command
 from aioq.store.reply import fields_of, text
 from aioq.values.beat import Beat
@@ -101,10 +101,8 @@ class Duty:
 
     def read_claims(self, reply: Any, worker: str) -> Claims:
         """The claims of a worker in a reply."""
-        verdict = reply[0].decode()
-
-        if verdict != "ok":
-            return Claims(verdict, [], -1)
+        if reply[0] != b"ok":
+            return Claims(verdict_of("claim", reply), [], -1)
 
         started_at, name = b"%d" % reply[1], worker.encode()
         flat = iter(reply[3])
@@ -120,7 +118,7 @@ class Duty:
 
         is_reserved, suspects = reply[4] if len(reply) > 4 else (0, 0)
 
-        return Claims(verdict, jobs, int(reply[2]), bool(is_reserved), suspects)
+        return Claims("ok", jobs, int(reply[2]), bool(is_reserved), suspects)
 
     def end_commands(self, ended: Iterable[tuple[Claim, Outcome]]) -> list[tuple[Command, list[Claim]]]:
         """The calls that record how runs ended, each with the claims that it covers, in its order."""
@@ -150,7 +148,7 @@ def read_beat(reply: Any) -> Beat:
     # The name of a worker may be anything, and must be the same when it is reclaimed.
     lost = [name.decode(errors="surrogateescape") for name in reply[2]]
 
-    return Beat(reply[0] == b"lapsed", int(reply[1]), lost, int(reply[3]))
+    return Beat(verdict_of("beat", reply) == "lapsed", int(reply[1]), lost, int(reply[3]))
 
 
 def read_late_workers(reply: Any) -> list[str]:
@@ -160,6 +158,7 @@ def read_late_workers(reply: Any) -> list[str]:
 
 def read_holders(reply: Any) -> dict[bytes, float]:
     """The other workers that hold jobs, each with the end of its lease by the server's clock in ms."""
+    verdict_of("holders", reply)
     flat = iter(reply[2])
 
     return {name: float(end) for name, end in zip(flat, flat, strict=True)}
@@ -167,6 +166,9 @@ def read_holders(reply: Any) -> dict[bytes, float]:
 
 def read_refused(reply: Any) -> dict[int, str]:
     """Which of the runs in one call were not recorded, by position, and why: already, stale, gone."""
+    if reply[0] != b"ok":  # of a call as a whole, the scripts that record outcomes say nothing else
+        raise unexpected("finish", reply)
+
     flat = iter(reply[1])
 
     return {int(position): verdict.decode() for position, verdict in zip(flat, flat, strict=True)}

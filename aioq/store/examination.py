@@ -6,7 +6,7 @@ call do not depend on the length of the queue. Nothing here talks to a server: w
 command, so that whoever examines many queues can ask for all of them in one round trip.
 
 A feature that keeps keys of its own registers them here: a key that exists once as a Place, keys that exist for
-each job or value as a Family. Its checks are functions in a file of `lua/lib`, which `examine.lua` includes; what
+each job or value as a Family. Its checks are functions in a file of `lua/checks`, which `examine.lua` needs; what
 they find is explained in doctor/kinds.py.
 """
 
@@ -16,9 +16,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Gene
 from functools import cache
 from typing import Any, NamedTuple
 
-from aioq.store.keys import Keys
+from aioq.store.calls import verdict_of
+from aioq.store.keys import LANES, RARE_LANES, Keys
 from aioq.store.net.command import Command
-from aioq.values.states import FINAL
+from aioq.values.states import KEPT_MS
 
 #: Subjects of one call: one to two ms of the server's time.
 CHUNK = 100
@@ -76,10 +77,10 @@ class Family(NamedTuple):
 
 
 PLACES = (
-    Place("main", "stream", "lasting", "entry"),
-    Place("front", "stream", "lasting", "entry"),
-    Place("suspects", "stream", "lasting", "entry", own="announced"),
-    Place("alone", "stream", "lasting", "entry", own="announced"),
+    *(
+        Place(lane, "stream", "lasting", "entry", own="announced" if lane in RARE_LANES else "")
+        for lane in reversed(LANES)
+    ),
     Place("lanes", "hash", "lasting"),
     Place("wake", "list", "60000", own="tokens"),
     Place("scheduled", "zset", "lasting", "scheduled"),
@@ -88,9 +89,9 @@ PLACES = (
     Place("sessions", "hash", _DAYS_30),
     Place("paused", "string", ""),
     Place("suspended", "string", ""),
-    *(Place(state, "zset", "members", "registry") for state in sorted(FINAL)),
-    *(Place(state, "zset", "members", "companion", b":until") for state in sorted(FINAL)),
-    *(Place(state, "zset", "members", "registry", b":usual") for state in sorted(FINAL)),
+    *(Place(state, "zset", "members", "registry") for state in KEPT_MS),
+    *(Place(state, "zset", "members", "companion", b":until") for state in KEPT_MS),
+    *(Place(state, "zset", "members", "registry", b":usual") for state in KEPT_MS),
 )
 
 FAMILIES = (
@@ -164,7 +165,7 @@ def _places() -> dict[bytes, Place]:
     keys = Keys.of("")
     beginning = len(keys.job.removesuffix(b"job:"))
 
-    return {(getattr(keys, each.key) + each.end)[beginning:]: each for each in PLACES}
+    return {(keys[each.key] + each.end)[beginning:]: each for each in PLACES}
 
 
 @cache
@@ -173,7 +174,7 @@ def _families() -> dict[bytes, str]:
     keys = Keys.of("")
     beginning = len(keys.job.removesuffix(b"job:"))
 
-    return {getattr(keys, each.key)[beginning:]: each.check for each in FAMILIES}
+    return {keys[each.key][beginning:]: each.check for each in FAMILIES}
 
 
 def _zset(key: bytes, place: Place) -> Generator[Step, Any, None]:
@@ -236,6 +237,8 @@ async def scan(
 
 def read_findings(reply: Any) -> list[Finding]:
     """The findings in a reply."""
+    verdict_of("examine", reply)
+
     return [Finding(kind.decode(), _text(name), _text(words), done == 1) for kind, name, words, done in reply[1]]
 
 

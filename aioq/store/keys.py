@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+
+from aioq.values.states import KEPT_MS
 
 PREFIX = "aioq"
 
-#: The lanes of a queue: fields of Keys. `lua/lib/lanes.lua` has them in the order in which they are served.
-LANES = ("main", "front", "suspects", "alone")
+#: The lanes of a queue, in the order in which they are served: fields of Keys. `lua/lib/lanes.lua` repeats them.
+LANES = ("alone", "suspects", "front", "main")
+
+#: Those that are there only sometimes, as long as they have jobs.
+RARE_LANES = frozenset(("alone", "suspects"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +26,8 @@ class Keys:
 
     `damaged` is a beginning, too: what follows is the end of a key that was moved there. So are `gone`, which an
     id follows, and `done`, which the word of a call follows. No caller passes these two: scripts make them from
-    `job`. The registry of a final state has a companion `<registry>:until`, ordered by when its jobs are
-    forgotten, and `<registry>:usual`, with those that have the usual retention.
+    `job`. The registry of a final state has the state's name. It has a companion `<registry>:until`, ordered by
+    when its jobs are forgotten, and `<registry>:usual`, with those that have the usual retention.
     """
 
     main: bytes
@@ -38,21 +44,30 @@ class Keys:
     suspended: bytes
     job: bytes
     attempts: bytes
-    finished: bytes
-    failed: bytes
-    canceled: bytes
-    stopped: bytes
-    expired: bytes
     damaged: bytes
     gone: bytes
     done: bytes
+    registries: Mapping[str, bytes]
 
     @classmethod
     def of(cls, queue: str, prefix: str = PREFIX) -> Keys:
         """The keys of the queue with this name."""
         base = f"{prefix}:{{{queue}}}"
+        own = {name: f"{base}:{end_of(name)}".encode() for name in _OWN}
 
-        return cls(*(f"{base}:{end_of(f.name)}".encode() for f in fields(cls)))
+        return cls(**own, registries={str(state): f"{base}:{state}".encode() for state in KEPT_MS})
+
+    def __getitem__(self, name: str) -> bytes:
+        """The key of this name."""
+        return self.registries.get(name) or getattr(self, name)
+
+    def by_name(self) -> dict[str, bytes]:
+        """All keys, by their names."""
+        return {name: self[name] for name in (*_OWN, *self.registries)}
+
+
+#: The names of the keys that are no registries.
+_OWN = tuple(each.name for each in fields(Keys) if each.name != "registries")
 
 
 _BEGINNINGS = frozenset(("job", "attempts", "damaged", "gone", "done"))

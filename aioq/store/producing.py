@@ -74,7 +74,7 @@ class Producing:
             repeat_ms: for how long that way may send the call again, if that is longer than the connection does.
 
         Raises:
-            ServerError: a submission has a word that the script does not know; nothing is stored.
+            ServerError: a submission has a word that the script cannot read; nothing is stored.
 
         """
         held = self._loops[running_loop()]
@@ -200,7 +200,7 @@ def _head(count: int, words: Mapping[str, str | int]) -> str:
 def _answers(reply: Any, count: int) -> list[Answer]:
     """What became of each job of a call. The reply has rows for those only that were not simply stored."""
     if reply[0] == b"unknown":
-        raise ServerError(f"enqueue.lua has no handler for the word {text(reply[1])!r}")
+        raise ServerError(f"enqueue.lua cannot read the word {text(reply[1])!r}")
 
     answers = [Answer(reply[1])] * count
 

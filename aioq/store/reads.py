@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from aioq.store.calls import Calls
+from aioq.store.calls import Calls, verdict_of
 from aioq.store.examination import Finding, Subject, read_findings
 from aioq.store.listing import Listing
 from aioq.store.net.command import Command
@@ -125,4 +125,8 @@ class Reads:
 
 def read_counts(reply: Any) -> Counts:
     """The numbers in a reply of `count_command`."""
-    return Counts(*(int(number) for number in reply[1:]))
+    verdict_of("count", reply)
+    flat = iter(reply[1])
+    found = {JobStatus(name.decode()): number for name, number in zip(flat, flat, strict=True)}
+
+    return Counts({state: found[state] for state in JobStatus}, reply[2])

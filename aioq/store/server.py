@@ -6,7 +6,8 @@ import asyncio
 import time
 from typing import NamedTuple
 
-from aioq.store.connection import OLDEST, Connection, version_of
+from aioq.store.connection import Connection
+from aioq.store.net.info import OLDEST, facts_of, version_of
 from aioq.values.errors import ServerError, ServerUnreachable
 
 #: Settings that matter to stored jobs.
@@ -97,13 +98,11 @@ async def read_evictions(connection: Connection) -> list[tuple[str, str]]:
 
 async def _info(connection: Connection, *sections: str) -> dict[str, str]:
     try:
-        text = (await connection.call(("INFO", *sections))).decode()
+        return facts_of(await connection.call(("INFO", *sections)))
     except ServerUnreachable:
         raise
     except ServerError:
         return {}
-
-    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
 
 
 async def _setting(connection: Connection, name: str) -> str | None:

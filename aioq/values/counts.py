@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aioq.values.states import JobStatus
 
 
-class Counts(NamedTuple):
-    """How many jobs are in each state, and how many workers have a lease."""
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many jobs are in each state, and how many workers have a lease.
 
-    queued: int
-    scheduled: int
-    started: int
-    finished: int
-    failed: int
-    canceled: int
-    stopped: int
-    expired: int
+    Args:
+        jobs: the number of jobs by their state.
+        workers: the number of workers.
+
+    """
+
+    jobs: Mapping[JobStatus, int]
     workers: int
+
+    def __getitem__(self, state: JobStatus) -> int:
+        return self.jobs[state]
+
+    @property
+    def queued(self) -> int:
+        """How many jobs wait to be claimed."""
+        return self[JobStatus.QUEUED]

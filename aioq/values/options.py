@@ -23,12 +23,13 @@ from aioq.values.numbers import whole
 from aioq.values.option import Field, Flag, Option, Packed, Shown, Word
 from aioq.values.option_names import asks_for_nothing, unknown_option
 from aioq.values.retry import Retry, as_retry, is_rule, shown_rule
+from aioq.values.states import KEPT_MS, JobStatus
 
 TIMEOUT_MS = 180_000  # RQ's default
-RESULT_TTL_MS = 500_000  # RQ's default
-FAILURE_TTL_MS = 31_536_000_000  # RQ's default: one year
-CANCELED_TTL_MS = 86_400_000  # one day: long enough to see what was canceled and to requeue it
-EXPIRED_TTL_MS = 3_600_000  # an hour to notice that a job was never run
+RESULT_TTL_MS = KEPT_MS[JobStatus.FINISHED]
+FAILURE_TTL_MS = KEPT_MS[JobStatus.FAILED]
+CANCELED_TTL_MS = KEPT_MS[JobStatus.CANCELED]
+EXPIRED_TTL_MS = KEPT_MS[JobStatus.EXPIRED]
 MAX_PAYLOAD = 1_048_576  # bytes of arguments and meta, together
 
 #: Where a plain function runs: on a thread of the worker, or in a process of its own.

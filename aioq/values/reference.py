@@ -9,11 +9,19 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from types import FrameType, FunctionType
-from typing import Any
+from typing import Any, Literal
 
 from aioq.values.errors import DeserializationError, InvalidFunction
 from aioq.values.option_names import unknown_option
 from aioq.values.options import OPTION_NAMES
+
+Function = Callable[..., Any]
+
+#: How a function is called: it is awaited, iterated with `async for`, or simply called.
+Kind = Literal["coroutine", "generator", "plain"]
+COROUTINE: Kind = "coroutine"
+GENERATOR: Kind = "generator"
+PLAIN: Kind = "plain"
 
 _POSITIONAL = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
 
@@ -216,13 +224,14 @@ def _not_found(text: str, missing: str, lacking: str = "") -> DeserializationErr
     return error
 
 
-def is_plain(func: Callable[..., Any]) -> bool:
-    """Whether a callable is a plain function: no coroutine function and no async generator function."""
+def kind_of(func: Function) -> Kind:
+    """Whether a callable is a coroutine function, an async generator function, or a plain one."""
     called = func if inspect.isroutine(func) else getattr(func, "__call__", func)  # noqa: B004 - the method itself
 
-    return not any(
-        inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each) for each in (called, func)
-    )
+    if any(map(inspect.isasyncgenfunction, (called, func))):
+        return GENERATOR
+
+    return COROUTINE if any(map(inspect.iscoroutinefunction, (called, func))) else PLAIN
 
 
 def _named(name: str) -> Reference:

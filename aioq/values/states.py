@@ -1,6 +1,6 @@
 """The states of a job and the only ways between them.
 
-The table is the truth: `lua/lib/transition.lua` repeats it, a test proves the two equal, and the diagram in
+The table is the truth: what the scripts know of states is printed from it (store/tables.py), and the diagram in
 docs/design.md is drawn from it. A job is in exactly one state, and in the one index that belongs to that
 state; only a script changes either. A verb that the table does not allow is answered, not raised.
 
@@ -16,6 +16,8 @@ expired    it waited in its lane for longer than its ttl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -37,38 +39,59 @@ class JobStatus(StrEnum):
         return self in FINAL
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the table says of a state.
+
+    Args:
+        verbs: what can happen to a job in this state, and the states that each verb can lead to.
+        kept_ms: of a final state, for how long in ms a job usually stays in its registry; None for any other
+            state, which has no registry.
+
+    """
+
+    verbs: Mapping[str, tuple[JobStatus, ...]]
+    kept_ms: int | None = None
+
+
 S = JobStatus
 
-#: state -> verb -> the states that the verb can lead to.
-NEXT: dict[JobStatus, dict[str, tuple[JobStatus, ...]]] = {
-    S.QUEUED: {"claim": (S.STARTED,), "expire": (S.EXPIRED,), "cancel": (S.CANCELED,)},
-    S.SCHEDULED: {"promote": (S.QUEUED,), "cancel": (S.CANCELED,)},
-    S.STARTED: {
-        "finish": (S.FINISHED,),
-        "fail": (S.FAILED,),
-        "retry": (S.QUEUED, S.SCHEDULED),
-        "give_back": (S.QUEUED,),
-        "reclaim": (S.QUEUED, S.FAILED),
-        "cancel": (S.CANCELED,),
-        "stop": (S.STOPPED,),
-    },
-    S.FINISHED: {},
-    S.FAILED: {"requeue": (S.QUEUED,), "cancel": (S.CANCELED,)},
-    S.CANCELED: {"requeue": (S.QUEUED,)},
-    S.STOPPED: {"requeue": (S.QUEUED,)},
-    S.EXPIRED: {"requeue": (S.QUEUED,)},
+_HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
+
+#: The table. Everything that lists states follows from it. The times are part of the stored data.
+STATES: dict[JobStatus, Row] = {
+    S.QUEUED: Row({"claim": (S.STARTED,), "expire": (S.EXPIRED,), "cancel": (S.CANCELED,)}),
+    S.SCHEDULED: Row({"promote": (S.QUEUED,), "cancel": (S.CANCELED,)}),
+    S.STARTED: Row(
+        {
+            "finish": (S.FINISHED,),
+            "fail": (S.FAILED,),
+            "retry": (S.QUEUED, S.SCHEDULED),
+            "give_back": (S.QUEUED,),
+            "reclaim": (S.QUEUED, S.FAILED),
+            "cancel": (S.CANCELED,),
+            "stop": (S.STOPPED,),
+        }
+    ),
+    S.FINISHED: Row({}, kept_ms=500_000),  # RQ's default
+    S.FAILED: Row({"requeue": (S.QUEUED,), "cancel": (S.CANCELED,)}, kept_ms=365 * _DAY_MS),  # RQ's default
+    S.CANCELED: Row({"requeue": (S.QUEUED,)}, kept_ms=_DAY_MS),  # long enough to see it, and to requeue it
+    S.STOPPED: Row({"requeue": (S.QUEUED,)}, kept_ms=365 * _DAY_MS),  # as long as a failed one
+    S.EXPIRED: Row({"requeue": (S.QUEUED,)}, kept_ms=_HOUR_MS),  # long enough to notice that it was never run
 }
 
 #: What `enqueue` can make of nothing, or of a job that has ended.
 BORN: tuple[JobStatus, ...] = (S.QUEUED, S.SCHEDULED)
 
-#: The states that a job stays in until its retention has passed.
-FINAL: frozenset[JobStatus] = frozenset({S.FINISHED, S.FAILED, S.CANCELED, S.STOPPED, S.EXPIRED})
+#: The usual retention in ms of each final state; a job stays there until it has passed.
+KEPT_MS: dict[JobStatus, int] = {state: row.kept_ms for state, row in STATES.items() if row.kept_ms is not None}
+
+FINAL: frozenset[JobStatus] = frozenset(KEPT_MS)
 
 
 def allows(status: JobStatus, verb: str) -> bool:
     """Whether the table lets `verb` happen to a job in `status`."""
-    return verb in NEXT[status]
+    return verb in STATES[status].verbs
 
 
 def diagram() -> str:
@@ -76,10 +99,10 @@ def diagram() -> str:
     arrows = [f"    [*] --> {state}: enqueue" for state in BORN]
     arrows += [
         f"    {state} --> {target}: {verb}"
-        for state, verbs in NEXT.items()
-        for verb, targets in verbs.items()
+        for state, row in STATES.items()
+        for verb, targets in row.verbs.items()
         for target in targets
     ]
-    arrows += [f"    {state} --> [*]: retention over" for state in NEXT if state in FINAL]
+    arrows += [f"    {state} --> [*]: retention over" for state in KEPT_MS]
 
     return "\n".join(["stateDiagram-v2", *arrows])

@@ -1,4 +1,4 @@
-"""Floor 3: the process that runs jobs. Small loops around one executor."""
+"""Floor 3: the process that runs jobs. Small loops around the slots in which jobs run."""
 
 
 def __getattr__(name: str) -> object:

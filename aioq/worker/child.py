@@ -1,7 +1,7 @@
-"""The other side of `processes.py`: a process that runs one job after the other, until its worker ends.
+"""The other side of `process.py`: what runs in a process, one job after the other, until its worker ends.
 
-It has no connection to the server and is given no secret: the worker has verified what it hands over, and signs
-and records what comes back.
+It has no connection to the server, and it gets no secret: the worker verifies a job before it sends it, and signs
+and records the answer.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from aioq.values.reference import resolve
 from aioq.values.retry import Retry, kinds
 from aioq.values.summary import summary
 from aioq.worker import lines
-from aioq.worker.forks import SIGNALS, forks, leave
-from aioq.worker.frames import pack, take
+from aioq.worker.forks import SIGNALS, end_fork, forks
+from aioq.worker.frames import next_frame, pack_frame
 from aioq.worker.streams import drop_what_nobody_takes
 from aioq.worker.tracebacks import error_text
 
-#: How much is read at once, in bytes.
-CHUNK = 262_144
+#: How much is read at once.
+READ_BYTES = 262_144
 
 
-class Channel:
+class WorkerChannel:
     """The socket to the worker.
 
     Args:
@@ -54,12 +54,12 @@ class Channel:
         self._buffer = bytearray()
 
     def send(self, *parts: bytes) -> None:
-        self._socket.sendall(pack(*parts))
+        self._socket.sendall(pack_frame(*parts))
 
     def receive(self) -> list[bytes]:
         """The next frame. Raises EOFError if the worker has closed the channel."""
-        while (parts := take(self._buffer)) is None:
-            if not (data := self._socket.recv(CHUNK)):
+        while (parts := next_frame(self._buffer)) is None:
+            if not (data := self._socket.recv(READ_BYTES)):
                 raise EOFError
 
             self._buffer += data
@@ -68,7 +68,7 @@ class Channel:
 
 
 class ChildJob(CurrentJob):
-    """A job as its own function sees it in a child: a snapshot, of which only the meta can be saved.
+    """A job as its own function sees it here: a snapshot, of which only the meta can be saved.
 
     Args:
         record: what is stored of the job, without signatures.
@@ -80,10 +80,10 @@ class ChildJob(CurrentJob):
 
     __slots__ = ("_channel", "_lock", "_queue")
 
-    def __init__(self, record: JobRecord, queue: str, fence: int, channel: Channel) -> None:
+    def __init__(self, record: JobRecord, queue: str, fence: int, channel: WorkerChannel) -> None:
         super().__init__(record, None, fence=fence)
         self._queue = queue
-        self._channel: Channel | None = channel
+        self._channel: WorkerChannel | None = channel
         self._lock = threading.Lock()  # threads that the function has started may save, too
 
     @property
@@ -91,7 +91,7 @@ class ChildJob(CurrentJob):
         return self._queue
 
     def save_meta_sync(self) -> None:
-        """As `save_meta`; the worker does it, and this waits for it."""
+        """As `save_meta`. The worker does it, and the function waits for the answer."""
         present, changed, removed = self._changed_meta()
         parts = chain.from_iterable((changed | dict.fromkeys(removed, b"")).items())
 
@@ -106,7 +106,7 @@ class ChildJob(CurrentJob):
         return DONE
 
     def close(self) -> None:
-        """The run has ended: what its threads still ask for is refused from now on."""
+        """The run has ended: from now on, requests of threads that it has left are refused."""
         with self._lock:
             self._channel = None
 
@@ -131,7 +131,7 @@ class ChildJob(CurrentJob):
 
 
 def main() -> NoReturn:
-    """Run what the worker sends, until it ends.
+    """Run the jobs that the worker sends, until the worker ends.
 
     The arguments of the process: the channel, the pipe that ends with the worker, and how its log looks.
     """
@@ -141,22 +141,22 @@ def main() -> NoReturn:
 
     for each in (channel, life):  # no program that a job starts has them, and no fork
         os.set_inheritable(each, False)
-        forks.keep(each)
+        forks.withhold(each)
 
     drop_what_nobody_takes()
     faulthandler.enable()  # a crash shows the job's line
     lines.install(lines.Style(**json.loads(sys.argv[3])))
 
-    if isinstance(sys.stdout, io.TextIOWrapper):  # what is printed must not be lost with the process
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what a job prints must not be lost when the process is killed
         sys.stdout.reconfigure(line_buffering=True)
 
     with suppress(EOFError, OSError), forks.watched(signals=True):
-        _serve(Channel(socket.socket(fileno=channel)))
+        _serve(WorkerChannel(socket.socket(fileno=channel)))
 
-    os._exit(0)  # threads that jobs have left behind end here, too
+    os._exit(0)  # threads that jobs have left behind must end as well
 
 
-def _serve(channel: Channel) -> None:
+def _serve(channel: WorkerChannel) -> None:
     channel.send(b"ready")
 
     while True:
@@ -172,9 +172,9 @@ def _serve(channel: Channel) -> None:
 
 def _run(job: ChildJob) -> tuple[bytes, ...]:
     record, kind = job.record, b"raised"
-    told: list[str] = []
+    dropped_calls: list[str] = []
     current.set(job)
-    dropped.set(told)
+    dropped.set(dropped_calls)
 
     try:
         func = resolve(record.func_name)
@@ -184,12 +184,12 @@ def _run(job: ChildJob) -> tuple[bytes, ...]:
             args = (instance, *args)
 
         result = func(*args, **kwargs)
-        kind = b"returned"  # what comes of it may still be nothing that can be serialised
+        kind = b"returned"  # the result may still be one that cannot be serialised
 
         if forks.in_fork:  # the job has forked, and this is the fork
-            leave(None)
+            end_fork(None)
 
-        _refuse_dropped(told)
+        _refuse_dropped(dropped_calls)
 
         if isinstance(result, Retry):
             return b"retry", json.dumps(result.to_dict()).encode()
@@ -197,10 +197,10 @@ def _run(job: ChildJob) -> tuple[bytes, ...]:
         return b"result", record.serializer.dumps(result, f"the result of {record.func_name}")
     except BaseException as error:  # noqa: BLE001 - SystemExit too: whatever a job raises is its own failure
         if forks.in_fork:
-            leave(error)
+            end_fork(error)
 
-        if told and not isinstance(error, NotAwaited):
-            error.add_note(not_awaited(told))
+        if dropped_calls and not isinstance(error, NotAwaited):
+            error.add_note(not_awaited(dropped_calls))
 
         return kind, origin(error), *map(_encoded, (error_text(error), *summary(error), *kinds(error)))
     finally:
@@ -212,14 +212,14 @@ def _encoded(text: str) -> bytes:
     return text.encode(errors="surrogatepass")
 
 
-def _refuse_dropped(told: list[str]) -> None:
-    """Let the job fail that has dropped calls which were to be awaited."""
-    if told:
-        raise NotAwaited(not_awaited(told))
+def _refuse_dropped(calls: list[str]) -> None:
+    """Let a job fail whose function has made calls and not awaited them."""
+    if calls:
+        raise NotAwaited(not_awaited(calls))
 
 
 def _leave_signals_to_the_worker() -> None:
-    """Do nothing at what is sent to all processes of a service, or of a terminal: the worker answers it.
+    """Do nothing at signals that go to all processes of a service, or of a terminal: the worker answers them.
 
     The signals are not ignored, because programs that a job starts would then ignore them, too.
     """
@@ -230,9 +230,9 @@ def _leave_signals_to_the_worker() -> None:
 
 
 def _end_with_the_worker(life: int) -> None:
-    """When the worker ends, and its end of the pipe with it, kill this process and all that jobs have started.
+    """Kill this process, and all that jobs have started, when the worker ends and closes its end of the pipe.
 
-    Linux does it by itself, even while C code of a job holds the interpreter. Elsewhere it takes a thread.
+    Linux does this itself, even while C code of a job holds the interpreter. Elsewhere a thread does it.
     """
     if sys.platform != "linux":
         threading.Thread(target=_await_end, args=(life,), name="aioq-life", daemon=True).start()

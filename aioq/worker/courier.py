@@ -1,14 +1,10 @@
-"""Courier: takes outcomes to the server and brings claims back, both in one round trip.
+"""Courier: records outcomes and claims jobs, both in one round trip.
 
-While a trip is under way, runs go on and end; what has ended until it is back goes with the next one. So the size
-of the batches follows the pace of jobs and server, and there is no timer. When half of the worker's slots would
-travel empty, a second trip leaves before the first is back: server and worker then work at the same time. When a
-claim brings less than was asked for, the queue is empty: then nothing is sent until a token comes (see Waker), a
-run ends, or a scheduled job is due. A trip is bounded in bytes, too, and a large outcome goes by Freight: on a
-slow line, small ones and claims do not wait for it.
-
-A queue whose calls the server refuses (a key of another type is in the way, say) is set aside: it is tried again
-and again by itself, and holds up no other queue. So is a queue of a Cluster whose server is away.
+While a round trip is under way, runs go on and end. Their outcomes go with the next one. So the size of the
+batches follows the pace of jobs and server, and there is no timer. When outcomes and claims for half of the slots
+wait, a second round trip begins before the first one is back: server and worker then work at the same time.
+A round trip is bounded in bytes, too, and large outcomes go by a connection of their own: on a slow line, small
+outcomes and claims do not wait for them.
 """
 
 from __future__ import annotations
@@ -17,54 +13,34 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from aioq.store import Connection, Store
 from aioq.store.duty import read_holders
+from aioq.store.net.command import Command
 from aioq.values.claim import Claim, Claims
 from aioq.values.errors import ServerError, ServerUnreachable
-from aioq.values.numbers import count
-from aioq.values.outcome import Finished, Interrupted, Outcome
-from aioq.worker.executor import Executor
-from aioq.worker.freight import ATTEMPTS, LARGE_BYTES, Freight, LostClaim, is_large, report
-from aioq.worker.holders import Holders
-from aioq.worker.pace import Pace
-from aioq.worker.run import Cause, Run, cause_of_loss, own_task
+from aioq.values.outcome import Outcome
+from aioq.worker.demand import JOBS_PER_ROUND_TRIP, Demand
+from aioq.worker.large_outcomes import is_large, report_refused
+from aioq.worker.outcomes import Outcomes
+from aioq.worker.route import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, Ended, Route, jobs_may_come
+from aioq.worker.run import Cause, Run, own_task
+from aioq.worker.slots import Slots
 
 log = logging.getLogger("aioq.worker")
 
-#: How soon a worker looks again at a queue that is paused, in ms; that it was resumed is noticed at once.
-PAUSED_MS = 1000
+#: How many round trips may be under way at the same time.
+ROUND_TRIPS_AT_ONCE = 2
 
-#: The pauses between attempts to reach the server, in seconds: each is twice the one before.
-SHORTEST_PAUSE = 0.05
-LONGEST_PAUSE = 2.0
+#: How soon a worker asks a queue again that is paused, in ms; it notices at once that the queue is resumed.
+PAUSED_QUEUE_WAIT_MS = 1000
 
-#: Trips under way at the same time, and how many outcomes or claims one of them carries: what the server does for
-#: them takes some milliseconds, in which it answers nobody else. Of outcomes it carries LARGE_BYTES at the most.
-FLIGHTS = 2
-LOAD = 200
-
-#: A burst gives a queue that was set aside up after this many refusals in a row.
-REFUSALS = 5
-
-#: How soon a burst that is done looks again whether other workers that hold jobs are alive, in ms.
-HOLDERS_MS = 300
-
-#: The longest wait for a scheduled job, in seconds; then the server is asked again.
-LONGEST_WAIT = 3600.0
-
-
-@dataclass(slots=True)
-class Limits:
-    """What the courier was told: whether to claim, how much, and when to be done."""
-
-    claiming: bool = True
-    burst: bool = False
-    jobs_left: int | None = None
+#: How soon a burst that is done asks again whether other workers that hold jobs are alive, in ms.
+HOLDERS_CHECK_MS = 300
 
 
 def _nothing(_: object) -> None:
@@ -76,11 +52,12 @@ class Courier:
 
     Args:
         connection: the worker's own, impatient one: it must know when a reply may have been lost.
-        stores: the queues, in the order in which they are served.
+        routes: the queues, in the order in which they are served.
+        slots: where jobs run.
+        outcomes: what runs came to.
+        demand: how much to claim, and when.
         worker: the worker's name.
-        lease_ms: how long a lease is, for joining a queue again.
-        limits: what it was told.
-        taken: called with runs whose claims have just come.
+        received: called with runs whose claims have just come.
         lapsed: called with a queue on which the worker turns out to have no lease.
 
     """
@@ -88,455 +65,337 @@ class Courier:
     def __init__(
         self,
         connection: Connection,
-        stores: Sequence[Store],
+        routes: Sequence[Route],
+        slots: Slots,
+        outcomes: Outcomes,
+        demand: Demand,
         worker: str,
-        lease_ms: int,
-        limits: Limits,
-        taken: Callable[[list[Run]], None] = _nothing,
-        lapsed: Callable[[Store], None] = _nothing,
+        received: Callable[[list[Run]], None] = _nothing,
+        lapsed: Callable[[Route], None] = _nothing,
     ) -> None:
-        self.limits = limits
-        self.idle = asyncio.Event()
-        self.claimed = 0
         self._connection = connection
-        self._stores = stores
+        self._routes = routes
+        self._slots = slots
+        self._outcomes = outcomes
+        self._demand = demand
         self._worker = worker
-        self._lease_ms = lease_ms
-        self._taken = taken
+        self._received = received
         self._lapsed = lapsed
-        self._outbox: list[tuple[Run, Outcome]] = []
-        self._freight = Freight(connection.sibling())
-        self._most = LOAD  # jobs that one claim may bring
-        self._lost_claims: dict[Store, LostClaim] = {}
-        self._signal = asyncio.Event()
-        self._looking, self._looks = True, 0
-        self._due: asyncio.TimerHandle | None = None
-        self._trips: set[asyncio.Task[None]] = set()
-        self._asked = 0
-        self._in_doubt = False
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._healers: set[asyncio.Task[None]] = set()
+        self._in_doubt = False  # a reply was lost: the server may know of claims that the worker does not
         self._sent_before: set[Claim] = set()  # outcomes of these runs were sent, and the reply was lost
         self._opened = connection.opened
-        self._sessions = dict.fromkeys(stores, 0)
-        self._pause = SHORTEST_PAUSE
+        self._pause = SHORTEST_PAUSE_S
         self._away_since: float | None = None
-        self._reserved: Store | None = None
-        self._alone: Run | None = None
-        self._suspects: list[Run] = []
-        self._aside: dict[Store, list[tuple[Run, Outcome]]] = {}
-        self._refusals = dict.fromkeys(stores, 0)
-        self._healers: set[asyncio.Task[None]] = set()
-        self._barred: set[Store] = set()
-        self._holders: dict[Store, Holders] = {}
 
-    def put(self, run: Run, outcome: Outcome | None) -> None:
-        """Take an outcome along on the next trip."""
-        if outcome is not None:
-            if isinstance(outcome, Finished) and len(outcome.result) > LARGE_BYTES:
-                self._put_large(run, outcome)
-            else:
-                self._aside.get(run.store, self._outbox).append((run, outcome))
+    async def run(self) -> None:
+        """Send and receive until everything is done that the limits ask for."""
+        self._opened = self._connection.opened
 
-            if isinstance(outcome, Interrupted) and not outcome.begun:  # it did not run: it counts for no limit
-                self._count(-1)
+        for route in self._routes:
+            if route.is_aside:
+                self._heal_later(route)
 
-        if outcome is None:
-            self._note_end(run)
+        large = own_task(self._outcomes.large.run(self._on_large_recorded, self._on_large_refused))
 
-        self._signal.set()
+        try:
+            while not self._is_done():
+                try:
+                    await self._turn()
+                except Exception:  # whatever it is: the whole worker rests on this loop
+                    log.exception("the courier has met an error that nobody foresaw; it goes on")
+                    self._in_doubt = self._demand.expects_jobs = True
+                    await asyncio.sleep(SHORTEST_PAUSE_S)
+        finally:
+            for task in (*self._under_way, *self._healers, large):
+                task.cancel()
 
-    @property
-    def is_reserved(self) -> bool:
-        """Whether the worker runs a job that must run alone, or is to be empty for one: it wants no other jobs."""
-        return self._reserved is not None
-
-    def _put_large(self, run: Run, outcome: Outcome) -> None:
-        if run.store in self._aside:
-            self._aside[run.store].append((run, outcome))
-        else:
-            self._freight.put(run, outcome)
-
-    def look(self) -> None:
-        """There may be something to claim."""
-        self._looking = True
-        self._looks += 1
-        self.idle.clear()
-        self._signal.set()
-
-    def begin_aside(self, store: Store) -> None:
-        """A queue that is away when the worker starts is set aside from the beginning."""
-        self._aside[store] = []
-
-    def let_claim(self, stores: Sequence[Store], *, allowed: bool) -> None:
-        """Claim of these queues again, or nothing of them any more: the worker does not keep its leases there."""
-        if allowed:
-            self._barred.difference_update(stores)
-            self.look()
-        else:
-            self._barred.update(stores)
+            await self._all_received()
+            await asyncio.wait((large,))
 
     async def may_be_left(self) -> bool:
         """Whether no job waits for a lost worker to be noticed; asks the server."""
-        for store in self._stores:
+        for route in self._routes:
             with suppress(ServerError):
-                reply = await self._connection.call(store.duty.holders_command(self._worker))
-                self._holders.setdefault(store, Holders()).look_at(read_holders(reply))
+                await route.ask_for_holders()
 
-        return not self._must_stay()
+        return not jobs_may_come(self._routes)
 
-    def may_claim(self, stores: Iterable[Store]) -> bool:
-        """Whether the worker may claim of all these queues."""
-        return self._barred.isdisjoint(stores)
+    async def audit(self, route: Route) -> None:
+        """End the runs whose claims are not valid any more."""
+        for run, cause in await route.invalid(self._slots.held):
+            log.warning("a run of %s is ended: the job %s", run.named, cause.value)
+            self._slots.end(run, cause)
 
-    def stop(self) -> None:
-        """Claim nothing more; outcomes are still taken along."""
-        self.limits.claiming = False
-        self._signal.set()
-
-    async def run(self, executor: Executor) -> None:
-        """Travel until everything is done that the limits ask for."""
-        pace = Pace(executor.concurrency)
-        self._opened = self._connection.opened
-
-        for store in self._aside:
-            self._heal_later(executor, store)
-
-        freight = asyncio.get_running_loop().create_task(
-            self._freight.run(self._note_end, partial(self._take_back, executor))
-        )
-
-        try:
-            while not self._done(executor):
-                try:
-                    await self._step(executor, pace)
-                except Exception:  # whatever it is: the whole worker rests on this loop
-                    log.exception("the courier has met an error that nobody foresaw; it goes on")
-                    self._in_doubt = self._looking = True
-                    await asyncio.sleep(SHORTEST_PAUSE)
-        finally:
-            for task in (*self._trips, *self._healers, freight):
-                task.cancel()
-
-            await self._land()
-            await asyncio.wait((freight,))
-
-    async def _step(self, executor: Executor, pace: Pace) -> None:
-        await self._wait(executor, pace)
-
+    async def _turn(self) -> None:
+        """Recover from a lost reply, or send what there is, or wait until something changes."""
         if self._in_doubt:
-            await self._recover(executor)
-        elif self._is_worth_a_trip(executor, pace):
-            self._depart(executor, pace)
+            await self._recover()
+            return
 
-    def _done(self, executor: Executor) -> bool:
-        if self._outbox or self._freight.waiting or executor.held or self._trips:
+        demand, outcomes, slots = self._demand, self._outcomes, self._slots
+        wanted = demand.room(len(slots.held), len(outcomes.small) + len(outcomes.large.waiting))
+        ready = len(outcomes.small) + (wanted if demand.expects_jobs else 0)
+
+        if not self._under_way:
+            is_worth_it = ready > 0
+        else:
+            enough = min(slots.concurrency, JOBS_PER_ROUND_TRIP)
+            is_worth_it = len(self._under_way) < ROUND_TRIPS_AT_ONCE and 2 * ready >= enough
+
+        if is_worth_it:
+            self._send(wanted)
+            return
+
+        demand.changed.clear()
+
+        if wanted and not self._under_way and demand.reserved_for is None:
+            demand.idle.set()
+
+        await demand.changed.wait()
+        demand.idle.clear()
+
+    def _is_done(self) -> bool:
+        limits, outcomes = self._demand.limits, self._outcomes
+
+        if self._under_way or self._slots.held or outcomes.small or outcomes.large.waiting:
             return False
 
-        if self._in_doubt and self.limits.claiming:
+        if limits.claiming and limits.jobs_left != 0:  # more jobs are wanted: only a burst is ever done
+            return limits.burst and not self._in_doubt and self._is_burst_done()
+
+        if self._in_doubt and limits.claiming:
             return False
 
-        hopeful = [outbox for store, outbox in self._aside.items() if not self._is_given_up(store)]
+        return not any(route.waiting and not route.is_given_up(burst=limits.burst) for route in self._routes)
 
-        if not self.limits.claiming or self.limits.jobs_left == 0:
-            return not any(hopeful)
+    def _is_burst_done(self) -> bool:
+        if self._demand.expects_jobs or jobs_may_come(self._routes):
+            return False
 
-        return self.limits.burst and not self._looking and not hopeful and not self._must_stay()
+        return all(not route.is_aside or route.is_given_up(burst=True) for route in self._routes)
 
-    def _must_stay(self) -> bool:
-        """Whether jobs may come yet: a worker that holds some may be dead; this one may claim none just now."""
-        return bool(self._barred) or any(
-            holders.are_in_doubt for store, holders in self._holders.items() if store not in self._aside
-        )
+    # A round trip
 
-    def _is_given_up(self, store: Store) -> bool:
-        return self.limits.burst and self._refusals[store] >= REFUSALS
+    def _send(self, wanted: int) -> None:
+        """Begin a round trip with what waits; wanted: how many jobs it asks for."""
+        self._demand.pace.note_ended(self._slots.ended)
+        batch = self._outcomes.next_batch()
+        self._demand.asked += wanted
+        round_trip = own_task(self._round_trip(batch, wanted))
+        self._under_way.add(round_trip)
+        round_trip.add_done_callback(partial(self._on_received, time.monotonic()))
 
-    def _wants(self, executor: Executor, pace: Pace) -> int:
-        """How many jobs may be claimed now: none while more outcomes wait for a slow line than there are slots."""
-        if not self.limits.claiming or len(self._outbox) + len(self._freight.waiting) > executor.concurrency:
-            return 0
-
-        room = executor.concurrency + pace.ahead - len(executor.held) - self._asked
-
-        if self.limits.jobs_left is not None:
-            room = min(room, self.limits.jobs_left - self._asked)
-
-        return max(0, min(room, executor.concurrency, self._most))
-
-    def _is_worth_a_trip(self, executor: Executor, pace: Pace) -> bool:
-        """Whether there is an outcome to take along, or a reason to claim."""
-        load = len(self._outbox) + (self._wants(executor, pace) if self._looking else 0)
-
-        if not self._trips:
-            return load > 0
-
-        return len(self._trips) < FLIGHTS and 2 * load >= min(executor.concurrency, LOAD)
-
-    async def _wait(self, executor: Executor, pace: Pace) -> None:
-        while not (self._in_doubt or self._is_worth_a_trip(executor, pace) or self._done(executor)):
-            self._signal.clear()
-
-            if not self._trips and self._wants(executor, pace) and not self.is_reserved:
-                self.idle.set()
-
-            await self._signal.wait()
-            self.idle.clear()
-
-    def _depart(self, executor: Executor, pace: Pace) -> None:
-        pace.note(executor.ended)
-        outbox = self._load()
-        wanted = self._wants(executor, pace)
-        self._asked += wanted
-        trip = own_task(self._travel(executor, outbox, wanted))
-        self._trips.add(trip)
-        trip.add_done_callback(partial(self._arrive, pace, time.monotonic()))
-
-    def _load(self) -> list[tuple[Run, Outcome]]:
-        """Take outcomes out for the next trip: the first one, and of the others those that fit in beside it."""
-        room = LARGE_BYTES
-        load: list[tuple[Run, Outcome]] = []
-        rest: list[tuple[Run, Outcome]] = []
-
-        for each in self._outbox:
-            outcome = each[1]
-            size = len(outcome.result if isinstance(outcome, Finished) else getattr(outcome, "error", ""))
-
-            if not load or (size <= room and len(load) < LOAD):
-                room -= size
-                load.append(each)
-            else:
-                rest.append(each)
-
-        self._outbox = rest
-
-        return load
-
-    def _arrive(self, pace: Pace, departed: float, trip: asyncio.Task[None]) -> None:
-        self._trips.discard(trip)
-        pace.note_trip(time.monotonic() - departed)
-        self._signal.set()
+    def _on_received(self, sent_at: float, round_trip: asyncio.Task[None]) -> None:
+        self._under_way.discard(round_trip)
+        self._demand.pace.note_round_trip(time.monotonic() - sent_at)
+        self._demand.changed.set()
 
         if self._connection.opened != self._opened:
             # The recorded end of a run may be forgotten, by a replica that has taken over, say. The job is pending
             # for this worker then, which does not run it, and lives: nobody else would take it back.
             self._in_doubt = True
 
-        if not trip.cancelled() and trip.exception() is not None:
-            log.error("a trip of the courier has met an error that nobody foresaw", exc_info=trip.exception())
+        if not round_trip.cancelled() and (error := round_trip.exception()) is not None:
+            log.error("a round trip of the courier has met an error that nobody foresaw", exc_info=error)
 
-    async def _travel(self, executor: Executor, outbox: list[tuple[Run, Outcome]], wanted: int) -> None:
-        looks, missing = self._looks, wanted
+    async def _round_trip(self, batch: dict[Store, list[Ended]], wanted: int) -> None:
+        """Record outcomes and claim jobs, one queue after the other."""
+        demand = self._demand
+        hints, missing = demand.hints, wanted
         due_ms: list[int] = []
 
         try:
-            for store in self._stores:
-                mine = [each for each in outbox if each[0].store is store]
-                is_open = store not in self._barred and self._reserved in (None, store)
-                asks = missing if is_open else 0
+            for route in self._routes:
+                mine = batch.get(route.store, [])
+                is_open = not route.is_barred and demand.reserved_for in (None, route)
+                asked = missing if is_open else 0
 
-                if store not in self._aside and (mine or asks):
-                    others = self._asked - wanted  # what other trips have asked for
+                if route.waiting is None and (mine or asked):
+                    others = demand.asked - wanted  # how many jobs other round trips have asked for
+
                     try:
-                        taken, due = await self._visit(executor, store, mine, asks, others)
+                        received, due = await self._exchange(route, mine, asked, others)
                     except ServerError as error:
                         self._sent_before.update(run.claim for run, _ in mine)
-                        self._set_aside(executor, store, mine, error)
+                        self._set_aside(route, mine, error)
                     else:
-                        self._refusals[store] = 0
-                        missing -= taken
+                        route.refusals = 0
+                        missing -= received
                         due_ms += due
 
-                    outbox = [each for each in outbox if each[0].store is not store]
+                    batch.pop(route.store, None)
 
-            self._pause = SHORTEST_PAUSE
-            self._most = min(2 * self._most, LOAD)
+            self._pause = SHORTEST_PAUSE_S
+            demand.claim_limit = min(2 * demand.claim_limit, JOBS_PER_ROUND_TRIP)
         except BaseException as error:
-            # The outcomes are kept; sent twice they are harmless, so nothing is lost and nothing doubled.
-            self._outbox = outbox + self._outbox
-            self._in_doubt = self._looking = True
-            # The reply may have been too long for the line: the next claim brings fewer jobs.
-            self._most = max(1, min(self._most, wanted) // 2) if wanted else self._most
+            self._note_lost_reply(error, wanted)
 
             if not isinstance(error, ServerError):
                 raise
+        else:
+            if wanted:
+                demand.conclude(hints, missing, due_ms)
+        finally:
+            demand.asked -= wanted
 
+            if batch:  # the reply is lost, or another round trip has set their queue aside meanwhile
+                self._outcomes.put_back(batch)
+
+    def _note_lost_reply(self, error: BaseException, wanted: int) -> None:
+        """The outcomes are kept. Sent twice they are harmless, so nothing is lost and nothing doubled."""
+        self._in_doubt = self._demand.expects_jobs = True
+        self._demand.ask_for_fewer(wanted)
+
+        if isinstance(error, ServerError):
             self._away_since = self._away_since or time.monotonic()
             log.warning("%s; trying again", error)
-        else:
-            for run, outcome in outbox:  # of a queue that another trip has set aside meanwhile
-                self._aside.get(run.store, self._outbox).append((run, outcome))
 
-            if wanted:
-                self._conclude(looks, missing, due_ms)
-        finally:
-            self._asked -= wanted
+    async def _exchange(
+        self, route: Route, ended: list[Ended], wanted: int, others: int
+    ) -> tuple[int, Sequence[int]]:
+        """Exchange outcomes for claims with one queue. How many jobs came, and in how many ms to ask again.
 
-    async def _visit(
-        self, executor: Executor, store: Store, outbox: list[tuple[Run, Outcome]], wanted: int, others: int
-    ) -> tuple[int, list[int]]:
-        """One round trip to one queue. How many jobs it brought, and in how many ms to look again.
-
-        others: how many jobs other trips have asked for.
+        others: how many jobs other round trips have asked for.
         """
-        pairs = store.duty.end_commands([(run.claim, outcome) for run, outcome in outbox])
-        commands = [command for command, _ in pairs]
+        duty, demand = route.store.duty, self._demand
+        commands: list[Command] = []
+        covered: list[list[Claim]] = []
+
+        if ended:
+            for command, claims in duty.end_commands([(run.claim, outcome) for run, outcome in ended]):
+                commands.append(command)
+                covered.append(claims)
 
         if wanted:
-            self._suspects = [run for run in self._suspects if not run.ended]
             commands.append(
-                store.duty.claim_command(
+                duty.claim_command(
                     self._worker,
                     wanted,
-                    self._sessions[store],
-                    held=len(executor.held) + others,
-                    suspects=len(self._suspects),
-                    slots=executor.concurrency,
+                    route.session,
+                    held=len(self._slots.held) + others,
+                    suspects=demand.suspects,
+                    slots=self._slots.concurrency,
                 )
             )
 
-            if self.limits.burst:
-                commands.append(store.duty.holders_command(self._worker))
+            if demand.limits.burst:
+                commands.append(duty.holders_command(self._worker))
 
         replies = await self._connection.calls(commands)
-        report(store.queue, [claims for _, claims in pairs], replies, self._sent_before)
 
-        if self._alone is not None and any(run is self._alone for run, _ in outbox):
-            self._note_end(self._alone)
+        if ended:
+            report_refused(route.store.queue, covered, replies, self._sent_before)
+
+            if demand.alone is not None:
+                for run, _ in ended:
+                    demand.note_recorded(run)
 
         if not wanted:
-            return 0, []
+            return 0, ()
 
-        claims = store.duty.read_claims(replies[len(pairs)], self._worker)
+        received = duty.read_claims(replies[len(covered)], self._worker)
+        due_ms = [received.due_in_ms]
 
-        if claims.verdict == "missing":
-            await self._rejoin(executor, store)
+        if received.verdict != "ok" or demand.limits.burst:
+            due_ms += await self._reasons_to_ask_again(route, received.verdict, replies[-1])
 
-        again = {"paused": [PAUSED_MS], "missing": [0]}.get(claims.verdict, [])
+        self._receive(route, received)
 
-        if self.limits.burst:
+        return len(received.jobs), due_ms
+
+    async def _reasons_to_ask_again(self, route: Route, verdict: str, last_reply: Any) -> list[int]:
+        """In how many ms to ask a queue again that gives no jobs, or that a burst must not leave yet."""
+        due_ms = []
+
+        if verdict == "missing":  # the worker was away for too long, or the server has lost its data
+            log.warning("worker %s has no lease on queue %s; it joins again", self._worker, route.store.queue)
+            self._lapsed(route)
+            await route.join()
+            await self.audit(route)
+            due_ms.append(0)
+        elif verdict == "paused":
+            due_ms.append(PAUSED_QUEUE_WAIT_MS)
+
+        if self._demand.limits.burst:
             # What a paused queue gets back would not be run, so nobody is waited for there.
-            found = {} if claims.verdict == "paused" else read_holders(replies[-1])
-            holders = self._holders.setdefault(store, Holders())
-            holders.look_at(found)
-            again += [HOLDERS_MS] if holders.are_in_doubt else []
+            route.holders.note({} if verdict == "paused" else read_holders(last_reply))
 
-        return self._take(executor, store, claims), [claims.due_in_ms, *again]
+            if route.holders.are_in_doubt:
+                due_ms.append(HOLDERS_CHECK_MS)
 
-    def _take(self, executor: Executor, store: Store, claims: Claims) -> int:
-        self._count(len(claims.jobs))
-        # Another trip may have brought jobs since the claim was sent, of another queue: then these jobs go back.
-        is_crowded = bool(executor.held) if claims.is_reserved else self._reserved not in (None, store)
+        return due_ms
 
-        if self._reserved in (None, store) and (claims.verdict == "ok" or not executor.held):
-            self._reserved = store if claims.is_reserved else None
+    def _receive(self, route: Route, claims: Claims) -> None:
+        """Let the jobs of a claim run."""
+        slots, demand = self._slots, self._demand
+        # Since the claim was sent, another round trip may have brought jobs of another queue: then these go back.
+        is_crowded = bool(slots.held) if claims.is_reserved else demand.reserved_for not in (None, route)
 
-        if claims.jobs:
-            self._lost_claims.pop(store, None)
-            runs = [executor.take(store, claim) for claim in claims.jobs]
-            self._taken(runs)
-            self._suspects += runs[: claims.suspects]
-            self._alone = runs[0] if claims.is_reserved else self._alone
+        if demand.reserved_for in (None, route) and (claims.verdict == "ok" or not slots.held):
+            demand.reserved_for = route if claims.is_reserved else None
 
-            for run in runs if is_crowded else ():
-                executor.end(run, Cause.INTERRUPTED)
+        if not claims.jobs:
+            return
 
-        return len(claims.jobs)
+        demand.count(len(claims.jobs))
+        route.lost_claim = None
+        runs = [slots.take(route.store, claim) for claim in claims.jobs]
+        self._received(runs)
 
-    def _count(self, jobs: int) -> None:
-        self.claimed += jobs
+        if claims.suspects or claims.is_reserved:
+            demand.add_suspects(runs[: claims.suspects], alone=runs[0] if claims.is_reserved else None)
 
-        if self.limits.jobs_left is not None:
-            self.limits.jobs_left -= jobs
+        if is_crowded:
+            for run in runs:
+                slots.end(run, Cause.INTERRUPTED)
 
-    def _conclude(self, looks: int, missing: int, due_ms: list[int]) -> None:
-        """Whether to look again at once: if all came that was asked for there may be more; else they are empty."""
-        if missing <= 0:
-            self._looking = True
-        elif looks == self._looks:  # a token that came meanwhile may be for a job that this trip did not see
-            self._looking = False
+    async def _all_received(self) -> None:
+        """Wait for the round trips that are under way."""
+        if self._under_way:
+            await asyncio.wait(self._under_way)
 
-        waits = [ms / 1000 for ms in due_ms if ms >= 0]
+    # What to do when a reply may have been lost
 
-        if self._due is not None:
-            self._due.cancel()
-            self._due = None
-
-        if waits and not self._looking:
-            # A millisecond more: the server counts whole ones, and must not be asked just before.
-            self._due = asyncio.get_running_loop().call_later(min(*waits, LONGEST_WAIT) + 0.001, self.look)
-
-    async def _land(self) -> None:
-        if self._trips:
-            await asyncio.wait(self._trips)
-
-    async def _recover(self, executor: Executor) -> None:
-        """After a trip that failed: wait for the others, and for a while; then find out what was claimed."""
-        await self._land()
+    async def _recover(self) -> None:
+        """Wait for the other round trips, and for a while; then find out what was claimed."""
+        await self._all_received()
         await asyncio.sleep(self._pause * (0.5 + random.random()))  # noqa: S311 - spreads a crowd, no secret
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        self._pause = min(2 * self._pause, LONGEST_PAUSE_S)
 
         try:
-            await self._resync(executor)
+            await self._resync()
         except ServerError as error:
             log.warning("%s; trying again", error)
-        else:
-            self._tell_of_return()
+            return
 
-    def _tell_of_return(self) -> None:
         if self._away_since is not None:
             seconds, self._away_since = time.monotonic() - self._away_since, None
             log.info("worker %s: the server answers again after %.1f s", self._worker, seconds)
 
-    async def _rejoin(self, executor: Executor, store: Store) -> None:
-        """The worker has no lease: it was away for too long, or the server has lost its data."""
-        log.warning("worker %s has no lease on queue %s; it joins again", self._worker, store.queue)
-        self._lapsed(store)
-        await store.duty.join(self._worker, self._lease_ms, self._sessions[store])
-        await self.audit(executor, store)
-
-    async def audit(self, executor: Executor, store: Store) -> None:
-        """End the runs whose claims are not valid any more."""
-        runs = [run for run in executor.held if run.store is store]
-        records = await store.reads.load([run.id for run in runs])
-
-        for run, record in zip(runs, records, strict=True):
-            if record is None or not record.is_claimed(run.claim.fence):
-                cause = cause_of_loss(record)
-                log.warning("a run of %s is ended: the job %s", run.named, cause.value)
-                executor.end(run, cause)
-
-    async def _resync(self, executor: Executor) -> None:
-        """After a lost reply: jobs that were claimed for this worker without its knowing go back."""
-        for store in [each for each in self._stores if each not in self._aside]:
-            try:
-                await self._resync_one(executor, store)
-            except ServerError as error:
-                self._set_aside(executor, store, [], error)
+    async def _resync(self) -> None:
+        for route in self._routes:
+            if route.waiting is None:
+                try:
+                    await self._resync_route(route)
+                except ServerError as error:
+                    self._set_aside(route, [], error)
 
         self._in_doubt, self._opened = False, self._connection.opened
 
-    async def _resync_one(self, executor: Executor, store: Store) -> None:
-        lost = self._lost_claims.get(store)
+    async def _resync_route(self, route: Route) -> None:
+        """Let server and worker agree on the jobs of a queue that this worker has."""
+        await route.fail_lost_claim()
+        known = [run.claim for run in self._slots.held if run.store is route.store]
+        known += [run.claim for run, _ in self._outcomes.of(route)]
+        await route.take_back(known)
+        await self.audit(route)
 
-        if lost is not None and lost.losses >= ATTEMPTS:
-            await lost.fail(self._connection, store, self._worker)
+    # Queues that are set aside
 
-        self._sessions[store] += 1
-        held = [run.claim for run in executor.held if run.store is store]
-        held += [run.claim for run, _ in self._unrecorded(store)]
-        _, back, _ = await store.duty.reclaim(self._worker, held, self._sessions[store])
-
-        if back:
-            log.info("queue %s: %s of a lost reply went back", store.queue, count(len(back), "job"))
-
-        if len(back) == 1:
-            self._lost_claims[store] = LostClaim(back[0], 1 + (lost.losses if lost and lost.id == back[0] else 0))
-
-        await self.audit(executor, store)
-
-    def _set_aside(
-        self, executor: Executor, store: Store, outbox: list[tuple[Run, Outcome]], error: ServerError
-    ) -> None:
-        """The server refuses the calls of a queue: let it wait for a while, and go on with the others.
+    def _set_aside(self, route: Route, ended: list[Ended], error: ServerError) -> None:
+        """Let a queue wait for a while whose calls the server refuses, and go on with the others.
 
         Raises:
             ServerUnreachable: it was no refusal, and all queues are on this server; then all of them wait.
@@ -545,82 +404,41 @@ class Courier:
         if isinstance(error, ServerUnreachable) and not self._connection.is_cluster:
             raise error
 
-        self._count_refusal(store, error)
-        log.warning("queue %s is set aside, and tried again: %s", store.queue, error)
-        is_new = store not in self._aside
-        kept = self._aside.setdefault(store, [])
-        # Outcomes are kept; sent twice they are harmless.
-        kept += outbox + [each for each in self._outbox if each[0].store is store]
-        self._outbox = [each for each in self._outbox if each[0].store is not store]
-        self._ask_others_if_aside()
+        log.warning("queue %s is set aside, and tried again: %s", route.store.queue, error)
+        is_new = not route.is_aside
+        route.note_refusal(error)
+        self._outcomes.set_aside(route, ended)
+        self._demand.leave_set_aside()
 
         if is_new:
-            self._heal_later(executor, store)
+            self._heal_later(route)
 
-    def _note_end(self, run: Run) -> None:
-        """The server does not take the worker to have this job any more."""
-        if run is self._alone:
-            self._alone = None
-            self._ask_others_if_aside()
-
-        self._signal.set()
-
-    def _ask_others_if_aside(self) -> None:
-        """A queue that was set aside cannot say that the worker is not reserved any more."""
-        if self._reserved in self._aside and self._alone is None:
-            self._reserved = None
-            self.look()
-
-    def _unrecorded(self, store: Store) -> list[tuple[Run, Outcome]]:
-        """The outcomes of a queue's runs that wait here."""
-        waiting = (*self._outbox, *self._freight.waiting, *self._aside.get(store, ()))
-
-        return [each for each in waiting if each[0].store is store]
-
-    def _take_back(self, executor: Executor, run: Run, outcome: Outcome, error: ServerError) -> None:
-        """The server does not take a large outcome: it goes as a small one, or waits with its queue."""
-        if is_large(outcome):
-            self._set_aside(executor, run.store, [(run, outcome)], error)
-        else:
-            self._aside.get(run.store, self._outbox).append((run, outcome))
-
-        self._signal.set()
-
-    def _count_refusal(self, store: Store, error: ServerError) -> None:
-        """A server of a Cluster that is away comes back, or another one in its place: that is no refusal."""
-        self._refusals[store] += not isinstance(error, ServerUnreachable)
-
-    def _heal_later(self, executor: Executor, store: Store) -> None:
-        healer = own_task(self._heal(executor, store))
+    def _heal_later(self, route: Route) -> None:
+        healer = own_task(self._heal(route))
         self._healers.add(healer)
         healer.add_done_callback(self._healers.discard)
 
-    async def _heal(self, executor: Executor, store: Store) -> None:
-        """Try a queue that was set aside, with growing pauses, until the server takes its calls again."""
-        pause, since = SHORTEST_PAUSE, time.monotonic()
+    async def _heal(self, route: Route) -> None:
+        """Serve a queue again when the server takes its calls again."""
+        await route.heal(self._try_again, self._demand.changed.set)
+        self._outcomes.serve_again(route)
+        self._demand.expect_jobs()
 
-        while True:
-            pause = min(2 * pause, LONGEST_PAUSE)
-            await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - spreads a crowd, no secret
-            await self._land()  # what another trip brings by now is known, and does not go back
+    async def _try_again(self, route: Route) -> None:
+        await self._all_received()  # what another round trip brings by now is known, and does not go back
+        await self._resync_route(route)
 
-            try:
-                await self._resync_one(executor, store)
-            except ServerError as error:
-                self._count_refusal(store, error)
-                self._signal.set()
-                log.debug("queue %s stays aside: %s", store.queue, error)
-            except Exception:  # it would stay aside for ever
-                log.exception("queue %s stays aside: an error that nobody foresaw", store.queue)
-            else:
-                log.info("queue %s is served again after %.1f s", store.queue, time.monotonic() - since)
+    # What becomes of large outcomes
 
-                for run, outcome in self._aside.pop(store):
-                    if is_large(outcome):
-                        self._freight.put(run, outcome)
-                    else:
-                        self._outbox.append((run, outcome))
+    def _on_large_recorded(self, run: Run) -> None:
+        self._demand.note_recorded(run)
+        self._demand.changed.set()
 
-                self.look()
+    def _on_large_refused(self, run: Run, outcome: Outcome, error: ServerError) -> None:
+        """Record it as a small outcome if it was too large for the server; else it waits with its queue."""
+        if is_large(outcome):
+            self._set_aside(self._outcomes.routes[run.store], [(run, outcome)], error)
+        else:
+            self._outcomes.put_small(run, outcome)
 
-                return
+        self._demand.changed.set()

@@ -11,7 +11,7 @@ from aioq.client.waits import Wait, waits
 from aioq.store import Store
 from aioq.values.errors import ServerError
 from aioq.values.states import JobStatus
-from aioq.worker.executor import Executor
+from aioq.worker.slots import Slots
 
 log = logging.getLogger("aioq.worker")
 
@@ -27,13 +27,13 @@ class Deadlock:
     """Looks at what the runs of a worker wait for.
 
     Args:
-        executor: the runs of the worker.
+        slots: the runs of the worker.
         stores: the queues that it serves.
 
     """
 
-    def __init__(self, executor: Executor, stores: Sequence[Store]) -> None:
-        self._executor = executor
+    def __init__(self, slots: Slots, stores: Sequence[Store]) -> None:
+        self._slots = slots
         self._stores = {store.queue: store for store in stores}
         self._server = stores[0].connection.identity
         self._told: set[object] = set()
@@ -47,7 +47,7 @@ class Deadlock:
                 await self._look()
 
     async def _look(self) -> None:
-        running = {(run.store.queue, run.id) for run in self._executor.held if run.task is not None}
+        running = {(run.store.queue, run.id) for run in self._slots.held if run.task is not None}
         long = {key: wait for key, wait in self._of(running) if time.monotonic() - wait.since >= TELL_S}
         self._told &= long.keys()
         of_each: dict[Name, list[Name]] = {}
@@ -55,7 +55,7 @@ class Deadlock:
         for wait in long.values():
             of_each.setdefault(_waiter(wait), []).append(_awaited(wait))
 
-        is_full = len(running) >= self._executor.concurrency and running == of_each.keys()
+        is_full = len(running) >= self._slots.concurrency and running == of_each.keys()
 
         for key, wait in long.items():
             if key in self._told:
@@ -67,7 +67,7 @@ class Deadlock:
                 self._tell(
                     key,
                     wait,
-                    f"which is queued, and all {self._executor.concurrency} slots of this worker are taken by jobs"
+                    f"which is queued, and all {self._slots.concurrency} slots of this worker are taken by jobs"
                     " that wait. If no other worker serves that queue, none of them can end. Give the worker more"
                     " slots, or a queue and a worker of their own to the jobs that are waited for",
                 )

@@ -1,8 +1,8 @@
 """Ending: how a run is ended from outside. It is cancelled once, and then has its time to clean up.
 
-What a run does in `finally` or in an `async with` must not be cut off, so nothing cancels it again before the
-grace is over: not a second end for another reason, and not the shutdown. After the grace it is cancelled once
-more, and shortly after that it is given up: it holds its slot no longer, and its code may still run.
+The code of a run in `finally` or in an `async with` must not be cut off, so nothing cancels it again before the
+grace is over: neither another reason to end it nor the shutdown. After the grace it is cancelled once more, and
+shortly after that it is given up: it holds its slot no longer, and its code may still run.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from types import FrameType
 
 from aioq.worker.run import Cause, Run, attributes
 from aioq.worker.threads import RunEnded, RunTimedOut
-from aioq.worker.tracebacks import is_workers, users_frames
+from aioq.worker.tracebacks import is_of_worker, user_frames
 
 log = logging.getLogger("aioq.worker")
 
 #: The time that a run has to clean up, in seconds, unless the worker is told otherwise.
-CANCEL_GRACE = 5.0
+CANCEL_GRACE_S = 5.0
 
-#: How long a run that is cancelled for the second time may take, in seconds; then it is given up.
-LAST_S = 0.5
+#: How long a run may go on after its second cancel, in seconds; then it is given up.
+SECOND_CANCEL_S = 0.5
 
 #: What becomes of the job of a run that is given up.
 _WHAT_FOLLOWS = {
@@ -40,19 +40,19 @@ class Ending:
 
     Args:
         grace: how long a run may clean up, in seconds.
-        settle: called when a run is over that has not begun, or that is given up.
+        remove: called with a run that ends without its task: it has none yet, or it is given up.
 
     """
 
-    def __init__(self, grace: float, settle: Callable[[Run], None]) -> None:
+    def __init__(self, grace: float, remove: Callable[[Run], None]) -> None:
         self._grace = grace
-        self._settle = settle
+        self._remove = remove
         self._shutdown_at = -math.inf
         self._threads: list[Run] = []
 
     def end(self, run: Run, cause: Cause) -> None:
-        """End a run. One that is being ended already keeps the time that it has."""
-        if run.ended:
+        """End a run. A run that is being ended already keeps the time that it has."""
+        if run.is_over:
             return
 
         is_first = run.cause is None
@@ -63,17 +63,17 @@ class Ending:
         run.deadline = math.inf
 
         if run.task is None:
-            self._settle(run)
+            self._remove(run)
         elif not run.entered:  # a task that is cancelled before its first step never runs its body
             run.task.cancel()
-            self._settle(run)
+            self._remove(run)
         elif is_first:
             self._cancel(run, RunTimedOut if cause is Cause.TIMEOUT else RunEnded)
             loop = asyncio.get_running_loop()
-            run.timer = loop.call_at(max(loop.time() + self._grace, self._shutdown_at), self._end_again, run)
+            run.grace_timer = loop.call_at(max(loop.time() + self._grace, self._shutdown_at), self._end_again, run)
 
     def begin_shutdown(self, timeout: float) -> None:
-        """The worker shuts down. A run that is cancelled meanwhile may clean up until the timeout is over.
+        """The worker shuts down. A run that is cancelled from now on may clean up until the timeout is over.
 
         Args:
             timeout: in seconds, from now.
@@ -82,28 +82,28 @@ class Ending:
         self._shutdown_at = asyncio.get_running_loop().time() + timeout
 
     def interrupt(self, runs: Iterable[Run]) -> None:
-        """The time of the shutdown is over, or a second signal has come: all runs have the grace that is left."""
+        """The time of the shutdown is over, or a second signal has come: each run has the rest of its grace."""
         loop, self._shutdown_at = asyncio.get_running_loop(), -math.inf
         latest = loop.time() + self._grace
 
         for run in runs:
-            if run.timer is not None and run.timer.when() > latest:
-                run.timer.cancel()
-                run.timer = loop.call_at(latest, self._end_again, run)
+            if run.grace_timer is not None and run.grace_timer.when() > latest:
+                run.grace_timer.cancel()
+                run.grace_timer = loop.call_at(latest, self._end_again, run)
 
             self.end(run, Cause.INTERRUPTED)
 
     def time_left(self, runs: Iterable[Run]) -> float:
         """In how many seconds the last of these runs has ended, or is given up."""
         now = asyncio.get_running_loop().time()
-        ends = [run.timer.when() - now + LAST_S for run in runs if run.timer is not None]
+        ends = [run.grace_timer.when() - now + SECOND_CANCEL_S for run in runs if run.grace_timer is not None]
 
         return max([0.0, *ends])
 
     def tell_of_threads(self) -> None:
         """Name the threads that are still in the code of a job whose run has ended before this shutdown."""
         for run in filter(_is_in_thread, self._threads):
-            if run.cause is not Cause.INTERRUPTED:  # that was told when it was given up
+            if run.cause is not Cause.INTERRUPTED:  # the log has it from when it was given up
                 log.warning(
                     "%s was given up; its thread (%s) is still blocked%s, and ends with the process at the latest",
                     run.named,
@@ -113,8 +113,8 @@ class Ending:
                 )
 
     def _cancel(self, run: Run, kind: type[RunEnded] = RunEnded) -> None:
-        # What a thread does in `finally` has its time as well, so nobody stops to wait for it.
-        if run.call is not None and run.call.end(kind):
+        # The task of a run on a thread is not cancelled: it waits while the thread cleans up.
+        if run.thread_call is not None and run.thread_call.end(kind):
             self._threads = [each for each in self._threads if _is_in_thread(each) and each is not run]
             self._threads.append(run)
         elif run.task is not None:
@@ -130,7 +130,7 @@ class Ending:
             extra=attributes(run),
         )
         self._cancel(run)
-        run.timer = asyncio.get_running_loop().call_later(LAST_S, self._give_up, run)
+        run.grace_timer = asyncio.get_running_loop().call_later(SECOND_CANCEL_S, self._give_up, run)
 
     def _give_up(self, run: Run) -> None:
         log.error(
@@ -141,14 +141,14 @@ class Ending:
             _WHAT_FOLLOWS.get(_cause(run), f"Nothing of it is recorded: it {_cause(run).value}"),
             extra=attributes(run),
         )
-        self._settle(run)
+        self._remove(run)
 
-        if run.call is not None and run.task is not None:
+        if run.thread_call is not None and run.task is not None:
             run.task.cancel()  # it waits for the thread
 
 
 def _is_in_thread(run: Run) -> bool:
-    return run.call is not None and run.call.thread is not None
+    return run.thread_call is not None and run.thread_call.thread is not None
 
 
 def _cause(run: Run) -> Cause:
@@ -156,7 +156,7 @@ def _cause(run: Run) -> Cause:
 
 
 def _what_goes_on(run: Run) -> str:
-    """Why a run does not end."""
+    """Why a run has not ended."""
     if _is_in_thread(run):
         return (
             f"its thread ({_thread(run)}) is still blocked{_place(run)}. Python cannot interrupt a call that"
@@ -167,25 +167,26 @@ def _what_goes_on(run: Run) -> str:
 
 
 def _thread(run: Run) -> str:
-    ident = -1 if run.call is None else run.call.thread
+    """The name of the thread that a run is on."""
+    ident = -1 if run.thread_call is None else run.thread_call.thread
     names = [each.name for each in threading.enumerate() if each.ident == ident]
 
     return names[0] if names else "it has no name"
 
 
 def _place(run: Run) -> str:
-    """The line of its function where a run stands, behind a comma."""
+    """The line of the user's code at which a run stands, behind a comma."""
     frames = _frames(run)
-    own = [at for at, frame in enumerate(frames) if is_workers(frame)]
-    shown = users_frames(frames[own[-1] + 1 if own else 0 :])
+    own = [at for at, frame in enumerate(frames) if is_of_worker(frame)]
+    shown = user_frames(frames[own[-1] + 1 if own else 0 :])
 
     return f", at {shown[0].f_code.co_filename}, line {shown[0].f_lineno}" if shown else ""
 
 
 def _frames(run: Run) -> list[FrameType]:
     """The stack of a run, the outermost frame first."""
-    if run.call is not None:
-        frame = sys._current_frames().get(run.call.thread or -1)  # noqa: SLF001 - the only way to it
+    if run.thread_call is not None:
+        frame = sys._current_frames().get(run.thread_call.thread or -1)  # noqa: SLF001 - the only way to it
 
         return [each for each, _ in traceback.walk_stack(frame)][::-1] if frame is not None else []
 

@@ -56,12 +56,12 @@ class Forks:
             self._owners -= 1
             self._owners_of_signals -= signals
 
-    def keep(self, *descriptors: int) -> None:
-        """Let no fork have these descriptors."""
+    def withhold(self, *descriptors: int) -> None:
+        """Close these descriptors in every fork."""
         self._private.update(descriptors)
 
-    def release(self, descriptor: int) -> None:
-        """The descriptor is about to be closed."""
+    def forget(self, descriptor: int) -> None:
+        """Do not close a descriptor in forks any more: it is about to be closed here."""
         self._private.discard(descriptor)
 
     def _before(self) -> None:
@@ -102,7 +102,7 @@ class Forks:
 forks = Forks()
 
 
-def leave(error: BaseException | None) -> NoReturn:
+def end_fork(error: BaseException | None) -> NoReturn:
     """End a fork whose code has come to the end of the job's function, as a program ends.
 
     Args:

@@ -1,6 +1,6 @@
 """Frames: what a worker and a process of its jobs send each other. A frame is parts, and parts are bytes.
 
-Nothing in a frame is code or is unpickled by whoever reads it, so neither side has to trust the other.
+Nobody runs or unpickles anything that a frame holds to read it, so neither side has to trust the other.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import struct
 _SIZE = struct.Struct(">Q")
 
 
-def pack(*parts: bytes) -> bytes:
+def pack_frame(*parts: bytes) -> bytes:
     """The parts as one frame: its length, the number of parts, the length of each, and the parts."""
     head = struct.pack(f">{len(parts) + 1}Q", len(parts), *map(len, parts))
     body = b"".join(parts)
@@ -18,11 +18,11 @@ def pack(*parts: bytes) -> bytes:
     return _SIZE.pack(len(head) + len(body)) + head + body
 
 
-def take(buffer: bytearray) -> list[bytes] | None:
-    """Take the first frame off a buffer; None if it has not come in full.
+def next_frame(buffer: bytearray) -> list[bytes] | None:
+    """The first frame of a buffer, which is removed from it; None if it has not arrived in full.
 
     Raises:
-        ValueError: what is there is no frame.
+        ValueError: the bytes are no frame.
 
     """
     if len(buffer) < _SIZE.size:

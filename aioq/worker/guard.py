@@ -17,7 +17,7 @@ from types import FrameType
 
 from aioq.worker.lasting import LastingThread
 from aioq.worker.run import Run
-from aioq.worker.tracebacks import users_frames
+from aioq.worker.tracebacks import user_frames
 
 log = logging.getLogger("aioq.worker")
 
@@ -151,7 +151,7 @@ class Guard:
         if first in frames:
             frames = frames[frames.index(first) :]
 
-        stack = traceback.StackSummary.extract((each, each.f_lineno) for each in users_frames(frames))
+        stack = traceback.StackSummary.extract((each, each.f_lineno) for each in user_frames(frames))
 
         return who, "".join(stack.format())
 

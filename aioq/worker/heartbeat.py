@@ -31,26 +31,26 @@ log = logging.getLogger("aioq.worker")
 #: How long a worker is believed alive after a beat, and how often it beats. A test holds them to what follows.
 #:
 #: - A killed worker's jobs come back when its lease ends, LEASE - INTERVAL to LEASE after its death: within 4 s
-#:   for most, and 6 s at the most, with some tenths for who notices. So LEASE - INTERVAL / 2 < 3.9.
+#:   for most, and 6 s at the most. Whoever notices needs some tenths more. So LEASE - INTERVAL / 2 < 3.9.
 #: - One beat may be missed: 2 * INTERVAL < LEASE.
 #: - After an outage of more than SILENCE * LEASE (lua/lib/lease.lua) everyone gets a grace. A shorter one must end
-#:   no lease, not even that of a worker that was about to beat when it began: INTERVAL + SILENCE * LEASE + AGAIN <
-#:   LEASE.
+#:   no lease, not even that of a worker that was about to beat when it began: INTERVAL + SILENCE * LEASE +
+#:   REPEAT_PAUSE < LEASE.
 #: - A worker that is merely slow to beat must not look like an outage, or the dead would get a grace:
 #:   INTERVAL + 0.5 < SILENCE * LEASE.
 #: - A worker that stands still keeps its lease for LEASE - INTERVAL at least, which should be long.
-#: - Each beat costs the server four commands; an idle worker may cost three a second in all.
+#: - Each beat costs the server four commands. An idle worker may cost three a second in all.
 LEASE_MS = 4_600
-INTERVAL = 1.8
+INTERVAL_S = 1.8
 
 #: How soon a failed beat is tried again, in seconds.
-AGAIN = 0.1
+REPEAT_PAUSE_S = 0.1
 
 #: How long the end of the thread may take, in seconds.
 STOP_S = 0.6
 
 #: The description of the worker travels with a beat when it has changed, and with every sixteenth one.
-DESCRIBE = 16
+BEATS_PER_DESCRIPTION = 16
 
 #: How long a thread that computes may go on before another one gets the interpreter's lock, during a beat, in
 #: seconds.
@@ -61,7 +61,7 @@ TURN_S = 0.0005
 CLOCK_SLACK_S = 1.0
 
 #: Of so many beats the server's clock is compared with the worker's own.
-CLOCKS = 4
+COMPARED_BEATS = 4
 
 
 class Heartbeat:
@@ -94,7 +94,7 @@ class Heartbeat:
         self._beat_task: asyncio.Task[Any] | None = None  # the last beat, on the loop of the thread
         self._clock = ServerClock()
         self._beats = 0
-        self._told: Sequence[Command] | None = None
+        self._described: Sequence[Command] | None = None
         self._troubles: set[str] = set()
 
     def start(self) -> None:
@@ -126,9 +126,9 @@ class Heartbeat:
                     pause, is_described = runner.run(self._beat(describe=is_described)), True
                 except ServerError as error:
                     log.debug("a heartbeat failed: %s", error)
-                    pause, is_described = AGAIN, False
+                    pause, is_described = REPEAT_PAUSE_S, False
                 except Exception as error:  # noqa: BLE001 - whatever it is, the lease must be renewed
-                    pause, is_described = AGAIN, False
+                    pause, is_described = REPEAT_PAUSE_S, False
                     self._log_once("a heartbeat failed, and is repeated", error)
                     runner.run(self._leases.aclose())  # the next beat goes on a new connection
 
@@ -140,7 +140,7 @@ class Heartbeat:
             except OSError as error:
                 self._log_once("the heartbeat gets no event loop yet", error)
 
-                if self.thread.stopped.wait(AGAIN):
+                if self.thread.stopped.wait(REPEAT_PAUSE_S):
                     raise
 
     async def _beat(self, *, describe: bool) -> float:
@@ -153,9 +153,11 @@ class Heartbeat:
         # The loop has not turned since the last beat. Here it hears whether the server has closed the connection.
         await asyncio.sleep(0)
         description = self._description() if describe else None
-        is_due = description is not None and (description != self._told or self._beats % DESCRIBE == 0)
-        # The lease may have begun when the call left: a slow answer, or a process that stood still before it
-        # read the answer, must not put the next beat off.
+        is_due = description is not None and (
+            description != self._described or self._beats % BEATS_PER_DESCRIPTION == 0
+        )
+        # The lease may have begun when the call was sent. A slow answer must not put the next beat off, nor must a
+        # process that stood still before it read the answer.
         sent, sent_awake = time.monotonic(), self._awake()
         self._beats += 1
 
@@ -165,14 +167,14 @@ class Heartbeat:
         self.health.beaten(sent_awake, lapsed=any(beat.lapsed for beat in found))
 
         if is_due:
-            self._told = description
+            self._described = description
 
         clocks = [beat.clock_ms for beat in found if beat.clock_ms]
 
         if clocks and not self._clock.is_steady(sent, max(clocks)):
             found = [beat._replace(lost=[]) for beat in found]
 
-        self._tell(found)
+        self._pass_on(found)
 
         return max(0.0, sent + _until_next(found) - time.monotonic())
 
@@ -192,7 +194,7 @@ class Heartbeat:
             self._troubles.add(trouble)
             log.error("%s: %r", what, error, exc_info=error)
 
-    def _tell(self, found: list[Beat]) -> None:
+    def _pass_on(self, found: list[Beat]) -> None:
         if self.thread.stopped.is_set():
             return
 
@@ -254,7 +256,9 @@ class ServerClock:
     """
 
     def __init__(self) -> None:
-        self._ahead: deque[float] = deque(maxlen=CLOCKS)  # how far the server's clock was ahead at the last beats
+        self._ahead: deque[float] = deque(
+            maxlen=COMPARED_BEATS
+        )  # how far the server's clock was ahead at the last beats
         self._trusted_from = 0.0
 
     def is_steady(self, sent: float, clock_ms: int) -> bool:
@@ -268,9 +272,9 @@ class ServerClock:
         ahead = clock_ms / 1000 - sent
 
         if not self._ahead:
-            self._trusted_from = sent + INTERVAL
+            self._trusted_from = sent + INTERVAL_S
         elif ahead - min(self._ahead) > CLOCK_SLACK_S:
-            self._trusted_from = sent + INTERVAL + CLOCK_SLACK_S
+            self._trusted_from = sent + INTERVAL_S + CLOCK_SLACK_S
             self._ahead.clear()
 
         self._ahead.append(ahead)
@@ -282,4 +286,4 @@ def _until_next(found: list[Beat]) -> float:
     """The pause before the next beat: shorter, if someone's lease ends before."""
     ends = [beat.next_end_ms / 1000 + 0.01 for beat in found if beat.next_end_ms >= 0]
 
-    return min([INTERVAL, *ends])
+    return min([INTERVAL_S, *ends])

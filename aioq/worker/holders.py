@@ -21,8 +21,8 @@ class Holders:
         self._since: float | None = None
         self.are_in_doubt = False
 
-    def look_at(self, found: Mapping[bytes, float]) -> None:
-        """Take note of those that hold jobs now, each with the end of its lease."""
+    def note(self, found: Mapping[bytes, float]) -> None:
+        """Note the workers that hold jobs now, each with the end of its lease."""
         # The least, since a lease is shortened if the server's clock was set back.
         self._least = {name: min(end, self._least.get(name, end)) for name, end in found.items()}
         doubtful = [name for name, end in found.items() if end == self._least[name]]

@@ -16,19 +16,16 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 
 from aioq.values.errors import DeserializationError, InvalidInput, WorkerError
-from aioq.values.reference import is_imported, module_of
+from aioq.values.reference import Function, Kind, is_imported, kind_of, module_of
 from aioq.worker.run import own_task
 from aioq.worker.threads import ThreadCall
-from aioq.worker.tracebacks import causes, error_line, user_frames, users_frames
+from aioq.worker.tracebacks import causes, error_line, user_frames, user_traceback
 
 log = logging.getLogger("aioq.worker")
-
-Function = Callable[..., Any]
 
 #: An import that takes longer than this is told with what to do about it, in seconds.
 SLOW_S = 0.5
@@ -67,8 +64,8 @@ class Imports:
     """
 
     def __init__(self, resolve: Callable[[str], Function]) -> None:
-        #: The functions that were found. Whoever finds one here pays no more than for this look.
-        self.known: dict[str, Function] = {}
+        #: The functions that were found, and how each is called. A function that stands here costs one lookup.
+        self.known: dict[str, tuple[Function, Kind]] = {}
         self._resolve = resolve
         self._loading: dict[str, asyncio.Task[Found]] = {}
         self._turn = asyncio.Lock()
@@ -77,8 +74,10 @@ class Imports:
         self._imported_at: dict[str, float] = {}
         self._began = time.time()
 
-    async def find(self, name: str) -> Function:
-        """A function that is not known yet. Its module is imported on a thread, once for all who ask meanwhile.
+    async def find(self, name: str) -> tuple[Function, Kind]:
+        """A function that is not known yet, and how it is called.
+
+        Its module is imported on a thread, once for all who ask meanwhile.
 
         Raises:
             BaseException: whatever `resolve` or the module raises, SystemExit, too.
@@ -92,9 +91,9 @@ class Imports:
         if len(self.known) >= MOST_FUNCTIONS:
             del self.known[next(iter(self.known))]
 
-        self.known[name] = func
+        known = self.known[name] = func, kind_of(func)
 
-        return func
+        return known
 
     def close(self) -> None:
         """Nobody waits for an import any more. One that has begun goes on, on its thread."""
@@ -253,7 +252,7 @@ def _place(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f" ({error.filename}, line {error.lineno})"
 
-    steps = traceback.extract_tb(user_frames(error))
+    steps = traceback.extract_tb(user_traceback(error))
 
     return f" ({steps[-1].filename}, line {steps[-1].lineno})" if steps else ""
 
@@ -291,7 +290,7 @@ def _text(error: BaseException) -> str:
 
 def _tell_of_long(name: str, call: ThreadCall) -> None:
     frame = sys._current_frames().get(call.thread or -1)  # noqa: SLF001 - the only way to it
-    frames = users_frames(frame for frame, _ in traceback.walk_stack(frame)) if frame else []
+    frames = user_frames(frame for frame, _ in traceback.walk_stack(frame)) if frame else []
     at = f", at {frames[0].f_code.co_filename}, line {frames[0].f_lineno}" if frames else ""
     log.warning(
         "importing the module of %s has taken %g s so far%s; jobs whose modules are not imported yet wait for it",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -19,15 +19,15 @@ T = TypeVar("T")
 
 
 def own_task(coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    """A task of the worker. The loop's task factory is not asked: a job may have set one that raises."""
+    """A task of the worker. It is made without the loop's task factory: a job may have set one that raises."""
     return asyncio.Task(coroutine, loop=asyncio.get_running_loop())
 
 
 class Cause(Enum):
-    """Why the worker ended a run that had not ended by itself."""
+    """Why the worker ended a run."""
 
     TIMEOUT = "took longer than its timeout"  # the job's own limit: a failure of the job
-    INTERRUPTED = "was interrupted"  # the worker shuts down: the job goes back to its lane
+    INTERRUPTED = "was interrupted"  # the worker shuts down, or has no room: the job goes back to its lane
     # The claim is not valid any more: nothing is recorded.
     CANCELED = "was canceled"
     STOPPED = "was stopped"
@@ -45,7 +45,7 @@ _BY_STATUS: dict[str | None, Cause] = {JobStatus.CANCELED: Cause.CANCELED, JobSt
 
 
 class Run:
-    """What the executor knows of a run.
+    """What the worker knows of one run.
 
     Args:
         store: the queue that the job came from.
@@ -55,42 +55,44 @@ class Run:
 
     __slots__ = (
         "begun",
-        "call",
         "cause",
         "claim",
         "deadline",
-        "ended",
         "entered",
         "error",
         "found",
+        "grace_timer",
+        "is_over",
         "returned",
         "started_at",
         "store",
         "taken_at",
         "task",
-        "timer",
+        "thread_call",
+        "waits_for_process",
     )
 
     def __init__(self, store: Store, claim: Claim) -> None:
         self.store = store
         self.claim = claim
-        self.task: asyncio.Task[None] | None = None
-        self.timer: asyncio.TimerHandle | None = None
-        self.call: ThreadCall | None = None
-        self.cause: Cause | None = None
-        self.error: BaseException | None = None  # what it failed with, until that is told
-        self.taken_at = 0.0
-        self.started_at = 0.0  # by the clock of the event loop; 0.0: it has not begun
-        self.deadline = math.inf
-        self.entered = False
-        self.found = False  # its function was
-        self.begun = False
-        self.returned = False  # its function has; what it returned may still be nothing that can be kept
-        self.ended = False
+        self.taken_at = 0.0  # by the monotonic clock; only of a run that had to wait for a slot
+        self.task: asyncio.Task[None] | None = None  # None: it waits for a slot
+        self.entered = False  # its task has made its first step
+        self.started_at = 0.0  # by the clock of the event loop; 0.0: its time has not begun
+        self.deadline = math.inf  # by the same clock: when its timeout is over
+        self.found = False  # its function was found
+        self.waits_for_process = False
+        self.begun = False  # its function was called
+        self.thread_call: ThreadCall | None = None  # the call on a thread, if its function is a plain one
+        self.returned = False  # its function has returned; its result may still be one that cannot be kept
+        self.error: BaseException | None = None  # what it failed with, until the log has it
+        self.cause: Cause | None = None  # why the worker ended it, or is ending it
+        self.grace_timer: asyncio.TimerHandle | None = None  # when its time to clean up is over
+        self.is_over = False
 
     @property
     def name(self) -> bytes:
-        """What a message on the control channel calls this very run."""
+        """The name of this very run in messages on the control channel."""
         return b"%s%s %d" % (self.store.keys.job, self.id.encode(), self.claim.fence)
 
     @property
@@ -103,8 +105,12 @@ class Run:
         return printable(f"{self.claim.record.func_name} (job {self.id})")
 
 
+#: Called with a run when its time begins: its timeout counts from then on.
+StartClock = Callable[[Run], None]
+
+
 def cause_of_loss(record: JobRecord | None) -> Cause:
-    """Why a claim is not valid any more, by what is stored of the job by now."""
+    """Why a claim is not valid any more, judged by the record that is stored now."""
     if record is None:
         return Cause.GONE
 

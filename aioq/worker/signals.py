@@ -16,8 +16,8 @@ from aioq.worker.forks import SIGNALS
 
 log = logging.getLogger("aioq.worker")
 
-#: How often it is looked whether the handlers are still there, in seconds. So long a stop may not be heard.
-LOOK_S = 0.25
+#: How often the worker looks whether its handlers are still there, in seconds. It may miss a stop for so long.
+HANDLERS_CHECK_S = 0.25
 
 
 class StopSignals:
@@ -54,10 +54,10 @@ class StopSignals:
             # None: it was not set by Python, and cannot be set again.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
-    async def keep(self) -> None:
+    async def watch_handlers(self) -> None:
         """Put the handlers back whenever something else has taken their place."""
         while True:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(HANDLERS_CHECK_S)
 
             for number in SIGNALS:
                 if (found := signal.getsignal(number)) is not self._handler:

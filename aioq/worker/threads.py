@@ -1,4 +1,4 @@
-"""Plain functions on threads, with a way to end one that takes too long."""
+"""ThreadCall: a plain function on a thread, with a way to end one that takes too long."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from aioq.client.plain import dropped, not_awaited
 from aioq.values.errors import JobTimeout
-from aioq.worker.forks import forks, leave
+from aioq.worker.forks import end_fork, forks
 
 _raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
@@ -20,14 +20,14 @@ class RunEnded(BaseException):
 
 
 class RunTimedOut(RunEnded, JobTimeout):
-    """The same at a timeout: `except JobTimeout` catches it, too. What it returns does not count."""
+    """The same at a timeout: `except JobTimeout` catches it, too. The result of the function does not count."""
 
     def __str__(self) -> str:
         return "the run took longer than its timeout"
 
 
 class ThreadCall:
-    """One call of a plain function, on whichever thread runs it.
+    """One call of a plain function, on whichever thread makes it.
 
     Args:
         func: the function.
@@ -36,7 +36,7 @@ class ThreadCall:
 
     """
 
-    #: Calls of aioq that the function has made and not awaited, as texts.
+    #: Calls to aioq that the function has made and not awaited, as texts.
     dropped: list[str]
 
     #: How long the function ran, in seconds; None: it has not ended, or was never called.
@@ -66,7 +66,7 @@ class ThreadCall:
             result = self._func(*self._args, **self._kwargs)
         except BaseException as error:
             if forks.in_fork:
-                leave(error)
+                end_fork(error)
 
             if self.dropped:
                 error.add_note(not_awaited(self.dropped))
@@ -74,7 +74,7 @@ class ThreadCall:
             raise
         else:
             if forks.in_fork:
-                leave(None)
+                end_fork(None)
 
             return result
         finally:
@@ -83,12 +83,12 @@ class ThreadCall:
                 with self._lock:
                     self._thread = None
             finally:
-                self._thread = None  # the exception has come just now
+                self._thread = None  # the exception arrived in between
                 self.seconds = time.monotonic() - began
 
     @property
     def thread(self) -> int | None:
-        """The number of the thread that is in the function; None: no thread is."""
+        """The number of the thread that runs the function; None: no thread does."""
         return self._thread
 
     def end(self, kind: type[RunEnded] = RunEnded) -> bool:
@@ -98,7 +98,7 @@ class ThreadCall:
             kind: its class.
 
         Returns:
-            Whether a thread is in the function.
+            Whether a thread runs the function.
 
         """
         with self._lock:

@@ -11,13 +11,13 @@ from aioq.values.errors import RemoteError
 from aioq.values.summary import printable, summary
 from aioq.worker.threads import RunEnded
 
-#: Characters of a traceback that are kept: its end tells what happened.
-MAX_ERROR = 32_768
+#: How many characters of a traceback are kept, from its end: the end tells what happened.
+MAX_TRACEBACK_CHARS = 32_768
 
-#: How many errors are looked at that one error was raised from.
+#: How many of the errors are read that an error was raised from.
 MOST_CAUSES = 20
 
-#: The packages whose frames tell a user nothing: the worker, the look for functions, and Python's import.
+#: The packages whose frames tell a user nothing: the worker, the search for functions, and Python's import.
 _OURS = ("aioq.worker.", "aioq.values.", "importlib.")
 
 
@@ -33,7 +33,7 @@ class RemoteTraceback(Exception):
 
 
 def error_text(error: BaseException) -> str:
-    """The traceback of an error, without the frames of the worker; its end if it is very long."""
+    """The traceback of an error without the frames of the worker. Of a very long one, the end is kept."""
     if isinstance(error, RunEnded):
         return "RunEnded"
 
@@ -41,11 +41,11 @@ def error_text(error: BaseException) -> str:
         return error.text
 
     try:
-        text = "".join(traceback.format_exception(type(error), error, user_frames(error)))
+        text = "".join(traceback.format_exception(type(error), error, user_traceback(error)))
     except Exception:  # noqa: BLE001 - an exception that cannot be printed is still reported by its type
         text = f"{type(error).__module__}.{type(error).__qualname__}: (it cannot be printed)"
 
-    return text[-MAX_ERROR:]
+    return text[-MAX_TRACEBACK_CHARS:]
 
 
 def error_line(error: BaseException) -> str:
@@ -53,19 +53,19 @@ def error_line(error: BaseException) -> str:
     return printable(": ".join(filter(None, summary(error))))
 
 
-def exception(error: BaseException) -> tuple[type[BaseException], BaseException, TracebackType | None]:
-    """An exception as `exc_info`, without the frames of the worker; one of another process is built again."""
+def exc_info(error: BaseException) -> tuple[type[BaseException], BaseException, TracebackType | None]:
+    """An exception as `exc_info`, without the frames of the worker. One from another process is built again."""
     if isinstance(error, RemoteError):
         error = rebuilt(error)
 
-    return type(error), error, user_frames(error)
+    return type(error), error, user_traceback(error)
 
 
-def user_frames(error: BaseException) -> TracebackType | None:
-    """The traceback of an error from the user's first frame on: they begin after the last one of the worker.
+def user_traceback(error: BaseException) -> TracebackType | None:
+    """The traceback of an error from the user's first frame on, which follows the last frame of the worker.
 
-    Frames of Python's import and of the look for functions are left out, too, also of the errors that this one was
-    raised from.
+    Frames of Python's import and of the search for functions are left out, too, also in the errors that this one
+    was raised from.
     """
     for cause in causes(error):
         if cause is not error and any(_is_ours(frame) for frame, _ in traceback.walk_tb(cause.__traceback__)):
@@ -73,12 +73,12 @@ def user_frames(error: BaseException) -> TracebackType | None:
 
     steps = list(_steps(error.__traceback__))
 
-    # What the user's code has called of the worker, such as a job's property, stands behind it and is no begin.
+    # The user's code may call the worker's, such as a job's property. Those frames come later and do not count.
     users = [
         place for place, step in enumerate(steps) if not _is_ours(step.tb_frame) and not _carries(step.tb_frame)
     ]
     before = steps[: users[-1]] if users else steps
-    begin = max((place + 1 for place, step in enumerate(before) if is_workers(step.tb_frame)), default=0)
+    begin = max((place + 1 for place, step in enumerate(before) if is_of_worker(step.tb_frame)), default=0)
 
     return _without_ours(steps[begin]) if begin < len(steps) else None
 
@@ -96,20 +96,21 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         seen = seen.__cause__ or seen.__context__
 
 
-def is_workers(frame: FrameType) -> bool:
-    """Whether it is code of the worker."""
+def is_of_worker(frame: FrameType) -> bool:
+    """Whether a frame is code of the worker."""
     return f"{_module(frame)}.".startswith(_OURS[0])
 
 
-def users_frames(frames: Iterable[FrameType]) -> list[FrameType]:
-    """Those of a stack that are neither of a worker nor of Python's import."""
+def user_frames(frames: Iterable[FrameType]) -> list[FrameType]:
+    """The frames of a stack that belong neither to the worker nor to Python's import."""
     return [frame for frame in frames if not _is_ours(frame)]
 
 
 def rebuilt(error: RemoteError) -> BaseException:
     """An exception with the name and the message of the one that was raised in another process.
 
-    Its cause has the traceback. Its class is made for it: the job's own may not be there, and is not looked for.
+    Its cause has the traceback. Its class is made for it: the job's own class may be missing here, so nobody looks
+    for it.
     """
     name, message = summary(error)
 
@@ -131,7 +132,7 @@ def _class_named(name: str) -> type[Exception]:
 
 
 def _without_ours(frames: TracebackType | None) -> TracebackType | None:
-    """The traceback without frames of ours. The user's own are made anew only if some are left out."""
+    """The traceback without frames of ours. The user's own frames are made anew only if others are left out."""
     steps = list(_steps(frames))
 
     if not any(_is_ours(step.tb_frame) for step in steps):
@@ -154,7 +155,7 @@ def _steps(frames: TracebackType | None) -> Iterator[TracebackType]:
 
 
 def _carries(frame: FrameType) -> bool:
-    """Whether it is code that stands between the worker and a function on a thread."""
+    """Whether it is code between the worker and a function on a thread."""
     return f"{_module(frame)}.".startswith(_CARRIERS)
 
 

@@ -1,7 +1,7 @@
 """Waker: the blocking read of an idle worker. It hands out no jobs, only the hint that there may be some.
 
 An enqueue leaves one token in a list if there is none; an idle worker waits there. So a lost reply loses a
-hint and not a job, a worker that is paused or full holds nothing back, and the same token announces a
+hint and not a job, and a worker that is paused or full holds nothing back. The same token announces a
 scheduled job that is due sooner than anyone expected.
 """
 
@@ -14,20 +14,23 @@ from collections.abc import Sequence
 
 from anyio import CancelScope
 
-from aioq.store import Connection, Store
+from aioq.store import Connection
 from aioq.values.errors import ServerError, ServerUnreachable
-from aioq.worker.courier import LONGEST_PAUSE, Courier
-from aioq.worker.executor import Executor
+from aioq.worker.demand import Demand
+from aioq.worker.route import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, Route
+from aioq.worker.slots import Slots
 
 log = logging.getLogger("aioq.worker")
 
-#: How long one blocking read lasts, in seconds; less where another server may take over, since a silent one is not
-#: noticed before its end. The worker looks anyway after LOOK seconds.
-BLOCK, SHORT_BLOCK = 10, 3
-LOOK = 60
+#: How long one blocking read lasts, in seconds. It is less where another server may take over, since a silent
+#: server is noticed at the end of the read.
+BLOCK_S, SHORT_BLOCK_S = 10, 3
 
-#: How often a worker that may claim nothing asks whether it may again, in seconds.
-BARRED = 0.25
+#: After so many seconds without a token, the worker asks for jobs all the same.
+LONGEST_QUIET_S = 60
+
+#: How often a worker that may claim nothing looks whether it may again, in seconds.
+BARRED_CHECK_S = 0.25
 
 
 class Waker:
@@ -35,69 +38,68 @@ class Waker:
 
     Args:
         connection: names the server; the blocking read gets a connection of its own.
-        stores: the queues; in a Cluster one, since a command blocks on one server.
-        courier: is told to look.
-        executor: tells whether there is room for more jobs.
+        routes: the queues; in a Cluster one, since a command blocks on one server.
+        demand: tells when the worker is idle, and takes the hints.
+        slots: whether there is room for more jobs.
 
     """
 
-    def __init__(
-        self, connection: Connection, stores: Sequence[Store], courier: Courier, executor: Executor
-    ) -> None:
-        self._block = SHORT_BLOCK if connection.has_others else BLOCK
+    def __init__(self, connection: Connection, routes: Sequence[Route], demand: Demand, slots: Slots) -> None:
+        self._block = SHORT_BLOCK_S if connection.has_others else BLOCK_S
         self._connection = connection.sibling(blocking=self._block)
-        self._stores = {store.keys.wake: store for store in stores}
-        self._courier = courier
-        self._executor = executor
+        self._routes = {route.store.keys.wake: route for route in routes}
+        self._demand = demand
+        self._slots = slots
 
     async def run(self) -> None:
         """Wait and wake, until cancelled."""
-        quiet, pause, was_told = 0, 0.05, False  # quiet: seconds
+        quiet_s, pause, is_logged = 0, SHORTEST_PAUSE_S, False
 
         try:
             while True:
-                await self._courier.idle.wait()
+                await self._demand.idle.wait()
 
-                if not self._courier.may_claim(self._stores.values()):
-                    await asyncio.sleep(BARRED)  # others take the tokens
+                if any(route.is_barred for route in self._routes.values()):
+                    await asyncio.sleep(BARRED_CHECK_S)  # others take the tokens
                     continue
 
                 try:
-                    reply = await self._connection.call(("BLPOP", *self._stores, self._block))
-                    pause = 0.05
+                    reply = await self._connection.call(("BLPOP", *self._routes, self._block))
+                    pause = SHORTEST_PAUSE_S
                 except ServerError as error:
                     # A server that is away is the courier's to report; here it only must not be missed.
-                    if not isinstance(error, ServerUnreachable) and not was_told:
+                    if not isinstance(error, ServerUnreachable) and not is_logged:
                         log.warning("this worker polls, since it may not be woken: %s", error)
-                        was_told = True
+                        is_logged = True
 
-                    self._courier.look()
+                    self._demand.expect_jobs()
                     await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - no secret
-                    pause = min(2 * pause, LONGEST_PAUSE)
+                    pause = min(2 * pause, LONGEST_PAUSE_S)
                     continue
 
-                quiet = quiet + self._block if reply is None else 0
+                quiet_s = quiet_s + self._block if reply is None else 0
 
                 if reply is not None:
-                    await self._pass_on(self._stores[reply[0]])
-                elif quiet >= LOOK:
-                    quiet = 0
-                    self._courier.look()
+                    await self._use_token(self._routes[reply[0]])
+                elif quiet_s >= LONGEST_QUIET_S:
+                    quiet_s = 0
+                    self._demand.expect_jobs()
         finally:
-            self._courier.look()  # a token may have been taken with nobody to use it
+            self._demand.expect_jobs()  # a token may have been taken with nobody to use it
 
             with CancelScope(shield=True):
                 await self._connection.aclose()
 
-    async def _pass_on(self, store: Store) -> None:
+    async def _use_token(self, route: Route) -> None:
         """Use a token, or leave it to another worker if this one has become busy meanwhile."""
-        has_room = self._executor.running < self._executor.concurrency and not self._courier.is_reserved
+        demand, slots = self._demand, self._slots
+        has_room = slots.running < slots.concurrency and demand.reserved_for is None
 
-        if self._courier.limits.claiming and has_room and self._courier.may_claim((store,)):
-            self._courier.look()
+        if demand.limits.claiming and has_room and not route.is_barred:
+            demand.expect_jobs()
             return
 
         try:
-            await store.changes.wake()
+            await route.store.changes.wake()
         except ServerError:
-            log.warning("a token of queue %s could not be passed on", store.queue)
+            log.warning("a token of queue %s could not be passed on", route.store.queue)

@@ -24,10 +24,11 @@ from aioq.values.options import RESULT_TTL_MS, THREAD, check_executor
 from aioq.values.options import Executor as Placement
 from aioq.values.rq_names import RUN_ARGUMENTS, WORKER, WORKER_ARGUMENTS, tell_rq_arguments, tell_rq_names
 from aioq.values.signature import Secret, read_secret
-from aioq.worker.ending import CANCEL_GRACE
+from aioq.worker.ending import CANCEL_GRACE_S
 from aioq.worker.imports import check_modules, import_all
 from aioq.worker.lines import keep_enabled
-from aioq.worker.service import Plan, Service
+from aioq.worker.service import Service
+from aioq.worker.settings import WorkerSettings
 
 log = logging.getLogger("aioq.worker")
 
@@ -92,7 +93,7 @@ class Worker:
         name: str | None = None,
         result_ttl: Duration = RESULT_TTL_MS / 1000,
         shutdown_timeout: Duration = SHUTDOWN_TIMEOUT,
-        cancel_grace: Duration = CANCEL_GRACE,
+        cancel_grace: Duration = CANCEL_GRACE_S,
         prefix: str | None = None,
         allow: str | Sequence[str] | None = None,
         secret: Secret = None,
@@ -181,7 +182,7 @@ class Worker:
         if self._service is not None:
             raise WorkerError(f"worker {self.name} runs already")
 
-        plan = Plan(
+        settings = WorkerSettings(
             name=self.name,
             queues=tuple(self.queue_names),
             concurrency=self.concurrency,
@@ -204,7 +205,7 @@ class Worker:
         connection = source.sibling()
 
         try:
-            self._service = service = Service(connection, plan)
+            self._service = service = Service(connection, settings)
 
             for _ in range(self._stops):
                 service.request_stop()
@@ -221,7 +222,7 @@ class Worker:
 
         log.info("worker %s has ended: %s", self.name, service.tally)
 
-        return service.courier.claimed
+        return service.demand.claimed
 
     def __repr__(self) -> str:
         return f"<Worker {self.name} of {', '.join(self.queue_names)}>"

@@ -48,12 +48,12 @@ def clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 async def drained_but_scheduled(queue: Queue) -> bool:
     counts = await queue.store.reads.count()
-    return counts.queued == counts.started == 0
+    return counts.queued == counts["started"] == 0
 
 
 async def drained(queue: Queue) -> bool:
     counts = await queue.store.reads.count()
-    return counts.queued == counts.started == counts.scheduled == 0
+    return counts.queued == counts["started"] == counts["scheduled"] == 0
 
 
 # The server's data
@@ -157,7 +157,7 @@ async def test_a_thousand_connections_that_are_lost_at_once_come_back_one_by_one
     sleep = asyncio.sleep
 
     def noted(seconds: float) -> Awaitable[None]:
-        if sys._getframe(1).f_code is Listener._keep.__code__:
+        if sys._getframe(1).f_code is Listener._resubscribe.__code__:
             pauses[asyncio.current_task()].append(seconds)
         return sleep(seconds)
 

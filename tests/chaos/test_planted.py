@@ -73,8 +73,8 @@ BUGS = {
         "aioq/store/lua/lib/holds.lua", "if false then", "worker-freeze", "I3", right="if seen[2] ~= fence then",
     ),
     "claims of a lost reply are forgotten": Bug(
-        "aioq/worker/courier.py", "back: list[str] = []", "call-cut", "jobs have not ended",
-        right="_, back, _ = await store.duty.reclaim(self._worker, held, self._sessions[store])",
+        "aioq/worker/route.py", "back: list[str] = []", "call-cut", "jobs have not ended",
+        right="_, back, _ = await self.store.duty.reclaim(self._worker, known, self.session)",
     ),
     "a result that is not kept is None": Bug(
         "aioq/client/job.py",

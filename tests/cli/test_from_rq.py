@@ -10,7 +10,7 @@ from typer.main import get_command
 from aioq import InvalidInput, Queue
 from aioq.cli.from_rq import VARIABLES
 from aioq.cli.main import app
-from aioq.store.net.address import address_of
+from aioq.store.net.source import address_of
 from aioq.store.net.url import default_url
 from tests.cli.tools import Cli
 from tests.conftest import Server
@@ -141,7 +141,7 @@ def test_the_server_in_parts(environment: dict[str, str], url: str, monkeypatch:
         monkeypatch.setenv(name, value)
 
     assert default_url() == url
-    assert address_of(None)[0].kwargs.get("password") == environment.get("REDIS_PASSWORD")
+    assert address_of(None).kwargs.get("password") == environment.get("REDIS_PASSWORD")
 
 
 def test_parts_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,15 @@ import json
 import pytest
 import redis
 
-from aioq import Queue
+from aioq import JobStatus, Queue
+from aioq.cli.requeue import Source
+from aioq.values.states import allows
 from tests.cli.tools import Cli
 from tests.conftest import free_port
+
+
+def test_the_states_to_requeue_from_are_those_of_the_table() -> None:
+    assert [each.value for each in Source] == [state for state in JobStatus if allows(state, "requeue")]
 
 
 def test_h01_given_jobs_are_requeued_in_the_given_order_and_no_other(cli: Cli) -> None:

@@ -7,10 +7,14 @@ import re
 import signal
 import sys
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
+from aioq import Worker
+from aioq.cli.worker import worker
+from aioq.values.durations import to_ms
 from tests import jobs
 from tests.cli import jobs as wild
 from tests.cli.tools import Cli, Running
@@ -245,3 +249,12 @@ def test_where_plain_functions_run_by_default(cli: Cli) -> None:
     assert cli.job("y").record.result() == own
     assert cli.job("x").record.result() != own
     assert cli.call("worker", "--executor", "fork").exit_code == 2
+
+
+def test_the_defaults_are_those_of_a_worker_in_an_application() -> None:
+    """They are spelled twice: the command does not load the worker before it is needed."""
+    command, own = signature(worker).parameters, signature(Worker).parameters
+    assert command["concurrency"].default == own["concurrency"].default
+
+    for name, of_worker in (("results_ttl", "result_ttl"), ("shutdown_timeout",) * 2, ("cancel_grace",) * 2):
+        assert to_ms(command[name].default, name) == to_ms(own[of_worker].default, of_worker)

@@ -32,10 +32,10 @@ class Repeater:
     """
 
     def __init__(self, connection: Connection) -> None:
-        self._trip = connection._trip
+        self._round_trip = connection._round_trip
         self._between: Between | None = None
         self.repeated = 0
-        connection._trip = self._send  # type: ignore[method-assign]
+        connection._round_trip = self._send  # type: ignore[method-assign]
 
     def lose_next(self, between: Between) -> None:
         """Lose the reply of the next script that has this call's beginning."""
@@ -45,14 +45,14 @@ class Repeater:
         between, is_script = self._between, commands[0][0] == "EVALSHA"
 
         if between is None or not is_script:
-            return await self._trip(commands, pauses)
+            return await self._round_trip(commands, pauses)
 
         self._between = None
-        await self._trip(commands, pauses)
+        await self._round_trip(commands, pauses)
         await between()
         self.repeated += 1
 
-        return await self._trip(commands, pauses)
+        return await self._round_trip(commands, pauses)
 
 
 @pytest.fixture

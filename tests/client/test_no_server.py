@@ -11,7 +11,8 @@ import pytest
 
 from aioq import Connection, Queue, ServerUnreachable
 from aioq.embedded import EmbeddedServer
-from aioq.store.net.translation import advice_on_opening, unreachable
+from aioq.store.net.refusals import unreachable
+from aioq.store.net.translation import advice_on_opening
 from tests.conftest import free_port
 
 PROGRAM = """

@@ -12,20 +12,33 @@ import pytest
 import redis
 
 from aioq import InvalidJobOperation, Job, JobFailed, JobStatus, NoSuchJobError, Queue, Registry
+from aioq.client.endings import ENDINGS
+from aioq.values.states import allows
 from tests import jobs
 from tests.client.work import gates, hold, note, note_and_fail, notes
 from tests.conftest import Server
 from tests.tools import eventually
 
-REGISTRIES = ("scheduled", "started", "finished", "failed", "canceled", "stopped", "expired")
-REQUEUEABLE = ("failed", "canceled", "stopped", "expired")
-FINAL = ("finished", *REQUEUEABLE)
+REGISTRIES = tuple(state.value for state in JobStatus if state != JobStatus.QUEUED)
+REQUEUEABLE = tuple(state.value for state in JobStatus if allows(state, "requeue"))
+FINAL = tuple(state.value for state in JobStatus if state.is_final)
 
 Make = Callable[[str, int], Awaitable[list[Job[Any]]]]
 
 
 def registry_of(queue: Queue, state: str) -> Registry:
     return getattr(queue, f"{state}_job_registry")
+
+
+def test_every_state_has_its_names() -> None:
+    """What users spell stands written out: properties have types and docstrings of their own."""
+    for state in JobStatus:
+        assert isinstance(getattr(Job, f"is_{state}"), property)
+
+    assert {name for name in vars(Queue) if name.endswith("_job_registry")} == {
+        f"{state}_job_registry" for state in REGISTRIES
+    }
+    assert {*ENDINGS, JobStatus.FINISHED} == set(FINAL), "what result() raises"
 
 
 def dump(server: Server) -> dict[bytes, tuple[Any, int]]:

@@ -334,7 +334,7 @@ def _ended(state: str) -> Callable[[str, Callable[[Store, redis.Redis], Any], st
 
 
 def _both(store: Store, state: str) -> list[bytes]:
-    registry: bytes = getattr(store.keys, state)
+    registry: bytes = store.keys[state]
     return [registry, registry + b":until", registry + b":usual"]
 
 
@@ -376,40 +376,40 @@ def _registry(state: str, *found: str) -> Callable[[Callable[[Store, redis.Redis
 
 @_registry("finished", "index-without-job b")
 def a_registry_with_a_job_that_is_gone(store: Store, client: redis.Redis) -> None:
-    client.zadd(store.keys.finished, {"b": clock(client)})
-    client.zadd(store.keys.finished + b":until", {"b": clock(client) + LEASE})
+    client.zadd(store.keys["finished"], {"b": clock(client)})
+    client.zadd(store.keys["finished"] + b":until", {"b": clock(client) + LEASE})
 
 
 @_registry("failed", "job-in-wrong-index")
 def a_registry_with_a_job_of_another_state(store: Store, client: redis.Redis) -> None:
-    client.zadd(store.keys.stopped + b":usual", {"a": clock(client)})
-    client.pexpire(store.keys.stopped + b":usual", 400 * 86_400_000)
+    client.zadd(store.keys["stopped"] + b":usual", {"a": clock(client)})
+    client.pexpire(store.keys["stopped"] + b":usual", 400 * 86_400_000)
 
 
 @_registry("finished", "companion-alone b")
 def a_companion_with_a_job_of_its_own(store: Store, client: redis.Redis) -> None:
-    client.zadd(store.keys.finished + b":until", {"b": clock(client) + 10})
+    client.zadd(store.keys["finished"] + b":until", {"b": clock(client) + 10})
 
 
 @_registry("finished", "retention-differs", "unwanted-retention aioq:{default}:finished")
 def a_companion_that_is_gone(store: Store, client: redis.Redis) -> None:
-    client.delete(store.keys.finished + b":until")
+    client.delete(store.keys["finished"] + b":until")
 
 
 @_registry("finished", "no-retention aioq:{default}:finished", "no-retention aioq:{default}:finished:until")
 def a_registry_that_would_stay(store: Store, client: redis.Redis) -> None:
-    client.persist(store.keys.finished)
-    client.persist(store.keys.finished + b":until")
+    client.persist(store.keys["finished"])
+    client.persist(store.keys["finished"] + b":until")
 
 
 @_registry("finished", "retention-differs aioq:{default}:finished")
 def a_registry_that_goes_too_early(store: Store, client: redis.Redis) -> None:
-    client.pexpire(store.keys.finished, 10_000)
+    client.pexpire(store.keys["finished"], 10_000)
 
 
 @_registry("failed", "no-retention aioq:{default}:failed:usual")
 def an_index_of_the_usual_that_would_stay(store: Store, client: redis.Redis) -> None:
-    client.persist(store.keys.failed + b":usual")
+    client.persist(store.keys["failed"] + b":usual")
 
 
 # Other rows and keys
@@ -602,7 +602,7 @@ async def test_a_key_of_another_type_is_moved_aside_whole(
 ) -> None:
     await queue.enqueue(jobs.noop, job_id="a")
     await queue.enqueue_in(0.001, jobs.noop, job_id="b")
-    key = getattr(queue.store.keys, place)
+    key = queue.store.keys[place]
     client.delete(key)
     client.set(key, "precious")
 

@@ -28,7 +28,7 @@ from aioq import (
 )
 from aioq.doctor import examine
 from aioq.store import Directory, Store
-from aioq.store.script import all_scripts
+from aioq.store.scripts import server_scripts
 from tests import jobs
 from tests.cli.tools import Cli
 from tests.conftest import Server
@@ -85,7 +85,7 @@ SILENT = {"ping"}
 
 def commands(name: str) -> set[str]:
     """The commands in the text of a script."""
-    text = re.sub(r"--.*", "", all_scripts()[name].text)
+    text = re.sub(r"--.*", "", server_scripts()[name].text)
     found = set()
 
     for head, sub in re.findall(r"redis\.p?call\(\s*([^(),]*?)(?:,\s*'([A-Z]+)')?[,)]", text):
@@ -263,17 +263,17 @@ async def test_a_worker_runs_jobs_and_looks_after_others(server: Server, queue: 
     forget_scripts(server)
 
     async with RunningWorker(["mail", "news"], connection=url(server, "worker")) as running:
-        executor, courier = running.worker._service._executor, running.worker._service.courier
+        slots, courier = running.worker._service.slots, running.worker._service.courier
         await eventually(lambda: takes_over(server, "news"))
         resume(server)
-        await eventually(lambda: executor.ended >= 511 and not executor.held, timeout=20)
-        await eventually(lambda: not courier._outbox and not courier._trips)
+        await eventually(lambda: slots.ended >= 511 and not slots.held, timeout=20)
+        await eventually(lambda: not courier._outcomes.small and not courier._under_way)
         mine = used(server)
         held = await queue.enqueue(jobs.sleep, 60)
         stopped = await queue.enqueue(jobs.sleep, 60)
-        await eventually(lambda: executor.running == 2)
+        await eventually(lambda: slots.running == 2)
         await stopped.stop()
-        await eventually(lambda: executor.running == 1)
+        await eventually(lambda: slots.running == 1)
 
     assert await held.get_status() == "queued"
     store = Store(Connection(url(server, "worker")), "mail")

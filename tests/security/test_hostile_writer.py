@@ -171,7 +171,7 @@ async def test_each_key_of_another_type_alone(server, bare, start_worker, place:
     async with Queue("victim", server.url) as victim, Queue("other", server.url) as other:
         running = await start_worker("victim", "other")
         await serves(victim)
-        key = getattr(victim.store.keys, place)
+        key = victim.store.keys[place]
         bare.delete(key)
         bare.set(key, "in the way")
 

@@ -271,7 +271,7 @@ async def soak(
 async def _is_drained(queue: Queue) -> bool:
     counts = await queue.store.reads.count()
 
-    return counts.queued == counts.started == counts.scheduled == 0
+    return counts.queued == counts["started"] == counts["scheduled"] == 0
 
 
 def _fault_times(seconds: float, faults: tuple[str, ...]) -> Iterator[tuple[float, str]]:

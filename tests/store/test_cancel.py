@@ -6,7 +6,7 @@ import redis
 from aioq.store import Store
 from aioq.values.options import CANCELED_TTL_MS
 from aioq.values.outcome import Finished, Retried
-from aioq.values.states import NEXT, JobStatus
+from aioq.values.states import JobStatus, allows
 from tests.store.tools import (
     LATE,
     bring,
@@ -22,7 +22,7 @@ from tests.store.tools import (
     unchanged,
 )
 
-CANCELABLE = [state.value for state in JobStatus if "cancel" in NEXT[state]]
+CANCELABLE = [state.value for state in JobStatus if allows(state, "cancel")]
 
 
 @pytest.mark.parametrize("state", CANCELABLE)
@@ -33,11 +33,11 @@ async def test_a_job_that_can_be_canceled_leaves_its_place_and_enters_the_regist
     before = clock(client)
     assert await store.changes.cancel("a") == ("ok", "")
     stored = fields(client, store)
-    counts = (await store.reads.count())._replace(workers=0)
+    counts = await store.reads.count()
 
     assert stored[b"status"] == b"canceled"
     assert before <= int(stored[b"ended_at"]) <= clock(client)
-    assert sum(counts) == counts.canceled == 1
+    assert sum(counts.jobs.values()) == counts["canceled"] == 1
     assert client.pexpiretime(store.keys.job + b"a") == int(stored[b"ended_at"]) + CANCELED_TTL_MS
     assert await take(store) == []
 
@@ -114,4 +114,4 @@ async def test_a_failed_job_keeps_its_error_when_it_is_canceled(store: Store, cl
     await store.changes.cancel("a")
 
     assert fields(client, store)[b"error"] == b"boom"
-    assert not client.exists(store.keys.failed)
+    assert not client.exists(store.keys["failed"])

@@ -84,7 +84,7 @@ async def test_a_lane_that_was_dropped_and_made_again_is_served_with_the_other_o
 ) -> None:
     await store.duty.join("w1", LEASE)
     await put(store, "a", front=gone == "main")
-    client.delete(getattr(store.keys, gone))  # as the last worker to leave does it with an empty one
+    client.delete(store.keys[gone])  # as the last worker to leave does it with an empty one
     await put(store, "b", front=gone == "front")
 
     assert sorted(await claimed_ids(store)) == ["a", "b"]
@@ -108,13 +108,13 @@ async def test_nothing_moves_in_a_queue_that_is_switched_off(
     await put(store, "late", ttl_ms=1)
     await put(store, "due", due="0")
     await passed(client, clock(client) + 1)
-    client.set(getattr(store.keys, switch), "1")
+    client.set(store.keys[switch], "1")
 
     with unchanged(client):
         assert (await claim(store)).verdict == "paused"
         assert await store.reads.is_paused()
 
-    client.delete(getattr(store.keys, switch))
+    client.delete(store.keys[switch])
     assert await claimed_ids(store) == ["a", "due"]
 
 
@@ -255,7 +255,7 @@ async def test_an_expired_job_shows_the_same_before_and_after_a_worker_has_looke
         assert {**after.fields, b"expires_at": before[b"expires_at"]} == before
 
     assert (await store.reads.ids(JobStatus.EXPIRED))[0] == listed[0] == ["a", "b"]
-    assert (await store.reads.count())._replace(workers=0) == counted
+    assert (await store.reads.count()).jobs == counted.jobs
     assert client.pexpiretime(store.keys.job + b"a") == goes_at
 
 
@@ -291,14 +291,14 @@ async def test_more_late_jobs_than_one_call_expires_are_not_started_either(
     await passed(client, clock(client) + 1)
 
     assert (await store.reads.count()).queued == 0
-    assert (await store.reads.count()).expired == len(ids)
+    assert (await store.reads.count())["expired"] == len(ids)
 
     while client.xlen(store.keys.main):
         assert sorted((await store.reads.ids(JobStatus.EXPIRED))[0]) == sorted(ids)
         assert await take(store, limit=100) == []
-        assert (await store.reads.count()).expired == len(ids)
+        assert (await store.reads.count())["expired"] == len(ids)
 
-    assert client.zcard(store.keys.expired + b":usual") == len(ids)
+    assert client.zcard(store.keys["expired"] + b":usual") == len(ids)
 
 
 async def test_a_retried_job_that_expires_unseen_goes_with_its_history(store: Store, client: redis.Redis) -> None:

@@ -20,20 +20,20 @@ async def test_a_failed_job_keeps_its_error_and_leaves_its_lane(store: Store, cl
     assert before <= ended_at <= clock(client)
     assert client.xlen(store.keys.front) == 0
     assert client.pexpiretime(store.keys.job + b"a") == ended_at + FAILURE_TTL_MS
-    assert int(client.zscore(store.keys.failed + b":usual", "a")) == ended_at
+    assert int(client.zscore(store.keys["failed"] + b":usual", "a")) == ended_at
 
 
 async def test_a_job_s_own_retention_goes_first(store: Store, client: redis.Redis) -> None:
     await end(store, (await start(store, failure_ttl=b"5000"), Failed("boom")))
 
     assert 0 < client.pttl(store.keys.job + b"a") <= 5_000
-    assert DAY_MS < client.pttl(store.keys.failed) <= DAY_MS + 5_000
+    assert DAY_MS < client.pttl(store.keys["failed"]) <= DAY_MS + 5_000
 
 
 async def test_a_failure_can_be_kept_for_ever(store: Store, client: redis.Redis) -> None:
     await end(store, (await start(store, failure_ttl=b"-1"), Failed("boom")))
 
-    assert client.ttl(store.keys.job + b"a") == client.ttl(store.keys.failed) == -1
+    assert client.ttl(store.keys.job + b"a") == client.ttl(store.keys["failed"]) == -1
 
 
 async def test_a_failure_without_retention_is_deleted_and_those_who_wait_hear_all_of_it(
@@ -49,7 +49,7 @@ async def test_a_failure_without_retention_is_deleted_and_those_who_wait_hear_al
         assert messages() == [b"a failed 5000\n" + b"x" * 5_000]
 
     assert await status(store) is None
-    assert not client.exists(store.keys.job + b"a", store.keys.attempts + b"a", store.keys.failed)
+    assert not client.exists(store.keys.job + b"a", store.keys.attempts + b"a", store.keys["failed"])
     assert await end(store, (second, Failed("x" * 5_000))) == ["gone"]
 
 
@@ -96,9 +96,9 @@ async def test_different_retentions_of_one_call_are_each_kept(store: Store, clie
     assert 0 < client.pttl(store.keys.job + b"a") <= 5_000
     assert client.ttl(store.keys.job + b"b") == -1
     assert client.pttl(store.keys.job + b"d") > 50_000
-    assert client.ttl(store.keys.failed) == client.ttl(store.keys.failed + b":until") == -1
+    assert client.ttl(store.keys["failed"]) == client.ttl(store.keys["failed"] + b":until") == -1
     assert await store.changes.requeue(["b"], at_front=False, reset=True) == ["ok"]
-    assert client.pexpiretime(store.keys.failed) == client.pexpiretime(store.keys.job + b"d") + DAY_MS
+    assert client.pexpiretime(store.keys["failed"]) == client.pexpiretime(store.keys.job + b"d") + DAY_MS
 
 
 async def test_the_history_of_a_failed_job_ends_with_it(store: Store, client: redis.Redis) -> None:

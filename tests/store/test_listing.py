@@ -123,7 +123,7 @@ async def test_jobs_that_ended_at_one_moment(
     store: Store, client: redis.Redis, page: int, state: JobStatus, desc: bool
 ) -> None:
     await fill(store, client, state, IDS)
-    key = getattr(store.keys, state)
+    key = store.keys[state]
     own, usual = client.zrange(key, 0, -1), client.zrange(key + b":usual", 0, -1)
     assert len(own) > 5 < len(usual)
 
@@ -278,7 +278,7 @@ async def test_what_is_past_its_retention_and_not_swept_makes_no_page_longer(
     server: Server, connection: Connection, client: redis.Redis, page: int, desc: bool
 ) -> None:
     store, now = Store(connection, "default"), clock(client)
-    key = store.keys.finished
+    key = store.keys["finished"]
     client.zadd(key, {f"over{number}": now - 1000 + number for number in range(20)})
     client.zadd(key + b":until", {f"over{number}": now - 1 for number in range(20)})
     client.zadd(key, {"own": now - 990.5})
@@ -289,7 +289,7 @@ async def test_what_is_past_its_retention_and_not_swept_makes_no_page_longer(
         expected = ["y", "own", "x"] if desc else ["x", "own", "y"]
         assert (await store.reads.ids(JobStatus.FINISHED, desc=desc))[0] == expected
         assert (await store.reads.ids(JobStatus.FINISHED, 1, 1, desc=desc))[0] == ["own"]
-        assert (await store.reads.count()).finished == 3
+        assert (await store.reads.count())["finished"] == 3
 
         client.delete(key + b":usual")  # what is left is in one index, but its ranks are no places in the list
         assert (await store.reads.ids(JobStatus.FINISHED, 0, 1, desc=desc))[0] == ["own"]
@@ -307,7 +307,7 @@ async def test_names_that_nobody_could_give_hide_no_job_behind_them(
 ) -> None:
     store = Store(connection, "default")
     names = [b"", b" ", b"a b\n", b"\x00\xff", b"\xff\x00", b"1 2 3", b"z"]
-    client.zadd(store.keys.failed, dict.fromkeys(names, clock(client)))
+    client.zadd(store.keys["failed"], dict.fromkeys(names, clock(client)))
 
     try:
         for desc in (False, True):

@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from aioq import Queue
 from aioq.store import Connection, listing
 from aioq.store.net.command import Command
-from aioq.store.script import script
+from aioq.store.scripts import server_scripts
 from aioq.values.claim import Claim, Claims
 from aioq.values.failure import Failure, unpack_failure
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, Retried
@@ -116,7 +116,7 @@ STEPS = st.sampled_from([each for each, weight in WEIGHTS.items() for _ in range
 
 
 #: The calls of users, by how the server knows them.
-SHAS = {script(verb).sha: verb for verb in ("cancel", "stop", "delete", "requeue")}
+SHAS = {server_scripts()[verb].sha: verb for verb in ("cancel", "stop", "delete", "requeue")}
 
 
 @dataclass
@@ -640,10 +640,10 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def counts_and_lists_are_as_the_model_says(self) -> None:
-        counts = self.run(self.store.reads.count())._asdict()
+        counts = self.run(self.store.reads.count())
         seen = [each.seen for each in self.jobs.values()]
-        assert counts.pop("workers") == sum(self.alive.values())
-        assert counts == {state.value: seen.count(state.value) for state in JobStatus}
+        assert counts.workers == sum(self.alive.values())
+        assert counts.jobs == {state: seen.count(state.value) for state in JobStatus}
 
         queued, _ = self.run(self.store.reads.ids(JobStatus.QUEUED))
         assert queued == [each.id for each in self.in_lanes() if not each.is_late]

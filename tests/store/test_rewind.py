@@ -53,7 +53,7 @@ def set_back(client: redis.Redis, store: Store, job_id: str, ms: int) -> None:
     """What stands there of a job that ended before the clock was set back: all its moments are further away."""
     for registry in REGISTRIES:
         for ending in (b"", b":usual", b":until"):
-            key = getattr(store.keys, registry) + ending
+            key = store.keys[registry] + ending
 
             if client.zscore(key, job_id) is not None:
                 client.zincrby(key, ms, job_id)
@@ -77,10 +77,10 @@ async def test_a_job_of_a_wrong_clock_stays_in_its_registry_for_its_time(
     assert not await store.duty.sweep()
 
     registry = before.partition(",")[0]
-    key = getattr(store.keys, registry)
+    key = store.keys[registry]
     listed, now = await store.reads.ids(STATES[registry])
     assert "old" in listed
-    assert getattr(await store.reads.count(), registry) == len(listed)
+    assert (await store.reads.count())[registry] == len(listed)
     moments = [client.zscore(key + ending, "old") for ending in (b"", b":usual")]
     (ended_at,) = (each for each in moments if each is not None)
     assert now - 10_000 < ended_at <= now
@@ -114,7 +114,7 @@ async def test_very_many_are_set_right_in_steps(store: Store, client: redis.Redi
 
     for number in range(250):
         client.hset(store.keys.job + b"job%d" % number, mapping={"status": "finished", "func": "m.f"})
-        client.zadd(store.keys.finished + b":usual", {f"job{number}": ahead})
+        client.zadd(store.keys["finished"] + b":usual", {f"job{number}": ahead})
 
     calls = 1
 
@@ -122,8 +122,8 @@ async def test_very_many_are_set_right_in_steps(store: Store, client: redis.Redi
         calls += 1
 
     assert 2 < calls < 6
-    assert client.zcount(store.keys.finished + b":usual", clock(client) + 1, "+inf") == 0
-    assert client.zcard(store.keys.finished + b":usual") == 250
+    assert client.zcount(store.keys["finished"] + b":usual", clock(client) + 1, "+inf") == 0
+    assert client.zcard(store.keys["finished"] + b":usual") == 250
 
 
 async def test_they_are_set_right_while_the_memory_is_full(store: Store, client: redis.Redis) -> None:
@@ -139,7 +139,7 @@ async def test_they_are_set_right_while_the_memory_is_full(store: Store, client:
         client.config_set("maxmemory", "0")
 
     for ending in (b"", b":usual"):
-        assert client.zcount(store.keys.finished + ending, clock(client) + 1, "+inf") == 0
+        assert client.zcount(store.keys["finished"] + ending, clock(client) + 1, "+inf") == 0
 
     assert audit(client, store) == []
     await store.changes.delete(["a", "b", "c"])
@@ -155,10 +155,10 @@ async def test_a_record_whose_retention_has_passed_goes_with_its_entry(own_serve
         store = Store(connection, "default")
         await _finish_for_long(store, "other")  # so that the registry itself stays
         await end(store, (await start(store, "old"), Finished(b"p", 1)))
-        await eventually(lambda: client.zscore(store.keys.finished + b":until", "old") < clock(client) - 1)
+        await eventually(lambda: client.zscore(store.keys["finished"] + b":until", "old") < clock(client) - 1)
         assert client.info("stats")["expired_keys"] == 0
         await store.duty.sweep()
-        assert client.zscore(store.keys.finished, "old") is None
+        assert client.zscore(store.keys["finished"], "old") is None
         assert client.info("stats")["expired_keys"] == 1
 
     await connection.aclose()

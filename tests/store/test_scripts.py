@@ -1,54 +1,28 @@
-"""The Lua files themselves: headers, names, words, and the table of transitions."""
+"""The Lua files as scripts: headers, names, words, verdicts, the clock."""
 
 from __future__ import annotations
 
 import ast
-import dataclasses
 import inspect
 import re
-from collections.abc import Iterator
-from importlib import resources
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import redis
 
-from aioq.store import Connection, Store, changes, duty, producing, reads
-from aioq.store.keys import Keys
-from aioq.store.script import Script, all_scripts, script
+from aioq.store import Connection, Store, changes, duty, examination, producing, reads
+from aioq.store.keys import LANES, RARE_LANES, Keys
+from aioq.store.scripts import Script, Scripts, server_scripts
+from aioq.values.errors import ServerError
 from aioq.values.outcome import Finished
-from aioq.values.states import FINAL, NEXT, JobStatus
+from aioq.values.states import JobStatus
+from tests.conftest import Server
+from tests.store.lua import FOLDER, LIBRARY, bare, codeless, unbound
 from tests.store.tools import claim, job, put, status
 
-FOLDER = resources.files("aioq.store") / "lua"
-SOURCES = {name: (FOLDER / f"{name}.lua").read_text() for name in all_scripts()}
-LIBRARY = {
-    each.name.removesuffix(".lua"): each.read_text() for each in (FOLDER / "lib").iterdir() if each.is_file()
-}
-SCRIPTS = pytest.mark.parametrize("each", all_scripts().values(), ids=lambda each: each.name)
-
-LUA_WORDS = {
-    *(
-        "and",
-        "break",
-        "do",
-        "else",
-        "elseif",
-        "end",
-        "false",
-        "for",
-        "function",
-        "if",
-        "in",
-        "local",
-        "nil",
-        "not",
-    ),
-    *("or", "repeat", "return", "then", "true", "until", "while"),
-}
-LUA_GLOBALS = {
-    *("KEYS", "ARGV", "redis", "cjson", "string", "math", "table"),
-    *("tonumber", "tostring", "ipairs", "pairs", "type", "unpack"),
-}
+SOURCES = {name: (FOLDER / f"{name}.lua").read_text() for name in server_scripts().by_name}
+SCRIPTS = pytest.mark.parametrize("each", server_scripts().by_name.values(), ids=lambda each: each.name)
 
 #: Commands that a script may call although it must not write.
 READS = {
@@ -56,37 +30,6 @@ READS = {
     *("XPENDING", "XRANGE", "XREVRANGE"),
     *("ZCARD", "ZCOUNT", "ZSCORE", "ZRANGE", "ZRANGEBYSCORE"),
 }
-
-
-def bare(text: str) -> str:
-    """Lua without its comments."""
-    return re.sub(r"--.*", "", text)
-
-
-def codeless(text: str) -> str:
-    """Lua without comments and without what stands in quotes."""
-    return re.sub(r"'[^'\n]*'", "''", bare(text))
-
-
-def unbound(text: str) -> set[str]:
-    """Names that a script reads and nobody has bound: each is an error at run time, on the day it is reached."""
-    code = codeless(text)
-    bound = set()
-
-    for names in re.findall(r"\blocal\s+(?!function)([\w,\s]+?)(?==|\n|$)", code):
-        bound |= set(re.findall(r"\w+", names))
-
-    for name, names in re.findall(r"\bfunction\s+(\w*)\s*\(([^)]*)\)", code):
-        bound |= {name, *re.findall(r"\w+", names)}
-
-    for names in re.findall(r"\bfor\s+([\w,\s]+?)(?:=|\bin\b)", code):
-        bound |= set(re.findall(r"\w+", names))
-
-    code = re.sub(r"([{,]\s*)[A-Za-z_]\w*(\s*=[^=])", r"\1\2", code)  # fields of a table constructor
-    used = set(re.findall(r"(?<![.\w:])[A-Za-z_]\w*", code))
-
-    return used - bound - LUA_WORDS - LUA_GLOBALS
-
 
 #: Beginnings of names: no key has just this name.
 NEVER_THERE = {"job", "attempts", "damaged", "gone", "done"}
@@ -105,15 +48,9 @@ def test_every_script_says_first_what_it_is_for(each: Script) -> None:
     assert [line.split(":")[0] for line in lines[1:4]] == ["-- KEYS", "-- ARGV", "-- SAYS"]
 
 
-@pytest.mark.parametrize("name", LIBRARY)
-def test_every_include_says_first_what_it_is_for_and_is_used(name: str) -> None:
-    assert LIBRARY[name].startswith(f"-- {name}: ")
-    assert any(f"--@include {name}\n" in source for source in [*SOURCES.values(), *LIBRARY.values()])
-
-
 @SCRIPTS
 def test_keys_are_those_of_a_queue(each: Script) -> None:
-    assert set(each.keys) <= {field.name for field in dataclasses.fields(Keys)}
+    assert set(each.keys) <= Keys.of("q").by_name().keys()
     assert len(set(each.keys)) == len(each.keys)
 
 
@@ -146,6 +83,10 @@ def test_a_name_that_nobody_has_bound_is_found() -> None:
         "e",
         "g",
     }
+
+
+def test_parameters_of_a_function_in_a_table_are_bound_and_the_table_must_be() -> None:
+    assert unbound("function checks.one(a)\n  return a, b\nend") == {"checks", "b"}
 
 
 @SCRIPTS
@@ -181,33 +122,45 @@ def test_no_name_of_a_key_is_spelled_in_lua() -> None:
 
 @pytest.mark.parametrize("name", ["count", "ids", "load"])
 def test_reads_call_nothing_that_writes(name: str) -> None:
-    called = set(re.findall(r"redis\.p?call\('(\w+)'", all_scripts()[name].text))
+    called = set(re.findall(r"redis\.p?call\('(\w+)'", server_scripts()[name].text))
 
     assert called <= READS
-    assert not re.search(r"redis\.p?call\((?!')", all_scripts()[name].text)
+    assert not re.search(r"redis\.p?call\((?!')", server_scripts()[name].text)
 
 
-def test_lua_knows_the_same_transitions_as_python(client: redis.Redis) -> None:
-    verbs = sorted({verb for row in NEXT.values() for verb in row} | {"nonsense"})
-    states = [*map(str, JobStatus), "nonsense"]
-    text = f"""{LIBRARY["transition"]}
-    local found = {{}}
-    for _, state in ipairs({{{", ".join(f"'{state}'" for state in states)}}}) do
-      for _, verb in ipairs({{{", ".join(f"'{verb}'" for verb in verbs)}}}) do
-        found[#found + 1] = allows(state, verb) and 1 or 0
-      end
-      found[#found + 1] = FINAL[state] and 1 or 0
+def test_lua_knows_the_same_lanes_as_python(client: redis.Redis) -> None:
+    keys = Keys.of("default")
+    text = f"""local main, front = KEYS[1], KEYS[2]
+    {LIBRARY["lanes"]}
+    local rows = {{}}
+    for i, name in ipairs(SERVED) do
+      rows[i] = {{name, LANES[name], RARE[name] and 1 or 0, mark_of(name)}}
     end
-    found[#found + 1] = allows(nil, 'claim') and 1 or 0
-    return found
+    local count = 0
+    for _ in pairs(LANES) do
+      count = count + 1
+    end
+    return {{rows, count, lanes}}
     """
-    expected = [
-        int(each)
-        for state in states
-        for each in (*(verb in NEXT.get(state, {}) for verb in verbs), state in FINAL)
-    ]
+    rows, count, lanes = client.eval(text, 2, keys.main, keys.front)
+    marks = {name: "" if name == "main" else f"{name}/" for name in LANES}
 
-    assert client.eval(text, 0) == [*expected, 0]
+    assert rows == [
+        [name.encode(), getattr(keys, name), int(name in RARE_LANES), marks[name].encode()] for name in LANES
+    ]
+    assert (count, lanes) == (len(LANES), keys.lanes)
+
+
+def test_the_keys_of_its_own_that_a_job_has_stand_in_one_include() -> None:
+    """What is about the history alone may name its key; whatever ends or keeps a job asks `own`."""
+    about_history = {"own", "history", "checks/job", "checks/index"}
+
+    assert {name for name, text in (SOURCES | LIBRARY).items() if "attempts .." in bare(text)} == about_history
+
+
+def test_fields_are_read_by_their_names() -> None:
+    for name, text in (SOURCES | LIBRARY).items():
+        assert not re.search(r"\b(?:seen|rest|record|fields)\[[2-9]\]", bare(text)), name
 
 
 def calls() -> Iterator[tuple[str, set[str]]]:
@@ -228,30 +181,30 @@ def calls() -> Iterator[tuple[str, set[str]]]:
 def test_every_script_is_called_and_with_the_arguments_of_its_header() -> None:
     called = dict(calls())
 
-    assert set(called) == set(all_scripts())
+    assert set(called) == set(server_scripts().by_name)
 
     for name, passed in called.items():
-        assert passed == {arg.removesuffix("...") for arg in script(name).args}, name
+        assert passed == {arg.removesuffix("...") for arg in server_scripts()[name].args}, name
 
 
 @pytest.mark.parametrize("values", [{}, {"chunky": 1}, {"chunk": 1, "more": 2}])
 def test_missing_and_unknown_arguments_are_refused(values: dict[str, int]) -> None:
     with pytest.raises(TypeError, match=r"sweep\.lua takes chunk"):
-        script("sweep").arguments(**values)
+        server_scripts()["sweep"].arguments(**values)
 
 
 def test_arguments_stand_in_the_order_of_the_header() -> None:
-    assert script("retry").arguments(jobs=[b"a", 1], expired_ttl=2) == (2, b"a", 1)
+    assert server_scripts()["retry"].arguments(jobs=[b"a", 1], expired_ttl=2) == (2, b"a", 1)
 
 
 def test_all_keys_of_a_queue_share_one_hash_tag(client: redis.Redis) -> None:
     for name in ("default", "a:b/c@d+e-f.1"):
         keys = Keys.of(name)
 
-        assert {re.sub(rb"^aioq:\{(.*?)\}:.*$", rb"\1", getattr(keys, each)) for each in keys.__slots__} == {
+        assert {re.sub(rb"^aioq:\{(.*?)\}:.*$", rb"\1", each) for each in keys.by_name().values()} == {
             name.encode()
         }
-        assert len({getattr(keys, each) for each in keys.__slots__}) == len(keys.__slots__)
+        assert len(set(keys.by_name().values())) == len(keys.by_name())
 
 
 async def test_a_script_that_the_server_has_forgotten_is_loaded_again(store: Store, client: redis.Redis) -> None:
@@ -270,7 +223,8 @@ async def test_a_pipeline_after_a_flush_runs_each_command_once(
     first = await claim(store, limit=1)
     ((finish, _),) = store.duty.end_commands([(first.jobs[0], Finished(b"p1", 60_000))])
     client.script_flush()
-    client.script_load(script("claim").text)  # another process has loaded it between two commands of the pipeline
+    # Another process has loaded one of them between two commands of the pipeline.
+    client.script_load(server_scripts()["claim"].text)
     ended, claimed = await connection.calls([finish, store.duty.claim_command("w1", 10)])
 
     assert ended == [b"ok", []]
@@ -300,3 +254,71 @@ async def test_ids_of_jobs_and_names_of_fields_may_look_like_lua(store: Store) -
     await store.producing.enqueue_many([job("-", **{"meta.%s ]]": b"%d"}), job("_", data=b"p'..os.exit()")])
 
     assert await status(store, "-") == await status(store, "_") == "queued"
+
+
+#: The server's clock, and what stands in a key of the queue.
+SHIFTED = """
+local shift = redis.call('GET', string.match(KEYS[1], '^.-}') .. ':shift')
+local time = redis.call('TIME')
+local now, now_us = time[1] * 1000 + math.floor(time[2] / 1000) + (shift or 0), time[2] % 1000
+"""
+
+
+async def test_scripts_can_go_by_another_clock(store: Store, server: Server, client: redis.Redis) -> None:
+    await put(store, "a", due="+3600000")
+    client.set("aioq:{default}:shift", 3_600_001)
+    shifted = Connection(server.url)
+    shifted.scripts = Scripts(clock=SHIFTED)
+    other = Store(shifted.sibling(), "default")
+    await store.duty.join("w1", 60_000)
+    await other.duty.join("w2", 60_000)
+
+    try:
+        assert (await claim(store, "w1")).jobs == []
+        assert [each.record.id for each in (await claim(other, "w2")).jobs] == ["a"]
+    finally:
+        await other.connection.aclose()
+        client.flushdb()
+
+
+def test_scripts_of_another_clock_have_other_names_on_the_server_and_those_without_a_clock_the_same() -> None:
+    shifted = Scripts(clock=SHIFTED)
+    same = {name for name, each in shifted.by_name.items() if each.sha == server_scripts()[name].sha}
+
+    assert same == {name for name, each in server_scripts().by_name.items() if "'TIME'" not in each.text}
+    assert "claim" not in same
+    assert "wake" in same
+
+
+async def test_the_connections_of_a_process_share_their_scripts(connection: Connection, server: Server) -> None:
+    assert connection.scripts is Connection(server.url).scripts is connection.sibling().scripts
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("claim", lambda store, reply: store.duty.read_claims(reply, "w1")),
+        ("beat", lambda _, reply: duty.read_beat(reply)),
+        ("holders", lambda _, reply: duty.read_holders(reply)),
+        ("count", lambda _, reply: reads.read_counts(reply)),
+        ("examine", lambda _, reply: examination.read_findings(reply)),
+        ("finish", lambda _, reply: duty.read_refused(reply)),
+    ],
+)
+async def test_a_verdict_that_a_script_does_not_say_is_an_error_where_its_reply_is_read(
+    name: str, read: Callable[[Store, Any], object], store: Store
+) -> None:
+    with pytest.raises(ServerError, match=rf"{name}\.lua answered b'nonsense'; expected \['.*ok"):
+        read(store, [b"nonsense", 1, [], [], []])
+
+
+def test_the_scripts_that_record_outcomes_say_the_one_word_that_is_asked_of_them() -> None:
+    assert {verb: server_scripts()[verb].says for verb in duty._END} == {verb: {"ok"} for verb in duty._END}
+
+
+def test_no_command_is_sent_whose_reply_is_read_without_its_verdict() -> None:
+    """Each method that makes a call for others to send has a reader, and those are tested above."""
+    source = "".join(inspect.getsource(module) for module in (producing, changes, reads, duty))
+    makers = set(re.findall(r"def (\w+)_commands?\(", source))
+
+    assert makers == {"claim", "end", "beat", "holders", "count", "examine", "wake"}

@@ -57,7 +57,7 @@ async def test_a_job_s_own_retention_goes_first(own: bytes, ends: bool, store: S
     await store.changes.stop("a")
 
     assert (0 < client.pttl(store.keys.job + b"a") <= 5_000) is ends
-    assert (0 < client.pttl(store.keys.stopped) <= DAY_MS + 5_000) is ends
+    assert (0 < client.pttl(store.keys["stopped"]) <= DAY_MS + 5_000) is ends
 
 
 async def test_a_stopped_job_without_retention_is_deleted_and_those_who_wait_hear_of_it(
@@ -73,9 +73,9 @@ async def test_a_stopped_job_without_retention_is_deleted_and_those_who_wait_hea
         assert messages() == [b"a stopped 0\n"]
 
     assert await status(store) is None
-    assert (await store.reads.count()).stopped == 1
-    assert client.zrange(store.keys.stopped + b":usual", 0, -1) == [b"kept"]
-    assert not client.exists(store.keys.stopped, store.keys.stopped + b":until")
+    assert (await store.reads.count())["stopped"] == 1
+    assert client.zrange(store.keys["stopped"] + b":usual", 0, -1) == [b"kept"]
+    assert not client.exists(store.keys["stopped"], store.keys["stopped"] + b":until")
 
 
 async def test_a_history_ends_with_the_stopped_job(store: Store, client: redis.Redis) -> None:

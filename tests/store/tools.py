@@ -14,10 +14,9 @@ from aioq.store.duty import read_beat, read_refused
 from aioq.store.keys import LANES
 from aioq.store.producing import LONGEST_REPEAT_MS
 from aioq.values.claim import Claim, Claims
-from aioq.values.options import CANCELED_TTL_MS, EXPIRED_TTL_MS, FAILURE_TTL_MS, RESULT_TTL_MS
 from aioq.values.outcome import Failed, Finished, Outcome
 from aioq.values.record import JobRecord
-from aioq.values.states import FINAL
+from aioq.values.states import FINAL, KEPT_MS
 from aioq.values.submission import Submission
 
 LEASE = 60_000
@@ -245,19 +244,13 @@ _NUMBERS = (
 
 
 #: The retentions of jobs that stand in `<registry>:usual`.
-USUAL = {
-    "finished": RESULT_TTL_MS,
-    "failed": FAILURE_TTL_MS,
-    "canceled": CANCELED_TTL_MS,
-    "stopped": FAILURE_TTL_MS,
-    "expired": EXPIRED_TTL_MS,
-}
+USUAL: dict[str, int] = {state.value: kept_ms for state, kept_ms in KEPT_MS.items()}
 
 
 class _Audit:
     def __init__(self, client: redis.Redis, store: Store, *, ghosts: bool) -> None:
         self.keys, self.ghosts = store.keys, ghosts
-        self.registries = {state.value: getattr(self.keys, state) for state in FINAL}
+        self.registries = {state.value: self.keys[state] for state in FINAL}
         self._read(client)
         self.places: dict[bytes, list[str]] = {job_id: [] for job_id in self.jobs}
 
@@ -267,7 +260,7 @@ class _Audit:
         ids = [key.removeprefix(self.keys.job) for key in self.all_keys if key.startswith(self.keys.job)]
         zsets = [self.keys.scheduled, self.keys.expiring, *self.registries.values()]
         zsets += [registry + end for registry in self.registries.values() for end in (b":until", b":usual")]
-        lanes = [getattr(self.keys, name) for name in LANES]
+        lanes = [self.keys[name] for name in LANES]
 
         pipeline = client.pipeline(transaction=True)
         pipeline.time()
@@ -314,7 +307,7 @@ class _Audit:
 
     def _in_lanes(self) -> Iterator[str]:
         for name in LANES:
-            lane, mark = getattr(self.keys, name), b"" if name == "main" else name.encode() + b"/"
+            lane, mark = self.keys[name], b"" if name == "main" else name.encode() + b"/"
             held = self.held[lane]
 
             for entry in set(held) - {entry for entry, _ in self.lanes[lane]}:
@@ -452,7 +445,7 @@ class _Audit:
                 yield f"the history of {job_id!r} goes at another time than its job"
 
     def _other_keys(self) -> Iterator[str]:
-        known = {getattr(self.keys, name) for name in self.keys.__slots__}
+        known = set(self.keys.by_name().values())
         known |= {registry + end for registry in self.registries.values() for end in (b":until", b":usual")}
 
         for key in self.all_keys:

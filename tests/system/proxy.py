@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
-from aioq.store.script import all_scripts
+from aioq.store.scripts import server_scripts
 
 Way = Literal["up", "down"]
 
@@ -56,7 +56,7 @@ class Proxy:
         self.rate = rate
         self._opaque = opaque
         self._free_at: dict[Way, float] = {"up": 0.0, "down": 0.0}
-        self._verbs = {each.sha: verb for verb, each in all_scripts().items()}
+        self._verbs = {each.sha: verb for verb, each in server_scripts().by_name.items()}
         self._traps: list[Trap] = []
         self._lines: set[Line] = set()
         self._tasks: set[asyncio.Task[None]] = set()

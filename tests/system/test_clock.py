@@ -13,7 +13,7 @@ import redis
 
 from aioq import Job, Queue, Worker
 from aioq.doctor import examine
-from aioq.worker.heartbeat import INTERVAL, LEASE_MS
+from aioq.worker.heartbeat import INTERVAL_S, LEASE_MS
 from tests import jobs as simple
 from tests.conftest import Server
 from tests.system import jobs
@@ -75,9 +75,9 @@ async def test_nobody_who_beats_is_declared_dead(
     workers = [await spawn(url=server.url) for _ in range(3)]
 
     async with Queue("default", server.url) as queue:
-        running = [await queue.enqueue(jobs.work, str(tmp_path / "notes"), LEASE_S + INTERVAL) for _ in range(6)]
+        running = [await queue.enqueue(jobs.work, str(tmp_path / "notes"), LEASE_S + INTERVAL_S) for _ in range(6)]
         await eventually(lambda: len(notes(tmp_path / "notes", "start")) == 6)
-        await asyncio.sleep(INTERVAL)  # now each knows by its beats how far the server's clock is from its own
+        await asyncio.sleep(INTERVAL_S)  # now each knows by its beats how far the server's clock is from its own
         set_clock(step)
         assert {await job.result(timeout=30) for job in running} == {"attempt 1"}
 
@@ -100,7 +100,7 @@ async def test_a_worker_that_dies_while_the_clock_is_set_is_noticed(
         await spawn(url=server.url)
         set_clock(step)
         victim.signal(signal.SIGKILL)
-        assert await job.result(timeout=2 * LEASE_S + INTERVAL + 3) == "attempt 1"
+        assert await job.result(timeout=2 * LEASE_S + INTERVAL_S + 3) == "attempt 1"
 
 
 async def test_a_worker_that_died_before_the_clock_was_set_back_is_noticed_by_the_next_one(
@@ -116,7 +116,7 @@ async def test_a_worker_that_died_before_the_clock_was_set_back_is_noticed_by_th
         victim.signal(signal.SIGKILL)
         set_clock(-600)
         await spawn(url=server.url)
-        assert await job.result(timeout=LEASE_S + INTERVAL + 3) == "attempt 1"
+        assert await job.result(timeout=LEASE_S + INTERVAL_S + 3) == "attempt 1"
 
 
 async def test_registries_keep_what_ended_by_a_wrong_clock(clocked: tuple[Server, Clock]) -> None:

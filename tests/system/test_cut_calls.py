@@ -19,7 +19,7 @@ from aioq import Connection
 from aioq.store import Store
 from aioq.store.duty import read_refused
 from aioq.store.examination import Subject
-from aioq.store.script import all_scripts
+from aioq.store.scripts import server_scripts
 from aioq.values.claim import Claims
 from aioq.values.errors import ServerUnreachable
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, Retried
@@ -279,7 +279,9 @@ async def test_a_cut_call_changes_as_much_as_a_whole_one(
 
 
 def test_each_script_has_its_scene() -> None:
-    assert SCENES.keys() == all_scripts().keys() - {"count", "holders", "ids", "load"}, "these only read"
+    readers = {"count", "holders", "ids", "load"}
+
+    assert SCENES.keys() == server_scripts().by_name.keys() - readers
 
 
 _CALL = re.compile(rb"(?<=:done:)\w+")  # a random word

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from aioq.store import Connection, Store
-from aioq.store.script import script
+from aioq.store.scripts import server_scripts
 from aioq.values.errors import ServerUnreachable
 from aioq.values.record import JobRecord
 from aioq.values.submission import Submission
-from aioq.worker.courier import Courier, Limits
-from aioq.worker.executor import Executor
 from tests.tools import eventually
+from tests.worker.parts import courier_of
 
 
 class Slow(Connection):
@@ -20,7 +19,7 @@ class Slow(Connection):
     lost: list[tuple] | None = None
 
     async def calls(self, commands, **options):
-        if self.lost is None and commands[-1][1] == script("claim").sha:
+        if self.lost is None and commands[-1][1] == server_scripts()["claim"].sha:
             self.lost = list(commands)
             raise ServerUnreachable("the claim was delayed")
 
@@ -31,19 +30,18 @@ async def test_a_claim_that_arrives_after_the_worker_has_given_it_up_takes_nothi
     connection, other = Slow(server.url), Connection(server.url)
     store = Store(connection, "default")
     await store.duty.join("w", 7_000)
-    courier = Courier(connection, [store], "w", 7_000, Limits())
-    executor = Executor(10, 500_000, courier.put)
-    running = asyncio.create_task(courier.run(executor))
+    courier, demand, *_ = courier_of(connection, [store])
+    running = asyncio.create_task(courier.run())
     await eventually(lambda: connection.lost is not None)
-    await eventually(courier.idle.is_set)
+    await eventually(demand.idle.is_set)
 
     await store.producing.enqueue(Submission(JobRecord("a", {b"func": b"tests.jobs.noop"})))
     (reply,) = await other.calls(connection.lost)
     assert store.duty.read_claims(reply, "w").verdict == "missing"
 
-    courier.look()
-    await eventually(lambda: courier.claimed == 1)
-    courier.stop()
+    demand.expect_jobs()
+    await eventually(lambda: demand.claimed == 1)
+    demand.stop()
     await running
     assert (await store.reads.load(["a"]))[0].status == "finished"
     await store.duty.leave("w")

@@ -117,7 +117,7 @@ async def test_gathered_enqueues_share_one_fsync_and_hold_up_nobody(own_server) 
         assert not durable.done()
         assert time.monotonic() - begun < 1
         assert {job.durability for job in await durable} == {FSYNC}
-        # WAITAOF alone would have answered at once, before any fsync; see the Fsync of the committer.
+        # WAITAOF alone would have answered at once, before any fsync; see Fsync in store/levels.py.
         assert 1 <= time.monotonic() - begun < 2.5
         assert await queue.count() == 121
 

@@ -14,7 +14,7 @@ import pytest
 
 from aioq import Queue
 from aioq.store import Directory
-from aioq.worker.heartbeat import INTERVAL, LEASE_MS
+from aioq.worker.heartbeat import INTERVAL_S, LEASE_MS
 from tests import jobs as simple
 from tests.conftest import Server
 from tests.system import jobs
@@ -43,7 +43,7 @@ async def test_a_thread_that_was_ended_is_started_again_and_no_job_runs_twice(
 ) -> None:
     path = tmp_path / "notes"
     worker = await spawn()
-    long = await queue.enqueue(jobs.work, str(path), LEASE_S + INTERVAL + 2)
+    long = await queue.enqueue(jobs.work, str(path), LEASE_S + INTERVAL_S + 2)
     await eventually(lambda: notes(path, "start"))
     assert await (await queue.enqueue(jobs.end_thread, thread)).result(timeout=10)
     await spawn()
@@ -53,7 +53,7 @@ async def test_a_thread_that_was_ended_is_started_again_and_no_job_runs_twice(
     async def is_renewed() -> bool:
         return await lease_of(queue, worker.name) > before
 
-    await eventually(is_renewed, timeout=INTERVAL + 1)
+    await eventually(is_renewed, timeout=INTERVAL_S + 1)
     assert await long.result(timeout=20) == "attempt 1"
     assert len(notes(path, "start")) == 1
 
@@ -65,7 +65,7 @@ async def test_a_heartbeat_that_is_ended_beside_a_blocked_event_loop_goes_on(
     path = tmp_path / "notes"
     worker = await spawn()
     assert await (await queue.enqueue(jobs.end_thread, "aioq-heartbeat")).result(timeout=10)
-    blocking = await queue.enqueue(jobs.block_the_loop, str(path), LEASE_S + INTERVAL + 2)
+    blocking = await queue.enqueue(jobs.block_the_loop, str(path), LEASE_S + INTERVAL_S + 2)
     await eventually(lambda: notes(path, "start"))
     await spawn()
 
@@ -149,9 +149,9 @@ async def test_a_worker_whose_lease_lapses_twice_claims_nothing_until_three_beat
     async def is_told() -> bool:
         return await state_of(queue, worker.name) == "lapsed"
 
-    await eventually(is_told, timeout=2 * INTERVAL)
+    await eventually(is_told, timeout=2 * INTERVAL_S)
     assert await job.result(timeout=15) == 3
-    assert time.monotonic() - barred > INTERVAL
+    assert time.monotonic() - barred > INTERVAL_S
     await eventually(lambda: "keeps its leases again" in worker.text().split("twice within ten minutes")[1])
     await blocker.cancel()
     await held.cancel()

@@ -17,7 +17,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 
 from aioq import Queue, ServerError, ServerFull, ServerUnreachable, Worker
 from aioq.doctor import examine, examine_server
-from aioq.store.script import all_scripts
+from aioq.store.scripts import server_scripts
 from tests import jobs as simple
 from tests.conftest import Server
 from tests.system import jobs
@@ -262,7 +262,7 @@ async def test_scripts_that_the_server_forgets_are_loaded_again(server: Server, 
                 client.script_flush()
                 assert [await each.result(timeout=20) for each in enqueued] == [number + each for each in range(5)]
 
-            await eventually(lambda: client.script_exists(all_scripts()["beat"].sha) == [True], timeout=20)
+            await eventually(lambda: client.script_exists(server_scripts()["beat"].sha) == [True], timeout=20)
 
 
 async def test_a_server_that_loads_its_data_is_waited_for(own_server, spawn) -> None:

@@ -10,7 +10,7 @@ import pytest
 from aioq import Queue
 from aioq.store import Connection
 from aioq.store.net.library import loading
-from aioq.store.script import script
+from aioq.store.scripts import server_scripts
 from aioq.values.errors import ServerUnreachable
 from tests import jobs
 from tests.system.proxy import Proxy, frame_end
@@ -62,7 +62,7 @@ async def test_a_script_that_the_server_has_forgotten_is_cut_when_it_runs(server
         proxy.cut("count")
         await queue.count()
         assert proxy.cuts == 1
-        assert raw.script_exists(script("count").sha) == [True]
+        assert raw.script_exists(server_scripts()["count"].sha) == [True]
 
 
 async def test_what_was_held_back_arrives_when_the_way_is_whole_again(server) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from aioq import Queue, ServerRefused, ServerUnreachable, Worker
-from aioq.store.net.sentinels import SENTINEL_TIMEOUT
+from aioq.store.net.sentinels import SENTINEL_TIMEOUT_S
 from tests import jobs as simple
 from tests.cli.tools import Cli
 from tests.servers.node import Access, Node, free_ports
@@ -267,7 +267,7 @@ async def test_one_of_three_sentinels_is_frozen(scene: SentinelTrio, at: int) ->
         async with Queue("default", scene.url()) as queue:
             begun = time.monotonic()
             await queue.enqueue(simple.add, 1, 2)
-            assert time.monotonic() - begun < SENTINEL_TIMEOUT
+            assert time.monotonic() - begun < SENTINEL_TIMEOUT_S
 
     async with Queue("default", scene.url()) as queue, RunningWorker(["default"], connection=scene.url()):
         assert await (await queue.enqueue(simple.add, 1, 2)).result(20) == 3

@@ -253,7 +253,7 @@ async def test_who_listens_at_a_server_that_leaves_the_cluster_hears_again(
 ) -> None:
     """Its connection stands, and nothing is published there any more."""
     monkeypatch.setattr(slots, "MAP_AGE_S", 0.1)
-    monkeypatch.setattr("aioq.store.net.node.SHORT_SILENCE", 0.2)
+    monkeypatch.setattr("aioq.store.net.node.SHORT_QUESTION_INTERVAL_S", 0.2)
     leaves = owner(scene, "none")  # one that has keys may not leave
     stays = next(node for node in scene.nodes if node is not leaves)
     name = scene.queue_on(stays)
@@ -374,12 +374,12 @@ async def test_an_answer_that_cannot_be_read_ends_nothing(
         way = Cluster(address, SlotMap("redis+cluster://x", places[:1]), 2)
 
         with pytest.raises(ServerError, match="KeyError"):
-            await way.trip((("PING",),))
+            await way.round_trip((("PING",),))
 
         await way.aclose()
         thrown.clear()
         way = Cluster(address, SlotMap("redis+cluster://x", [*places, ("localhost", places[0][1])]), 2)
-        assert await way.trip((("PING",),)) == [b"PONG"]
+        assert await way.round_trip((("PING",),)) == [b"PONG"]
         await way.aclose()
         assert await value(await queue.enqueue(jobs.add, 1, 2)) == 3
 

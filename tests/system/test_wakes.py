@@ -6,12 +6,12 @@ import asyncio
 
 from aioq import Queue
 from aioq.store import Connection, Store
-from aioq.store.script import script
+from aioq.store.scripts import server_scripts
 from aioq.values.record import JobRecord
 from aioq.values.submission import Submission
-from aioq.worker.courier import Courier, Limits
-from aioq.worker.executor import Executor
+from aioq.worker.demand import Limits
 from tests import jobs
+from tests.worker.parts import courier_of
 
 
 class Busy(Connection):
@@ -21,7 +21,7 @@ class Busy(Connection):
 
     async def calls(self, commands, **options):
         replies = await super().calls(commands, **options)
-        if self.meanwhile is not None and commands[-1][1] == script("claim").sha:
+        if self.meanwhile is not None and commands[-1][1] == server_scripts()["claim"].sha:
             meanwhile, self.meanwhile = self.meanwhile, None
             await meanwhile()
         return replies
@@ -31,15 +31,15 @@ async def test_a_token_that_comes_during_a_claim_is_not_forgotten(server) -> Non
     connection = Busy(server.url)
     store = Store(connection, "default")
     await store.duty.join("w", 7_000)
-    courier = Courier(connection, [store], "w", 7_000, Limits(jobs_left=1))
+    courier, demand, *_ = courier_of(connection, [store], Limits(jobs_left=1))
 
     async def token() -> None:
         await store.producing.enqueue(Submission(JobRecord("late", {b"func": b"tests.jobs.noop"})))
-        courier.look()
+        demand.expect_jobs()
 
     connection.meanwhile = token
     async with asyncio.timeout(5):
-        await courier.run(Executor(10, 500_000, courier.put))
+        await courier.run()
     assert (await store.reads.load(["late"]))[0].status == "finished"
     await store.duty.leave("w")
     await connection.aclose()

@@ -63,7 +63,7 @@ NAMES = [
         b"ttl",
         b"failure_ttl",
         b"entry",
-        b"front",
+        b"lane",
         b"fence",
         b"uncounted",
         b"deliveries",

@@ -17,9 +17,10 @@ from aioq.store import Connection, Store
 from aioq.values.claim import Claim
 from aioq.values.outcome import Failed, Interrupted, Outcome
 from aioq.values.record import JobRecord
-from aioq.worker.ending import LAST_S
-from aioq.worker.executor import Executor
+from aioq.worker.call import Caller
+from aioq.worker.ending import SECOND_CANCEL_S
 from aioq.worker.run import Cause, Run
+from aioq.worker.slots import Slots
 from aioq.worker.threads import RunEnded
 from tests.conftest import Server
 from tests.tools import eventually
@@ -101,14 +102,15 @@ async def _release():
 
 
 class Bench:
-    """An executor, and what came out of it: outcomes, and when."""
+    """Slots, and what came out of it: outcomes, and when."""
 
     def __init__(self, server: Server) -> None:
         self.connection = Connection(server.url)
         self.store = Store(self.connection, "default")
         self.out: dict[str, Outcome | None] = {}
         self.at: dict[str, float] = {}
-        self.executor = Executor(100, 500_000, self._note, cancel_grace=GRACE)
+        self.caller = Caller(100, 500_000)
+        self.slots = Slots(100, self.caller.carry_out, self._note, GRACE)
 
     async def begin(self, function: Any, key: str, seconds: float = 0, **options: int) -> Run:
         fields = {
@@ -116,12 +118,12 @@ class Bench:
             b"data": b"j" + json.dumps([None, [key, seconds], {}]).encode(),
             b"opts": json.dumps(options).encode(),
         }
-        run = self.executor.take(self.store, Claim(JobRecord(key, fields), 1))
+        run = self.slots.take(self.store, Claim(JobRecord(key, fields), 1))
         await eventually(lambda: heard[key])
         return run
 
     async def over(self, run: Run) -> Outcome | None:
-        await eventually(lambda: run.ended)
+        await eventually(lambda: run.is_over)
         return self.out[run.id]
 
     def _note(self, run: Run, outcome: Outcome | None) -> None:
@@ -132,7 +134,8 @@ class Bench:
 async def bench(server: Server):
     bench = Bench(server)
     yield bench
-    await bench.executor.close()
+    bench.slots.close()
+    await bench.caller.close()
     await bench.connection.aclose()
 
 
@@ -147,7 +150,7 @@ async def test_clean_up_within_the_grace_is_left_alone(
     bench: Bench, key: str, function: Any, cause: Cause
 ) -> None:
     run = await bench.begin(function, key, SHORT)
-    bench.executor.end(run, cause)
+    bench.slots.end(run, cause)
     outcome = await bench.over(run)
     assert (len(heard[key]), key in cleaned) == (2, True)
     assert isinstance(outcome, {Cause.TIMEOUT: Failed, Cause.INTERRUPTED: Interrupted}.get(cause, type(None)))
@@ -158,20 +161,20 @@ async def test_it_is_told_once_more_after_the_grace_and_given_up_soon_after(
     bench: Bench, key: str, function: Any
 ) -> None:
     run = await bench.begin(function, key, 1.5)
-    bench.executor.end(run, Cause.INTERRUPTED)
+    bench.slots.end(run, Cause.INTERRUPTED)
     assert isinstance(await bench.over(run), Interrupted)
     _, first, second = heard[key]
     assert close_to(second - first, GRACE)
-    assert bench.at[key] - first < GRACE + LAST_S + 3
-    assert bench.executor.running == 0
+    assert bench.at[key] - first < GRACE + SECOND_CANCEL_S + 3
+    assert bench.slots.running == 0
 
 
 async def test_what_swallows_every_cancel_is_given_up(bench: Bench, key: str) -> None:
     run = await bench.begin(never_ends, key)
-    bench.executor.end(run, Cause.INTERRUPTED)
+    bench.slots.end(run, Cause.INTERRUPTED)
     assert isinstance(await bench.over(run), Interrupted)
     assert len(heard[key]) == 3
-    assert close_to(bench.at[key] - heard[key][1], GRACE + LAST_S)
+    assert close_to(bench.at[key] - heard[key][1], GRACE + SECOND_CANCEL_S)
 
 
 @pytest.mark.parametrize("function", [cleans_up, cleans_up_in_thread])
@@ -181,9 +184,9 @@ async def test_several_ends_neither_add_up_nor_cut_each_other_off(bench: Bench, 
 
     for cause in (Cause.INTERRUPTED, Cause.LOST, Cause.TIMEOUT, Cause.INTERRUPTED):
         await asyncio.sleep(GRACE / 6)
-        bench.executor.end(run, cause)
+        bench.slots.end(run, cause)
 
-    bench.executor.interrupt()
+    bench.slots.interrupt()
     assert await bench.over(run) is None  # the claim was lost meanwhile: that counts more than the timeout
     _, first, second = heard[key]
     assert close_to(second - first, GRACE)
@@ -191,30 +194,30 @@ async def test_several_ends_neither_add_up_nor_cut_each_other_off(bench: Bench, 
 
 async def test_a_shutdown_gives_a_cancelled_run_until_its_end(bench: Bench, key: str) -> None:
     run = await bench.begin(cleans_up, key, 1.5 * GRACE)
-    bench.executor.ending.begin_shutdown(5 * GRACE)
-    bench.executor.end(run, Cause.LOST)
+    bench.slots.ending.begin_shutdown(5 * GRACE)
+    bench.slots.end(run, Cause.LOST)
     await bench.over(run)
     assert (len(heard[key]), key in cleaned) == (2, True)
 
 
 async def test_a_shutdown_shortens_no_grace(bench: Bench, key: str) -> None:
     run = await bench.begin(cleans_up, key, SHORT)
-    bench.executor.ending.begin_shutdown(0.05)
-    bench.executor.end(run, Cause.LOST)
+    bench.slots.ending.begin_shutdown(0.05)
+    bench.slots.end(run, Cause.LOST)
     await asyncio.sleep(0.05)
-    bench.executor.interrupt()
+    bench.slots.interrupt()
     await bench.over(run)
     assert (len(heard[key]), key in cleaned) == (2, True)
 
 
 async def test_at_its_end_or_at_a_second_signal_the_grace_is_left(bench: Bench, key: str) -> None:
     run = await bench.begin(cleans_up, key, 60)
-    bench.executor.ending.begin_shutdown(60)
-    bench.executor.end(run, Cause.LOST)
+    bench.slots.ending.begin_shutdown(60)
+    bench.slots.end(run, Cause.LOST)
     await eventually(lambda: len(heard[key]) == 2)
     interrupted_at = time.monotonic()
-    bench.executor.interrupt()
-    assert bench.executor.ending.time_left(bench.executor.held) <= GRACE + LAST_S
+    bench.slots.interrupt()
+    assert bench.slots.ending.time_left(bench.slots.held) <= GRACE + SECOND_CANCEL_S
     await bench.over(run)
     assert close_to(heard[key][2] - interrupted_at, GRACE)
 

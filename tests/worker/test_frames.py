@@ -6,20 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioq.worker.frames import pack, take
+from aioq.worker.frames import next_frame, pack_frame
 
 PARTS = st.lists(st.binary(max_size=40), max_size=6)
 
 
 @given(st.lists(PARTS, max_size=4), st.integers(1, 30))
 def test_frames_come_out_as_they_went_in(frames: list[list[bytes]], step: int) -> None:
-    data = b"".join(pack(*parts) for parts in frames)
+    data = b"".join(pack_frame(*parts) for parts in frames)
     buffer, found = bytearray(), []
 
     for start in range(0, len(data), step):
         buffer += data[start : start + step]
 
-        while (parts := take(buffer)) is not None:
+        while (parts := next_frame(buffer)) is not None:
             found.append(parts)
 
     assert found == frames
@@ -31,7 +31,7 @@ def test_junk_is_a_frame_or_incomplete_or_refused(junk: bytes) -> None:
     buffer = bytearray(junk)
 
     try:
-        assert take(buffer) is None or len(buffer) < len(junk)
+        assert next_frame(buffer) is None or len(buffer) < len(junk)
     except ValueError:
         pass
 
@@ -41,4 +41,4 @@ def test_junk_is_a_frame_or_incomplete_or_refused(junk: bytes) -> None:
 )
 def test_lengths_that_do_not_fit_are_refused(body: bytes) -> None:
     with pytest.raises(ValueError, match="frame"):
-        take(bytearray(len(body).to_bytes(8, "big") + body))
+        next_frame(bytearray(len(body).to_bytes(8, "big") + body))

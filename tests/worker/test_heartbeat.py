@@ -13,40 +13,48 @@ from typing import Any
 
 import pytest
 
-from aioq.store.script import script
+from aioq.store.scripts import server_scripts
 from aioq.values.beat import Beat
 from aioq.values.errors import ServerError, ServerUnreachable
 from aioq.worker import heartbeat
-from aioq.worker.heartbeat import AGAIN, CLOCK_SLACK_S, DESCRIBE, INTERVAL, LEASE_MS, Heartbeat, ServerClock
+from aioq.worker.heartbeat import (
+    BEATS_PER_DESCRIPTION,
+    CLOCK_SLACK_S,
+    INTERVAL_S,
+    LEASE_MS,
+    REPEAT_PAUSE_S,
+    Heartbeat,
+    ServerClock,
+)
 from tests.tools import eventually
 
 #: How long nobody must have beaten for everyone to get a grace.
-SILENCE_S = LEASE_MS / 1000 * float(re.findall(r"SILENCE = ([.0-9]+)", script("beat").text)[0])
+SILENCE_S = LEASE_MS / 1000 * float(re.findall(r"SILENCE = ([.0-9]+)", server_scripts()["beat"].text)[0])
 
 COMMAND = ("HSET", "aioq:worker:w1", "state", "idle")
 
 
 def test_one_beat_may_be_missed() -> None:
-    assert 2 * INTERVAL < LEASE_MS / 1000
+    assert 2 * INTERVAL_S < LEASE_MS / 1000
 
 
 def test_an_outage_too_short_for_a_grace_leaves_every_worker_the_time_to_beat() -> None:
     """The worst case: a worker was about to beat when the server went, and has just failed when it is back."""
-    assert INTERVAL + SILENCE_S + AGAIN + 0.05 <= LEASE_MS / 1000
+    assert INTERVAL_S + SILENCE_S + REPEAT_PAUSE_S + 0.05 <= LEASE_MS / 1000
 
 
 def test_a_worker_that_is_slow_to_beat_is_no_outage() -> None:
-    assert INTERVAL + 0.5 < SILENCE_S
+    assert INTERVAL_S + 0.5 < SILENCE_S
 
 
 def test_the_jobs_of_a_killed_worker_come_back_in_time() -> None:
     """Within 4 s for most, and 6 s at the most; a tenth is left for who notices, and more on a busy machine."""
-    assert LEASE_MS / 1000 - INTERVAL / 2 <= 3.9
+    assert LEASE_MS / 1000 - INTERVAL_S / 2 <= 3.9
     assert LEASE_MS / 1000 <= 5.5
 
 
 def test_the_description_does_not_run_out_between_two() -> None:
-    assert 1.5 * DESCRIBE * INTERVAL < 45
+    assert 1.5 * BEATS_PER_DESCRIPTION * INTERVAL_S < 45
 
 
 class Renewals:
@@ -92,12 +100,12 @@ async def beating(leases: Any, describe: Any = list, heard: Any = lambda _: None
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heartbeat, "INTERVAL", 0.05)
-    monkeypatch.setattr(heartbeat, "AGAIN", 0.01)
+    monkeypatch.setattr(heartbeat, "INTERVAL_S", 0.05)
+    monkeypatch.setattr(heartbeat, "REPEAT_PAUSE_S", 0.01)
 
 
 async def test_the_next_beat_follows_the_last_one_and_not_its_answer(monkeypatch) -> None:
-    monkeypatch.setattr(heartbeat, "INTERVAL", 0.4)
+    monkeypatch.setattr(heartbeat, "INTERVAL_S", 0.4)
     leases = Renewals(0.3)
 
     async with beating(leases):
@@ -113,7 +121,7 @@ async def test_a_beat_comes_right_after_the_next_lease_of_another_ends() -> None
     leases.answer = lambda: [Beat(False, 60, [], 1)]
 
     async with beating(leases):
-        await eventually(lambda: len(leases.sent) > 4, timeout=INTERVAL)
+        await eventually(lambda: len(leases.sent) > 4, timeout=INTERVAL_S)
 
 
 # Errors
@@ -311,13 +319,13 @@ def after_beats(*moments: tuple[float, float]) -> list[bool]:
 
 
 def test_a_worker_that_has_just_begun_waits_until_others_must_have_beaten() -> None:
-    assert after_beats((0, 0), (1, 1), (INTERVAL + 0.01, INTERVAL + 0.01)) == [False, False, True]
+    assert after_beats((0, 0), (1, 1), (INTERVAL_S + 0.01, INTERVAL_S + 0.01)) == [False, False, True]
 
 
 @pytest.mark.parametrize("step", [1.5, 3, 4, 600, 86_400])
 def test_a_step_forward_is_noticed_and_waited_for(step: float) -> None:
     beats = [(each, each) for each in (0, 1, 4)]
-    after = [(each, each + step) for each in (5, 6, 7, 5 + INTERVAL + CLOCK_SLACK_S)]
+    after = [(each, each + step) for each in (5, 6, 7, 5 + INTERVAL_S + CLOCK_SLACK_S)]
     assert after_beats(*beats, *after) == [False, False, True, False, False, False, True]
 
 
@@ -333,7 +341,7 @@ def test_beats_that_are_a_little_slow_are_no_steps() -> None:
 
 
 async def test_nobody_is_declared_dead_right_after_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heartbeat, "INTERVAL", 0.05)
+    monkeypatch.setattr(heartbeat, "INTERVAL_S", 0.05)
     monkeypatch.setattr(heartbeat, "CLOCK_SLACK_S", 0.3)
     leases, heard, ahead = Renewals(), [], 0.0
 

@@ -206,7 +206,7 @@ async def test_an_import_that_raises_fails_its_jobs_and_is_tried_again(
     worker = await start_worker()
     together = [await queue.enqueue(f"{name}.job") for _ in range(3)]
     await begun(name)
-    await eventually(lambda: worker.worker._service._executor.running == 3)
+    await eventually(lambda: worker.worker._service.slots.running == 3)
     gates.OPEN[name].set()
 
     for job in together:

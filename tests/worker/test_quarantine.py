@@ -12,6 +12,7 @@ import redis
 from aioq import Queue, ServerError, get_current_job
 from aioq.store import Store
 from aioq.worker.courier import Courier
+from aioq.worker.route import Route
 from tests.tools import RunningWorker, eventually
 
 running: set[str] = set()
@@ -78,16 +79,16 @@ async def test_it_stays_empty_until_the_end_of_that_job_is_recorded(
     other = Queue("other", queue.connection)
     suspect = await queue.enqueue(note, 0.2)
     await let_die(queue.store, raw, 3)
-    visit, refused, is_refusing = Courier._visit, [], True
+    exchange, refused, is_refusing = Courier._exchange, [], True
 
-    async def refuse(self: Courier, executor: Any, store: Store, outbox: list[Any], *rest: Any) -> Any:
-        if is_refusing and outbox and store.queue == queue.name:
+    async def refuse(self: Courier, route: Route, ended: list[Any], *rest: Any) -> Any:
+        if is_refusing and ended and route.store.queue == queue.name:
             refused.append(None)
             raise ServerError("refused")
 
-        return await visit(self, executor, store, outbox, *rest)
+        return await exchange(self, route, ended, *rest)
 
-    monkeypatch.setattr(Courier, "_visit", refuse)
+    monkeypatch.setattr(Courier, "_exchange", refuse)
 
     async with RunningWorker(["other", "default"], connection=queue.connection.url):
         await eventually(lambda: suspect.id in running)

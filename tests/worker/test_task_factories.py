@@ -126,7 +126,7 @@ async def test_a_run_that_gets_no_task_is_not_held(queue: Queue, start_worker, m
     made, task = [], asyncio.Task
 
     def no_memory(coroutine: Any, **options: Any) -> Any:
-        if coroutine.__qualname__ == "Executor._run" and len(made) < 3:
+        if coroutine.__qualname__ == "Slots._run" and len(made) < 3:
             made.append(coroutine)
             raise MemoryError
         return task(coroutine, **options)

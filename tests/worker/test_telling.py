@@ -17,7 +17,7 @@ from aioq.values.errors import RemoteError
 from aioq.values.summary import summary
 from aioq.worker import telling, tracebacks
 from aioq.worker.lines import Style, TextLines
-from aioq.worker.telling import FAILURES_AT_ONCE, LINES
+from aioq.worker.telling import FAILURES_AT_ONCE, LINES_PER_S
 from tests import jobs
 from tests.tools import RunningWorker, eventually
 
@@ -189,14 +189,14 @@ async def test_many_jobs_are_summed_up(queue: Queue, server, heard: Heard) -> No
     await queue.enqueue_many([Queue.prepare_data(jobs.noop) for _ in range(1500)])
     await burst(server.url, log_jobs=True)
     told = len(heard.said("finished in "))
-    assert len(heard.of_jobs()) <= LINES
+    assert len(heard.of_jobs()) <= LINES_PER_S
     (words,) = heard.said(" jobs in ")
     assert words.startswith(f"finished {1500 - told:,} jobs in ")
 
 
 async def test_after_many_jobs_single_ones_are_told_again(queue: Queue, server, heard: Heard, monkeypatch) -> None:
-    monkeypatch.setattr(telling, "LOOK_S", 0.05)
-    monkeypatch.setattr(telling, "LINES", 4)  # also a slow machine runs more of these jobs in that time
+    monkeypatch.setattr(telling, "LEVEL_CHECK_S", 0.05)
+    monkeypatch.setattr(telling, "LINES_PER_S", 4)  # also a slow machine runs more of these jobs in that time
     await queue.enqueue_many([Queue.prepare_data(jobs.noop) for _ in range(200)])
 
     async with RunningWorker(["default"], connection=server.url, log_jobs=True):
@@ -239,7 +239,7 @@ async def test_a_stop_says_what_it_waits_for_and_what_went_back(queue: Queue, se
     job = await queue.enqueue(jobs.sleep, 30)
 
     async with RunningWorker(["default"], connection=server.url, shutdown_timeout=0.1) as running:
-        await eventually(lambda: running.worker._service._executor.running)
+        await eventually(lambda: running.worker._service.slots.running)
         running.worker.request_stop()
         await running.task
 
@@ -470,11 +470,11 @@ def test_a_stop_is_heard_also_where_nobody_has_configured_logging(environment: d
         "        job = await queue.enqueue('tests.jobs.sleep', 30)\n"
         "        worker = Worker(queue, shutdown_timeout=0.1)\n"
         "        task = asyncio.create_task(worker.run())\n"
-        "        while not await job.is_started_now(): await asyncio.sleep(0.01)\n"
+        "        while not (worker._service and worker._service.slots.running): await asyncio.sleep(0.01)\n"
         "        worker.request_stop()\n"
         "        await task\n"
         "asyncio.run(main())\n"
-    ).replace("job.is_started_now()", "queue.started_job_registry.count()")
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=20
     )

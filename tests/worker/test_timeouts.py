@@ -1,91 +1,112 @@
-"""The timeouts of runs: one timer serves them all, and each run ends at its own moment."""
+"""Timeouts, as functions and the callers of jobs see them; `test_slots.py` has the timer that serves them all."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from aioq import JobFailed, JobTimeoutException, Queue
-from aioq.store import Connection, Store
-from aioq.values.claim import Claim
-from aioq.values.outcome import Failed, Finished, Outcome
-from aioq.values.record import JobRecord
-from aioq.worker.executor import Executor
-from aioq.worker.run import Run
-from tests.conftest import Server
+from aioq import Job, JobFailed, JobStatus, JobTimeoutException, Queue
+from tests import jobs
 from tests.tools import eventually
+from tests.worker import misbehaviour as bad
+
+notes: defaultdict[str, list[Any]] = defaultdict(list)
+gates: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
 
-class Bench:
-    """An executor, and what came out of it: outcomes, and after how many seconds."""
-
-    def __init__(self, server: Server) -> None:
-        self.connection = Connection(server.url)
-        self.store = Store(self.connection, "default")
-        self.ended: dict[str, tuple[Outcome | None, float]] = {}
-        self.executor = Executor(100, 500_000, self._note)
-        self._start = time.monotonic()
-
-    def take(self, name: str, seconds: float, timeout_ms: int) -> Run:
-        data = b"j[null,[%f],{}]" % seconds
-        fields = {b"func": b"asyncio.sleep", b"data": data, b"opts": b'{"timeout":%d}' % timeout_ms}
-
-        return self.executor.take(self.store, Claim(JobRecord(name, fields), 1))
-
-    def _note(self, run: Run, outcome: Outcome | None) -> None:
-        self.ended[run.id] = (outcome, time.monotonic() - self._start)
+async def times_out(queue: Queue, job: Job[Any]) -> None:
+    with pytest.raises(JobFailed, match=r"JobTimeout: the run took longer than its timeout of 0\.1 seconds"):
+        await job.result(10)
+    assert await job.get_status() == JobStatus.FAILED
+    assert await (await queue.enqueue(jobs.add, 1, 2)).result(5) == 3
 
 
-@pytest.fixture
-async def bench(server: Server):
-    bench = Bench(server)
-    yield bench
-    await bench.executor.close()
-    await bench.connection.aclose()
+@pytest.mark.parametrize(
+    "function", [bad.swallow_exceptions, bad.swallow_exceptions_in_thread, bad.swallow_everything_in_thread]
+)
+async def test_except_exception_does_not_stop_a_timeout(
+    queue: Queue, start_worker, key: str, function: Any
+) -> None:
+    await start_worker(concurrency=1, cancel_grace=0.2)
+    job = await queue.enqueue(function, key, job_timeout=0.1)
+    await times_out(queue, job)
+    if function is bad.swallow_exceptions:
+        assert bad.notes[key] == []
+    else:  # a thread gets a JobTimeout, and after the grace what no `except Exception` catches
+        await eventually(lambda: bad.notes[key] == ["RunTimedOut"])
 
 
-async def test_each_run_ends_at_its_own_moment_in_whatever_order_they_began(bench: Bench) -> None:
-    for name, timeout_ms in (("late", 600), ("early", 100), ("middle", 300), ("early too", 100)):
-        bench.take(name, 60, timeout_ms)
-
-    bench.take("quick", 0.01, 200)
-    bench.take("endless", 0.5, -1)
-    await eventually(lambda: len(bench.ended) == 6)
-
-    for name, timeout in (("late", 0.6), ("early", 0.1), ("middle", 0.3), ("early too", 0.1)):
-        outcome, took = bench.ended[name]
-        assert isinstance(outcome, Failed)
-        assert f"timeout of {timeout:g} seconds" in outcome.error
-        assert took >= timeout - 0.01
-
-    assert list(bench.ended)[-1] == "late"
-    assert isinstance(bench.ended["quick"][0], Finished)
-    assert isinstance(bench.ended["endless"][0], Finished)
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_coroutine_that_swallows_its_cancellation_has_failed(
+    queue: Queue, start_worker, key: str, times: int
+) -> None:
+    await start_worker(concurrency=1, cancel_grace=0.2)
+    job = await queue.enqueue(bad.swallow_cancellation, key, times, job_timeout=0.1)
+    await times_out(queue, job)
+    assert bad.notes[key] == list(range(1, times + 1))
 
 
-async def test_a_run_that_comes_after_the_last_alarm_has_one_of_its_own(bench: Bench) -> None:
-    for name in ("first", "second"):
-        bench.take(name, 60, 50)
-        await eventually(lambda name=name: name in bench.ended)
-        assert isinstance(bench.ended[name][0], Failed)
+async def test_a_coroutine_that_ignores_every_cancellation_is_given_up(
+    queue: Queue, start_worker, key: str
+) -> None:
+    await start_worker(concurrency=1, cancel_grace=0.2)
+    job = await queue.enqueue(ignore_until_the_gate, key, job_timeout=0.1)
+    try:
+        await times_out(queue, job)
+        assert notes[key].count("canceled") >= 2
+    finally:
+        gates[key].set()
+    await eventually(lambda: notes[key][-1] == "done")
+    assert await job.get_status() == JobStatus.FAILED
 
 
-async def test_runs_that_end_in_time_leave_one_timer(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    loop, set_for = asyncio.get_running_loop(), []
-    call_at = loop.call_at
-    monkeypatch.setattr(
-        loop, "call_at", lambda when, *rest, **more: set_for.append(when) or call_at(when, *rest, **more)
-    )
+async def ignore_until_the_gate(key: str) -> None:
+    while not gates[key].is_set():
+        try:
+            await gates[key].wait()
+        except asyncio.CancelledError:
+            notes[key].append("canceled")
+    notes[key].append("done")
 
-    for number in range(50):
-        bench.take(f"j{number}", 0, 180_000)
 
-    await eventually(lambda: len(bench.ended) == 50)
-    assert len([when for when in set_for if when - loop.time() > 170]) == 1
+async def test_a_coroutine_may_clean_up_when_its_time_is_over(queue: Queue, start_worker, key: str) -> None:
+    await start_worker()
+    job = await queue.enqueue(bad.clean_up, key, 0.05, job_timeout=0.1)
+    await times_out(queue, job)
+    assert bad.notes[key] == ["cleaned up"]
+
+
+async def test_a_timeout_of_the_jobs_own_is_the_jobs_own(queue: Queue, start_worker) -> None:
+    await start_worker()
+    job = await queue.enqueue(bad.own_timeout, job_timeout=5)
+    assert await job.result(5) == "its own"
+
+
+async def test_a_timeout_is_retried_like_any_failure(queue: Queue, start_worker, key: str) -> None:
+    await start_worker()
+    job = await queue.enqueue(slow_at_first, key, job_timeout=0.1, retry=1)
+    assert await job.result(5) == 2
+    assert [each.type for each in await job.results()] == ["finished", "failed"]
+    assert "JobTimeout" in (await job.results())[1].exc_info
+
+
+async def slow_at_first(key: str) -> int:
+    notes[key].append("run")
+    if len(notes[key]) == 1:
+        await asyncio.sleep(60)
+    return len(notes[key])
+
+
+async def test_without_a_timeout_a_job_may_take_its_time(queue: Queue, start_worker) -> None:
+    await start_worker()
+    job = await queue.enqueue(jobs.sleep, 0.2, job_timeout=-1)
+    assert await job.result(5) == 0.2
+    assert job.timeout == -1
 
 
 # What a plain function hears of it
@@ -130,11 +151,11 @@ async def test_a_cancel_is_no_exception_that_except_exception_catches(
     caught.clear()
     running: Any = await start_worker(cancel_grace=5)
     job = await queue.enqueue(goes_on_after_any_exception)
-    await eventually(lambda: running.worker._service._executor.running)
+    await eventually(lambda: running.worker._service.slots.running)
     await asyncio.sleep(0.05)
     began = time.monotonic()
     await job.cancel()
-    await eventually(lambda: not running.worker._service._executor.running)
+    await eventually(lambda: not running.worker._service.slots.running)
 
     assert (caught, time.monotonic() - began < 3) == ([], True)
 
@@ -150,4 +171,4 @@ async def test_who_catches_every_exception_is_ended_for_good_after_the_grace(
         await job.result(timeout=10)
 
     assert caught == ["RunTimedOut"]
-    await eventually(lambda: not running.worker._service._executor.running)
+    await eventually(lambda: not running.worker._service.slots.running)

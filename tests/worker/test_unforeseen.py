@@ -12,11 +12,12 @@ import redis
 
 from aioq import Queue, ServerError, ServerUnreachable
 from aioq.store import Connection
-from aioq.store.committer import Fsync
 from aioq.store.duty import Duty
+from aioq.store.levels import Fsync
 from aioq.store.net.wire import Wire
 from aioq.worker import service
 from aioq.worker.courier import Courier
+from aioq.worker.demand import Demand
 from tests import jobs
 from tests.conftest import Server
 from tests.store.tools import take
@@ -61,11 +62,11 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     ("owner", "name"),
     [
         (Duty, "sweep"),  # the sweeper
-        (Courier, "_depart"),
-        (Courier, "_wait"),
-        (Courier, "_visit"),
+        (Courier, "_send"),
+        (Courier, "_turn"),
+        (Courier, "_exchange"),
         (Courier, "_resync"),
-        (Courier, "_conclude"),
+        (Demand, "conclude"),
     ],
 )
 async def test_a_loop_goes_on(
@@ -148,17 +149,17 @@ async def test_a_queue_that_is_set_aside_comes_back_although_its_healer_met_an_e
 ) -> None:
     await start_worker()
     assert await (await queue.enqueue(jobs.add, 1, 2)).result(10) == 3
-    visit, refused = Courier._visit, []
+    exchange, refused = Courier._exchange, []
 
     async def refuse_once(*args: Any) -> Any:
         if not refused:
             refused.append(None)
             raise ServerError("refused")
 
-        return await visit(*args)
+        return await exchange(*args)
 
-    monkeypatch.setattr(Courier, "_visit", refuse_once)
-    thrown = throw_into(monkeypatch, Courier, "_resync_one", 2)
+    monkeypatch.setattr(Courier, "_exchange", refuse_once)
+    thrown = throw_into(monkeypatch, Courier, "_resync_route", 2)
     assert await (await queue.enqueue(jobs.add, 2, 2)).result(20) == 4
     assert len(thrown) == 2
     assert is_logged(caplog)

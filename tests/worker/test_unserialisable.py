@@ -90,7 +90,7 @@ async def test_the_error_names_the_result_and_the_work_is_done_once(
 async def test_a_result_that_is_too_large_is_not_made_again(
     queue: Queue, burst, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aioq.worker.executor.MAX_RESULT", 100)
+    monkeypatch.setattr("aioq.worker.call.MAX_RESULT_BYTES", 100)
     job = await queue.enqueue(note, key, "x" * 200, retry=3)
     await burst()
 

@@ -2,11 +2,10 @@
 -- KEYS: leases sessions
 -- ARGV: worker lease
 -- SAYS: ok lapsed
+-- NEEDS: now lease
 -- lapsed: the lease had ended and others took (or are taking) the worker's jobs; it has a new lease.
 -- Returns ms until the next lease of another worker ends (-1: there is none), the workers whose lease has ended, and
 -- the clock.
---@include now
---@include lease
 
 lease = tonumber(lease)
 local first = redis.call('ZRANGE', leases, 0, 1, 'WITHSCORES')

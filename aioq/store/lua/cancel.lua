@@ -1,31 +1,18 @@
 -- cancel: take a job back; if it runs, its worker is told to end the run.
--- KEYS: main front scheduled expiring job attempts finished failed canceled stopped expired
+-- KEYS: main front scheduled expiring job attempts registries
 -- ARGV: control canceled_ttl call repeat_ms id
 -- SAYS: ok already refused gone
 -- MAKES: gone done
+-- NEEDS: now read allows late keep doors/follow doors/end_job forget stale receipt take_out
 -- refused brings the status that does not allow it. What lists a job that is gone lists it no longer.
---@include now
---@include read
---@include transition
---@include late
---@include leave
---@include usual
---@include keep
---@include follow
---@include tombstone
---@include remove_job
---@include end_job
---@include forget
---@include stale
---@include end_run
---@include receipt
 
 local sent_before = receipt()
 if sent_before then
   return sent_before
 end
-local seen = peek(id, 'status', 'entry', 'worker', 'fence', 'after', 'expires_at')
-local status = is_late(seen[1], seen[6]) and 'expired' or seen[1]
+local stored, entry, runner, fence, after, expires_at =
+  peek(id, 'status', 'entry', 'worker', 'fence', 'after', 'expires_at')
+local status = is_late(stored, expires_at) and 'expired' or stored
 if not status then
   leave_indexes(id)
   return {'gone'}
@@ -36,9 +23,9 @@ end
 if not allows(status, 'cancel') then
   return {'refused', status}
 end
-end_run(id, seen, 'canceled')
+take_out(id, 'canceled', stored, entry, runner, fence)
 leave_registry(id, status)
-end_job(canceled, id, 'canceled', tonumber(canceled_ttl), seen[5], true, now)
+end_job(canceled, id, 'canceled', tonumber(canceled_ttl), after, true, now)
 flush_kept()
 flush_mail()
 return keep_receipt({'ok'})

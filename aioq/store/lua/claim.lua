@@ -3,6 +3,7 @@
 -- ARGV: worker session limit held suspects slots chunk expired_ttl
 -- SAYS: ok paused missing
 -- MAKES: gone
+-- NEEDS: now read wake lanes
 -- held: how many jobs the worker has already, of all its queues; suspects: how many of these were on dead workers.
 -- slots: how many jobs it runs at a time.
 -- ok brings: the clock, ms until the next scheduled job is due (-1: none), then id, fence and fields of each
@@ -10,10 +11,6 @@
 -- If there is a lane of quarantine: whether the worker is reserved for a job that must run alone (1), so that it may
 -- claim nothing more, of any queue, until this queue says otherwise; and how many of the jobs, the first, are suspects.
 -- missing: the worker has no lease here, or the call is of a session that is over; it must join (again) first.
---@include now
---@include read
---@include wake
---@include lanes
 
 local claims, taken = {}, 0
 expired_ttl, limit, held, slots = tonumber(expired_ttl), tonumber(limit), tonumber(held), tonumber(slots)
@@ -22,24 +19,13 @@ expired_ttl, limit, held, slots = tonumber(expired_ttl), tonumber(limit), tonumb
 -- function, which is called when it is needed: each function and each table that a script makes costs the server a tenth
 -- of a microsecond, and more.
 local function make_others()
---@include transition
---@include lane
---@include leave
---@include lease
---@include quarantine
---@include usual
---@include keep
---@include follow
---@include tombstone
---@include remove_job
---@include end_job
---@include expire
+  -- NEEDS: allows entries lane leave lease keep doors/follow expire quarantine drop_lanes
 
   local function promote(ids)
     for _, id in ipairs(ids) do
-      local seen = peek(id, 'status', 'front')
-      if allows(seen[1], 'promote') then
-        return_to_lane(id, seen[2])
+      local status, lane = peek(id, 'status', 'lane')
+      if allows(status, 'promote') then
+        return_to_lane(id, lane)
       end
     end
   end
@@ -47,11 +33,14 @@ local function make_others()
   local function expire_late(rows)
     for _, row in ipairs(rows) do
       local id, entry = string.match(row, '^(%S+) (%S+)$')
-      local seen = id and peek(id, 'status', 'entry', 'after', 'expires_at') or {}
-      if seen[2] ~= entry then
+      local status, known, after, expires_at
+      if id then
+        status, known, after, expires_at = peek(id, 'status', 'entry', 'after', 'expires_at')
+      end
+      if known ~= entry then
         leave_lane(entry) -- the job has run out by itself; what has its id now is another one
-      elseif allows(seen[1], 'expire') then
-        expire(id, entry, seen[3], number(seen[4], now))
+      elseif allows(status, 'expire') then
+        expire(id, entry, after, number(expires_at, now))
       end
     end
   end
@@ -59,7 +48,8 @@ local function make_others()
   -- The group of the lane was destroyed and made anew, so entries of jobs that run are handed out again. Each stays
   -- pending for the worker that runs the job. If that one has no lease, it gets one that ends unless it is alive.
   local function keep_with_holder(id, entry)
-    local holder, name, bare = peek(id, 'worker')[1], lane_of(entry)
+    local holder = peek(id, 'worker')
+    local name, bare = lane_of(entry)
     if not holder then
       return -- a damaged record, which the doctor sees to
     end
@@ -70,9 +60,10 @@ local function make_others()
   end
 
   -- The ttl of a job that is about to be claimed ends. Returns whether it was over, and the job has expired.
-  local function is_over(id, entry, expires_at, after)
+  -- has_begun: it was claimed before.
+  local function is_over(id, entry, expires_at, after, has_begun)
     local deadline = number(expires_at, math.huge)
-    end_ttl(id, entry)
+    end_ttl(id, entry, has_begun)
     if deadline <= now then
       expire(id, entry, after, deadline)
     end
@@ -84,16 +75,22 @@ local function make_others()
       promote(ids)
       expire_late(rows)
       flush_lanes() -- before the lanes are read, so that what has expired takes nobody's place
-      return has_quarantined
+      return has_filled_rare
     end,
     keep_with_holder = keep_with_holder,
     leave_lane = leave_lane,
     is_over = is_over,
     serve_quarantine = serve_quarantine,
-    has_waiting = function(name)
-      return sizes(name) > 0
+    has_waiting = function()
+      for _, name in ipairs(SERVED) do
+        if not RARE[name] and sizes(name) > 0 then
+          return true
+        end
+      end
+      return false
     end,
     flush_lanes = flush_lanes,
+    drop_rare_lanes = drop_rare_lanes,
     flush_endings = function()
       flush_kept()
       flush_mail()
@@ -121,26 +118,33 @@ end
 -- been claimed before. Of these three fields are read, of the others all: for most jobs that is a third of what this
 -- script takes. A field that is not there costs more than one that is, since all are looked through for it.
 local function start(id, entry, lane)
-  local seen = id and peek(id, 'status', 'entry', 'more', 'func', 'data', 'created_at') or {}
-  if seen[1] == 'started' and seen[2] == entry then
+  local status, known, more, func, data, created_at
+  if id then
+    status, known, more, func, data, created_at = peek(id, 'status', 'entry', 'more', 'func', 'data', 'created_at')
+  end
+  if status == 'started' and known == entry then
     others().keep_with_holder(id, entry)
     return
   end
-  if seen[1] ~= 'queued' or seen[2] ~= entry then -- no other state allows a claim
+  if status ~= 'queued' or known ~= entry then -- no other state allows a claim
     others().leave_lane(entry)
     return
   end
-  local key = job .. id
-  local fence, fields = 1, {seen[4], seen[5], seen[6]}
-  if seen[3] then
-    local rest = redis.call('HMGET', key, 'fence', 'expires_at', 'after')
-    if rest[2] and others().is_over(id, entry, rest[2], rest[3]) then
+  local key, fence, fields = job .. id, 1, nil
+  if more then
+    local last_fence, expires_at, after = peek(id, 'fence', 'expires_at', 'after')
+    if expires_at and others().is_over(id, entry, expires_at, after, last_fence ~= false) then
       return
     end
-    fence, fields = number(rest[1], 0) + 1, redis.call('HGETALL', key)
+    fence, fields = number(last_fence, 0) + 1, redis.call('HGETALL', key)
+    -- The door into a run (`admit`): here all that is stored of the job is known, and it has not started. What may keep
+    -- it from running now that its turn has come, such as a limit that is full, is asked here, of these jobs alone. A job
+    -- that is not let in leaves its lane. What is taken here for the run, `leave_run` gives back.
+  else
+    fields = {func, data, created_at}
   end
   redis.call('HSET', key, 'status', 'started', 'fence', fence, 'started_at', now, 'worker', worker)
-  if QUARANTINE[lane] then
+  if lane == 'alone' or lane == 'suspects' then
     redis.call('HSET', key, 'is_alone', (lane == 'alone' or slots == 1) and '1' or '0')
   end
   claims[#claims + 1] = id
@@ -190,22 +194,22 @@ local has_quarantine = flags > 0
 if #due > 0 or #late > 0 then
   has_quarantine = others().see_to_due(due, late) or has_quarantine
 end
-local is_reserved, has_rest, quarantine, drop_empty = false, false, nil, nil
+local is_reserved, has_rest, quarantine = false, false, nil
 if has_quarantine then
   redis.call('PERSIST', lanes) -- not refused when memory is full, and then neither is what follows
-  is_reserved, has_rest, drop_empty = others().serve_quarantine(take, claims)
+  is_reserved, has_rest = others().serve_quarantine(take, claims)
   quarantine = {is_reserved and 1 or 0, #claims / 3}
 end
-for at = 3, #SERVED do
-  if taken < limit and not is_reserved then
-    take(SERVED[at], limit - taken)
+for _, name in ipairs(SERVED) do
+  if taken < limit and not RARE[name] and not is_reserved then
+    take(name, limit - taken)
   end
 end
 if made then
   made.flush_lanes()
 end
 if quarantine then
-  drop_empty()
+  made.drop_rare_lanes()
 end
 if made then
   made.flush_endings()
@@ -220,7 +224,7 @@ if is_reserved or has_rest then
 end
 -- A worker that is full now may not look again for long: another one sees to what is left, or soon due. So it does if
 -- this one is reserved.
-if taken >= limit or (is_reserved and (made.has_waiting('front') or made.has_waiting('main'))) then
+if taken >= limit or (is_reserved and made.has_waiting()) then
   wake_one()
 end
 return {'ok', now, next_due, claims, quarantine}

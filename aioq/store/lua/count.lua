@@ -1,15 +1,19 @@
 -- count: how many jobs there are in each state, without what is past its time but not swept yet.
--- KEYS: main front scheduled expiring leases job finished failed canceled stopped expired
+-- KEYS: main front scheduled expiring leases job registries
 -- ARGV: expired_ttl
 -- SAYS: ok
--- Returns queued, scheduled, started, finished, failed, canceled, stopped, expired, workers.
---@include now
---@include usual
---@include entries
+-- NEEDS: now REGISTRIES lanes entries usual
+-- Returns each state and its number, and the number of workers that have a lease.
 
 local function in_registry(key)
   local usual = redis.call('ZCOUNT', key .. ':usual', now - usual_life(key) + 1, '+inf')
   return usual + redis.call('ZCARD', key) - redis.call('ZCOUNT', key .. ':until', '-inf', now)
+end
+
+local found = {}
+local function tell(name, number)
+  found[#found + 1] = name
+  found[#found + 1] = number
 end
 
 local queued, started = 0, 0
@@ -19,15 +23,10 @@ for _, name in ipairs(SERVED) do
 end
 local late = redis.call('ZCOUNT', expiring, '-inf', now)
 local forgotten = redis.call('ZCOUNT', expiring, '-inf', now - expired_ttl)
-return {
-  'ok',
-  math.max(0, queued - late),
-  redis.call('ZCARD', scheduled),
-  started,
-  in_registry(finished),
-  in_registry(failed),
-  in_registry(canceled),
-  in_registry(stopped),
-  in_registry(expired) + late - forgotten,
-  redis.call('ZCOUNT', leases, now, '+inf'),
-}
+tell('queued', math.max(0, queued - late))
+tell('scheduled', redis.call('ZCARD', scheduled))
+tell('started', started)
+for status, registry in pairs(REGISTRIES) do
+  tell(status, in_registry(registry) + (registry == expired and late - forgotten or 0))
+end
+return {'ok', found, redis.call('ZCOUNT', leases, now, '+inf')}

@@ -1,21 +1,11 @@
 -- delete: remove jobs and every trace of them; a run in progress is told to end.
--- KEYS: main front scheduled expiring job attempts finished failed canceled stopped expired
+-- KEYS: main front scheduled expiring job attempts registries
 -- ARGV: control only call repeat_ms ids...
 -- SAYS: ok
 -- MAKES: gone done
+-- NEEDS: read late doors/follow remove_job forget stale receipt take_out
 -- only: a status that the jobs must have, or ''. Returns how many were deleted. What lists a job that is gone lists it no
 -- longer.
---@include now
---@include read
---@include late
---@include leave
---@include follow
---@include tombstone
---@include remove_job
---@include forget
---@include stale
---@include end_run
---@include receipt
 
 local sent_before = receipt()
 if sent_before then
@@ -24,17 +14,18 @@ end
 local deleted = 0
 for i = ids, #ARGV do
   local id = ARGV[i]
-  local seen = peek(id, 'status', 'entry', 'worker', 'fence', 'after', 'expires_at')
-  local status = is_late(seen[1], seen[6]) and 'expired' or seen[1]
+  local stored, entry, runner, fence, after, expires_at =
+    peek(id, 'status', 'entry', 'worker', 'fence', 'after', 'expires_at')
+  local status = is_late(stored, expires_at) and 'expired' or stored
   if not status then
     leave_indexes(id)
     if only == '' and redis.call('DEL', job .. id) == 1 then
       deleted = deleted + 1 -- something else than a job
     end
   elseif only == '' or only == status then
-    end_run(id, seen, 'deleted')
+    take_out(id, 'deleted', stored, entry, runner, fence)
     leave_registry(id, status)
-    remove_job(id, 'deleted', seen[5])
+    remove_job(id, 'deleted', after)
     deleted = deleted + 1
   end
 end

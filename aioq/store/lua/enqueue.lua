@@ -1,19 +1,16 @@
 -- enqueue: store new jobs; each goes to its lane, or to the schedule until it is due.
--- KEYS: main front wake scheduled expiring job attempts finished failed canceled stopped expired
+-- KEYS: main front wake scheduled expiring job attempts registries
 -- ARGV: words jobs...
 -- SAYS: ok unknown
 -- MAKES: gone
+-- NEEDS: now wake tombstone
 -- A job is: id, head, then fields and values. The head is their count, and what is more to the job stands behind it as
 -- words: lane=<name>, due=+<ms from now> or due=<moment in ms>, ttl=<ms>, nonce=<text>. Most jobs need none of them, and
 -- each argument costs the server a tenth of a microsecond. A nonce marks an id that a user chose, so that the same call
 -- sent twice is told from another call with the same id.
 -- words: what holds for the whole call if a head has words: expired_ttl=<ms>. '' says that all heads are counts.
 -- Returns the clock, and a row (position from 0, verdict, id) for each job that was not simply stored. duplicate: a live
--- job has this id. unknown brings the first word that has no handler here; then nothing is stored.
---@include now
---@include read
---@include wake
---@include tombstone
+-- job has this id. unknown brings the first word that nobody here can read; then nothing is stored.
 
 local MOST = 1000 -- values that one call takes; unpack takes less than 8000
 
@@ -30,13 +27,7 @@ end
 -- called when the first of them comes: each function that a script makes costs the server a tenth of a microsecond.
 local expired_ttl
 local function make_others()
---@include late
---@include lane
---@include leave
---@include schedule
---@include follow
---@include remove_job
---@include forget
+  -- NEEDS: REGISTRIES read late lanes lane leave schedule doors/follow remove_job forget
 
   local has_ttl = false
   expired_ttl = tonumber(string.match(words, 'expired_ttl=(%d+)'))
@@ -47,18 +38,22 @@ local function make_others()
   end
 
   -- What the words of a head say of a new job. A feature that needs a word adds its handler, and no other place changes:
-  -- a handler writes what is known into `new`, and fields that are stored beside those of the call into `fields`.
+  -- a handler writes what is known into `new`, and fields that are stored beside those of the call into `fields`. false
+  -- says that the value is none.
   local HANDLERS = {
     lane = function(new, name)
       new.lane = name
+      return LANES[name] ~= nil
     end,
     due = function(new, due)
       new.due_at = moment(due)
+      return new.due_at ~= nil
     end,
     ttl = function(new, ttl, fields)
       new.ttl = tonumber(ttl)
       fields[#fields + 1] = 'ttl'
       fields[#fields + 1] = ttl
+      return new.ttl ~= nil
     end,
     -- An id that a user chose may come again after a delete. Fences that begin at the clock keep growing over that, so a
     -- run of the old job can never write into the new one.
@@ -71,7 +66,7 @@ local function make_others()
   }
 
   -- Reads the heads of the whole call before anything is written. Returns the jobs that have words, by where they stand
-  -- in the arguments; or nothing, and the word that no handler knows.
+  -- in the arguments; or nothing, and the word that nobody can read.
   local function read_heads()
     local found, at = {}, jobs
     while at <= #ARGV do
@@ -83,10 +78,9 @@ local function make_others()
         for word in string.gmatch(rest, '%S+') do
           local name, value = string.match(word, '^([%l_]+)=(.+)$')
           local handle = HANDLERS[name or '']
-          if not handle then
+          if not handle or handle(new, value, new.fields) == false then
             return nil, word
           end
-          handle(new, value, new.fields)
         end
         found[first - 2] = new
       end
@@ -116,7 +110,7 @@ local function make_others()
 
   -- WAIT and WAITAOF look at a connection's own writes. A call that is repeated on another one must be a write, too.
   local function write_again(id, nonce)
-    local status = redis.call('HMGET', job .. id, 'status')[1]
+    local status = peek(id, 'status')
     if status then
       redis.call('HSET', job .. id, 'status', status)
     else
@@ -149,7 +143,7 @@ local function make_others()
     local id, first, fields = new.id, new.first, new.fields
     local key, entry = job .. id, nil
     if not new.due_at then
-      entry = enter_lane(id, new.lane == 'front')
+      entry = enter_lane(new.lane, id)
       queued = true
     else
       sooner = sooner or is_next(new.due_at)
@@ -165,8 +159,8 @@ local function make_others()
       redis.call(
         'HSET', key, 'status', 'scheduled', 'created_at', now, 'due_at', new.due_at, unpack(ARGV, first, until_rest)
       )
-      if new.lane == 'front' then
-        redis.call('HSET', key, 'front', '1')
+      if new.lane ~= 'main' then
+        redis.call('HSET', key, 'lane', new.lane)
       end
     end
     put_rest(key, first, new.last)
@@ -174,7 +168,7 @@ local function make_others()
       redis.call('HSET', key, 'more', '1', unpack(fields))
     end
     if new.ttl and entry then
-      start_ttl(id, entry, new.ttl)
+      start_ttl(id, entry, new.ttl, false)
       has_ttl = true
     end
   end

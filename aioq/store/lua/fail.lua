@@ -3,23 +3,14 @@
 -- ARGV: failure_ttl jobs...
 -- SAYS: ok
 -- MAKES: gone
+-- NEEDS: now read keep doors/follow doors/end_job holds
 -- A job is: id, fence, error. failure_ttl (ms) holds for jobs without their own.
 -- Returns position (from 0) and verdict of each job that was not recorded: already, stale or gone.
---@include now
---@include read
---@include leave
---@include usual
---@include keep
---@include follow
---@include tombstone
---@include remove_job
---@include end_job
---@include holds
 
-local run, seen, refused = judge(ARGV, jobs, 3, 'failed', 'failure_ttl')
+local run, refused, afters, own_ttls = judge(ARGV, jobs, 3, 'failed', 'failure_ttl')
 for _, at in ipairs(run) do
-  local ttl = number(seen[at][5], tonumber(failure_ttl))
-  end_job(failed, ARGV[at], 'failed', ttl, seen[at][4], ARGV[at + 1] ~= '1', now, ARGV[at + 2])
+  local ttl = number(own_ttls[at], tonumber(failure_ttl))
+  end_job(failed, ARGV[at], 'failed', ttl, afters[at], ARGV[at + 1] ~= '1', now, ARGV[at + 2])
 end
 flush_kept()
 flush_mail()

@@ -3,30 +3,21 @@
 -- ARGV: jobs...
 -- SAYS: ok
 -- MAKES: gone
+-- NEEDS: now keep doors/follow doors/end_job holds
 -- A job is: id, fence, result, ttl (ms; -1: for ever). Of a result that is not kept, there is no ttl, but what is stored
 -- in place of the result: nothing, or the signature of nothing. Whoever waits gets the result all the same.
 -- Returns position (from 0) and verdict of each job that was not recorded: already, stale or gone.
---@include now
---@include read
---@include leave
---@include usual
---@include keep
---@include follow
---@include tombstone
---@include remove_job
---@include end_job
---@include holds
 
 local UNKEPT = 5000 -- ms in which a job without a kept result can still be seen to have finished
 
-local run, seen, refused = judge(ARGV, jobs, 4, 'finished')
+local run, refused, afters = judge(ARGV, jobs, 4, 'finished')
 for _, at in ipairs(run) do
   local id, has_history, ttl, kept = ARGV[at], ARGV[at + 1] ~= '1', tonumber(ARGV[at + 3]), nil
   if not ttl then
     ttl, kept = UNKEPT, ARGV[at + 3]
     redis.call('HDEL', job .. id, 'data')
   end
-  end_job(finished, id, 'finished', ttl, seen[at][4], has_history, now, ARGV[at + 2], kept)
+  end_job(finished, id, 'finished', ttl, afters[at], has_history, now, ARGV[at + 2], kept)
   if has_history then
     redis.call('HDEL', job .. id, 'error')
   end

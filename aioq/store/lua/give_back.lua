@@ -2,19 +2,13 @@
 -- KEYS: main front wake expiring job attempts
 -- ARGV: expired_ttl jobs...
 -- SAYS: ok
+-- NEEDS: wake lane holds history
 -- A job is: id, fence, begun (1: its function had been called, which counts as a delivery; 0: not yet).
 -- The attempt is not used up. Returns position (from 0) and verdict of each job that was not recorded.
---@include now
---@include read
---@include wake
---@include lane
---@include leave
---@include holds
---@include history
 
 expired_ttl = tonumber(expired_ttl)
 
-local run, _, refused = judge(ARGV, jobs, 3)
+local run, refused = judge(ARGV, jobs, 3)
 for _, at in ipairs(run) do
   local id, begun = ARGV[at], ARGV[at + 2] == '1'
   count_up(id, 'uncounted')
@@ -24,7 +18,7 @@ for _, at in ipairs(run) do
   else
     clear_run(id)
   end
-  return_to_lane(id, true)
+  return_to_lane(id, 'front')
 end
 if #run > 0 then
   wake_one()

@@ -2,9 +2,8 @@
 -- KEYS: main front leases job
 -- ARGV: worker
 -- SAYS: ok
+-- NEEDS: now lanes
 -- Returns the clock in ms, then the name of each and when its lease ends by that clock (0: it has none).
---@include now
---@include lanes
 
 local seen, found = {}, {}
 for _, name in ipairs(SERVED) do

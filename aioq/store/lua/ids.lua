@@ -1,18 +1,14 @@
 -- ids: one page of the ids of the jobs in one state, in order: lanes as they will be claimed, registries by time.
--- KEYS: main front scheduled expiring job finished failed canceled stopped expired
+-- KEYS: main front scheduled expiring job registries
 -- ARGV: state cursor skip limit page order before expired_ttl
 -- SAYS: ok
+-- NEEDS: now read REGISTRIES lanes delivered usual ordered
 -- cursor: where the page before has ended, or ''. skip: so many jobs are passed over. limit: the most ids. page: the most
 -- entries that are looked at. order: asc or desc. before: only what entered the registry up to this moment in ms, or ''.
 -- Returns the ids, the clock, the cursor of the next page or '', and how many jobs were passed over.
 -- A job that stays in its state is in one page and no other, whatever comes and goes between the pages. Started jobs come
 -- by lane and entry; when each was started is returned too, so that the caller can bring them into that order.
 -- Expired jobs of one millisecond come in one page, even beyond the limit.
---@include now
---@include read
---@include usual
---@include delivered
---@include ordered
 
 skip, limit, page = tonumber(skip), tonumber(limit), tonumber(page)
 local backward = order == 'desc'
@@ -99,7 +95,7 @@ local function list_started()
     local id = id_of(redis.call('XRANGE', LANES[name], row[1], row[1])[1])
     if id then
       take(id)
-      started[#found] = number(peek(id, 'started_at')[1], 0)
+      started[#found] = number(peek(id, 'started_at') or nil, 0)
     end
   end)
 end
@@ -223,6 +219,6 @@ elseif state == 'scheduled' then
 elseif state == 'expired' then
   list_expired()
 else
-  list_sets(registry(({finished = finished, failed = failed, canceled = canceled, stopped = stopped})[state]))
+  list_sets(registry(REGISTRIES[state]))
 end
 return {'ok', found, now, next_cursor, skipped, started}

@@ -2,18 +2,16 @@
 -- KEYS: main front leases sessions job
 -- ARGV: worker lease session
 -- SAYS: ok
+-- NEEDS: now lanes lease
 -- Consumers that hold jobs but have no lease (it was lost with the server's data) get one, so that they are
 -- reclaimed when it ends.
---@include now
---@include lease
---@include lanes
 
 give_grace(tonumber(lease)) -- else its fresh lease would hide that nobody could beat
 renew(worker, lease)
 begin_session(worker, session)
 for _, name in ipairs(SERVED) do
   local lane = LANES[name]
-  if not QUARANTINE[name] or redis.call('EXISTS', lane) == 1 then
+  if not RARE[name] or redis.call('EXISTS', lane) == 1 then
     local made = redis.pcall('XGROUP', 'CREATE', lane, 'workers', '0', 'MKSTREAM')
     if made.err and not string.find(made.err, 'BUSYGROUP') then
       return made

@@ -2,9 +2,7 @@
 -- KEYS: main front leases sessions wake job
 -- ARGV: worker
 -- SAYS: ok holding
---@include wake
---@include entries
---@include consumer
+-- NEEDS: wake lanes entries consumer drop_lanes
 
 for _, name in ipairs(SERVED) do
   if #pending_for(worker, name, 1) > 0 then
@@ -21,9 +19,7 @@ for _, name in ipairs(SERVED) do
     redis.call('DEL', lane)
   end
 end
-if redis.call('EXISTS', QUARANTINE.suspects, QUARANTINE.alone) == 0 then
-  redis.call('DEL', lanes)
-end
+drop_rare_lanes()
 if redis.call('ZCARD', leases) > 0 then
   wake_one()
 end

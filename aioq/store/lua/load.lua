@@ -2,10 +2,7 @@
 -- KEYS: job attempts
 -- ARGV: ids...
 -- SAYS: ok
---@include now
---@include read
---@include late
---@include view
+-- NEEDS: view
 
 local found = {}
 for i = ids, #ARGV do

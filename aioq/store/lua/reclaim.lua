@@ -3,28 +3,12 @@
 -- ARGV: worker cause session chunk expired_ttl failure_ttl held...
 -- SAYS: ok alive
 -- MAKES: gone
+-- NEEDS: now read wake lanes entries deaths lane leave lease keep doors/follow doors/end_job history failure consumer doors/leave_run
 -- cause lost: the worker's lease has ended. Its runs count as deliveries. A job fails if it was alone on this worker,
 -- and on enough other ones that died; all others run again.
 -- cause resync: the worker itself asks, because the reply of a claim may have been lost; it names the jobs
 -- that it does hold, each as `<id> <fence>`, and its new session.
 -- Returns whether there is more, the ids that went back and the ids that failed.
---@include now
---@include read
---@include lease
---@include wake
---@include entries
---@include deaths
---@include lane
---@include leave
---@include usual
---@include keep
---@include follow
---@include tombstone
---@include remove_job
---@include end_job
---@include history
---@include consumer
---@include failure
 
 local lost = cause == 'lost'
 local lease = redis.call('ZSCORE', leases, worker)
@@ -68,12 +52,19 @@ for _, name in ipairs(SERVED) do
     more = 1
   end
   for _, row in ipairs(rows) do
-    local entry = redis.call('XRANGE', LANES[name], row[1], row[1])[1]
-    local id = id_of(entry)
+    local id, entry = id_of(redis.call('XRANGE', LANES[name], row[1], row[1])[1]), mark_of(name) .. row[1]
+    local run, status, fence, holder, known = {id = id}, nil, nil, nil, nil
+    if id then
+      status, fence, holder, known, run.after, run.failure_ttl, run.deaths, run.is_alone =
+        peek(id, 'status', 'fence', 'worker', 'entry', 'after', 'failure_ttl', 'deaths', 'is_alone')
+    end
     -- By fence, too: the lost reply may be that of a new claim of a job whose last run is still to be recorded.
-    if not (id and holding[id .. ' ' .. (peek(id, 'fence')[1] or '')]) then
-      found[#found + 1] = {id, mark_of(name) .. row[1]}
-      leave_lane(mark_of(name) .. row[1])
+    local is_held = id and holding[id .. ' ' .. (fence or '')]
+    if not is_held and status == 'started' and holder == worker and known == entry then
+      leave_run(id, entry)
+      found[#found + 1] = run
+    elseif not is_held then
+      leave_lane(entry)
     end
   end
 end
@@ -91,33 +82,29 @@ local back, dead = {}, {}
 local function add_death(deaths, beside)
   return (deaths or '') .. beside .. ' ' .. string.gsub(worker, '%c', '?') .. '\n'
 end
-for _, each in ipairs(found) do
-  local id, entry = each[1], each[2]
-  local seen = id and peek(id, 'status', 'worker', 'entry', 'after', 'failure_ttl', 'deaths', 'is_alone') or {}
-  if seen[1] == 'started' and seen[2] == worker and seen[3] == entry then
-    local is_alone, deaths = seen[7] == '1', seen[6]
-    local beside = is_alone and 0 or total and total - 1
-    count_up(id, 'uncounted')
+for _, run in ipairs(found) do
+  local id, is_alone, deaths = run.id, run.is_alone == '1', run.deaths
+  local beside = is_alone and 0 or total and total - 1
+  count_up(id, 'uncounted')
+  if lost then
+    count_up(id, 'deliveries')
+    deaths = add_death(deaths, beside)
+    redis.call('HSET', job .. id, 'deaths', deaths)
+  end
+  if lost and is_alone and count_deaths(deaths) >= ALONE_AT then
+    end_job(failed, id, 'failed', number(run.failure_ttl, failure_ttl), run.after, true, now,
+      failure('AbandonedJobError', 'the workers that ran this job were lost ' .. count_deaths(deaths)
+        .. ' times, and the last one ran nothing else; it is not run again. The workers: ' .. tell_deaths(deaths)))
+    dead[#dead + 1] = id
+  else
     if lost then
-      count_up(id, 'deliveries')
-      deaths = add_death(deaths, beside)
-      redis.call('HSET', job .. id, 'deaths', deaths)
-    end
-    if lost and is_alone and count_deaths(deaths) >= ALONE_AT then
-      end_job(failed, id, 'failed', number(seen[5], failure_ttl), seen[4], true, now,
-        failure('AbandonedJobError', 'the workers that ran this job were lost ' .. count_deaths(deaths)
-          .. ' times, and the last one ran nothing else; it is not run again. The workers: ' .. tell_deaths(deaths)))
-      dead[#dead + 1] = id
+      archive(id, 'abandoned', failure('AbandonedJobError', 'the worker ' .. worker
+        .. ' was lost while it ran this job' .. (beside > 0 and ' and ' .. beside .. ' others' or '')))
     else
-      if lost then
-        archive(id, 'abandoned', failure('AbandonedJobError', 'the worker ' .. worker
-          .. ' was lost while it ran this job' .. (beside > 0 and ' and ' .. beside .. ' others' or '')))
-      else
-        clear_run(id)
-      end
-      return_to_lane(id, true)
-      back[#back + 1] = id
+      clear_run(id)
     end
+    return_to_lane(id, 'front')
+    back[#back + 1] = id
   end
 end
 flush_kept()

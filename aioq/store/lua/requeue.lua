@@ -1,22 +1,13 @@
 -- requeue: bring jobs that ended without a result back to their queue.
--- KEYS: main front wake scheduled expiring job attempts finished failed canceled stopped expired
+-- KEYS: main front wake scheduled expiring job attempts registries
 -- ARGV: only lane reset expired_ttl call repeat_ms ids...
 -- SAYS: ok
 -- MAKES: done
--- only: a status that the jobs must have, or ''. reset 1: the attempts and deliveries are counted anew. What is known of
--- the last run moves to the history, and the retention that it had is taken off. Returns for each id: ok, gone, or the
--- status that does not allow it. A registry that lists a job which is gone, or is in another state, lists it no longer.
---@include now
---@include read
---@include transition
---@include wake
---@include lane
---@include leave
---@include late
---@include forget
---@include stale
---@include history
---@include receipt
+-- NEEDS: read allows late wake lane leave forget stale history receipt own
+-- only: a status that the jobs must have, or ''. lane: '' for the main one. reset 1: the attempts and deliveries are
+-- counted anew. What is known of the last run moves to the history, and the retention that it had is taken off. Returns
+-- for each id: ok, gone, or the status that does not allow it. A registry that lists a job which is gone, or is in another
+-- state, lists it no longer.
 
 local sent_before = receipt()
 if sent_before then
@@ -30,23 +21,19 @@ local function bring_back(id, status, fence)
   archive(id, status)
   clear_run(id)
   redis.call('HDEL', job .. id, 'error', 'expires_at', 'due_at')
-  redis.call('PERSIST', job .. id)
-  redis.call('PERSIST', attempts .. id)
+  keep_record(id, -1)
   if reset == '1' then
     redis.call('HSET', job .. id, 'uncounted', number(fence, 0))
     redis.call('HDEL', job .. id, 'deliveries', 'deaths', 'is_alone')
   end
-  return_to_lane(id, lane == 'front')
+  return_to_lane(id, lane)
   moved = true
 end
 
 for i = ids, #ARGV do
   local id = ARGV[i]
-  local seen = peek(id, 'status', 'fence', 'expires_at', 'entry')
-  local status, verdict = seen[1], 'ok'
-  if is_late(status, seen[3]) then
-    status = 'expired'
-  end
+  local stored, fence, expires_at, entry = peek(id, 'status', 'fence', 'expires_at', 'entry')
+  local status, verdict = is_late(stored, expires_at) and 'expired' or stored, 'ok'
   if not status then
     leave_indexes(id)
     verdict = 'gone'
@@ -54,11 +41,11 @@ for i = ids, #ARGV do
     leave_other_registries(id, status)
     verdict = status
   else
-    if seen[1] == 'queued' then
-      leave_lane(seen[4])
-      redis.call('ZREM', expiring, id .. ' ' .. (seen[4] or ''))
+    if stored == 'queued' then
+      leave_lane(entry)
+      redis.call('ZREM', expiring, id .. ' ' .. (entry or ''))
     end
-    bring_back(id, status, seen[2])
+    bring_back(id, status, fence)
   end
   verdicts[#verdicts + 1] = verdict
 end

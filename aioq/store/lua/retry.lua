@@ -2,32 +2,25 @@
 -- KEYS: main front wake scheduled expiring job attempts
 -- ARGV: expired_ttl jobs...
 -- SAYS: ok
--- A job is: id, fence, error, delay (ms), lane.
+-- NEEDS: now wake lane schedule holds history
+-- A job is: id, fence, error, delay (ms), lane ('' for the main one).
 -- Returns position (from 0) and verdict of each job that was not recorded: stale or gone.
---@include now
---@include read
---@include wake
---@include lane
---@include leave
---@include schedule
---@include holds
---@include history
 
 expired_ttl = tonumber(expired_ttl)
 
-local run, _, refused = judge(ARGV, jobs, 5)
+local run, refused = judge(ARGV, jobs, 5)
 for _, at in ipairs(run) do
-  local id, error, delay, at_front = ARGV[at], ARGV[at + 2], tonumber(ARGV[at + 3]), ARGV[at + 4] == 'front'
+  local id, error, delay, lane = ARGV[at], ARGV[at + 2], tonumber(ARGV[at + 3]), ARGV[at + 4]
   archive(id, 'failed', error)
   if delay == 0 then
     redis.call('HSET', job .. id, 'error', error)
-    return_to_lane(id, at_front)
+    return_to_lane(id, lane)
   else
     redis.call('HSET', job .. id, 'status', 'scheduled', 'error', error, 'due_at', now + delay)
-    if at_front then
-      redis.call('HSET', job .. id, 'front', '1')
+    if lane ~= '' then
+      redis.call('HSET', job .. id, 'lane', lane)
     else
-      redis.call('HDEL', job .. id, 'front')
+      redis.call('HDEL', job .. id, 'lane')
     end
     enter_schedule(id, now + delay)
   end

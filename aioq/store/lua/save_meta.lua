@@ -3,18 +3,18 @@
 -- ARGV: id fence call repeat_ms count changes...
 -- SAYS: ok stale gone
 -- MAKES: done
+-- NEEDS: receipt
 -- fence '' means: not from within a run. changes: count fields with their values, then the fields to remove.
---@include receipt
 
 local sent_before = receipt()
 if sent_before then
   return sent_before
 end
-local seen = redis.call('HMGET', job .. id, 'status', 'fence')
-if not seen[1] then
+local status, last_fence = unpack(redis.call('HMGET', job .. id, 'status', 'fence'))
+if not status then
   return {'gone'}
 end
-if fence ~= '' and (seen[2] ~= fence or seen[1] ~= 'started') then
+if fence ~= '' and (last_fence ~= fence or status ~= 'started') then
   return {'stale'}
 end
 if #ARGV < changes then

@@ -1,43 +1,30 @@
 -- stop: end the run of a started job; it is not retried.
--- KEYS: main front scheduled expiring job attempts finished failed canceled stopped expired
+-- KEYS: main front scheduled expiring job attempts registries
 -- ARGV: control failure_ttl call repeat_ms id
 -- SAYS: ok already refused gone
 -- MAKES: gone done
+-- NEEDS: now read allows late keep doors/follow doors/end_job stale receipt take_out
 -- refused brings the status that does not allow it. With a retention of 0 the job is deleted. What lists a job that is
 -- gone lists it no longer.
---@include now
---@include read
---@include transition
---@include late
---@include leave
---@include usual
---@include keep
---@include follow
---@include tombstone
---@include remove_job
---@include end_job
---@include forget
---@include stale
---@include end_run
---@include receipt
 
 local sent_before = receipt()
 if sent_before then
   return sent_before
 end
-local seen = peek(id, 'status', 'entry', 'worker', 'fence', 'after', 'failure_ttl', 'expires_at')
-if not seen[1] then
+local status, entry, runner, fence, after, own_ttl, expires_at =
+  peek(id, 'status', 'entry', 'worker', 'fence', 'after', 'failure_ttl', 'expires_at')
+if not status then
   leave_indexes(id)
   return {'gone'}
 end
-if seen[1] == 'stopped' then
+if status == 'stopped' then
   return {'already'}
 end
-if not allows(seen[1], 'stop') then
-  return {'refused', is_late(seen[1], seen[7]) and 'expired' or seen[1]}
+if not allows(status, 'stop') then
+  return {'refused', is_late(status, expires_at) and 'expired' or status}
 end
-end_run(id, seen, 'stopped')
-end_job(stopped, id, 'stopped', number(seen[6], tonumber(failure_ttl)), seen[5], true, now)
+take_out(id, 'stopped', status, entry, runner, fence)
+end_job(stopped, id, 'stopped', number(own_ttl, tonumber(failure_ttl)), after, true, now)
 flush_kept()
 flush_mail()
 return keep_receipt({'ok'})

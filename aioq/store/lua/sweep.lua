@@ -1,13 +1,10 @@
 -- sweep: take ids whose retention has passed out of the registries (the jobs themselves are gone already).
--- KEYS: job attempts finished failed canceled stopped expired
+-- KEYS: job attempts registries
 -- ARGV: chunk
 -- SAYS: ok
+-- NEEDS: now REGISTRIES usual forget rewind own
 -- Jobs that ended in the future, by a clock that was set back since, count as ended now.
 -- Returns how many were taken out, or set right; a full chunk means that there may be more.
---@include now
---@include usual
---@include forget
---@include rewind
 
 local STRAYS = 20 -- members of each registry that are looked at: over time, all of them
 local swept, indexes = 0, {}
@@ -15,7 +12,7 @@ local swept, indexes = 0, {}
 -- when the clock is set back would live again, in no registry.
 local function expire_records(ids)
   for _, id in ipairs(ids) do
-    redis.call('EXISTS', job .. id, attempts .. id)
+    redis.call('EXISTS', keys_of(id))
   end
 end
 chunk = tonumber(chunk)
@@ -27,7 +24,7 @@ end
 if redis.call('EXISTS', unpack(indexes)) == 0 then
   return {'ok', 0} -- an idle worker of an empty queue sweeps, too
 end
-for _, registry in ipairs({finished, failed, canceled, stopped, expired}) do
+for _, registry in pairs(REGISTRIES) do
   local over = redis.call('ZRANGEBYSCORE', registry .. ':until', '-inf', '(' .. now, 'LIMIT', 0, chunk)
   if #over > 0 then
     expire_records(over)

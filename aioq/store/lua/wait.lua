@@ -2,13 +2,9 @@
 -- KEYS: job attempts
 -- ARGV: channel ids...
 -- SAYS: ok
+-- NEEDS: now read FINAL late view
 -- Returns for each id: its fields if it has ended, nothing if it is gone, or after how many ms to ask again
 -- (-1: not at all): a job with a ttl may expire while no worker looks, and then nobody tells of it.
---@include now
---@include read
---@include transition
---@include late
---@include view
 
 local function next_look(status, expires_at, ttl, due_at)
   if expires_at then
@@ -25,18 +21,19 @@ end
 local replies = {}
 for i = ids, #ARGV do
   local key = job .. ARGV[i]
-  local seen = peek(ARGV[i], 'status', 'after', 'expires_at', 'ttl', 'due_at')
-  if not seen[1] then
+  local status, after, expires_at, ttl, due_at = peek(ARGV[i], 'status', 'after', 'expires_at', 'ttl', 'due_at')
+  if not status then
     replies[#replies + 1] = {}
-  elseif FINAL[seen[1]] or is_late(seen[1], seen[3]) then
+  elseif FINAL[status] or is_late(status, expires_at) then
     replies[#replies + 1] = view(key)
   else
-    local after, word = seen[2] or '', '@' .. channel
+    local word = '@' .. channel
+    after = after or ''
     if not string.find(' ' .. after .. ' ', ' ' .. word .. ' ', 1, true) then
       redis.call('HDEL', key, 'after') -- not refused when memory is full, so what follows is not either
       redis.call('HSET', key, 'after', after == '' and word or after .. ' ' .. word)
     end
-    replies[#replies + 1] = next_look(seen[1], seen[3], seen[4], seen[5])
+    replies[#replies + 1] = next_look(status, expires_at, ttl, due_at)
   end
 end
 return {'ok', replies}

@@ -2,7 +2,7 @@
 -- KEYS: wake job
 -- ARGV:
 -- SAYS: ok
---@include wake
+-- NEEDS: wake
 redis.call('DEL', wake) -- not refused when memory is full, so what follows is not either
 wake_one()
 return {'ok'}

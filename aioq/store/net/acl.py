@@ -15,12 +15,8 @@ from aioq.store.net.url import HIDDEN
 _USER = re.compile(r"User (\S+) has no permissions")
 _COMMAND = re.compile(r"run the '([^']+)' command")
 _NAMED = re.compile(r"access the '(.+)' (key|channel)")
-_IN_SCRIPT = ("ACL failure in script", "The user executing the script can't")
-
-
-def is_refusal(text: str) -> bool:
-    """Whether the text of an error says that a password or a right is missing."""
-    return text.startswith(("NOAUTH", "NOPERM", "WRONGPASS")) or any(each in text for each in _IN_SCRIPT)
+#: What servers say when a right is missing inside of a script.
+IN_SCRIPT = ("ACL failure in script", "The user executing the script can't")
 
 
 def remedy(text: str, url: str, command: Command = ()) -> str:
@@ -46,7 +42,7 @@ def remedy(text: str, url: str, command: Command = ()) -> str:
 
         return f". ACL SETUSER {user} {' '.join(rules)} allows it{caller}; docs/security.md has all rules"
 
-    if any(each in text for each in _IN_SCRIPT):
+    if any(each in text for each in IN_SCRIPT):
         return f". ACL LOG on the server names the command{caller}; docs/security.md has all rules"
 
     return ""

@@ -1,9 +1,9 @@
-"""Batcher: calls that arrive together travel together (group commit).
+"""Batcher: calls that are made together are sent together (group commit).
 
-A call that comes when nothing is under way goes at once, in its caller's own task: a lone one is not delayed.
-What arrives during that round trip waits for its end and then goes as one batch. When MANY are together, they go
-without waiting, in the task of the caller who made them so many: the server is at work on the first hundred of a
-thousand while the others are still being prepared. There is no timer; the server's own pace sets the size of the
+A call is sent at once, in its caller's own task, if no round trip is under way. So a single call is not delayed.
+Calls that are made during a round trip wait for its end, and are then sent as one batch. A full batch does not
+wait: the caller who completes it sends it, in its own task. So the server works on the first hundred of a thousand
+calls while the others are still being prepared. There is no timer: the pace of the server sets the size of the
 batches. A thousand concurrent enqueues take a dozen round trips instead of a thousand.
 """
 
@@ -21,9 +21,9 @@ Answer = TypeVar("Answer")
 MAX_ITEMS = 250
 MAX_BYTES = 524_288
 
-#: How many items go without waiting for the round trips that are under way, and how many of these there may be.
-MANY = 100
-FLIGHTS = 8
+#: So many items do not wait for the round trips that are under way. There may be so many round trips.
+FULL_ITEMS = 100
+MOST_UNDER_WAY = 8
 
 
 class Batcher(Generic[Item, Answer]):
@@ -35,7 +35,7 @@ class Batcher(Generic[Item, Answer]):
 
     """
 
-    __slots__ = ("_flights", "_send", "_tasks", "_waiting", "_weigh")
+    __slots__ = ("_send", "_tasks", "_under_way", "_waiting", "_weigh")
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Batcher(Generic[Item, Answer]):
         self._send = send
         self._weigh = weigh
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
-        self._flights = 0
+        self._under_way = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def submit(self, item: Item) -> Answer:
@@ -53,19 +53,19 @@ class Batcher(Generic[Item, Answer]):
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
 
-        if not self._flights or (len(self._waiting) >= MANY and self._flights < FLIGHTS):
-            self._flights += 1
+        if not self._under_way or (len(self._waiting) >= FULL_ITEMS and self._under_way < MOST_UNDER_WAY):
+            self._under_way += 1
 
             try:
-                await self._carry()
-            except BaseException:  # cancelled: the others are sent again, and this one is not
+                await self._send_batch()
+            except BaseException:  # it was cancelled: the others are sent again, and this one is not
                 future.cancel()
                 raise
 
         return await future
 
-    async def _carry(self) -> None:
-        batch = self._take()
+    async def _send_batch(self) -> None:
+        batch = self._next_batch()
 
         try:
             if batch:
@@ -83,19 +83,19 @@ class Batcher(Generic[Item, Answer]):
             self._waiting.extendleft(each for each in reversed(batch) if not each[1].done())
             raise
         finally:
-            self._land()
+            self._received()
 
-    def _land(self) -> None:
-        """A round trip is over. What waits goes next, if it is many, or if there is nothing else to wait for."""
-        self._flights -= 1
+    def _received(self) -> None:
+        """A round trip is over. Send what waits, if it is a full batch or if no other round trip is under way."""
+        self._under_way -= 1
 
-        if self._waiting and (not self._flights or len(self._waiting) >= MANY):
-            self._flights += 1
-            task = asyncio.get_running_loop().create_task(self._carry())
+        if self._waiting and (not self._under_way or len(self._waiting) >= FULL_ITEMS):
+            self._under_way += 1
+            task = asyncio.get_running_loop().create_task(self._send_batch())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    def _take(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
+    def _next_batch(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
         batch: list[tuple[Item, asyncio.Future[Answer]]] = []
         size = 0
 

@@ -18,11 +18,14 @@ from typing import Any, TypeVar
 from aioq.store.net.address import Address
 from aioq.store.net.command import Argument, Command, keys_of
 from aioq.store.net.node import Node
-from aioq.store.net.sentinels import Place, spelled
+from aioq.store.net.place import Place, spelled
+from aioq.store.net.refusals import unreachable
 from aioq.store.net.slots import SLOTS, SlotMap
+from aioq.store.net.stream import ReplyError
+from aioq.store.net.subscription import Subscription
 from aioq.store.net.tasks import see_end, within
-from aioq.store.net.translation import translated, unreachable
-from aioq.store.net.wire import ReplyError, Subscription, Wire
+from aioq.store.net.translation import translated
+from aioq.store.net.wire import Wire
 from aioq.values.errors import ServerError, ServerUnreachable
 
 log = logging.getLogger("aioq.store")
@@ -33,7 +36,7 @@ T = TypeVar("T")
 NEXT_SERVER_AFTER_S = 0.5
 
 #: How often a command is sent on to another server before it is given up.
-HOPS = 5
+MOST_REDIRECTS = 5
 
 
 class Cluster:
@@ -65,8 +68,8 @@ class Cluster:
         """Whether there is a wire to any server."""
         return any(node.is_open for node in self._nodes.values())
 
-    async def trip(self, commands: Sequence[Command], left: float = math.inf) -> list[Any]:
-        """Each command to the server of its key, in one round trip to each, side by side. As Node.trip.
+    async def round_trip(self, commands: Sequence[Command], left: float = math.inf) -> list[Any]:
+        """Each command to the server of its key, in one round trip to each, side by side. As Node.round_trip.
 
         Raises:
             ServerUnreachable: one of the servers did not answer. The others have carried out what was theirs.
@@ -78,8 +81,8 @@ class Cluster:
         if self._slots.is_stale:
             left -= await self._ask_within(left)
 
-        for _ in range(HOPS):  # where a server sends it is newer than what others may know yet
-            rest = await self._visit_all(commands, rest, replies, left)
+        for _ in range(MOST_REDIRECTS):  # where a server sends it is newer than what others may know yet
+            rest = await self._send_to_all(commands, rest, replies, left)
 
             if not rest:
                 return replies
@@ -104,7 +107,7 @@ class Cluster:
             except ServerUnreachable:
                 groups[None].append(at)
 
-        return [(self if place is None else self._node(place), mine) for place, mine in groups.items()]
+        return [(self if place is None else self._node(place), positions) for place, positions in groups.items()]
 
     async def open_wire(self, patience: float, key: Argument) -> Wire:
         """A wire of one's own to the server that has a key."""
@@ -137,25 +140,28 @@ class Cluster:
 
         self._nodes.clear()
 
-    async def _visit_all(
+    async def _send_to_all(
         self, commands: Sequence[Command], rest: Sequence[int], replies: list[Any], left: float
     ) -> Sequence[int]:
         """One round trip to each server, for the commands that are left. Returns those that must go elsewhere."""
         groups = self._slots.group(commands, rest)
-        visits = [self._node(place).trip([commands[at] for at in mine], left) for place, mine in groups.items()]
-        # All are waited for, so that none goes on behind the back of whoever repeats the call.
-        found = await asyncio.gather(*visits, return_exceptions=True)
+        sent = [
+            self._node(place).round_trip([commands[at] for at in positions], left)
+            for place, positions in groups.items()
+        ]
+        # All are waited for, so that none is still under way when the call is repeated.
+        found = await asyncio.gather(*sent, return_exceptions=True)
         again: list[int] = []
         failures: list[BaseException] = []
 
-        for (place, mine), answers in zip(groups.items(), found, strict=True):
+        for (place, positions), answers in zip(groups.items(), found, strict=True):
             if isinstance(answers, BaseException):
                 self._slots.note(place, answers)
 
-                if isinstance(answers, ServerUnreachable) and not any(keys_of(commands[at]) for at in mine):
-                    again += mine  # any other server will do
+                if isinstance(answers, ServerUnreachable) and not any(keys_of(commands[at]) for at in positions):
+                    again += positions  # any other server will do
 
-                    for at in mine:
+                    for at in positions:
                         replies[at] = answers
                 else:
                     failures.append(answers)
@@ -164,14 +170,14 @@ class Cluster:
 
             self._slots.note(place, None)
 
-            for at, answer in zip(mine, answers, strict=True):
+            for at, answer in zip(positions, answers, strict=True):
                 replies[at] = answer
 
                 if isinstance(answer, ReplyError) and answer.code in ("MOVED", "ASK"):
-                    slot, there = _told(answer, place)
+                    slot, there = _redirect_of(answer, place)
 
                     if answer.code == "ASK":
-                        replies[at] = (await self._node(there).trip((("ASKING",), commands[at]), left))[1]
+                        replies[at] = (await self._node(there).round_trip((("ASKING",), commands[at]), left))[1]
                     else:
                         self._slots.learn(slot, there)
                         again.append(at)
@@ -225,7 +231,7 @@ class Cluster:
 
     async def _read_slots(self) -> None:
         async def read_from(place: Place) -> None:
-            (reply,) = await self._node(place).trip((SLOTS,))
+            (reply,) = await self._node(place).round_trip((SLOTS,))
             self._slots.read(reply, place)
 
         await self._first(self._slots.known(), read_from)
@@ -319,7 +325,7 @@ def sent_on(url: str, answer: object) -> ServerUnreachable:
     if isinstance(answer, ServerUnreachable):
         return answer
 
-    return unreachable(url, ConnectionError(f"{answer}: sent on {HOPS} times"))
+    return unreachable(url, ConnectionError(f"{answer}: sent on {MOST_REDIRECTS} times"))
 
 
 def _one_of(url: str, failures: Sequence[ServerError]) -> ServerError:
@@ -334,7 +340,7 @@ def _abort(subscription: Subscription) -> None:
     subscription.abort(ConnectionResetError("another server was faster"))
 
 
-def _told(answer: ReplyError, asked: Place) -> tuple[int, Place]:
+def _redirect_of(answer: ReplyError, asked: Place) -> tuple[int, Place]:
     """Slot and server of `MOVED 866 127.0.0.1:7002`; an empty host is that of the server that was asked."""
     _, slot, address, *_ = str(answer).split(" ")
     host, _, port = address.rpartition(":")

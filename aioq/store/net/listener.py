@@ -1,4 +1,4 @@
-"""Listener: one subscription for a whole event loop; whoever listens to a channel shares it."""
+"""Listener: one subscription for a whole event loop. All who listen to channels share it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from aioq.store.net.translation import refusal, unreachable
-from aioq.store.net.wire import ReplyError, Subscription
+from aioq.store.net.refusals import refusal, unreachable
+from aioq.store.net.stream import ReplyError
+from aioq.store.net.subscription import Subscription
 from aioq.values.errors import ServerError
 
 Handler = Callable[[bytes], None]
@@ -19,7 +20,7 @@ Handler = Callable[[bytes], None]
 Open = Callable[[Callable[[Any], None]], Awaitable[Subscription]]
 
 #: The first and the longest pause between two attempts to subscribe again, in seconds.
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
 
 log = logging.getLogger("aioq.store")
 
@@ -49,7 +50,7 @@ class Listener:
         self._channels: dict[str, Channel] = {}
         self._names: dict[bytes, str] = {}
         self._subscription: Subscription | None = None
-        self._keeper: asyncio.Task[None] | None = None
+        self._resubscribing: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
 
     @property
@@ -82,13 +83,13 @@ class Listener:
             await asyncio.shield(found.confirmed)
 
     async def aclose(self) -> None:
-        """End the subscription. Who is about to listen is told; who listens again opens another one."""
+        """End the subscription. Calls of `listen` that are under way fail; a later one opens another one."""
         channels, self._channels = self._channels, {}
         self._names.clear()
         subscription, self._subscription = self._subscription, None
         tasks = [channel.opening for channel in channels.values()]
-        tasks.append(self._keeper)
-        self._keeper = None
+        tasks.append(self._resubscribing)
+        self._resubscribing = None
         running = [task for task in tasks if task is not None and not task.done()]
 
         for task in running:
@@ -114,16 +115,16 @@ class Listener:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is raised to those who wait for the channel
             self._refuse(name, channel, error)
         else:
-            if self._keeper is None:
-                self._keeper = asyncio.get_running_loop().create_task(self._keep())
+            if self._resubscribing is None:
+                self._resubscribing = asyncio.get_running_loop().create_task(self._resubscribe())
 
     async def _subscribe_to_all(self) -> None:
         self._subscription = await self._open_subscription(self._hear)
         self._subscription.subscribe(tuple(self._channels))
 
-    async def _keep(self) -> None:
-        """Subscribe again whenever the connection is lost. All who listen rest on this, so no error ends it."""
-        pause = SHORTEST_PAUSE
+    async def _resubscribe(self) -> None:
+        """Subscribe again whenever the connection is lost. All listeners depend on this, so no error ends it."""
+        pause = SHORTEST_PAUSE_S
 
         while True:
             try:
@@ -134,7 +135,7 @@ class Listener:
                     if not self.hears:
                         await self._subscribe_to_all()
 
-                pause = SHORTEST_PAUSE
+                pause = SHORTEST_PAUSE_S
                 continue
             except ServerError as error:  # the server is away; each waiting call asks again when it is back
                 log.debug("what is published cannot be heard yet: %s", error)
@@ -142,10 +143,10 @@ class Listener:
                 log.exception("what is published cannot be heard; it is tried again")
 
             await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - spreads a crowd, no secret
-            pause = min(2 * pause, LONGEST_PAUSE)
+            pause = min(2 * pause, LONGEST_PAUSE_S)
 
     def _hear(self, reply: Any) -> None:
-        """Pass on what the connection has brought. An error must not end the connection, on which all rest."""
+        """Pass on what the connection has brought. An error must not end it, since all listeners share it."""
         try:
             self._pass_on(reply)
         except Exception:

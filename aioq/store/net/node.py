@@ -13,26 +13,22 @@ from redis.exceptions import RedisError
 from aioq.store.net.address import Address
 from aioq.store.net.command import Argument, Command
 from aioq.store.net.library import loading
-from aioq.store.net.sentinels import Place
+from aioq.store.net.place import Place
+from aioq.store.net.refusals import ALONE, AWAY, PASSING, refusal, unreachable
+from aioq.store.net.stream import ReplyError, pack
+from aioq.store.net.subscription import Subscription
 from aioq.store.net.tasks import within
-from aioq.store.net.translation import (
-    ALONE,
-    AWAY,
-    PASSING,
-    advice_on_opening,
-    refusal,
-    translated,
-    unreachable,
-)
-from aioq.store.net.wire import ReplyError, Subscription, Wire, pack
+from aioq.store.net.translation import advice_on_opening, translated
+from aioq.store.net.wire import Wire
 from aioq.values.errors import ServerError, ServerUnreachable
 
 log = logging.getLogger("aioq.store")
 
-#: How often a server that publishes is asked whether it is there, in seconds; it has as long to say anything. The
-#: second one is for a server from which another one may take over. If all connections of a process die silently,
-#: the subscription is given up after 9 s, the first call that asks again after 5 s more, and then one is answered.
-SILENCE, SHORT_SILENCE = 4.5, 2.5
+#: How often a subscription asks its server whether it is there, in seconds. The server has as long to say
+#: anything. The second interval is for a server from which another one may take over. If all connections of a
+#: process die silently, the subscription is given up after 9 s, the first call that asks again after 5 s more, and
+#: the next one is answered.
+QUESTION_INTERVAL_S, SHORT_QUESTION_INTERVAL_S = 4.5, 2.5
 
 Opened = TypeVar("Opened")
 
@@ -42,8 +38,8 @@ class Node:
 
     Args:
         address: how it is reached.
-        timeout: seconds without a moving byte after which an attempt to open a connection, or a trip on it, is
-            given up.
+        timeout: seconds without a moving byte after which an attempt to open a connection, or a round trip on it,
+            is given up.
 
     """
 
@@ -62,12 +58,12 @@ class Node:
         """Whether there is a wire, or will soon be one."""
         return self._opening is not None or (self._wire is not None and self._wire.is_open)
 
-    async def trip(self, commands: Sequence[Command], left: float = math.inf) -> list[Any]:
+    async def round_trip(self, commands: Sequence[Command], left: float = math.inf) -> list[Any]:
         """One round trip. Errors of single commands stand in their place; scripts that are missing are loaded.
 
         Args:
             commands: what is sent.
-            left: seconds without a moving byte that the trip may cost, if that is less than this way's timeout.
+            left: seconds without a moving byte that the round trip may cost, if that is less than the timeout.
 
         Raises:
             ServerUnreachable: nobody answers, or not now; it may have been carried out.
@@ -82,13 +78,17 @@ class Node:
 
         for reply in replies:
             if isinstance(reply, ReplyError) and reply.code == "NOSCRIPT":
-                return await self._mend(commands, replies, left)
+                return await self._load_and_repeat(commands, replies, left)
 
         return replies
 
     async def nodes(self) -> list[Node]:
         """The servers that have keys: this one."""
         return [self]
+
+    async def by_server(self, keys: Sequence[Argument]) -> list[tuple[Node, list[int]]]:
+        """The positions of keys, each with the way to their server: all are on this one."""
+        return [(self, list(range(len(keys))))] if keys else []
 
     async def open_wire(self, patience: float, key: Argument) -> Wire:  # noqa: ARG002 - it has all keys
         """A wire of one's own; calls on it fail after these seconds without an answer."""
@@ -97,12 +97,12 @@ class Node:
 
     async def open_subscription(self, hear: Callable[[Any], None]) -> Subscription:
         """A connection that hears what is published."""
-        silence = SHORT_SILENCE if self.address.has_others else SILENCE
+        interval = SHORT_QUESTION_INTERVAL_S if self.address.has_others else QUESTION_INTERVAL_S
 
         with translated(self.url):
             connection = self.address.connection(socket_timeout=self._timeout)
 
-            return await self._in_time(Subscription.open(connection, hear, silence))
+            return await self._in_time(Subscription.open(connection, hear, interval))
 
     async def aclose(self) -> None:
         if self._opening is not None:
@@ -127,9 +127,9 @@ class Node:
             waited, begun = wire.loop.time() - begun, wire.loop.time()
 
         try:
-            trip = wire.send(packed, count)
-            # The wire's own watch needs no timer for each trip, and suffices as a rule.
-            replies = await (trip if left - waited >= self._timeout else _answer(wire, trip, begun, left - waited))
+            sent = wire.send(packed, count)
+            # The wire's own check needs no timer for each round trip. It is enough as a rule.
+            replies = await (sent if left - waited >= self._timeout else _answer(wire, sent, begun, left - waited))
         except OSError as error:
             failure = unreachable(self.url, error)
             failure.silence = waited + wire.loop.time() - max(begun, wire.moved_at)
@@ -145,7 +145,7 @@ class Node:
 
         return replies
 
-    async def _mend(self, commands: Sequence[Command], replies: list[Any], left: float) -> list[Any]:
+    async def _load_and_repeat(self, commands: Sequence[Command], replies: list[Any], left: float) -> list[Any]:
         """Load scripts that the server has forgotten, and send again only what did not run."""
         forgotten = [
             at for at, reply in enumerate(replies) if isinstance(reply, ReplyError) and reply.code == "NOSCRIPT"
@@ -205,19 +205,19 @@ class Node:
             self.opened += 1
 
 
-async def _answer(wire: Wire, trip: asyncio.Future[list[Any]], begun: float, seconds: float) -> list[Any]:
-    """The replies to a trip that may cost fewer seconds without a moving byte than the wire's other trips."""
+async def _answer(wire: Wire, sent: asyncio.Future[list[Any]], begun: float, seconds: float) -> list[Any]:
+    """The replies to a round trip that may cost fewer seconds without a moving byte than others on this wire."""
     left = seconds
 
     try:
         while left > 0:
-            await asyncio.wait((trip,), timeout=left)
+            await asyncio.wait((sent,), timeout=left)
 
-            if trip.done():
-                return trip.result()
+            if sent.done():
+                return sent.result()
 
             left = max(begun, wire.moved_at) + seconds - wire.loop.time()
 
         raise TimeoutError(f"no answer within {seconds:.3g} s")
     finally:
-        trip.cancel()
+        sent.cancel()

@@ -16,14 +16,12 @@ import redis.exceptions as failures
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 
-from aioq.store.net.wire import connect
+from aioq.store.net.place import Place, spelled
+from aioq.store.net.stream import connect
 from aioq.values.errors import ServerRefused
 
-#: A server, by host and port.
-Place = tuple[str, int]
-
 #: A sentinel that says nothing for this many seconds is away.
-SENTINEL_TIMEOUT = 1.0
+SENTINEL_TIMEOUT_S = 1.0
 
 
 class Claim(NamedTuple):
@@ -139,7 +137,7 @@ class Sentinels:
         pool = Redis(host=host, port=port, **self._options()).connection_pool
         connection: AbstractConnection = pool.make_connection()
 
-        async with asyncio.timeout(SENTINEL_TIMEOUT):
+        async with asyncio.timeout(SENTINEL_TIMEOUT_S):
             await connect(connection)
 
             try:
@@ -150,7 +148,7 @@ class Sentinels:
                 await connection.disconnect(nowait=True)
 
     def _options(self) -> dict[str, Any]:
-        timeouts = {"socket_timeout": SENTINEL_TIMEOUT, "socket_connect_timeout": SENTINEL_TIMEOUT}
+        timeouts = {"socket_timeout": SENTINEL_TIMEOUT_S, "socket_connect_timeout": SENTINEL_TIMEOUT_S}
 
         return timeouts | {"retry": None, "decode_responses": True, "protocol": 2} | dict(self.kwargs)
 
@@ -188,13 +186,6 @@ class Asked:
         return self._sentinels.find()
 
 
-def spelled(place: Place) -> str:
-    """A server as URLs and messages have it."""
-    host, port = place
-
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def _is_refused(error: Exception | None) -> bool:
     """Whether a sentinel refuses the user, the password or the command."""
     kinds = failures.AuthenticationError, failures.NoPermissionError, failures.AuthorizationError
@@ -207,6 +198,6 @@ def _said(error: Exception | None) -> str:
         return "it knows no such name"
 
     if isinstance(error, TimeoutError | failures.TimeoutError):
-        return f"no answer within {SENTINEL_TIMEOUT:g} s"
+        return f"no answer within {SENTINEL_TIMEOUT_S:g} s"
 
     return str(error).rstrip(".") or repr(error)

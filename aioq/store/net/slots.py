@@ -11,8 +11,8 @@ from typing import Any
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from aioq.store.net.command import Argument, Command, keys_of
-from aioq.store.net.sentinels import Place, spelled
-from aioq.store.net.translation import refusal, unreachable
+from aioq.store.net.place import Place, spelled
+from aioq.store.net.refusals import refusal, unreachable
 from aioq.values.errors import ServerUnreachable
 
 #: The question that `SlotMap.read` reads the answer to.

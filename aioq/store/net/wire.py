@@ -1,9 +1,6 @@
 """Wire: one connection on which calls do not wait for each other.
 
-redis-py opens it: addresses, TLS, credentials and databases are its business. Then the stream is taken over,
-because redis-py's client lends a connection to one call at a time, and a call through its pool costs more than all
-else that an enqueue does (docs/design.md has the figures). Here a trip is one write and one future; the server
-answers in order, so replies need no address.
+A round trip is one write and one future. The server answers in order, so replies need no address.
 """
 
 from __future__ import annotations
@@ -11,115 +8,26 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import hiredis
-from redis.asyncio.connection import AbstractConnection
+from aioq.store.net.stream import Stream, connect
 
-from aioq.store.net.command import Command
-from aioq.store.net.per_loop import close_without_loop, lead_nowhere, track
+if TYPE_CHECKING:
+    from redis.asyncio.connection import AbstractConnection
 
 #: A call of more bytes than this is large. It is handed to the transport in pieces of this size, so that the bytes
 #: that the peer has not taken yet are seen to become fewer, with TLS too.
 PIECE_BYTES = 32_768
 
-#: How often a wire looks whether the bytes of a large call move, in seconds. Where the patience is short it looks
-#: eight times in that time.
-LOOK_INTERVAL_S = 0.5
-
-_NOTHING = object()
-
-
-class ReplyError(Exception):
-    """An error that the server gave as a reply; its text begins with a code such as NOSCRIPT."""
-
-    @property
-    def code(self) -> str:
-        return str(self).partition(" ")[0]
-
-
-class Stream(asyncio.Protocol):
-    """An open connection, taken over from redis-py. Its ends differ: see Wire and Subscription.
-
-    Args:
-        connection: a connection of redis-py that has connected; it belongs to the stream from now on.
-
-    """
-
-    def __init__(self, connection: AbstractConnection) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.is_open = True
-        self.moved_at = self.loop.time()  # when a byte was last seen to move, by the loop's clock
-        self._gone = asyncio.Event()
-        self._reader = hiredis.Reader(replyError=ReplyError, notEnoughData=_NOTHING)
-        # The stream is kept, because it closes its transport when it is collected.
-        self._stream = _take_over(connection)
-        self._transport: Any = self._stream.transport
-        self._transport.set_protocol(self)
-        track(self)
-
-    async def closed(self) -> None:
-        """Wait until the connection has ended, for whatever reason."""
-        await self._gone.wait()
-
-    async def aclose(self) -> None:
-        """Close the connection. Each call that waits for an answer gets an error."""
-        self._transport.close()
-
-        try:
-            await asyncio.wait_for(self._gone.wait(), 1)
-        except TimeoutError:
-            self._transport.abort()
-            await self._gone.wait()
-
-    def abort(self, error: OSError) -> None:
-        """Give the connection up at once. Each call that waits for an answer gets this error."""
-        self._end(error)
-        self._transport.abort()
-
-    def abandon(self) -> None:
-        """Close it without its event loop, which has been closed."""
-        if not self._gone.is_set():
-            self.is_open = False
-            close_without_loop(self._transport)
-
-    def disown(self) -> None:
-        """Give it up in a forked child: it is the parent's."""
-        if not self._gone.is_set():
-            self.is_open = False
-            lead_nowhere(self._transport)
-
-    # asyncio.Protocol
-
-    def data_received(self, data: bytes) -> None:
-        self.moved_at = self.loop.time()
-
-        try:
-            self._reader.feed(data)
-
-            while (reply := self._reader.gets()) is not _NOTHING:
-                self._take(reply)
-        except (hiredis.ProtocolError, IndexError) as error:
-            self.abort(ConnectionResetError(f"the server does not speak RESP: {error}"))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._end(exc if isinstance(exc, OSError) else ConnectionResetError("the server closed the connection"))
-        self._gone.set()
-
-    # What the ends do
-
-    def _take(self, reply: Any) -> None:
-        raise NotImplementedError
-
-    def _end(self, error: OSError) -> None:
-        raise NotImplementedError
+#: How often a wire checks whether the bytes of a large call move, in seconds. With a short timeout it checks eight
+#: times within that.
+CHECK_INTERVAL_S = 0.5
 
 
 class Wire(Stream):
     """A connection for calls.
 
-    A caller that is cancelled leaves its reply to nobody. The server's silence is measured from the last byte that
+    The reply to a caller that was cancelled is dropped. The server's silence is measured from the last byte that
     moved: one that was received, or one of the call's own that the peer has taken. So a large call or a large
     reply may take as long as the line needs for it.
 
@@ -131,17 +39,17 @@ class Wire(Stream):
 
     def __init__(self, connection: AbstractConnection) -> None:
         super().__init__(connection)
-        # Of each trip: its future, how many replies it waits for, when it was sent, and the position in all that
-        # this wire sends up to which a moving byte counts for it: the end of the last large call.
-        self._trips: deque[tuple[asyncio.Future[list[Any]], int, float, int]] = deque()
+        # Of each round trip: its future, how many replies it waits for, when it was sent, and where the last large
+        # call before it ends among all bytes of this wire. Up to there, a byte that moves counts for it.
+        self._round_trips: deque[tuple[asyncio.Future[list[Any]], int, float, int]] = deque()
         self._replies: list[Any] = []
         self._timeout: float | None = connection.socket_timeout
         self._watch: asyncio.TimerHandle | None = None
-        self._looked_at = 0.0
+        self._checked_at = 0.0
         self._unsent: deque[memoryview] = deque()  # pieces of large calls, and what was sent after them
         self._is_full = False  # the transport takes no more for now
         self._handed = 0  # bytes that the transport was given
-        self._taken = 0  # bytes that the peer had taken at the last look
+        self._taken = 0  # bytes that the peer had taken at the last check
         self._large_end = 0  # where the last large call ends
 
     @classmethod
@@ -179,16 +87,16 @@ class Wire(Stream):
         else:
             self._send_in_pieces(packed)
 
-        self._trips.append((future, count, self.loop.time(), self._large_end))
+        self._round_trips.append((future, count, self.loop.time(), self._large_end))
 
         if self._watch is None and self._timeout:
-            self._watch = self.loop.call_later(self._timeout, self._look)
+            self._watch = self.loop.call_later(self._timeout, self._check_silence)
 
         return future
 
     async def aclose(self) -> None:
         """As Stream.aclose. If callers still wait for the server, it is not asked for a friendly end."""
-        if self._trips:
+        if self._round_trips:
             self.abort(ConnectionResetError("the connection was closed"))
 
         await super().aclose()
@@ -211,7 +119,7 @@ class Wire(Stream):
         self._hand_over()
 
         if self._timeout:
-            self._look_soon(self._timeout)
+            self._check_soon(self._timeout)
 
     def _hand_over(self) -> None:
         while self._unsent and not self._is_full and not self._transport.is_closing():
@@ -219,38 +127,38 @@ class Wire(Stream):
             self._handed += len(piece)
             self._transport.write(piece)
 
-    def _take(self, reply: Any) -> None:
-        future, count, _, _ = self._trips[0]
+    def _received(self, reply: Any) -> None:
+        future, count, _, _ = self._round_trips[0]
         self._replies.append(reply)
 
         if len(self._replies) == count:
-            self._trips.popleft()
+            self._round_trips.popleft()
             replies, self._replies = self._replies, []
 
             if not future.done():
                 future.set_result(replies)
 
-    def _look(self) -> None:
-        """One timer watches over all trips: only the oldest can be late first."""
+    def _check_silence(self) -> None:
+        """End the wire if the server is silent. One timer serves all round trips: the oldest is late first."""
         self._watch = None
 
-        if not self._trips or self._timeout is None:
+        if not self._round_trips or self._timeout is None:
             return
 
-        _, _, sent_at, end = self._trips[0]
+        _, _, sent_at, end = self._round_trips[0]
         now = self.loop.time()
-        self._look_at_large(now, end)
+        self._note_taken(now, end)
         late_at = max(sent_at, self.moved_at) + self._timeout
 
         if late_at <= now:
             self.abort(TimeoutError(f"no answer within {self._timeout:g} s"))
         elif self._taken < self._large_end:
-            self._watch = self.loop.call_at(min(late_at, now + self._interval(self._timeout)), self._look)
+            self._watch = self.loop.call_at(min(late_at, now + self._interval(self._timeout)), self._check_silence)
         else:
-            self._watch = self.loop.call_at(late_at, self._look)
+            self._watch = self.loop.call_at(late_at, self._check_silence)
 
-    def _look_soon(self, timeout: float) -> None:
-        """Look more often from now on."""
+    def _check_soon(self, timeout: float) -> None:
+        """Check more often from now on."""
         now = self.loop.time()
         soon = now + self._interval(timeout)
 
@@ -258,14 +166,14 @@ class Wire(Stream):
             if self._watch is not None:
                 self._watch.cancel()
 
-            self._looked_at = now
-            self._watch = self.loop.call_at(soon, self._look)
+            self._checked_at = now
+            self._watch = self.loop.call_at(soon, self._check_silence)
 
-    def _look_at_large(self, now: float, end: int) -> None:
-        """See how much of large calls the peer has taken. end: up to where that counts for the oldest trip.
+    def _note_taken(self, now: float, end: int) -> None:
+        """Note how much of large calls the peer has taken. end: up to where that counts for the oldest round trip.
 
-        What has moved since the last look is taken to have moved right after that one, so that nobody waits for
-        longer than was asked for.
+        What has moved since the last check counts as moved right after that check. So nobody waits for longer than
+        the timeout.
         """
         if self._taken < self._large_end:
             before = self._taken
@@ -273,12 +181,12 @@ class Wire(Stream):
             self._taken = max(before, self._handed - waiting)
 
             if min(self._taken, end) > before:
-                self.moved_at = max(self.moved_at, self._looked_at)
+                self.moved_at = max(self.moved_at, self._checked_at)
 
-        self._looked_at = now
+        self._checked_at = now
 
     def _interval(self, timeout: float) -> float:
-        return min(LOOK_INTERVAL_S, timeout / 8)
+        return min(CHECK_INTERVAL_S, timeout / 8)
 
     def _end(self, error: OSError) -> None:
         self.is_open = False
@@ -287,85 +195,11 @@ class Wire(Stream):
         if self._watch is not None:
             self._watch.cancel()
 
-        while self._trips:
-            future, _, _, _ = self._trips.popleft()
+        while self._round_trips:
+            future, _, _, _ = self._round_trips.popleft()
 
             if not future.done():
                 future.set_exception(error)
-
-
-class Subscription(Stream):
-    """A connection that hears what is published.
-
-    The server is asked now and then whether it is there. One that says nothing until the next question is given
-    up, so a connection that dies silently is noticed within twice the time between two questions.
-
-    Args:
-        connection: a connection of redis-py that has connected; it belongs to the subscription from now on.
-        hear: called with each reply: [b"subscribe", channel, number], [b"message", channel, bytes], a ReplyError.
-        silence: seconds between two questions.
-
-    """
-
-    def __init__(self, connection: AbstractConnection, hear: Callable[[Any], None], silence: float) -> None:
-        super().__init__(connection)
-        self._hear = hear
-        self._silence = silence
-        self._heard = True
-        self._watch = self.loop.call_later(silence, self._ask)
-
-    @classmethod
-    async def open(
-        cls, connection: AbstractConnection, hear: Callable[[Any], None], silence: float
-    ) -> Subscription:
-        """Connect, and take the connection over. As Wire.open."""
-        await connect(connection)
-
-        return cls(connection, hear, silence)
-
-    def subscribe(self, channels: Sequence[str]) -> None:
-        """Ask for what is published on these channels; `hear` is told of each when it is so."""
-        if self.is_open and channels:
-            self._transport.write(pack((("SUBSCRIBE", *channels),)))
-
-    def _take(self, reply: Any) -> None:
-        self._heard = True
-        self._hear(reply)
-
-    def _ask(self) -> None:
-        if not self._heard:
-            self.abort(TimeoutError(f"no sign of the server for {self._silence:g} s"))
-            return
-
-        self._heard = False
-        self._transport.write(pack((("PING",),)))
-        self._watch = self.loop.call_later(self._silence, self._ask)
-
-    def _end(self, error: OSError) -> None:  # noqa: ARG002 - nobody waits for an answer
-        self.is_open = False
-        self._watch.cancel()
-
-
-async def connect(connection: AbstractConnection) -> None:
-    """Let redis-py connect. It leaves its socket open when it is cancelled half-way.
-
-    It uses asyncio.wait_for, which before Python 3.12 may swallow that the task was cancelled.
-    """
-    task = asyncio.current_task()
-    assert task is not None
-    before = task.cancelling()
-
-    try:
-        await connection.connect()
-
-        if task.cancelling() > before:
-            raise asyncio.CancelledError  # noqa: TRY301 - it ends what was opened, too
-    except BaseException:
-        if connection._writer is not None:  # noqa: SLF001 - there is no public way
-            stream = _take_over(connection)
-            stream.transport.abort()
-
-        raise
 
 
 def _unacknowledged_bytes(transport: Any) -> int:
@@ -379,25 +213,3 @@ def _unacknowledged_bytes(transport: Any) -> int:
         return 0
 
     return int(struct.unpack("i", answer)[0])
-
-
-def _take_over(connection: AbstractConnection) -> asyncio.StreamWriter:
-    """The stream of a connection of redis-py, which then holds itself to be closed."""
-    stream = connection._writer  # noqa: SLF001 - there is no public way
-    connection._reader = connection._writer = None  # noqa: SLF001
-    assert stream is not None
-
-    return stream
-
-
-def pack(commands: Sequence[Command]) -> bytes:
-    """Commands as bytes on the wire.
-
-    Raises:
-        TypeError: a value is not bytes, str, int or float.
-
-    """
-    # hiredis declares that it takes tuples of one value only.
-    pack_one: Callable[[Command], bytes] = hiredis.pack_command  # type: ignore[assignment]
-
-    return pack_one(commands[0]) if len(commands) == 1 else b"".join(map(pack_one, commands))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from aioq.store.keys import Keys
-from aioq.store.net.acl import is_refusal, remedy
-from aioq.store.script import script
+from aioq.store.net.acl import remedy
+from aioq.store.net.refusals import is_refusal
+from aioq.store.scripts import server_scripts
 
 URL = "redis://weak:PASSWORD@h/0"
-ENQUEUE = (*script("enqueue").head(Keys.of("mail")), "x")
+ENQUEUE = (*server_scripts()["enqueue"].head(Keys.of("mail")), "x")
 IN_SCRIPT = "ERR ACL failure in script: User weak has no permissions to"
 
 

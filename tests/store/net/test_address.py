@@ -9,9 +9,9 @@ from redis.asyncio.connection import Connection as Plain
 from redis.asyncio.connection import SSLConnection
 from redis.asyncio.sentinel import Sentinel
 
-from aioq.store.net.address import address_of
 from aioq.store.net.command import keys_of
 from aioq.store.net.sentinels import Sentinels
+from aioq.store.net.source import address_of
 from aioq.values.errors import InvalidInput
 
 
@@ -19,9 +19,9 @@ def test_a_sentinel_url() -> None:
     url = (
         "redis+sentinel://me:secret@a:1,b,[::1]:3/mymaster/2?sentinel_username=s&sentinel_password=p&client_name=x"
     )
-    address, provider = address_of(url)
+    address = address_of(url)
 
-    assert provider is None
+    assert address.provider is None
     assert "secret" not in repr(address)
     assert "'p'" not in repr(address)
     assert address.url == (
@@ -38,7 +38,7 @@ def test_a_sentinel_url() -> None:
 
 
 def test_tls_holds_for_sentinels_too() -> None:
-    address, _ = address_of("rediss+sentinel://a,b/main?ssl_ca_certs=/ca.pem&ssl_check_hostname=false")
+    address = address_of("rediss+sentinel://a,b/main?ssl_ca_certs=/ca.pem&ssl_check_hostname=false")
     assert address.sentinels is not None
     assert address.connection_class is SSLConnection
     assert address.sentinels.kwargs == {"ssl": True, "ssl_ca_certs": "/ca.pem", "ssl_check_hostname": False}
@@ -46,7 +46,7 @@ def test_tls_holds_for_sentinels_too() -> None:
 
 @pytest.mark.parametrize("end", ["", "/", "/0"])
 def test_a_cluster_url(end: str) -> None:
-    address, _ = address_of(f"rediss+cluster://me:secret@a:1,b{end}?ssl_ca_certs=/ca.pem")
+    address = address_of(f"rediss+cluster://me:secret@a:1,b{end}?ssl_ca_certs=/ca.pem")
     assert address.seeds == (("a", 1), ("b", 6379))
     assert address.sentinels is None
     assert address.has_others
@@ -94,21 +94,20 @@ def test_a_url_that_cannot_be_used_says_what_was_expected(url: str, words: str) 
 async def test_clients_of_the_caller() -> None:
     manager = Sentinel([("a", 1), ("b", 2)], sentinel_kwargs={"password": "p"})
     primary = manager.master_for("main", username="me", db=3)
-    address, _ = address_of(primary)
+    address = address_of(primary)
     assert address.sentinels == Sentinels((("a", 1), ("b", 2)), "main", {"password": "p"})
     assert (address.kwargs["username"], address.kwargs["db"]) == ("me", 3)
     assert "connection_pool" not in address.kwargs
     await primary.aclose()
 
     cluster = RedisCluster(startup_nodes=[ClusterNode("a", 1), ClusterNode("b", 2)], username="me", ssl=True)
-    address, _ = address_of(cluster)
+    address = address_of(cluster)
     assert set(address.seeds) == {("a", 1), ("b", 2)}
     assert address.kwargs["username"] == "me"
     assert address.connection_class is SSLConnection
     address.at(("c", 3)).connection(socket_timeout=1)
 
-    plain, _ = address_of(Redis(host="a", port=1))
-    assert not plain.has_others
+    assert not address_of(Redis(host="a", port=1)).has_others
 
 
 @pytest.mark.parametrize(

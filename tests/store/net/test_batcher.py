@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from aioq.store.net.batcher import FLIGHTS, MANY, MAX_BYTES, MAX_ITEMS, Batcher
+from aioq.store.net.batcher import FULL_ITEMS, MAX_BYTES, MAX_ITEMS, MOST_UNDER_WAY, Batcher
 
 
 class Trips:
@@ -114,10 +114,10 @@ async def test_many_leave_at_once_and_do_not_wait_for_the_caller_s_turn_to_end(
 
         return await batcher.submit(number)
 
-    tasks = [asyncio.create_task(call(number)) for number in range(1 + MANY + 1)]
+    tasks = [asyncio.create_task(call(number)) for number in range(1 + FULL_ITEMS + 1)]
     await settled()
-    assert [len(items) for items in trips.sent] == [1, MANY]
-    assert trips.senders == [tasks[0], tasks[MANY]]
+    assert [len(items) for items in trips.sent] == [1, FULL_ITEMS]
+    assert trips.senders == [tasks[0], tasks[FULL_ITEMS]]
     assert seen[-1] == 2
 
     for number in range(2):
@@ -131,19 +131,19 @@ async def test_many_leave_at_once_and_do_not_wait_for_the_caller_s_turn_to_end(
 async def test_more_than_there_may_be_trips_for_wait_and_then_go_in_full_batches(
     batcher: Batcher[int, str], trips: Trips
 ) -> None:
-    first = 1 + (FLIGHTS - 1) * MANY
+    first = 1 + (MOST_UNDER_WAY - 1) * FULL_ITEMS
     tasks = submit(batcher, *range(first + MAX_ITEMS + 1))
     await settled()
-    assert [len(items) for items in trips.sent] == [1] + [MANY] * (FLIGHTS - 1)
+    assert [len(items) for items in trips.sent] == [1] + [FULL_ITEMS] * (MOST_UNDER_WAY - 1)
 
     trips.gates[0].set_result(None)
-    await trips.begun(FLIGHTS + 1)
+    await trips.begun(MOST_UNDER_WAY + 1)
     assert trips.sent[-1] == list(range(first, first + MAX_ITEMS))
 
     for gate in trips.gates[1:]:
         gate.set_result(None)
 
-    await trips.begun(FLIGHTS + 2)
+    await trips.begun(MOST_UNDER_WAY + 2)
     trips.finish()
     assert await asyncio.gather(*tasks) == [f"answer to {number}" for number in range(len(tasks))]
 
@@ -151,9 +151,9 @@ async def test_more_than_there_may_be_trips_for_wait_and_then_go_in_full_batches
 async def test_those_in_the_trip_of_a_caller_that_is_cancelled_are_sent_again(
     batcher: Batcher[int, str], trips: Trips
 ) -> None:
-    tasks = submit(batcher, *range(1 + MANY))
+    tasks = submit(batcher, *range(1 + FULL_ITEMS))
     await trips.begun(2)
-    carrier, left = tasks[MANY], tasks[7]
+    carrier, left = tasks[FULL_ITEMS], tasks[7]
     left.cancel()
     carrier.cancel()
     trips.gates[0].set_result(None)
@@ -161,12 +161,12 @@ async def test_those_in_the_trip_of_a_caller_that_is_cancelled_are_sent_again(
     trips.finish()
     found = await asyncio.gather(*tasks, return_exceptions=True)
 
-    assert trips.sent[2] == [each for each in range(1, MANY) if each != 7]
-    assert [number for number, each in enumerate(found) if isinstance(each, BaseException)] == [7, MANY]
+    assert trips.sent[2] == [each for each in range(1, FULL_ITEMS) if each != 7]
+    assert [number for number, each in enumerate(found) if isinstance(each, BaseException)] == [7, FULL_ITEMS]
 
 
 async def test_all_who_are_cancelled_together_are_not_sent_again(batcher: Batcher[int, str], trips: Trips) -> None:
-    tasks = submit(batcher, *range(1 + MANY))
+    tasks = submit(batcher, *range(1 + FULL_ITEMS))
     await trips.begun(2)
 
     for task in tasks:
@@ -182,7 +182,7 @@ async def test_all_who_are_cancelled_together_are_not_sent_again(batcher: Batche
 
 
 async def test_a_few_wait_for_the_trip_that_is_under_way(batcher: Batcher[int, str], trips: Trips) -> None:
-    tasks = submit(batcher, *range(MANY))
+    tasks = submit(batcher, *range(FULL_ITEMS))
     await settled()
     assert trips.sent == [[0]]
 
@@ -195,14 +195,14 @@ async def test_a_few_wait_for_the_trip_that_is_under_way(batcher: Batcher[int, s
 async def test_an_error_of_one_of_two_trips_does_not_touch_the_other(
     batcher: Batcher[int, str], trips: Trips
 ) -> None:
-    tasks = submit(batcher, *range(1 + MANY))
+    tasks = submit(batcher, *range(1 + FULL_ITEMS))
     await trips.begun(2)
     trips.gates[0].set_exception(OSError("lost"))
     trips.gates[1].set_result(None)
     found = await asyncio.gather(*tasks, return_exceptions=True)
 
     assert str(found[0]) == "lost"
-    assert found[1:] == [f"answer to {number}" for number in range(1, 1 + MANY)]
+    assert found[1:] == [f"answer to {number}" for number in range(1, 1 + FULL_ITEMS)]
 
 
 async def test_heavy_items_do_not_all_travel_together(trips: Trips) -> None:

@@ -18,8 +18,8 @@ from redis.asyncio.cluster import ClusterNode
 
 from aioq import InvalidInput, Queue, Worker
 from aioq.store import Connection
-from aioq.store.net.address import address_of
 from aioq.store.net.budget import Budget, attempt_timeout
+from aioq.store.net.source import address_of
 from aioq.values.errors import ServerUnreachable
 from tests import jobs
 from tests.conftest import Server, free_port
@@ -273,7 +273,7 @@ def test_the_socket_timeout_of_a_client_is_the_budget_and_that_of_redis_py_is_no
     ]
 
     for client, expected in given:
-        assert address_of(client)[0].socket_timeout == expected
+        assert address_of(client).socket_timeout == expected
 
 
 async def test_the_socket_timeout_of_a_client_holds(own_server: Callable[..., Server]) -> None:

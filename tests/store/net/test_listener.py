@@ -260,7 +260,7 @@ async def test_a_server_that_has_gone_silent_is_left_and_listened_to_again(
     own_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A frozen server ends no connection. That it is silent is noticed, and told when it can be heard again."""
-    monkeypatch.setattr("aioq.store.net.node.SILENCE", 0.2)
+    monkeypatch.setattr("aioq.store.net.node.QUESTION_INTERVAL_S", 0.2)
     server = own_server()
     connection = Connection(server.url, call_timeout=0.5)
     ear = await listen(connection.listener, "one")
@@ -280,7 +280,7 @@ async def test_a_server_that_has_gone_silent_is_left_and_listened_to_again(
 async def test_a_server_that_publishes_nothing_but_lives_is_not_left(
     own_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aioq.store.net.node.SILENCE", 0.05)
+    monkeypatch.setattr("aioq.store.net.node.QUESTION_INTERVAL_S", 0.05)
     server = own_server()
     connection = Connection(server.url)
     ear = await listen(connection.listener, "one")

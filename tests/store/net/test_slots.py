@@ -6,7 +6,7 @@ import pytest
 from redis.crc import key_slot
 
 from aioq.store.net.slots import MAP_AGE_S, SlotMap
-from aioq.store.net.wire import ReplyError
+from aioq.store.net.stream import ReplyError
 from aioq.values.errors import ServerRefused, ServerUnreachable, ServerUnsuitable
 
 HERE, THERE = ("a", 1), ("b", 2)

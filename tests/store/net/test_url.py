@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aioq.store import Connection
-from aioq.store.net.address import address_of
+from aioq.store.net.source import address_of
 from aioq.store.net.url import SCHEMES, check_url, redacted
 from aioq.values.errors import AioqError, InvalidInput
 
@@ -140,7 +140,7 @@ def test_a_server_that_cannot_be_reached_is_named_without_the_password() -> None
 @settings(deadline=None)  # TLS reads the authorities of the machine
 @given(password=st.text(st.characters(codec="utf-8"), min_size=1, max_size=12))
 def test_a_password_that_is_written_as_it_must_be_is_taken_as_it_is(scheme: str, password: str) -> None:
-    address, _ = address_of(
+    address = address_of(
         f"{scheme}://worker:{quote(password, safe='')}@127.0.0.1:1/main/0".replace(
             "/main/0", "/main/0" if "sentinel" in scheme else ""
         )
@@ -162,7 +162,7 @@ def test_any_text_is_a_url_or_refused(text: str) -> None:
 
 
 def test_the_value_of_an_option_may_have_an_at_sign() -> None:
-    address, _ = address_of("redis://127.0.0.1:1/0?password=p@ss")
+    address = address_of("redis://127.0.0.1:1/0?password=p@ss")
 
     assert address.kwargs["password"] == "p@ss"
     assert address.url == "redis://127.0.0.1:1/0?password=***"

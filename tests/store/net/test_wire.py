@@ -11,7 +11,8 @@ import redis
 from redis.asyncio.connection import UnixDomainSocketConnection
 
 from aioq.store import Connection
-from aioq.store.net.wire import ReplyError, Wire, pack
+from aioq.store.net.stream import ReplyError, pack
+from aioq.store.net.wire import Wire
 from aioq.values.errors import ServerError, ServerUnreachable
 from tests.conftest import Server
 from tests.tools import eventually

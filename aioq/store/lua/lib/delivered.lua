@@ -1,5 +1,5 @@
 -- delivered: how far a lane was handed out.
---@include lanes
+-- NEEDS: lanes
 -- The entry up to which a lane was handed out; nothing if it has no group.
 local function last_delivered(name)
   local groups = redis.call('EXISTS', LANES[name]) == 1 and redis.call('XINFO', 'GROUPS', LANES[name]) or {}

@@ -1,5 +1,5 @@
 -- entries: how many entries a lane has, and whose they are.
---@include lanes
+-- NEEDS: lanes
 -- How many entries of a lane wait, and how many are pending for workers.
 local function sizes(name)
   local pending = redis.pcall('XPENDING', LANES[name], 'workers')

@@ -1,5 +1,6 @@
 -- finding: what an examination has found. With `repair` on, each is repaired at once: a check has read all that it
 -- needs before it reports, and reports one thing at a time.
+local checks = {} -- by name; each file of checks/ adds its own
 local findings = {}
 local function report(kind, name, words, remedy)
   local repaired = 0
@@ -18,14 +19,14 @@ local function score(key, member)
   local found = redis.call('ZSCORE', key, member)
   return found and tonumber(found) or nil
 end
--- The status and other fields of a record, false each if there is none; nothing if it cannot be read: that is another
--- finding.
+-- Whether a record can be read (if not, that is another finding); then its status and other fields, false each if there
+-- is none.
 local function look(id, ...)
   local seen = redis.pcall('HMGET', job .. id, 'status', ...)
   if seen.err or not seen[1] and redis.call('EXISTS', job .. id) == 1 then
-    return
+    return false
   end
-  return seen
+  return true, unpack(seen)
 end
 -- A key with a value of another type is of no use to anyone, and every script that meets it fails. It is moved out of
 -- the way, whole, and kept for a while.

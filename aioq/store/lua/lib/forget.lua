@@ -1,9 +1,12 @@
--- forget: take a job out of a registry.
---@include spare
-local REGISTRIES = {finished = finished, failed = failed, canceled = canceled, stopped = stopped, expired = expired}
+-- forget: take a job out of a registry, in whichever of its indexes the job stands.
+-- NEEDS: REGISTRIES spare
 local function leave_registry(id, status)
   local registry = REGISTRIES[status]
-  if not registry or redis.call('ZREM', registry .. ':usual', id) == 1 or redis.call('ZREM', registry, id) == 0 then
+  if not registry then
+    return
+  end
+  redis.call('ZREM', registry .. ':usual', id)
+  if redis.call('ZREM', registry, id) == 0 then
     return
   end
   local companion = registry .. ':until'

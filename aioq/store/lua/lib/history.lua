@@ -1,19 +1,20 @@
 -- history: move what is known of the last run to the job's list of earlier attempts (the last ten are kept).
+-- NEEDS: now read
 local function clear_run(id)
   redis.call('HDEL', job .. id, 'worker', 'started_at', 'ended_at')
 end
 local function archive(id, outcome, error)
-  local run = redis.call('HMGET', job .. id, 'fence', 'worker', 'started_at', 'ended_at', 'error')
-  if not run[3] then
+  local fence, worker, started_at, ended_at, last_error = peek(id, 'fence', 'worker', 'started_at', 'ended_at', 'error')
+  if not started_at then
     return -- it has not been started since the last one was moved
   end
   local row = cjson.encode({
-    fence = run[1],
-    worker = run[2] or '',
-    started_at = run[3],
-    ended_at = run[4] or string.format('%.0f', now),
+    fence = fence,
+    worker = worker or '',
+    started_at = started_at,
+    ended_at = ended_at or string.format('%.0f', now),
     outcome = outcome,
-    error = error or run[5] or '',
+    error = error or last_error or '',
   })
   if redis.call('TYPE', attempts .. id).ok ~= 'list' then
     redis.call('DEL', attempts .. id) -- nothing, or something else that is in the way

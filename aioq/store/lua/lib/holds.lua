@@ -1,20 +1,21 @@
 -- holds: whether a run may still write. Its claim must be the job's last one, and the job must be running.
--- Returns a verdict and what was read: status, fence, entry, after and more fields.
+-- Returns a verdict; and of a job that runs its lane entry, the field `after` and another one that the caller names.
+-- NEEDS: read leave doors/leave_run
 local function holds(id, fence, ended, ...)
-  local seen = peek(id, 'status', 'fence', 'entry', 'after', ...)
-  if not seen[1] then
-    return 'gone', seen
+  local status, last_fence, entry, after, other = peek(id, 'status', 'fence', 'entry', 'after', ...)
+  if not status then
+    return 'gone'
   end
-  if seen[2] ~= fence then
-    return 'stale', seen
+  if last_fence ~= fence then
+    return 'stale'
   end
-  if seen[1] == ended then
-    return 'already', seen
+  if status == ended then
+    return 'already'
   end
-  if seen[1] ~= 'started' then
-    return 'stale', seen
+  if status ~= 'started' then
+    return 'stale'
   end
-  return 'ok', seen
+  return 'ok', entry, after, other
 end
 -- To delete one entry, the server walks through the block of a hundred that it stands in. But runs end about in the
 -- order in which they began: mostly all that is older than the oldest one under way can go, in one walk. Whatever is
@@ -30,21 +31,22 @@ local function trim(lane, count)
   return type(gone) == 'number' and gone or 0
 end
 -- judge: the runs that a call is about: id, fence and more, `step` arguments each from `first` on. Those that may
--- write leave their lanes. Returns where these stand in the arguments, what was read of each (status, fence, entry,
--- after and the fields named last), and of the others the position (from 0) and the verdict.
+-- write are over, and leave their lanes. Returns where these stand in the arguments; of the others the position (from 0)
+-- and the verdict; and by where a run stands its field `after`, and the field that is named last, if there is one.
 local function judge(args, first, step, ended, ...)
-  local run, seen, refused = {}, {}, {}
+  local run, refused, afters, others = {}, {}, {}, {}
   for at = first, #args, step do
-    local verdict
-    verdict, seen[at] = holds(args[at], args[at + 1], ended, ...)
+    local verdict, entry, after, other = holds(args[at], args[at + 1], ended, ...)
     if verdict == 'ok' then
-      leave_lane(seen[at][3])
+      leave_run(args[at], entry)
       run[#run + 1] = at
+      afters[at] = after or nil
+      others[at] = other or nil
     else
       refused[#refused + 1] = (at - first) / step
       refused[#refused + 1] = verdict
     end
   end
   flush_lanes(trim)
-  return run, seen, refused
+  return run, refused, afters, others
 end

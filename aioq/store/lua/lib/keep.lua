@@ -1,15 +1,8 @@
--- keep: enter the registry of a final state, with a retention in ms (-1: for ever).
+-- keep: enter the registry of a final state, with the retention of the record in ms (-1: for ever).
 -- A registry is ordered by when its jobs ended; its companion `<registry>:until` by when they are forgotten. Jobs with
 -- the usual retention stand in `<registry>:usual` instead: one entry, not two.
---@include spare
+-- NEEDS: now spare usual own
 local kept = {}
-local function set_retention(key, ttl)
-  if ttl < 0 then
-    redis.call('PERSIST', key)
-  else
-    redis.call('PEXPIRE', key, ttl)
-  end
-end
 -- A score is the ms in which a job ended and, behind the point, its place among the others of that ms: the microsecond
 -- in which the script began, and its turn in the script. A double has room for 4096 places; a job takes the script far
 -- longer than one of them, so the next script begins behind.
@@ -25,7 +18,6 @@ local function keep(registry, id, ttl, ended_at)
     kept[registry] = rows
   end
   ended_at = ended_at or now
-  set_retention(job .. id, ttl)
   if now + ttl == ended_at + rows.life then
     rows.usual[#rows.usual + 1] = in_order(ended_at)
     rows.usual[#rows.usual + 1] = id
@@ -75,5 +67,6 @@ local function flush_kept()
       set_retention(registry, life)
       set_retention(registry .. ':until', life)
     end
+    kept[registry] = nil
   end
 end

@@ -1,4 +1,5 @@
 -- lease: until when a worker is believed alive. Without any, the queue has been abandoned after 30 days.
+-- NEEDS: now
 local ABANDONED = 2592000000
 -- The lease in ms of a worker that holds jobs and has none. One that is alive renews it before it ends.
 local GRACE = 10000

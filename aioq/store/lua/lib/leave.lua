@@ -1,5 +1,5 @@
 -- leave: entries go out of their lanes together. XACK first: it is not refused when memory is full.
---@include lanes
+-- NEEDS: lanes
 local LARGEST = '18446744073709551615'
 local function is_part(digits)
   return digits and (#digits < 20 or #digits == 20 and digits <= LARGEST)

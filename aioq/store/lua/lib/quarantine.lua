@@ -1,21 +1,21 @@
 -- quarantine: which jobs of the lanes of quarantine a claim hands out. See docs/design.md.
---@include entries
+-- NEEDS: now read wake lanes entries
 local SOON = 1000 -- ms; how soon a worker looks again after a job that it may not have yet
 -- A claim calls this only if there is a lane of quarantine. Functions that stand in it are made only then.
 -- take: hands out entries of a lane, so many at the most; it says how many jobs that were. claims: what was handed out.
--- Returns whether the worker is reserved, whether there is a rest, and a function that drops what is empty.
+-- Returns whether the worker is reserved, and whether there is a rest.
 local function serve_quarantine(take, claims)
   local MOST_SUSPECTS = 10 -- that one worker runs at a time
 
   -- A worker that holds jobs stops claiming, so that a job that must run alone gets a worker for itself. One worker at a
   -- time does so, and only if no idle one has taken the job within a moment.
   local function must_drain()
-    local seen = redis.call('HMGET', lanes, 'drains', 'drains_at', 'waits_since')
-    if not seen[3] then
+    local drains, drains_at, waits_since = unpack(redis.call('HMGET', lanes, 'drains', 'drains_at', 'waits_since'))
+    if not waits_since then
       redis.call('HSET', lanes, 'waits_since', now)
       return false
     end
-    if now - number(seen[3], 0) < SOON or seen[1] ~= worker and now - number(seen[2], 0) < 5 * SOON then
+    if now - number(waits_since, 0) < SOON or drains ~= worker and now - number(drains_at, 0) < 5 * SOON then
       return false
     end
     redis.call('HSET', lanes, 'drains', worker, 'drains_at', now)
@@ -56,17 +56,6 @@ local function serve_quarantine(take, claims)
     end
     return true
   end
-  local function drop_empty()
-    for _, lane in pairs(QUARANTINE) do
-      if redis.call('XLEN', lane) == 0 then
-        redis.call('DEL', lane)
-      end
-    end
-    if redis.call('EXISTS', QUARANTINE.suspects, QUARANTINE.alone) == 0 then
-      redis.call('DEL', lanes)
-    end
-  end
-
   local is_reserved = take_quarantined()
-  return is_reserved, announce_rest(#claims > 0), drop_empty
+  return is_reserved, announce_rest(#claims > 0)
 end

@@ -9,16 +9,15 @@ local function number(text, default)
   end
   return default
 end
--- Some fields of a job; none of one whose key holds something else.
+-- Some fields of a job, as many values, false for each that is not there; nothing of one whose key holds something else.
 local function peek(id, ...)
   local seen = redis.pcall('HMGET', job .. id, ...)
   if not seen.err then
-    return seen
+    return unpack(seen)
   end
-  if string.find(seen.err, 'WRONGTYPE', 1, true) then
-    return {}
+  if not string.find(seen.err, 'WRONGTYPE', 1, true) then
+    redis.call('HMGET', job .. id, ...) -- any other error is the caller's to see
   end
-  return redis.call('HMGET', job .. id, ...) -- any other error is the caller's to see
 end
 -- The id in an entry of a lane; nothing if no job can have it. The first look is a cheap one, and enough for most ids.
 local function id_of(entry)

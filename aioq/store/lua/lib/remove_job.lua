@@ -1,8 +1,9 @@
 -- remove_job: a record goes, and with it all that is kept of its job. Those who wait hear of it.
 -- status: how the job ended, as they are told. value: the result or the error.
+-- NEEDS: doors/follow tombstone own
 local function remove_job(id, status, after, value)
   leave_tombstone(id, 0)
-  redis.call('DEL', job .. id, attempts .. id)
+  redis.call('DEL', keys_of(id))
   if after then
     follow(id, status, after, value, true)
   end

@@ -1,7 +1,7 @@
 -- rewind: a job that ended in the future, because the server's clock was set back since, counts as ended now.
 -- Otherwise it would be kept for longer than it should be. And the next job that ends gives the registry a life that is
 -- counted from now, so the registry would go before such a job, which would then be in no list.
---@include spare
+-- NEEDS: now spare usual own
 local function end_now(id, key, until_key, left)
   -- This takes nothing out. It is a write that is not refused when memory is full, and then the others are not either.
   redis.call('ZREM', key, '')
@@ -12,8 +12,7 @@ local function end_now(id, key, until_key, left)
   if redis.call('EXISTS', job .. id) == 1 then
     redis.call('HSET', job .. id, 'ended_at', now)
     if left then
-      redis.call('PEXPIRE', job .. id, left)
-      redis.call('PEXPIRE', attempts .. id, left)
+      keep_record(id, left)
     end
   end
 end

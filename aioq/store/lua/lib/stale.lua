@@ -1,4 +1,5 @@
 -- stale: registries that list a job which is in another state, or which has no record any more, list it no longer.
+-- NEEDS: REGISTRIES forget
 local function leave_other_registries(id, status)
   for other in pairs(REGISTRIES) do
     if other ~= status then

@@ -1,4 +1,5 @@
 -- view: a job as a reader must see it.
+-- NEEDS: late
 local function view(key)
   local fields = redis.pcall('HGETALL', key)
   if fields.err then

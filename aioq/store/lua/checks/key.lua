@@ -1,4 +1,5 @@
--- check_key: a key has the type that it must have, and goes when it is to go.
+-- key: a key has the type that it must have, and goes when it is to go.
+-- NEEDS: now usual finding own
 function checks.type(expected, key)
   has_type(key, expected)
 end

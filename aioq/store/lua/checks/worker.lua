@@ -1,4 +1,5 @@
--- check_worker: who holds jobs has a lease, and no lease is for ever.
+-- worker: who holds jobs has a lease, and no lease is for ever.
+-- NEEDS: now wake lease finding
 local LONGEST = 3600000 -- ms
 -- For how many ms a consumer has asked for nothing; nothing if there is no such consumer.
 local function idle_of(lane, name)

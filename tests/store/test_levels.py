@@ -1,4 +1,4 @@
-"""The parts of a committer that need a server in a rare state: here a script plays the server."""
+"""The level fsync on a server in rare states: here a script plays the server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from aioq.store.committer import LAG, Fsync, Write
+from aioq.store.levels import FSYNC_WITHIN_S, Fsync, Write
 from aioq.values.durability import Durability
 
 STILL = {
@@ -41,7 +41,7 @@ async def means():
     return fsync, played
 
 
-def written(fsync: Fsync, ago: float = LAG) -> Write:
+def written(fsync: Fsync, ago: float = FSYNC_WITHIN_S) -> Write:
     loop = asyncio.get_running_loop()
     write = Write(("EVALSHA",), 5, loop.create_future())
     write.since, write.stalls = loop.time() - ago, fsync.stalls
@@ -57,7 +57,7 @@ async def asked(fsync: Fsync, played: Played, write: Write, *says: dict[str, str
 
 async def test_a_write_whose_second_has_passed_is_on_the_disk(means) -> None:
     fsync, played = means
-    old, young = written(fsync), written(fsync, LAG - 0.5)
+    old, young = written(fsync), written(fsync, FSYNC_WITHIN_S - 0.5)
     done, reached = await fsync.reached(played.ask, [old, young], 50)
     assert (list(done), reached) == ([old], Durability("fsync"))
     # The first question makes the server begin what is due; only the second one can show that it is done.
@@ -68,7 +68,7 @@ async def test_an_fsync_under_way_is_waited_for(means) -> None:
     fsync, played = means
     write, busy = written(fsync), {"aof_pending_bio_fsync": "1"}
     assert not await asked(fsync, played, write, {}, busy)
-    assert write.since + LAG > asyncio.get_running_loop().time()
+    assert write.since + FSYNC_WITHIN_S > asyncio.get_running_loop().time()
     write.since -= 0.1
     assert not await asked(fsync, played, write, busy, busy)
     write.since -= 0.1
@@ -90,7 +90,7 @@ async def test_a_write_that_was_put_off_gets_another_second(means) -> None:
     assert not await asked(fsync, played, write, late, late)
     write.since -= 0.5
     assert not await asked(fsync, played, write, late, late)
-    write.since -= 0.5 + LAG - 1
+    write.since -= 0.5 + FSYNC_WITHIN_S - 1
     assert await asked(fsync, played, write, late, late)
 
 

@@ -1,4 +1,5 @@
--- check_lane: an entry of a lane is that of a job which knows it, and only entries are pending. lane: its key.
+-- lane: an entry of a lane is that of a job which knows it, and only entries are pending. lane: its key.
+-- NEEDS: NEXT wake lanes leave finding checks/job checks/index
 local function name_of(lane)
   return string.match(lane, '%l+$')
 end
@@ -8,15 +9,15 @@ function checks.entry(lane, bare)
     return
   end
   local entry = mark_of(name_of(lane)) .. bare
-  local seen = look(id, 'entry')
-  if not seen or seen[2] == entry and (seen[1] == 'queued' or seen[1] == 'started') then
+  local is_readable, status, known = look(id, 'entry')
+  if not is_readable or known == entry and (status == 'queued' or status == 'started') then
     return
   end
   local deadline = score(expiring, id .. ' ' .. entry)
-  if is_over(deadline and deadline + expired_ttl) or not NEXT[seen[1] or 'queued'] then
+  if is_over(deadline and deadline + expired_ttl) or not NEXT[status or 'queued'] then
     return -- its record has run out with its ttl, and the next claim sees to it; or it is unreadable, another check
   end
-  local words = seen[1] and 'it is ' .. seen[1] .. ', and knows nothing of an entry that it has in a lane'
+  local words = status and 'it is ' .. status .. ', and knows nothing of an entry that it has in a lane'
   report('entry-without-job', id, words or 'it has an entry in a lane, and no record', function()
     leave_lane(entry)
     flush_lanes()

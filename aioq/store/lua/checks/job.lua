@@ -1,4 +1,6 @@
--- check_job: a record can be read, its job stands in the one index of its state, and goes when it is to go.
+-- job: a record can be read, its job stands in the one index of its state, and goes when it is to go.
+-- NEEDS: now NEXT FINAL REGISTRIES late wake lanes delivered lane leave usual keep doors/end_job forget history failure finding doors/leave_run own
+local TEXTS = {'status', 'func', 'entry', 'worker'}
 local NUMBERS = {
   'fence', 'uncounted', 'deliveries', 'ttl', 'failure_ttl', 'created_at', 'enqueued_at', 'due_at', 'expires_at',
   'started_at', 'ended_at',
@@ -10,12 +12,13 @@ for status in pairs(FINAL) do
 end
 
 local function read_record(id)
-  local seen = redis.call('HMGET', job .. id, 'status', 'func', 'entry', 'worker', unpack(NUMBERS))
-  local record = {
-    status = seen[1], func = seen[2], entry = seen[3] or nil, worker = seen[4], left = redis.call('PTTL', job .. id),
-  }
+  local texts, numbers = redis.call('HMGET', job .. id, unpack(TEXTS)), redis.call('HMGET', job .. id, unpack(NUMBERS))
+  local record = {left = redis.call('PTTL', job .. id)}
+  for i, name in ipairs(TEXTS) do
+    record[name] = texts[i] or nil
+  end
   for i, name in ipairs(NUMBERS) do
-    local text = seen[i + 4]
+    local text = numbers[i]
     record[name] = number(text)
     if text and not record[name] then
       record.unreadable = record.unreadable or name
@@ -53,21 +56,23 @@ local function is_passed(name, bare)
 end
 
 -- Remedies. Every trace in an index goes first, then the job enters the right one.
-local function take_out(id, record)
+local function leave_everything(id, record)
   local lane, bare = lane_of(record.entry)
-  if lane and (id_at(lane, bare) or id) == id then
+  local is_there = lane and (id_at(lane, bare) or id) == id
+  if record.status == 'started' then
+    leave_run(id, is_there and record.entry)
+  elseif is_there then
     leave_lane(record.entry)
-    flush_lanes()
   end
+  flush_lanes()
   redis.call('ZREM', expiring, id .. ' ' .. (record.entry or ''))
   redis.call('ZREM', scheduled, id)
   for status in pairs(REGISTRIES) do
-    leave_registry(id, status) -- it leaves one of two indexes
     leave_registry(id, status)
   end
 end
-local function bring_back(id, record, at_front)
-  take_out(id, record)
+local function bring_back(id, record, lane)
+  leave_everything(id, record)
   if record.status == 'started' then
     if record.fence then
       redis.call('HINCRBY', job .. id, 'uncounted', 1)
@@ -76,9 +81,8 @@ local function bring_back(id, record, at_front)
     clear_run(id)
   end
   redis.call('HDEL', job .. id, 'expires_at')
-  redis.call('PERSIST', job .. id)
-  redis.call('PERSIST', attempts .. id)
-  return_to_lane(id, at_front)
+  keep_record(id, -1)
+  return_to_lane(id, lane)
   wake_one()
 end
 -- The retention of a job that has lost it: what its registry says, else what it was enqueued with, else the usual one.
@@ -104,15 +108,14 @@ local function enter_registry(id, record)
   if ttl > 0 and usual > 0 and is_near(ttl, usual) then
     ttl = usual
   end
-  take_out(id, record)
+  leave_everything(id, record)
+  keep_record(id, ttl)
   keep(registry, id, ttl, record.ended_at)
-  set_retention(attempts .. id, ttl)
   flush_kept()
-  kept = {}
 end
 -- A job whose state nobody can tell is not run: it goes where a person looks, and can be requeued from there.
 local function give_up(id, record)
-  take_out(id, record)
+  leave_everything(id, record)
   redis.call('HSETNX', job .. id, 'func', '?')
   local ttl = record.failure_ttl and record.failure_ttl ~= 0 and record.failure_ttl or usual_life(failed)
   redis.call('HDEL', job .. id, 'expires_at')
@@ -120,7 +123,6 @@ local function give_up(id, record)
     failure('DeserializationError',
       'the record of this job was damaged, so its state could not be told; it was put here by a repair'))
   flush_kept()
-  kept = {}
 end
 -- The moment that the schedule has for a job; nothing if it has none, or one that is no moment.
 local function due_of(id)
@@ -132,7 +134,7 @@ local function mend_field(id, record)
   if name == 'fence' or name == 'uncounted' then
     redis.call('HSET', job .. id, 'fence', now, 'uncounted', now) -- it must grow, and the clock is above any count
     if record.status == 'started' then
-      bring_back(id, {status = 'started', entry = record.entry}, true) -- no run can prove that it holds the claim
+      bring_back(id, {status = 'started', entry = record.entry}, 'front') -- no run can prove that it holds the claim
     end
   elseif name == 'ended_at' and FINAL[record.status] then
     redis.call('HSET', job .. id, 'ended_at', now)
@@ -237,16 +239,16 @@ local function check_queued(id, record)
   local lane, bare = lane_of(record.entry)
   if not lane or id_at(lane, bare) ~= id then
     report('job-without-index', id, 'it is queued, and is in no lane', function()
-      bring_back(id, {status = 'queued', entry = nil}, lane == 'front')
+      bring_back(id, {status = 'queued', entry = nil}, lane)
       redis.call('ZREM', expiring, id .. ' ' .. (record.entry or ''))
     end)
   elseif holder_of(lane, bare) then
     report('job-in-two-indexes', id, 'it is queued, and worker ' .. holder_of(lane, bare) .. ' holds it', function()
-      bring_back(id, record, true)
+      bring_back(id, record, 'front')
     end)
   elseif is_passed(lane, bare) then
     report('entry-passed-over', id, 'it is queued behind the point up to which its lane was handed out', function()
-      bring_back(id, record, true)
+      bring_back(id, record, 'front')
     end)
   elseif record.ttl and not record.expires_at then
     report('index-differs', id, 'it has a ttl, and no deadline', function()
@@ -277,7 +279,7 @@ local function check_started(id, record)
     return check_lasting(id, record)
   end
   report('run-without-holder', id, words, function()
-    bring_back(id, record, true)
+    bring_back(id, record, 'front')
   end)
   return true
 end

@@ -1,5 +1,6 @@
 -- end_job: the one way into a final state, whoever ends the job: its run, a user, its ttl, a lost worker, a repair.
 -- The caller has taken the job out of wherever its last state kept it.
+-- NEEDS: keep doors/follow tombstone remove_job own
 local VALUES = {finished = 'result', failed = 'error'} -- the field that keeps what a job came to
 local LONG = 500000 -- ms; a caller may repeat a call for no longer than that, so a record that stays needs no tombstone
 
@@ -18,10 +19,8 @@ local function end_job(registry, id, status, ttl, after, has_history, ended_at, 
   else
     redis.call('HSET', job .. id, 'status', status, 'ended_at', ended_at)
   end
+  keep_record(id, ttl, has_history)
   keep(registry, id, ttl, ended_at)
-  if has_history then
-    set_retention(attempts .. id, ttl)
-  end
   if ttl > 0 and ttl < LONG then
     leave_tombstone(id, ttl)
   end

@@ -1,13 +1,16 @@
--- check_index: what stands in an index has a record that says so. What is over and not swept yet may have none.
+-- index: what stands in an index has a record that says so. What is over and not swept yet may have none.
+-- NEEDS: now REGISTRIES leave usual doors/end_job forget finding
 local function is_over(moment)
   return moment and moment <= now + SLACK
 end
 function checks.scheduled(_, id)
-  local seen = score(scheduled, id) and look(id)
-  if not seen or seen[1] == 'scheduled' then
+  if not score(scheduled, id) then
     return
   end
-  local status = seen[1]
+  local is_readable, status = look(id)
+  if not is_readable or status == 'scheduled' then
+    return
+  end
   report(status and 'job-in-wrong-index' or 'index-without-job', id,
     'it is in the schedule, and ' .. (status and 'is ' .. status or 'has no record'), function()
     redis.call('ZREM', scheduled, id)
@@ -27,17 +30,15 @@ function checks.registry(key, id)
   else
     goes = score(key .. ':until', id)
   end
-  local seen = look(id)
-  if not seen or seen[1] and REGISTRIES[seen[1]] == registry or is_over(goes) then
+  local is_readable, status = look(id)
+  if not is_readable or status and REGISTRIES[status] == registry or is_over(goes) then
     return
   end
-  local status = seen[1]
   report(status and 'job-in-wrong-index' or 'index-without-job', id,
     'it is in the registry ' .. string.match(registry, '%a+$') .. ', and '
       .. (status and 'is ' .. status or 'has no record'), function()
     for name, each in pairs(REGISTRIES) do
       if each == registry then
-        leave_registry(id, name)
         leave_registry(id, name)
       end
     end
@@ -58,17 +59,17 @@ function checks.deadline(_, row)
   if not deadline or (id and is_over(deadline + expired_ttl)) then
     return
   end
-  local seen = {}
+  local is_readable, status, known, expires_at = true, nil, nil, nil
   if id then
-    seen = look(id, 'entry', 'expires_at')
+    is_readable, status, known, expires_at = look(id, 'entry', 'expires_at')
   end
-  if not seen or seen[1] == 'queued' and seen[2] == entry and seen[3] then
+  if not is_readable or status == 'queued' and known == entry and expires_at then
     return
   end
-  report(seen[1] and 'job-in-wrong-index' or 'index-without-job', id or row, 'it is in the index of deadlines, and '
-    .. (seen[1] and 'does not wait there' or 'has no record'), function()
+  report(status and 'job-in-wrong-index' or 'index-without-job', id or row, 'it is in the index of deadlines, and '
+    .. (status and 'does not wait there' or 'has no record'), function()
     redis.call('ZREM', expiring, row)
-    if id and seen[2] ~= entry and lane_of(entry) then
+    if id and known ~= entry and lane_of(entry) then
       leave_lane(entry)
       flush_lanes()
     end

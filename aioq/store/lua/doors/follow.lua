@@ -18,5 +18,6 @@ end
 local function flush_mail()
   for channel, parts in pairs(mail) do
     redis.pcall('PUBLISH', channel, table.concat(parts)) -- it may be one that this user may not publish to
+    mail[channel] = nil
   end
 end

@@ -1,0 +1,221 @@
+"""Caller: one call of a user's function for each run, from the claim to the outcome. It touches no server."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import math
+from collections.abc import AsyncIterable, Awaitable
+from typing import Any
+
+from anyio import CapacityLimiter, to_thread
+
+from aioq.client.context import CurrentJob
+from aioq.client.plain import not_awaited
+from aioq.client.waits import current
+from aioq.values.allowlist import Allowlist
+from aioq.values.errors import InvalidFunction, NotAwaited, PayloadTooLarge
+from aioq.values.options import PROCESS, THREAD
+from aioq.values.outcome import Finished, Outcome
+from aioq.values.record import JobRecord
+from aioq.values.reference import COROUTINE, GENERATOR, PLAIN, Function, Kind, resolve
+from aioq.values.retry import Retry, RetryRequested
+from aioq.worker.failure import outcome_of_end, outcome_of_error
+from aioq.worker.forks import end_fork, forks
+from aioq.worker.imports import Imports
+from aioq.worker.processes import Packed, Processes
+from aioq.worker.run import Cause, Run, StartClock
+from aioq.worker.telling import Telling
+from aioq.worker.threads import ThreadCall
+
+#: The most bytes of a result. A server takes no larger value (its proto-max-bulk-len, if nobody has changed it):
+#: it ends the connection, and with it the call that would record other jobs, too.
+MAX_RESULT_BYTES = 536_870_912
+
+
+class Caller:
+    """Calls the functions of jobs: coroutine functions on the event loop, plain ones on threads or in processes.
+
+    Args:
+        threads: how many threads plain functions may use.
+        result_ttl_ms: how long results of jobs without a result_ttl are kept.
+        allow: the functions that may be run; None: all.
+        job_processes: how many processes jobs with executor="process" may use.
+        default: where plain functions run whose job and queue do not say.
+        telling: hears of runs that begin, for the log.
+
+    """
+
+    def __init__(
+        self,
+        threads: int,
+        result_ttl_ms: int,
+        allow: Allowlist | None = None,
+        job_processes: int = 1,
+        default: str = THREAD,
+        telling: Telling | None = None,
+    ) -> None:
+        self._threads = CapacityLimiter(threads)
+        self._result_ttl_ms = result_ttl_ms
+        self._imports = Imports(resolve if allow is None else allow.resolve)
+        self._processes = Processes(job_processes)
+        self._default = default
+        self._telling = telling or Telling()
+
+    async def carry_out(self, run: Run, start_clock: StartClock) -> Outcome | None:
+        """The life of a run: its function is found and called, and the outcome is decided.
+
+        Args:
+            run: the run.
+            start_clock: called with the run when its time begins; again, when it has waited for a process.
+
+        """
+        record = run.claim.record
+
+        try:
+            start_clock(run)
+            job = CurrentJob(record, run.store, fence=run.claim.fence)
+            job.bind(asyncio.get_running_loop())
+            current.set(job)
+
+            if record.signer is not None:
+                record.verify()
+
+            func, kind = self._imports.known.get(record.func_name) or await self._import(run)
+            run.found = True
+            result = await self._call(run, func, kind, start_clock)
+
+            if forks.in_fork:  # the job has forked here, and this is the fork
+                end_fork(None)
+
+            run.returned = run.cause is None  # a run that was ended and went on has not done its work
+
+            return self._outcome(run, result)
+        except BaseException as error:  # noqa: BLE001 - SystemExit too: whatever a job raises is its own failure
+            if forks.in_fork:
+                end_fork(error)
+
+            return outcome_of_error(run, error)
+        finally:
+            current.set(None)
+
+    async def close(self) -> None:
+        """No run will come any more: end the processes of jobs."""
+        self._imports.close()
+        await self._processes.close()
+
+    async def _import(self, run: Run) -> tuple[Function, Kind]:
+        """Find a function for the first time. How long a run took is counted without the import."""
+        known = await self._imports.find(run.claim.record.func_name)
+        run.started_at = asyncio.get_running_loop().time()
+
+        return known
+
+    def _call(self, run: Run, func: Function, kind: Kind, start_clock: StartClock) -> Awaitable[Any]:
+        """Call the function of a run as its kind is called. What it returns brings the result when it is awaited.
+
+        It is no coroutine function: a coroutine more would be one more to pass at each step of each job.
+        """
+        record = run.claim.record
+
+        if (self._default == PROCESS or b"opts" in record.fields) and self._is_for_process(record, kind):
+            return self._call_in_process(run, start_clock)
+
+        instance, args, kwargs = record.call()
+
+        if instance is not None:
+            args = (instance, *args)
+
+        run.begun = True
+
+        if self._telling.jobs:
+            self._telling.began(run)
+
+        if kind == COROUTINE:
+            coroutine: Awaitable[Any] = func(*args, **kwargs)
+
+            return coroutine
+
+        if kind == GENERATOR:
+            return _gathered(func(*args, **kwargs))
+
+        return self._call_on_thread(run, ThreadCall(func, args, kwargs))
+
+    async def _call_on_thread(self, run: Run, call: ThreadCall) -> Any:
+        run.thread_call = call
+        result = await to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._threads)
+
+        if call.dropped:  # it has done its work otherwise, and would do the same again
+            run.returned = run.cause is None
+
+            raise NotAwaited(not_awaited(call.dropped))
+
+        # A plain function may still return something to await, such as the coroutine of a lambda.
+        return await result if inspect.isawaitable(result) else result
+
+    def _is_for_process(self, record: JobRecord, kind: Kind) -> bool:
+        """Whether the function runs in a process. A default for that concerns plain functions alone.
+
+        Raises:
+            InvalidFunction: the job itself asks for a process, and its function is awaited.
+
+        """
+        if record.executor == PROCESS and kind != PLAIN:
+            raise InvalidFunction(
+                f'{record.func_name} is awaited, and executor="process" is for plain functions. Leave the option'
+                " away: a coroutine runs on the event loop"
+            )
+
+        return kind == PLAIN and (record.executor or record.default_executor or self._default) == PROCESS
+
+    async def _call_in_process(self, run: Run, start_clock: StartClock) -> Packed | Retry:
+        def begin() -> None:
+            run.begun = True
+            start_clock(run)
+
+            if self._telling.jobs:
+                self._telling.began(run)
+
+        run.deadline = math.inf  # its time begins when it has a process
+
+        return await self._processes.run(run, begin)
+
+    def _outcome(self, run: Run, result: Any) -> Outcome | None:
+        """The outcome of a run whose function has returned.
+
+        Raises:
+            RetryRequested: the function has returned a Retry.
+            SerializationError, PayloadTooLarge: the result cannot be kept.
+
+        """
+        if run.cause is not None and run.cause is not Cause.INTERRUPTED:  # it swallowed the cancellation
+            return outcome_of_end(run)
+
+        record = run.claim.record
+        own_ttl = record.result_ttl_ms
+
+        if isinstance(result, Packed):
+            packed = result.data
+        elif isinstance(result, Retry):
+            run.returned = False  # its work is not done yet
+
+            raise RetryRequested(result, record.attempt)
+        else:
+            packed = record.serializer.dumps(result, f"the result of {record.func_name}")
+
+        if record.signer is not None:
+            packed = record.seal(b"result", packed)
+
+        if len(packed) > MAX_RESULT_BYTES:
+            raise PayloadTooLarge(
+                f"the result of {record.func_name} has {len(packed)} bytes; the limit is {MAX_RESULT_BYTES}."
+                " Store it elsewhere, and return a reference to it"
+            )
+
+        ttl_ms = self._result_ttl_ms if own_ttl is None else own_ttl
+
+        return Finished(packed, ttl_ms, b"" if ttl_ms else record.seal(b"result", b""))
+
+
+async def _gathered(items: AsyncIterable[Any]) -> list[Any]:
+    return [item async for item in items]
