@@ -3,18 +3,22 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
+# What else is installed, and the constraints on it. `make test-lowest` and `make coverage` have environments of their own.
+WITH := --group test --group check
+CONSTRAINTS :=
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all chaos check bench soak clean
+.PHONY: help demo test test-all test-long test-lowest test-lowest-smoke smoke chaos coverage measure check bench soak clean
 
 help: ## Show these commands
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
 
 # Another distribution, `aioq`, has the same module and command: where it is, it is taken out first.
 $(VENV)/made: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --upgrade "pip>=25.1"
 	$(VENV)/bin/pip uninstall -qq --yes aioq
-	$(VENV)/bin/pip install --quiet --editable ".[embedded,uvloop]" --group test --group check
+	$(VENV)/bin/pip install --quiet --editable ".[embedded,uvloop]" $(WITH) $(CONSTRAINTS)
 	touch $@
 
 demo: $(VENV)/made ## Run the example job on real documents: enqueue, work, fail, requeue
@@ -23,12 +27,44 @@ demo: $(VENV)/made ## Run the example job on real documents: enqueue, work, fail
 test: $(VENV)/made ## Run the tests on a real server
 	$(RUN) -m pytest -n 6 --dist worksteal
 
-test-all: $(VENV)/made ## Run these tests and those that take longer
+test-all: $(VENV)/made ## Run these tests and those that take longer on each supported Python, then test-lowest and coverage
+	@set -e; for each in $$($(RUN) -m tests.versions pythons); do \
+	  $(MAKE) test-long VENV=.venv-$${each%%=*} PYTHON=$${each#*=} WITH="--group test"; \
+	done
+	@$(MAKE) test-lowest
+	@$(MAKE) coverage
+
+test-long: $(VENV)/made
 	$(RUN) -m pytest -m "chaos or not chaos" -n 5 --dist worksteal
+
+# The suite, or the least of it, with the lowest versions that pyproject.toml promises.
+LOWEST := VENV=.venv-lowest WITH="--group test" CONSTRAINTS="-c .venv-lowest.txt"
+
+.venv-lowest.txt: pyproject.toml tests/versions.py $(VENV)/made
+	$(RUN) -m tests.versions lowest > $@
+
+test-lowest: .venv-lowest.txt ## Run the tests with the lowest supported versions of redis-py, anyio and typer
+	@$(MAKE) test $(LOWEST)
+
+test-lowest-smoke: .venv-lowest.txt
+	@$(MAKE) smoke $(LOWEST)
+
+smoke: $(VENV)/made
+	$(RUN) -m pytest -n 2 tests/test_first_steps.py tests/client/test_smoke.py tests/cli/test_main.py
 
 chaos: $(VENV)/made ## Break servers, workers and networks under load (make chaos ARGS="--kills 1000 --seed 7")
 	$(RUN) -m pytest -m chaos -n 4
 	$(RUN) -m tests.chaos $(ARGS)
+
+# Where coverage is installed, each process of Python starts later. So it has an environment of its own.
+coverage: ## Run the tests and measure which branches they take; fails below the least in pyproject.toml
+	@$(MAKE) measure VENV=.venv-coverage WITH="--group test --group coverage"
+
+measure: $(VENV)/made
+	rm -f .coverage .coverage.*
+	$(RUN) -m coverage run -m pytest -n 6 --dist worksteal
+	$(RUN) -m coverage combine --quiet
+	$(RUN) -m coverage report
 
 check: $(VENV)/made ## Lint, check types and the direction of imports
 	$(VENV)/bin/ruff check .
@@ -47,4 +83,4 @@ soak: $(VENV)/made ## Keep a fleet under load and faults, and see whether anythi
 	$(RUN) -m tests.soak $(ARGS)
 
 clean: ## Remove the virtual environments and caches
-	rm -rf $(VENV) .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-* .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

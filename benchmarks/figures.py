@@ -1,6 +1,6 @@
 """Every figure that is measured: its name, its unit, and the goals it is held to, which are numbered T1 to T17.
 
-A goal is for a run with all promises on, as by default: results, fences, ttl checks, leases and registries.
+A goal is for a run with all promises on, which are the defaults: results, fences, ttl checks, leases, registries.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import inspect
 import os
 import secrets
 import socket
@@ -31,6 +32,16 @@ os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parent.parent / ".pytest_
 
 # redis-py reads its version from the files of its installation for each connection. Tests make tens of thousands.
 redis.utils.get_lib_version = functools.cache(redis.utils.get_lib_version)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, name: str, obj: object) -> None:
+    """Coroutine functions are tests of anyio's plugin. Its setting for that came with 4.11."""
+    if collector.istestfunction(obj, name):
+        function = obj.hypothesis.inner_test if hasattr(obj, "hypothesis") else obj
+
+        if inspect.iscoroutinefunction(function):
+            pytest.mark.anyio(obj)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -37,7 +37,7 @@ FUNCTIONS = (aioq.current_job, aioq.get_current_job, aioq.task)
 #: What other packages of aioq use: it has no underscore, because it is not private to its module.
 INTERNAL: dict[type, set[str]] = {
     aioq.Queue: {"of", "store"},
-    aioq.Job: {"adopt", "bind", "call", "durability", "record", "server"},
+    aioq.Job: {"adopt", "bind", "call", "durability", "record", "server", "store"},
     aioq.Registry: {"look"},
     aioq.Retry: {"delay_ms", "from_dict", "interval_ms", "max_interval_ms", "retries", "to_dict"},
     aioq.JobLogFilter: {"filter"},
@@ -151,15 +151,20 @@ INTRODUCTION = """\
 
 
 def public(kind: type) -> Iterator[tuple[str, Any]]:
-    """The attributes of a class, with those of its bases inside of aioq."""
-    seen = set(INTERNAL.get(kind, set()))
+    """The attributes of a class, with those of its bases inside of aioq.
 
-    for base in kind.__mro__:
-        if base.__module__.startswith("aioq."):
-            for name, value in vars(base).items():
-                if not name.startswith("_") and name not in seen:
-                    seen.add(name)
-                    yield name, value
+    Its own ways to make an object come first, and then what it has from the classes that are its parts.
+    """
+    seen = set(INTERNAL.get(kind, set()))
+    bases = [base for base in kind.__mro__[1:] if base.__module__.startswith("aioq.")]
+    parts = [base for base in reversed(bases) if base not in OWNERS]
+    makers = {name: value for name, value in vars(kind).items() if isinstance(value, classmethod)}
+
+    for names in (makers, *map(vars, parts), vars(kind), *(vars(base) for base in bases if base in OWNERS)):
+        for name, value in names.items():
+            if not name.startswith("_") and name not in seen:
+                seen.add(name)
+                yield name, value
 
 
 def parameters(function: Any) -> list[inspect.Parameter]:

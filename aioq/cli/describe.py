@@ -13,8 +13,9 @@ from aioq.client.job import Job
 from aioq.values.calltext import call_text
 from aioq.values.errors import DeserializationError, ResultNotKept
 from aioq.values.options import ROWS
-from aioq.values.record import JobRecord, Unreadable
+from aioq.values.record import JobRecord
 from aioq.values.result import Result
+from aioq.values.signed import Unreadable
 
 #: The head of a column of times: when each job entered its state, or when a scheduled job is due.
 SINCE = "since/due"

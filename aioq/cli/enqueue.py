@@ -22,11 +22,12 @@ from aioq.cli.common import (
 from aioq.cli.complete import queue_names
 from aioq.cli.hints import tell_of_no_worker
 from aioq.cli.job_options import with_job_options
+from aioq.client.endings import STATES
 from aioq.client.job import Job
 from aioq.client.queue import Queue
 from aioq.values.calltext import call_text
 from aioq.values.durations import pause_ms
-from aioq.values.errors import JobCanceled, JobExpired, JobFailed, JobStopped
+from aioq.values.errors import JobFailed
 from aioq.values.failure import Failure
 
 Function = Annotated[str, typer.Argument(metavar="FUNCTION", help="Its dotted name: package.module.function.")]
@@ -140,9 +141,6 @@ async def _put(queue: Queue, function: str, options: dict[str, Any], moment: dat
     return await queue.enqueue(function, **options)
 
 
-_ENDINGS: dict[type[JobFailed], str] = {JobCanceled: "canceled", JobStopped: "stopped", JobExpired: "expired"}
-
-
 async def _ending(job: Job[Any], longest: float | None) -> dict[str, Any]:
     """The job's status, and its result or error."""
     try:
@@ -150,7 +148,7 @@ async def _ending(job: Job[Any], longest: float | None) -> dict[str, Any]:
     except JobFailed as error:
         told = {"error_type": error.error_type, "error_message": error.error_message, "error": error.exc_info}
 
-        return {"status": _ENDINGS.get(type(error), "failed")} | told
+        return {"status": STATES[type(error)]} | told
     except TimeoutError as error:
         reason = str(error).removeprefix(f"job {job.id} ")
 

@@ -23,6 +23,7 @@ from aioq.cli.complete import job_ids
 from aioq.cli.find import by_queue, find, refusal
 from aioq.cli.output import count, progress
 from aioq.cli.report import Report
+from aioq.client.bulk import requeue_all
 from aioq.client.queue import Queue
 from aioq.client.registry import Registry
 from aioq.store import Connection, Directory
@@ -130,16 +131,14 @@ async def _requeue_all(queue: Queue, report: Report, state: JobStatus, options: 
     report.say(_beginning(total, state))
 
     with progress(total, "Requeueing", err=True) as advance:
-        async for ids in queue.store.reads.listing(state, size=CHUNK, is_closed=True):
-            verdicts = zip(ids, await queue.store.changes.requeue(ids, only=state, **options), strict=True)
-
-            for job_id, verdict in verdicts:
+        async for chunk in requeue_all(queue.store, state, **options):
+            for job_id, verdict in chunk:
                 if verdict == "ok":
                     report.done.append(job_id)
                 elif verdict == "gone":  # other refused jobs were requeued or deleted by another client meanwhile
                     report.add(job_id, f"missing: the {state} registry listed it, but no record of it is stored")
 
-            advance(len(ids))
+            advance(len(chunk))
 
     report.say(f"{count(len(report.done), 'job')} requeued")
 

@@ -11,10 +11,11 @@ from aioq.values.errors import InvalidFunction, InvalidType, PayloadTooLarge
 from aioq.values.ids import new_id
 from aioq.values.option_names import refuse_options
 from aioq.values.options import FIELDS, MAX_PAYLOAD, NO_OPTIONS, OPTION_NAMES, PROCESS, WORDS, JobOptions
-from aioq.values.record import META, Fields, JobRecord
+from aioq.values.record import JobRecord
 from aioq.values.reference import PLAIN, kind_of, refer
 from aioq.values.serializer import PICKLE, Serializer
 from aioq.values.signature import Signer
+from aioq.values.signed import META, Fields
 from aioq.values.submission import NO_WORDS, Submission
 
 

@@ -16,6 +16,9 @@ ENDINGS: dict[str, type[JobFailed]] = {
     "expired": JobExpired,
 }
 
+#: The state for each of these errors.
+STATES: dict[type[JobFailed], str] = {error: state for state, error in ENDINGS.items()}
+
 
 def ending_error(record: JobRecord, classes: ExceptionClasses) -> JobFailed:
     """The error of a job that ended without a value. Its cause is what the function raised.

@@ -6,7 +6,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -16,7 +15,6 @@ from aioq.store import Store
 from aioq.store.net.batcher import MAX_BYTES
 from aioq.store.net.per_loop import check_loop
 from aioq.values.durability import MEMORY
-from aioq.values.durations import Duration, to_ms
 from aioq.values.errors import DuplicateJobError, InvalidInput, InvalidType, NotDurable
 from aioq.values.options import MAX_PAYLOAD, NO_OPTIONS, JobOptions
 from aioq.values.serializer import PICKLE, Serializer
@@ -26,9 +24,6 @@ from aioq.values.submission import Answer, Submission
 #: smaller chunks the server begins sooner; with larger ones there are fewer calls to make.
 BULK = 125
 ABREAST = 8
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MS = timedelta(milliseconds=1)
 
 
 class EnqueueData(NamedTuple):
@@ -86,7 +81,7 @@ class Producer:
         if answer.verdict != "stored":
             raise _duplicate(self.store.queue, submission.record.id)
 
-        return self._job(submission, answer.clock)
+        return Job(submission.record.as_enqueued(answer.clock, submission.words), self.store, durability=MEMORY)
 
     async def enqueue_many(self, calls: Iterable[EnqueueData], options: JobOptions = NO_OPTIONS) -> list[Job[Any]]:
         """Put many calls into the queue: all are checked first, then sent in chunks, in their order.
@@ -171,70 +166,14 @@ class Producer:
         return made
 
     def _jobs(self, submissions: Sequence[Submission], answers: Sequence[Answer]) -> list[Job[Any] | None]:
+        store = self.store
+
         return [
-            self._job(submission, answer.clock) if answer.verdict == "stored" else None
-            for submission, answer in zip(submissions, answers, strict=True)
+            Job(each.record.as_enqueued(answer.clock, each.words), store, durability=MEMORY)
+            if answer.verdict == "stored"
+            else None
+            for each, answer in zip(submissions, answers, strict=True)
         ]
-
-    def _job(self, submission: Submission, created: int) -> Job[Any]:
-        record, words = submission.record, submission.words
-        due, ttl_ms = str(words.get("due", "")), int(words.get("ttl", 0))
-        fields = record.fields  # nobody else has seen them, so what the script has added is added here
-        fields[b"status"] = b"scheduled" if due else b"queued"
-        fields[b"created_at"] = b"%d" % created
-
-        if due:
-            fields[b"due_at"] = b"%d" % (created + int(due[1:]) if due.startswith("+") else int(due))
-
-        if ttl_ms:
-            fields[b"ttl"] = b"%d" % ttl_ms
-
-            if not due:
-                fields[b"expires_at"] = b"%d" % (created + ttl_ms)
-
-        job: Job[Any] = Job(record, self.store)
-        job.durability = MEMORY
-
-        return job
-
-
-def due_at(moment: datetime) -> str:
-    """A moment as the scripts take it.
-
-    A naive one is read as `datetime.timestamp` does (PEP 495): a moment that the clocks skip is read by the offset
-    from before the gap, and `fold` tells which of two is meant when a moment comes twice.
-
-    Raises:
-        InvalidType: it is no datetime.
-
-    """
-    if not isinstance(moment, datetime):
-        raise InvalidType(f"moment={moment!r}: expected a datetime, not {type(moment).__name__}")
-
-    if moment.utcoffset() is None:
-        try:
-            ms = int(moment.replace(microsecond=0).timestamp()) * 1_000 + moment.microsecond // 1_000
-        except (ValueError, OverflowError, OSError):  # so near to an end of the calendar that UTC leaves it
-            ms = (moment.replace(tzinfo=UTC) - _EPOCH) // _MS
-    else:
-        ms = (moment - _EPOCH) // _MS
-
-    return str(max(0, ms))
-
-
-def due_in(delay: Duration) -> str:
-    """A delay as the scripts take it.
-
-    Raises:
-        InvalidInput: it is negative, or no duration.
-
-    """
-    ms = to_ms(delay, "delay")
-
-    if ms < 0:
-        raise InvalidInput(f"delay={delay!r}: expected a duration of 0 or more")
-
-    return f"+{ms}"
 
 
 def _listed(calls: Iterable[EnqueueData]) -> Iterable[EnqueueData]:

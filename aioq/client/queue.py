@@ -2,56 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, NoReturn, ParamSpec, Self, TypeVar, Unpack, cast, overload
-from weakref import WeakSet
+from typing import Any, NoReturn, Self, overload
 
-from aioq.client.call import arguments, refuse_meant_options
+from aioq.client.bulk import delete_all, requeue
+from aioq.client.enqueuing import Enqueuing
 from aioq.client.job import Job
 from aioq.client.plain import awaited
-from aioq.client.producer import EnqueueData, Producer, due_at, due_in
+from aioq.client.producer import Producer
 from aioq.client.registry import Registry
-from aioq.client.requeue import CHUNK, requeue
-from aioq.client.using import BoundTask, Using
+from aioq.client.share import Share
 from aioq.store import Connection, Directory, Server, Store, connect
 from aioq.values.cause import read_exceptions
 from aioq.values.durability import Level
 from aioq.values.durations import Duration, positive_ms
-from aioq.values.errors import InvalidInput
 from aioq.values.ids import check_queue_name
 from aioq.values.numbers import whole
-from aioq.values.option_names import suspects
-from aioq.values.options import (
-    MAX_PAYLOAD,
-    NO_OPTIONS,
-    OPTION_NAMES,
-    Executor,
-    JobOptions,
-    Options,
-    check_executor,
-    read_options,
-)
+from aioq.values.options import MAX_PAYLOAD, Executor, read_defaults
 from aioq.values.retry import Retry
-from aioq.values.rq_names import (
-    ENQUEUE_MANY_ARGUMENTS,
-    LIST_ARGUMENTS,
-    QUEUE,
-    QUEUE_ARGUMENTS,
-    tell_rq_arguments,
-    tell_rq_names,
-)
+from aioq.values.rq_names import LIST_ARGUMENTS, QUEUE, QUEUE_ARGUMENTS, tell_rq_arguments, tell_rq_names
 from aioq.values.serializer import Serializer, find_serializer
 from aioq.values.signature import Secret
 from aioq.values.states import JobStatus
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 
 @tell_rq_names(QUEUE)
-class Queue:
+class Queue(Enqueuing):
     """A queue of jobs on one server. Methods that ask the server are awaited.
 
     Args:
@@ -111,22 +88,16 @@ class Queue:
         self.connection = connect(connection, prefix=prefix, secret=secret, call_timeout=call_timeout)
         self.store = Store(self.connection, name, read_exceptions(exceptions))
         self.store.opened_by = self
-        self._share = None if isinstance(connection, Connection) else _Share(self.connection, self)
-        defaults = read_options(
-            {
-                "job_timeout": default_timeout,
-                "result_ttl": default_result_ttl,
-                "ttl": default_ttl,
-                "failure_ttl": default_failure_ttl,
-                "retry": default_retry,
-                "durability": default_durability,
-            }
+        self._share = None if isinstance(connection, Connection) else Share(self.connection, self)
+        defaults = read_defaults(
+            default_executor,
+            job_timeout=default_timeout,
+            result_ttl=default_result_ttl,
+            ttl=default_ttl,
+            failure_ttl=default_failure_ttl,
+            retry=default_retry,
+            durability=default_durability,
         )
-
-        if default_executor is not None:
-            place = check_executor(default_executor, "default_executor")
-            defaults = JobOptions(default_executor=place).over(defaults)
-
         self._producer = Producer(
             self.store,
             defaults,
@@ -175,7 +146,7 @@ class Queue:
         if isinstance(connection, Connection):
             return [cls(name, shared, serializer=serializer) for name in await Directory(shared).queues()]
 
-        share = _Share(shared)
+        share = Share(shared)
 
         try:
             queues = [cls(name, shared, serializer=serializer) for name in await Directory(shared).queues()]
@@ -189,139 +160,7 @@ class Queue:
 
         return queues
 
-    # Enqueue
-
-    @awaited
-    async def enqueue(self, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Job[Any]:
-        """Put a call into the queue.
-
-        Option names (job_timeout, result_ttl, ttl, failure_ttl, description, job_id, at_front, meta, retry,
-        durability, executor) are taken out of kwargs; the rest goes to the function. `args=` and `kwargs=` pass a
-        function's arguments explicitly, for one whose own names are those of options. `using` is the typed form.
-
-        Raises:
-            InvalidInput: the function, an argument or an option cannot be used. Nothing was written.
-            DuplicateJobError: a job with this job_id has not ended.
-            NotDurable: the job is in the queue, but not as durable as `durability` asks for.
-            ServerUnsuitable: the server cannot do what `durability` asks for. Nothing was written.
-            ServerError: the server cannot be reached, or refuses.
-
-        Example:
-            >>> job = await queue.enqueue(count_words_at_url, "http://nvie.com", ttl=43)  # doctest: +SKIP
-
-        """
-        options, producer = NO_OPTIONS, self._producer
-
-        if kwargs:
-            args, kwargs, options = _split(func, args, kwargs)
-
-        return await producer.enqueue(producer.prepare(func, args, kwargs, options))
-
-    @awaited
-    async def enqueue_call(
-        self,
-        func: Callable[..., Any] | str,
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-        *,
-        timeout: Duration | None = None,  # noqa: ASYNC109 - RQ's name, and not a timeout of this call
-        **options: Unpack[Options],
-    ) -> Job[Any]:
-        """As `enqueue`, with the function's arguments apart from the options.
-
-        `timeout` is another name for job_timeout here, as in RQ.
-        """
-        if timeout is not None:
-            options["job_timeout"] = timeout
-
-        return await self.using(**options).enqueue_call(func, args, kwargs)
-
-    @awaited
-    async def enqueue_at(
-        self, moment: datetime, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
-    ) -> Job[Any]:
-        """Put a call into the queue when a moment has come. A naive datetime is in this machine's time zone."""
-        call = self._producer.prepare(func, *_split(func, args, kwargs))
-
-        return await self._producer.enqueue(call, due_at(moment))
-
-    @awaited
-    async def enqueue_in(
-        self, delay: Duration, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
-    ) -> Job[Any]:
-        """Put a call into the queue after a while, counted by the server's clock."""
-        call = self._producer.prepare(func, *_split(func, args, kwargs))
-
-        return await self._producer.enqueue(call, due_in(delay))
-
-    @tell_rq_arguments(ENQUEUE_MANY_ARGUMENTS)
-    @awaited
-    async def enqueue_many(self, calls: Iterable[EnqueueData]) -> list[Job[Any]]:
-        """Put many calls into the queue: all are checked first, then sent in chunks, in their order.
-
-        Raises:
-            InvalidInput: one of the calls cannot be used. Nothing was written.
-            DuplicateJobError: ids of live jobs; the other calls were enqueued.
-            NotDurable: jobs that are in the queue, but not as durable as `durability` asks for.
-
-        Example:
-            >>> await queue.enqueue_many([Queue.prepare_data(send, (name,)) for name in names])  # doctest: +SKIP
-
-        """
-        return await self._producer.enqueue_many(calls)
-
-    @staticmethod
-    def prepare_data(
-        func: Callable[..., Any] | str,
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-        **options: Unpack[Options],
-    ) -> EnqueueData:
-        """One call for `enqueue_many`."""
-        return EnqueueData(func, *arguments(args, kwargs), read_options(options))
-
-    @awaited
-    async def enqueue_job(self, job: Job[Any], *, at_front: bool = False) -> Job[Any]:
-        """Put a job that `Job.create` made into this queue; its meta may have been changed since.
-
-        Returns:
-            The same job, which is now this queue's.
-
-        Raises:
-            InvalidJobOperation: it was enqueued already.
-
-        """
-        return await self.using().enqueue_job(job, at_front=at_front)
-
-    def using(self, **options: Unpack[Options]) -> Using:
-        """The typed form: options here, and a type checker sees the function's own arguments in the call.
-
-        Example:
-            >>> job = await queue.using(ttl=43, retry=Retry(3)).enqueue(send, "you")  # doctest: +SKIP
-
-        """
-        return Using(self._producer, read_options(options))
-
-    @overload
-    def task(self, function: Callable[P, R], /) -> BoundTask[P, R]: ...
-
-    @overload
-    def task(
-        self, function: None = None, /, **options: Unpack[Options]
-    ) -> Callable[[Callable[P, R]], BoundTask[P, R]]: ...
-
-    def task(
-        self, function: Callable[P, R] | None = None, /, **options: Unpack[Options]
-    ) -> BoundTask[P, R] | Callable[[Callable[P, R]], BoundTask[P, R]]:
-        """As `aioq.task`, for functions that belong to this queue: they get `.enqueue(…)`."""
-        checked = read_options(options)
-
-        if function is not None:
-            return BoundTask(function, checked, self._producer)
-
-        return lambda decorated: BoundTask(decorated, checked, self._producer)
-
-    # Look
+    # Reads
 
     @awaited
     async def count(self) -> int:
@@ -405,7 +244,7 @@ class Queue:
         """The jobs that waited for longer than their `ttl`; they are kept for an hour."""
         return self._registry(JobStatus.EXPIRED)
 
-    # Change
+    # Changes
 
     @overload
     async def requeue(  # type: ignore[overload-overlap]  # one id is a list of ids, too
@@ -451,12 +290,12 @@ class Queue:
     @awaited
     async def empty(self) -> int:
         """Delete the jobs that wait to be claimed; how many there were. Jobs in other states stay."""
-        return await self._delete_all(JobStatus.QUEUED)
+        return await delete_all(self.store, JobStatus.QUEUED)
 
     @awaited
     async def delete(self) -> int:
         """Delete the queue and all its jobs, in every state, and end its pause; how many jobs there were."""
-        removed = sum([await self._delete_all(state) for state in JobStatus])
+        removed = sum([await delete_all(self.store, state) for state in JobStatus])
         await self.store.changes.resume()
         # The last worker that leaves takes empty lanes along. If there is none, it is done in the name of nobody.
         await self.store.duty.leave("")
@@ -514,59 +353,3 @@ class Queue:
 
     def _registry(self, status: JobStatus) -> Registry:
         return Registry(self.store, status)
-
-    async def _delete_all(self, state: JobStatus) -> int:
-        removed, before = 0, -1
-
-        while removed > before:  # again, for what has come meanwhile where the listing had been already
-            before = removed
-
-            async for ids in self.store.reads.listing(state, size=CHUNK):
-                removed += await self.store.changes.delete(ids, state)
-
-        return removed
-
-
-class _Share:
-    """A connection that queues have opened: the last one that is closed closes it.
-
-    Args:
-        connection: it.
-        users: the queues.
-
-    """
-
-    def __init__(self, connection: Connection, *users: Queue) -> None:
-        self._connection = connection
-        self.users = WeakSet(users)
-
-    async def leave(self, user: Queue) -> None:
-        self.users.discard(user)
-
-        if not self.users:
-            await self._connection.aclose()
-
-
-def _split(
-    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any], JobOptions]:
-    """The function's arguments and the options, out of RQ's mixed form."""
-    if not kwargs:
-        return args, kwargs, NO_OPTIONS
-
-    given = {name: kwargs.pop(name) for name in OPTION_NAMES.intersection(kwargs)}
-
-    if "args" in kwargs or "kwargs" in kwargs:
-        # What stands beside them can only be meant as an option.
-        given |= {name: kwargs.pop(name) for name in suspects(tuple(kwargs), OPTION_NAMES)}
-
-        if args or kwargs.keys() - {"args", "kwargs"}:
-            raise InvalidInput(
-                "args= and kwargs= pass all arguments of the function; none can be given beside them"
-            )
-
-        args, kwargs = arguments(kwargs.get("args"), kwargs.get("kwargs"))
-    elif kwargs and (names := suspects(tuple(kwargs), OPTION_NAMES)):
-        refuse_meant_options(func, names, kwargs)
-
-    return args, kwargs, read_options(cast("Options", given))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, overload
 
-from aioq.client.job import Job, gone, id_of
+from aioq.client.bulk import CHUNK, requeue, requeue_all
+from aioq.client.given import id_of
+from aioq.client.job import Job
 from aioq.client.plain import awaited
-from aioq.client.requeue import CHUNK, requeue
+from aioq.client.snapshot import gone
 from aioq.store import Store
 from aioq.values.errors import InvalidJobOperation, NoSuchJobError
 from aioq.values.numbers import whole
@@ -144,11 +146,8 @@ class Registry:
         self._require("requeue")
         moved = 0
 
-        async for ids in self._store.reads.listing(self.status, size=CHUNK, is_closed=True):
-            verdicts = await self._store.changes.requeue(
-                ids, at_front=at_front, reset=reset_retries, only=self.status
-            )
-            done = verdicts.count("ok")
+        async for chunk in requeue_all(self._store, self.status, at_front=at_front, reset=reset_retries):
+            done = sum(verdict == "ok" for _, verdict in chunk)
             moved += done
 
             if progress is not None:

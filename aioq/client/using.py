@@ -10,10 +10,11 @@ from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
 from aioq.client.call import arguments, refuse_meant_options
 from aioq.client.job import Job
 from aioq.client.plain import awaited
-from aioq.client.producer import EnqueueData, Producer, due_at, due_in
+from aioq.client.producer import EnqueueData, Producer
 from aioq.client.task import Task
 from aioq.values.durations import Duration
 from aioq.values.errors import InvalidInput, InvalidJobOperation, InvalidType
+from aioq.values.moments import due_at, due_in
 from aioq.values.option_names import suspects
 from aioq.values.options import NO_OPTIONS, OPTION_NAMES, JobOptions, Options, check_meta, read_options
 from aioq.values.rq_names import TASK, tell_rq_names

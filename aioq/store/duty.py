@@ -12,7 +12,7 @@ from aioq.values.beat import Beat
 from aioq.values.claim import Claim, Claims
 from aioq.values.options import EXPIRED_TTL_MS, FAILURE_TTL_MS
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, Retried
-from aioq.values.record import Fields, JobRecord
+from aioq.values.record import JobRecord
 
 #: Jobs that one call of a script touches beyond what it was asked for: due ones, late ones, reclaimed ones.
 CHUNK = 100
@@ -109,12 +109,18 @@ class Duty:
         jobs = []
 
         for job_id, fence, row in zip(flat, flat, flat, strict=True):
-            fields = _plain_fields(*row) if len(row) == 3 else fields_of(row)
-            # The fields are those from before the claim; what it changes is known.
-            fields[b"status"], fields[b"fence"], fields[b"started_at"] = b"started", b"%d" % fence, started_at
-            fields[b"worker"] = name
-            fields.pop(b"expires_at", None)
-            jobs.append(Claim(JobRecord(job_id.decode(), fields, self._calls.signer), fence))
+            # The fields are those from before the claim. Most jobs are nothing but a call.
+            if len(row) == 3:
+                func, data, created_at = row
+                fields = {b"func": func, b"data": data, b"created_at": created_at}
+            else:
+                fields = fields_of(row)
+
+            if None in row:  # a damaged job lacks one of the three
+                fields = {field: value for field, value in fields.items() if value is not None}
+
+            record = JobRecord(job_id.decode(), fields, self._calls.signer)
+            jobs.append(Claim(record.as_claimed(fence, started_at, name), fence))
 
         is_reserved, suspects = reply[4] if len(reply) > 4 else (0, 0)
 
@@ -202,13 +208,3 @@ def _row(outcome: Outcome) -> tuple[str, tuple[Argument, ...]]:
 def _bytes(text: str) -> bytes:
     # What a user's exception says may not be valid Unicode; it is kept all the same.
     return text.encode(errors="backslashreplace")
-
-
-def _plain_fields(func: bytes | None, data: bytes | None, created_at: bytes | None) -> Fields:
-    """The fields of a job that is nothing but a call, as far as they are there."""
-    if data is not None and func is not None and created_at is not None:
-        return {b"func": func, b"data": data, b"created_at": created_at}
-
-    names = (b"func", b"data", b"created_at")
-
-    return {name: value for name, value in zip(names, (func, data, created_at), strict=True) if value is not None}

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from aioq.store.net.batcher import Batcher
 from aioq.store.net.listener import Listener
 from aioq.values.errors import ServerUnreachable
-from aioq.values.record import Fields
+from aioq.values.signed import Fields
 
 #: What `wait` answers for one job: its fields ({}: gone), or ms until it expires (-1: never).
 Standing = Fields | int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aioq.values.record import Fields
+from aioq.values.signed import Fields
 
 
 def fields_of(row: Any) -> Fields:

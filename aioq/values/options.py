@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, Unpack
 
 from aioq.values.durability import Level, check_level
 from aioq.values.durations import (
@@ -318,6 +318,14 @@ def read_options(given: Options) -> JobOptions:
             checked[row.field] = row.read(value, name)
 
     return JobOptions(**checked) if checked else NO_OPTIONS
+
+
+def read_defaults(default_executor: Executor | None, **given: Unpack[Options]) -> JobOptions:
+    """Check the options that a queue has for jobs that do not give their own. Raises as `read_options`."""
+    place = check_executor(default_executor, "default_executor")
+    defaults = read_options(given)
+
+    return defaults if place is None else JobOptions(default_executor=place).over(defaults)
 
 
 def unpack_options(packed: bytes) -> tuple[dict[str, Any], str]:

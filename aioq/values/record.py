@@ -6,40 +6,23 @@ field that a newer version wrote is kept as it is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from aioq.values.cause import ExceptionClasses, rebuild
-from aioq.values.errors import BadSignature, DeserializationError, ResultNotKept, SerializationError
-from aioq.values.failure import Failure, unpack_failure
+from aioq.values.errors import DeserializationError
+from aioq.values.moments import moment_of
 from aioq.values.option import Field, Option, Packed, Word
-from aioq.values.options import FAILURE_TTL_MS, TIMEOUT_MS, unpack_options
+from aioq.values.options import FAILURE_TTL_MS, TIMEOUT_MS
 from aioq.values.retry import Retry
-from aioq.values.serializer import Serializer, loads, written_by
-from aioq.values.signature import FIX, SIGNED, Signer, inner
+from aioq.values.signed import SignedFields
 from aioq.values.states import JobStatus
-
-#: Fields of the hash that hold one meta value each begin with this.
-META = b"meta."
 
 #: No moment, count or duration is larger; lua/lib/read.lua has the same limit.
 LARGEST = 10**15
 
-Fields = dict[bytes, bytes]
 
-_NO_OPTS: dict[str, Any] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A stored value whose bytes cannot be turned back into a value here. They are kept as they are."""
-
-    data: bytes
-    reason: str
-
-
-class JobRecord:
+class JobRecord(SignedFields):
     """The stored fields of a job. Never changed in place: a change of state is a script's work.
 
     Args:
@@ -49,15 +32,71 @@ class JobRecord:
 
     """
 
-    __slots__ = ("_call", "_damage", "_opts", "fields", "id", "signer")
+    __slots__ = ()
 
-    def __init__(self, job_id: str, fields: Fields, signer: Signer | None = None) -> None:
-        self.id = job_id
-        self.fields = fields
-        self.signer = signer
-        self._call: bytes | None = None
-        self._opts: dict[str, Any] | None = None
-        self._damage = ""
+    # What the scripts write, for a record that need not be loaded because of it
+
+    def as_enqueued(self, created_ms: int, words: Mapping[str, str | int]) -> JobRecord:
+        """The record once `enqueue` has stored it. Nobody else has seen its fields, so the new ones are put there.
+
+        Args:
+            created_ms: the server's clock.
+            words: what else `enqueue` was told, as it stands in the Submission.
+
+        """
+        fields = self.fields
+        fields[b"status"], fields[b"created_at"] = b"queued", b"%d" % created_ms
+
+        if not words:
+            return self
+
+        due, ttl_ms = str(words.get("due", "")), int(words.get("ttl", 0))
+
+        if due:
+            fields[b"status"] = b"scheduled"
+            fields[b"due_at"] = b"%d" % (created_ms + int(due[1:]) if due.startswith("+") else int(due))
+
+        if ttl_ms:
+            fields[b"ttl"] = b"%d" % ttl_ms
+
+            if not due:
+                fields[b"expires_at"] = b"%d" % (created_ms + ttl_ms)
+
+        if "nonce" in words:  # the id may have been another job's; the fences of this one are higher
+            fields[b"fence"] = fields[b"uncounted"] = fields[b"created_at"]
+
+        return self
+
+    def as_claimed(self, fence: int, started_at: bytes, worker: bytes) -> JobRecord:
+        """The record once `claim` has given the job to a worker. Nobody else has seen its fields, as above.
+
+        Args:
+            fence: the number of the claim.
+            started_at: the server's clock.
+            worker: the name of the worker.
+
+        """
+        fields = self.fields
+        fields[b"status"], fields[b"fence"], fields[b"started_at"] = b"started", b"%d" % fence, started_at
+        fields[b"worker"] = worker
+        fields.pop(b"expires_at", None)
+
+        return self
+
+    def as_ended(self, status: str, value: bytes | None = None) -> JobRecord:
+        """A record of the job in another state, as far as that is known without the server.
+
+        Args:
+            status: the state, a final one mostly.
+            value: of the final state: the bytes of the result or of the error; None: not known.
+
+        """
+        fields = self.fields | {b"status": status.encode()}
+
+        if value is not None:
+            fields[b"result" if status == "finished" else b"error"] = value
+
+        return JobRecord(self.id, fields, self.signer)
 
     @property
     def status(self) -> JobStatus:
@@ -83,190 +122,8 @@ class JobRecord:
         return self.fields.get(b"func", b"").decode(errors="replace")
 
     @property
-    def serializer(self) -> Serializer:
-        """The serializer of the arguments; the result and meta use the same."""
-        data = self.fields.get(b"data", b"")
-
-        return written_by(inner(data) if data[:1] == SIGNED else data)
-
-    def seal(self, field: bytes, data: bytes) -> bytes:
-        """The bytes as they are stored in a field: signed, if the queue signs."""
-        return data if self.signer is None else self.signer.sign(self._subject(field), data)
-
-    def sealed(self) -> JobRecord:
-        """The record, made just now, with all that is serialised in it as it is stored."""
-        # A call without arguments is signed, too: else anybody could have any function called.
-        fields = self.fields | {b"data": self.seal(b"data", self.fields.get(b"data", b""))}
-        fields |= {name: self.seal(name, value) for name, value in self.meta_fields().items()}
-
-        return JobRecord(self.id, fields, self.signer)
-
-    def opened(self) -> JobRecord:
-        """The record without signatures, for who knows no secret. Meta that may not be read stays unreadable.
-
-        Raises:
-            BadSignature: the queue signs, and the call is not signed for this job.
-
-        """
-        if self.signer is None:
-            return self
-
-        fields = self.fields | {b"data": self._verified_call()}
-
-        for name in self.meta_fields():
-            try:
-                fields[name] = self._open(name, "the value")
-            except BadSignature:
-                fields[name] = SIGNED
-
-        return JobRecord(self.id, fields)
-
-    def verify(self) -> None:
-        """Refuse a call that is not signed, before anything of it is read.
-
-        Raises:
-            BadSignature: the queue signs, and this call is not signed for this job.
-
-        """
-        self._verified_call()
-
-    def call(self) -> tuple[object | None, tuple[Any, ...], dict[str, Any]]:
-        """The instance that the function is bound to (or None), and its arguments.
-
-        Raises:
-            DeserializationError: they cannot be read here, or the options of the call cannot.
-
-        """
-        self._unpack()
-
-        if self._damage:
-            raise DeserializationError(f"the job's options cannot be read: {self._damage}")
-
-        data = self.fields.get(b"data", b"") if self.signer is None else self._verified_call()
-
-        if len(data) < 2:  # no arguments; the tag alone if the serializer is not the usual one
-            written_by(data, "the call")
-            return None, (), {}
-
-        value = loads(data, "the job's arguments")
-
-        if type(value) is tuple and len(value) == 3 and type(value[1]) is tuple and type(value[2]) is dict:
-            return value  # what pickle brings
-
-        if not isinstance(value, tuple | list) or len(value) != 3:
-            raise DeserializationError("the job's arguments are not an instance, a tuple and a dict")
-
-        instance, args, kwargs = value
-
-        if not isinstance(args, tuple | list) or not isinstance(kwargs, dict):
-            raise DeserializationError("the job's arguments are not an instance, a tuple and a dict")
-
-        return instance, tuple(args), kwargs
-
-    @property
-    def meta(self) -> dict[str, Any]:
-        """The meta values; one that cannot be read here is an Unreadable with its bytes."""
-        return {
-            name[len(META) :].decode(): self._read_meta(name, value) for name, value in self.meta_fields().items()
-        }
-
-    def meta_fields(self) -> Fields:
-        """The meta values as they are stored; without those whose names are no text."""
-        return {name: value for name, value in self.fields.items() if name.startswith(META) and _is_text(name)}
-
-    def pack_meta(self, name: str, value: object) -> bytes:
-        """A meta value as it is stored.
-
-        Raises:
-            SerializationError: it cannot be serialised.
-
-        """
-        if isinstance(value, Unreadable):
-            return value.data
-
-        return self.seal(META + name.encode(), self.serializer.dumps(value, f"meta value {name!r}"))
-
-    def is_same_meta(self, field: bytes, packed: bytes) -> bool:
-        """Whether a packed meta value is what is stored. The same value may be stored in other bytes."""
-        stored = self.fields.get(field)
-
-        if stored is None or packed == stored:
-            return packed == stored
-
-        try:
-            value = loads(self._open(field, "a meta value"), "a meta value")
-
-            return self.seal(field, self.serializer.dumps(value, "a meta value")) == packed
-        except (DeserializationError, SerializationError):
-            return False
-
-    def result(self) -> Any:
-        """What the function returned; None if the job has not finished.
-
-        A state is not signed. So where the queue signs, only a signed result proves that the job has finished. A
-        result that is not kept has no bytes, and these are signed, too.
-
-        Raises:
-            ResultNotKept: the job has finished, and its result is not stored.
-            DeserializationError: it cannot be read here; a BadSignature, if it is not signed and the queue signs.
-
-        """
-        if self.fields.get(b"status") != b"finished":
-            return None
-
-        data = self.fields.get(b"result")
-
-        if self.signer is not None:
-            if data is None:
-                raise BadSignature(
-                    f"job {self.id} is stored as finished and has no signed result, so nobody can tell whether it"
-                    f" has run. Someone has changed what is stored, or a worker signs nothing. {FIX}"
-                )
-
-            data = self._open(b"result", f"the result of job {self.id}")
-
-        if not data:
-            raise ResultNotKept(
-                f"job {self.id} has finished, and its result was not kept. With result_ttl=0 only those who wait"
-                " when the job ends get it; give the job a result_ttl to ask later"
-            )
-
-        return loads(data, "the job's result")
-
-    def has_signed_result(self) -> bool:
-        """Whether the result is signed, if the queue signs."""
-        try:
-            self._open(b"result", "the result")
-        except BadSignature:
-            return False
-
-        return True
-
-    def cause(self, classes: ExceptionClasses) -> BaseException | None:
-        """The exception that the last run has raised, if it may be built here, and can be.
-
-        Args:
-            classes: those of which one is built. If the queue signs, only what is signed is believed.
-
-        """
-        failure = self.failure
-
-        if failure is None or not failure.origin or not classes:
-            return None
-
-        if self.signer is None:
-            return rebuild(failure.origin, classes)
-
-        try:
-            packed = self.signer.open(self._subject(b"error"), failure.origin, f"the error of job {self.id}")
-        except BadSignature:
-            return None
-
-        return rebuild(packed, classes)
-
-    @property
     def fence(self) -> int:
-        """How often the job was claimed. What a run writes carries the fence of its claim."""
+        """The number of the last claim. What a run writes carries the fence of its claim."""
         return self._int(b"fence")
 
     @property
@@ -286,13 +143,6 @@ class JobRecord:
     @property
     def worker(self) -> str | None:
         return self._text(b"worker")
-
-    @property
-    def failure(self) -> Failure | None:
-        """What went wrong in the last run, if that failed."""
-        packed = self._text(b"error")
-
-        return unpack_failure(packed) if packed else None
 
     @property
     def description(self) -> str | None:
@@ -341,7 +191,7 @@ class JobRecord:
     def enqueued_at(self) -> datetime | None:
         """When the job was last put into its lane. Not stored where it equals created_at."""
         # A job with a moment was in no lane yet, unless it was claimed: then the moment is that of its retry.
-        if b"enqueued_at" not in self.fields and (b"due_at" not in self.fields or self.fence):
+        if b"enqueued_at" not in self.fields and (b"due_at" not in self.fields or self._was_claimed):
             return self.created_at
 
         return self._moment(b"enqueued_at")
@@ -363,11 +213,6 @@ class JobRecord:
         """Until when a queued job may be started, if it has a ttl."""
         return self._moment(b"expires_at")
 
-    @property
-    def opts(self) -> dict[str, Any]:
-        """The packed options; empty if all are default or the bytes are damaged."""
-        return self._unpack()
-
     def option(self, option: Option) -> Any:
         """What is stored of an option, or what holds if nothing is."""
         stored = option.stored.field if isinstance(option.stored, Word) else option.stored
@@ -377,35 +222,11 @@ class JobRecord:
 
         return self._int(stored.name, stored.default) if isinstance(stored, Field) else None
 
-    def _subject(self, field: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-        func, opts = self.fields.get(b"func", b""), self.fields.get(b"opts", b"")
-
-        return self.id.encode(), field, func, opts
-
-    def _verified_call(self) -> bytes:
-        if self._call is None:
-            self._call = self._open(b"data", f"the call of job {self.id}")
-
-        return self._call
-
-    def _open(self, field: bytes, what: str) -> bytes:
-        """The bytes of a field, once it is known that they may be read."""
-        data = self.fields.get(field, b"")
-
-        return data if self.signer is None else self.signer.open(self._subject(field), data, what)
-
-    def _read_meta(self, name: bytes, value: bytes) -> Any:
-        try:
-            return loads(self._open(name, "the value"), "the value")
-        except DeserializationError as error:
-            return Unreadable(value, str(error))
-
-    def _unpack(self) -> dict[str, Any]:
-        if self._opts is None:
-            packed = self.fields.get(b"opts")
-            self._opts, self._damage = (_NO_OPTS, "") if packed is None else unpack_options(packed)
-
-        return self._opts
+    @property
+    def _was_claimed(self) -> bool:
+        """Whether a worker has ever claimed the job."""
+        # The fences of a job whose id a user chose do not begin at 0.
+        return self.fence not in (0, self._int(b"created_at"))
 
     def _int(self, name: bytes, default: int = 0) -> int:
         """The number in a field; what is none, or larger than any that is stored, counts as not stored."""
@@ -423,15 +244,6 @@ class JobRecord:
 
     def _moment(self, name: bytes) -> datetime | None:
         try:
-            return datetime.fromtimestamp(int(self.fields[name]) / 1000, UTC)
+            return moment_of(self.fields[name])
         except (KeyError, ValueError, OverflowError, OSError):  # not stored, or no moment
             return None
-
-
-def _is_text(name: bytes) -> bool:
-    try:
-        name.decode()
-    except UnicodeDecodeError:
-        return False
-
-    return True

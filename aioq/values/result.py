@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from aioq.values.errors import DeserializationError, ResultNotKept
 from aioq.values.failure import Failure, unpack_failure
+from aioq.values.moments import moment_of
 from aioq.values.record import JobRecord
 
 
@@ -100,8 +101,8 @@ def earlier_result(job_id: str, packed: bytes) -> Result:
             None,
             exc_info,
             worker or None,
-            _moment(run["started_at"]),
-            _moment(run["ended_at"]),
+            moment_of(run["started_at"]) if int(run["started_at"]) else None,
+            moment_of(run["ended_at"]) if int(run["ended_at"]) else None,
             error_type,
             error_message,
         )
@@ -119,7 +120,3 @@ def _value(record: JobRecord) -> Any:
         return record.result()
     except ResultNotKept as error:  # the rest is known all the same
         return error
-
-
-def _moment(ms: str) -> datetime | None:
-    return datetime.fromtimestamp(int(ms) / 1000, UTC) if int(ms) else None

@@ -21,15 +21,17 @@ from itertools import chain
 from typing import Any, NoReturn
 
 from aioq.client.context import CurrentJob
+from aioq.client.meta import changed_meta
 from aioq.client.plain import DONE, coroutine_method, dropped, not_awaited
 from aioq.client.waits import current
 from aioq.store import Store
 from aioq.values import errors
 from aioq.values.cause import origin
 from aioq.values.errors import InvalidJobOperation, NotAwaited
-from aioq.values.record import META, JobRecord
+from aioq.values.record import JobRecord
 from aioq.values.reference import resolve
 from aioq.values.retry import Retry, kinds
+from aioq.values.signed import META
 from aioq.values.summary import summary
 from aioq.worker import lines
 from aioq.worker.forks import SIGNALS, end_fork, forks
@@ -92,11 +94,9 @@ class ChildJob(CurrentJob):
 
     def save_meta_sync(self) -> None:
         """As `save_meta`. The worker does it, and the function waits for the answer."""
-        present, changed, removed = self._changed_meta()
-        parts = chain.from_iterable((changed | dict.fromkeys(removed, b"")).items())
-
-        if changed or removed:
-            self._meta_saved(self._ask(b"meta", *(part.removeprefix(META) for part in parts)), present)
+        if (changes := changed_meta(self.record, self.meta)) is not None:
+            parts = chain.from_iterable((changes.changed | dict.fromkeys(changes.removed, b"")).items())
+            self._meta_saved(self._ask(b"meta", *(part.removeprefix(META) for part in parts)), changes.present)
 
     @coroutine_method
     def save_meta(self) -> Coroutine[Any, Any, None]:
@@ -123,7 +123,9 @@ class ChildJob(CurrentJob):
 
         return verdict
 
-    def _kept(self) -> Store:
+    @property
+    def store(self) -> Store:
+        """There is none here. Raises InvalidJobOperation."""
         raise InvalidJobOperation(
             f"job {self.id} runs in a process of its own, which has no connection to the server:"
             " `job.save_meta_sync()` saves its meta; for all else, open a Queue in the function"

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 from aioq.values.errors import JobProcessError, RemoteError, ServerError
-from aioq.values.record import META
 from aioq.values.retry import Retry, read_retry
+from aioq.values.signed import META
 from aioq.worker.process import JobProcess, how_it_ended, spawn
 from aioq.worker.run import Run, own_task
 

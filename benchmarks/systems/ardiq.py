@@ -1,4 +1,8 @@
-"""ardiq: its workers run 500 jobs at once, which was its fastest; all else is as it comes."""
+"""ardiq: its workers run 500 jobs at once, which was its fastest; all else is as it comes.
+
+Other event loops, sockets, ways to wait for a result, prefetch and block times brought its users no more. They
+are in a table of docs/benchmarks.md.
+"""
 
 from __future__ import annotations
 

@@ -5,17 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 import redis
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from aioq import (
     Connection,
@@ -34,7 +30,6 @@ from aioq import (
     Task,
     task,
 )
-from aioq.client.producer import due_at
 from tests import jobs
 from tests.client import kinds
 from tests.client.work import hold, note, note_and_fail, notes
@@ -259,55 +254,6 @@ async def test_a_delay_that_cannot_be_used_is_refused(queue: Queue, raw: redis.R
     with pytest.raises((InvalidInput, TypeError), match="delay"):
         await queue.enqueue_in(delay, jobs.noop)
     assert raw.keys() == []
-
-
-@pytest.fixture(params=["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "UTC"])
-def local_zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ZoneInfo]:
-    """The zone of this machine for a while; Lord Howe's clocks move by half an hour, Apia has skipped a day."""
-    with monkeypatch.context() as patch:
-        patch.setenv("TZ", request.param)
-        time.tzset()
-        yield ZoneInfo(request.param)
-
-    time.tzset()
-
-
-@given(
-    st.datetimes(datetime(2000, 1, 1), datetime(2037, 1, 1)),  # noqa: DTZ001 - naive ones are the subject
-    st.integers(0, 1),
-)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_naive_moment_is_what_python_takes_it_for(local_zone: ZoneInfo, moment: datetime, fold: int) -> None:
-    moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000, fold=fold)
-
-    assert int(due_at(moment)) == round(moment.timestamp() * 1000)
-    assert due_at(moment.replace(tzinfo=local_zone)) == due_at(moment) or local_zone.key == "Pacific/Apia"
-
-
-@pytest.mark.parametrize(
-    ("zone", "naive", "fold", "expected"),
-    [
-        ("Europe/Berlin", "2030-03-31T02:30:00", 0, "2030-03-31T01:30:00+00:00"),  # skipped
-        ("Europe/Berlin", "2030-03-31T01:59:59", 0, "2030-03-31T00:59:59+00:00"),
-        ("Europe/Berlin", "2030-03-31T03:00:00", 0, "2030-03-31T01:00:00+00:00"),
-        ("Europe/Berlin", "2030-10-27T02:30:00", 0, "2030-10-27T00:30:00+00:00"),  # the first of two
-        ("Europe/Berlin", "2030-10-27T02:30:00", 1, "2030-10-27T01:30:00+00:00"),
-        ("America/New_York", "2030-03-10T02:15:00", 0, "2030-03-10T07:15:00+00:00"),
-        ("Australia/Lord_Howe", "2030-10-06T02:10:00", 0, "2030-10-05T15:40:00+00:00"),
-    ],
-)
-def test_hours_that_clocks_skip_or_have_twice(
-    zone: str, naive: str, fold: int, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    moment = datetime.fromisoformat(naive).replace(fold=fold)
-
-    with monkeypatch.context() as patch:
-        patch.setenv("TZ", zone)
-        time.tzset()
-        found = datetime.fromtimestamp(int(due_at(moment)) / 1000, UTC)
-
-    time.tzset()
-    assert found.isoformat() == expected
 
 
 @pytest.mark.parametrize("moment", [None, 5, "2030-01-01", timedelta(1), datetime.now(UTC).date()])

@@ -21,7 +21,7 @@ from aioq import (
     SerializationError,
     get_current_job,
 )
-from aioq.values.record import Unreadable
+from aioq.values.signed import Unreadable
 from tests import jobs
 from tests.client.work import gates, hold, notes
 from tests.conftest import Server

@@ -21,8 +21,9 @@ from aioq import (
     Worker,
     get_current_job,
 )
-from aioq.values.record import JobRecord, Unreadable
+from aioq.values.record import JobRecord
 from aioq.values.signature import Signer
+from aioq.values.signed import Unreadable
 from tests import jobs
 from tests.conftest import Server
 from tests.security.plant import trap, trap_call

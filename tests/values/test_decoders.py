@@ -30,6 +30,7 @@ from aioq.values.result import earlier_result, present_result
 from aioq.values.retry import Retry, as_retry
 from aioq.values.serializer import find_serializer, loads, written_by
 from aioq.values.signature import Keyring
+from aioq.values.signed import SignedFields
 
 #: What is stored as JSON, with values that no writer of aioq would write.
 JSON_VALUES = st.recursive(
@@ -85,8 +86,8 @@ CLASSES = read_exceptions([ValueError, OSError, UnicodeDecodeError])
 READERS: dict[str, Any] = {
     **{
         name: (lambda record, name=name: getattr(record, name))
-        for name, kind in vars(JobRecord).items()
-        if isinstance(kind, property)
+        for name, kind in (vars(SignedFields) | vars(JobRecord)).items()
+        if isinstance(kind, property) and not name.startswith("_")
     },
     "call": JobRecord.call,
     "result": JobRecord.result,

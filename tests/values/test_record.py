@@ -4,14 +4,11 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from aioq.values.errors import DeserializationError
 from aioq.values.options import FAILURE_TTL_MS, TIMEOUT_MS, read_options
-from aioq.values.record import JobRecord, Unreadable
+from aioq.values.record import JobRecord
 from aioq.values.retry import Retry
-from aioq.values.serializer import JSON, PICKLE
+from aioq.values.serializer import PICKLE
 from aioq.values.states import JobStatus
 
 
@@ -28,37 +25,6 @@ def test_a_record_without_optional_fields_has_their_defaults() -> None:
     assert (bare.timeout_ms, bare.result_ttl_ms, bare.ttl_ms) == (TIMEOUT_MS, None, None)
     assert (bare.failure_ttl_ms, bare.retry, bare.description) == (FAILURE_TTL_MS, None, None)
     assert (bare.worker, bare.failure, bare.started_at, bare.ended_at, bare.due_at) == (None,) * 5
-
-
-@pytest.mark.parametrize("serializer", [PICKLE, JSON])
-def test_the_call_comes_back_as_it_was_given(serializer) -> None:
-    data = serializer.dumps((None, (1, "b"), {"c": 3}), "it")
-
-    assert record(data=data).call() == (None, (1, "b"), {"c": 3})
-    assert record(data=data).serializer is serializer
-
-
-def test_a_call_without_arguments_may_be_stored_as_its_tag_alone() -> None:
-    assert record(data=JSON.tag).call() == (None, (), {})
-    assert record(data=JSON.tag).serializer is JSON
-
-
-@pytest.mark.parametrize(
-    "value", [None, 5, (), (None, 5, {}), (None, (), 5), (None, (), {}, 1), "abc", (None, "ab", {})]
-)
-def test_arguments_of_another_shape_are_a_typed_error(value: object) -> None:
-    with pytest.raises(DeserializationError):
-        record(data=PICKLE.dumps(value, "it")).call()
-
-
-def test_a_meta_value_that_cannot_be_read_is_kept_as_its_bytes() -> None:
-    fields = {b"meta.good": JSON.dumps([1], "it"), b"meta.bad": b"pjunk", b"meta.": JSON.dumps(2, "it")}
-    meta = JobRecord("a", fields).meta
-
-    assert (meta["good"], meta[""]) == ([1], 2)
-    assert isinstance(meta["bad"], Unreadable)
-    assert meta["bad"].data == b"pjunk"
-    assert "cannot be read" in meta["bad"].reason
 
 
 def test_runs_that_the_code_did_not_decide_are_not_attempts() -> None:
@@ -84,6 +50,9 @@ def test_a_job_entered_its_lane_when_it_was_created_unless_it_says_otherwise() -
     assert record(created_at=b"1000", due_at=b"9000").enqueued_at is None
     # The pause before a retry: it was in its lane from the beginning.
     assert record(created_at=b"1000", due_at=b"9000", fence=b"1").enqueued_at == datetime.fromtimestamp(1, UTC)
+    # The fences of a job whose id a user chose begin at the clock.
+    assert record(created_at=b"1000", due_at=b"9000", fence=b"1000").enqueued_at is None
+    assert record(created_at=b"1000", due_at=b"9000", fence=b"1001").enqueued_at == datetime.fromtimestamp(1, UTC)
     assert record(created_at=b"1000", enqueued_at=b"5000").enqueued_at == datetime.fromtimestamp(5, UTC)
 
 
@@ -108,14 +77,30 @@ def test_own_ttls_stand_beside_the_options() -> None:
     assert (own.ttl_ms, own.failure_ttl_ms) == (50, 0)
 
 
-@given(st.binary())
-def test_an_error_of_any_bytes_is_shown_as_text(data: bytes) -> None:
-    failure = record(error=data).failure
-    assert failure is None if not data else isinstance(failure.text, str)
-
-
 def test_fields_of_a_newer_version_are_kept() -> None:
     newer = record(status=b"queued", flavour=b"new", opts=json.dumps({"colour": 1}).encode())
 
     assert newer.fields[b"flavour"] == b"new"
     assert newer.opts == {"colour": 1}
+
+
+def test_a_record_as_ended_is_another_one() -> None:
+    queued = record(status=b"queued")
+    finished, failed = queued.as_ended("finished", b"p5"), queued.as_ended("failed", b"it broke")
+
+    assert queued.fields == {b"status": b"queued"}
+    assert finished.fields == {b"status": b"finished", b"result": b"p5"}
+    assert failed.fields == {b"status": b"failed", b"error": b"it broke"}
+    assert queued.as_ended("canceled").fields == {b"status": b"canceled"}
+
+
+def test_a_record_as_enqueued_and_as_claimed_is_the_same_one_completed() -> None:
+    made = record(func=b"m.f")
+
+    assert made.as_enqueued(1_000, {"due": "+500", "ttl": 60}) is made
+    assert (made.fields[b"due_at"], made.fields[b"ttl"], made.status) == (b"1500", b"60", JobStatus.SCHEDULED)
+    assert b"expires_at" not in made.fields
+    assert record().as_enqueued(1_000, {"ttl": 60}).fields[b"expires_at"] == b"1060"
+    assert made.as_claimed(3, b"2000", b"w") is made
+    assert (made.fence, made.worker, made.fields[b"started_at"]) == (3, "w", b"2000")
+    assert b"expires_at" not in record(expires_at=b"5").as_claimed(1, b"2", b"w").fields

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from aioq.store.script import script
 
 from aioq import ServerError, ServerUnreachable, get_current_job
 from aioq.store import Connection, Store
-from aioq.store.script import script
 from aioq.values.record import JobRecord
 from aioq.values.submission import Submission
 from aioq.worker.courier import ROUND_TRIPS_AT_ONCE

@@ -1,11 +1,13 @@
-"""Requeue: bring jobs back that ended without a result, one or several."""
+"""Bulk: what is done to many jobs, a chunk in each round trip: requeue and delete."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-from aioq.client.job import Job, gone, id_of, ids_of
+from aioq.client.given import id_of, ids_of
+from aioq.client.job import Job
+from aioq.client.snapshot import gone
 from aioq.store import Store
 from aioq.values.errors import InvalidJobOperation, InvalidType
 from aioq.values.states import JobStatus
@@ -49,6 +51,40 @@ async def requeue(
         verdicts += await store.changes.requeue(chunk, at_front=at_front, reset=reset, only=only)
 
     return dict(zip(ids, verdicts, strict=True))
+
+
+async def requeue_all(
+    store: Store, state: JobStatus, *, at_front: bool, reset: bool
+) -> AsyncIterator[list[tuple[str, str]]]:
+    """Bring back the jobs that are in a state now, in the order of its registry. One that comes meanwhile is left.
+
+    Args:
+        store: their queue.
+        state: the state.
+        at_front: put them at the front.
+        reset: count their attempts and deliveries anew.
+
+    Yields:
+        The ids of a chunk, each with its verdict.
+
+    """
+    async for ids in store.reads.listing(state, size=CHUNK, is_closed=True):
+        verdicts = await store.changes.requeue(ids, at_front=at_front, reset=reset, only=state)
+
+        yield list(zip(ids, verdicts, strict=True))
+
+
+async def delete_all(store: Store, state: JobStatus) -> int:
+    """Delete the jobs that are in a state; how many there were."""
+    removed, before = 0, -1
+
+    while removed > before:  # again, for what has come meanwhile where the listing had been already
+        before = removed
+
+        async for ids in store.reads.listing(state, size=CHUNK):
+            removed += await store.changes.delete(ids, state)
+
+    return removed
 
 
 def _check_several(jobs: object) -> None:
