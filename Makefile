@@ -28,7 +28,7 @@ test: $(VENV)/made ## Run the tests on a real server
 	$(RUN) -m pytest -n 6 --dist worksteal
 
 test-all: $(VENV)/made ## Run these tests and those that take longer on each supported Python, then test-lowest and coverage
-	@set -e; for each in $$($(RUN) -m tests.versions pythons); do \
+	@set -e; pythons=$$($(RUN) -m tests.versions pythons); for each in $$pythons; do \
 	  $(MAKE) test-long VENV=.venv-$${each%%=*} PYTHON=$${each#*=} WITH="--group test"; \
 	done
 	@$(MAKE) test-lowest
@@ -57,7 +57,7 @@ chaos: $(VENV)/made ## Break servers, workers and networks under load (make chao
 	$(RUN) -m tests.chaos $(ARGS)
 
 # Where coverage is installed, each process of Python starts later. So it has an environment of its own.
-coverage: ## Run the tests and measure which branches they take; fails below the least in pyproject.toml
+coverage: ## Run the tests and measure which branches they take; fails below fail_under in pyproject.toml
 	@$(MAKE) measure VENV=.venv-coverage WITH="--group test --group coverage"
 
 measure: $(VENV)/made

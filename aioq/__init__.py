@@ -122,7 +122,7 @@ def __getattr__(name: str) -> object:
     if hasattr(errors, name):
         return getattr(errors, name)
 
-    if (instead := rq_names.told(name, rq_names.MODULE)) is not None:
+    if (instead := rq_names.instead_of(name, rq_names.MODULE)) is not None:
         # An AttributeError would be turned into an ImportError without this text.
         raise ImportError(f"aioq has no {name}, unlike RQ. {instead}", name=__name__)
 

@@ -38,7 +38,7 @@ FUNCTIONS = (aioq.current_job, aioq.get_current_job, aioq.task)
 INTERNAL: dict[type, set[str]] = {
     aioq.Queue: {"of", "store"},
     aioq.Job: {"adopt", "bind", "call", "durability", "record", "server", "store"},
-    aioq.Registry: {"look"},
+    aioq.Registry: {"jobs_and_missing"},
     aioq.Retry: {"delay_ms", "from_dict", "interval_ms", "max_interval_ms", "retries", "to_dict"},
     aioq.JobLogFilter: {"filter"},
     aioq.Connection: {

@@ -35,14 +35,16 @@ from aioq.cli.main import app
 from aioq.store.keys import Keys, SharedKeys
 from aioq.store.scripts import server_scripts
 from aioq.values import options, states
-from aioq.values.reference import resolve
+from aioq.values.resolving import resolve
 from tests.pages import EXAMPLES, PAGES, ROOT, Block, blocks, commands, table
 from tests.tools import eventually_sync
 
 DESIGN, JOBS = ROOT / "docs/design.md", ROOT / "docs/jobs.md"
 
 #: The pages whose Python is run here. Two are run whole, with their commands, by test_first_steps.
-RUN = [page for page in PAGES if page.name not in {"benchmarks.md", "README.md", "quickstart.md"}]
+RUN = [
+    page for page in PAGES if page.name not in {"benchmarks.md", "CONTRIBUTING.md", "README.md", "quickstart.md"}
+]
 
 #: The workers that a page's reader has started: the server of each ("": the environment's), and its queues.
 WORKERS = {
@@ -309,6 +311,33 @@ def test_the_floors_name_files_that_exist() -> None:
     assert missing == []
     packages = {path.parent.name for path in (ROOT / "aioq").glob("*/__init__.py")}
     assert packages <= seen
+
+
+def test_the_walk_of_contributing_names_files_and_functions_that_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    stops = re.findall(r"^\|[^|]*\| `([\w/.]+)` \|(?: `([\w.]+)` )?", text, re.MULTILINE)
+    assert len(stops) > 10
+    assert [file for file, name in stops if not (ROOT / file).is_file()] == []
+    assert [f"{file}: {name}" for file, name in stops if name and name not in definitions(ROOT / file)] == []
+    # What stands in running text is a file or a folder.
+    assert [
+        file for file in re.findall(r"`(?:aioq|tests)/[\w/.]+`", text) if not (ROOT / file[1:-1]).exists()
+    ] == []
+
+
+def definitions(path: Path) -> set[str]:
+    """The classes and functions of a module, and the methods of its classes."""
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    top = [node for node in ast.parse(path.read_text()).body if isinstance(node, kinds)]
+    methods = {
+        f"{node.name}.{each.name}"
+        for node in top
+        if isinstance(node, ast.ClassDef)
+        for each in node.body
+        if isinstance(each, kinds)
+    }
+
+    return {node.name for node in top} | methods
 
 
 # Links

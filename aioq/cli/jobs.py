@@ -206,7 +206,7 @@ async def _list(
             room = limit - len(jobs) - len(gone)
 
             if room > 0 and offset < size:
-                found, missing = await Registry(queue.store, state).look(offset, room, desc=desc)
+                found, missing = await Registry(queue.store, state).jobs_and_missing(offset, room, desc=desc)
                 jobs += found
                 gone += missing
 

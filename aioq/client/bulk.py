@@ -24,7 +24,7 @@ async def requeue(
     reset: bool,
     only: JobStatus | None = None,
 ) -> Job[Any] | dict[str, str]:
-    """One job, as a new snapshot; or what has become of each of several.
+    """Bring jobs back: one, which is given as a new snapshot, or several, each with what has become of it.
 
     Args:
         store: their queue.
@@ -36,7 +36,7 @@ async def requeue(
     Raises:
         InvalidJobOperation: the one job is in a state that does not allow it.
         NoSuchJobError: the queue does not have it.
-        InvalidType: it is nothing of this.
+        InvalidType: it is neither a job, nor an id, nor several of them.
 
     """
     if isinstance(jobs, str | Job):

@@ -1,4 +1,4 @@
-"""A call and its options, turned into what is stored. All that can be refused is refused here."""
+"""A call and its options, turned into what is stored. Whatever cannot be used is refused here."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Call:
 
 
 def arguments(args: object, kwargs: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """What a caller passed as args= and kwargs=; None stands for nothing.
+    """What a caller has passed as args= and kwargs=. None stands for nothing.
 
     Raises:
         InvalidType: it is not a sequence and a mapping with texts as keys.
@@ -99,7 +99,7 @@ def describe(
     reference, instance = refer(func)
     reference.check(args, kwargs)
 
-    # Of a dotted name, only the worker knows what it is.
+    # Only the worker knows what a dotted name stands for.
     if options.executor == PROCESS and not isinstance(func, str) and kind_of(func) != PLAIN:
         raise InvalidFunction(
             f'executor="process" is for plain functions, and {reference.name} is awaited. Leave the option away:'
@@ -117,7 +117,7 @@ def describe(
 
 
 def complete(call: Call, defaults: JobOptions = NO_OPTIONS, max_payload: int = MAX_PAYLOAD) -> Call:
-    """The call with all that is stored of its options; after this, nothing of it can be refused here.
+    """The call with everything that is stored of its options. After this, nothing of it is refused here.
 
     Args:
         call: as `describe` made it.
@@ -144,7 +144,7 @@ def complete(call: Call, defaults: JobOptions = NO_OPTIONS, max_payload: int = M
     return call
 
 
-def settle(call: Call, due: str = "", job_id: str = "", signer: Signer | None = None) -> Submission:
+def submission_of(call: Call, due: str = "", job_id: str = "", signer: Signer | None = None) -> Submission:
     """The job that a complete call makes.
 
     Args:

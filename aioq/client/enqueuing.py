@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 @part_of("Queue")
 class Enqueuing:
-    """A queue, for who puts jobs into it."""
+    """The part of a queue that puts jobs into it."""
 
     #: Where every form ends.
     _producer: Producer

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar, Unpack
 
-from aioq.client.call import Call, arguments, complete, describe, settle
+from aioq.client.call import Call, arguments, complete, describe, submission_of
 from aioq.client.given import id_of, ids_of
 from aioq.client.meta import changed_meta, with_meta
 from aioq.client.plain import DONE, awaited, coroutine_method
@@ -87,7 +87,7 @@ class Job(Waiting[R], Generic[R]):
             func, *arguments(args, kwargs), options=read_options(options), serializer=find_serializer(serializer)
         )
         # The limit is the queue's, so it is not known yet.
-        submission = settle(complete(call, max_payload=sys.maxsize))
+        submission = submission_of(complete(call, max_payload=sys.maxsize))
         fields = submission.record.fields
 
         if "ttl" in submission.words:
@@ -230,7 +230,7 @@ class Job(Waiting[R], Generic[R]):
                 f"job {self.id} is {verdict}; only failed, canceled, stopped and expired jobs can be requeued"
             )
 
-        await self._look_again("queued")
+        await self._reload("queued")
 
         return self
 
@@ -268,9 +268,9 @@ class Job(Waiting[R], Generic[R]):
         if verdict == "refused":
             raise InvalidJobOperation(f"job {self.id} is {status}; {verb} does nothing to it")
 
-        await self._look_again(target)
+        await self._reload(target)
 
-    async def _look_again(self, status: str) -> None:
+    async def _reload(self, status: str) -> None:
         """Take a new snapshot after a change. If the job is gone by now, `status` is its last known state."""
         (record,) = await self.store.reads.load([self.id])
         self.record, self._meta = record or self.record.as_ended(status), None

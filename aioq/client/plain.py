@@ -1,4 +1,4 @@
-"""Calls in plain functions, where nothing can be awaited: one that is dropped there is told, and not just lost."""
+"""Calls in plain functions, where nothing can be awaited: a call that is dropped there is reported, not lost."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ dropped: ContextVar[list[str] | None] = ContextVar("aioq_dropped", default=None)
 
 
 class Call(Coroutine[Any, Any, T]):
-    """A call that was made where no event loop runs. Whoever awaits it gets its value.
+    """A call that was made where no event loop runs. It can be awaited for its value.
 
     Args:
         coroutine: does the work.
         name: of the called method.
-        told: where it is told that nobody has awaited it.
+        told: gets a text about the call if nobody has awaited it.
 
     """
 
@@ -107,7 +107,7 @@ DONE = Done()
 
 
 def awaited(method: C) -> C:
-    """Let a coroutine method tell of calls in plain functions of jobs that nobody awaits."""
+    """Let a coroutine method report its calls in plain functions of jobs that nobody awaits."""
 
     @wraps(method)
     def call(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
@@ -136,7 +136,7 @@ def coroutine_method(method: C) -> C:
 
 
 def frames_to_user() -> int:
-    """How many frames the code that uses aioq is away from whoever calls this."""
+    """How many frames lie between the caller and the code that uses aioq."""
     frame, depth = sys._getframe(1), 0  # noqa: SLF001 - the only way to it
 
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("aioq."):

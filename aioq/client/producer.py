@@ -1,4 +1,4 @@
-"""Producer: what puts calls into a queue. Every form of enqueue ends here."""
+"""Producer: it puts calls into a queue. Every form of enqueue ends here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
-from aioq.client.call import Call, complete, describe, settle
+from aioq.client.call import Call, complete, describe, submission_of
 from aioq.client.job import Job
 from aioq.store import Store
 from aioq.store.net.batcher import MAX_BYTES
@@ -22,8 +22,8 @@ from aioq.values.submission import Answer, Submission
 
 #: How many jobs a chunk of one `enqueue_many` has, and how many chunks are on their way at the same time. With
 #: smaller chunks the server begins sooner; with larger ones there are fewer calls to make.
-BULK = 125
-ABREAST = 8
+CHUNK_JOBS = 125
+CHUNKS_AT_ONCE = 8
 
 
 class EnqueueData(NamedTuple):
@@ -63,13 +63,13 @@ class Producer:
         return complete(call, self.defaults, self.max_payload)
 
     async def enqueue(self, call: Call, due: str = "", job_id: str = "") -> Job[Any]:
-        """Put one call into the queue. `due` and `job_id` are as for `settle`.
+        """Put one call into the queue. `due` and `job_id` are as for `submission_of`.
 
         Raises:
             DuplicateJobError, NotDurable, ServerError: as `Queue.enqueue`.
 
         """
-        submission = settle(call, due, job_id, self.store.signer)
+        submission = submission_of(call, due, job_id, self.store.signer)
 
         if submission.durability != "memory":
             (job,) = self._accepted([call], await self._store_durably([submission]))
@@ -106,11 +106,11 @@ class Producer:
 
             raise
 
-        _refuse_twins(prepared)
+        _refuse_repeated_ids(prepared)
         chunks = _chunks(prepared)
         jobs: list[Job[Any] | None] = []
 
-        while some := list(islice(chunks, ABREAST)):
+        while some := list(islice(chunks, CHUNKS_AT_ONCE)):
             for made in await asyncio.gather(*map(self._enqueue_chunk, some)):
                 jobs += made
 
@@ -118,7 +118,7 @@ class Producer:
 
     async def _enqueue_chunk(self, calls: list[Call]) -> list[Job[Any] | None]:
         """The jobs, None for each duplicate. The server works on one chunk while another is made here."""
-        submissions = [settle(call, signer=self.store.signer) for call in calls]
+        submissions = [submission_of(call, signer=self.store.signer) for call in calls]
 
         if submissions[0].durability != "memory":
             return await self._store_durably(submissions)
@@ -137,16 +137,16 @@ class Producer:
         return jobs
 
     def _accepted(self, calls: Sequence[Call], jobs: Sequence[Job[Any] | None]) -> list[Job[Any]]:
-        """The jobs, if all of them are new, and have reached the durability that they were to reach."""
+        """The jobs, if all of them are new and have reached the durability that was asked for."""
         made: list[Job[Any]] = []
-        twins: list[str] = []
+        duplicates: list[str] = []
         short: list[tuple[str, str]] = []
 
         for call, job in zip(calls, jobs, strict=True):
             level = call.options.durability
 
             if job is None:
-                twins.append(call.options.job_id or "")
+                duplicates.append(call.options.job_id or "")
                 continue
 
             made.append(job)
@@ -154,7 +154,7 @@ class Producer:
             if level is not None and level != "memory" and job.durability == MEMORY:
                 short.append((job.id, level))
 
-        error = _duplicate(self.store.queue, *twins) if twins else None
+        error = _duplicate(self.store.queue, *duplicates) if duplicates else None
 
         if short:
             levels = " or ".join(sorted({level for _, level in short}))
@@ -187,12 +187,12 @@ def _no_call(given: object) -> InvalidType:
     return InvalidType(f"expected what prepare_data returns, not {type(given).__name__}")
 
 
-def _refuse_twins(calls: list[Call]) -> None:
+def _refuse_repeated_ids(calls: list[Call]) -> None:
     counts = Counter(call.options.job_id for call in calls if call.options is not NO_OPTIONS)
-    twins = sorted(job_id for job_id, count in counts.items() if job_id is not None and count > 1)
+    duplicates = sorted(job_id for job_id, count in counts.items() if job_id is not None and count > 1)
 
-    if twins:
-        raise InvalidInput(f"job_id {', '.join(twins)} stands in this call more than once")
+    if duplicates:
+        raise InvalidInput(f"job_id {', '.join(duplicates)} stands in this call more than once")
 
 
 def _chunks(calls: list[Call]) -> Iterator[list[Call]]:
@@ -208,7 +208,7 @@ def _chunks(calls: list[Call]) -> Iterator[list[Call]]:
         chunk.append(each)
         size += each.size
 
-        if len(chunk) == BULK or size >= MAX_BYTES:
+        if len(chunk) == CHUNK_JOBS or size >= MAX_BYTES:
             yield chunk
             chunk, size = [], 0
 

@@ -194,7 +194,7 @@ class Queue(Enqueuing):
     @tell_rq_arguments(LIST_ARGUMENTS)
     @awaited
     async def jobs(self, offset: int = 0, limit: int | None = None, *, desc: bool = False) -> list[Job[Any]]:
-        """As `job_ids`, with snapshots. Each one has all that is stored of the job, also the arguments."""
+        """As `job_ids`, with snapshots. Each one has everything that is stored of the job, also the arguments."""
         return await self._registry(JobStatus.QUEUED).jobs(offset, limit, desc=desc)
 
     @awaited

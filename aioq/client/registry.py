@@ -63,14 +63,14 @@ class Registry:
     @tell_rq_arguments(LIST_ARGUMENTS)
     @awaited
     async def jobs(self, offset: int = 0, limit: int | None = None, *, desc: bool = False) -> list[Job[Any]]:
-        """As `job_ids`, with snapshots. Each one has all that is stored of the job, also the arguments."""
-        return (await self.look(offset, limit, desc=desc))[0]
+        """As `job_ids`, with snapshots. Each one has everything that is stored of the job, also the arguments."""
+        return (await self.jobs_and_missing(offset, limit, desc=desc))[0]
 
     @awaited
-    async def look(
+    async def jobs_and_missing(
         self, offset: int = 0, limit: int | None = None, *, desc: bool = False
     ) -> tuple[list[Job[Any]], list[str]]:
-        """As `jobs`, and also the ids that are listed and of which nothing is stored (any more)."""
+        """As `jobs`, and also the ids in the list without a record (any more)."""
         found: list[Job[Any]] = []
         missing: list[str] = []
 

@@ -14,7 +14,7 @@ from aioq.values.durations import seconds
 from aioq.values.errors import InvalidJobOperation, NoSuchJobError
 from aioq.values.options import RESULT_TTL_MS
 from aioq.values.record import JobRecord
-from aioq.values.reference import resolve
+from aioq.values.resolving import resolve
 from aioq.values.states import JobStatus
 
 
@@ -58,7 +58,7 @@ class Snapshot:
             if self._polling is None or self._polling.record is not record:
                 self._polling = Polling(record)
             else:
-                self._polling.look()
+                self._polling.note_read()
 
         return status
 

@@ -1,4 +1,4 @@
-"""Why a job may not have ended: nobody is there to run it."""
+"""Why a job may not have ended: no worker serves its queue."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from contextlib import suppress
 
 from aioq.store import Connection, Store
 
-#: Who asks has waited in vain already, and waits no longer than so many seconds for the reason.
-ASK_S = 0.5
+#: The caller has waited in vain already, so it waits no longer than so many seconds for the reason.
+ASK_TIMEOUT_S = 0.5
 
 
 def place_of(connection: Connection) -> str:
@@ -17,9 +17,9 @@ def place_of(connection: Connection) -> str:
 
 
 async def unserved(store: Store) -> str:
-    """The end of an error's text if no worker serves the queue; nothing if one does, or nobody can tell."""
-    with suppress(Exception):  # whatever it is, it must not hide that the time is over
-        async with asyncio.timeout(ASK_S):
+    """The end of an error's text if no worker serves the queue; empty if one does, or if that is not known."""
+    with suppress(Exception):  # no error here may hide that the time is over
+        async with asyncio.timeout(ASK_TIMEOUT_S):
             if not (await store.reads.count()).workers:
                 return f"; no worker serves {store.queue!r}{place_of(store.connection)}"
 

@@ -222,7 +222,7 @@ class BoundTask(Task[P, R], Generic[P, R]):
         return self._using.call(self, *args, **kwargs)
 
     def _own(self, call: EnqueueData) -> EnqueueData:
-        # What is no call at all is refused by whoever takes the calls.
+        # The producer refuses a value that is no call at all.
         if isinstance(call, EnqueueData) and self.function not in (
             call.func,
             getattr(call.func, "function", None),

@@ -1,4 +1,4 @@
-"""Waits: which job waits for the end of which other one, so that a wait that cannot end is told."""
+"""Waits: which job waits for the end of which other one. The worker finds waits there that cannot end."""
 
 from __future__ import annotations
 

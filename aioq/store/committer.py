@@ -1,9 +1,9 @@
 """Committer: writes that are waited for until they are durable. Those that come together share one wait.
 
 WAIT and WAITAOF block the connection that they are sent on, and speak of its own writes. So durable writes have a
-wire of their own, and nothing else travels on it. A wait is cut into slices: what arrives during one is written
-when it ends, and is covered by the next. If the wire is lost, everything that was not known to be durable is
-written again on the next one; scripts are safe to repeat.
+wire of their own, and nothing else is sent on it. A wait is cut into slices. A call that comes during a slice is
+written when the slice ends, and the next slice covers it. If the wire is lost, all calls that were not known to be
+durable are written again on the next one; scripts are safe to repeat.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MOST_WRITES = 250
 #: twice as long, so that a slow fsync is not outrun by new writes for ever.
 FIRST_SLICE_S, LONGEST_SLICE_S = 0.05, 1.0
 
-#: Errors after which another wire is opened: this server cannot answer now, or is not the one to ask any more.
+#: After these errors another wire is opened: the server cannot answer now, or another one has the key by now.
 ELSEWHERE = TRANSIENT | {"MOVED", "ASK"}
 
 
@@ -159,7 +159,7 @@ class Committer:
                     raise refusal(self._connection.url, reply)
 
     async def _wait(self, seconds: float) -> None:
-        """Ask for a slice of time how durable is what was written, and end what has waited long enough."""
+        """Wait for a slice of time until writes are durable, and end those whose time is over."""
         try:
             done, reached = await self._means.reached(self._ask, self._written, max(1, int(seconds * 1000)))
         except ReplyError as error:  # a setting or a right was changed meanwhile: it will not get more durable

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 PREFIX_VARIABLE = "AIOQ_PREFIX"
 SECRET_VARIABLE = "AIOQ_SECRET"  # noqa: S105 - its name, not its value
 
-#: Where the answers of many servers are collected, a call is not repeated that has met so many seconds of silence.
+#: Where the answers of many servers are collected, a call is not repeated after so many seconds of silence.
 REPEAT_WITHIN_S = 1.0
 
 #: What a blocking call may take beside its own time, in seconds.

@@ -83,7 +83,7 @@ class Means(Protocol):
     stalls: int
 
     async def prepare(self, ask: Ask) -> None:
-        """Look whether the server can do it, before anything is written. Raises ServerUnsuitable."""
+        """Check whether the server can do it, before anything is written. Raises ServerUnsuitable."""
 
     async def reached(
         self, ask: Ask, writes: Sequence[Write], slice_ms: int

@@ -14,7 +14,7 @@ from inspect import isclass, isfunction, ismethod
 from typing import Any
 
 from aioq.values.errors import FunctionNotAllowed, InvalidInput, InvalidType
-from aioq.values.reference import locate
+from aioq.values.resolving import locate
 
 _PATTERN = re.compile(r"[\w.*?\[\]!-]+")
 
@@ -39,7 +39,7 @@ class Allowlist:
         self._resolve = lru_cache(maxsize=4096)(self._find)
 
     def resolve(self, name: str) -> Callable[..., Any]:
-        """The function with this name, as `reference.resolve`, if it is covered.
+        """The function with this name, as `resolving.resolve`, if it is covered.
 
         Raises:
             FunctionNotAllowed: the name is not covered, and nothing was imported; or what it leads to is not.

@@ -51,7 +51,7 @@ def to_ms(value: Duration, name: str) -> int:
     else:
         seconds = value
 
-    if not abs(seconds) <= LONGEST_MS / 1000:  # so put, it refuses nan too
+    if not abs(seconds) <= LONGEST_MS / 1000:  # in this form it refuses nan, too
         raise TimeoutFormatError(f"{name}={_short(value)}: expected a duration of at most 100 years")
 
     return _round(seconds * 1000)

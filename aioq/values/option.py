@@ -1,4 +1,4 @@
-"""Option: one option of a job, as a row that says all that is particular to it."""
+"""Option: one option of a job, as a row that says everything particular to it."""
 
 from __future__ import annotations
 

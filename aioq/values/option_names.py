@@ -109,7 +109,7 @@ def refuse_options(
 
 
 def unknown_option(name: str, known: Iterable[str]) -> str:
-    """That there is no such option, and which one was meant, as far as that can be told."""
+    """A text that says that aioq lacks an option, and which one was meant if that can be guessed."""
     if name in _RENAMED:
         return f"aioq has no option {name}; its name is {_RENAMED[name]}."
 

@@ -229,7 +229,7 @@ class JobRecord(SignedFields):
         return self.fence not in (0, self._int(b"created_at"))
 
     def _int(self, name: bytes, default: int = 0) -> int:
-        """The number in a field; what is none, or larger than any that is stored, counts as not stored."""
+        """The number in a field. Other bytes, and numbers larger than any that is stored, count as not stored."""
         try:
             value = int(self.fields.get(name, default))
         except ValueError:

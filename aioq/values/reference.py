@@ -1,19 +1,19 @@
-"""Function references: a callable to a name that a worker can import, and back."""
+"""Function references: a callable to a name that a worker can import."""
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import sys
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from types import FrameType, FunctionType
+from types import FunctionType
 from typing import Any, Literal
 
-from aioq.values.errors import DeserializationError, InvalidFunction
+from aioq.values.errors import InvalidFunction
 from aioq.values.option_names import unknown_option
 from aioq.values.options import OPTION_NAMES
+from aioq.values.resolving import carried_out
 
 Function = Callable[..., Any]
 
@@ -114,7 +114,7 @@ def refer(func: Any) -> tuple[Reference, object | None]:
 
 
 def _no_function(func: Any) -> str:
-    """That a value is nothing that a worker could call; most such values are what a call has returned."""
+    """A text that refuses a value which no worker could call. Most such values are what a call has returned."""
     is_class = inspect.isclass(func)
     what = f"the class {func.__name__}" if is_class else f"a value of type {type(func).__name__}"
     told = f"{what} cannot be enqueued; expected a function, a bound method, a callable instance or a dotted name"
@@ -125,103 +125,6 @@ def _no_function(func: Any) -> str:
     name = func.__name__ if inspect.iscoroutine(func) else "function"
 
     return f"{told}. Pass the function and its arguments: enqueue({name}, …)"
-
-
-@lru_cache(maxsize=4096)
-def resolve(name: str) -> Callable[..., Any]:
-    """The callable behind a dotted name.
-
-    Raises:
-        DeserializationError: there is no such module, or no such attribute in it.
-
-    """
-    return locate(name)[1]
-
-
-def locate(name: str) -> tuple[object, Callable[..., Any]]:
-    """The callable behind a dotted name, and the module or class that it was found in.
-
-    Raises:
-        DeserializationError: there is no such module, or no such attribute in it.
-
-    """
-    parts = name.split(".")
-
-    if not all(part.isidentifier() for part in parts):
-        raise DeserializationError(f"{name!r} is not a dotted name")
-
-    for cut in range(len(parts) - 1, 0, -1):
-        module_name = ".".join(parts[:cut])
-
-        try:
-            target: Any = importlib.import_module(module_name)
-        except ModuleNotFoundError as error:
-            if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
-                continue
-            raise DeserializationError(f"importing {module_name} for {name} failed: {error}") from error
-
-        module = owner = target
-
-        for part in parts[cut:]:
-            owner, target = target, getattr(target, part, None)
-
-        if not callable(target):
-            is_module = cut < len(parts) - 1 and hasattr(module, "__path__") and not hasattr(module, parts[cut])
-
-            raise _not_found(
-                f"{module_name} has no function {'.'.join(parts[cut:])!r}: was it renamed or removed?",
-                f"{module_name}.{parts[cut]}" if is_module else "",
-                module_name,
-            )
-
-        return owner, _carried_out(target)
-
-    raise _not_found(
-        f"no module of {name!r} can be imported by this worker: start it in the folder of the application, or name"
-        " that folder with `aioq worker --path`",
-        parts[0],
-    )
-
-
-def module_of(name: str) -> tuple[str, Any, list[str]]:
-    """The module of a dotted name that is imported already, with its name, and the parts behind that name."""
-    parts = name.split(".")
-
-    for cut in range(len(parts) - 1, 0, -1):
-        if (module := sys.modules.get(".".join(parts[:cut]))) is not None:
-            return ".".join(parts[:cut]), module, parts[cut:]
-
-    return "", None, parts
-
-
-def is_imported(name: str) -> bool:
-    """Whether the callable behind a dotted name can be had without an import, and without waiting for one.
-
-    A module that another thread imports at this moment is there already, and whoever asks for it has to wait.
-    """
-    _, module, rest = module_of(name)
-
-    if module is None or rest[0] not in getattr(module, "__dict__", {}):
-        return False
-
-    return not getattr(getattr(module, "__spec__", None), "_initializing", False) or _is_run_here(module)
-
-
-def _is_run_here(module: Any) -> bool:
-    """Whether this very thread is in the code of a module: a script that starts a worker while it is imported."""
-    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the only way to it
-
-    while frame is not None and frame.f_globals is not vars(module):
-        frame = frame.f_back
-
-    return frame is not None
-
-
-def _not_found(text: str, missing: str, lacking: str = "") -> DeserializationError:
-    error = DeserializationError(text)
-    error.missing, error.lacking = missing, lacking
-
-    return error
 
 
 def kind_of(func: Function) -> Kind:
@@ -241,17 +144,9 @@ def _named(name: str) -> Reference:
     return Reference(name)
 
 
-def _carried_out(target: Any) -> Any:
-    """What a worker runs for what stands at a name: of a task the function, of all else the object itself.
-
-    The class is asked, because a decorator above a task copies what the task itself has.
-    """
-    return target.__aioq_function__ if hasattr(type(target), "__aioq_function__") else target
-
-
 def _is_same(found: Any, func: Any) -> bool:
     """Whether what stands at a name is what was passed. Each look at a bound method makes a new one."""
-    found = _carried_out(found)
+    found = carried_out(found)
 
     if inspect.ismethod(func) and inspect.ismethod(found):
         return found.__func__ is func.__func__ and found.__self__ is func.__self__

@@ -62,7 +62,7 @@ def present_result(record: JobRecord) -> Result | None:
     if not record.status.is_final:
         return None
 
-    exc_info, error_type, error_message = _told(record.failure)
+    exc_info, error_type, error_message = _parts_of(record.failure)
 
     return Result(
         record.id,
@@ -92,7 +92,7 @@ def earlier_result(job_id: str, packed: bytes) -> Result:
         if not all(isinstance(text, str) for text in (outcome, error, worker)):
             raise TypeError("a text is none")  # noqa: TRY301 - damage has many forms and one answer
 
-        exc_info, error_type, error_message = _told(unpack_failure(error) if error else None)
+        exc_info, error_type, error_message = _parts_of(unpack_failure(error) if error else None)
 
         return Result(
             job_id,
@@ -110,7 +110,7 @@ def earlier_result(job_id: str, packed: bytes) -> Result:
         raise DeserializationError(f"an earlier run of job {job_id} cannot be read: {damage}") from None
 
 
-def _told(failure: Failure | None) -> tuple[str | None, str | None, str | None]:
+def _parts_of(failure: Failure | None) -> tuple[str | None, str | None, str | None]:
     """The traceback, type and message of a run that failed."""
     return (None, None, None) if failure is None else (failure.text, failure.type, failure.message)
 

@@ -1,6 +1,6 @@
-"""RQ's names: whoever uses one that is another one here, or that aioq does not have, is told so.
+"""RQ's names: code that uses one which aioq does not have gets an error that says what to write instead.
 
-None of this is seen by type checkers or by completion, and it costs nothing where nobody uses such a name.
+Type checkers and completion see none of this, and it costs nothing where nobody uses such a name.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ MODULE |= dict.fromkeys(
 )
 
 
-def told(name: str, names: Mapping[str, str]) -> str | None:
+def instead_of(name: str, names: Mapping[str, str]) -> str | None:
     """What stands for one of RQ's names; None if it is none of them."""
     if (instead := names.get(name)) is None:
         return None
@@ -153,7 +153,7 @@ def tell_rq_names(names: Mapping[str, str]) -> Callable[[type[T]], type[T]]:
 
     def decorate(kind: type[T]) -> type[T]:
         def look_up(self: T, name: str) -> Any:
-            if (instead := told(name, names)) is None:
+            if (instead := instead_of(name, names)) is None:
                 return object.__getattribute__(self, name)  # it raises what the attribute has raised
 
             raise AttributeError(f"{kind.__name__} has no {name!r}, unlike RQ's. {instead}", name=name, obj=self)
@@ -162,7 +162,9 @@ def tell_rq_names(names: Mapping[str, str]) -> Callable[[type[T]], type[T]]:
 
         for name in names.keys() & {"__len__", "__contains__"}:
             added |= {
-                name: _refused(f"{kind.__name__} cannot answer without asking the server. {told(name, names)}")
+                name: _refused(
+                    f"{kind.__name__} cannot answer without asking the server. {instead_of(name, names)}"
+                )
             }
             added |= {"__bool__": lambda _: True}
 
@@ -185,7 +187,7 @@ def tell_rq_arguments(names: Mapping[str, str]) -> Callable[[C], C]:
             except TypeError as error:
                 name = re.search(r"unexpected keyword argument '(\w+)'", str(error))
 
-                if name is None or name[1] not in kwargs or (instead := told(name[1], names)) is None:
+                if name is None or name[1] not in kwargs or (instead := instead_of(name[1], names)) is None:
                     raise
 
                 called = function.__qualname__.removesuffix(".__init__")

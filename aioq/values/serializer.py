@@ -79,7 +79,9 @@ def find_serializer(name: str | Serializer) -> Serializer:
     found = SERIALIZERS.get(name) if isinstance(name, str) else name
 
     if not isinstance(found, Serializer) or SERIALIZERS.get(found.name) is not found:
-        raise InvalidInput(f"serializer={name!r}: expected one of {', '.join(sorted(SERIALIZERS))}")
+        shown = f"{found.name!r}, which no worker can read" if isinstance(found, Serializer) else repr(name)
+
+        raise InvalidInput(f"serializer={shown}: expected one of {', '.join(sorted(SERIALIZERS))}")
 
     return found
 

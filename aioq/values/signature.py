@@ -22,7 +22,7 @@ LENGTH = 16
 
 _HEAD = len(SIGNED) + LENGTH
 
-#: Characters that a secret has at least. Whoever reads the server can try as many as machines can hash.
+#: The fewest characters of a secret. An attacker who reads the server can try as many as machines can hash.
 SHORTEST = 16
 
 FIX = "Give every client and worker the same secret (AIOQ_SECRET, or secret=…)"

@@ -53,7 +53,7 @@ class SignedFields:
         return data if self.signer is None else self.signer.sign(self._subject(field), data)
 
     def sealed(self) -> Self:
-        """The record, made just now, with all that is serialised in it as it is stored."""
+        """The record, which was made just now, with its serialised values as they are stored."""
         # A call without arguments is signed, too: else anybody could have any function called.
         fields = self.fields | {b"data": self.seal(b"data", self.fields.get(b"data", b""))}
         fields |= {name: self.seal(name, value) for name, value in self.meta_fields().items()}
@@ -61,7 +61,7 @@ class SignedFields:
         return type(self)(self.id, fields, self.signer)
 
     def opened(self) -> Self:
-        """The record without signatures, for who knows no secret. Meta that may not be read stays unreadable.
+        """The record without signatures, for readers without the secret. Unsigned meta stays unreadable.
 
         Raises:
             BadSignature: the queue signs, and the call is not signed for this job.

@@ -18,7 +18,8 @@ from aioq.values.errors import InvalidFunction, NotAwaited, PayloadTooLarge
 from aioq.values.options import PROCESS, THREAD
 from aioq.values.outcome import Finished, Outcome
 from aioq.values.record import JobRecord
-from aioq.values.reference import COROUTINE, GENERATOR, PLAIN, Function, Kind, resolve
+from aioq.values.reference import COROUTINE, GENERATOR, PLAIN, Function, Kind
+from aioq.values.resolving import resolve
 from aioq.values.retry import Retry, RetryRequested
 from aioq.worker.failure import outcome_of_end, outcome_of_error
 from aioq.worker.forks import end_fork, forks

@@ -29,7 +29,7 @@ from aioq.values import errors
 from aioq.values.cause import origin
 from aioq.values.errors import InvalidJobOperation, NotAwaited
 from aioq.values.record import JobRecord
-from aioq.values.reference import resolve
+from aioq.values.resolving import resolve
 from aioq.values.retry import Retry, kinds
 from aioq.values.signed import META
 from aioq.values.summary import summary

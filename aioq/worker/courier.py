@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,12 +21,13 @@ from aioq.store import Connection, Store
 from aioq.store.duty import read_holders
 from aioq.store.net.command import Command
 from aioq.values.claim import Claim, Claims
-from aioq.values.errors import ServerError, ServerUnreachable
+from aioq.values.errors import ServerError
 from aioq.values.outcome import Outcome
 from aioq.worker.demand import JOBS_PER_ROUND_TRIP, Demand
 from aioq.worker.large_outcomes import is_large, report_refused
 from aioq.worker.outcomes import Outcomes
-from aioq.worker.route import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, Ended, Route, jobs_may_come
+from aioq.worker.recovery import Recovery, audit
+from aioq.worker.route import SHORTEST_PAUSE_S, Ended, Route, jobs_may_come
 from aioq.worker.run import Cause, Run, own_task
 from aioq.worker.slots import Slots
 
@@ -82,21 +82,12 @@ class Courier:
         self._received = received
         self._lapsed = lapsed
         self._under_way: set[asyncio.Task[None]] = set()
-        self._healers: set[asyncio.Task[None]] = set()
-        self._in_doubt = False  # a reply was lost: the server may know of claims that the worker does not
         self._sent_before: set[Claim] = set()  # outcomes of these runs were sent, and the reply was lost
-        self._opened = connection.opened
-        self._pause = SHORTEST_PAUSE_S
-        self._away_since: float | None = None
+        self._recovery = Recovery(connection, routes, slots, outcomes, demand, worker, self._all_received)
 
     async def run(self) -> None:
         """Send and receive until everything is done that the limits ask for."""
-        self._opened = self._connection.opened
-
-        for route in self._routes:
-            if route.is_aside:
-                self._heal_later(route)
-
+        self._recovery.begin()
         large = own_task(self._outcomes.large.run(self._on_large_recorded, self._on_large_refused))
 
         try:
@@ -105,10 +96,10 @@ class Courier:
                     await self._turn()
                 except Exception:  # whatever it is: the whole worker rests on this loop
                     log.exception("the courier has met an error that nobody foresaw; it goes on")
-                    self._in_doubt = self._demand.expects_jobs = True
+                    self._recovery.in_doubt = self._demand.expects_jobs = True
                     await asyncio.sleep(SHORTEST_PAUSE_S)
         finally:
-            for task in (*self._under_way, *self._healers, large):
+            for task in (*self._under_way, *self._recovery.healers, large):
                 task.cancel()
 
             await self._all_received()
@@ -122,16 +113,10 @@ class Courier:
 
         return not jobs_may_come(self._routes)
 
-    async def audit(self, route: Route) -> None:
-        """End the runs whose claims are not valid any more."""
-        for run, cause in await route.invalid(self._slots.held):
-            log.warning("a run of %s is ended: the job %s", run.named, cause.value)
-            self._slots.end(run, cause)
-
     async def _turn(self) -> None:
         """Recover from a lost reply, or send what there is, or wait until something changes."""
-        if self._in_doubt:
-            await self._recover()
+        if self._recovery.in_doubt:
+            await self._recovery.recover()
             return
 
         demand, outcomes, slots = self._demand, self._outcomes, self._slots
@@ -163,9 +148,9 @@ class Courier:
             return False
 
         if limits.claiming and limits.jobs_left != 0:  # more jobs are wanted: only a burst is ever done
-            return limits.burst and not self._in_doubt and self._is_burst_done()
+            return limits.burst and not self._recovery.in_doubt and self._is_burst_done()
 
-        if self._in_doubt and limits.claiming:
+        if self._recovery.in_doubt and limits.claiming:
             return False
 
         return not any(route.waiting and not route.is_given_up(burst=limits.burst) for route in self._routes)
@@ -192,10 +177,10 @@ class Courier:
         self._demand.pace.note_round_trip(time.monotonic() - sent_at)
         self._demand.changed.set()
 
-        if self._connection.opened != self._opened:
-            # The recorded end of a run may be forgotten, by a replica that has taken over, say. The job is pending
-            # for this worker then, which does not run it, and lives: nobody else would take it back.
-            self._in_doubt = True
+        if self._connection.opened != self._recovery.opened:
+            # Another server may answer: a replica that has taken over, say. It may not know that a run has ended.
+            # Then the job is pending for this worker, which lives and does not run it.
+            self._recovery.in_doubt = True
 
         if not round_trip.cancelled() and (error := round_trip.exception()) is not None:
             log.error("a round trip of the courier has met an error that nobody foresaw", exc_info=error)
@@ -219,7 +204,7 @@ class Courier:
                         received, due = await self._exchange(route, mine, asked, others)
                     except ServerError as error:
                         self._sent_before.update(run.claim for run, _ in mine)
-                        self._set_aside(route, mine, error)
+                        self._recovery.set_aside(route, mine, error)
                     else:
                         route.refusals = 0
                         missing -= received
@@ -227,10 +212,12 @@ class Courier:
 
                     batch.pop(route.store, None)
 
-            self._pause = SHORTEST_PAUSE_S
+            self._recovery.pause_s = SHORTEST_PAUSE_S
             demand.claim_limit = min(2 * demand.claim_limit, JOBS_PER_ROUND_TRIP)
         except BaseException as error:
-            self._note_lost_reply(error, wanted)
+            # The outcomes are kept. Sent twice they are harmless, so nothing is lost and nothing doubled.
+            demand.ask_for_fewer(wanted)
+            self._recovery.note_lost_reply(error)
 
             if not isinstance(error, ServerError):
                 raise
@@ -242,15 +229,6 @@ class Courier:
 
             if batch:  # the reply is lost, or another round trip has set their queue aside meanwhile
                 self._outcomes.put_back(batch)
-
-    def _note_lost_reply(self, error: BaseException, wanted: int) -> None:
-        """The outcomes are kept. Sent twice they are harmless, so nothing is lost and nothing doubled."""
-        self._in_doubt = self._demand.expects_jobs = True
-        self._demand.ask_for_fewer(wanted)
-
-        if isinstance(error, ServerError):
-            self._away_since = self._away_since or time.monotonic()
-            log.warning("%s; trying again", error)
 
     async def _exchange(
         self, route: Route, ended: list[Ended], wanted: int, others: int
@@ -269,14 +247,10 @@ class Courier:
                 covered.append(claims)
 
         if wanted:
+            held, suspects = len(self._slots.held) + others, demand.suspects
             commands.append(
                 duty.claim_command(
-                    self._worker,
-                    wanted,
-                    route.session,
-                    held=len(self._slots.held) + others,
-                    suspects=demand.suspects,
-                    slots=self._slots.concurrency,
+                    self._worker, wanted, route.session, held=held, suspects=suspects, slots=demand.concurrency
                 )
             )
 
@@ -313,7 +287,7 @@ class Courier:
             log.warning("worker %s has no lease on queue %s; it joins again", self._worker, route.store.queue)
             self._lapsed(route)
             await route.join()
-            await self.audit(route)
+            await audit(route, self._slots)
             due_ms.append(0)
         elif verdict == "paused":
             due_ms.append(PAUSED_QUEUE_WAIT_MS)
@@ -356,78 +330,6 @@ class Courier:
         if self._under_way:
             await asyncio.wait(self._under_way)
 
-    # What to do when a reply may have been lost
-
-    async def _recover(self) -> None:
-        """Wait for the other round trips, and for a while; then find out what was claimed."""
-        await self._all_received()
-        await asyncio.sleep(self._pause * (0.5 + random.random()))  # noqa: S311 - spreads a crowd, no secret
-        self._pause = min(2 * self._pause, LONGEST_PAUSE_S)
-
-        try:
-            await self._resync()
-        except ServerError as error:
-            log.warning("%s; trying again", error)
-            return
-
-        if self._away_since is not None:
-            seconds, self._away_since = time.monotonic() - self._away_since, None
-            log.info("worker %s: the server answers again after %.1f s", self._worker, seconds)
-
-    async def _resync(self) -> None:
-        for route in self._routes:
-            if route.waiting is None:
-                try:
-                    await self._resync_route(route)
-                except ServerError as error:
-                    self._set_aside(route, [], error)
-
-        self._in_doubt, self._opened = False, self._connection.opened
-
-    async def _resync_route(self, route: Route) -> None:
-        """Let server and worker agree on the jobs of a queue that this worker has."""
-        await route.fail_lost_claim()
-        known = [run.claim for run in self._slots.held if run.store is route.store]
-        known += [run.claim for run, _ in self._outcomes.of(route)]
-        await route.take_back(known)
-        await self.audit(route)
-
-    # Queues that are set aside
-
-    def _set_aside(self, route: Route, ended: list[Ended], error: ServerError) -> None:
-        """Let a queue wait for a while whose calls the server refuses, and go on with the others.
-
-        Raises:
-            ServerUnreachable: it was no refusal, and all queues are on this server; then all of them wait.
-
-        """
-        if isinstance(error, ServerUnreachable) and not self._connection.is_cluster:
-            raise error
-
-        log.warning("queue %s is set aside, and tried again: %s", route.store.queue, error)
-        is_new = not route.is_aside
-        route.note_refusal(error)
-        self._outcomes.set_aside(route, ended)
-        self._demand.leave_set_aside()
-
-        if is_new:
-            self._heal_later(route)
-
-    def _heal_later(self, route: Route) -> None:
-        healer = own_task(self._heal(route))
-        self._healers.add(healer)
-        healer.add_done_callback(self._healers.discard)
-
-    async def _heal(self, route: Route) -> None:
-        """Serve a queue again when the server takes its calls again."""
-        await route.heal(self._try_again, self._demand.changed.set)
-        self._outcomes.serve_again(route)
-        self._demand.expect_jobs()
-
-    async def _try_again(self, route: Route) -> None:
-        await self._all_received()  # what another round trip brings by now is known, and does not go back
-        await self._resync_route(route)
-
     # What becomes of large outcomes
 
     def _on_large_recorded(self, run: Run) -> None:
@@ -437,7 +339,7 @@ class Courier:
     def _on_large_refused(self, run: Run, outcome: Outcome, error: ServerError) -> None:
         """Record it as a small outcome if it was too large for the server; else it waits with its queue."""
         if is_large(outcome):
-            self._set_aside(self._outcomes.routes[run.store], [(run, outcome)], error)
+            self._recovery.set_aside(self._outcomes.routes[run.store], [(run, outcome)], error)
         else:
             self._outcomes.put_small(run, outcome)
 

@@ -7,8 +7,8 @@ import logging
 
 log = logging.getLogger("aioq.worker")
 
-#: How often it is looked whether the task factory is another one, in seconds.
-LOOK_S = 0.25
+#: How often the worker looks whether the task factory is another one, in seconds.
+FACTORY_CHECK_S = 0.25
 
 
 class TaskFactory:
@@ -18,14 +18,14 @@ class TaskFactory:
         self._loop = asyncio.get_running_loop()
         self._good = self._loop.get_task_factory()
 
-    async def keep(self) -> None:
-        """Look again and again."""
+    async def watch(self) -> None:
+        """Check again and again."""
         while True:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(FACTORY_CHECK_S)
             self.check()
 
     def check(self) -> None:
-        """Look once. A factory that works stays."""
+        """Check once. A factory that works stays."""
         if (found := self._loop.get_task_factory()) is self._good:
             return
 

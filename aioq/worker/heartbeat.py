@@ -49,7 +49,7 @@ REPEAT_PAUSE_S = 0.1
 #: How long the end of the thread may take, in seconds.
 STOP_S = 0.6
 
-#: The description of the worker travels with a beat when it has changed, and with every sixteenth one.
+#: The description of the worker is sent with a beat when it has changed, and else with one of so many beats.
 BEATS_PER_DESCRIPTION = 16
 
 #: How long a thread that computes may go on before another one gets the interpreter's lock, during a beat, in

@@ -20,7 +20,8 @@ from types import TracebackType
 from anyio import CapacityLimiter, to_thread
 
 from aioq.values.errors import DeserializationError, InvalidInput, WorkerError
-from aioq.values.reference import Function, Kind, is_imported, kind_of, module_of
+from aioq.values.reference import Function, Kind, kind_of
+from aioq.values.resolving import is_imported, module_of
 from aioq.worker.run import own_task
 from aioq.worker.threads import ThreadCall
 from aioq.worker.tracebacks import causes, error_line, user_frames, user_traceback

@@ -29,6 +29,7 @@ from aioq.worker.large_outcomes import LargeOutcomes
 from aioq.worker.outcomes import Outcomes
 from aioq.worker.presence import Presence
 from aioq.worker.reclaimer import Reclaimer
+from aioq.worker.recovery import audit
 from aioq.worker.route import Route
 from aioq.worker.run import Run
 from aioq.worker.settings import WorkerSettings
@@ -225,7 +226,7 @@ class Service:
             partial(warn_of_evictions, self._connection),
             self._telling.run,
             Deadlock(self.slots, stores).watch,
-            self._factory.keep,
+            self._factory.watch,
         ]
 
         if self._settings.max_idle_time is not None:
@@ -241,7 +242,7 @@ class Service:
 
             for route in self._routes:
                 try:
-                    await self.courier.audit(route)
+                    await audit(route, self.slots)
                 except ServerError as error:
                     log.debug("the runs of queue %s could not be checked: %s", route.store.queue, error)
 

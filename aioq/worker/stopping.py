@@ -78,6 +78,7 @@ class Stopping:
     def request(self) -> None:
         """Stop claiming and let running jobs end; called again: hand them back at once."""
         self._joining.cancel()
+        self._demand.stop()  # at once: a run that has been asked to stop before it began claims nothing
 
         if self._requested.is_set():
             self._hurry.set()
@@ -100,7 +101,6 @@ class Stopping:
     async def obey(self) -> None:
         """Wait until a stop is asked for, and let the courier's loop come to its end, or end it."""
         await self._requested.wait()
-        self._demand.stop()
         self._slots.give_back()
         self._slots.ending.begin_shutdown(self._settings.shutdown_timeout)
 

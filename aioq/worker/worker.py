@@ -35,8 +35,8 @@ log = logging.getLogger("aioq.worker")
 #: Jobs that a worker runs side by side, unless it is told otherwise.
 CONCURRENCY = 100
 
-#: How long running jobs may go on after a stop was asked for. Kubernetes kills after 30 seconds.
-SHUTDOWN_TIMEOUT = 25.0
+#: How long running jobs may go on after a stop was asked for, in seconds. Kubernetes kills after 30.
+SHUTDOWN_TIMEOUT_S = 25.0
 
 #: Patterns of functions, for workers that are given none.
 ALLOW_VARIABLE = "AIOQ_ALLOW"
@@ -92,7 +92,7 @@ class Worker:
         executor: Placement | None = None,
         name: str | None = None,
         result_ttl: Duration = RESULT_TTL_MS / 1000,
-        shutdown_timeout: Duration = SHUTDOWN_TIMEOUT,
+        shutdown_timeout: Duration = SHUTDOWN_TIMEOUT_S,
         cancel_grace: Duration = CANCEL_GRACE_S,
         prefix: str | None = None,
         allow: str | Sequence[str] | None = None,

@@ -11,6 +11,7 @@ import redis
 from aioq import InvalidInput, InvalidJobOperation, Job, NoSuchJobError, Queue
 from aioq.client.registry import Registry
 from aioq.values.errors import InvalidType
+from aioq.values.serializer import Serializer
 from tests import jobs
 
 #: Ids that no job can have: they cannot be encoded, are no names, or are too long.
@@ -135,3 +136,20 @@ async def test_a_number_out_of_range_is_refused_by_its_name(queue: Queue, raw: r
                 await call(**{name: value})
 
     assert not raw.keys()
+
+
+def test_a_serializer_of_one_s_own_is_refused_since_no_worker_can_read_what_it_writes() -> None:
+    mine: Any = Serializer("mine", b"x", bytes, bytes)
+
+    for make in (lambda: Queue(serializer=mine), lambda: Job.create("m.f", serializer=mine)):
+        with pytest.raises(
+            InvalidInput, match="serializer='mine', which no worker can read: expected one of json"
+        ):
+            make()
+
+
+async def test_a_serializer_of_one_s_own_is_refused_by_all_queues_together(queue: Queue) -> None:
+    await queue.enqueue(jobs.noop)
+
+    with pytest.raises(InvalidInput, match="serializer='mine'"):
+        await Queue.all(queue.connection, serializer=Serializer("mine", b"x", bytes, bytes))

@@ -96,19 +96,6 @@ def test_a_program_s_last_words(environment: dict[str, str], tmp_path: Path) -> 
     assert done.stderr.splitlines()[-1].endswith("Connection refused")
 
 
-def test_several_addresses_of_one_host_are_one_refusal() -> None:
-    """localhost is two addresses on many machines. asyncio joins what the system says of each."""
-    system = OSError(
-        "Multiple exceptions: [Errno 111] Connect call failed ('::1', 6379, 0, 0), [Errno 111] Connect call failed"
-        " ('127.0.0.1', 6379)"
-    )
-    told = ConnectionError(f"Error {system} connecting to localhost:6379.")
-    told.__context__ = system
-    error = unreachable("redis://localhost:6379/0", told)
-    assert str(error) == "no server at redis://localhost:6379/0: Connection refused"
-    assert error.nobody_listens
-
-
 def test_tls_that_a_server_may_not_speak(monkeypatch: pytest.MonkeyPatch) -> None:
     error = unreachable("rediss://db:6379/0", TimeoutError("no answer within 5 s"))
     advice = "A server without TLS does not answer: use redis:// for one"

@@ -13,11 +13,11 @@ from tests import jobs
 
 
 async def test_who_polls_a_snapshot_is_told_once_where_that_is(queue: Queue, monkeypatch) -> None:
-    monkeypatch.setattr(polling, "SPAN_S", 0.05)
+    monkeypatch.setattr(polling, "READS_WITHIN_S", 0.05)
     job = await queue.enqueue(jobs.noop)
 
     with pytest.warns(RuntimeWarning, match=r"properties do not ask the server\. `await job\.get_status") as told:
-        for _ in range(3 * polling.LOOKS):
+        for _ in range(3 * polling.READS_TOLD):
             assert not job.is_finished
             time.sleep(0.004)
 
@@ -33,17 +33,17 @@ async def test_many_looks_in_a_short_time_and_looks_at_new_snapshots_are_not_tol
     with warnings.catch_warnings():
         warnings.simplefilter("error")
 
-        for _ in range(10 * polling.LOOKS):
+        for _ in range(10 * polling.READS_TOLD):
             assert job.is_queued
 
-        monkeypatch.setattr(polling, "SPAN_S", 0)
+        monkeypatch.setattr(polling, "READS_WITHIN_S", 0)
 
-        for _ in range(2 * polling.LOOKS):
+        for _ in range(2 * polling.READS_TOLD):
             assert (await job.get_status()) == "queued"
             assert job.is_queued
 
         await burst()
         await job.refresh()
 
-        for _ in range(3 * polling.LOOKS):
+        for _ in range(3 * polling.READS_TOLD):
             assert job.is_finished

@@ -25,7 +25,8 @@ from aioq.values.ids import check_id, check_queue_name
 from aioq.values.options import JobOptions, check_meta, read_options
 from aioq.values.outcome import decide
 from aioq.values.record import JobRecord
-from aioq.values.reference import Reference, refer, resolve
+from aioq.values.reference import Reference, refer
+from aioq.values.resolving import resolve
 from aioq.values.result import earlier_result, present_result
 from aioq.values.retry import Retry, as_retry
 from aioq.values.serializer import find_serializer, loads, written_by

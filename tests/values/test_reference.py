@@ -5,14 +5,13 @@ import importlib.machinery
 import math
 import sys
 import types
-from pathlib import Path
 from unittest import mock
 
 import pytest
 
-from aioq import task
-from aioq.values.errors import DeserializationError, InvalidFunction
-from aioq.values.reference import refer, resolve
+from aioq.values.errors import InvalidFunction
+from aioq.values.reference import refer
+from aioq.values.resolving import resolve
 from tests.values import places
 
 HERE = "tests.values.places"
@@ -277,67 +276,3 @@ def test_a_function_of_a_module_run_by_its_name_has_that_name(monkeypatch: pytes
     monkeypatch.delitem(sys.modules, "shop.tasks", raising=False)
 
     assert refer(main.f)[0].name == "shop.tasks.f"
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "no_such_module.f",
-        "no.such.module.f",
-        f"{HERE}.no_such_function",
-        f"{HERE}.not_callable",
-        f"{HERE}.Model.no_such_method",
-        f"{HERE}.plain.deeper.still",
-        "tests.no_such_module.f",
-        "tests.values",
-        "bare",
-        "",
-        ".",
-        ".a.b",
-        "a..b",
-        "a.",
-        "\x00.f",
-    ],
-)
-def test_a_name_behind_which_is_nothing_is_a_typed_error(name: str) -> None:
-    with pytest.raises(DeserializationError):
-        resolve(name)
-
-
-def test_a_module_that_lacks_one_of_its_own_imports_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "needs_another.py").write_text("import no_such_module_at_all\ndef f(): ...\n")
-    monkeypatch.syspath_prepend(tmp_path)
-
-    with pytest.raises(DeserializationError, match="no_such_module_at_all"):
-        resolve("needs_another.f")
-
-
-def test_an_error_in_a_module_is_shown_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "breaks_itself.py").write_text("1 / 0\n")
-    monkeypatch.syspath_prepend(tmp_path)
-
-    with pytest.raises(ZeroDivisionError):
-        resolve("breaks_itself.f")
-
-
-def test_a_name_that_could_not_be_found_is_looked_for_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
-
-    with pytest.raises(DeserializationError):
-        resolve("comes_later.f")
-
-    (tmp_path / "comes_later.py").write_text("def f(): ...\n")
-    importlib.invalidate_caches()
-
-    assert resolve("comes_later.f").__name__ == "f"
-
-
-def test_a_function_is_found_through_the_task_that_stands_in_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "stand_in", task(places.plain), raising=False)
-
-    assert resolve(f"{HERE}.stand_in") is places.plain
-    resolve.cache_clear()

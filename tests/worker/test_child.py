@@ -15,7 +15,14 @@ from tests.tools import eventually
 from tests.worker import called
 
 #: What a process is for: a job's function, and nothing of the worker around it.
-NOT_LOADED = {"anyio", "aioq.worker.slots", "aioq.worker.call", "aioq.worker.processes", "aioq.worker.courier"}
+NOT_LOADED = {
+    "anyio",
+    "redis",
+    "aioq.worker.slots",
+    "aioq.worker.call",
+    "aioq.worker.processes",
+    "aioq.worker.courier",
+}
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from aioq.store.script import script
 
 from aioq import ServerError, ServerUnreachable, get_current_job
 from aioq.store import Connection, Store
@@ -54,7 +53,7 @@ class Line(Connection):
             self.under_way -= 1
 
 
-_NAMES: dict[Any, str] = {script(name).sha: name for name in ("claim", "finish", "reclaim", "holders")}
+_NAMES: dict[Any, str] = {server_scripts()[name].sha: name for name in ("claim", "finish", "reclaim", "holders")}
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from aioq.store.net.wire import Wire
 from aioq.worker import service
 from aioq.worker.courier import Courier
 from aioq.worker.demand import Demand
+from aioq.worker.recovery import Recovery
 from tests import jobs
 from tests.conftest import Server
 from tests.store.tools import take
@@ -65,7 +66,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         (Courier, "_send"),
         (Courier, "_turn"),
         (Courier, "_exchange"),
-        (Courier, "_resync"),
+        (Recovery, "_resync"),
         (Demand, "conclude"),
     ],
 )
@@ -84,7 +85,7 @@ async def test_a_loop_goes_on(
 
     if name == "_resync":  # what follows a reply that may have been lost
         assert running.worker._service is not None
-        running.worker._service.courier._in_doubt = True
+        running.worker._service.courier._recovery.in_doubt = True
 
     made = [await queue.enqueue(jobs.add, number, 2) for number in range(20)]
     assert [await job.result(20) for job in made] == [number + 2 for number in range(20)]
@@ -159,7 +160,7 @@ async def test_a_queue_that_is_set_aside_comes_back_although_its_healer_met_an_e
         return await exchange(*args)
 
     monkeypatch.setattr(Courier, "_exchange", refuse_once)
-    thrown = throw_into(monkeypatch, Courier, "_resync_route", 2)
+    thrown = throw_into(monkeypatch, Recovery, "_resync_route", 2)
     assert await (await queue.enqueue(jobs.add, 2, 2)).result(20) == 4
     assert len(thrown) == 2
     assert is_logged(caplog)

@@ -29,7 +29,7 @@ def folder_has_one() -> bool:
 
 
 def advice_for_programs() -> str:
-    """What a program can do that has named no server, and for which the environment names none."""
+    """Advice for a program that names no server and whose environment names none."""
     if not can_embed():
         return f"{START}, or set AIOQ_REDIS_URL"
 

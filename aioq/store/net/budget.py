@@ -11,7 +11,7 @@ from aioq.values.errors import ServerUnreachable
 CALL_TIMEOUT_S = 15.0
 
 #: One attempt of it, where there may be another one: a new connection may lead to a server that answers. It is far
-#: above the time of any script. Of a longer budget, an attempt gets a third.
+#: above the time of any script. An attempt gets a third of a longer budget.
 ATTEMPT_TIMEOUT_S = 5.0
 
 #: A patient call is repeated after these pauses, in seconds, each shortened or lengthened by up to a half.

@@ -1,9 +1,9 @@
 """Cluster: many servers that share the keys. Each command goes to the server that has its key.
 
-All keys of a queue have one slot, so a script always finds them on one server; which one that is may change at any
-time. A server that does not have a slot any more says who has it (MOVED), and has carried nothing out, so the
-command is sent there. While a slot is moved key by key, the server that is left says ASK where a key is gone, and
-a script is refused as a whole (TRYAGAIN), since of the keys that it declares one is never there: see Keys.
+All keys of a queue have one slot, so a script finds them all on one server. Another server may get the slot at any
+time. The one that has lost it names the other one (MOVED) and carries nothing out, so the command is sent there.
+While a slot is moved key by key, its old server answers ASK for a key that is gone. A script is refused as a whole
+then (TRYAGAIN), because one of the keys that it declares is never there: see Keys.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Cluster:
         if self._slots.is_stale:
             left -= await self._ask_within(left)
 
-        for _ in range(MOST_REDIRECTS):  # where a server sends it is newer than what others may know yet
+        for _ in range(MOST_REDIRECTS):  # the server that is named may not know of it yet
             rest = await self._send_to_all(commands, rest, replies, left)
 
             if not rest:
@@ -304,14 +304,14 @@ class Cluster:
         return found
 
     def _watch(self, place: Place, subscription: Subscription) -> None:
-        """A subscription to a server that has left the Cluster stands, and hears nothing any more."""
+        """Give up a subscription whose server has left the Cluster. It would stand, and hear nothing any more."""
         if place not in self._slots.primaries:
             subscription.abort(ConnectionResetError("the server has left the Cluster"))
         elif self._slots.is_old:
             self._begin_asking()
 
     async def _leave_others(self) -> None:
-        """Close the way to servers that have no slots any more. Who still waits for such a one waits in vain."""
+        """Close the ways to servers that have no slots any more. Calls that still wait for them fail."""
         primaries = self._slots.primaries
 
         for place in [place for place in self._nodes if place not in primaries]:

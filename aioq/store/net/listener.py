@@ -27,7 +27,7 @@ log = logging.getLogger("aioq.store")
 
 @dataclass(slots=True)
 class Channel:
-    """Who hears what is published, and whether the server has confirmed the subscription."""
+    """The handler of what is published, and whether the server has confirmed the subscription."""
 
     handler: Handler
     missed: Callable[[], None]

@@ -127,7 +127,7 @@ def track(socket: Socket) -> None:
 
 
 def _living(known: WeakValueDictionary[int, Held]) -> list[Held]:
-    """All of them at one moment. Other threads may add some meanwhile, so nothing is walked through."""
+    """A list of them at this moment. Other threads may add some, so the dictionary itself is not iterated."""
     return [each for each in (reference() for reference in known.valuerefs()) if each is not None]
 
 

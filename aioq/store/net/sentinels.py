@@ -39,7 +39,7 @@ class Claim(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sentinels:
-    """Who knows where the primary of a service is.
+    """The sentinels that know where the primary of a service is.
 
     Args:
         places: where the sentinels are.
@@ -104,7 +104,7 @@ class Sentinels:
         return Counter(named[place] for place in self.places if place in named), failed
 
     async def _most_recent(self, candidates: Sequence[Place]) -> Place:
-        """Of servers that as many sentinels name: the one that sentinels reach, then that of the last failover."""
+        """Of servers that are named equally often: one that sentinels reach, then that of the last failover."""
         claims = await asyncio.gather(*(self._details(place) for place in self.places))
         found = [(claim, place) for place, claim in filter(None, claims) if place in candidates]
 

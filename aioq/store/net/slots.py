@@ -46,9 +46,9 @@ class SlotMap:
         return time.monotonic() - self._read_at > MAP_AGE_S
 
     def known(self) -> list[Place]:
-        """All servers that may tell: those that answered last come first, and those that did not come last.
+        """All servers that may tell. Those that answered when they were last asked come first, silent ones last.
 
-        Beside that, they are in no order, so that not all ask the same one.
+        Otherwise their order is random, so that not all processes ask the same one.
         """
         found = list({*self.primaries, *self._seeds})
         random.shuffle(found)

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 async def within(awaited: Awaitable[T], seconds: float) -> T:
-    """What is awaited; a TimeoutError that says so if that takes longer."""
+    """The result of what is awaited. A TimeoutError says if it takes longer."""
     try:
         async with asyncio.timeout(None if seconds == math.inf else seconds) as limit:
             return await awaited

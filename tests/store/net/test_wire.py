@@ -51,7 +51,7 @@ async def answering(answer: Callable[[], bytes], folder: Path) -> AsyncIterator[
         server.close()
 
 
-async def test_replies_come_in_order_however_many_trips_are_under_way(wire: Wire) -> None:
+async def test_replies_come_in_order_however_many_round_trips_are_under_way(wire: Wire) -> None:
     trips = [wire.send(pack([("ECHO", f"{number}.{part}") for part in range(3)]), 3) for number in range(200)]
 
     assert await asyncio.gather(*trips) == [
@@ -81,7 +81,7 @@ async def test_a_caller_that_gives_up_leaves_its_reply_to_nobody(wire: Wire) -> 
     assert await wire.send(pack([("ECHO", "new")]), 1) == [b"new"]
 
 
-async def test_trips_under_way_fail_when_the_connection_is_lost(wire: Wire, client: redis.Redis) -> None:
+async def test_round_trips_under_way_fail_when_the_connection_is_lost(wire: Wire, client: redis.Redis) -> None:
     trips = [wire.send(pack([("BLPOP", "aioq:none", 0)]), 1) for _ in range(3)]
     await eventually(lambda: client.info("clients")["blocked_clients"] == 1)
     client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
