@@ -4,9 +4,9 @@ from aioq.values.distribution import clash
 
 
 def __getattr__(name: str) -> object:
-    """Answer the command of the other package `aioq`, which asks for `aioq.cli:cli`.
+    """Answer the command of the other package `aioq`, which imports `aioq.cli:cli`.
 
-    Where that package was installed over this one, its command finds this folder in the place of its own module.
+    If that package was installed over this one, its command finds this folder instead of its own module.
     """
     if name == "cli" and (problem := clash()) is not None:
         raise ImportError(problem)

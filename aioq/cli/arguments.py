@@ -1,11 +1,11 @@
-"""Arguments of a job as they are written on a command line.
+"""Arguments of a job in the form of the command line.
 
     text      a text                  name=text      by name
     :json     a JSON value            name:=json     by name
     %literal  a Python literal        name%=literal  by name
 
-A text, JSON value or literal that begins with @ is read from the file whose name follows. What stands before =
-counts as a name only if it could be one in Python, so a URL with a query is a text.
+A text, JSON value or literal that begins with @ is read from the file whose name follows. The part before = is a
+name only if it is a valid name in Python, so a URL with a query is a text.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def read_arguments(words: Sequence[str]) -> tuple[tuple[Any, ...], dict[str, Any
 
 
 def read_value(kind: str, text: str, word: str) -> Any:
-    """A value of one kind: "" for a text, ":" for JSON, "%" for a literal. `word` stands in the error."""
+    """A value of one kind: "" for a text, ":" for JSON, "%" for a literal. The error quotes `word`."""
     if text.startswith("@"):
         text = _read_file(text[1:], word)
 

@@ -1,4 +1,4 @@
-"""What the commands share: their common options, the way to the server, and the error of a command."""
+"""Shared parts of the commands: common options, the connection to the server, and the error of a command."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 #: Jobs that one round trip reads or moves.
 CHUNK = 500
 
-#: Queues that there may be if all are to be named to somebody who asks for one that there is not.
+#: If a queue is unknown, an error lists the existing queues, unless there are more than this.
 FEW = 10
 
 UrlOption = Annotated[
@@ -58,7 +58,7 @@ PathOption = Annotated[
         "-P",
         metavar="DIRECTORY",
         show_default=False,
-        help="Import jobs from there, too; any number. The current directory always counts.",
+        help="Also import jobs from this directory; any number. The current directory is always included.",
     ),
 ]
 QueueOption = Annotated[
@@ -75,13 +75,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 
 
 class CommandError(AioqError):
-    """A command could not do what it was asked for."""
+    """A command could not do its task."""
 
 
 class Target(NamedTuple):
-    """Where a command works: the URL of a server, the first word of the keys, and directories to import from.
+    """What a command works on: a server's URL, the first word of the keys, and directories to import from.
 
-    None stands for what the environment says.
+    None stands for the value from the environment.
     """
 
     url: str | None = None
@@ -90,14 +90,14 @@ class Target(NamedTuple):
 
     @property
     def server(self) -> str:
-        """The URL, also where the environment says it."""
+        """The URL, given or from the environment."""
         return self.url or default_url()
 
 
 def with_target(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options --url, --prefix and --path. It gets their values as its argument `target`.
 
-    Modules in the directories of --path can be imported when the command begins.
+    When the command begins, modules in the directories of --path can be imported.
     """
 
     def read(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,14 +119,14 @@ def with_options(
     argument: str = "target",
     in_place: bool = False,
 ) -> Callable[..., None]:
-    """Give a command further options, which it does not spell itself.
+    """Give a command further options that are not in its own signature.
 
     Args:
         command: a function as typer takes it.
-        options: by name, as annotations. Each is None or False where it is not given.
+        options: annotations by name. An option that is not given is None or False.
         read: turns their values into arguments of the command, which has no options by these names.
-        argument: an argument of the command that is not an option, because `read` brings it.
-        in_place: the help shows the options where the command has that argument, and not after its own.
+        argument: an argument of the command that is not an option, because `read` supplies it.
+        in_place: the help shows the options in the place of that argument, and not after the command's own.
 
     """
     own = inspect.signature(command, eval_str=True)
@@ -149,7 +149,7 @@ def with_options(
     at = names.index(argument) if in_place else len(names)
     parameters = [own.parameters[name] for name in names]
     parameters = [each for each in [*parameters[:at], *further, *parameters[at:]] if each.name != argument]
-    # What typer reads; the texts of the command's own annotations stand for names of another module.
+    # typer reads these; the command's own annotations are texts with names of another module.
     with_further.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
     with_further.__annotations__ = {each.name: each.annotation for each in parameters}
 
@@ -171,10 +171,10 @@ def hinted(target: Target) -> Iterator[None]:
 
 
 def refuse_empty_folder(url: str) -> None:
-    """Refuse an embedded server that would be started only to say that there is nothing.
+    """Refuse to start an embedded server for a folder without data: it could only answer that nothing exists.
 
     Raises:
-        CommandError: there is no data in its folder.
+        CommandError: there is no data in the folder.
 
     """
     if not url.startswith(HERE):
@@ -182,13 +182,13 @@ def refuse_empty_folder(url: str) -> None:
 
     from aioq.embedded import holds_data, parse_url  # noqa: PLC0415 - an edge of its own, needed only now
 
-    with suppress(ValueError):  # of a URL that cannot be used; who connects says so
+    with suppress(ValueError):  # from an invalid URL; the connection reports it later
         place = parse_url(url)
 
         if not holds_data(url) and (place.is_dir() or not place.exists()):
             raise CommandError(
                 f"there is no data of an embedded server in {place}."
-                " A worker or an enqueue makes it; was that in another folder?"
+                " A worker or an enqueue creates it; did that run in another folder?"
             )
 
 
@@ -198,10 +198,10 @@ async def connected(target: Target, *, starts: bool = False) -> AsyncIterator[Co
 
     Args:
         target: where it is.
-        starts: start an embedded server also where there is no data yet.
+        starts: start an embedded server even if there is no data yet.
 
     Raises:
-        CommandError: nobody answers, or there is no data; the text says what to do.
+        CommandError: no server answers, or there is no data; the text says what to do.
         InvalidInput: the URL or the prefix cannot be used.
         ServerError: the server cannot be reached, refuses, or is too old.
 
@@ -222,18 +222,18 @@ async def connected(target: Target, *, starts: bool = False) -> AsyncIterator[Co
 
 @asynccontextmanager
 async def opened(name: str, target: Target) -> AsyncIterator[Queue]:
-    """A queue, on a connection as `connected` makes it."""
+    """A queue on a connection of `connected`."""
     async with connected(target) as connection:
         yield Queue(name, connection)
 
 
 def lookup_ids(ids: list[str] | None) -> list[str] | None:
-    """Ids of the command line. What the system could not decode is looked for as it is shown, and not found."""
+    """Ids of the command line. An id that the system could not decode is searched for as shown, and not found."""
     return None if ids is None else [lookup_id(each) for each in ids]
 
 
 async def tell_of_missing(connection: Connection, names: Sequence[str]) -> list[str]:
-    """Those of these names under which there is no queue; each is told on stderr."""
+    """The names without a queue. Each is reported on stderr."""
     directory = Directory(connection, away={})
 
     if missing := await directory.missing([lookup_id(name) for name in names]):
@@ -246,12 +246,12 @@ async def tell_of_missing(connection: Connection, names: Sequence[str]) -> list[
 
 
 def listed(known: Sequence[str]) -> str:
-    """The queues that there are, for somebody who asks for what there is not; nothing if they are many."""
+    """The existing queues, as a hint after an unknown name; nothing if there are many."""
     return f" (there {'is' if len(known) == 1 else 'are'} {', '.join(known)})" if 0 < len(known) <= FEW else ""
 
 
 def away_lines(away: Mapping[str, ServerError]) -> list[str]:
-    """What was left out since it is away or refused, in a line for each error."""
+    """One line for each error, naming what was left out because it is away or was refused."""
     by_error: dict[str, list[str]] = {}
 
     for what, error in away.items():
@@ -272,7 +272,7 @@ def tell_of_away(away: Mapping[str, ServerError]) -> None:
 async def on_each(
     queues: Sequence[Queue], act: Callable[[Queue], Awaitable[T]], away: dict[str, ServerError]
 ) -> dict[str, T]:
-    """Act on each of these queues. What came of it, by name; errors of those that cannot be reached go to `away`.
+    """Act on each of these queues. The results are returned by name; errors of unreachable queues go to `away`.
 
     Raises:
         ServerUnreachable: the queues have one server, and it is away.
@@ -293,10 +293,10 @@ async def on_each(
 
 
 def make_importable(paths: Sequence[Path] = ()) -> None:
-    """Let modules in these directories be imported, and after them those in the current directory.
+    """Put these directories on the import path, and the current directory after them.
 
     Raises:
-        CommandError: a path is relative to the current directory, and that was removed.
+        CommandError: a path is relative, and the current directory was removed.
 
     """
     try:
@@ -312,7 +312,7 @@ def make_importable(paths: Sequence[Path] = ()) -> None:
 
 
 def read_seconds(text: str | None, option: str, least: float) -> float | None:
-    """The seconds of a duration that is an option's value; None if it is not given.
+    """An option's duration in seconds; None if the option is not given.
 
     Raises:
         InvalidInput: it is no duration.
@@ -333,10 +333,10 @@ def read_seconds(text: str | None, option: str, least: float) -> float | None:
 
 
 def checked(read: Callable[[Any, str], object]) -> Callable[[typer.CallbackParam, Any], Any]:
-    """A callback of an option that refuses a value under the option's own name.
+    """A callback that refuses an option's value and names the option.
 
     Args:
-        read: raises InvalidInput for a value that cannot be used; it is given the name.
+        read: raises InvalidInput for an invalid value. Its arguments are the value and the option's name.
 
     """
 
@@ -356,6 +356,6 @@ def positive(number: Any, option: str) -> int:
 
 
 def refuse_names_with_all(names: Sequence[str]) -> None:
-    """Refuse `--all` beside single names."""
+    """Refuse `--all` together with names."""
     if names:
         raise typer.BadParameter(f"it cannot be combined with {' '.join(names)}", param_hint="'--all'")

@@ -1,4 +1,4 @@
-"""Names of queues and ids of jobs, for the shell that completes a command line: quick, and silent about errors."""
+"""Names of queues and ids of jobs for the shell's completion: quick, and silent about errors."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from aioq.store.net.absent import HERE
 from aioq.store.net.url import default_url
 from aioq.values.states import JobStatus
 
-#: Who presses the tab key waits no longer than so many seconds.
+#: How long a completion may take, in seconds.
 LIMIT_S = 1.0
 
-#: Queues that ids are looked for in, and jobs of each state.
+#: In how many queues ids are searched, and how many jobs of each state.
 QUEUES, JOBS = 10, 100
 
 
 def queue_names(context: typer.Context, incomplete: str) -> list[str]:
-    """The names of queues that begin so."""
+    """The names of queues that begin with this text."""
     return [name for name in _ask(context, _names) if name.startswith(incomplete)]
 
 
 def job_ids(context: typer.Context, incomplete: str) -> list[str]:
-    """The ids of jobs that begin so: of the queue that is named already, or of a few."""
+    """The ids of jobs that begin with this text: of the queue on the command line, or of a few queues."""
     name: str | None = context.params.get("queue")
 
     return [
@@ -39,11 +39,11 @@ def job_ids(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def _ask(context: typer.Context, look: Callable[[Connection], Awaitable[list[str]]]) -> list[str]:
-    """What a look at the server that the command line names brings; nothing if it fails, or takes too long."""
+    """Ask the server that the command line names; the answer is empty if this fails or takes too long."""
     with redirect_stderr(io.StringIO()):
         try:
             return asyncio.run(_look(context.params.get("url"), context.params.get("prefix"), look))
-        except Exception:  # noqa: BLE001 - a shell shows what is printed in the middle of the command line
+        except Exception:  # noqa: BLE001 - the shell would show a traceback in the middle of the command line
             return []
 
 
@@ -63,7 +63,7 @@ async def _look(
 
 
 def _would_start(url: str) -> bool:
-    """Whether a server would be started only to complete a word."""
+    """Whether the completion would start a server."""
     if not url.startswith(HERE):
         return False
 

@@ -1,7 +1,7 @@
-"""`aioq demo`: real documents, one queue, one worker; what failed is brought back.
+"""`aioq demo`: real documents, one queue, one worker; failed jobs are requeued.
 
-The work is done by the same commands that a user types: the worker and `aioq requeue` are processes of their own.
-Whatever ends the demo, the last steps stop what it has started.
+It uses the commands that a user types: the worker and `aioq requeue` are processes of their own.
+However the demo ends, its last steps stop everything that it started.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ R = TypeVar("R")
 PATIENCE = 60.0
 STOPPING = 10.0
 
-#: Pages that are not there at first.
+#: How many pages are missing at first.
 MISSING = 3
 
-#: Documents that the table shows.
+#: How many documents the table shows.
 LONGEST = 8
 
 Urls = Annotated[
@@ -56,8 +56,8 @@ ServerUrl = Annotated[
 class Plan(NamedTuple):
     """What a demo works on.
 
-    server: the URL of the server. queue: its queue there. urls: the documents. base: what their names begin with
-    in common. repair: called before what failed is requeued. environment: that of the worker.
+    server: the URL of the server. queue: its queue there. urls: the documents. base: the common beginning of their
+    names. repair: called before failed jobs are requeued. environment: the worker's environment.
     """
 
     server: str
@@ -69,11 +69,11 @@ class Plan(NamedTuple):
 
 
 def demo(urls: Urls = None, *, url: ServerUrl = None) -> None:
-    """See it work: count the words of documents.
+    """Show aioq at work: count the words of documents.
 
-    There is a job for each document, a worker to run them, and a requeue for those that failed.
+    Each document is a job. A worker runs the jobs, and `aioq requeue` brings back those that failed.
     """
-    # Every way to end it is the way of Ctrl-C, on which everything is stopped; in the background of a script, too.
+    # Every signal acts like Ctrl-C, which stops everything; also in the background of a script.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -81,7 +81,7 @@ def demo(urls: Urls = None, *, url: ServerUrl = None) -> None:
 
     with ExitStack() as stack:
         server = url or stack.enter_context(_embedded_server())
-        queue = "demo" if url is None else f"demo-{new_id()}"  # nobody else's on a server that others use
+        queue = "demo" if url is None else f"demo-{new_id()}"  # a queue of its own on a shared server
         plan = (
             Plan(server, queue, list(dict.fromkeys(urls)), "", _nothing, os.environ)
             if urls
@@ -129,7 +129,7 @@ async def _story(plan: Plan, queue: Queue, worker: Process) -> None:
 
 
 async def _collect(jobs: Sequence[Job[Any]], label: str) -> dict[str, int]:
-    """The words of each document, by URL, once all jobs have ended; without those of jobs that failed."""
+    """The number of words by URL, once all jobs have ended; without the jobs that failed."""
     words: dict[str, int] = {}
 
     async def wait(job: Job[Any]) -> None:
@@ -150,7 +150,7 @@ async def _collect(jobs: Sequence[Job[Any]], label: str) -> dict[str, int]:
 
 
 async def _while_alive(worker: Process, work: Coroutine[Any, Any, R]) -> R:
-    """What `work` returns, unless the worker ends or time is up before."""
+    """What `work` returns. It fails if the worker ends first or the time is up."""
     task, ended = asyncio.create_task(work), asyncio.create_task(worker.wait())
 
     try:
@@ -197,8 +197,8 @@ def _show_longest(words: Mapping[str, int], base: str) -> None:
 
 @asynccontextmanager
 async def _command(*words: str, plan: Plan) -> AsyncIterator[Process]:
-    """Another command of aioq as a process; if it still runs at the end of the block, it is stopped."""
-    # Ctrl-C is for this process alone, so the other one is in a group of its own.
+    """Run another command of aioq as a process. If it still runs at the end of the block, it is stopped."""
+    # Ctrl-C must reach only this process, so the other one is in a group of its own.
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "aioq", *words, "--url", plan.server, env=plan.environment, process_group=0
     )
@@ -249,7 +249,7 @@ def _installed_documents(server: str, queue: str) -> Iterator[Plan]:
 
 @contextmanager
 def _embedded_server() -> Iterator[str]:
-    """A server for this demo; nothing of it is left behind."""
+    """A server for this demo; it leaves nothing behind."""
     from aioq.embedded import EmbeddedServer  # noqa: PLC0415 - an edge of its own
     from aioq.embedded.locks import KEEPER_LOCK, take  # noqa: PLC0415 - as above
 
@@ -268,7 +268,7 @@ def _embedded_server() -> Iterator[str]:
 
 
 def _ignore_signals() -> None:
-    """Let nothing interrupt the last steps; each of them has its time limit."""
+    """Let no signal interrupt the last steps; each has a time limit."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
 

@@ -1,4 +1,4 @@
-"""The job of `aioq demo`. It is in a module of its own, so a worker imports nothing else for it."""
+"""The job of `aioq demo`, in a module of its own so that a worker imports nothing else for it."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ SUFFIXES = {".txt", ".md", ".rst", ".py"}
 
 
 class Site(ThreadingHTTPServer):
-    """A web server on a free port of the loopback interface. What is not in `pages` is answered with 404."""
+    """A web server on a free port of the loopback interface. It answers 404 for pages that are not in `pages`."""
 
     daemon_threads = True
     request_queue_size = 128  # a worker asks for as many documents at once as it has threads
@@ -26,7 +26,7 @@ class Site(ThreadingHTTPServer):
         self.pages: dict[str, Path] = {}
 
     def url(self, page: str) -> str:
-        """The URL of a page, whether it is there or not."""
+        """The URL of a page, whether it exists or not."""
         return f"http://127.0.0.1:{self.server_port}{page}"
 
 

@@ -1,4 +1,4 @@
-"""A job in words. What cannot be read here (its code is missing, its bytes are damaged) is said, not raised."""
+"""A job in words. Unreadable values (code is missing, bytes are damaged) are named and raise nothing."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from aioq.values.record import JobRecord
 from aioq.values.result import Result
 from aioq.values.signed import Unreadable
 
-#: The head of moments of several states: since when jobs are in theirs; of scheduled jobs, when they are due.
+#: The head of a column of times: when each job entered its state, or when a scheduled job is due.
 SINCE = "since/due"
 _HEADS = {"queued": "enqueued", "scheduled": "due", "started": "started"}
 
 
 def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
-    """Everything that is known of a job, as JSON holds it.
+    """Everything known about a job, as JSON values.
 
     Args:
         job: the job.
@@ -66,11 +66,11 @@ def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
 
 
 def describe_text(facts: dict[str, Any], *, on_terminal: bool = False) -> str:
-    """What `describe` says, one fact on a line, without those that are empty.
+    """The facts of `describe`, one on a line, without empty ones.
 
     Args:
-        facts: what it says.
-        on_terminal: write durations, moments and the rule of a retry as people read them.
+        facts: the facts.
+        on_terminal: write durations, times and the rule of a retry in words.
 
     """
     parts = [("", facts), *((f"\nearlier run, {one_line(run['outcome'])}", run) for run in facts["runs"])]
@@ -98,7 +98,7 @@ def describe_text(facts: dict[str, Any], *, on_terminal: bool = False) -> str:
 
 
 def row(job: Job[Any]) -> dict[str, Any]:
-    """A job in a list, as JSON holds it."""
+    """A job in a list, as JSON values."""
     return {
         "id": job.id,
         "status": str(job.status),
@@ -142,7 +142,7 @@ def short_list_table(jobs: Sequence[Job[Any]]) -> Table:
 
 
 def _note(job: Job[Any]) -> str:
-    """Why it failed, else what it is, else who runs it."""
+    """Its error, else its description, else the worker that runs it."""
     if (error := error_line(job)) is not None:
         return error
 
@@ -150,12 +150,12 @@ def _note(job: Job[Any]) -> str:
 
 
 def error_line(job: Job[Any]) -> str | None:
-    """What went wrong, on one line that is safe on a terminal: the exception's class, and what it says first."""
+    """The error on one line that is safe on a terminal: the class and the first line of the message."""
     return None if job.record.failure is None else one_line(job.record.failure.line)
 
 
 def _head(jobs: Sequence[Job[Any]]) -> str:
-    """What the moments are that `_when` gives."""
+    """The name of the times of `_when`."""
     heads = {_HEADS.get(str(job.status), "ended") for job in jobs}
 
     if len(heads) == 1:
@@ -165,7 +165,7 @@ def _head(jobs: Sequence[Job[Any]]) -> str:
 
 
 def _when(job: Job[Any]) -> datetime | None:
-    """Since when the job is in its state; for a scheduled one, when it is due."""
+    """When the job entered its state; for a scheduled job, when it is due."""
     if job.is_scheduled:
         return job.scheduled_at
 
@@ -219,7 +219,7 @@ def _options(record: JobRecord) -> dict[str, Any]:
 
 
 def _says(name: str, value: object) -> bool:
-    """Whether a fact says anything."""
+    """Whether a fact is worth a line."""
     return value not in (None, "", [], {}) and (name != "deliveries" or value != 0)
 
 
@@ -246,7 +246,7 @@ _WORDS: dict[str, Callable[[Any], str]] = {
 def _in_words(name: str, value: Any) -> Any:
     try:
         return _WORDS[name](value) if name in _WORDS else value
-    except (ValueError, TypeError, LookupError, ArithmeticError):  # what is stored is damaged
+    except (ValueError, TypeError, LookupError, ArithmeticError):  # the stored value is damaged
         return value
 
 

@@ -1,4 +1,4 @@
-"""`aioq doctor`: whether the data of queues is sound, and whether the server keeps it so."""
+"""`aioq doctor`: whether the data of queues is sound, and whether the server's settings endanger it."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from aioq.store import Connection, Directory
 from aioq.values.errors import ServerError
 from aioq.values.ids import check_queue_name
 
-#: Findings of one kind that are named one by one; `--json` names all.
+#: How many findings of one kind are listed; `--json` lists all.
 SHOWN = 3
 
-#: Of more queues than this in which nothing is found, only the number is told; `--json` names all.
+#: If more queues than this are sound, only their number is shown; `--json` names all.
 SOUND_SHOWN = 20
 
 Names = Annotated[
     list[str] | None,
     typer.Argument(metavar="QUEUES", autocompletion=queue_names, help="Only these queues (default: all)."),
 ]
-Repair = Annotated[bool, typer.Option("--repair", help="Repair what is found. No job is deleted.")]
+Repair = Annotated[bool, typer.Option("--repair", help="Repair the findings. No job is deleted.")]
 
 
 def doctor(queues: Names = None, *, repair: Repair = False, target: Target, as_json: JsonOption = False) -> None:
-    """Look for damage in what is stored, and repair it.
+    """Look for damage in the stored data, and repair it.
 
-    It looks at the server's settings, too. Workers may go on meanwhile.
+    It also checks the server's settings. Workers may keep running.
     """
     settings, examined, away = asyncio.run(_examine(target, queues, repair=repair))
     left = [each for queue in examined for each in queue.findings if not each.repaired]
@@ -77,14 +77,14 @@ async def _examine(
                 connection, wanted, repair=repair, advance=advance, finished=lambda: advance(1)
             )
 
-        # A queue that was deleted leaves keys that go by themselves; only who asks for it is told.
+        # A deleted queue leaves keys that expire by themselves; it is reported only if it was named.
         return settings, [each for each in examined if names or not _is_missing(each)], away
     finally:
         await connection.aclose()
 
 
 async def _estimate(connection: Connection, names: Sequence[str]) -> int:
-    """How many jobs and queues there may be: for the progress bar only, so damage must not stop it."""
+    """About how many jobs and queues there are. It is for the progress bar only, so damage must not stop it."""
     if not sys.stderr.isatty():
         return 0
 
@@ -94,7 +94,7 @@ async def _estimate(connection: Connection, names: Sequence[str]) -> int:
 
 
 def _is_missing(queue: Examined) -> bool:
-    """There is nothing of it that could be damaged."""
+    """Whether nothing is stored for the queue."""
     return not (queue.listed or queue.jobs or queue.findings or queue.error)
 
 
@@ -174,7 +174,7 @@ def _queue_lines(queue: Examined) -> Iterator[str]:
         yield from _wrapped(f"Queue {queue.name}: ", f"not examined: {queue.error}", indent=4)
 
     if _is_missing(queue):
-        yield f"Queue {queue.name}: there is no such queue here"
+        yield f"Queue {queue.name}: no such queue"
         return
 
     if queue.error and not queue.findings:
@@ -217,7 +217,7 @@ def _verdict(
         parts.append(f"{output.count(problems, 'problem')} of the server")
 
     if missing := sum(map(_is_missing, examined)):
-        parts.append(f"{output.count(missing, 'queue')} not there")
+        parts.append(f"{output.count(missing, 'queue')} missing")
 
     if failed := sum(each.error is not None for each in examined):
         parts.append(f"{output.count(failed, 'queue')} not examined")
@@ -232,7 +232,7 @@ def _verdict(
 
 
 def _wrapped(head: str, text: str, indent: int | None = None) -> list[str]:
-    """The text after a head, in lines that the terminal holds; the further ones are set in."""
+    """The text after a head, wrapped to the terminal's width; lines after the first are indented."""
     return textwrap.wrap(
         output.clean(text),
         width=max(shutil.get_terminal_size().columns, 40),

@@ -1,6 +1,6 @@
 """How a command that runs jobs ends: in time, whatever tasks and threads the jobs have left behind.
 
-Python itself waits for both without a limit: `asyncio.run` for the tasks, the interpreter for the threads.
+Python waits for both without a limit: `asyncio.run` for the tasks, the interpreter for the threads.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from aioq.worker.forks import SIGNALS
 
 log = logging.getLogger("aioq.cli")
 
-#: How long tasks that jobs have left behind may take to end, in seconds, once they are cancelled.
+#: How long tasks left behind by jobs may take to end after they were cancelled, in seconds.
 TASKS_S = 1.0
 
-#: How long threads that are left may take to end, in seconds, and then the handlers of `atexit`.
+#: How long remaining threads may take to end, and after them the handlers of `atexit`, in seconds.
 THREADS_S = 1.0
 HANDLERS_S = 1.5
 
@@ -34,10 +34,10 @@ _is_limited = False
 
 
 def complete(loop: asyncio.AbstractEventLoop, task: asyncio.Future[Any]) -> None:
-    """Run the loop until a task is done, whatever a job lets loose on it.
+    """Run the loop until a task is done, whatever tasks of jobs raise on it.
 
-    A task that raises SystemExit or KeyboardInterrupt has asyncio raise it out of the running loop as well. A
-    task that a job has started must not end the worker like that, so the loop goes on.
+    If a task raises SystemExit or KeyboardInterrupt, asyncio also raises it out of the running loop. A task that a
+    job has started must not end the worker in that way, so the loop goes on.
     """
     while not task.done():
         try:
@@ -48,7 +48,7 @@ def complete(loop: asyncio.AbstractEventLoop, task: asyncio.Future[Any]) -> None
 
 
 def close(loop: asyncio.AbstractEventLoop) -> None:
-    """Cancel what is left on a loop, give it some time, and close the loop."""
+    """Cancel the remaining tasks of a loop, give them some time, and close the loop."""
     global _is_limited  # noqa: PLW0603 - there is one process, and one end of it
     _is_limited = True
     loop.set_task_factory(None)  # a job may have left one that raises
@@ -82,7 +82,7 @@ async def _clean_up(loop: asyncio.AbstractEventLoop, left: set[asyncio.Task[Any]
 
 @contextmanager
 def limited_exit() -> Iterator[None]:
-    """See to it that the process ends after this, whatever jobs that it has run have left behind."""
+    """Make sure that the process ends after this block, whatever its jobs have left behind."""
     code = 0
 
     try:
@@ -103,17 +103,17 @@ def limited_exit() -> Iterator[None]:
 
 
 def _limit(code: int) -> None:
-    """Leave the end to the interpreter, as long as it gets on. A signal changes nothing any more."""
+    """Let the interpreter end the process while it makes progress. Signals have no effect any more."""
     for number in SIGNALS:
         signal.signal(number, lambda *_: None)
 
     handlers, is_late = threading.Event(), threading.Event()
 
-    # Both are started now: later the interpreter may start none.
+    # Both are started now: later the interpreter may refuse to start threads.
     for target in (partial(_watch, handlers, is_late, code), partial(_end, is_late, code)):
         threading.Thread(target=target, name="aioq-exit", daemon=True).start()
 
-    atexit.register(handlers.set)  # what is registered last is called first, when all threads have ended
+    atexit.register(handlers.set)  # the last one registered is called first, when all threads have ended
 
 
 def _watch(handlers: threading.Event, is_late: threading.Event, code: int) -> None:
@@ -127,7 +127,7 @@ def _watch(handlers: threading.Event, is_late: threading.Event, code: int) -> No
 
 
 def _end(is_late: threading.Event, code: int) -> None:
-    """What the interpreter does when all threads have ended. A log that is locked must not hold up the watch."""
+    """Do what the interpreter does after all threads have ended. A locked log must not hold up `_watch`."""
     is_late.wait()
     names = [
         thread.name
@@ -141,7 +141,7 @@ def _end(is_late: threading.Event, code: int) -> None:
 
 
 def flush() -> None:
-    """Write what is buffered for stdout and stderr. What nobody takes is dropped, and does not fail the exit."""
+    """Write the buffers of stdout and stderr. Text without a reader is dropped and does not fail the exit."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

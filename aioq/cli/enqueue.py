@@ -47,17 +47,18 @@ SerializerName = Annotated[
 ]
 ScheduleIn = Annotated[
     str | None,
-    typer.Option(metavar="DURATION", callback=checked(pause_ms), help="Enqueue it after this: 10s, 5m, 2d."),
+    typer.Option(metavar="DURATION", callback=checked(pause_ms), help="Enqueue it after this time: 10s, 5m, 2d."),
 ]
 ScheduleAt = Annotated[
     str | None,
     typer.Option(
-        metavar="ISO", help="Enqueue it then: 2030-01-31T08:00, with a time zone or in that of this machine."
+        metavar="ISO",
+        help="Enqueue it at this time: 2030-01-31T08:00, with a time zone or in this machine's.",
     ),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the end, and print the result.")]
-WaitTimeout = Annotated[str | None, typer.Option(metavar="DURATION", help="Wait no longer than this.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Do not say what was enqueued.")]
+WaitTimeout = Annotated[str | None, typer.Option(metavar="DURATION", help="Wait at most this long.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Do not print what was enqueued.")]
 
 
 @with_job_options
@@ -92,7 +93,7 @@ def enqueue(
 
 
 class _Asked(NamedTuple):
-    """How the job is written, and what is to happen once it is enqueued."""
+    """How the job is serialised, and what happens once it is enqueued."""
 
     wait: bool
     longest: float | None
@@ -156,14 +157,14 @@ async def _ending(job: Job[Any], longest: float | None) -> dict[str, Any]:
 
 
 def _line(ending: dict[str, Any]) -> str:
-    """Why there is no result: the exception's class and what it says first, or the end that the job had."""
+    """Why there is no result: the exception's class and the first line of its message, or how the job ended."""
     text = str(ending["error"])
 
     return Failure(text, ending.get("error_type"), ending.get("error_message", text)).line
 
 
 def _moment(at: str | None, delay: str | None) -> datetime | str | None:
-    """When the job is due: a moment, a delay, or None for now."""
+    """When the job is due: a time, a delay, or None for now."""
     if at is None:
         return delay
 

@@ -12,7 +12,7 @@ from aioq.values.options import RESULT_TTL_MS
 
 
 async def find(connection: Connection, ids: Sequence[str], name: str | None) -> dict[str, list[Queue]]:
-    """For each id, the queues that may have the job: the named one, else all that have it."""
+    """For each id, the queues that may have the job: the named queue, else all queues that have it."""
     if name is not None:
         queue = Queue(name, connection)
 
@@ -26,7 +26,7 @@ async def find(connection: Connection, ids: Sequence[str], name: str | None) -> 
 
 
 def refusal(queues: Sequence[Queue]) -> str | None:
-    """Why a verb is not carried out on a job that is in these queues; None if it is in one."""
+    """Why a command does nothing to a job that is in these queues; None if it is in exactly one."""
     if not queues:
         return "not found"
 
@@ -34,7 +34,7 @@ def refusal(queues: Sequence[Queue]) -> str | None:
 
 
 async def nowhere(connection: Connection, job_id: str, name: str | None) -> CommandError:
-    """The error of a job that is in none of the queues that were looked at."""
+    """The error for a job that none of the examined queues has."""
     directory = Directory(connection, away={})
 
     kept = f". Finished jobs are kept for {RESULT_TTL_MS // 1000} seconds unless result_ttl says otherwise"
@@ -49,7 +49,7 @@ async def nowhere(connection: Connection, job_id: str, name: str | None) -> Comm
 
 
 def by_queue(ids: Sequence[str], found: Mapping[str, Sequence[Queue]]) -> dict[Queue, list[str]]:
-    """The ids of each queue; without those that are in no queue, or in several."""
+    """The ids of each queue, without ids that are in no queue or in several."""
     groups: dict[Queue, list[str]] = {}
 
     for job_id in ids:

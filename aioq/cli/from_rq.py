@@ -1,4 +1,4 @@
-"""RQ's options and variables that mean nothing here: taken, so that unit files come over, and told in one line."""
+"""RQ's options and variables that aioq does not need: accepted with a note, so that unit files keep working."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from aioq.values.errors import InvalidInput
 from aioq.values.option_names import RESERVED, unknown_option
 from aioq.values.options import OPTION_NAMES
 
-_CLASSES = "no class of RQ is used here"
-_NOT_READ = "a module of settings, as RQ has it, is not read"
+_CLASSES = "aioq uses no classes of RQ"
+_NOT_READ = "unlike RQ, aioq reads no settings module"
 _NO_EFFECT = "has no effect here:"
 
-#: What is said of each option: of those that all commands of RQ take, and of those of its worker.
+#: The note for each option: the options of all commands of RQ, and those of its worker.
 ALL = {
     "--worker-class": _CLASSES,
     "--job-class": _CLASSES,
@@ -48,7 +48,7 @@ _SHORT = {
 }
 _FLAGS = ("--with-scheduler", "--disable-job-desc-logging", "--disable-default-exception-handler")
 
-#: RQ's variables that nothing here reads, and what does instead.
+#: RQ's variables that aioq does not read, and what to use instead.
 VARIABLES = {
     "RQ_CONFIG": "set AIOQ_REDIS_URL, and name queues as arguments",
     "RQ_KEY_PREFIX": "use --prefix or AIOQ_PREFIX",
@@ -64,16 +64,16 @@ VARIABLES = {
 }
 
 
-#: Commands of RQ that aioq does not have, and what stands for each.
+#: Commands of RQ that aioq does not have, and what to use instead.
 COMMANDS = {
     "cron": "the system's cron can call `aioq enqueue`; a function can enqueue itself again with enqueue_in",
     "scheduler": "workers enqueue what is due by themselves",
     "worker-pool": "one worker runs many jobs at the same time (--concurrency); start several for more cores",
 }
 
-#: Options of RQ's worker that cannot be ignored, and what stands for each.
+#: Options of RQ's worker that cannot be ignored, and what to use instead.
 _REFUSED_BY_WORKER = {
-    "--exception-handler": "the function can catch the error, or whoever awaits `job.result()`",
+    "--exception-handler": "catch the error in the function, or where you await `job.result()`",
     "--sentry-dsn": "the module of a job can set up Sentry: import it with --import",
 }
 
@@ -82,7 +82,7 @@ def refuse_command(name: str) -> None:
     """Refuse a command of RQ by its name.
 
     Raises:
-        InvalidInput: it is one; the text says what stands for it.
+        InvalidInput: it is a command of RQ; the text says what to use instead.
 
     """
     if name in COMMANDS:
@@ -90,7 +90,7 @@ def refuse_command(name: str) -> None:
 
 
 def _refused(name: str) -> dict[str, str]:
-    """The options that the command of this name refuses, with what is said."""
+    """The options that the command of this name refuses, each with its error."""
     if name == "worker":
         return {option: f"aioq has no {option}: {text}" for option, text in _REFUSED_BY_WORKER.items()}
 
@@ -101,7 +101,7 @@ def _refused(name: str) -> dict[str, str]:
 
 
 def _in_options_words(option: str) -> str:
-    """That there is no such option, with the names as they are on a command line."""
+    """The error for an unknown option, with names in the form of the command line."""
     text = unknown_option(option, OPTION_NAMES).rstrip(".")
     head, separator, name = text.partition("; its name is ")
 
@@ -121,7 +121,7 @@ def _refuse_with(text: str) -> Callable[[Any], None]:
 
 
 def with_options_of_rq(name: str, command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command take what the command of this name takes in RQ. Its own options go first."""
+    """Let a command accept the options of RQ's command of this name. Its own options take precedence."""
     wanted = ALL | (WORKER if name == "worker" else {})
     notes = {option: text for option, text in wanted.items() if not _has(command, option)}
     options: dict[str, Any] = {_parameter(option): _hidden(option, notes[option]) for option in notes}
@@ -129,7 +129,7 @@ def with_options_of_rq(name: str, command: Callable[..., None]) -> Callable[...,
     for option, text in _refused(name).items():
         options[_parameter(option)] = Annotated[str | None, _option(option, callback=_refuse_with(text))]
 
-    # `-c` of the worker is its concurrency, which says the same of a text.
+    # The worker's `-c` is its concurrency; `read_concurrency` refuses a settings module there.
     is_worker = name == "worker"
     options["config"] = Annotated[
         str | None,
@@ -144,7 +144,7 @@ def with_options_of_rq(name: str, command: Callable[..., None]) -> Callable[...,
 
 
 def read_concurrency(text: str | int) -> int:
-    """The number of `-c`, which names a module of settings in RQ.
+    """The number of `-c`. In RQ, `-c` names a settings module.
 
     Raises:
         BadParameter: it is no number of at least 1.
@@ -173,7 +173,7 @@ def _refuse_config_of_worker(value: str | None) -> None:
 
 
 def _tell(notes: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Say what has no effect. Nothing of it goes to the command."""
+    """Report the options and variables without effect. The command gets none of them."""
     for option, text in notes.items():
         if given[_parameter(option)]:
             output.warn(f"{option} {_NO_EFFECT} {text}")
@@ -203,4 +203,4 @@ def _hidden(option: str, text: str) -> Any:
 
 
 def _option(*names: str, callback: Callable[[Any], None] | None = None) -> Any:
-    return typer.Option(*names, hidden=True, metavar="VALUE", callback=callback, help="Of RQ; not needed.")
+    return typer.Option(*names, hidden=True, metavar="VALUE", callback=callback, help="RQ's option; not needed.")

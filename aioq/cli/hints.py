@@ -1,4 +1,4 @@
-"""What a command adds to its output when a server or a worker is missing: what to do next."""
+"""The advice that a command adds to its output when a server or a worker is missing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
 def with_hint(error: ServerUnreachable, url: str) -> str:
-    """What the error says, and what to do: start a server, unless it is to be elsewhere, or take another one."""
+    """The text of the error, and the advice: start a server (if the URL names this machine), or use another."""
     text = str(error.args[0])
     advice = [error.advice] if error.advice and not error.nobody_listens else []  # else it is for programs
 
@@ -27,7 +27,7 @@ def with_hint(error: ServerUnreachable, url: str) -> str:
 
 
 async def tell_of_no_worker(queue: Queue) -> None:
-    """Say on stderr that no worker serves the queue, if so. Who has no right to look is told nothing."""
+    """Report on stderr if no worker serves the queue. Without the right to check, nothing is reported."""
     if await unserved(queue.store):
         output.warn(f"No worker serves queue {queue.name}. Start one: aioq worker {queue.name}")
 

@@ -1,4 +1,4 @@
-"""`aioq info`: what queues and workers do. It only reads."""
+"""`aioq info`: the state of queues and workers. It only reads."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ MAIN_STATES = (JobStatus.QUEUED, JobStatus.STARTED, JobStatus.FINISHED, JobStatu
 
 
 class Snapshot(NamedTuple):
-    """What was seen of a server in one look.
+    """The state of a server at one moment.
 
-    server: its URL, without a password. suspended: None if that cannot be told now.
+    server: its URL, without a password. suspended: None if that is not known now.
     """
 
     server: str
@@ -48,7 +48,7 @@ class Snapshot(NamedTuple):
 
 
 class View(NamedTuple):
-    """What the options ask to be shown."""
+    """What the options select."""
 
     queues: bool
     workers: bool
@@ -68,9 +68,7 @@ OnlyWorkers = Annotated[bool, typer.Option("--only-workers", "-W", help="Show wo
 ByQueue = Annotated[bool, typer.Option("--by-queue", "-R", help="Show for each queue the workers that serve it.")]
 Interval = Annotated[
     str | None,
-    typer.Option(
-        "--interval", "-i", metavar="DURATION", help="Look again and again, after this pause: 5, 500ms, 1m."
-    ),
+    typer.Option("--interval", "-i", metavar="DURATION", help="Repeat after this pause: 5, 500ms, 1m."),
 ]
 
 
@@ -190,7 +188,7 @@ def _screen(snapshot: Snapshot, view: View) -> RenderableType:
 
 
 def _parts(snapshot: Snapshot, view: View) -> Iterable[str | output.Table]:
-    """The lines and tables to be shown, from top to bottom."""
+    """The lines and tables to show, from top to bottom."""
     if view.raw:
         yield from _raw(snapshot, view)
 
@@ -209,7 +207,7 @@ def _parts(snapshot: Snapshot, view: View) -> Iterable[str | output.Table]:
     if view.workers and view.by_queue:
         yield from [""] * view.queues
         yield from _by_queue(snapshot)
-    elif view.workers and (snapshot.workers or not remarks):  # a queue that none serves is named already
+    elif view.workers and (snapshot.workers or not remarks):  # unserved queues are named already
         yield from [""] * view.queues
         yield _worker_table(snapshot.workers) if snapshot.workers else "No workers."
 
@@ -221,7 +219,7 @@ def _parts(snapshot: Snapshot, view: View) -> Iterable[str | output.Table]:
 def _remarks(queues: Sequence[QueueInfo]) -> Iterable[str]:
     for queue in queues:
         for name in queue.late_workers:
-            yield f"Worker {name} holds jobs of queue {queue.name}, and its lease has ended."
+            yield f"Worker {name} holds jobs of queue {queue.name}, but its lease has ended."
 
     unserved = [each for each in queues if each.counts.queued and not each.counts.workers]
 
@@ -291,7 +289,7 @@ def _worker_table(workers: Sequence[WorkerInfo]) -> output.Table:
         for each in workers
     ]
 
-    if any(each.blocks for each in workers):  # rare; most terminals have room for it only then
+    if any(each.blocks for each in workers):  # rare, and the column needs room
         heads.append("blocks")
         rows = [[*row, each.blocks] for row, each in zip(rows, workers, strict=True)]
 

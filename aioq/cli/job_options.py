@@ -1,4 +1,4 @@
-"""The options of a job on the command line: flags, as their rows have them."""
+"""The options of a job on the command line: the flags of their rows."""
 
 from __future__ import annotations
 

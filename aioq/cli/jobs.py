@@ -1,4 +1,4 @@
-"""`aioq job` and `aioq ls`: look at jobs, and end them. Lists never load a job's arguments or code."""
+"""`aioq job` and `aioq ls`: look at jobs and end them. Lists never load a job's arguments or code."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ Desc = Annotated[bool, typer.Option("--desc", help="The last ones first.")]
 
 
 def show(job_id: Id, *, queue: QueueOption = None, target: Target, as_json: JsonOption = False) -> None:
-    """Show everything that is known of a job."""
+    """Show everything known about a job."""
     make_importable()
     found = asyncio.run(_show(queue, target, job_id))
 
@@ -92,21 +92,21 @@ async def _facts(queue: Queue, job_id: str) -> dict[str, Any] | None:
 
 
 def cancel(ids: Ids, *, queue: QueueOption = None, target: Target, as_json: JsonOption = False) -> None:
-    """Take jobs back that have not finished. One that runs is ended."""
+    """Cancel jobs that have not finished. A running job is ended."""
     asyncio.run(
         _each(Report(queue, "canceled", as_json=as_json), target, ids, lambda found: found.store.changes.cancel)
     )
 
 
 def stop(ids: Ids, *, queue: QueueOption = None, target: Target, as_json: JsonOption = False) -> None:
-    """End the runs of jobs. They are not retried."""
+    """End running jobs. They are not retried."""
     asyncio.run(
         _each(Report(queue, "stopped", as_json=as_json), target, ids, lambda found: found.store.changes.stop)
     )
 
 
 def delete(ids: Ids, *, queue: QueueOption = None, target: Target, as_json: JsonOption = False) -> None:
-    """Remove jobs and all that is kept of them. One that runs is ended."""
+    """Remove jobs and everything stored about them. A running job is ended."""
     asyncio.run(_each(Report(queue, "deleted", as_json=as_json), target, ids, _deleting))
 
 
@@ -172,7 +172,7 @@ def _document(name: str, jobs: list[Job[Any]], missing: list[str], total: int) -
 
 def _print(head: str, jobs: list[Job[Any]], missing: list[str], total: int) -> None:
     for each in missing:
-        output.warn(f"{each}: missing: it is listed, and nothing is stored of it (any more)")
+        output.warn(f"{each}: missing: it is listed, but no record of it is stored (any more)")
 
     if head:
         output.say(head)

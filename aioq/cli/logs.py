@@ -13,7 +13,7 @@ from aioq.worker.lines import DATE_FORMAT, FORMAT, Style, has_colours, install
 
 
 class Level(StrEnum):
-    """How much is logged."""
+    """The least level that is logged."""
 
     DEBUG = "DEBUG"
     INFO = "INFO"
@@ -50,7 +50,7 @@ LogFormat = Annotated[
         "--log-format",
         metavar="FORMAT",
         show_default=False,
-        help="A line of the log, as Python's logging has it; also with %(job_id)s, %(queue)s, %(func)s,"
+        help="The format of a log line, as in Python's logging; also with %(job_id)s, %(queue)s, %(func)s,"
         f" %(attempt)s and %(worker)s. Without it: '{FORMAT}'.",
     ),
 ]
@@ -60,7 +60,7 @@ DateFormat = Annotated[
         "--date-format",
         metavar="FORMAT",
         show_default=False,
-        help=f"The time of a line, as strftime has it. Without it: '{DATE_FORMAT}'.",
+        help=f"The format of a line's time, as for strftime. Without it: '{DATE_FORMAT}'.",
     ),
 ]
 LogJson = Annotated[bool, typer.Option("--log-json", help="Log one JSON object in each line.")]
@@ -77,7 +77,7 @@ def configure_logging(
     """Print the log on stderr, until a job's module configures logging itself.
 
     Raises:
-        BadParameter: a format cannot be used, or does not go together with JSON.
+        BadParameter: a format is invalid, or is combined with JSON.
 
     """
     for name, given in (("--log-format", log_format), ("--date-format", date_format)):

@@ -1,4 +1,4 @@
-"""The command `aioq`: its subcommands, and the one place where errors become a line and an exit code."""
+"""The command `aioq`: its subcommands, and the one place that turns errors into a line and an exit code."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from aioq.worker.streams import open_standard_descriptors
 
 
 class Commands(TyperGroup):
-    """All commands. What aioq raises on purpose ends as one line on stderr.
+    """All commands. aioq's own errors end as one line on stderr.
 
-    The exit code is 1, or 2 for a value that can never be used: it is as wrong as an option that there is not.
+    The exit code is 1, or 2 for a value that can never be used, as for an unknown option.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take `help`, `help COMMAND` and `version` for what they are meant to be."""
+        """Read `help` and `help COMMAND` as `--help`, and `version` as `--version`."""
         if args[:1] == ["help"]:
             args = [*args[1:], "--help"]
         elif args == ["version"]:
@@ -35,13 +35,13 @@ class Commands(TyperGroup):
         return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command; those that only RQ has are told."""
+        """Find the command. A command that only RQ has is refused by its name."""
         refuse_command(args[0])
 
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
+        """Run the command."""
         output.prepare()
 
         try:
@@ -73,7 +73,7 @@ def _print_version(asked: bool) -> None:
 
 Version = Annotated[
     bool,
-    typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version and leave."),
+    typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version and exit."),
 ]
 
 
@@ -104,7 +104,7 @@ JOB_COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
 
 
 def _with_options(name: str, command: Callable[..., None]) -> Callable[..., None]:
-    """The command with the options that all have which work at a server."""
+    """The command with the options of all commands that use a server."""
     if "target" not in inspect.signature(command).parameters:
         return command
 
@@ -112,7 +112,7 @@ def _with_options(name: str, command: Callable[..., None]) -> Callable[..., None
 
 
 def _build() -> typer.Typer:
-    """The tree of commands. Their help is plain text: in rich's boxes 80 columns do not hold it."""
+    """The tree of commands. Their help is plain text: rich's boxes need more than 80 columns for it."""
     app = typer.Typer(
         cls=Commands,
         no_args_is_help=True,

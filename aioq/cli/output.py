@@ -20,19 +20,19 @@ from aioq.values import numbers
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-#: The General_Category of characters that stored texts may hold and that no terminal may get. It obeys
-#: controls (Cc), turns the direction or shows nothing at formats (Cf: U+202E, U+200B), and begins a line at
-#: separators (Zl, Zp).
+#: The General_Category of characters that stored texts may hold and that must not reach a terminal. A terminal
+#: obeys controls (Cc), shows nothing or turns the direction of writing at formats (Cf: U+202E, U+200B), and begins
+#: a line at separators (Zl, Zp).
 #: https://www.unicode.org/reports/tr44/#General_Category_Values
 _UNSHOWN = frozenset(("Cc", "Cf", "Zl", "Zp"))
 
-#: Letters and marks that take no room, by Default_Ignorable_Code_Point of Unicode.
+#: Letters and marks without a width, by Default_Ignorable_Code_Point of Unicode.
 _ROOMLESS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
 
 count = numbers.count
 
 
-#: Colours of states and levels. The words themselves say the same, for who sees no colours.
+#: Colours of states and levels. The words say the same without colours.
 _COLOURS = {
     "failed": "red",
     "stopped": "yellow",
@@ -62,14 +62,14 @@ class Table(NamedTuple):
 
 
 def prepare() -> None:
-    """Print also what the encoding of the terminal does not have."""
+    """Print characters that the terminal's encoding lacks as escapes."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def replace_missing_streams() -> None:
-    """Give Python the standard streams that the process was started without. What is written there is dropped."""
+    """Replace standard streams that the process was started without. Text written to them is dropped."""
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - it is open until the end
@@ -81,7 +81,7 @@ def say(text: str) -> None:
 
 
 def warn(text: str) -> None:
-    """Print text on stderr. If nobody takes it, there is no other place for it."""
+    """Print text on stderr. If stderr has no reader, the text is dropped."""
     with suppress(OSError):
         typer.echo(clean(text), err=True)
 
@@ -109,7 +109,7 @@ def say_table(table: Table) -> None:
 
 
 def clean(text: str) -> str:
-    r"""The text with escapes in the place of characters that a terminal would obey or not show.
+    r"""The text with escapes for characters that a terminal would obey or not show.
 
     Example:
         >>> print(clean("paid \u202etsuj"))
@@ -142,7 +142,7 @@ def as_json(value: object) -> object:
 
 
 def as_text(value: object) -> str:
-    """The representation of a value from a user's code, whatever that does."""
+    """The representation of a value from user code, even if its `__repr__` fails."""
     try:
         return repr(value)
     except Exception:  # noqa: BLE001 - it must not hide the job that it belongs to
@@ -150,12 +150,12 @@ def as_text(value: object) -> str:
 
 
 def moment(value: datetime | None) -> str | None:
-    """A moment as JSON has it: ISO 8601, UTC."""
+    """A time for JSON: ISO 8601, UTC."""
     return None if value is None else value.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def age(value: datetime | None) -> str:
-    """How long ago a moment was, or how long it is ahead, with two units: "28s ago", "in 1h 59m"."""
+    """How long ago a time was, or how far ahead it is, in two units: "28s ago", "in 1h 59m"."""
     if value is None:
         return ""
 
@@ -174,7 +174,7 @@ def age(value: datetime | None) -> str:
 
 
 def plain_table(table: Table) -> list[str]:
-    """The lines of a table for a pipe: columns of one width, two spaces apart, nothing cut short."""
+    """The lines of a table for a pipe: columns of equal width, two spaces apart, nothing cut short."""
     cells = [[one_line(_cell(value)) for value in row] for row in (table.columns, *table.rows)]
     right = _numbers(table)
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -268,7 +268,7 @@ def _numbers(table: Table) -> set[int]:
 
 
 def _style(column: str, value: Any) -> str:
-    """How rich shows a cell. It leaves the colours out where NO_COLOR is set."""
+    """The style of a cell. rich omits the colours if NO_COLOR is set."""
     if value == 0:
         return "dim"
 
@@ -279,7 +279,7 @@ def _style(column: str, value: Any) -> str:
 
 
 def _has_colours() -> bool:
-    """Whether stdout is a terminal with colours, and they are wanted: https://no-color.org/"""
+    """Whether stdout is a terminal with colours, and the user wants them: https://no-color.org/"""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
@@ -290,7 +290,7 @@ def _coloured(found: re.Match[str]) -> str:
 
 
 def _shown_cell(table: Table, column: str, value: Any) -> str:
-    """The text of a cell. Only a column that wraps has several lines: a stored text makes none of its own."""
+    """The text of a cell. Only a column that wraps may have several lines; a stored text must not add lines."""
     return clean(_cell(value)) if column in table.wraps else one_line(_cell(value))
 
 

@@ -41,7 +41,7 @@ Only = Annotated[
 ]
 Limit = Annotated[
     str | None,
-    typer.Option("--duration", metavar="DURATION", help="End it by itself after this long: 90s, 5m, 1h30m."),
+    typer.Option("--duration", metavar="DURATION", help="Resume by itself after this time: 90s, 5m, 1h30m."),
 ]
 
 
@@ -52,7 +52,7 @@ def empty(
     target: Target,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete the jobs that wait in queues. Jobs in other states stay."""
+    """Delete the waiting jobs of queues. Jobs in other states stay."""
     if every:
         refuse_names_with_all(queues or [])
 
@@ -98,7 +98,7 @@ def _queues(connection: Connection, names: Sequence[str], missing: Sequence[str]
 
 
 def _end(missing: Sequence[str], away: Away) -> None:
-    """Say what could not be reached; the exit status is 1 if anything was left undone."""
+    """Report what could not be reached; the exit code is 1 if anything was left undone."""
     tell_of_away(away)
 
     if missing or away:
@@ -106,7 +106,7 @@ def _end(missing: Sequence[str], away: Away) -> None:
 
 
 def suspend(queues: Only = None, *, duration: Limit = None, target: Target) -> None:
-    """Let workers start no more jobs, of all queues or of some. Jobs that run go on."""
+    """Stop workers from starting jobs, of all queues or of some. Running jobs go on."""
     done, missing, away = asyncio.run(_suspend(target, queues or [], read_seconds(duration, "--duration", 1)))
     limit = "" if duration is None else f" for {_spelled(duration)}"
 
@@ -138,7 +138,7 @@ async def _suspend(target: Target, names: list[str], seconds: float | None) -> t
 
 
 def resume(queues: Only = None, *, target: Target) -> None:
-    """Let workers start jobs again, of all queues or of some. It says what else still holds them back."""
+    """Let workers start jobs again, of all queues or of some. It names whatever still stops them."""
     _end(*asyncio.run(_resume(target, queues or [])))
 
 

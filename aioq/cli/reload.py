@@ -19,28 +19,28 @@ from aioq.cli import output
 from aioq.cli.common import CommandError
 from aioq.values.durations import to_ms
 
-#: How often it is looked whether the worker has ended by itself, in milliseconds.
+#: How often the supervisor checks whether the worker has ended by itself, in milliseconds.
 LOOK_MS = 200
 
-#: What a worker takes at a stop beside the times that its options name, in seconds. Then it is killed.
+#: How long a worker may take to stop, beside the times of its options, in seconds. Then it is killed.
 LEAVING_S = 10.0
 
-#: What a supervised worker runs: the command, beside a thread that waits for the end of the supervisor.
+#: The program of a supervised worker: the command, and a thread that waits for the end of the supervisor.
 _PROGRAM = "from aioq.cli.reload import follow; follow(); from aioq.cli.main import main; main()"
 
 #: Signals that end a worker. The supervisor passes them on.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-#: The exit code of a command line that is wrong: no change of a source file can mend it.
+#: The exit code of a wrong command line, which no change of a source file can fix.
 USAGE = 2
 
 
 def supervise(folders: Sequence[Path], limits: Sequence[str]) -> NoReturn:
-    """Run this very command without `--reload`, again and again, until a signal asks for its end.
+    """Run this command without `--reload`, again and again, until a signal ends it.
 
     Args:
         folders: where Python files are watched.
-        limits: the durations that a stop of the worker may take.
+        limits: durations that the worker's stop may take.
 
     Raises:
         CommandError: watchfiles is not installed, or there is no such folder.
@@ -62,7 +62,7 @@ def supervise(folders: Sequence[Path], limits: Sequence[str]) -> NoReturn:
 
 
 def follow() -> None:
-    """In a supervised worker: stop it when its supervisor was killed. Nobody else would, and its code is old."""
+    """In a supervised worker: stop it if its supervisor was killed. Nothing else would, and its code gets old."""
     life = int(sys.argv.pop(1))
     os.set_inheritable(life, False)
 
@@ -74,7 +74,7 @@ def follow() -> None:
 
 
 class Supervisor:
-    """Runs one worker after the other.
+    """Runs one worker after another.
 
     Args:
         words: the options of its command line.
@@ -106,7 +106,7 @@ class Supervisor:
             is_told = False
 
             for changes in looks:
-                # The first worker starts when files are watched already: no change is missed.
+                # The first worker starts after the watch has begun, so no change is missed.
                 if changes or self._worker is None:
                     self._start_again(sorted(path for _, path in changes))
                     is_told = False
@@ -135,7 +135,7 @@ class Supervisor:
             )
 
     def _end(self) -> int:
-        """Wait for the worker's end; its exit code. What it runs has the time of every stop."""
+        """Wait for the worker's end, and return its exit code. Its jobs have the usual time of a stop."""
         if self._worker is None:
             return 0
 
@@ -151,7 +151,7 @@ class Supervisor:
     def _pass_on(self, number: int, _: Any) -> None:
         self._stopped.set()
 
-        # A terminal sends its Ctrl-C to the worker as well, and a second signal would hurry it.
+        # A terminal sends Ctrl-C to the worker as well, and a second signal would cut its stop short.
         is_from_terminal = number == signal.SIGINT and os.isatty(0)
 
         if self._worker is not None and self._worker.poll() is None and not is_from_terminal:
@@ -170,7 +170,7 @@ def _handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
 
 
 def _shown(path: str) -> str:
-    """A path as short as it can be."""
+    """A path, relative to the current directory if possible."""
     try:
         return str(Path(path).relative_to(Path.cwd()))
     except (ValueError, OSError):

@@ -1,4 +1,4 @@
-"""Report: what became of each job that a command was given."""
+"""Report: what a command did with each job."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from aioq.cli import output
 
 
 class Report:
-    """Says for each id what happened, as it happens; or everything at the end, as one JSON document.
+    """Reports the outcome for each id at once, or for all ids at the end as one JSON document.
 
     Args:
-        queue: the queue of the jobs; None if each may be in another one.
-        done: what was done to those that allowed it: "requeued".
+        queue: the queue of the jobs; None if they may be in different queues.
+        done: what was done to the jobs that allowed it: "requeued".
         as_json: print a document at the end.
         quiet: print only what was refused.
 
@@ -33,7 +33,7 @@ class Report:
             output.say(text)
 
     def add(self, job_id: str, refusal: str | None = None, queue: str = "") -> None:
-        """One job is done, or was refused. queue: where it was found, if that was not said."""
+        """Report one job as done or refused. queue: where it was found, if the user named no queue."""
         if refusal is None:
             self.done.append(job_id)
             self._queues[job_id] = queue
@@ -47,7 +47,7 @@ class Report:
             output.warn(f"{job_id}: {refusal}")
 
     def end(self) -> None:
-        """Print the document, if there is to be one; exit with 1 if a job was refused."""
+        """Print the document, if it was asked for. Exit with 1 if a job was refused."""
         if self._json:
             where = {"queues": self._queues} if self.queue is None else {"queue": self.queue}
             output.say_json(where | {self.word: self.done, "refused": self.refused})

@@ -1,4 +1,4 @@
-"""`aioq requeue`: bring jobs back that ended without a result."""
+"""`aioq requeue`: requeue jobs that ended without a result."""
 
 from __future__ import annotations
 
@@ -50,14 +50,12 @@ def requeue(
     every: Annotated[bool, typer.Option("--all", "-a", help="All jobs that are in the registry now.")] = False,
     source: Annotated[Source, typer.Option("--from", help="The state that the jobs must be in.")] = Source.FAILED,
     at_front: Annotated[bool, typer.Option("--at-front", help="Put them at the front of the queue.")] = False,
-    keep_retries: Annotated[
-        bool, typer.Option("--keep-retries", help="Do not count their attempts anew.")
-    ] = False,
+    keep_retries: Annotated[bool, typer.Option("--keep-retries", help="Do not reset their attempts.")] = False,
     target: Target,
     as_json: JsonOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
-    """Put failed jobs back into their queue. A bad id does not stop the others; each one is reported."""
+    """Put failed jobs back into their queue. Each id is reported; a refused id does not stop the others."""
     if every:
         refuse_names_with_all(ids or [])
 
@@ -114,12 +112,12 @@ async def _requeue_these(
 
 
 async def _queues_among(connection: Connection, ids: Sequence[str]) -> set[str]:
-    """Those of ids without a job that are names of queues: in other commands, -q is --queue."""
+    """The ids without a job that are names of queues, since -q means --queue in other commands."""
     return set(ids) & set(await Directory(connection, away={}).queues()) if ids else set()
 
 
 async def _requeue_all(queue: Queue, report: Report, state: JobStatus, options: dict[str, bool]) -> None:
-    """What is in the registry at the start; a job that fails again meanwhile is left there."""
+    """Requeue the jobs that are in the registry at the start; a job that fails again meanwhile stays there."""
     if await tell_of_missing(queue.connection, [queue.name]):
         raise typer.Exit(1)
 
@@ -137,8 +135,8 @@ async def _requeue_all(queue: Queue, report: Report, state: JobStatus, options: 
             for job_id, verdict in chunk:
                 if verdict == "ok":
                     report.done.append(job_id)
-                elif verdict == "gone":  # any other one was requeued or deleted by somebody else meanwhile
-                    report.add(job_id, f"missing: the {state} registry listed it, and nothing is stored of it")
+                elif verdict == "gone":  # other refused jobs were requeued or deleted by another client meanwhile
+                    report.add(job_id, f"missing: the {state} registry listed it, but no record of it is stored")
 
             advance(len(chunk))
 

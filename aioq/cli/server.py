@@ -17,14 +17,14 @@ Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Where the server
 def server(directory: Directory = Path(".aioq"), *, as_json: JsonOption = False) -> None:
     """Run the embedded server of a directory until SIGINT or SIGTERM.
 
-    It is the one that `embedded://` URLs of the same directory name. It stops when its last user has left.
+    `embedded://` URLs of the same directory name this server. It stops when its last user has left.
     """
     from aioq.embedded import EmbeddedServer  # noqa: PLC0415 - an edge of its own, only this command needs it
 
     running = EmbeddedServer.open(directory)
 
     try:
-        # Blocked from here on, so that one that comes before sigwait is waited for, too.
+        # Signals are blocked from here on, so sigwait also sees one that comes before it.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         facts = {"url": running.url, "pid": running.pid, "directory": str(running.directory)}
         output.say_json(facts) if as_json else output.say(running.url)

@@ -1,4 +1,4 @@
-"""Numbers as people read them, for a terminal: durations, moments with their age, and the rule of a retry."""
+"""Numbers in words for a terminal: durations, times with their age, and the rule of a retry."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def retention(seconds: float) -> str:
 
 
 def when(moment: str) -> str:
-    """A moment, as JSON has it, with its age: in the time zone of this machine."""
+    """A time in JSON's form, shown with its age in the time zone of this machine."""
     found = datetime.fromisoformat(moment)
 
     return f"{age(found)}, {found.astimezone():%Y-%m-%d %H:%M:%S}"

@@ -1,4 +1,4 @@
-"""`aioq worker`: run jobs until a stop is asked for."""
+"""`aioq worker`: run jobs until a signal or a limit stops it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from aioq.worker.streams import drop_what_nobody_takes
 
 log = logging.getLogger("aioq.cli")
 
-#: A worker of a Cluster does not wait longer to hear whether all workers are suspended, in seconds.
+#: How long a worker of a Cluster waits for the answer whether all workers are suspended, in seconds.
 SUSPENSION_TIMEOUT_S = 1.0
 
 
@@ -50,7 +50,7 @@ Queues = Annotated[
     typer.Argument(
         metavar="QUEUES",
         autocompletion=queue_names,
-        help="The queues, the most urgent first. Without any: default.",
+        help="The queues, the most urgent first. Without names: default.",
     ),
 ]
 Burst = Annotated[bool, typer.Option("--burst", "-b", help="Stop when the queues are empty.")]
@@ -78,7 +78,7 @@ Placement = Annotated[
         "--executor",
         metavar="EXECUTOR",
         callback=checked(check_executor),
-        help="Where plain functions run: thread (default) or process. What a job, task or queue says goes first.",
+        help="Where plain functions run: thread (default) or process. An option of the job, task or queue wins.",
     ),
 ]
 ResultsTtl = Annotated[
@@ -87,7 +87,7 @@ ResultsTtl = Annotated[
         "--results-ttl",
         metavar="DURATION",
         callback=checked(retention_ms),
-        help="How long results are kept, unless the job says it: 90s, 5m, 1h30m, 2d.",
+        help="How long results are kept, unless the job sets it: 90s, 5m, 1h30m, 2d.",
     ),
 ]
 MaxJobs = Annotated[
@@ -109,7 +109,7 @@ Shutdown = Annotated[
         "--shutdown-timeout",
         metavar="DURATION",
         callback=checked(pause_ms),
-        help="How long jobs may go on after a stop was asked for. Then they go back to their queue.",
+        help="How long running jobs may go on after a stop signal. Then they go back to their queue.",
     ),
 ]
 Grace = Annotated[
@@ -118,7 +118,7 @@ Grace = Annotated[
         "--cancel-grace",
         metavar="DURATION",
         callback=checked(pause_ms),
-        help="How long a job may clean up that is cancelled, stopped or timed out. Then it is given up.",
+        help="How long a job may clean up after a cancel, stop or timeout. Then the worker abandons it.",
     ),
 ]
 PidFile = Annotated[
@@ -205,7 +205,6 @@ def worker(
         "log_jobs": tells_of_jobs(log_jobs),
     }
     limits: dict[str, Any] = {"burst": burst, "max_jobs": max_jobs, "max_idle_time": max_idle_time}
-
     run_to_end(partial(_serve, target, queues or ["default"], options, limits, pid, check_modules(imports or [])))
 
 
@@ -242,7 +241,7 @@ async def _serve(
 
 
 async def _tell_of_suspension(connection: Connection) -> None:
-    # In a Cluster, that is told by another server than those of the worker's queues: it may be away.
+    # In a Cluster, another server than those of the worker's queues may answer this, and it may be away.
     with suppress(ServerUnreachable, TimeoutError):
         async with asyncio.timeout(SUSPENSION_TIMEOUT_S if connection.is_cluster else None):
             if await Directory(connection).is_suspended():
@@ -250,12 +249,13 @@ async def _tell_of_suspension(connection: Connection) -> None:
 
 
 def run_to_end(main: Callable[[Callable[[], None]], Coroutine[Any, Any, None]]) -> None:
-    """Run the worker to its end, whatever a job lets loose on the event loop.
+    """Run the worker to its end, whatever jobs raise into the event loop.
 
-    Signals never raise here: they cancel the main task, until the worker serves and has them for itself.
+    Signals never raise here. They cancel the main task until the worker serves; from then on the worker handles
+    them.
 
     Args:
-        main: makes the main task; it is given what is to be called when the worker serves.
+        main: makes the main task. Its argument is a callback for the moment at which the worker serves.
 
     """
     received: list[int] = []

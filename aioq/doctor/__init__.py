@@ -1,4 +1,4 @@
-"""The doctor: whether what is stored of queues is sound, and whether the server's settings keep it so.
+"""The doctor: whether the stored data of queues is sound, and whether the server's settings endanger it.
 
 >>> from aioq.doctor import examine
 >>> assert await examine(queue) == []  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""The kinds of damage: for each, what it means for jobs and what a repair does."""
+"""The kinds of damage: what each means for jobs, and what a repair does."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class Kind(NamedTuple):
     repair: str
 
 
-#: Each by the word that stands in reports. The words stay the same.
+#: Each kind by its word in reports. The words stay the same.
 KINDS = {
     "job-without-index": Kind(
         "jobs that their state's index does not list",
-        "A queued or scheduled one would never run; an ended one is in no list.",
-        "A queued one goes back to its lane, a scheduled one to the schedule, an ended one to its registry.",
+        "A queued or scheduled job would never run; an ended job is in no list.",
+        "A queued job goes back to its lane, a scheduled job to the schedule, an ended job to its registry.",
     ),
     "job-in-two-indexes": Kind(
         "jobs that two indexes list",
         "They would be counted twice, or be held by a worker that does not run them.",
-        "Only the index of the job's state keeps it.",
+        "They stay only in the index of their state.",
     ),
     "job-in-wrong-index": Kind(
         "rows of an index whose jobs are in another state",
@@ -43,7 +43,7 @@ KINDS = {
         "The rows are removed.",
     ),
     "index-differs": Kind(
-        "jobs whose index and record name different moments",
+        "jobs whose index and record have different times",
         "They are listed out of order, or do not expire when they should.",
         "They are made equal.",
     ),
@@ -58,19 +58,19 @@ KINDS = {
         "The entries are acknowledged and deleted.",
     ),
     "entry-passed-over": Kind(
-        "queued jobs whose lane was handed out past them",
-        "They would never run. Somebody has changed the consumer group by hand.",
+        "queued jobs that the consumer group of their lane has passed",
+        "They would never run. The consumer group was changed by hand.",
         "They go to the front of the queue.",
     ),
     "lane-not-served": Kind(
-        "lanes of quarantine that no claim looks at",
-        "Jobs that were on workers when these died would not run again. A key was evicted, or deleted by hand.",
+        "quarantine lanes that no claim reads",
+        "Jobs of dead workers would not run again. A key was evicted, or deleted by hand.",
         "The lanes are announced to the workers again.",
     ),
     "run-without-holder": Kind(
-        "started jobs that are pending for no worker, or for another one",
-        "If the worker dies, nobody takes them back.",
-        "They go to the front of the queue. What a run of one that still goes on comes to is refused.",
+        "started jobs that are pending for no worker, or for another worker",
+        "If the worker dies, they do not come back.",
+        "They go to the front of the queue. If a run of such a job still goes on, its outcome is refused.",
     ),
     "pending-without-entry": Kind(
         "pending entries that are in no lane",
@@ -88,29 +88,29 @@ KINDS = {
         "They are removed.",
     ),
     "claims-without-lease": Kind(
-        "workers that claim jobs, and do not renew their lease",
+        "workers that claim jobs but do not renew their lease",
         "Others take their jobs and run them again. The thread or the connection of the heartbeat is broken.",
-        "Not repaired: restart the worker, and look into its log.",
+        "Not repaired: restart the worker, and read its log.",
     ),
     "lease-too-long": Kind(
         "leases that end far in the future",
         "A worker that dies would not be noticed. The server's clock has gone back.",
-        "The lease ends in ten seconds. A worker that lives renews it.",
+        "The lease ends in ten seconds. A living worker renews it.",
     ),
     "no-retention": Kind(
-        "keys that would stay for ever",
-        "Memory does not come back.",
+        "keys that would never expire",
+        "Their memory is never freed.",
         "They get the retention that they should have.",
     ),
     "unwanted-retention": Kind(
-        "keys that will be gone before their time",
-        "Jobs would be lost without having run.",
-        "The retention is taken off.",
+        "keys that expire although they must not",
+        "Jobs would be lost before they run.",
+        "The retention is removed.",
     ),
     "retention-differs": Kind(
-        "keys that go earlier or later than what belongs to them",
+        "keys that expire earlier or later than the keys that belong to them",
         "Jobs are forgotten too early, or are in no list for a while.",
-        "They get one and the same retention.",
+        "They get the same retention.",
     ),
     "history-without-job": Kind(
         "histories of jobs that are gone",
@@ -118,33 +118,33 @@ KINDS = {
         "They are deleted.",
     ),
     "record-unreadable": Kind(
-        "records without a state or a function that can be",
-        "Nobody can tell whether they have run. They are in no list.",
-        "They go to the failed registry, with a note. Requeue those that are to run.",
+        "records without a valid state or function",
+        "It is unknown whether they have run. They are in no list.",
+        "They go to the failed registry, with a note. Requeue those that should run.",
     ),
     "field-unreadable": Kind(
         "records with a field that is no number",
-        "Scripts fail when they meet them: no worker may be able to claim from this queue.",
-        "The field is set to what other data says, or removed. A started job goes back to the queue.",
+        "Scripts fail on them: perhaps no worker can claim from this queue.",
+        "The field is restored from other data, or removed. A started job goes back to the queue.",
     ),
     "wrong-type": Kind(
         "keys with a value of another type",
-        "Every script that meets them fails, and the doctor may not look further. Another program wrote them.",
-        "They are moved to <queue>:damaged:<key> for 30 days. What they listed is found and listed anew.",
+        "Every script that reads them fails, and the doctor cannot look further. Another program wrote them.",
+        "They are moved to <queue>:damaged:<key> for 30 days. Jobs that they listed are found and listed again.",
     ),
     "too-many-tokens": Kind(
         "more than one wake token",
-        "Idle workers look in vain.",
-        "One is left.",
+        "Idle workers wake up for nothing.",
+        "One token stays.",
     ),
     "unknown-key": Kind(
         "keys that aioq does not know",
-        "Nothing, as far as aioq can tell. Another program or a later version may have written them.",
-        "Not repaired: look at them, and delete those that nobody needs.",
+        "Nothing, as far as aioq knows. Another program or a later version may have written them.",
+        "Not repaired: look at them, and delete those that are not needed.",
     ),
     "queue-not-listed": Kind(
         "a queue that has keys and is not on the list of queues",
-        "`aioq info` does not show it, and a suspension of all workers does not hold for it.",
-        "It is put on the list.",
+        "`aioq info` does not show it, and a suspension of all workers does not affect it.",
+        "It is added to the list.",
     ),
 }

@@ -17,14 +17,14 @@ from aioq.values.errors import ServerError, ServerUnreachable, ServerUnsuitable
 
 T = TypeVar("T")
 
-#: One thing may have several faults; a repair mends one at a time.
+#: How often a repair is repeated. One thing may have several faults, and a repair fixes one at a time.
 ROUNDS = 6
 
 #: Queues that are examined side by side, and calls of `examine.lua` in one round trip.
 ABREAST = 100
 CALLS_PER_TRIP = 25
 
-#: What the server says of a lane that has gone, or has lost its group, since it was seen.
+#: The server's errors for a lane that was removed, or lost its group, since it was seen.
 _GONE = ("no such key", "NOGROUP")
 
 
@@ -36,7 +36,7 @@ class Finding(NamedTuple):
         kind: a word of `KINDS`; it stays the same from version to version.
         name: the job, entry, worker or key.
         words: what is wrong with it.
-        repaired: whether that is so no more.
+        repaired: whether it was repaired.
 
     """
 
@@ -55,11 +55,11 @@ class Examined(NamedTuple):
 
     Args:
         name: the queue's name.
-        listed: whether it is on the list of queues; None if that could not be told.
-        jobs: how many jobs were looked at.
+        listed: whether it is on the list of queues; None if that is unknown.
+        jobs: how many jobs were examined.
         findings: what is wrong, or was wrong and is repaired now.
-        error: why it could not be examined, or not to its end; None if it was.
-        format: the number of the format in which it is stored; None if that could not be told.
+        error: why the examination failed or stopped early; None if it was complete.
+        format: the number of the format in which the queue is stored; None if that could not be told.
 
     """
 
@@ -74,18 +74,18 @@ class Examined(NamedTuple):
 async def examine(
     queue: Queue, *, repair: bool = False, advance: Callable[[int], None] | None = None
 ) -> list[Finding]:
-    """Look at everything that is stored of a queue, while producers and workers go on.
+    """Examine everything stored for a queue, while producers and workers go on.
 
-    Each thing is looked at in one script, together with all that must agree with it; a change under way is no
-    finding. Nothing is written without `repair`. While a key has the wrong type, no more than that is reported.
+    One script reads each thing together with everything that must agree with it, so a change under way is no
+    finding. Nothing is written without `repair`. If a key has the wrong type, only that is reported.
 
     Args:
         queue: the queue.
-        repair: repair what is found. No job is deleted, and no key that aioq does not know.
-        advance: called with the number of jobs that were looked at since the last call.
+        repair: repair the findings. No job is deleted, and no key that aioq does not know.
+        advance: called with the number of jobs examined since the last call.
 
     Returns:
-        What is wrong, or was wrong and is repaired now. Nothing, as a rule.
+        What is wrong, or was wrong and is repaired now; usually an empty list.
 
     Raises:
         ServerError: the server cannot be reached, or refuses.
@@ -111,21 +111,21 @@ async def examine_queues(
     advance: Callable[[int], None] | None = None,
     finished: Callable[[], None] | None = None,
 ) -> list[Examined]:
-    """Examine many queues as `examine` does one. They share round trips, and one look through all keys.
+    """Examine many queues as `examine` does one. They share round trips and one scan of all keys.
 
     Args:
         connection: the server, or the Cluster.
         names: the queues.
-        repair: repair what is found.
-        advance: called with the number of jobs that were looked at since the last call.
+        repair: repair the findings.
+        advance: called with the number of jobs examined since the last call.
         finished: called after each queue.
 
     Returns:
-        What came of each queue, in order. One whose server of a Cluster is away has an error, and so has one whose
-        examination the server refuses.
+        The result for each queue, in order. A queue has an error if its server of a Cluster is away, or if the
+        server refuses the examination.
 
     Raises:
-        ServerError: the only server cannot be reached, or nobody of the Cluster.
+        ServerError: the single server, or every server of the Cluster, cannot be reached.
 
     """
     examinees = [_Examinee(connection, name) for name in names]
@@ -143,7 +143,7 @@ class _Examinee:
         self.name = name
         self.store = Store(connection, name)
         self.examination = Examination(self.store.keys)
-        self.keys: set[bytes] = set()  # those that a queue has once, as far as they are there
+        self.keys: set[bytes] = set()  # the existing keys of those that a queue has once
         self.found: dict[tuple[str, str], Found] = {}
         self.jobs = 0
         self.listed: bool | None = None
@@ -152,7 +152,7 @@ class _Examinee:
 
     @property
     def is_blocked(self) -> bool:
-        """Whether there is no use in looking further."""
+        """Whether further examination is useless."""
         is_wrong = any(kind == "wrong-type" and not each.repaired for (kind, _), each in self.found.items())
 
         return is_wrong or self.error is not None
@@ -167,7 +167,7 @@ class _Examinee:
         return Examined(self.name, self.listed, self.jobs, findings, self.error, self.format)
 
 
-#: What is to be looked at of each queue.
+#: The subjects to examine in each queue.
 _Pages = Iterable[tuple[_Examinee, Sequence[Subject]]]
 
 
@@ -226,7 +226,7 @@ class _Round:
                     each.error = error
 
     async def _look_at_keys(self, server: Connection, examinees: Sequence[_Examinee]) -> None:
-        """All keys of the queues, in one look through the server's."""
+        """Examine all keys of the queues in one scan of the server."""
         by_base = {each.examination.base: each for each in examinees if not each.is_blocked}
         prefix = self._connection.shared.prefix
         pattern = f"{prefix}:{{*}}:*".encode() if len(by_base) != 1 else next(iter(by_base)) + b"*"
@@ -261,8 +261,8 @@ class _Round:
         self._advance(jobs)
 
     async def _look_at_members(self, examinees: Sequence[_Examinee]) -> None:
-        """What stands in indexes and lanes: one step of each queue at a time, all in one round trip."""
-        # A repair may have made a key that was not there when the server was looked through.
+        """Examine the entries of indexes and lanes: one step of each queue at a time, all in one round trip."""
+        # A repair may have made a key that did not exist during the scan.
         walks = {each: each.examination.members(None if self._repair else each.keys) for each in examinees}
         replies: dict[_Examinee, Any] = {}
 
@@ -306,7 +306,7 @@ class _Round:
         return found
 
     async def _look_at_list(self, examinees: Sequence[_Examinee]) -> None:
-        """Whether the queues are on the list of queues; in a Cluster, that may be away."""
+        """Check whether the queues are on the list of queues; in a Cluster, the list's server may be away."""
         if self._list_is_away:
             return
 
@@ -339,7 +339,7 @@ class _Round:
                 )
 
     async def _look(self, pages: _Pages) -> None:
-        """Have the script look at subjects; again at those where it has repaired something."""
+        """Let the script examine subjects, and examine those again where it has repaired something."""
         work = [(each, list(some)) for each, subjects in pages for some in _in_groups(subjects, CHUNK)]
 
         for rounds_left in reversed(range(ROUNDS if self._repair else 1)):
@@ -360,11 +360,11 @@ class _Round:
             work = again
 
     def _take(self, examinee: _Examinee, found: Sequence[Found], *, is_last: bool) -> bool:
-        """Keep what was found; whether something was repaired, so that it is worth looking again."""
+        """Store the findings. True if something was repaired, so that another examination makes sense."""
         is_repaired = any(each.repaired for each in found)
 
         for each in found:
-            # What still comes back in the last round is not repaired, whatever was done about it.
+            # A finding that returns in the last round is not repaired, whatever was done about it.
             is_left = is_repaired and is_last and self._repair
             examinee.found[each.kind, each.name] = each._replace(repaired=False) if is_left else each
 

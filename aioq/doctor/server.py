@@ -1,4 +1,4 @@
-"""Settings of a server that endanger what is stored there."""
+"""Server settings that endanger the stored data."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from aioq.values.errors import ServerUnreachable
 
 Level = Literal["ok", "unknown", "warning", "problem"]
 
-#: How much of its memory limit a server may use: from here on there is a warning, and a problem.
+#: The shares of its memory limit from which a server's use of memory is a warning and a problem.
 FULL_SOON, FULL = 0.8, 0.95
 
-#: A round trip that takes longer than this, in ms, costs speed; longer than that, leases are in danger.
+#: A round trip longer than the first, in ms, costs speed; one longer than the second endangers leases.
 SLOW_MS, TOO_SLOW_MS = 10.0, 500.0
 
-#: Scripts take some ms; a server that answers BUSY earlier than this many ms refuses calls for no reason.
+#: Scripts take some ms. A server that answers BUSY after less than this, in ms, refuses calls for no reason.
 SHORT_MS = 500
 
 
@@ -27,11 +27,11 @@ class Setting(NamedTuple):
 
     Args:
         name: what it is.
-        level: ok, unknown (the server does not tell), warning (data may be lost in some accident) or problem (jobs
-            are lost or refused as it is).
-        value: as the server says it.
+        level: ok, unknown (the server does not tell), warning (an accident may lose data) or problem (jobs are
+            lost or refused now).
+        value: the server's value.
         words: for a warning or problem, what it endangers and the fix.
-        server: which one of a Cluster; "" for the only one.
+        server: the server's address in a Cluster; "" for a single server.
 
     """
 
@@ -46,7 +46,7 @@ async def examine_server(connection: Connection) -> list[Setting]:
     """Look at the settings of a server, or of each primary of a Cluster. Nothing is written.
 
     Raises:
-        ServerError: the only server cannot be reached, or nobody of the Cluster.
+        ServerError: the single server, or every server of the Cluster, cannot be reached.
 
     """
     if not connection.is_cluster:
@@ -58,7 +58,7 @@ async def examine_server(connection: Connection) -> list[Setting]:
 
 
 async def _examine_one(server: Connection) -> list[Setting]:
-    """The settings of one server of a Cluster; one that is away has a problem, and no settings."""
+    """The settings of one server of a Cluster. An unreachable server has a problem instead of settings."""
     name = server.url.partition("://")[2]
 
     try:

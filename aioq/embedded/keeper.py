@@ -1,8 +1,9 @@
 """The process that starts a server, restarts it, and stops it when its last user has left.
 
-It is run by `EmbeddedServer.open` as `python -m aioq.embedded.keeper DIRECTORY PROGRAM LOCK`, where LOCK is the
-inherited descriptor of `keeper.lock`, already locked. That command ends when the server answers, with the
-word `ready` on stdout, or when it cannot be started, with the reason on stderr. The keeper goes on behind it.
+`EmbeddedServer.open` runs it as `python -m aioq.embedded.keeper DIRECTORY PROGRAM LOCK`, where LOCK is the
+inherited descriptor of `keeper.lock`, already locked. If the server answers, that command ends with the word
+`ready` on stdout; if the server cannot be started, it ends with the reason on stderr. The keeper goes on in the
+background.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _POLL_SECONDS = 0.2
 _STOP_SECONDS = 10.0
 _GRACE_SECONDS = 1.0
 
-# A server that lived shorter than this was of no use; after so many in a row another try is of none either.
+# A server that ended sooner than this has failed. After this many failures in a row, the keeper gives up.
 _QUICK_SECONDS = 5.0
 _QUICK_FAILURES = 5
 
@@ -36,11 +37,11 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Start the keeper, and wait for its word."""
+    """Start the keeper, and wait for its answer."""
     directory, program = Path(sys.argv[1]), sys.argv[2]
     reader, writer = os.pipe()
 
-    # The fork leaves the keeper without a parent that would have to reap it.
+    # After the fork, the keeper has no parent that would have to reap it.
     if os.fork():
         os.close(writer)
         with os.fdopen(reader, "rb") as keeper:
@@ -60,14 +61,14 @@ def main() -> None:
 
 
 def _tell(caller: FileIO, word: bytes) -> None:
-    # Nobody listens any more if the caller was killed.
+    # The pipe is broken if the caller was killed.
     with suppress(BrokenPipeError):
         caller.write(word)
     caller.close()
 
 
 def _detach(directory: Path) -> None:
-    """Let go of what belongs to the process that called: its directory, files and signals."""
+    """Detach from the calling process: from its directory, files and signals."""
     os.chdir(directory)
     os.umask(0o077)
 
@@ -76,8 +77,8 @@ def _detach(directory: Path) -> None:
     os.dup2(log, sys.stderr.fileno())
     os.close(log)
 
-    # A service manager sends SIGTERM to all processes of a service at once. The server has to outlast the
-    # users, which may still finish their work, so SIGTERM is blocked; the server inherits that.
+    # A service manager sends SIGTERM to all processes of a service at once. The server must outlive its users,
+    # which may still finish their work. So SIGTERM is blocked, and the server inherits that.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGTERM})
@@ -93,7 +94,7 @@ def _keep(directory: Path, program: str, ready: Callable[[], None]) -> None:
     try:
         while not lock(users):
             if not is_current(users, directory / USERS_LOCK):
-                # A clean stop would remove the socket of a new server in a new directory of that name.
+                # A clean stop would remove the socket of a new server in a new directory of the same name.
                 _log("the directory was removed")
                 server.kill()
                 return
@@ -120,7 +121,7 @@ def _lock_out_previous_server(directory: Path, socket: Path) -> int:
     """The locked descriptor of `server.lock`. Two servers on the same data would destroy it."""
     fd = open_lock(directory / SERVER_LOCK)
 
-    # On Linux a server ends with its keeper. Elsewhere it can be left over, and is asked to end.
+    # On Linux a server ends with its keeper. Elsewhere it can outlive its keeper and must be asked to end.
     if lock(fd, until=time.monotonic() + _GRACE_SECONDS):
         return fd
 
@@ -150,7 +151,7 @@ class _Server:
         return f"the server in {self._directory} did not start ({self._status()}):\n{tail}"
 
     def restart(self) -> bool:
-        """Start again after an end that nobody asked for. False if that is given up."""
+        """Start again after an unexpected end. False after too many failures."""
         _log(f"the server ended unexpectedly ({self._status()})")
         quick = time.monotonic() - self._started < _QUICK_SECONDS
         self._quick_failures = self._quick_failures + 1 if quick else 0
@@ -167,7 +168,7 @@ class _Server:
         self._process.wait()
 
     def stop(self) -> None:
-        """Have the server write its data and end. SIGINT means that to it, as SIGTERM does."""
+        """Let the server write its data and end. SIGINT has that effect, as SIGTERM does."""
         self._process.send_signal(signal.SIGINT)
         try:
             self._process.wait(_STOP_SECONDS)
@@ -208,7 +209,8 @@ def _settings(directory: Path, socket: Path) -> list[str]:
 
 def _become_server(keeper: int) -> None:
     """In the new process: have the kernel kill it when the keeper ends. Only Linux can do that."""
-    # Ignored by the keeper, it would be by the server until that has its own handler, and a stop be lost.
+    # The keeper ignores SIGINT. The server would inherit that until it sets its own handler, and a stop could
+    # be lost.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     if sys.platform == "linux":

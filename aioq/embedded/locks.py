@@ -1,12 +1,12 @@
-"""Locks on files: each one says that somebody lives.
+"""Locks on files: each lock shows that its holder is alive.
 
-Three files in a directory are only ever locked with flock, never read:
+Three files in a directory are only locked with flock, never read:
 
 - `users.lock`, shared: by every process that uses the server. Exclusive: by a keeper that stops it.
 - `keeper.lock`, exclusive: by the keeper, handed down by the process that started it.
 - `server.lock`, exclusive: by the keeper and by the server, which inherits it.
 
-The kernel drops a lock with the last descriptor of it, so a lock cannot outlive its holder, however it ended.
+The kernel drops a lock with its last descriptor, so a lock cannot outlive its holder, however that ended.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def require_flock() -> None:
 
 
 def open_lock(path: Path) -> int:
-    """A descriptor to lock with. It is closed in programs that this process executes, as all Python opens."""
+    """A descriptor to lock with. Like all files that Python opens, it is closed in executed programs."""
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
@@ -75,7 +75,7 @@ def take(path: Path, *, shared: bool = False, until: float = 0.0) -> int | None:
 
 
 def is_current(fd: int, path: Path) -> bool:
-    """Whether the path still names the open file. It does not once the directory was removed."""
+    """Whether the path still names the open file. It does not after the directory was removed."""
     try:
         return os.path.samestat(os.fstat(fd), path.stat())
     except FileNotFoundError:

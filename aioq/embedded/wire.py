@@ -1,4 +1,4 @@
-"""What the processes tell each other. The server is spoken to without a client library."""
+"""What the processes tell each other. No client library is used to talk to the server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import socket
 from pathlib import Path
 
-# What a new keeper says to the process that started it, once the server answers.
+# A new keeper sends this to the process that started it, once the server answers.
 READY = b"ready"
 
 _ANSWER_SECONDS = 1.0
@@ -22,7 +22,7 @@ def server_pid(path: Path) -> int | None:
 
 
 def ask_to_stop(path: Path) -> None:
-    """Have the server write its data and end. Does not wait for that."""
+    """Tell the server to write its data and end, without waiting for that."""
     _converse(path, b"SHUTDOWN NOSAVE\r\n")
 
 

@@ -36,8 +36,8 @@ def test_a_server_without_queues_and_a_queue_that_is_not_there(cli: Cli) -> None
     assert "No queues." in done.stdout
     done = cli.call("doctor", "maill")
     assert done.exit_code == 1
-    assert "Queue maill: there is no such queue here" in done.stdout
-    assert done.stdout.endswith("\nNot sound: 1 queue not there.\n")
+    assert "Queue maill: no such queue" in done.stdout
+    assert done.stdout.endswith("\nNot sound: 1 queue missing.\n")
     document = json.loads(cli.call("doctor", "maill", "--json").stdout)
     assert document["sound"] is False
     assert document["queues"] == [{"name": "maill", "listed": False, "format": None, "jobs": 0, "findings": []}]

@@ -66,7 +66,7 @@ def test_a_module_of_settings_is_explained(cli: Cli, words: tuple[str, ...]) -> 
     done = cli.call(*words)
     assert (done.exit_code, done.stdout) == (2, "")
     told = " ".join(done.stderr.split())
-    assert f"'{words[-1]}': a module of settings, as RQ has it, is not read" in told
+    assert f"'{words[-1]}': unlike RQ, aioq reads no settings module" in told
     assert "Give the server with -u or AIOQ_REDIS_URL" in told
     assert ("the queues as arguments" in told) == (words[0] == "worker")
 
@@ -84,7 +84,7 @@ def test_a_module_of_settings_is_explained(cli: Cli, words: tuple[str, ...]) -> 
         ("enqueue a.b --enqueue-at-front yes", "aioq has no --enqueue-at-front; its name is --at-front"),
         (
             "worker --exception-handler x",
-            "aioq has no --exception-handler: the function can catch the error, or whoever awaits `job.result()`",
+            "aioq has no --exception-handler: catch the error in the function, or where you await `job.result()`",
         ),
         (
             "cron config.py",

@@ -231,7 +231,7 @@ async def test_info_names_a_worker_that_holds_jobs_without_a_lease(
         subprocess.run([*command, *more], env=environment, capture_output=True, check=True, text=True).stdout
         for more in ([], ["--json"])
     )
-    assert "Worker dead holds jobs of queue default, and its lease has ended." in plain
+    assert "Worker dead holds jobs of queue default, but its lease has ended." in plain
     assert json.loads(as_json)["queues"][0]["late_workers"] == ["dead"]
     await queue.store.duty.reclaim("dead")
     assert await job.cancel() is None
