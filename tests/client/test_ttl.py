@@ -115,6 +115,7 @@ async def test_expiry_leaves_nothing_but_the_record_and_its_registry(
     assert sorted(raw.keys()) == [
         "aioq:queues",
         "aioq:{default}:expired:usual",
+        "aioq:{default}:format",
         "aioq:{default}:job:" + job.id,
         "aioq:{default}:wake",
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -49,7 +50,7 @@ async def look_at_everything(queue: Queue, ids: list[str]) -> None:
 
 
 async def look_at(job: Job[Any]) -> None:
-    for name, kind in vars(Job).items():
+    for name, kind in inspect.getmembers(Job):
         if isinstance(kind, property):
             with suppress(AioqError):
                 getattr(job, name)

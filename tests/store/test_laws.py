@@ -20,7 +20,7 @@ TEXTS = SOURCES | LIBRARY
 #: Where a field is counted up, and why a repeated call moves it only once.
 COUNTED = {
     "history": "a run that is recorded or taken back has ended by then, so the same call finds no run to count",
-    "check_job": "the repair ends the run, and the next look finds none",
+    "checks/job": "the repair ends the run, and the next look finds none",
 }
 
 
@@ -67,16 +67,16 @@ def test_only_end_job_writes_a_final_state() -> None:
     }
 
     # A repeated enqueue writes the state that it has just read, so that the call is a write; see Durability.
-    assert writes == {"end_job", "enqueue"}
+    assert writes == {"doors/end_job", "enqueue"}
     assert "HSET', job .. id, 'status', status)" in SOURCES["enqueue"]
 
 
 def test_whoever_ends_a_job_calls_end_job() -> None:
     ends = {name for name, text in TEXTS.items() if re.search(r"(?<!function )\bend_job\(", bare(text))}
 
-    assert ends == {"finish", "fail", "cancel", "stop", "reclaim", "expire", "check_job"}
+    assert ends == {"finish", "fail", "cancel", "stop", "reclaim", "expire", "checks/job"}
     assert {"keep"} | ends >= {name for name, text in TEXTS.items() if re.search(r"\bkeep\(", bare(text))} - {
-        "end_job"
+        "doors/end_job"
     }
 
 

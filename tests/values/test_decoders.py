@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from contextlib import suppress
 from typing import Any
@@ -125,7 +126,7 @@ def test_a_record_of_arbitrary_bytes(fields: dict[bytes, bytes]) -> None:
 @given(FIELDS)
 @example({b"ttl": b"9" * 400, b"failure_ttl": b"9" * 400})
 def test_a_handle_on_arbitrary_bytes(fields: dict[bytes, bytes]) -> None:
-    for name, kind in vars(Job).items():
+    for name, kind in inspect.getmembers(Job):
         if isinstance(kind, property):
             with suppress(DeserializationError):
                 getattr(Job(JobRecord("a", fields), None), name)
