@@ -37,7 +37,7 @@ FUNCTIONS = (aioq.current_job, aioq.get_current_job, aioq.task)
 #: What other packages of aioq use: it has no underscore, because it is not private to its module.
 INTERNAL: dict[type, set[str]] = {
     aioq.Queue: {"of", "store"},
-    aioq.Job: {"adopt", "bind", "call", "durability", "record", "server", "store"},
+    aioq.Job: {"adopt", "bind", "call", "durability", "record", "server"},
     aioq.Registry: {"jobs_and_missing"},
     aioq.Retry: {"delay_ms", "from_dict", "interval_ms", "max_interval_ms", "retries", "to_dict"},
     aioq.JobLogFilter: {"filter"},

@@ -26,7 +26,7 @@ class CurrentJob(Job[Any]):
             InvalidJobOperation: the job runs in a process of its own, which has no connection to the server.
 
         """
-        store = self.store
+        store = self._enqueued_store
 
         return store.opened_by if isinstance(store.opened_by, Queue) else Queue.of(store)
 

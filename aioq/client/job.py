@@ -157,7 +157,7 @@ class Job(Waiting[R], Generic[R]):
     async def _save_meta(self) -> None:
         if (changes := changed_meta(self.record, self.meta)) is not None:
             flat = list(chain.from_iterable(changes.changed.items()))
-            verdict = await self.store.changes.save_meta(self.id, self._fence, flat, changes.removed)
+            verdict = await self._enqueued_store.changes.save_meta(self.id, self._fence, flat, changes.removed)
             self._meta_saved(verdict, changes.present)
 
     def save_meta_sync(self) -> None:
@@ -191,7 +191,7 @@ class Job(Waiting[R], Generic[R]):
             NoSuchJobError: it is gone.
 
         """
-        await self._end("cancel", JobStatus.CANCELED, *await self.store.changes.cancel(self.id))
+        await self._end("cancel", JobStatus.CANCELED, *await self._enqueued_store.changes.cancel(self.id))
 
     @awaited
     async def stop(self) -> None:
@@ -202,7 +202,7 @@ class Job(Waiting[R], Generic[R]):
             NoSuchJobError: it is gone.
 
         """
-        await self._end("stop", JobStatus.STOPPED, *await self.store.changes.stop(self.id))
+        await self._end("stop", JobStatus.STOPPED, *await self._enqueued_store.changes.stop(self.id))
 
     @awaited
     async def requeue(self, *, at_front: bool = False, reset_retries: bool = True) -> Job[R]:
@@ -220,7 +220,7 @@ class Job(Waiting[R], Generic[R]):
             NoSuchJobError: it is gone.
 
         """
-        (verdict,) = await self.store.changes.requeue([self.id], at_front=at_front, reset=reset_retries)
+        (verdict,) = await self._enqueued_store.changes.requeue([self.id], at_front=at_front, reset=reset_retries)
 
         if verdict == "gone":
             raise self._gone()
@@ -237,7 +237,7 @@ class Job(Waiting[R], Generic[R]):
     @awaited
     async def delete(self) -> None:
         """Remove the job and all that is kept of it; a run in progress is ended. Raises NoSuchJobError."""
-        if not await self.store.changes.delete([self.id]):
+        if not await self._enqueued_store.changes.delete([self.id]):
             raise self._gone()
 
     def adopt(self, other: Job[R]) -> None:
@@ -272,5 +272,5 @@ class Job(Waiting[R], Generic[R]):
 
     async def _reload(self, status: str) -> None:
         """Take a new snapshot after a change. If the job is gone by now, `status` is its last known state."""
-        (record,) = await self.store.reads.load([self.id])
+        (record,) = await self._enqueued_store.reads.load([self.id])
         self.record, self._meta = record or self.record.as_ended(status), None

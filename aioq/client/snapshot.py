@@ -73,7 +73,7 @@ class Snapshot:
         return None if self._store is None else self._store.opened_by
 
     @property
-    def store(self) -> Store:
+    def _enqueued_store(self) -> Store:
         """The job's queue. Raises InvalidJobOperation before the job is enqueued."""
         if self._store is None:
             raise InvalidJobOperation(
@@ -270,7 +270,7 @@ class Snapshot:
             NoSuchJobError: the job is gone.
 
         """
-        (record,) = await self.store.reads.load([self.id])
+        (record,) = await self._enqueued_store.reads.load([self.id])
 
         if record is None:
             raise self._gone()
@@ -292,7 +292,7 @@ class Snapshot:
         return self.meta
 
     def _gone(self) -> NoSuchJobError:
-        return gone(self.store, self.id)
+        return gone(self._enqueued_store, self.id)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Snapshot):

@@ -54,7 +54,7 @@ class Waiting(Snapshot, Generic[R]):
         """
         limit = None if timeout is None else waiting_ms(timeout, "timeout") / 1000
         until = math.inf if limit is None else time.monotonic() + limit
-        waiter, store = current.get(), self._store or self.store
+        waiter, store = current.get(), self._store or self._enqueued_store
 
         try:
             while True:
@@ -79,14 +79,16 @@ class Waiting(Snapshot, Generic[R]):
                     return self.record.result()  # type: ignore[no-any-return]
 
                 if self.record.status in ENDINGS:
-                    raise ending_error(self.record, self.store.exceptions)
+                    raise ending_error(self.record, self._enqueued_store.exceptions)
 
                 # It has not ended, or not any more: it was requeued, or someone else published the message.
                 limit = None if limit is None else max(0.0, until - time.monotonic())
         except TimeoutError:
             # A question that asks once is asked often, so it costs no second one.
             reason = (
-                "" if timeout is not None and not waiting_ms(timeout, "timeout") else await unserved(self.store)
+                ""
+                if timeout is not None and not waiting_ms(timeout, "timeout")
+                else await unserved(self._enqueued_store)
             )
 
             raise ResultTimeout(
@@ -111,7 +113,9 @@ class Waiting(Snapshot, Generic[R]):
     async def results(self) -> list[Result]:
         """What is kept of the runs that have ended, the last one first (at most eleven)."""
         await self.refresh()
-        earlier = [earlier_result(self.id, packed) for packed in await self.store.reads.attempts(self.id)]
+        earlier = [
+            earlier_result(self.id, packed) for packed in await self._enqueued_store.reads.attempts(self.id)
+        ]
         present = present_result(self.record)
 
         return [*([] if present is None else [present]), *reversed(earlier)]
@@ -123,14 +127,14 @@ class Waiting(Snapshot, Generic[R]):
         The queue is read up to this job, in pages of 500 ids: two calls, and one more for each 500 jobs ahead. The
         number is that of one moment only if no job comes or goes meanwhile.
         """
-        (record,) = await self.store.reads.load([self.id])
+        (record,) = await self._enqueued_store.reads.load([self.id])
 
         if record is None or not record.is_in(JobStatus.QUEUED):
             return None
 
         ahead = 0
 
-        async for ids in self.store.reads.listing(JobStatus.QUEUED):
+        async for ids in self._enqueued_store.reads.listing(JobStatus.QUEUED):
             if self.id in ids:
                 return ahead + ids.index(self.id)
 

@@ -124,7 +124,7 @@ class ChildJob(CurrentJob):
         return verdict
 
     @property
-    def store(self) -> Store:
+    def _enqueued_store(self) -> Store:
         """There is none here. Raises InvalidJobOperation."""
         raise InvalidJobOperation(
             f"job {self.id} runs in a process of its own, which has no connection to the server:"
