@@ -185,13 +185,8 @@ def worker(
     from aioq.worker.imports import check_modules  # noqa: PLC0415 - no other command needs the loops of a worker
 
     drop_what_nobody_takes()
-    configure_logging(
-        level,
-        log_format=log_format,
-        date_format=date_format,
-        as_json=log_json,
-        tracebacks=log_tracebacks,
-    )
+    texts = {"log_format": log_format, "date_format": date_format}
+    configure_logging(level, **texts, as_json=log_json, tracebacks=log_tracebacks)
     make_importable()
     options: dict[str, Any] = {
         "name": name,

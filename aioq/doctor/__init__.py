@@ -4,8 +4,9 @@
 >>> assert await examine(queue) == []  # doctest: +SKIP
 """
 
+from aioq.doctor.finding import Examined, Finding
 from aioq.doctor.kinds import KINDS, Kind
-from aioq.doctor.queue import Examined, Finding, examine, examine_queues
+from aioq.doctor.queue import examine, examine_queues
 from aioq.doctor.server import Setting, examine_server
 
 __all__ = [

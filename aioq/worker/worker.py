@@ -106,13 +106,7 @@ class Worker:
         if connection is None and self._queues:
             connection = self._queues[0].connection
 
-        self.queue_names = list(
-            dict.fromkeys(check_queue_name(each.name if isinstance(each, Queue) else each) for each in listed)
-        )
-
-        if not self.queue_names:
-            raise InvalidInput("queues=[]: expected at least one queue")
-
+        self.queue_names = _names_of(listed)
         self.name = f"{_check_name(name)}.{secrets.token_hex(3)}"
         self.concurrency = whole(concurrency, "concurrency", 1)
         self.job_processes = whole(
@@ -182,23 +176,13 @@ class Worker:
         if self._service is not None:
             raise WorkerError(f"worker {self.name} runs already")
 
-        settings = WorkerSettings(
-            name=self.name,
-            queues=tuple(self.queue_names),
-            concurrency=self.concurrency,
-            result_ttl_ms=self._result_ttl_ms,
-            shutdown_timeout=self._shutdown_timeout,
-            burst=burst,
-            max_jobs=None if max_jobs is None else whole(max_jobs, "max_jobs", 1),
-            max_idle_time=None if max_idle_time is None else positive_ms(max_idle_time, "max_idle_time") / 1000,
-            signals=signals,
-            allow=self._allow,
-            job_processes=self.job_processes,
-            cancel_grace=self._cancel_grace,
-            log_jobs=self._log_jobs,
-            executor=self._executor,
-        )
+        settings = self._settings(burst, max_jobs, max_idle_time, signals=signals)
         import_all(self._imports)
+
+        return await self._serve(settings, ready or _nothing)
+
+    async def _serve(self, settings: WorkerSettings, ready: Callable[[], None]) -> int:
+        """Serve the queues on a connection of its own. How many jobs were claimed."""
         # The connection of a Queue is its owner's to close; one that was opened here is not.
         given = isinstance(self._server, Connection)
         source = self._connect()
@@ -210,7 +194,7 @@ class Worker:
             for _ in range(self._stops):
                 service.request_stop()
 
-            await service.run(ready or _nothing)
+            await service.run(ready)
         finally:
             self._service, self._stops = None, 0
 
@@ -226,6 +210,26 @@ class Worker:
 
     def __repr__(self) -> str:
         return f"<Worker {self.name} of {', '.join(self.queue_names)}>"
+
+    def _settings(
+        self, burst: bool, max_jobs: int | None, max_idle_time: Duration | None, *, signals: bool
+    ) -> WorkerSettings:
+        return WorkerSettings(
+            name=self.name,
+            queues=tuple(self.queue_names),
+            concurrency=self.concurrency,
+            result_ttl_ms=self._result_ttl_ms,
+            shutdown_timeout=self._shutdown_timeout,
+            burst=burst,
+            max_jobs=None if max_jobs is None else whole(max_jobs, "max_jobs", 1),
+            max_idle_time=None if max_idle_time is None else positive_ms(max_idle_time, "max_idle_time") / 1000,
+            signals=signals,
+            allow=self._allow,
+            job_processes=self.job_processes,
+            cancel_grace=self._cancel_grace,
+            log_jobs=self._log_jobs,
+            executor=self._executor,
+        )
 
     def _connect(self) -> Connection:
         """The connection that is shared, or one that is opened for this worker.
@@ -258,6 +262,16 @@ def _listed(queues: object) -> list[str | Queue]:
         raise InvalidInput(f"queues={queues!r}: expected a Queue, the name of a queue, or several of them")
 
     return list(queues)
+
+
+def _names_of(queues: Sequence[str | Queue]) -> list[str]:
+    """The names of queues, each once."""
+    names = [check_queue_name(each.name if isinstance(each, Queue) else each) for each in queues]
+
+    if not names:
+        raise InvalidInput("queues=[]: expected at least one queue")
+
+    return list(dict.fromkeys(names))
 
 
 def _check_seconds(value: Duration, name: str) -> float:

@@ -9,8 +9,7 @@ import pytest
 import redis
 
 from aioq import Queue
-from aioq.doctor import examine, examine_queues
-from aioq.doctor import queue as doctor_queue
+from aioq.doctor import examine, examine_queues, examining
 from aioq.store import Connection, Directory, Store
 from aioq.store.net.wire import Wire
 from aioq.store.scatter import NAMES_PER_TRIP
@@ -106,7 +105,7 @@ async def test_what_is_wrong_with_some_of_many_is_found_and_repaired(
     monkeypatch: pytest.MonkeyPatch,
     abreast: int,
 ) -> None:
-    monkeypatch.setattr(doctor_queue, "ABREAST", abreast)
+    monkeypatch.setattr(examining, "QUEUES_AT_ONCE", abreast)
     some = names[:30]
     raw.delete(f"aioq:{{{some[3]}}}:lane:main")
     raw.zadd(f"aioq:{{{some[5]}}}:scheduled", {"ghost": 1})
