@@ -30,7 +30,7 @@ T = TypeVar("T")
 CHUNK = 500
 
 #: If a queue is unknown, an error lists the existing queues, unless there are more than this.
-FEW = 10
+MOST_NAMED = 10
 
 UrlOption = Annotated[
     str | None,
@@ -247,7 +247,9 @@ async def tell_of_missing(connection: Connection, names: Sequence[str]) -> list[
 
 def listed(known: Sequence[str]) -> str:
     """The existing queues, as a hint after an unknown name; nothing if there are many."""
-    return f" (there {'is' if len(known) == 1 else 'are'} {', '.join(known)})" if 0 < len(known) <= FEW else ""
+    return (
+        f" (there {'is' if len(known) == 1 else 'are'} {', '.join(known)})" if 0 < len(known) <= MOST_NAMED else ""
+    )
 
 
 def away_lines(away: Mapping[str, ServerError]) -> list[str]:
@@ -257,10 +259,13 @@ def away_lines(away: Mapping[str, ServerError]) -> list[str]:
     for what, error in away.items():
         by_error.setdefault(str(error), []).append(what)
 
-    return [
-        f"left out: {', '.join(some[:FEW])}{f' and {len(some) - FEW} more' if len(some) > FEW else ''}: {error}"
-        for error, some in by_error.items()
-    ]
+    return [f"left out: {_some_of(what)}: {error}" for error, what in by_error.items()]
+
+
+def _some_of(names: Sequence[str]) -> str:
+    rest = len(names) - MOST_NAMED
+
+    return ", ".join(names[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def tell_of_away(away: Mapping[str, ServerError]) -> None:

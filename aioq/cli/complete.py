@@ -42,12 +42,12 @@ def _ask(context: typer.Context, look: Callable[[Connection], Awaitable[list[str
     """Ask the server that the command line names; the answer is empty if this fails or takes too long."""
     with redirect_stderr(io.StringIO()):
         try:
-            return asyncio.run(_look(context.params.get("url"), context.params.get("prefix"), look))
+            return asyncio.run(_ask_server(context.params.get("url"), context.params.get("prefix"), look))
         except Exception:  # noqa: BLE001 - the shell would show a traceback in the middle of the command line
             return []
 
 
-async def _look(
+async def _ask_server(
     url: str | None, prefix: str | None, look: Callable[[Connection], Awaitable[list[str]]]
 ) -> list[str]:
     if _would_start(url or default_url()):

@@ -32,8 +32,8 @@ from aioq.values.ids import new_id
 R = TypeVar("R")
 
 #: How long the worker may take for all documents, and how long to stop, in seconds.
-PATIENCE = 60.0
-STOPPING = 10.0
+RESULT_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 10.0
 
 #: How many pages are missing at first.
 MISSING = 3
@@ -154,13 +154,13 @@ async def _while_alive(worker: Process, work: Coroutine[Any, Any, R]) -> R:
     task, ended = asyncio.create_task(work), asyncio.create_task(worker.wait())
 
     try:
-        await asyncio.wait({task, ended}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, ended}, timeout=RESULT_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
 
         if not task.done():
             raise CommandError(
                 f"the worker ended with status {ended.result()}"
                 if ended.done()
-                else f"the worker was not done after {PATIENCE:g} seconds"
+                else f"the worker was not done after {RESULT_TIMEOUT_S:g} seconds"
             )
     finally:
         await _cancel(task, ended)
@@ -216,7 +216,7 @@ async def _stop(process: Process) -> None:
         process.terminate()
 
     try:
-        await asyncio.wait_for(process.wait(), STOPPING)
+        await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
     except TimeoutError:
         process.kill()
         await process.wait()
@@ -263,7 +263,7 @@ def _embedded_server() -> Iterator[str]:
             stack.close()
 
             # The server's keeper holds this lock until both have ended.
-            if (lock := take(Path(folder) / KEEPER_LOCK, until=time.monotonic() + STOPPING)) is not None:
+            if (lock := take(Path(folder) / KEEPER_LOCK, until=time.monotonic() + STOP_TIMEOUT_S)) is not None:
                 os.close(lock)
 
 

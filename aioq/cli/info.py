@@ -11,7 +11,7 @@ import typer
 
 from aioq.cli import output
 from aioq.cli.common import (
-    FEW,
+    MOST_NAMED,
     JsonOption,
     Target,
     away_lines,
@@ -113,7 +113,7 @@ async def _look_once(target: Target, names: Sequence[str] | None) -> Snapshot:
     async with connected(target) as connection:
         await tell_of_missing(connection, names or [])
 
-        return await _look(connection, names)
+        return await _snapshot(connection, names)
 
 
 async def _watch(target: Target, names: Sequence[str] | None, view: View, interval: float) -> None:
@@ -122,18 +122,18 @@ async def _watch(target: Target, names: Sequence[str] | None, view: View, interv
 
         if not sys.stdout.isatty():
             while True:
-                _print(await _look(connection, names), view)
+                _print(await _snapshot(connection, names), view)
                 await asyncio.sleep(interval)
 
         from rich.live import Live  # noqa: PLC0415 - rich takes longer to import than most commands to run
 
         with Live(auto_refresh=False) as live:
             while True:
-                live.update(_screen(await _look(connection, names), view), refresh=True)
+                live.update(_screen(await _snapshot(connection, names), view), refresh=True)
                 await asyncio.sleep(interval)
 
 
-async def _look(connection: Connection, names: Sequence[str] | None) -> Snapshot:
+async def _snapshot(connection: Connection, names: Sequence[str] | None) -> Snapshot:
     away: dict[str, ServerError] = {}
     directory = Directory(connection, away=away)
     shown = list(dict.fromkeys(names)) if names else await directory.queues()
@@ -223,11 +223,11 @@ def _remarks(queues: Sequence[QueueInfo]) -> Iterable[str]:
 
     unserved = [each for each in queues if each.counts.queued and not each.counts.workers]
 
-    for queue in unserved[:FEW]:
+    for queue in unserved[:MOST_NAMED]:
         waiting = queue.counts.queued
         yield f"No worker serves queue {queue.name}: {'1 job waits' if waiting == 1 else f'{waiting} jobs wait'}."
 
-    if more := unserved[FEW:]:
+    if more := unserved[MOST_NAMED:]:
         yield f"No worker serves {output.count(len(more), 'other queue')} in which jobs wait."
 
 

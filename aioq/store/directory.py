@@ -24,7 +24,7 @@ from aioq.values.ids import check_queue_name, is_queue_name
 WORKER_TTL_MS = 45_000
 
 #: Ids that are looked for in one round trip, in each of its queues.
-IDS_PER_TRIP = 50
+IDS_PER_ROUND_TRIP = 50
 
 
 class WorkerInfo(NamedTuple):
@@ -93,14 +93,14 @@ class Directory:
         of_a_queue = re.compile(rf"{re.escape(self._shared.prefix)}:{{([^{{}}]+)}}:")
         found: set[str] = set()
 
-        async def look(server: Connection) -> None:
+        async def find_in(server: Connection) -> None:
             try:
                 async for keys in scan(server.call, ("SCAN",), "MATCH", f"{self._shared.prefix}:{{*}}:*"):
                     found.update(match[1] for key in keys if (match := of_a_queue.match(text(key))))
             except ServerUnreachable as error:
                 self._note("the queues of a server", error)
 
-        await asyncio.gather(*map(look, await self.connection.servers()))
+        await asyncio.gather(*map(find_in, await self.connection.servers()))
 
         return sorted(name for name in found if is_queue_name(name))
 
@@ -166,8 +166,8 @@ class Directory:
         """For each of these ids, the names of the queues that have a job with it, in order."""
         names, found = await self.queues(), {job_id: list[str]() for job_id in ids}
 
-        for start in range(0, len(ids), IDS_PER_TRIP):
-            some = ids[start : start + IDS_PER_TRIP]
+        for start in range(0, len(ids), IDS_PER_ROUND_TRIP):
+            some = ids[start : start + IDS_PER_ROUND_TRIP]
 
             def ask(name: str, some: Sequence[str] = some) -> list[Command]:
                 return [("EXISTS", self._keys(name).job + job_id.encode()) for job_id in some]

@@ -16,11 +16,11 @@ from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, Retried
 from aioq.values.record import JobRecord
 
 #: Jobs that one call of a script touches beyond what it was asked for: due ones, late ones, reclaimed ones.
-CHUNK = 100
+JOBS_PER_CALL = 100
 
 #: Of due and of late ones, a claim moves fewer: many workers claim at once, and while one runs others wait.
 #: With 100,000 jobs due and four workers, p99 of others' commands is 4 ms; with 100 it was 28, at the same rate.
-DUE = 50
+DUE_JOBS_PER_CALL = 50
 
 
 class Duty:
@@ -63,7 +63,7 @@ class Duty:
             worker=worker.encode(errors="surrogateescape"),
             cause="lost" if held is None else "resync",
             session=session,
-            chunk=CHUNK if held is None else 100_000,
+            chunk=JOBS_PER_CALL if held is None else 100_000,
             expired_ttl=EXPIRED_TTL_MS,
             failure_ttl=FAILURE_TTL_MS,
             held=[f"{claim.record.id} {claim.fence}" for claim in held or ()],
@@ -80,7 +80,7 @@ class Duty:
 
     async def sweep(self) -> bool:
         """Take ids whose retention has passed out of the registries. True: there may be more."""
-        return bool((await self._calls.call("sweep", chunk=CHUNK))[1] == CHUNK)
+        return bool((await self._calls.call("sweep", chunk=JOBS_PER_CALL))[1] == JOBS_PER_CALL)
 
     def claim_command(
         self, worker: str, limit: int, session: int = 0, *, held: int = 0, suspects: int = 0, slots: int = 0
@@ -104,7 +104,7 @@ class Duty:
             held=held,
             suspects=suspects,
             slots=slots or limit,
-            chunk=DUE,
+            chunk=DUE_JOBS_PER_CALL,
             expired_ttl=EXPIRED_TTL_MS,
         )
 

@@ -29,18 +29,19 @@ ASK_AGAIN_S = 12.0
 #: A question that has met nobody is asked again after a pause of so many seconds: each is twice the one before.
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 
-#: Each wait that was answered adds two to a mailbox's habit, each job that is enqueued takes one off, down to 0.
-#: So it grows, up to FIRM, while more than half of the jobs are waited for; from ENOUGH on that is done ahead.
-ENOUGH = 100
-FIRM = 1000
+#: Each answered wait adds two to a mailbox's habit, and each enqueued job takes one off, down to 0. So the habit
+#: grows while more than half of the jobs are waited for. From the first number on, the mailbox waits ahead. The
+#: second number is the maximum.
+HABIT_TO_WAIT_AHEAD = 100
+STRONGEST_HABIT = 1000
 
 #: The most jobs that are waited for ahead, and the most bytes of a result that is kept until someone asks for it.
-MOST_AHEAD = 4096
-LONGEST_KEPT = 1024
+MOST_JOBS_AHEAD = 4096
+LONGEST_KEPT_BYTES = 1024
 
 #: A wait that was entered ahead asks the server after this many seconds, as other waits do when they begin. The
 #: record may have been lost, or nobody may be able to tell of its end.
-PATIENCE = 1.0
+ASK_AHEAD_AFTER_S = 1.0
 
 
 class Ending(NamedTuple):
@@ -97,16 +98,16 @@ class Mailbox:
         ending = None
 
         if job_id in self._ahead:
-            ending = self._ahead[job_id] or await self._hear(job_id, PATIENCE if limit is None else limit)
+            ending = self._ahead[job_id] or await self._hear(job_id, ASK_AHEAD_AFTER_S if limit is None else limit)
             self._ahead.pop(job_id, None)
 
         if ending is None and limit == 0:
-            ending = await self._look(job_id)
+            ending = await self._ask_until_ended(job_id)
         elif ending is None:
             async with asyncio.timeout_at(deadline):
                 ending = await self._ask(job_id, deadline)
 
-        self._habit = min(self._habit + 2, FIRM)
+        self._habit = min(self._habit + 2, STRONGEST_HABIT)
 
         return ending
 
@@ -114,13 +115,13 @@ class Mailbox:
         """Whether so many jobs, which are about to be enqueued, are likely to be waited for."""
         self._habit = max(self._habit - jobs, 0)
 
-        return self._habit >= ENOUGH and self._listener.hears
+        return self._habit >= HABIT_TO_WAIT_AHEAD and self._listener.hears
 
     def expect(self, job_id: str) -> None:
         """The job is about to be enqueued with the channel. Of too many, the oldest are asked for after all."""
         self._ahead[job_id] = None
 
-        if len(self._ahead) > MOST_AHEAD:
+        if len(self._ahead) > MOST_JOBS_AHEAD:
             self._ahead.popitem(last=False)
 
     def forget(self, ids: Iterable[str]) -> None:
@@ -159,7 +160,7 @@ class Mailbox:
             if ending is not None:
                 return ending
 
-    async def _look(self, job_id: str) -> Ending:
+    async def _ask_until_ended(self, job_id: str) -> Ending:
         """How the job has ended. One question is given the time that it takes.
 
         Raises:
@@ -176,7 +177,7 @@ class Mailbox:
     async def _hear(self, job_id: str, limit: float) -> Ending | None:
         """The ending, from a message; None if the server must be asked."""
         future = self._enter(job_id)
-        timer = future.get_loop().call_later(min(limit, PATIENCE), _give_up, future)
+        timer = future.get_loop().call_later(min(limit, ASK_AHEAD_AFTER_S), _give_up, future)
 
         try:
             return await future
@@ -234,13 +235,13 @@ class Mailbox:
                 if at > len(message):
                     raise ValueError(f"{length} bytes are announced, and {len(value)} have come")
 
-            self._settle(job_id, Ending(status, value, None))
+            self._end_wait(job_id, Ending(status, value, None))
 
-    def _settle(self, job_id: str, ending: Ending | None) -> None:
+    def _end_wait(self, job_id: str, ending: Ending | None) -> None:
         futures = self._waits.pop(job_id, None)
 
         if futures is None:
-            self._keep(job_id, ending)
+            self._remember(job_id, ending)
             return
 
         self._ahead.pop(job_id, None)
@@ -249,12 +250,12 @@ class Mailbox:
             if not future.done():
                 future.set_result(ending)
 
-    def _keep(self, job_id: str, ending: Ending | None) -> None:
+    def _remember(self, job_id: str, ending: Ending | None) -> None:
         """Until someone waits. Only what has finished stays as it is: other ends can be followed by a requeue."""
         if job_id not in self._ahead:
             return
 
-        if ending is not None and ending.status == "finished" and len(ending.value or b"") <= LONGEST_KEPT:
+        if ending is not None and ending.status == "finished" and len(ending.value or b"") <= LONGEST_KEPT_BYTES:
             self._ahead[job_id] = ending
         else:
             del self._ahead[job_id]
@@ -264,7 +265,7 @@ class Mailbox:
         self._ahead.clear()
 
         for job_id in list(self._waits):
-            self._settle(job_id, None)
+            self._end_wait(job_id, None)
 
     def _ask_for_old(self) -> None:
         """One timer for all waits, so that they ask together: each after one to two of its periods."""
@@ -275,7 +276,7 @@ class Mailbox:
 
         for job_id in old:
             if job_id in self._waits:
-                self._settle(job_id, None)
+                self._end_wait(job_id, None)
 
         self._old = list(self._waits)
 

@@ -14,7 +14,7 @@ from aioq.store.net.command import Argument, Command
 from aioq.values.errors import ServerError, ServerUnreachable
 
 #: The most names of one round trip.
-NAMES_PER_TRIP = 200
+NAMES_PER_ROUND_TRIP = 200
 
 
 class Answers(NamedTuple):
@@ -48,8 +48,8 @@ async def scatter(
     found = Answers({}, {})
 
     async def ask_one_server(mine: Sequence[str]) -> None:
-        for start in range(0, len(mine), NAMES_PER_TRIP):
-            chunk = mine[start : start + NAMES_PER_TRIP]
+        for start in range(0, len(mine), NAMES_PER_ROUND_TRIP):
+            chunk = mine[start : start + NAMES_PER_ROUND_TRIP]
             commands = [tuple(ask(name)) for name in chunk]
 
             try:

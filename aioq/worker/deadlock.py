@@ -16,7 +16,7 @@ from aioq.worker.slots import Slots
 log = logging.getLogger("aioq.worker")
 
 #: How often it is looked for such waits, and how long a wait goes on before it counts as one, in seconds.
-LOOK_S = 1.0
+CHECK_S = 1.0
 TELL_S = 3.0
 
 #: A job: its queue and its id.
@@ -41,12 +41,12 @@ class Deadlock:
     async def watch(self) -> None:
         """Log each wait that cannot end, once."""
         while True:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(CHECK_S)
 
             if waits:
-                await self._look()
+                await self._check()
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         running = {(run.store.queue, run.id) for run in self._slots.held if run.task is not None}
         long = {key: wait for key, wait in self._of(running) if time.monotonic() - wait.since >= TELL_S}
         self._told &= long.keys()

@@ -23,8 +23,8 @@ log = logging.getLogger("aioq.worker")
 
 #: How often the loop shows that it turns and the guard looks, and how long the loop may fail to before it counts
 #: as blocked, in seconds. Both together are less than a second: so soon a block is told.
-TICK = 0.25
-LIMIT = 0.6
+TICK_S = 0.25
+BLOCKED_AFTER_S = 0.6
 
 
 class Guard:
@@ -78,12 +78,12 @@ class Guard:
 
     def _tick(self) -> None:
         self._turned = time.monotonic()
-        self._timer = self._loop.call_later(TICK, self._tick)
+        self._timer = self._loop.call_later(TICK_S, self._tick)
         self.thread.check()
         self._on_turn()
 
     def _watch(self) -> None:
-        while not self.thread.stopped.wait(TICK):
+        while not self.thread.stopped.wait(TICK_S):
             try:
                 for thread in self.watched:
                     thread.check()
@@ -104,9 +104,9 @@ class Guard:
 
         if _standstill(since):  # this thread did not run either: the loop is not to blame for that time
             self._tell_of_standstill(since)
-        elif not self._blocked_since and now - turned > LIMIT:
+        elif not self._blocked_since and now - turned > BLOCKED_AFTER_S:
             self.blocks += 1
-            self._blocked_since, (self._who, stack) = turned, self._look()
+            self._blocked_since, (self._who, stack) = turned, self._find_blocker()
             log.warning(
                 "%s has blocked the event loop for %.1f s so far, at:\n%s", self._who, now - turned, stack.rstrip()
             )
@@ -137,7 +137,7 @@ class Guard:
             begun or "none",
         )
 
-    def _look(self) -> tuple[str, str]:
+    def _find_blocker(self) -> tuple[str, str]:
         """Who blocks the loop, and the stack from its own code on."""
         task = asyncio.current_task(self._loop)
         frames = list(_outermost_first(sys._current_frames().get(self._ident)))  # noqa: SLF001 - the only way to it
@@ -158,7 +158,7 @@ class Guard:
 
 def _standstill(seconds: float) -> float:
     """For how long the process stood still, if its guard did not run for so many seconds; less is usual."""
-    return seconds - TICK if seconds > LIMIT + TICK else 0.0
+    return seconds - TICK_S if seconds > BLOCKED_AFTER_S + TICK_S else 0.0
 
 
 def _outermost_first(frame: FrameType | None) -> Iterator[FrameType]:

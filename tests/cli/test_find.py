@@ -9,7 +9,7 @@ import redis
 
 from aioq import Connection
 from aioq.store import Directory
-from aioq.store.directory import IDS_PER_TRIP
+from aioq.store.directory import IDS_PER_ROUND_TRIP
 from tests.cli.tools import Cli
 
 KEPT = "Finished jobs are kept for 500 seconds unless result_ttl says otherwise"
@@ -67,7 +67,7 @@ def test_json_says_in_which_queue_a_job_was_found(cli: Cli) -> None:
 
 
 def test_ids_in_many_round_trips(cli: Cli) -> None:
-    ids = [f"job-{number}" for number in range(2 * IDS_PER_TRIP + 1)]
+    ids = [f"job-{number}" for number in range(2 * IDS_PER_ROUND_TRIP + 1)]
     cli.fail(*ids, queue="mail")
     assert json.loads(cli.call("requeue", *ids, "--json").stdout)["requeued"] == ids
 

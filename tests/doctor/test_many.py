@@ -12,7 +12,7 @@ from aioq import Queue
 from aioq.doctor import examine, examine_queues, examining
 from aioq.store import Connection, Directory, Store
 from aioq.store.net.wire import Wire
-from aioq.store.scatter import NAMES_PER_TRIP
+from aioq.store.scatter import NAMES_PER_ROUND_TRIP
 from aioq.values.errors import ServerUnsuitable
 from tests.store.tools import put
 
@@ -55,7 +55,7 @@ async def test_an_overview_takes_a_round_trip_for_hundreds_of_queues(
     assert [each.name for each in found] == names
     assert sum(each.counts.queued for each in found) == MANY
     assert sum(each.counts["scheduled"] for each in found) == MANY / 10
-    assert len(trips) == 1 + MANY / NAMES_PER_TRIP
+    assert len(trips) == 1 + MANY / NAMES_PER_ROUND_TRIP
 
 
 async def test_a_suspension_takes_a_round_trip_for_hundreds_of_queues(
@@ -66,7 +66,7 @@ async def test_a_suspension_takes_a_round_trip_for_hundreds_of_queues(
     assert await directory.paused(names) == names
     await directory.resume()
     assert await directory.paused(names) == []
-    assert len(trips) <= 4 * (2 + MANY / NAMES_PER_TRIP)
+    assert len(trips) <= 4 * (2 + MANY / NAMES_PER_ROUND_TRIP)
     assert not raw.exists(*(f"aioq:{{{name}}}:suspended" for name in names))
 
 

@@ -4,7 +4,7 @@ import pytest
 import redis
 
 from aioq.store import Store
-from aioq.store.duty import CHUNK, DUE
+from aioq.store.duty import DUE_JOBS_PER_CALL, JOBS_PER_CALL
 from aioq.values.options import EXPIRED_TTL_MS
 from aioq.values.outcome import Finished, Retried
 from aioq.values.states import JobStatus
@@ -187,16 +187,16 @@ async def test_the_ttl_of_a_scheduled_job_begins_when_it_is_promoted(store: Stor
 async def test_more_due_jobs_than_one_call_promotes_come_in_the_next_ones(
     store: Store, client: redis.Redis
 ) -> None:
-    total = 2 * DUE + 20
+    total = 2 * DUE_JOBS_PER_CALL + 20
 
     await store.producing.enqueue_many([job(f"j{each}", due=str(1 + each)) for each in range(total)])
 
     await store.duty.join("w1", LEASE)
     first = await claim(store, limit=total)
-    assert (len(first.jobs), first.due_in_ms) == (DUE, 0)
+    assert (len(first.jobs), first.due_in_ms) == (DUE_JOBS_PER_CALL, 0)
 
     second, third = await claim(store, limit=total), await claim(store, limit=total)
-    assert (len(second.jobs), len(third.jobs), third.due_in_ms) == (DUE, 20, -1)
+    assert (len(second.jobs), len(third.jobs), third.due_in_ms) == (DUE_JOBS_PER_CALL, 20, -1)
     assert [each.record.id for each in first.jobs + second.jobs + third.jobs] == [f"j{n}" for n in range(total)]
 
 
@@ -286,7 +286,7 @@ async def test_a_job_that_ran_before_and_is_late_at_the_claim_itself_goes_with_i
 async def test_more_late_jobs_than_one_call_expires_are_not_started_either(
     store: Store, client: redis.Redis
 ) -> None:
-    ids = [f"j{number}" for number in range(2 * CHUNK + 50)]
+    ids = [f"j{number}" for number in range(2 * JOBS_PER_CALL + 50)]
     await put(store, *ids, ttl_ms=1)
     await passed(client, clock(client) + 1)
 

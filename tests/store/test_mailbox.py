@@ -7,7 +7,14 @@ import pytest
 import redis
 
 from aioq.store import Connection, Store, mailbox
-from aioq.store.mailbox import ENOUGH, FIRM, LONGEST_KEPT, MOST_AHEAD, Ending, Mailbox
+from aioq.store.mailbox import (
+    HABIT_TO_WAIT_AHEAD,
+    LONGEST_KEPT_BYTES,
+    MOST_JOBS_AHEAD,
+    STRONGEST_HABIT,
+    Ending,
+    Mailbox,
+)
 from aioq.values.errors import ServerRefused, ServerUnreachable
 from aioq.values.outcome import Failed, Finished, Retried
 from tests.conftest import Server
@@ -185,7 +192,7 @@ async def test_an_error_that_nobody_foresaw_does_not_end_the_asking(
     asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(context["exception"]))
     await put(store, "a")
     task = await waiting(store, client)
-    settle = store.producing.mailbox._settle
+    settle = store.producing.mailbox._end_wait
 
     def wrong(job_id: str, ending: Ending | None) -> None:
         if len(seen) < 2:
@@ -193,7 +200,7 @@ async def test_an_error_that_nobody_foresaw_does_not_end_the_asking(
 
         settle(job_id, ending)
 
-    monkeypatch.setattr(store.producing.mailbox, "_settle", wrong)
+    monkeypatch.setattr(store.producing.mailbox, "_end_wait", wrong)
     client.delete(store.keys.job + b"a")
     assert (await ending(task)).status == "deleted"
     assert len(seen) == 2
@@ -459,7 +466,7 @@ async def asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(store.producing, "wait", ask)
     await store.producing.mailbox.wait("gone")  # it listens from now on
-    store.producing.mailbox._habit = FIRM
+    store.producing.mailbox._habit = STRONGEST_HABIT
     ids.clear()
 
     return ids
@@ -476,13 +483,13 @@ async def hearing(store: Store, job_id: str = "a") -> asyncio.Task[Ending]:
 async def test_who_waits_for_most_jobs_need_not_ask_for_them(store: Store, asked: list[str]) -> None:
     store.producing.mailbox._habit = 0
 
-    for number in range(ENOUGH + 50):
+    for number in range(HABIT_TO_WAIT_AHEAD + 50):
         claimed = await start(store, f"j{number}")
         task = await hearing(store, f"j{number}")
         await end(store, (claimed, Finished(b"p", 60_000)))
         assert (await ending(task)).status == "finished"
 
-    assert ENOUGH // 2 <= len(asked) <= ENOUGH
+    assert HABIT_TO_WAIT_AHEAD // 2 <= len(asked) <= HABIT_TO_WAIT_AHEAD
     assert (store.producing.mailbox._waits, store.producing.mailbox._ahead) == ({}, {})
 
 
@@ -491,7 +498,7 @@ async def test_who_waits_for_few_jobs_is_told_of_those_alone(
 ) -> None:
     store.producing.mailbox._habit = 0
 
-    for number in range(ENOUGH):
+    for number in range(HABIT_TO_WAIT_AHEAD):
         await put(store, f"a{number}", f"b{number}", f"c{number}")
         await store.changes.cancel(f"a{number}")
         await store.producing.mailbox.wait(f"a{number}")
@@ -501,7 +508,7 @@ async def test_who_waits_for_few_jobs_is_told_of_those_alone(
 async def test_who_no_longer_waits_is_no_longer_told(store: Store, asked: list[str], client: redis.Redis) -> None:
     await put(store, "a")
     assert fields(client, store)[b"after"] == b"@" + store.producing.mailbox.channel.encode()
-    await put(store, *(f"j{number}" for number in range(FIRM - ENOUGH)))
+    await put(store, *(f"j{number}" for number in range(STRONGEST_HABIT - HABIT_TO_WAIT_AHEAD)))
     await put(store, "b")
     assert b"after" not in fields(client, store, "b")
 
@@ -511,7 +518,7 @@ async def test_nobody_waits_ahead_before_the_subscription_stands(store: Store, c
     connection = Connection(store.connection.url.replace("://", "://deaf:x@"))
     deaf = Store(connection, "default")
 
-    for _ in range(ENOUGH):
+    for _ in range(HABIT_TO_WAIT_AHEAD):
         with pytest.raises(ServerRefused):
             await asyncio.wait_for(deaf.producing.mailbox.wait("a"), 5)
 
@@ -532,7 +539,7 @@ async def test_an_end_that_comes_before_the_wait_is_kept_for_it(store: Store, as
     assert asked == ["a"], "it is kept for one wait"
 
 
-@pytest.mark.parametrize("outcome", [Finished(b"x" * (LONGEST_KEPT + 1), 60_000), Failed("boom")])
+@pytest.mark.parametrize("outcome", [Finished(b"x" * (LONGEST_KEPT_BYTES + 1), 60_000), Failed("boom")])
 async def test_long_results_and_failures_are_not_kept(
     outcome: Finished | Failed, store: Store, asked: list[str]
 ) -> None:
@@ -579,7 +586,7 @@ async def test_a_wait_ahead_that_is_given_up_leaves_the_job_to_the_next(store: S
 async def test_a_wait_ahead_keeps_its_limit(
     limit: float, store: Store, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mailbox, "PATIENCE", 0.1)
+    monkeypatch.setattr(mailbox, "ASK_AHEAD_AFTER_S", 0.1)
     await put(store, "a")
     begun = asyncio.get_running_loop().time()
 
@@ -594,7 +601,7 @@ async def test_an_end_ahead_during_a_lost_connection_is_not_missed(
     store: Store, asked: list[str], client: redis.Redis
 ) -> None:
     for job_id in ("a", "b"):
-        store.producing.mailbox._habit = FIRM
+        store.producing.mailbox._habit = STRONGEST_HABIT
         claimed = await start(store, job_id)
         task = await hearing(store, job_id) if job_id == "a" else None
         client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
@@ -607,7 +614,7 @@ async def test_an_end_ahead_during_a_lost_connection_is_not_missed(
 async def test_a_job_that_vanishes_is_asked_for_after_a_while(
     store: Store, asked: list[str], client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mailbox, "PATIENCE", 0.1)
+    monkeypatch.setattr(mailbox, "ASK_AHEAD_AFTER_S", 0.1)
     await put(store, "a")
     task = await hearing(store)
     client.flushall()
@@ -670,11 +677,11 @@ async def test_jobs_with_a_ttl_or_a_chosen_id_are_asked_for(
 
 
 async def test_jobs_that_are_never_waited_for_take_bounded_memory(store: Store, asked: list[str]) -> None:
-    for start_at in range(0, MOST_AHEAD + 500, 500):
-        store.producing.mailbox._habit = FIRM
+    for start_at in range(0, MOST_JOBS_AHEAD + 500, 500):
+        store.producing.mailbox._habit = STRONGEST_HABIT
         await put(store, *(f"j{number}" for number in range(start_at, start_at + 500)))
 
-    assert len(store.producing.mailbox._ahead) == MOST_AHEAD
+    assert len(store.producing.mailbox._ahead) == MOST_JOBS_AHEAD
     await store.changes.cancel("j0")
     assert (await ending(asyncio.create_task(store.producing.mailbox.wait("j0")))).status == "canceled"
     assert asked == ["j0"]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import redis
 
 from aioq.store import Store
-from aioq.store.duty import CHUNK
+from aioq.store.duty import JOBS_PER_CALL
 from aioq.values.outcome import Finished, Interrupted, Retried
 from aioq.values.result import earlier_result
 from tests.store.tools import (
@@ -115,7 +115,7 @@ async def test_interruptions_alone_never_fail_a_job(store: Store) -> None:
 
 
 async def test_more_jobs_than_one_call_takes_come_in_the_next_ones(store: Store, client: redis.Redis) -> None:
-    total = 2 * CHUNK + 50
+    total = 2 * JOBS_PER_CALL + 50
     ids = [f"j{number}" for number in range(total)]
     await put(store, *ids)
     assert len(await take(store, limit=total)) == total
@@ -135,12 +135,12 @@ async def test_more_jobs_than_one_call_takes_come_in_the_next_ones(store: Store,
 async def test_a_worker_that_wakes_up_while_its_jobs_are_being_taken_is_told(
     store: Store, client: redis.Redis
 ) -> None:
-    ids = [f"j{number}" for number in range(CHUNK + 50)]
+    ids = [f"j{number}" for number in range(JOBS_PER_CALL + 50)]
     await put(store, *ids)
     await take(store, limit=len(ids))
     await die(store, client)
     more, back, _ = await store.duty.reclaim("w1")
-    assert (more, len(back)) == (True, CHUNK)
+    assert (more, len(back)) == (True, JOBS_PER_CALL)
 
     assert (await beat(store)).lapsed
     assert not (await beat(store)).lapsed

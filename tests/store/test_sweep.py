@@ -9,7 +9,7 @@ import redis
 
 import aioq.store
 from aioq.store import Store
-from aioq.store.duty import CHUNK
+from aioq.store.duty import JOBS_PER_CALL
 from aioq.store.producing import LONGEST_REPEAT_MS, REPEATED_MS
 from aioq.values.options import RESULT_TTL_MS
 from aioq.values.outcome import Failed, Finished
@@ -68,7 +68,7 @@ async def test_a_sweep_changes_nothing_that_is_kept(store: Store, client: redis.
 
 async def test_a_sweep_comes_back_for_more_than_it_takes_at_once(store: Store, client: redis.Redis) -> None:
     await ended(store, client, ["keep"], 60_000)
-    await ended(store, client, [f"j{number}" for number in range(CHUNK + 50)], 1)
+    await ended(store, client, [f"j{number}" for number in range(JOBS_PER_CALL + 50)], 1)
     await passed(client, clock(client) + 1)
 
     assert [await store.duty.sweep(), await store.duty.sweep(), await store.duty.sweep()] == [True, False, False]
@@ -143,7 +143,7 @@ async def test_what_is_past_the_usual_retention_is_gone_before_any_sweep_and_the
 async def test_a_sweep_of_the_usual_comes_back_for_more_than_it_takes_at_once(
     store: Store, client: redis.Redis
 ) -> None:
-    ids = [f"j{number}" for number in range(CHUNK + 50)]
+    ids = [f"j{number}" for number in range(JOBS_PER_CALL + 50)]
     await ended(store, client, ids, RESULT_TTL_MS)
     await make_old(store, client, *ids)
 

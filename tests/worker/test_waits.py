@@ -23,7 +23,7 @@ ids: defaultdict[str, dict[str, str]] = defaultdict(dict)
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    monkeypatch.setattr(deadlock, "LOOK_S", 0.05)
+    monkeypatch.setattr(deadlock, "CHECK_S", 0.05)
     monkeypatch.setattr(deadlock, "TELL_S", 0.3)
     caplog.set_level(logging.WARNING, "aioq.worker")
     yield
