@@ -10,15 +10,8 @@ import typer
 
 from aioq.cli import output
 from aioq.cli.arguments import read_arguments
-from aioq.cli.common import (
-    CommandError,
-    JsonOption,
-    Target,
-    checked,
-    connected,
-    make_importable,
-    read_seconds,
-)
+from aioq.cli.checks import checked, read_seconds
+from aioq.cli.common import CommandError, JsonOption, Target, connected, make_importable
 from aioq.cli.complete import queue_names
 from aioq.cli.hints import tell_of_no_worker
 from aioq.cli.job_options import with_job_options

@@ -10,16 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from aioq.cli import output
-from aioq.cli.common import (
-    MOST_NAMED,
-    JsonOption,
-    Target,
-    away_lines,
-    connected,
-    read_seconds,
-    tell_of_away,
-    tell_of_missing,
-)
+from aioq.cli.checks import read_seconds
+from aioq.cli.common import MOST_NAMED, JsonOption, Target, away_lines, connected, tell_of_away, tell_of_missing
 from aioq.cli.complete import queue_names
 from aioq.store import Connection, Directory
 from aioq.store.directory import QueueInfo, WorkerInfo

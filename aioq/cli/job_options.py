@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from aioq.cli.arguments import read_meta
-from aioq.cli.common import checked, with_options
+from aioq.cli.checks import checked
+from aioq.cli.common import with_options
 from aioq.values.option import Flag
 from aioq.values.options import OPTIONS
 from aioq.values.retry import Retry

@@ -10,16 +10,15 @@ from typing import Annotated, Any
 import typer
 
 from aioq.cli import output
+from aioq.cli.checks import checked, positive
 from aioq.cli.common import (
     JsonOption,
     QueueOption,
     Target,
-    checked,
     connected,
     lookup_ids,
     make_importable,
     opened,
-    positive,
     tell_of_missing,
 )
 from aioq.cli.complete import job_ids, queue_names

@@ -9,16 +9,8 @@ from typing import Annotated
 import typer
 
 from aioq.cli import output
-from aioq.cli.common import (
-    JsonOption,
-    Target,
-    connected,
-    on_each,
-    read_seconds,
-    refuse_names_with_all,
-    tell_of_away,
-    tell_of_missing,
-)
+from aioq.cli.checks import read_seconds, refuse_names_with_all
+from aioq.cli.common import JsonOption, Target, connected, on_each, tell_of_away, tell_of_missing
 from aioq.cli.complete import queue_names
 from aioq.client.queue import Queue
 from aioq.store import Connection, Directory

@@ -9,16 +9,8 @@ from typing import Annotated
 
 import typer
 
-from aioq.cli.common import (
-    CHUNK,
-    JsonOption,
-    QueueOption,
-    Target,
-    connected,
-    lookup_ids,
-    refuse_names_with_all,
-    tell_of_missing,
-)
+from aioq.cli.checks import refuse_names_with_all
+from aioq.cli.common import CHUNK, JsonOption, QueueOption, Target, connected, lookup_ids, tell_of_missing
 from aioq.cli.complete import job_ids
 from aioq.cli.find import by_queue, find, refusal
 from aioq.cli.output import count, progress

@@ -15,7 +15,8 @@ from typing import Annotated, Any
 import typer
 
 from aioq.cli import ending
-from aioq.cli.common import CommandError, Target, checked, connected, make_importable, positive
+from aioq.cli.checks import checked, positive
+from aioq.cli.common import CommandError, Target, connected, make_importable
 from aioq.cli.complete import queue_names
 from aioq.cli.from_rq import read_concurrency
 from aioq.cli.logs import (

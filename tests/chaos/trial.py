@@ -221,7 +221,9 @@ async def read_index(scene: Topology, queue: Queue, status: JobStatus) -> None:
             if fence is not None:
                 scene.note(Event(time.monotonic(), "commit", "", job_id, fence))
 
-            if record is not None and record.error and record.error.startswith("AbandonedJobError"):
+            failure = record.failure if record is not None else None
+
+            if failure is not None and failure.type == "aioq.AbandonedJobError":
                 scene.note(Event(time.monotonic(), "info", "buried", job_id))
 
 

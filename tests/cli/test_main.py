@@ -275,7 +275,7 @@ def test_a_server_that_is_too_old(cli: Cli) -> None:
 
 
 def test_an_error_that_nobody_foresaw_is_not_hidden(monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
-    monkeypatch.setattr("aioq.cli.info._look", lambda *_: 1 / 0)
+    monkeypatch.setattr("aioq.cli.info._snapshot", lambda *_: 1 / 0)
 
     with pytest.raises(AssertionError, match="division by zero"):
         cli.call("info")
