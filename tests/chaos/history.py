@@ -32,7 +32,10 @@ class Event:
     name: str = ""  # the operation, how a run ended, the fault, the state, the key
     job: str = ""
     fence: int = 0
-    pid: int = 0  # who wrote it; of a fault: the process that it hit (0: all of them); of a start: who was started
+    pid: int = (
+        0  # who wrote it; of a fault: the process that it hit (0: all of them); of a start: who was started;
+    )
+    # of a job that failed for its workers: the last of these, if the job was alone there
     due: float | None = None  # of an enqueue: not before this
     unique: str = ""  # of an enqueue: the scope in which it is the only one
     limit: tuple[str, int] | None = None  # of an enqueue: the key, and how many may run at once

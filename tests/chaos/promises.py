@@ -100,6 +100,12 @@ def spares_innocents(history: History) -> Found:
             continue
 
         last = max((e for e in events if e.kind == "begin"), key=lambda e: e.fence, default=None)
+        alone_on = next(e.pid for e in events if e.kind == "info" and e.name == "buried")
+
+        if alone_on and any(
+            f.pid == alone_on for f in planned
+        ):  # its last run may have ended before it began to write events
+            continue
 
         if last is None:
             is_blamed = not planned

@@ -266,6 +266,13 @@ def test_who_fails_with_its_workers_was_killed_itself_or_kills() -> None:
     assert rules(buried(by_another, kills=True)) == []
 
 
+def test_a_last_run_may_end_before_it_begins_to_write_events() -> None:
+    by_another = Event(31, "end", "killed", "b", fence=1, pid=7)
+    unseen = [replace(event, pid=8) if event.name == "buried" else event for event in buried(by_another)]
+    assert rules([*unseen, killed(40, 8)]) == []
+    assert rules([*unseen, killed(40, 9)]) == ["I17"]
+
+
 def test_who_kills_its_workers_fails_and_not_too_soon() -> None:
     twice = [event for event in buried(kills=True) if event.fence != 3 and event.kind != "fault"]
     own = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import signal
 import time
 from collections import Counter
@@ -224,7 +225,17 @@ async def read_index(scene: Topology, queue: Queue, status: JobStatus) -> None:
             failure = record.failure if record is not None else None
 
             if failure is not None and failure.type == "aioq.AbandonedJobError":
-                scene.note(Event(time.monotonic(), "info", "buried", job_id))
+                scene.note(Event(time.monotonic(), "info", "buried", job_id, pid=last_worker(failure.text)))
+
+
+def last_worker(text: str) -> int:
+    """The process of the worker on which a job was alone when it failed for that; 0 if the error names none.
+
+    A worker may be killed between its claim and the call of the function, so no event tells of that run.
+    """
+    found = re.findall(r"(\d+)\.\w+ \(alone\)", text)
+
+    return int(found[-1]) if found else 0
 
 
 def read_fence(record: JobRecord) -> int | None:
