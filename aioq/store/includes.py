@@ -24,7 +24,7 @@ def with_needs(source: str, texts: Mapping[str, str]) -> str:
         texts: what can be needed, by the names that stand in a NEEDS line.
 
     Raises:
-        LookupError: a file is needed that there is not.
+        LookupError: a needed file does not exist.
         ValueError: files need each other.
 
     """
