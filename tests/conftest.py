@@ -20,7 +20,7 @@ import redis
 import redis.utils
 
 from aioq import Connection, Queue, Worker
-from tests.tools import RunningWorker, leaks, server_binary
+from tests.tools import RunningWorker, leaks, logging_state, server_binary
 
 VARIABLES = ("AIOQ_REDIS_URL", "REDIS_URL", "RQ_REDIS_URL", "AIOQ_SECRET", "AIOQ_ALLOW", "AIOQ_PREFIX")
 VARIABLES += ("REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_SSL")
@@ -77,6 +77,14 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _same_logging() -> Iterator[None]:
+    """A handler that a test leaves behind would change what the records of others say."""
+    before = logging_state()
+    yield
+    assert logging_state() == before
 
 
 @pytest.fixture(autouse=True)

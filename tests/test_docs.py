@@ -37,7 +37,7 @@ from aioq.store.scripts import server_scripts
 from aioq.values import options, states
 from aioq.values.resolving import resolve
 from tests.pages import EXAMPLES, PAGES, ROOT, Block, blocks, commands, table
-from tests.tools import eventually_sync
+from tests.tools import eventually_sync, logging_restored
 
 DESIGN, JOBS = ROOT / "docs/design.md", ROOT / "docs/jobs.md"
 
@@ -120,6 +120,8 @@ async def test_the_python_of_a_page_runs(page: Path, folder: tuple[Path, dict[st
     namespace: dict[str, Any] = {"__name__": "page"}
 
     async with AsyncExitStack() as stack:
+        stack.enter_context(logging_restored())
+
         for url, queues in WORKERS.get(page.name, []):
             await stack.enter_async_context(worker(url, queues, place, environment))
 

