@@ -61,7 +61,7 @@ async def test_a_busy_queue_is_sound_all_the_time(
 
     await assert_sound(queue)
     counts = await queue.store.reads.count()
-    assert counts["finished"] > JOBS / 2
+    assert counts["finished"] > JOBS * 0.4  # 0.47 if each cancel and delete comes before the run
     assert counts["failed"] > JOBS / 10
     assert counts["canceled"]
 
