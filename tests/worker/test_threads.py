@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import defaultdict
 from contextvars import ContextVar
 from typing import Any
 
@@ -15,28 +14,14 @@ from aioq.worker.threads import RunEnded, RunTimedOut, ThreadCall
 from tests import jobs
 from tests.tools import eventually
 from tests.worker import misbehaviour as bad
+from tests.worker.notes import gates, hold_sync, notes
 
-notes: defaultdict[str, list[Any]] = defaultdict(list)
-gates: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 variable: ContextVar[str] = ContextVar("variable", default="unset")
 
 
 def note_sync(key: str, value: Any = None) -> Any:
     notes[key].append(value)
     return value
-
-
-def hold_sync(key: str) -> str:
-    notes[key].append("begun")
-    pause = threading.Event()
-    try:
-        while not gates[key].is_set():
-            pause.wait(0.005)
-    except BaseException as error:
-        notes[key].append(type(error).__name__)
-        raise
-    notes[key].append("done")
-    return key
 
 
 def thread_facts() -> tuple[bool, str]:
