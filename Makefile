@@ -57,8 +57,9 @@ chaos: $(VENV)/made ## Break servers, workers and networks under load (make chao
 	$(RUN) -m tests.chaos $(ARGS)
 
 # Where coverage is installed, each process of Python starts later. So it has an environment of its own.
-coverage: ## Run the tests and measure which branches they take; fails below fail_under in pyproject.toml
-	@$(MAKE) measure VENV=.venv-coverage WITH="--group test --group coverage"
+coverage: $(VENV)/made ## Run the tests and measure which branches they take; fails below fail_under in pyproject.toml
+	@python=$$($(RUN) -m tests.versions traced) && \
+	  $(MAKE) measure VENV=.venv-coverage PYTHON=$$python WITH="--group test --group coverage"
 
 measure: $(VENV)/made
 	rm -f .coverage .coverage.*

@@ -7,6 +7,7 @@ import gc
 import inspect
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import tempfile
@@ -29,6 +30,9 @@ VARIABLES += ("REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_USERNAME", "REDIS_P
 # environment has switched bytecode off: that was a third of the time of all tests.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parent.parent / ".pytest_cache" / "bytecode")
+
+# A shell that starts the tests in the background lets them ignore SIGINT, and what they start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # redis-py reads its version from the files of its installation for each connection. Tests make tens of thousands.
 redis.utils.get_lib_version = functools.cache(redis.utils.get_lib_version)

@@ -54,3 +54,12 @@ def test_a_name_on_the_path_that_starts_no_python_is_passed_over(
     assert versions.interpreter("3.11") == sys.executable
     monkeypatch.setattr(versions, "candidates", lambda _: [str(shim)])
     assert versions.interpreter("3.11") is None
+
+
+def test_coverage_is_measured_on_the_newest_python_but_3_11(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert versions.traced({"3.11": "a", "3.12": "b", "3.13": "c", "3.14": None}) == 0
+    assert capsys.readouterr().out == "c\n"
+    assert versions.traced({"3.11": "a", "3.12": None}) == 1
+    assert "coverage needs Python 3.12 or later" in capsys.readouterr().err
