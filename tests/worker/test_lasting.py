@@ -22,9 +22,11 @@ class Body:
         self.reasons: list[str] = []
         self.thread = LastingThread("tested", self._live, self.reasons.append)
         self._end = end
+        self._last: threading.Thread | None = None
 
     def _live(self) -> None:
         self.lives += 1
+        self._last = threading.current_thread()
 
         if self._end is not None:
             self._end()
@@ -33,7 +35,10 @@ class Body:
                 pass
 
     def ended(self) -> bool:
-        return not any(each.name == "tested" for each in threading.enumerate())
+        # A thread that ends is first taken off the list, and is alive for a moment more.
+        is_listed = any(each.name == "tested" for each in threading.enumerate())
+
+        return not is_listed and self._last is not None and not self._last.is_alive()
 
 
 def _raise(error: BaseException) -> Callable[[], object]:
