@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
@@ -41,6 +41,12 @@ from aioq.worker.signals import StopSignals, signals_interrupt
 from aioq.worker.streams import drop_what_nobody_takes
 
 log = logging.getLogger("aioq.cli")
+
+#: Called at the moment at which the worker serves, with what asks the worker to stop.
+Serves: TypeAlias = Callable[[Callable[[], None]], None]
+
+#: What makes the main task.
+Main: TypeAlias = Callable[[Serves], Coroutine[Any, Any, None]]
 
 #: How long a worker of a Cluster waits for the answer whether all workers are suspended, in seconds.
 SUSPENSION_TIMEOUT_S = 1.0
@@ -219,7 +225,7 @@ async def _serve(
     limits: dict[str, Any],
     pid: Path | None,
     imports: Sequence[str],
-    serves: Callable[[], None],
+    serves: Callable[[Callable[[], None]], None],
 ) -> None:
     from aioq.worker.imports import import_all  # noqa: PLC0415 - as above
     from aioq.worker.worker import Worker  # noqa: PLC0415
@@ -233,7 +239,7 @@ async def _serve(
 
             await _tell_of_suspension(connection)
 
-            await worker.run(signals=True, ready=serves, **limits)
+            await worker.run(signals=True, ready=partial(serves, worker.request_stop), **limits)
 
 
 async def _tell_of_suspension(connection: Connection) -> None:
@@ -244,25 +250,27 @@ async def _tell_of_suspension(connection: Connection) -> None:
                 log.warning("all workers are suspended; this one waits for `aioq resume`")
 
 
-def run_to_end(main: Callable[[Callable[[], None]], Coroutine[Any, Any, None]]) -> None:
+def run_to_end(main: Main) -> None:
     """Run the worker to its end, whatever jobs raise into the event loop.
 
     Signals never raise here. They cancel the main task until the worker serves; from then on the worker handles
-    them.
+    them. One that came just before is passed on to it.
 
     Args:
-        main: makes the main task. Its argument is a callback for the moment at which the worker serves.
+        main: makes the main task.
 
     """
     received: list[int] = []
-    serves = False
+    request_stop: Callable[[], None] | None = None
 
-    def note_that_it_serves() -> None:
-        nonlocal serves
-        serves = True
+    def note_that_it_serves(request: Callable[[], None]) -> None:
+        nonlocal request_stop
+        request_stop = request
 
     def end(number: int) -> None:
-        if not serves:
+        if request_stop is not None:
+            request_stop()
+        else:
             received.append(number)
             task.cancel()
 

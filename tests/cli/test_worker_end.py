@@ -302,3 +302,23 @@ def test_a_removed_folder_is_no_traceback(cli: Cli, tmp_path: Path, words: str, 
     assert done.returncode == code, done.stderr
     if code:
         assert len([line for line in done.stderr.splitlines() if line.startswith("Error: ")]) == 1
+
+
+AT_ONCE = """
+import asyncio, os, signal
+from aioq.cli.worker import run_to_end
+
+async def main(serves):
+    stopped = asyncio.Event()
+    os.kill(os.getpid(), signal.SIGTERM)
+    serves(stopped.set)  # before the event loop comes to the signal
+    await stopped.wait()
+    print("stopped in order")
+
+run_to_end(main)
+"""
+
+
+def test_a_signal_that_comes_just_before_the_worker_serves_stops_it(cli: Cli) -> None:
+    done = cli.process(program=(sys.executable, "-c", AT_ONCE))
+    assert (done.returncode, done.stdout) == (0, "stopped in order\n"), done.stderr
