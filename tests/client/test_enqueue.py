@@ -331,7 +331,7 @@ async def test_a_made_job_gets_the_defaults_and_the_limit_of_its_queue(server: S
 
 
 @pytest.mark.parametrize(
-    ("func", "args", "options"),
+    ("function", "args", "options"),
     [
         (kinds.nameless, (), {}), (5, (), {}), (kinds.coroutine, (), {}), (kinds.coroutine, (1,), {"ttl": 0}),
         (kinds.coroutine, (threading.Lock(),), {}), (jobs.noop, (), {"job_id": "a b"}), (jobs.noop, "ab", {}),
@@ -339,10 +339,10 @@ async def test_a_made_job_gets_the_defaults_and_the_limit_of_its_queue(server: S
     ],
 )  # fmt: skip
 async def test_what_cannot_be_run_is_refused_when_it_is_made(
-    func: Any, args: Any, options: dict[str, Any]
+    function: Any, args: Any, options: dict[str, Any]
 ) -> None:
     with pytest.raises((InvalidInput, TypeError)):
-        Job.create(func, args, **options)
+        Job.create(function, args, **options)
 
 
 async def test_a_job_is_fetched_by_its_id(queue: Queue) -> None:

@@ -126,7 +126,7 @@ async def test_whoever_waits_while_the_job_ends_is_told_the_same(queue: Queue, s
 
 
 @pytest.mark.parametrize(
-    ("func", "options", "error_type", "message"),
+    ("function", "options", "error_type", "message"),
     [
         (take_too_long, {"job_timeout": 0.05}, "aioq.JobTimeout", "the run took longer than its timeout of 0.05"),
         (exit_hard, {"executor": "process"}, "aioq.JobProcessError", "the process of the job has ended"),
@@ -135,9 +135,9 @@ async def test_whoever_waits_while_the_job_ends_is_told_the_same(queue: Queue, s
     ],
 )
 async def test_what_ends_a_run_otherwise_has_a_type_and_a_message_too(
-    queue: Queue, burst, func: Any, options: dict[str, Any], error_type: str, message: str
+    queue: Queue, burst, function: Any, options: dict[str, Any], error_type: str, message: str
 ) -> None:
-    error = await end(queue, burst, func, **options)
+    error = await end(queue, burst, function, **options)
     assert error.error_type == error_type
     assert error.error_message.startswith(message)
     assert error.error_message

@@ -22,25 +22,25 @@ def timed(timeout: int) -> int:
     return timeout
 
 
-@pytest.mark.parametrize("func", [collect, f"{NAME}.collect"])
+@pytest.mark.parametrize("function", [collect, f"{NAME}.collect"])
 @pytest.mark.parametrize("name", ["depends_on", "on_failure", "unique", "timeout", "job_timout"])
 async def test_every_form_refuses_them_by_their_names(
-    queue: Queue, raw: redis.Redis, func: Any, name: str
+    queue: Queue, raw: redis.Redis, function: Any, name: str
 ) -> None:
     given: Any = {name: 1}
     bound = queue.task(collect)
     forms = [
-        lambda: queue.enqueue(func, 1, **given),
-        lambda: queue.enqueue_in(5, func, 1, **given),
-        lambda: queue.enqueue_at(datetime.now(UTC), func, 1, **given),
-        lambda: queue.enqueue(func, kwargs={"x": 1}, **given),
-        lambda: queue.using(ttl=5).enqueue(func, 1, **given),
-        lambda: queue.using(ttl=5).enqueue_in(5, func, 1, **given),
+        lambda: queue.enqueue(function, 1, **given),
+        lambda: queue.enqueue_in(5, function, 1, **given),
+        lambda: queue.enqueue_at(datetime.now(UTC), function, 1, **given),
+        lambda: queue.enqueue(function, kwargs={"x": 1}, **given),
+        lambda: queue.using(ttl=5).enqueue(function, 1, **given),
+        lambda: queue.using(ttl=5).enqueue_in(5, function, 1, **given),
         lambda: bound.enqueue(1, **given),
     ]
     makers = [
-        lambda: Queue.prepare_data(func, (1,), **given),
-        lambda: Job.create(func, (1,), **given),
+        lambda: Queue.prepare_data(function, (1,), **given),
+        lambda: Job.create(function, (1,), **given),
         lambda: queue.using(**given),
     ]
 

@@ -103,11 +103,11 @@ async def failed(job: Job[Any]) -> str:
     return raised.value.exc_info
 
 
-@pytest.mark.parametrize("func", [save, save_by_run])
+@pytest.mark.parametrize("function", [save, save_by_run])
 async def test_meta_is_stored_with_and_without_asyncio_run(
-    queue: Queue, burst: Callable[[], Awaitable[int]], key: str, func: Any
+    queue: Queue, burst: Callable[[], Awaitable[int]], key: str, function: Any
 ) -> None:
-    job = await queue.enqueue(func, key)
+    job = await queue.enqueue(function, key)
     await burst()
     await job.result(5)
 
@@ -179,13 +179,13 @@ async def test_all_handles_tell_of_it(queue: Queue, burst: Callable[[], Awaitabl
 
 
 @pytest.mark.parametrize(
-    ("func", "told"),
+    ("function", "told"),
     [(compare_state, "cannot be compared"), (ask_for_truth, "neither true nor false"), (use_a_job, "no 'id'")],
 )
 async def test_a_call_that_is_taken_for_its_value_is_told_at_once(
-    queue: Queue, burst: Callable[[], Awaitable[int]], func: Any, told: str
+    queue: Queue, burst: Callable[[], Awaitable[int]], function: Any, told: str
 ) -> None:
-    job = await queue.enqueue(func)
+    job = await queue.enqueue(function)
     await burst()
     text = await failed(job)
 

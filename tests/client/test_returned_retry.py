@@ -38,11 +38,11 @@ async def later(key: str, policy: Retry) -> Retry:
     return policy
 
 
-@pytest.mark.parametrize("func", [again, plain_again])
+@pytest.mark.parametrize("function", [again, plain_again])
 async def test_it_runs_again_until_it_returns_something_else(
-    queue: Queue, burst: Callable[[], Awaitable[int]], key: str, func: Any
+    queue: Queue, burst: Callable[[], Awaitable[int]], key: str, function: Any
 ) -> None:
-    job = await queue.enqueue(func, key, Retry(5), 3)
+    job = await queue.enqueue(function, key, Retry(5), 3)
     await burst()
 
     assert await job.result(5) == "done"
@@ -67,11 +67,11 @@ async def test_a_function_in_a_process_of_its_own_does_as_well(
         await short.result(5)
 
 
-@pytest.mark.parametrize("func", [again, plain_again])
+@pytest.mark.parametrize("function", [again, plain_again])
 async def test_a_job_without_an_attempt_left_has_failed_and_says_so(
-    queue: Queue, burst: Callable[[], Awaitable[int]], key: str, func: Any
+    queue: Queue, burst: Callable[[], Awaitable[int]], key: str, function: Any
 ) -> None:
-    job = await queue.enqueue(func, key, Retry(1), 9)
+    job = await queue.enqueue(function, key, Retry(1), 9)
     await burst()
 
     with pytest.raises(JobFailed, match=r"returned Retry\(1\) in attempt 2 of 2, and no attempt is left"):

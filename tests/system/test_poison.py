@@ -138,16 +138,16 @@ async def test_a_worker_with_one_slot_needs_three_deaths(queue: Queue, supervise
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("way", ["exit", "segv", "kill"])
-@pytest.mark.parametrize("func", [jobs.crash, jobs.crash_on_a_thread])
+@pytest.mark.parametrize("function", [jobs.crash, jobs.crash_on_a_thread])
 async def test_a_hundred_innocents_beside_a_job_that_kills_its_process(
-    func: Callable[..., Any], way: str, queue: Queue, supervise
+    function: Callable[..., Any], way: str, queue: Queue, supervise
 ) -> None:
     innocents = [await queue.enqueue(asyncio.sleep, 2) for _ in range(50)]
-    bad = await queue.enqueue(func, way, 0.5)
+    bad = await queue.enqueue(function, way, 0.5)
     innocents += [await queue.enqueue(asyncio.sleep, 2) for _ in range(50)]
     supervisor = supervise(3, "-c", "40")
     took = await all_end([bad, *innocents], 100)
-    print(f"{func.__name__} {way}: {supervisor.deaths} deaths, {took:.0f} s")
+    print(f"{function.__name__} {way}: {supervisor.deaths} deaths, {took:.0f} s")
 
     assert_spared(innocents)
     assert_blamed(bad, 4)

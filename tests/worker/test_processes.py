@@ -426,10 +426,10 @@ async def test_what_needs_the_server_says_what_to_do_instead(queue: Queue, start
     assert "apart.py" in text  # the line that has asked
 
 
-@pytest.mark.parametrize("func", [apart.save_by_await, apart.save_without_await])
-async def test_meta_is_saved_with_and_without_await(queue: Queue, start_worker, func: Any) -> None:
+@pytest.mark.parametrize("function", [apart.save_by_await, apart.save_without_await])
+async def test_meta_is_saved_with_and_without_await(queue: Queue, start_worker, function: Any) -> None:
     await start_worker(job_processes=1)
-    job = await start(queue, func)
+    job = await start(queue, function)
     await job.result(20)
     assert await job.get_meta() == {"saved": 1}
 

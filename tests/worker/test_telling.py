@@ -99,9 +99,9 @@ async def test_a_final_failure_is_one_record_with_the_job_and_its_exception(
     assert [frame.name for frame in traceback.extract_tb(frames)] == ["fail"]
 
 
-@pytest.mark.parametrize("func", [fail, fail_plainly])
-async def test_a_failure_that_is_retried_is_a_warning(queue: Queue, server, heard: Heard, func) -> None:
-    await queue.enqueue(func, retry=Retry(2, interval=[0.05, 0.1]))
+@pytest.mark.parametrize("function", [fail, fail_plainly])
+async def test_a_failure_that_is_retried_is_a_warning(queue: Queue, server, heard: Heard, function) -> None:
+    await queue.enqueue(function, retry=Retry(2, interval=[0.05, 0.1]))
     await burst(server.url, max_jobs=3)
     first, second, last = heard.of_jobs()
     assert [each.levelname for each in (first, second, last)] == ["WARNING", "WARNING", "ERROR"]
@@ -295,21 +295,21 @@ def test_a_configuration_that_does_not_name_aioq_does_not_silence_it(environment
 # The filter
 
 
-@pytest.mark.parametrize("func", [say, say_plainly])
-async def test_records_of_a_job_carry_the_job(queue: Queue, server, func) -> None:
+@pytest.mark.parametrize("function", [say, say_plainly])
+async def test_records_of_a_job_carry_the_job(queue: Queue, server, function) -> None:
     handler = Heard()
     handler.addFilter(JobLogFilter())
     logging.getLogger().addHandler(handler)
 
     try:
-        job = await queue.enqueue(func)
+        job = await queue.enqueue(function)
         worker = await burst(server.url)
     finally:
         logging.getLogger().removeHandler(handler)
 
     (record,) = [each for each in handler.records if each.name == "shop"]
     assert (record.job_id, record.queue, record.attempt) == (job.id, "default", 1)
-    assert (record.func, record.worker) == (f"{__name__}.{func.__name__}", worker)
+    assert (record.func, record.worker) == (f"{__name__}.{function.__name__}", worker)
 
 
 def test_outside_of_a_job_the_attributes_stand_for_nothing() -> None:
@@ -380,7 +380,7 @@ async def test_a_function_that_asks_to_run_again_has_not_failed(queue: Queue, se
 
 
 @pytest.mark.parametrize(
-    ("func", "args", "words"),
+    ("function", "args", "words"),
     [
         (
             f"{__name__}.takes_none",
@@ -397,9 +397,9 @@ async def test_a_function_that_asks_to_run_again_has_not_failed(queue: Queue, se
 )
 @pytest.mark.parametrize("executor", ["thread", "process"])
 async def test_an_error_without_a_frame_of_the_user_is_one_line(
-    queue: Queue, server, heard: Heard, func: str, args: tuple[int, ...], words: str, executor: str
+    queue: Queue, server, heard: Heard, function: str, args: tuple[int, ...], words: str, executor: str
 ) -> None:
-    await queue.enqueue(func, *args)
+    await queue.enqueue(function, *args)
     await burst(server.url, executor=executor)
     (line,) = shown(heard)
     assert words in line
