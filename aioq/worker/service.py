@@ -187,6 +187,8 @@ class Service:
         guard = Guard(lambda: self.slots.held, presence.judge, stopping.give_up)
         presence.prepare(Description(self.slots, stopping, presence, guard).facts, guard.awake, stopping.give_up)
         guard.watched = presence.threads
+        task = asyncio.current_task()
+        canceled = task.cancelling() if task else 0
 
         async with self._loops:
             try:
@@ -210,6 +212,9 @@ class Service:
                     guard.stop()
 
                 self._loops.cancel_scope.cancel()
+
+        if task is not None and task.cancelling() > canceled:  # older versions of anyio take it for the group's own
+            raise asyncio.CancelledError
 
         if stopping.failure is not None:
             raise WorkerError(f"worker {self._settings.name} has ended: {stopping.failure}")
