@@ -213,7 +213,7 @@ class Service:
 
                 self._loops.cancel_scope.cancel()
 
-        if task is not None and task.cancelling() > canceled:  # older versions of anyio take it for the group's own
+        if task is not None and task.cancelling() > canceled:  # older versions of anyio swallow it here
             raise asyncio.CancelledError
 
         if stopping.failure is not None:
