@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from datetime import timedelta
 from statistics import median_low as median
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -28,10 +28,12 @@ class Gauge:
         self.now = self.most = 0
         self.lock = threading.Lock()
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         with self.lock:
             self.now += 1
             self.most = max(self.most, self.now)
+
+        return self
 
     def __exit__(self, *_: object) -> None:
         with self.lock:
@@ -41,14 +43,21 @@ class Gauge:
 gauges: defaultdict[str, Gauge] = defaultdict(Gauge)
 
 
-async def gauged(key: str) -> None:
-    with gauges[key]:
+async def gauged(key: str, most: int) -> None:
+    """Runs until so many have run at once."""
+    with gauges[key] as gauge:
         await asyncio.sleep(0.01)
 
+        while gauge.most < most:
+            await asyncio.sleep(0.001)
 
-def gauged_sync(key: str) -> None:
-    with gauges[key]:
+
+def gauged_sync(key: str, most: int) -> None:
+    with gauges[key] as gauge:
         time.sleep(0.01)
+
+        while gauge.most < most:
+            time.sleep(0.001)
 
 
 @pytest.mark.parametrize("function", [gauged, gauged_sync])
@@ -56,7 +65,7 @@ def gauged_sync(key: str) -> None:
 async def test_the_concurrency_is_reached_and_not_exceeded(
     queue: Queue, burst, key: str, function: Any, concurrency: int
 ) -> None:
-    await queue.enqueue_many(Queue.prepare_data(function, (key,)) for _ in range(5 * concurrency))
+    await queue.enqueue_many(Queue.prepare_data(function, (key, concurrency)) for _ in range(5 * concurrency))
     assert await burst(concurrency=concurrency) == 5 * concurrency
     assert gauges[key].most == concurrency
     assert gauges[key].now == 0
