@@ -225,7 +225,7 @@ async def _serve(
     limits: dict[str, Any],
     pid: Path | None,
     imports: Sequence[str],
-    serves: Callable[[Callable[[], None]], None],
+    serves: Serves,
 ) -> None:
     from aioq.worker.imports import import_all  # noqa: PLC0415 - as above
     from aioq.worker.worker import Worker  # noqa: PLC0415
