@@ -150,16 +150,15 @@ class Producing:
         """
         shared, keys = self._calls.connection.shared, self._calls.keys
         commands: list[Command] = [("SADD", shared.queues, self._calls.queue), ("PTTL", shared.suspended)]
-        own: list[Command] = [("SET", keys.format, FORMAT, "NX"), ("GET", keys.format)]
+        number: Command = ("SET", keys.format, FORMAT, "NX")
 
         if self._calls.connection.is_cluster:
-            replies = await self._calls.connection.calls(own)
-            refuse_newer(self._calls.queue, read_format(replies[1]))
+            await self._check_format(await self._calls.connection.call(number))
             # The list may be on a server that is away. Others go on meanwhile, and it is tried again later.
             _, left = await self._calls.connection.calls(commands, patient=False)
         else:
-            _, left, _, stored = await self._calls.connection.calls([*commands, *own])
-            refuse_newer(self._calls.queue, read_format(stored))
+            _, left, is_new = await self._calls.connection.calls([*commands, number])
+            await self._check_format(is_new)
 
         if left == -1:
             await self._calls.send(("SET", keys.suspended, "1"))
@@ -167,6 +166,12 @@ class Producing:
             await self._calls.send(("SET", keys.suspended, "1", "PX", left))
 
         self._is_registered = True
+
+    async def _check_format(self, is_new: object) -> None:
+        """Refuse a newer format. A number that was written just now is ours, and needs no right to read it."""
+        if not is_new:
+            stored = await self._calls.connection.call(("GET", self._calls.keys.format))
+            refuse_newer(self._calls.queue, read_format(stored))
 
     async def unregister(self) -> None:
         """Take the queue off the list of all queues; the next enqueue puts it there again."""

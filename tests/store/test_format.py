@@ -88,3 +88,14 @@ async def test_a_number_goes_with_the_queue(connection: Connection, client: redi
     assert not client.exists(queue.store.keys.format)
     await queue.enqueue("m.f")
     assert client.get(queue.store.keys.format) == b"%d" % FORMAT
+
+
+async def test_a_client_that_may_not_read_the_number_begins_a_queue(server, client: redis.Redis) -> None:
+    client.execute_command("ACL", "SETUSER", "begins", "on", ">pw", "~*", "&*", "+@all", "-get")
+
+    try:
+        async with Queue("default", server.url.replace("://", "://begins:pw@", 1)) as queue:
+            await queue.enqueue("m.f")
+            assert await queue.count() == 1
+    finally:
+        client.execute_command("ACL", "DELUSER", "begins")
