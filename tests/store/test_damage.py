@@ -193,6 +193,20 @@ async def test_a_job_with_a_damaged_number_runs_as_one_without_it(store: Store, 
     assert (record.deliveries, record.attempt) == (1, 0)
 
 
+@pytest.mark.parametrize("until", ["inf", "-inf", "1e300", "0.5", "1e18"])
+async def test_a_job_leaves_a_registry_in_which_another_one_is_damaged(
+    store: Store, client: redis.Redis, until: str
+) -> None:
+    for job_id, failure_ttl in (("a", b"-1"), ("b", b"60000")):
+        await put(store, job_id, failure_ttl=failure_ttl)
+        (claim,) = await take(store)
+        await end(store, (claim, Failed("e")))
+
+    client.zadd(PREFIX + b"failed:until", {"b": until})
+    assert await store.changes.requeue(["a"], at_front=False, reset=True) == ["ok"]
+    assert await store.changes.requeue(["b"], at_front=False, reset=True) == ["ok"]
+
+
 @pytest.mark.parametrize("last", ["1999999999999-9999999999", "18446744073709551614-5"])
 @pytest.mark.parametrize("front", [True, False])
 async def test_entries_of_many_digits_leave_their_lane(
