@@ -43,7 +43,7 @@ class Registration:
 
         """
         if not self._may_be_late:
-            await self._register()
+            await self._ensure_in_order()
             return
 
         loop = asyncio.get_running_loop()
@@ -63,3 +63,11 @@ class Registration:
 
         if error is not None and not isinstance(error, ServerUnreachable):
             raise error
+
+    async def _ensure_in_order(self) -> None:
+        """Wait for the one try. All who wait go on in the order in which they came, so their jobs keep it."""
+        if self._trying is None or self._trying.done():
+            self._trying = asyncio.get_running_loop().create_task(self._register())
+            self._trying.add_done_callback(see_end)
+
+        await asyncio.shield(self._trying)

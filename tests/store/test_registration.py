@@ -89,3 +89,36 @@ async def test_where_the_list_is_on_the_queue_s_server_it_is_waited_for() -> Non
 
     await registered.ensure()
     assert tries.is_done
+
+
+async def test_all_who_wait_for_one_try_go_on_in_their_order() -> None:
+    tries = Tries(0.01)
+    registered = Registration(tries, may_be_late=False)
+    order: list[int] = []
+
+    async def wait(number: int) -> None:
+        await registered.ensure()
+        order.append(number)
+
+    await asyncio.gather(*(wait(number) for number in range(100)))
+    assert (order, tries.made) == (list(range(100)), 1)
+
+
+async def test_all_who_wait_have_its_error_and_the_next_one_tries_again() -> None:
+    tries = Tries(AWAY)
+    registered = Registration(tries, may_be_late=False)
+    errors = await asyncio.gather(*(registered.ensure() for _ in range(10)), return_exceptions=True)
+    assert errors == [AWAY] * 10
+    await registered.ensure()
+    assert tries.made == 2
+
+
+async def test_one_who_is_cancelled_leaves_the_others_their_try() -> None:
+    tries = Tries(0.05)
+    registered = Registration(tries, may_be_late=False)
+    first = asyncio.create_task(registered.ensure())
+    second = asyncio.create_task(registered.ensure())
+    await asyncio.sleep(0)
+    first.cancel()
+    await second
+    assert (first.cancelled(), tries.made, tries.is_done) == (True, 1, True)
