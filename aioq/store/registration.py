@@ -32,6 +32,7 @@ class Registration:
         self._register = register
         self._may_be_late = may_be_late
         self._trying: asyncio.Task[None] | None = None
+        self._tried: asyncio.Future[bool] | None = None
         self._again_at = self._patient_until = 0.0
 
     async def ensure(self) -> None:
@@ -65,9 +66,23 @@ class Registration:
             raise error
 
     async def _ensure_in_order(self) -> None:
-        """Wait for the one try. All who wait go on in the order in which they came, so their jobs keep it."""
-        if self._trying is None or self._trying.done():
-            self._trying = asyncio.get_running_loop().create_task(self._register())
-            self._trying.add_done_callback(see_end)
+        """Try, or wait for the try of another one. All who wait go on in their order, so their jobs keep it."""
+        while self._tried is not None:
+            if await asyncio.shield(self._tried):
+                return
 
-        await asyncio.shield(self._trying)
+        tried = self._tried = asyncio.get_running_loop().create_future()
+
+        try:
+            await self._register()
+            tried.set_result(True)
+        except Exception as error:
+            tried.set_exception(error)
+            tried.exception()  # there may be nobody who waits
+
+            raise
+        finally:
+            self._tried = None
+
+            if not tried.done():  # it was cancelled: the next one who waits tries
+                tried.set_result(False)

@@ -102,7 +102,7 @@ async def test_threads_that_call_as_synchronous_views_do(server: Server, raw: re
     assert len(set(ids)) == 80
     assert await queue.count() == 80
     await queue.aclose()
-    await eventually(lambda: len(raw.client_list()) == before)
+    await eventually(lambda: len(raw.client_list()) <= before)
 
 
 async def test_a_job_is_waited_for_in_another_event_loop_than_its_own(server: Server, start_worker, run) -> None:
@@ -167,7 +167,7 @@ def test_what_loops_have_left_is_closed_by_whoever_closes(server: Server, raw: r
     # The next loop has closed what the one before had left. The server takes note of it a moment later.
     eventually_sync(lambda: len(raw.client_list()) == before + 1)
     run(queue.aclose())
-    eventually_sync(lambda: len(raw.client_list()) == before)
+    eventually_sync(lambda: len(raw.client_list()) <= before)
     gc.collect()
 
 

@@ -240,7 +240,7 @@ async def test_all_queues_are_found_by_name(queue: Queue, connection: Connection
 async def test_finding_no_queue_leaves_no_connection_open(server: Server, raw: redis.Redis) -> None:
     before = len(raw.client_list())
     assert await Queue.all(server.url) == []
-    await eventually(lambda: len(raw.client_list()) == before)
+    await eventually(lambda: len(raw.client_list()) <= before)
 
 
 async def test_queues_are_equal_by_name_and_prefix(server: Server, connection: Connection) -> None:

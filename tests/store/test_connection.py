@@ -270,7 +270,7 @@ async def test_what_was_opened_here_is_closed_here(server: Server, client: redis
     await connection.aclose()
     await connection.aclose()
 
-    await eventually(lambda: len(client.client_list()) == before)
+    await eventually(lambda: len(client.client_list()) <= before)
 
 
 async def test_all_calls_share_one_connection_and_each_gets_its_own_answer(
@@ -498,5 +498,5 @@ async def test_who_is_cancelled_while_something_is_opened_leaves_nothing_open(
         await asyncio.wait([task])
         await connection.aclose()
 
-    await eventually(lambda: len(client.client_list()) == before)
+    await eventually(lambda: len(client.client_list()) <= before)
     client.delete("aioq:queues")

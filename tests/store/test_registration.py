@@ -24,10 +24,11 @@ class Tries:
         self.made += 1
         outcome = self.outcomes.pop(0) if self.outcomes else None
 
+        await asyncio.sleep(0 if isinstance(outcome, ServerError) else outcome or 0)
+
         if isinstance(outcome, ServerError):
             raise outcome
 
-        await asyncio.sleep(outcome or 0)
         self.is_done = True
 
 
@@ -113,7 +114,7 @@ async def test_all_who_wait_have_its_error_and_the_next_one_tries_again() -> Non
     assert tries.made == 2
 
 
-async def test_one_who_is_cancelled_leaves_the_others_their_try() -> None:
+async def test_after_one_who_is_cancelled_the_next_one_tries() -> None:
     tries = Tries(0.05)
     registered = Registration(tries, may_be_late=False)
     first = asyncio.create_task(registered.ensure())
@@ -121,4 +122,4 @@ async def test_one_who_is_cancelled_leaves_the_others_their_try() -> None:
     await asyncio.sleep(0)
     first.cancel()
     await second
-    assert (first.cancelled(), tries.made, tries.is_done) == (True, 1, True)
+    assert (first.cancelled(), tries.made, tries.is_done) == (True, 2, True)

@@ -198,7 +198,7 @@ async def test_a_worker_that_is_cancelled_at_any_step_of_its_start_leaves_no_con
         running.cancel()
         await asyncio.wait([running])
 
-    await eventually(lambda: len(raw.client_list()) == before)
+    await eventually(lambda: len(raw.client_list()) <= before)
 
 
 @pytest.mark.parametrize("kind", ["call", "listen", "lend"])
@@ -223,7 +223,7 @@ async def test_what_is_cancelled_while_it_opens_leaves_no_connection(server: Ser
         await asyncio.wait([opening])
         await connection.aclose()
 
-    await eventually(lambda: len(raw.client_list()) == before)
+    await eventually(lambda: len(raw.client_list()) <= before)
     assert opened < 60
 
 
