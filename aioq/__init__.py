@@ -8,7 +8,7 @@
 import typing
 
 from aioq import errors
-from aioq.client.context import current_job, get_current_job
+from aioq.client.context import current_job, get_current_job, get_resources
 from aioq.client.job import Job
 from aioq.client.log_filter import JobLogFilter
 from aioq.client.producer import EnqueueData
@@ -101,6 +101,7 @@ __all__ = [
     "Worker",
     "current_job",
     "get_current_job",
+    "get_resources",
     "task",
 ]
 

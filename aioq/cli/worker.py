@@ -147,6 +147,14 @@ Imports = Annotated[
         help="Import this module before the first job, such as shop.tasks; any number.",
     ),
 ]
+LifespanName = Annotated[
+    str | None,
+    typer.Option(
+        "--lifespan",
+        metavar="MODULE:NAME",
+        help="Open what jobs share before the first job, and close it at the end, such as shop.worker:lifespan.",
+    ),
+]
 Reload = Annotated[
     bool,
     typer.Option(
@@ -180,6 +188,7 @@ def worker(
     pid: PidFile = None,
     allow: Allow = None,
     imports: Imports = None,
+    lifespan: LifespanName = None,
     reload: Reload = False,
     target: Target,
 ) -> None:
@@ -205,6 +214,7 @@ def worker(
         "cancel_grace": cancel_grace,
         "allow": allow or None,
         "log_jobs": tells_of_jobs(log_jobs),
+        "lifespan": lifespan,
     }
     limits: dict[str, Any] = {"burst": burst, "max_jobs": max_jobs, "max_idle_time": max_idle_time}
     run_to_end(partial(_serve, target, queues or ["default"], options, limits, pid, check_modules(imports or [])))
@@ -227,12 +237,15 @@ async def _serve(
     imports: Sequence[str],
     serves: Serves,
 ) -> None:
-    from aioq.worker.imports import import_all  # noqa: PLC0415 - as above
+    from aioq.worker.imports import import_all, load  # noqa: PLC0415 - as above
     from aioq.worker.worker import Worker  # noqa: PLC0415
 
     with _pid_file(pid):
         with signals_interrupt():
             import_all(imports)
+
+            if options["lifespan"] is not None:
+                options |= {"lifespan": load(options["lifespan"], "--lifespan")}
 
         async with connected(target, starts=True) as connection:
             worker = Worker(queues, connection, **options)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, TypeVar
 
 from aioq.client.job import Job
 from aioq.client.queue import Queue
 from aioq.client.waits import current
-from aioq.values.errors import NoCurrentJob
+from aioq.values.errors import InvalidJobOperation, NoCurrentJob
+
+T = TypeVar("T")
+
+#: What the lifespan of the worker has yielded. Each run gets a copy of the context in which it is set.
+resources: ContextVar[object] = ContextVar("resources")
 
 
 class CurrentJob(Job[Any]):
@@ -29,6 +35,16 @@ class CurrentJob(Job[Any]):
         store = self._enqueued_store
 
         return store.opened_by if isinstance(store.opened_by, Queue) else Queue.of(store)
+
+    @property
+    def resources(self) -> Any:
+        """What the lifespan of the worker has yielded. `get_resources` gives it with its type.
+
+        Raises:
+            InvalidJobOperation: the worker has no lifespan, or the job runs in a process of its own.
+
+        """
+        return _resources()
 
 
 def current_job() -> CurrentJob:
@@ -69,3 +85,39 @@ def get_current_job() -> CurrentJob | None:
     job = current.get()
 
     return job if isinstance(job, CurrentJob) else None
+
+
+def get_resources(kind: type[T]) -> T:
+    """What the lifespan of the worker has yielded, for the job that this code runs in.
+
+    Args:
+        kind: its class, for type checkers, and for a clear error if it is another one.
+
+    Raises:
+        NoCurrentJob: it is called outside of a job.
+        InvalidJobOperation: the worker has no lifespan, or one that has yielded something else; or the job runs
+            in a process of its own.
+
+    Example:
+        >>> pool = get_resources(Pool)  # doctest: +SKIP
+
+    """
+    found = current_job().resources
+
+    if not isinstance(found, kind):
+        raise InvalidJobOperation(
+            f"get_resources({kind.__qualname__}): the lifespan of this worker has yielded"
+            f" {type(found).__qualname__}"
+        )
+
+    return found
+
+
+def _resources() -> object:
+    try:
+        return resources.get()
+    except LookupError:
+        raise InvalidJobOperation(
+            "this worker has no lifespan, so its jobs have no resources. Give it one: Worker(lifespan=...), or"
+            " `aioq worker --lifespan shop.worker:lifespan`"
+        ) from None

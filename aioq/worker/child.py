@@ -92,6 +92,14 @@ class ChildJob(CurrentJob):
     def origin(self) -> str:
         return self._queue
 
+    @property
+    def resources(self) -> NoReturn:
+        """There are none here. Raises InvalidJobOperation."""
+        raise InvalidJobOperation(
+            f"job {self.id} runs in a process of its own, which enters no lifespan: open what it needs in its"
+            " function"
+        )
+
     def save_meta_sync(self) -> None:
         """As `save_meta`. The worker does it, and the function waits for the answer."""
         if (changes := changed_meta(self.record, self.meta)) is not None:

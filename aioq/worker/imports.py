@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 
@@ -235,6 +236,33 @@ def import_all(modules: Iterable[str]) -> None:
             raise WorkerError(_why_not(name, error)) from error
 
         log.debug("imported %s in %.1f s", name, time.monotonic() - began)
+
+
+def load(spec: str, option: str) -> Any:
+    """What a module has under a name, such as "shop.worker:lifespan".
+
+    Raises:
+        InvalidInput: it is no such name.
+        WorkerError: the module cannot be imported, or has nothing of that name.
+
+    """
+    module, _, path = spec.partition(":")
+
+    if not path or not all(part.isidentifier() for part in [*module.split("."), *path.split(".")]):
+        raise InvalidInput(
+            f'{option}={spec!r}: expected a module and a name in it, such as "shop.worker:lifespan"'
+        )
+
+    import_all([module])
+    found: Any = sys.modules[module]
+
+    for part in path.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise WorkerError(f"{option}={spec!r}: module {module} has no {path}") from None
+
+    return found
 
 
 def _why_not(module: str, error: BaseException) -> str:

@@ -26,6 +26,7 @@ from aioq.values.rq_names import RUN_ARGUMENTS, WORKER, WORKER_ARGUMENTS, tell_r
 from aioq.values.signature import Secret, read_secret
 from aioq.worker.ending import CANCEL_GRACE_S
 from aioq.worker.imports import check_modules, import_all
+from aioq.worker.lifespan import Lifespan, LifespanFunction, check_lifespan
 from aioq.worker.lines import keep_enabled
 from aioq.worker.service import Service
 from aioq.worker.settings import WorkerSettings
@@ -67,6 +68,9 @@ class Worker:
         allow: patterns of the functions that it may run, such as "shop.tasks.*": a job of any other fails before
             anything of it is loaded. None: AIOQ_ALLOW; without that, all functions.
         secret: as for Queue: jobs that are not signed are refused unread, and results are signed.
+        lifespan: opens what jobs share, and closes it: a function with `@asynccontextmanager` that is called with
+            the worker. It is entered before the first claim and left after the last run; what it yields is
+            `job.resources`.
         imports: modules that `run` imports at its beginning, such as "shop.tasks", on the thread that it is called
             on. Others are imported on a thread of their own, when their first job comes.
         log_jobs: log the begin and the end of each job at the level INFO (default False: at DEBUG). If there are
@@ -97,6 +101,7 @@ class Worker:
         prefix: str | None = None,
         allow: str | Sequence[str] | None = None,
         secret: Secret = None,
+        lifespan: LifespanFunction | None = None,
         imports: str | Sequence[str] = (),
         log_jobs: bool = False,
     ) -> None:
@@ -118,6 +123,7 @@ class Worker:
         self._allow = read_allow(allow, os.environ.get(ALLOW_VARIABLE))
         self._secret = read_secret(secret)
         self._imports = check_modules(imports)
+        self._lifespan = check_lifespan(lifespan)
         self._log_jobs = log_jobs
 
         if isinstance(connection, Connection):
@@ -128,6 +134,7 @@ class Worker:
         self._result_ttl_ms = retention_ms(result_ttl, "result_ttl")
         self._shutdown_timeout = _check_seconds(shutdown_timeout, "shutdown_timeout")
         self._cancel_grace = _check_seconds(cancel_grace, "cancel_grace")
+        self._opening: Lifespan | None = None
         self._service: Service | None = None
         self._stops = 0
 
@@ -136,10 +143,14 @@ class Worker:
 
         It holds for the run that is about to begin, too, if it is asked for before.
         """
-        if self._service is None:
-            self._stops += 1
-        else:
+        if self._service is not None:
             self._service.request_stop()
+            return
+
+        self._stops += 1
+
+        if self._opening is not None:
+            self._opening.stop()
 
     @tell_rq_arguments(RUN_ARGUMENTS)
     @coroutine_method
@@ -166,14 +177,15 @@ class Worker:
 
         Raises:
             ServerError: the server cannot be reached at the start, or refuses. Later the worker waits for it.
-            WorkerError: it runs already, or a module of `imports` cannot be imported, and nothing was claimed; or
-                a thread that the worker needs has ended again and again, and its jobs were given back.
+            WorkerError: it runs already, a module of `imports` cannot be imported, or the lifespan fails at its
+                start, and nothing was claimed; or a thread that the worker needs has ended again and again, and
+                its jobs were given back; or the lifespan fails at its end.
 
         """
         check_loop()
         keep_enabled()
 
-        if self._service is not None:
+        if self._opening is not None:
             raise WorkerError(f"worker {self.name} runs already")
 
         settings = self._settings(burst, max_jobs, max_idle_time, signals=signals)
@@ -187,16 +199,21 @@ class Worker:
         given = isinstance(self._server, Connection)
         source = self._connect()
         connection = source.sibling()
+        service: Service | None = None
+        self._opening = Lifespan(self._lifespan, self, is_stopped=self._stops > 0)
 
         try:
-            self._service = service = Service(connection, settings)
+            async with self._opening as may_begin:
+                if may_begin:  # the service is made here, so that runs get a copy of the lifespan's context
+                    self._service = service = Service(connection, settings)
 
-            for _ in range(self._stops):
-                service.request_stop()
+                    for _ in range(self._stops):
+                        service.request_stop()
 
-            await service.run(ready)
+                    await service.run(ready)
         finally:
-            self._service, self._stops = None, 0
+            self._opening = self._service = None
+            self._stops = 0
 
             with CancelScope(shield=True):
                 await connection.aclose()
@@ -204,9 +221,9 @@ class Worker:
                 if not given:
                     await source.aclose()
 
-        log.info("worker %s has ended: %s", self.name, service.tally)
+        log.info("worker %s has ended: %s", self.name, "it ran no job" if service is None else service.tally)
 
-        return service.demand.claimed
+        return 0 if service is None else service.demand.claimed
 
     def __repr__(self) -> str:
         return f"<Worker {self.name} of {', '.join(self.queue_names)}>"

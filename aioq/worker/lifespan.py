@@ -1,0 +1,159 @@
+"""Lifespan: what a worker opens before its first claim and closes after its last run, such as a pool."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import traceback
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import Token
+from types import TracebackType
+from typing import Any, TypeAlias
+
+from aioq.client.context import resources
+from aioq.values.errors import InvalidInput, WorkerError
+from aioq.worker.tracebacks import error_line, user_traceback
+
+#: What a worker is given: it is called with the worker, or with nothing if it takes nothing.
+LifespanFunction: TypeAlias = (
+    Callable[[Any], AbstractAsyncContextManager[Any] | AsyncIterator[Any]]
+    | Callable[[], AbstractAsyncContextManager[Any] | AsyncIterator[Any]]
+)
+
+_EXPECTED = "expected a function with @asynccontextmanager, which yields once"
+
+#: What contextlib says of a generator that is no lifespan.
+_WRONG_YIELDS = {
+    "generator didn't yield": "it has ended without a yield; expected one yield, at which the worker runs",
+    "generator didn't stop": "it has yielded twice; expected one yield, at which the worker runs",
+}
+
+
+def check_lifespan(function: object) -> Callable[..., Any] | None:
+    """The lifespan that a worker was given.
+
+    Raises:
+        InvalidInput: it cannot be called.
+
+    """
+    if function is not None and not callable(function):
+        raise InvalidInput(f"lifespan={function!r}: {_EXPECTED}")
+
+    return asynccontextmanager(function) if inspect.isasyncgenfunction(function) else function
+
+
+class Lifespan:
+    """The lifespan of one run of a worker. Entering it says whether the worker may begin.
+
+    Args:
+        function: makes the context manager; None: there is nothing to open.
+        worker: what the function is called with.
+        is_stopped: whether a stop was asked for before.
+
+    """
+
+    def __init__(self, function: Callable[..., Any] | None, worker: object, *, is_stopped: bool) -> None:
+        self._function = function
+        self._worker = worker
+        self._is_stopped = is_stopped
+        self._manager: AbstractAsyncContextManager[Any] | None = None
+        self._start: asyncio.Timeout | None = None
+        self._token: Token[object] | None = None
+
+    def stop(self) -> None:
+        """A stop was asked for: a start that is under way is cancelled."""
+        self._is_stopped = True
+
+        if self._start is not None:
+            self._start.reschedule(asyncio.get_running_loop().time())
+
+    async def __aenter__(self) -> bool:
+        """Open what the lifespan opens. False: a stop was asked for, and nothing is open.
+
+        Raises:
+            WorkerError: the lifespan has failed.
+
+        """
+        if self._function is None:
+            return True
+
+        if self._is_stopped:
+            return False
+
+        # No cancel scope of anyio: what the lifespan enters stays entered when this one is left.
+        self._start = asyncio.timeout(None)
+
+        try:
+            async with self._start:
+                manager = self._made(self._function)
+                value = await manager.__aenter__()
+        except BaseException as error:
+            if isinstance(error, TimeoutError) and self._start.expired():
+                return False
+
+            if isinstance(error, Exception):
+                raise self._failed("start", error) from error
+
+            raise
+        finally:
+            self._start = None
+
+        self._manager, self._token = manager, resources.set(value)
+
+        return True
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close what is open. An error of the worker is not swallowed, whatever the lifespan does with it.
+
+        Raises:
+            WorkerError: the lifespan has failed.
+
+        """
+        if self._manager is None or self._token is None:
+            return
+
+        resources.reset(self._token)
+
+        try:
+            await self._manager.__aexit__(kind, error, trace)
+        except Exception as raised:
+            if raised is not error:
+                raise self._failed("end", raised) from raised
+
+    def _made(self, function: Callable[..., Any]) -> AbstractAsyncContextManager[Any]:
+        made = function(self._worker) if _takes_worker(function) else function()
+
+        if not isinstance(made, AbstractAsyncContextManager):
+            if inspect.iscoroutine(made):
+                made.close()
+
+            raise TypeError(f"it has returned {type(made).__name__}; {_EXPECTED}")
+
+        return made
+
+    def _failed(self, when: str, error: Exception) -> WorkerError:
+        name = f"{self._function.__module__}.{getattr(self._function, '__qualname__', self._function)}"
+        what = _WRONG_YIELDS.get(str(error)) if isinstance(error, RuntimeError) else None
+
+        return WorkerError(f"lifespan {name} has failed at its {when}: {what or error_line(error)}{_place(error)}")
+
+
+def _takes_worker(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # one that is written in C
+        return True
+
+    return True
+
+
+def _place(error: Exception) -> str:
+    """The line of the user's that an error has come from."""
+    steps = [step for step in traceback.extract_tb(user_traceback(error)) if "contextlib.py" not in step.filename]
+
+    return f" ({steps[-1].filename}, line {steps[-1].lineno})" if steps else ""
