@@ -37,6 +37,7 @@ from aioq.store import Connection, Directory
 from aioq.values.durations import pause_ms, positive_ms, retention_ms
 from aioq.values.errors import ServerUnreachable
 from aioq.values.options import check_executor
+from aioq.values.resolving import split_spec
 from aioq.worker.signals import StopSignals, signals_interrupt
 from aioq.worker.streams import drop_what_nobody_takes
 
@@ -152,6 +153,7 @@ LifespanName = Annotated[
     typer.Option(
         "--lifespan",
         metavar="MODULE:NAME",
+        callback=checked(split_spec),
         help="Open what jobs share before the first job, and close it at the end, such as shop.worker:lifespan.",
     ),
 ]

@@ -9,7 +9,7 @@ from functools import lru_cache
 from types import FrameType
 from typing import Any
 
-from aioq.values.errors import DeserializationError
+from aioq.values.errors import DeserializationError, InvalidInput
 
 
 @lru_cache(maxsize=4096)
@@ -66,6 +66,23 @@ def locate(name: str) -> tuple[object, Callable[..., Any]]:
         " that folder with `aioq worker --path`",
         parts[0],
     )
+
+
+def split_spec(spec: str, option: str) -> tuple[str, str]:
+    """The module and the name in it, out of a text such as "shop.worker:lifespan".
+
+    Raises:
+        InvalidInput: it is no such text.
+
+    """
+    module, _, name = spec.partition(":")
+
+    if not all(part.isidentifier() for part in [*module.split("."), *name.split(".")]):
+        raise InvalidInput(
+            f'{option}={spec!r}: expected a module and a name in it, such as "shop.worker:lifespan"'
+        )
+
+    return module, name
 
 
 def module_of(name: str) -> tuple[str, Any, list[str]]:

@@ -22,7 +22,7 @@ from anyio import CapacityLimiter, to_thread
 
 from aioq.values.errors import DeserializationError, InvalidInput, WorkerError
 from aioq.values.reference import Function, Kind, kind_of
-from aioq.values.resolving import is_imported, module_of
+from aioq.values.resolving import is_imported, module_of, split_spec
 from aioq.worker.run import own_task
 from aioq.worker.threads import ThreadCall
 from aioq.worker.tracebacks import causes, error_line, user_frames, user_traceback
@@ -246,13 +246,7 @@ def load(spec: str, option: str) -> Any:
         WorkerError: the module cannot be imported, or has nothing of that name.
 
     """
-    module, _, path = spec.partition(":")
-
-    if not path or not all(part.isidentifier() for part in [*module.split("."), *path.split(".")]):
-        raise InvalidInput(
-            f'{option}={spec!r}: expected a module and a name in it, such as "shop.worker:lifespan"'
-        )
-
+    module, path = split_spec(spec, option)
     import_all([module])
     found: Any = sys.modules[module]
 
