@@ -101,6 +101,7 @@ WORDS = {
     "Job[Any] | str | Iterable[Job[Any] | str]": "a job, its id, or several of them",
     "Iterable[EnqueueData]": "what `prepare_data` and `call` give",
     "Callable[..., Any] | str": "a function, or its dotted name",
+    "LifespanFunction | None": "a function with `@asynccontextmanager`",
     "Callable[P, Any]": "a function",
     "Callable[P, R] | None": "a function",
     "Sequence[Any]": "a tuple or a list",

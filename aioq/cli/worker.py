@@ -200,8 +200,6 @@ def worker(
     if reload:
         supervise([Path(), *target.paths], [shutdown_timeout, cancel_grace])
 
-    from aioq.worker.imports import check_modules  # noqa: PLC0415 - no other command needs the loops of a worker
-
     drop_what_nobody_takes()
     texts = {"log_format": log_format, "date_format": date_format}
     configure_logging(level, **texts, as_json=log_json, tracebacks=log_tracebacks)
@@ -219,7 +217,7 @@ def worker(
         "lifespan": lifespan,
     }
     limits: dict[str, Any] = {"burst": burst, "max_jobs": max_jobs, "max_idle_time": max_idle_time}
-    run_to_end(partial(_serve, target, queues or ["default"], options, limits, pid, check_modules(imports or [])))
+    run_to_end(partial(_serve, target, queues or ["default"], options, limits, pid, imports or []))
 
 
 def _level(level: Level, *, verbose: bool, quiet: bool) -> Level:
@@ -239,12 +237,13 @@ async def _serve(
     imports: Sequence[str],
     serves: Serves,
 ) -> None:
-    from aioq.worker.imports import import_all, load  # noqa: PLC0415 - as above
+    # No other command needs the loops of a worker.
+    from aioq.worker.imports import check_modules, import_all, load  # noqa: PLC0415
     from aioq.worker.worker import Worker  # noqa: PLC0415
 
     with _pid_file(pid):
         with signals_interrupt():
-            import_all(imports)
+            import_all(check_modules(imports))
 
             if options["lifespan"] is not None:
                 options |= {"lifespan": load(options["lifespan"], "--lifespan")}

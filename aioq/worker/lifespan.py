@@ -88,14 +88,13 @@ class Lifespan:
             async with self._start:
                 manager = self._made(self._function)
                 value = await manager.__aenter__()
-        except BaseException as error:
+        except WorkerError:
+            raise
+        except Exception as error:
             if isinstance(error, TimeoutError) and self._start.expired():
                 return False
 
-            if isinstance(error, Exception):
-                raise self._failed("start", error) from error
-
-            raise
+            raise self._failed("start", _what(error)) from error
         finally:
             self._start = None
 
@@ -121,7 +120,7 @@ class Lifespan:
             await self._manager.__aexit__(kind, error, trace)
         except Exception as raised:
             if raised is not error:
-                raise self._failed("end", raised) from raised
+                raise self._failed("end", _what(raised)) from raised
 
     def _made(self, function: Callable[..., Any]) -> AbstractAsyncContextManager[Any]:
         made = function(self._worker) if _takes_worker(function) else function()
@@ -130,15 +129,17 @@ class Lifespan:
             if inspect.iscoroutine(made):
                 made.close()
 
-            raise TypeError(f"it has returned {type(made).__name__}; {_EXPECTED}")
+            raise self._failed("start", f"it has returned {type(made).__name__}; {_EXPECTED}")
 
         return made
 
-    def _failed(self, when: str, error: Exception) -> WorkerError:
-        name = f"{self._function.__module__}.{getattr(self._function, '__qualname__', self._function)}"
-        what = _WRONG_YIELDS.get(str(error)) if isinstance(error, RuntimeError) else None
+    def _failed(self, when: str, what: str) -> WorkerError:
+        name = getattr(self._function, "__qualname__", None)
 
-        return WorkerError(f"lifespan {name} has failed at its {when}: {what or error_line(error)}{_place(error)}")
+        return WorkerError(
+            f"lifespan {f'{self._function.__module__}.{name}' if name else repr(self._function)} has failed at its"
+            f" {when}: {what}"
+        )
 
 
 def _takes_worker(function: Callable[..., Any]) -> bool:
@@ -150,6 +151,13 @@ def _takes_worker(function: Callable[..., Any]) -> bool:
         return True
 
     return True
+
+
+def _what(error: Exception) -> str:
+    """What has gone wrong, and where."""
+    wrong = _WRONG_YIELDS.get(str(error)) if isinstance(error, RuntimeError) else None
+
+    return wrong or f"{error_line(error)}{_place(error)}"
 
 
 def _place(error: Exception) -> str:

@@ -121,5 +121,5 @@ def test_what_is_no_name_in_a_module_is_refused(cli: Cli, shop: Path, name: str)
 def test_what_cannot_be_called_is_refused(cli: Cli, shop: Path) -> None:
     (shop / "tasks.py").write_text("lifespan = 5\n")
     done = cli.process("worker", "--burst", "--lifespan", "tasks:lifespan", cwd=shop)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "lifespan=5: expected a function with @asynccontextmanager" in done.stderr

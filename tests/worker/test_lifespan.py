@@ -159,11 +159,11 @@ async def returns_at_once() -> int:
         (never_yields, "never_yields has failed at its start: it has ended without a yield; expected one yield"),
         (
             no_coroutine,
-            "no_coroutine has failed at its start: TypeError: it has returned _GeneratorContextManager",
+            "no_coroutine has failed at its start: it has returned _GeneratorContextManager",
         ),
         (
             returns_at_once,
-            "returns_at_once has failed at its start: TypeError: it has returned coroutine; expected",
+            "returns_at_once has failed at its start: it has returned coroutine; expected",
         ),
     ],
 )
