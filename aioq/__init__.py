@@ -17,6 +17,7 @@ from aioq.client.registry import Registry
 from aioq.client.task import Task, task
 from aioq.store.connection import Connection
 from aioq.values import distribution, rq_names
+from aioq.values.depends import Depends
 from aioq.values.durability import Durability
 from aioq.values.errors import (
     AbandonedJobError,
@@ -63,6 +64,7 @@ __all__ = [
     "AioqError",
     "BadSignature",
     "Connection",
+    "Depends",
     "DeserializationError",
     "DuplicateJobError",
     "Durability",

@@ -32,7 +32,7 @@ OWNERS: dict[type, str] = {
 #: Classes that users make objects of.
 MADE = {aioq.Queue, aioq.Retry, aioq.Worker, aioq.Connection, aioq.JobLogFilter}
 
-FUNCTIONS = (aioq.current_job, aioq.get_current_job, aioq.get_resources, aioq.task)
+FUNCTIONS = (aioq.current_job, aioq.get_current_job, aioq.get_resources, aioq.task, aioq.Depends)
 
 #: What other packages of aioq use: it has no underscore, because it is not private to its module.
 INTERNAL: dict[type, set[str]] = {

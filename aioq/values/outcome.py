@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aioq.values.errors import BadSignature, DeserializationError, FunctionNotAllowed
+from aioq.values.errors import BadSignature, DeserializationError, FunctionNotAllowed, InvalidFunction
 from aioq.values.retry import Retry, RetryRequested
 
 
@@ -53,14 +53,15 @@ Outcome = Finished | Failed | Retried | Interrupted
 def is_final(error: BaseException, found: bool) -> bool:
     """Whether another attempt could come to nothing else, for a run that ended before its function was called.
 
-    What is not signed, not allowed or damaged stays so. Code that is missing may come with a deploy.
+    What is not signed, not allowed, damaged or wrongly declared stays so. Code that is missing may come with a
+    deploy.
 
     Args:
         error: what was raised.
         found: whether the function was found.
 
     """
-    if isinstance(error, BadSignature | FunctionNotAllowed):
+    if isinstance(error, BadSignature | FunctionNotAllowed | InvalidFunction):
         return True
 
     is_damage = found and isinstance(error, DeserializationError)

@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 from types import FunctionType
 from typing import Any, Literal
 
+from aioq.values.depends import dependencies_of
 from aioq.values.errors import InvalidFunction
 from aioq.values.option_names import unknown_option
 from aioq.values.options import OPTION_NAMES
@@ -17,11 +18,13 @@ from aioq.values.resolving import carried_out
 
 Function = Callable[..., Any]
 
-#: How a function is called: it is awaited, iterated with `async for`, or simply called.
-Kind = Literal["coroutine", "generator", "plain"]
+#: How a function is called: it is awaited, iterated with `async for`, or simply called; or what it depends on is
+#: given to it first.
+Kind = Literal["coroutine", "generator", "plain", "injected"]
 COROUTINE: Kind = "coroutine"
 GENERATOR: Kind = "generator"
 PLAIN: Kind = "plain"
+INJECTED: Kind = "injected"
 
 _POSITIONAL = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
 
@@ -294,6 +297,12 @@ def _accepts(func: Callable[..., Any], *, bound: bool) -> tuple[inspect.Signatur
     if bound and params and params[0].kind in _POSITIONAL:
         params = params[1:]
         signature = signature.replace(parameters=params)
+
+    if injected := {parameter.name for parameter, _ in dependencies_of(func)}:
+        # The worker gives them, so that a call may leave them away, wherever they stand.
+        params = [p.replace(default=None) if p.name in injected else p for p in params]
+
+        return inspect.Signature(params, __validate_parameters__=False), None
 
     if any(p.kind is inspect.Parameter.KEYWORD_ONLY and p.default is p.empty for p in params):
         return signature, None

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import math
 from collections.abc import AsyncIterable, Awaitable
+from functools import partial
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
@@ -21,6 +22,7 @@ from aioq.values.record import JobRecord
 from aioq.values.reference import COROUTINE, GENERATOR, PLAIN, Function, Kind
 from aioq.values.resolving import resolve
 from aioq.values.retry import Retry, RetryRequested
+from aioq.worker.dependencies import Dependencies
 from aioq.worker.failure import outcome_of_end, outcome_of_error
 from aioq.worker.forks import end_fork, forks
 from aioq.worker.imports import Imports
@@ -58,6 +60,7 @@ class Caller:
     ) -> None:
         self._threads = CapacityLimiter(threads)
         self._result_ttl_ms = result_ttl_ms
+        self._dependencies = Dependencies(self._threads)
         self._imports = Imports(resolve if allow is None else allow.resolve)
         self._processes = Processes(job_processes)
         self._default = default
@@ -104,6 +107,7 @@ class Caller:
         """No run will come any more: end the processes of jobs."""
         self._imports.close()
         await self._processes.close()
+        await self._dependencies.aclose()
 
     async def _import(self, run: Run) -> tuple[Function, Kind]:
         """Find a function for the first time. How long a run took is counted without the import."""
@@ -140,7 +144,23 @@ class Caller:
         if kind == GENERATOR:
             return _gathered(func(*args, **kwargs))
 
-        return self._call_on_thread(run, ThreadCall(func, args, kwargs))
+        if kind == PLAIN:
+            return self._call_on_thread(run, ThreadCall(func, args, kwargs))
+
+        own_kind, needs = self._imports.injected[record.func_name]
+
+        return self._dependencies.call(needs, args, kwargs, partial(self._call_given, run, func, own_kind, args))
+
+    def _call_given(
+        self, run: Run, func: Function, kind: Kind, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Awaitable[Any]:
+        """Call a function whose dependencies are among its keyword arguments now."""
+        if kind == PLAIN:
+            return self._call_on_thread(run, ThreadCall(func, args, kwargs))
+
+        called: Awaitable[Any] = func(*args, **kwargs) if kind == COROUTINE else _gathered(func(*args, **kwargs))
+
+        return called
 
     async def _call_on_thread(self, run: Run, call: ThreadCall) -> Any:
         run.thread_call = call
@@ -163,8 +183,8 @@ class Caller:
         """
         if record.executor == PROCESS and kind != PLAIN:
             raise InvalidFunction(
-                f'{record.func_name} is awaited, and executor="process" is for plain functions. Leave the option'
-                " away: a coroutine runs on the event loop"
+                f'{record.func_name} is awaited or has dependencies, and executor="process" is for plain functions'
+                " without any. Leave the option away"
             )
 
         return kind == PLAIN and (record.executor or record.default_executor or self._default) == PROCESS

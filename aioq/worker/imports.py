@@ -20,9 +20,10 @@ from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 
-from aioq.values.errors import DeserializationError, InvalidInput, WorkerError
-from aioq.values.reference import Function, Kind, kind_of
+from aioq.values.errors import DeserializationError, InvalidFunction, InvalidInput, WorkerError
+from aioq.values.reference import INJECTED, Function, Kind, kind_of
 from aioq.values.resolving import is_imported, module_of, split_spec
+from aioq.worker.dependencies import Need, check_tasks, needs_of
 from aioq.worker.run import own_task
 from aioq.worker.threads import ThreadCall
 from aioq.worker.tracebacks import causes, error_line, user_frames, user_traceback
@@ -68,6 +69,8 @@ class Imports:
     def __init__(self, resolve: Callable[[str], Function]) -> None:
         #: The functions that were found, and how each is called. A function that stands here costs one lookup.
         self.known: dict[str, tuple[Function, Kind]] = {}
+        #: Of the functions with dependencies: how each is called once it has them, and what it asks for.
+        self.injected: dict[str, tuple[Kind, tuple[Need, ...]]] = {}
         self._resolve = resolve
         self._loading: dict[str, asyncio.Task[Found]] = {}
         self._turn = asyncio.Lock()
@@ -91,9 +94,17 @@ class Imports:
             raise self._explained(error) from error.__cause__
 
         if len(self.known) >= MOST_FUNCTIONS:
-            del self.known[next(iter(self.known))]
+            first = next(iter(self.known))
+            del self.known[first]
+            self.injected.pop(first, None)
 
-        known = self.known[name] = func, kind_of(func)
+        kind = kind_of(func)
+
+        if needs := needs_of(func, name):
+            self.injected[name] = kind, needs
+            kind = INJECTED
+
+        known = self.known[name] = func, kind
 
         return known
 
@@ -219,10 +230,10 @@ def check_modules(imports: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def import_all(modules: Iterable[str]) -> None:
-    """Import modules, here and now.
+    """Import modules, here and now, and check what their tasks ask for.
 
     Raises:
-        WorkerError: one cannot be imported.
+        WorkerError: one cannot be imported, or has a task whose dependencies cannot be provided.
 
     """
     for name in modules:
@@ -236,6 +247,11 @@ def import_all(modules: Iterable[str]) -> None:
             raise WorkerError(_why_not(name, error)) from error
 
         log.debug("imported %s in %.1f s", name, time.monotonic() - began)
+
+        try:
+            check_tasks(vars(sys.modules[name]))
+        except InvalidFunction as error:
+            raise WorkerError(str(error)) from error
 
 
 def load(spec: str, option: str) -> Any:

@@ -97,6 +97,30 @@ def test_a_signal_ends_an_import_before_the_first_claim(start: Start, shop: Path
     assert not (shop / "worker.pid").exists()
 
 
+@pytest.mark.parametrize(
+    ("job", "error"),
+    [
+        (
+            "def url(name): ...\n@task\nasync def job(db=Depends(url)): ...\n",
+            "shop.job > db > url > name: it has neither a Depends nor a default",
+        ),
+        (
+            "def url(): ...\n@task(executor='process')\ndef job(db=Depends(url)): ...\n",
+            "shop.job: a function with dependencies cannot run in a process of its own",
+        ),
+    ],
+)
+def test_a_task_whose_dependencies_cannot_be_provided_is_one_error(
+    cli: Cli, shop: Path, job: str, error: str
+) -> None:
+    (shop / "shop.py").write_text(f"from aioq import Depends, task\n{job}")
+    cli.enqueue("a")
+    done = cli.process("worker", "--burst", "--import", "shop", cwd=shop)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"Error: {error}")
+    assert cli.status("a") == "queued"
+
+
 # Reload
 
 
