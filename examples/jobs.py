@@ -5,10 +5,12 @@ They are in a module of their own because a worker imports them by name ("exampl
 
 import asyncio
 import hashlib
+import sqlite3
 import threading
 from pathlib import Path
 
-from aioq import current_job
+from aioq import Depends, current_job
+from examples.database import get_session
 
 
 async def count_words(text: str) -> int:
@@ -31,6 +33,14 @@ def digest(text: str, rounds: int = 200_000) -> str:
     job.save_meta_sync()  # nothing can be awaited here; in a coroutine it is `await job.save_meta()`
 
     return hashlib.pbkdf2_hmac("sha256", text.encode(), b"salt", rounds).hex()
+
+
+def charge(order: int, session: sqlite3.Connection = Depends(get_session)) -> str:
+    # The worker calls get_session, and closes the session when the run ends.
+    session.execute("UPDATE orders SET paid = 1 WHERE id = ?", (order,))
+    (item,) = session.execute("SELECT item FROM orders WHERE id = ?", (order,)).fetchone()
+
+    return f"{item} is paid"
 
 
 async def convert(pages: int) -> str:

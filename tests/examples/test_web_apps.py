@@ -26,6 +26,7 @@ class Web:
 
     def __init__(self, kind: str, url: str) -> None:
         self.kind, self.url = kind, url
+        self.orders = Path()
 
     async def enqueue(self, text: str) -> str:
         body = {"json": text} if self.kind == "fastapi" else {"content": text}
@@ -48,7 +49,12 @@ def application(request, shared_server: Server, tmp_path_factory) -> Iterator[We
     port = free_port()
     web = Web(request.param, f"http://127.0.0.1:{port}")
     log = tmp_path_factory.mktemp("web") / "log"
-    environment = {"PYTHONWARNINGS": "error::ResourceWarning", "AIOQ_REDIS_URL": shared_server.url}
+    web.orders = log.with_name("orders.db")
+    environment = {
+        "PYTHONWARNINGS": "error::ResourceWarning",
+        "AIOQ_REDIS_URL": shared_server.url,
+        "ORDERS": str(web.orders),
+    }
 
     with log.open("wb") as output:
         command = [sys.executable, "-m", *COMMANDS[request.param], str(port)]
@@ -85,6 +91,23 @@ async def test_a_job_goes_from_queued_to_its_result(web: Web, start_worker) -> N
     assert (result.status_code, result.json()) == (200, {"status": "finished", "result": 6})
     status = await web.get(f"/jobs/{job_id}")
     assert status.json()["status"] == "finished"
+
+
+async def test_a_handler_and_a_job_ask_for_the_same_session(
+    web: Web, start_worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if web.kind != "fastapi":
+        return
+
+    monkeypatch.setenv("ORDERS", str(web.orders))
+    made = (await web.client.post("/orders", json="a bicycle")).json()
+    assert (await web.get(f"/orders/{made['order']}")).json() == {"item": "a bicycle", "paid": False}
+
+    await start_worker()
+    result = await web.get(f"/jobs/{made['job']}/result", params={"wait": 10})
+    assert result.json() == {"status": "finished", "result": "a bicycle is paid"}
+    assert (await web.get(f"/orders/{made['order']}")).json() == {"item": "a bicycle", "paid": True}
+    assert (await web.get("/orders/99")).status_code == 404
 
 
 async def test_a_failing_job_shows_its_error_and_no_code(web: Web, start_worker) -> None:
