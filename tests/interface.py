@@ -10,6 +10,7 @@ from typing import Any
 
 import aioq
 from aioq.client.using import BoundTask, Using
+from aioq.middleware import EnqueuedCall
 from aioq.values.options import Options
 
 PAGE = Path(__file__).parent.parent / "docs/interface.md"
@@ -27,6 +28,7 @@ OWNERS: dict[type, str] = {
     aioq.Worker: "worker",
     aioq.Connection: "connection",
     aioq.JobLogFilter: "log_filter",
+    EnqueuedCall: "call",
 }
 
 #: Classes that users make objects of.
@@ -37,6 +39,7 @@ FUNCTIONS = (aioq.current_job, aioq.get_current_job, aioq.get_resources, aioq.ta
 #: What other packages of aioq use: it has no underscore, because it is not private to its module.
 INTERNAL: dict[type, set[str]] = {
     aioq.Queue: {"of", "store"},
+    EnqueuedCall: {"call"},
     aioq.Job: {"adopt", "bind", "call", "durability", "record", "server"},
     aioq.Registry: {"jobs_and_missing"},
     aioq.Retry: {"delay_ms", "from_dict", "interval_ms", "max_interval_ms", "retries", "to_dict"},
@@ -102,6 +105,11 @@ WORDS = {
     "Iterable[EnqueueData]": "what `prepare_data` and `call` give",
     "Callable[..., Any] | str": "a function, or its dotted name",
     "LifespanFunction | None": "a function with `@asynccontextmanager`",
+    "Iterable[WorkerHook]": "functions that are called with the worker",
+    "Iterable[RunMiddleware]": "[coroutine functions](middleware.md#around-each-run)",
+    "Iterable[EnqueueMiddleware]": "[coroutine functions](middleware.md#around-each-enqueue)",
+    "Iterable[ExceptionHandler] | ExceptionHandler": "[functions](middleware.md#when-an-attempt-fails)",
+    "Callable[[], AbstractContextManager[Any]] | str | None": "a function with `@contextmanager`, or its name",
     "Callable[P, Any]": "a function",
     "Callable[P, R] | None": "a function",
     "Sequence[Any]": "a tuple or a list",

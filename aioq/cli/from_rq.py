@@ -34,7 +34,7 @@ WORKER = {
     "--maintenance-interval": "workers clean up by themselves",
     "--job-monitoring-interval": "workers watch over their jobs by themselves",
     "--disable-job-desc-logging": "descriptions of jobs are not logged",
-    "--disable-default-exception-handler": "there are no exception handlers",
+    "--disable-default-exception-handler": "a job that has failed is always in the failed job registry",
     "--dequeue-strategy": "the first queue is served before the second, and so on",
 }
 
@@ -73,7 +73,6 @@ COMMANDS = {
 
 #: Options of RQ's worker that cannot be ignored, and what to use instead.
 _REFUSED_BY_WORKER = {
-    "--exception-handler": "catch the error in the function, or where you await `job.result()`",
     "--sentry-dsn": "the module of a job can set up Sentry: import it with --import",
 }
 

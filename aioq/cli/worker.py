@@ -53,6 +53,14 @@ Main: TypeAlias = Callable[[Serves], Coroutine[Any, Any, None]]
 SUSPENSION_TIMEOUT_S = 1.0
 
 
+#: Options with names of functions of the user's, which are loaded before the worker is made.
+_LOADED = {
+    "lifespan": "--lifespan",
+    "middleware": "--middleware",
+    "exception_handlers": "--exception-handler",
+    "process_lifespan": "--process-lifespan",
+}
+
 Queues = Annotated[
     list[str] | None,
     typer.Argument(
@@ -157,6 +165,33 @@ LifespanName = Annotated[
         help="Open what jobs share before the first job, and close it at the end, such as shop.worker:lifespan.",
     ),
 ]
+Hooked = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--middleware",
+        metavar="MODULE:NAME",
+        callback=checked(split_spec),
+        help="Run this around each job's function, such as shop.worker:timing; any number, the outermost first.",
+    ),
+]
+Handlers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exception-handler",
+        metavar="MODULE:NAME",
+        callback=checked(split_spec),
+        help="Call this for each attempt that has failed, such as shop.worker:report; any number.",
+    ),
+]
+ProcessLifespan = Annotated[
+    str | None,
+    typer.Option(
+        "--process-lifespan",
+        metavar="MODULE:NAME",
+        callback=checked(split_spec),
+        help="As --lifespan, for each process of jobs with executor='process'.",
+    ),
+]
 Reload = Annotated[
     bool,
     typer.Option(
@@ -191,6 +226,9 @@ def worker(
     allow: Allow = None,
     imports: Imports = None,
     lifespan: LifespanName = None,
+    middleware: Hooked = None,
+    exception_handler: Handlers = None,
+    process_lifespan: ProcessLifespan = None,
     reload: Reload = False,
     target: Target,
 ) -> None:
@@ -215,6 +253,9 @@ def worker(
         "allow": allow or None,
         "log_jobs": tells_of_jobs(log_jobs),
         "lifespan": lifespan,
+        "middleware": middleware or [],
+        "exception_handlers": exception_handler or [],
+        "process_lifespan": process_lifespan,
     }
     limits: dict[str, Any] = {"burst": burst, "max_jobs": max_jobs, "max_idle_time": max_idle_time}
     run_to_end(partial(_serve, target, queues or ["default"], options, limits, pid, imports or []))
@@ -245,8 +286,13 @@ async def _serve(
         with signals_interrupt():
             import_all(check_modules(imports))
 
-            if options["lifespan"] is not None:
-                options |= {"lifespan": load(options["lifespan"], "--lifespan")}
+            for name, option in _LOADED.items():
+                given = options[name]
+
+                if isinstance(given, list):
+                    options[name] = [load(each, option) for each in given]
+                elif given is not None:
+                    options[name] = load(given, option)
 
         async with connected(target, starts=True) as connection:
             worker = Worker(queues, connection, **options)

@@ -23,13 +23,23 @@ from aioq.values.submission import NO_WORDS, Submission
 class Call:
     """A function and its arguments as they are stored, and the options that hold for it.
 
-    size is that of the values in fields, in bytes, once the call is complete.
+    Args:
+        name: the dotted name of the function.
+        fields: what is stored of the job.
+        options: those that were given, by the caller and by the task.
+        serializer: for the arguments, meta values and the result.
+        due: when the job is due: "" for now, "+ms" from now, or a moment in ms.
+        job_id: the id that was made for the job before; "" for a new one.
+        size: of the values in fields, in bytes, once the call is complete.
+
     """
 
     name: str
     fields: Fields
     options: JobOptions
     serializer: Serializer
+    due: str = ""
+    job_id: str = ""
     size: int = 0
 
 
@@ -131,7 +141,8 @@ def complete(call: Call, defaults: JobOptions = NO_OPTIONS, max_payload: int = M
     options = call.options if defaults is NO_OPTIONS else call.options.over(defaults)
 
     if options is not NO_OPTIONS:
-        call = Call(call.name, call.fields | _stored(call, options), options, call.serializer)
+        fields = call.fields | _stored(call, options)
+        call = Call(call.name, fields, options, call.serializer, call.due, call.job_id)
 
     call.size = sum(map(len, call.fields.values()))
 
@@ -144,18 +155,16 @@ def complete(call: Call, defaults: JobOptions = NO_OPTIONS, max_payload: int = M
     return call
 
 
-def submission_of(call: Call, due: str = "", job_id: str = "", signer: Signer | None = None) -> Submission:
+def submission_of(call: Call, signer: Signer | None = None) -> Submission:
     """The job that a complete call makes.
 
     Args:
         call: the call.
-        due: "" for now, "+ms" from now, or a moment in ms.
-        job_id: the id that was made for it before; "" for a new one.
         signer: signs what is stored, if the queue signs.
 
     """
-    options = call.options
-    record = JobRecord(options.job_id or job_id or new_id(), call.fields, signer)
+    options, due = call.options, call.due
+    record = JobRecord(options.job_id or call.job_id or new_id(), call.fields, signer)
 
     if signer is not None:
         record = record.sealed()

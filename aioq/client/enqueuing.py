@@ -54,7 +54,7 @@ class Enqueuing:
         if kwargs:
             args, kwargs, options = _split(func, args, kwargs)
 
-        return await producer.enqueue(producer.prepare(func, args, kwargs, options))
+        return await producer.enqueue(producer.describe(func, args, kwargs, options))
 
     @awaited
     async def enqueue_call(
@@ -80,18 +80,20 @@ class Enqueuing:
         self, moment: datetime, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
     ) -> Job[Any]:
         """Put a call into the queue when a moment has come. A naive datetime is in this machine's time zone."""
-        call = self._producer.prepare(func, *_split(func, args, kwargs))
+        call = self._producer.describe(func, *_split(func, args, kwargs))
+        call.due = due_at(moment)
 
-        return await self._producer.enqueue(call, due_at(moment))
+        return await self._producer.enqueue(call)
 
     @awaited
     async def enqueue_in(
         self, delay: Duration, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
     ) -> Job[Any]:
         """Put a call into the queue after a while, counted by the server's clock."""
-        call = self._producer.prepare(func, *_split(func, args, kwargs))
+        call = self._producer.describe(func, *_split(func, args, kwargs))
+        call.due = due_in(delay)
 
-        return await self._producer.enqueue(call, due_in(delay))
+        return await self._producer.enqueue(call)
 
     @tell_rq_arguments(ENQUEUE_MANY_ARGUMENTS)
     @awaited

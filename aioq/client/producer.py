@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, NamedTuple
 
 from aioq.client.call import Call, complete, describe, submission_of
 from aioq.client.job import Job
+from aioq.client.middleware import EnqueueMiddleware, run_through
 from aioq.store import Store
 from aioq.store.net.batcher import MAX_BYTES
 from aioq.store.net.per_loop import check_loop
@@ -45,6 +47,7 @@ class Producer:
         serializer: for arguments, results and meta.
         max_payload: the most bytes of arguments and meta of one job.
         durability_timeout: seconds to wait for the durability that was asked for.
+        middleware: what calls go through, the outermost first.
 
     """
 
@@ -53,23 +56,26 @@ class Producer:
     serializer: Serializer = PICKLE
     max_payload: int = MAX_PAYLOAD
     durability_timeout: float = 5.0
+    middleware: tuple[EnqueueMiddleware, ...] = ()
 
-    def prepare(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions) -> Call:
+    def describe(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions) -> Call:
         """Check a call. Raises InvalidInput."""
-        return complete(describe(func, args, kwargs, options, self.serializer), self.defaults, self.max_payload)
+        return describe(func, args, kwargs, options, self.serializer)
 
-    def complete(self, call: Call) -> Call:
-        """As `prepare`, for a call that was described elsewhere."""
-        return complete(call, self.defaults, self.max_payload)
-
-    async def enqueue(self, call: Call, due: str = "", job_id: str = "") -> Job[Any]:
-        """Put one call into the queue. `due` and `job_id` are as for `submission_of`.
+    async def enqueue(self, call: Call) -> Job[Any]:
+        """Put one call into the queue.
 
         Raises:
-            DuplicateJobError, NotDurable, ServerError: as `Queue.enqueue`.
+            InvalidInput, DuplicateJobError, NotDurable, ServerError: as `Queue.enqueue`.
 
         """
-        submission = submission_of(call, due, job_id, self.store.signer)
+        if self.middleware:
+            (job,) = await self._through_middleware([call])
+
+            return job
+
+        call = complete(call, self.defaults, self.max_payload)
+        submission = submission_of(call, self.store.signer)
 
         if submission.durability != "memory":
             (job,) = self._accepted([call], await self._store_durably([submission]))
@@ -92,19 +98,27 @@ class Producer:
 
         """
         check_loop()  # before coroutines are made that nobody could await
-        listed, prepared = _listed(calls), list[Call]()
+        described = list[Call]()
 
-        try:
-            for each in listed:
+        with _places_told(described):
+            for each in _listed(calls):
                 if not isinstance(each, EnqueueData):
                     raise _no_call(each)
 
                 given = each.options if options is NO_OPTIONS else each.options.over(options)
-                prepared.append(self.prepare(each.func, each.args, each.kwargs, given))
-        except InvalidInput as error:
-            error.args = (f"calls[{len(prepared)}]: {error}",)
+                described.append(self.describe(each.func, each.args, each.kwargs, given))
 
-            raise
+        if self.middleware:
+            return await self._through_middleware(described)
+
+        return await self.enqueue_calls(described)
+
+    async def enqueue_calls(self, calls: Sequence[Call]) -> list[Job[Any]]:
+        """Put calls into the queue that were described before. Raises as `Queue.enqueue_many`."""
+        prepared = list[Call]()
+
+        with _places_told(prepared):
+            prepared.extend(complete(call, self.defaults, self.max_payload) for call in calls)
 
         _refuse_repeated_ids(prepared)
         chunks = _chunks(prepared)
@@ -116,9 +130,12 @@ class Producer:
 
         return self._accepted(prepared, jobs)
 
+    async def _through_middleware(self, calls: list[Call]) -> list[Job[Any]]:
+        return await run_through(self.middleware, calls, replace(self, middleware=()).enqueue_calls)
+
     async def _enqueue_chunk(self, calls: list[Call]) -> list[Job[Any] | None]:
         """The jobs, None for each duplicate. The server works on one chunk while another is made here."""
-        submissions = [submission_of(call, signer=self.store.signer) for call in calls]
+        submissions = [submission_of(call, self.store.signer) for call in calls]
 
         if submissions[0].durability != "memory":
             return await self._store_durably(submissions)
@@ -181,6 +198,17 @@ def _listed(calls: Iterable[EnqueueData]) -> Iterable[EnqueueData]:
         raise InvalidType(f"calls: expected a list of what prepare_data returns, not {type(calls).__name__}")
 
     return calls
+
+
+@contextmanager
+def _places_told(done: Sequence[Call]) -> Iterator[None]:
+    """An error names the call that cannot be used by its place: behind those that are done."""
+    try:
+        yield
+    except InvalidInput as error:
+        error.args = (f"calls[{len(done)}]: {error}",)
+
+        raise
 
 
 def _no_call(given: object) -> InvalidType:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn, Self, overload
 from aioq.client.bulk import delete_all, requeue
 from aioq.client.enqueuing import Enqueuing
 from aioq.client.job import Job
+from aioq.client.middleware import EnqueueMiddleware
 from aioq.client.plain import awaited
 from aioq.client.producer import Producer
 from aioq.client.registry import Registry
@@ -18,6 +19,7 @@ from aioq.values.cause import read_exceptions
 from aioq.values.durability import Level
 from aioq.values.durations import Duration, positive_ms
 from aioq.values.ids import check_queue_name
+from aioq.values.middleware import check_middleware
 from aioq.values.numbers import whole
 from aioq.values.options import MAX_PAYLOAD, Executor, read_defaults
 from aioq.values.retry import Retry
@@ -52,6 +54,8 @@ class Queue(Enqueuing):
             else 15 s. A Connection that is shared brings its own.
         exceptions: classes of which `Job.result()` builds the `__cause__` of a JobFailed (default: none). Only
             these are called, with what the server holds of the arguments, so list those that only keep them.
+        middleware: coroutine functions that each `enqueue…` of this queue goes through, the outermost first: each
+            gets the calls and `call_next`, and gives the jobs that `await call_next(calls)` brings.
 
     Raises:
         InvalidInput: a value cannot be used; nothing is connected yet.
@@ -83,6 +87,7 @@ class Queue(Enqueuing):
         secret: Secret = None,
         call_timeout: Duration | None = None,
         exceptions: Iterable[type[BaseException]] = (),
+        middleware: Iterable[EnqueueMiddleware] = (),
     ) -> None:
         self.name = check_queue_name(name)
         self.connection = connect(connection, prefix=prefix, secret=secret, call_timeout=call_timeout)
@@ -104,6 +109,7 @@ class Queue(Enqueuing):
             find_serializer(serializer),
             whole(max_payload, "max_payload", 1),
             positive_ms(durability_timeout, "durability_timeout") / 1000,
+            check_middleware(middleware, "calls"),
         )
 
     @classmethod

@@ -106,7 +106,7 @@ class Using:
         self, func: Callable[..., Any] | str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Job[Any]:
         """As `enqueue`, with the function's arguments in a tuple and a dict."""
-        return await self._producer.enqueue(self._producer.prepare(func, *arguments(args, kwargs), self._options))
+        return await self._producer.enqueue(self._producer.describe(func, *arguments(args, kwargs), self._options))
 
     @awaited
     async def enqueue_many(self, calls: Iterable[EnqueueData]) -> list[Job[Any]]:
@@ -134,8 +134,8 @@ class Using:
 
         changed = {"meta": check_meta(job.meta)} | ({"at_front": True} if at_front else {})
         options = JobOptions(**changed).over(job.call.options)
-        call = self._producer.complete(replace(job.call, options=options.over(self._options)))
-        job.adopt(await self._producer.enqueue(call, job_id=job.id))
+        call = replace(job.call, options=options.over(self._options), job_id=job.id)
+        job.adopt(await self._producer.enqueue(call))
 
         return job
 
@@ -154,7 +154,10 @@ class Using:
         producer = self._producer
         _refuse_options(func, kwargs)
 
-        return await producer.enqueue(producer.prepare(func, args, kwargs, self._options), due)
+        call = producer.describe(func, args, kwargs, self._options)
+        call.due = due
+
+        return await producer.enqueue(call)
 
     def __repr__(self) -> str:
         return f"<Using {self._producer.store.queue}>"

@@ -69,13 +69,13 @@ def locate(name: str) -> tuple[object, Callable[..., Any]]:
 
 
 def split_spec(spec: str, option: str) -> tuple[str, str]:
-    """The module and the name in it, out of a text such as "shop.worker:lifespan".
+    """The module and the name in it, out of a text such as "shop.worker:lifespan" or "shop.worker.lifespan".
 
     Raises:
         InvalidInput: it is no such text.
 
     """
-    module, _, name = spec.partition(":")
+    module, _, name = spec.partition(":") if ":" in spec else spec.rpartition(".")
 
     if not all(part.isidentifier() for part in [*module.split("."), *name.split(".")]):
         raise InvalidInput(

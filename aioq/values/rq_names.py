@@ -89,7 +89,6 @@ WORKER_ARGUMENTS = {
     "default_result_ttl": "result_ttl=…",
     "default_worker_ttl": "Nobody needs it: a worker renews its lease by itself.",
     "disable_default_exception_handler": _MISSING,
-    "exception_handlers": "A failure is logged, and stands in the failed job registry.",
     "job_class": _MISSING,
     "job_monitoring_interval": "Nobody needs it: a worker renews its lease by itself.",
     "log_job_description": "log_jobs=True",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
-from collections.abc import AsyncIterable, Awaitable
+from collections.abc import AsyncIterable, Awaitable, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,7 @@ from aioq.worker.dependencies import Dependencies
 from aioq.worker.failure import outcome_of_end, outcome_of_error
 from aioq.worker.forks import end_fork, forks
 from aioq.worker.imports import Imports
+from aioq.worker.middleware import RunMiddleware, run_through
 from aioq.worker.processes import Packed, Processes
 from aioq.worker.run import Cause, Run, StartClock
 from aioq.worker.telling import Telling
@@ -46,6 +47,8 @@ class Caller:
         job_processes: how many processes jobs with executor="process" may use.
         default: where plain functions run whose job and queue do not say.
         telling: hears of runs that begin, for the log.
+        middleware: what runs around each call, the outermost first.
+        process_lifespan: the name of what each process enters at its beginning; None: nothing.
 
     """
 
@@ -57,12 +60,15 @@ class Caller:
         job_processes: int = 1,
         default: str = THREAD,
         telling: Telling | None = None,
+        middleware: Sequence[RunMiddleware] = (),
+        process_lifespan: str | None = None,
     ) -> None:
         self._threads = CapacityLimiter(threads)
         self._result_ttl_ms = result_ttl_ms
         self._dependencies = Dependencies(self._threads)
         self._imports = Imports(resolve if allow is None else allow.resolve)
-        self._processes = Processes(job_processes)
+        self._processes = Processes(job_processes, process_lifespan)
+        self._middleware = middleware
         self._default = default
         self._telling = telling or Telling()
 
@@ -87,7 +93,12 @@ class Caller:
 
             func, kind = self._imports.known.get(record.func_name) or await self._import(run)
             run.found = True
-            result = await self._call(run, func, kind, start_clock)
+
+            if self._middleware:
+                call = partial(self._call, run, func, kind, start_clock)
+                result = await run_through(self._middleware, job, call)
+            else:
+                result = await self._call(run, func, kind, start_clock)
 
             if forks.in_fork:  # the job has forked here, and this is the fork
                 end_fork(None)

@@ -10,6 +10,7 @@ import faulthandler
 import fcntl
 import io
 import json
+import logging
 import os
 import signal
 import socket
@@ -20,7 +21,7 @@ from contextlib import suppress
 from itertools import chain
 from typing import Any, NoReturn
 
-from aioq.client.context import CurrentJob
+from aioq.client.context import CurrentJob, resources
 from aioq.client.meta import changed_meta
 from aioq.client.plain import DONE, coroutine_method, dropped, not_awaited
 from aioq.client.waits import current
@@ -36,8 +37,11 @@ from aioq.values.summary import summary
 from aioq.worker import lines
 from aioq.worker.forks import SIGNALS, end_fork, forks
 from aioq.worker.frames import next_frame, pack_frame
+from aioq.worker.process_lifespan import process_lifespan
 from aioq.worker.streams import drop_what_nobody_takes
 from aioq.worker.tracebacks import error_text
+
+log = logging.getLogger("aioq.worker")
 
 #: How much is read at once.
 READ_BYTES = 262_144
@@ -93,12 +97,15 @@ class ChildJob(CurrentJob):
         return self._queue
 
     @property
-    def resources(self) -> NoReturn:
-        """There are none here. Raises InvalidJobOperation."""
-        raise InvalidJobOperation(
-            f"job {self.id} runs in a process of its own, which enters no lifespan: open what it needs in its"
-            " function"
-        )
+    def resources(self) -> Any:
+        """What the process_lifespan has yielded. Raises InvalidJobOperation if the worker has none."""
+        try:
+            return resources.get()
+        except LookupError:
+            raise InvalidJobOperation(
+                f"job {self.id} runs in a process of its own, which enters no lifespan: open what it needs in its"
+                " function, or give the worker a process_lifespan"
+            ) from None
 
     def save_meta_sync(self) -> None:
         """As `save_meta`. The worker does it, and the function waits for the answer."""
@@ -143,7 +150,8 @@ class ChildJob(CurrentJob):
 def main() -> NoReturn:
     """Run the jobs that the worker sends, until the worker ends.
 
-    The arguments of the process: the channel, the pipe that ends with the worker, and how its log looks.
+    The arguments of the process: the channel, the pipe that ends with the worker, how its log looks, and the name
+    of the process_lifespan, if there is one.
     """
     channel, life = map(int, sys.argv[1:3])
     _leave_signals_to_the_worker()
@@ -161,9 +169,31 @@ def main() -> NoReturn:
         sys.stdout.reconfigure(line_buffering=True)
 
     with suppress(EOFError, OSError), forks.watched(signals=True):
-        _serve(WorkerChannel(socket.socket(fileno=channel)))
+        _open_and_serve(WorkerChannel(socket.socket(fileno=channel)), *sys.argv[4:])
 
     os._exit(0)  # threads that jobs have left behind must end as well
+
+
+def _open_and_serve(channel: WorkerChannel, lifespan: str = "") -> None:
+    """Serve, and have the lifespan open meanwhile. An error of its start is the worker's to tell."""
+    if not lifespan:
+        return _serve(channel)
+
+    try:
+        manager = process_lifespan(lifespan)
+        value = manager.__enter__()
+    except BaseException as error:  # noqa: BLE001 - SystemExit too
+        return channel.send(b"failed", _encoded(error_text(error)))
+
+    resources.set(value)
+
+    try:
+        _serve(channel)
+    finally:
+        try:
+            manager.__exit__(None, None, None)
+        except BaseException:
+            log.exception("process_lifespan %s has failed at its end", lifespan)
 
 
 def _serve(channel: WorkerChannel) -> None:

@@ -7,12 +7,12 @@ import inspect
 import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from contextvars import Token
 from types import TracebackType
 from typing import Any, TypeAlias
 
 from aioq.client.context import resources
 from aioq.values.errors import InvalidInput, WorkerError
+from aioq.worker.hooks import Hooks
 from aioq.worker.tracebacks import error_line, user_traceback
 
 #: What a worker is given: it is called with the worker, or with nothing if it takes nothing.
@@ -48,18 +48,21 @@ class Lifespan:
 
     Args:
         function: makes the context manager; None: there is nothing to open.
+        hooks: called inside of it.
         worker: what the function is called with.
         is_stopped: whether a stop was asked for before.
 
     """
 
-    def __init__(self, function: Callable[..., Any] | None, worker: object, *, is_stopped: bool) -> None:
+    def __init__(
+        self, function: Callable[..., Any] | None, hooks: Hooks, worker: object, *, is_stopped: bool
+    ) -> None:
         self._function = function
+        self._hooks = hooks
         self._worker = worker
         self._is_stopped = is_stopped
         self._manager: AbstractAsyncContextManager[Any] | None = None
         self._start: asyncio.Timeout | None = None
-        self._token: Token[object] | None = None
 
     def stop(self) -> None:
         """A stop was asked for: a start that is under way is cancelled."""
@@ -72,22 +75,19 @@ class Lifespan:
         """Open what the lifespan opens. False: a stop was asked for, and nothing is open.
 
         Raises:
-            WorkerError: the lifespan has failed.
+            WorkerError: the lifespan or a hook has failed.
 
         """
-        if self._function is None:
-            return True
-
         if self._is_stopped:
             return False
 
         # No cancel scope of anyio: what the lifespan enters stays entered when this one is left.
         self._start = asyncio.timeout(None)
+        manager = self._opened()
 
         try:
             async with self._start:
-                manager = self._made(self._function)
-                value = await manager.__aenter__()
+                await manager.__aenter__()
         except WorkerError:
             raise
         except Exception as error:
@@ -98,7 +98,7 @@ class Lifespan:
         finally:
             self._start = None
 
-        self._manager, self._token = manager, resources.set(value)
+        self._manager = manager
 
         return True
 
@@ -108,19 +108,46 @@ class Lifespan:
         """Close what is open. An error of the worker is not swallowed, whatever the lifespan does with it.
 
         Raises:
-            WorkerError: the lifespan has failed.
+            WorkerError: the lifespan or a hook has failed.
 
         """
-        if self._manager is None or self._token is None:
+        if self._manager is None:
             return
-
-        resources.reset(self._token)
 
         try:
             await self._manager.__aexit__(kind, error, trace)
+        except WorkerError:
+            raise
         except Exception as raised:
             if raised is not error:
                 raise self._failed("end", _what(raised)) from raised
+
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[None]:
+        """All that is open while the worker serves: the lifespan, and the hooks inside of it."""
+        if self._function is None:
+            async with self._hooked():
+                yield
+
+            return
+
+        async with self._made(self._function) as value:
+            token = resources.set(value)
+
+            try:
+                async with self._hooked():
+                    yield
+            finally:
+                resources.reset(token)
+
+    @asynccontextmanager
+    async def _hooked(self) -> AsyncIterator[None]:
+        await self._hooks.start(self._worker)
+
+        try:
+            yield
+        finally:
+            await self._hooks.stop(self._worker)
 
     def _made(self, function: Callable[..., Any]) -> AbstractAsyncContextManager[Any]:
         made = function(self._worker) if _takes_worker(function) else function()

@@ -67,17 +67,25 @@ class JobProcess(asyncio.Protocol):
 
         return self._frames.popleft()
 
-    async def end(self) -> int:
-        """Kill the process and all that it has started; its exit code."""
-        pause = SHORTEST_PAUSE_S
+    async def end(self, grace: float = 0) -> int:
+        """Kill the process and all that it has started; its exit code.
+
+        Args:
+            grace: for how long it may end by itself before, in seconds: it closes what its lifespan has opened.
+
+        """
+        if grace and self.transport is not None:
+            self.transport.close()
+
+            with suppress(TimeoutError):
+                async with asyncio.timeout(grace):
+                    await self._ended()
 
         if self._process.returncode is None:  # else the number may belong to another process by now
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
-        while (code := self._process.poll()) is None:
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_S)
+        code = await self._ended()
 
         if self.transport is not None:
             self.transport.abort()
@@ -105,13 +113,26 @@ class JobProcess(asyncio.Protocol):
         self._lost = True
         self._wake()
 
+    async def _ended(self) -> int:
+        """The exit code, as soon as the process has ended."""
+        pause = SHORTEST_PAUSE_S
+
+        while (code := self._process.poll()) is None:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+
+        return code
+
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
 
-def spawn() -> tuple[JobProcess, socket.socket]:
+def spawn(lifespan: str | None = None) -> tuple[JobProcess, socket.socket]:
     """A new process, and the worker's end of the channel to it.
+
+    Args:
+        lifespan: the name of what the process enters before its first job; None: nothing.
 
     Raises:
         OSError, ValueError, TypeError: no process can be started; nothing stays open.
@@ -134,7 +155,7 @@ def spawn() -> tuple[JobProcess, socket.socket]:
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         theirs.callback(signal.pthread_sigmask, signal.SIG_SETMASK, blocked)
         process = subprocess.Popen(  # noqa: S603 - this interpreter
-            (sys.executable, "-c", _PROGRAM, str(other.fileno()), str(life), style, paths),
+            (sys.executable, "-c", _PROGRAM, str(other.fileno()), str(life), style, lifespan or "", paths),
             stdin=subprocess.DEVNULL,
             stdout=printed,  # jobs print into the worker's log
             stderr=printed,

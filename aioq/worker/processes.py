@@ -20,6 +20,9 @@ from aioq.worker.run import Run, own_task
 
 log = logging.getLogger("aioq.worker")
 
+#: How long processes may take to close what their lifespan has opened, in seconds.
+LIFESPAN_END_S = 5.0
+
 #: How long the end of the worker waits for processes that it has killed, in seconds.
 KILLED_WAIT_S = 2.0
 
@@ -36,10 +39,12 @@ class Processes:
 
     Args:
         limit: how many there may be.
+        lifespan: the name of what each enters before its first job; None: nothing.
 
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, lifespan: str | None = None) -> None:
+        self._lifespan = lifespan
         self._free = asyncio.Semaphore(limit)
         self._idle: list[JobProcess] = []
         self._living: dict[JobProcess, None] = {}
@@ -72,10 +77,11 @@ class Processes:
             self._free.release()
 
     async def close(self) -> None:
-        """Kill all processes, and wait for their ends."""
-        ends = [*map(self._bury, list(self._living)), *self._burials]
+        """End all processes, and wait for their ends."""
+        grace = LIFESPAN_END_S if self._lifespan else 0
+        ends = [*(self._bury(each, grace) for each in list(self._living)), *self._burials]
 
-        if ends and (left := (await asyncio.wait(ends, timeout=KILLED_WAIT_S))[1]):
+        if ends and (left := (await asyncio.wait(ends, timeout=grace + KILLED_WAIT_S))[1]):
             log.error(
                 "processes of jobs that were killed and have not ended, since the system holds them: %d", len(left)
             )
@@ -122,7 +128,7 @@ class Processes:
 
     async def _start(self) -> JobProcess:
         try:
-            process, channel = spawn()
+            process, channel = spawn(self._lifespan)
         except (OSError, ValueError, TypeError) as error:
             raise JobProcessError(f"no process could be started for the job: {error}") from None
 
@@ -131,7 +137,7 @@ class Processes:
         try:
             loop = asyncio.get_running_loop()
             process.transport, _ = await loop.create_unix_connection(lambda: process, sock=channel)
-            await process.receive()  # that it is ready
+            kind, *parts = await process.receive()
         except EOFError:
             code = await self._bury(process)
 
@@ -144,12 +150,18 @@ class Processes:
 
             raise
 
+        if kind == b"failed":
+            await self._bury(process)
+            text = parts[0].decode(errors="surrogatepass")
+
+            raise JobProcessError(f"process_lifespan {self._lifespan} has failed at its start:\n{text}")
+
         return process
 
-    def _bury(self, process: JobProcess) -> asyncio.Future[int]:
+    def _bury(self, process: JobProcess, grace: float = 0) -> asyncio.Future[int]:
         """Kill a process, and wait for its end; the exit code. This goes on if nobody waits for it."""
         self._living.pop(process, None)
-        burial = own_task(process.end())
+        burial = own_task(process.end(grace))
         self._burials.add(burial)
         burial.add_done_callback(self._burials.discard)
 

@@ -20,6 +20,7 @@ from aioq.worker.courier import Courier
 from aioq.worker.deadlock import Deadlock
 from aioq.worker.demand import Demand, Limits
 from aioq.worker.description import Description
+from aioq.worker.exception_handlers import ExceptionHandlers
 from aioq.worker.factory import TaskFactory
 from aioq.worker.forks import forks
 from aioq.worker.guard import Guard
@@ -70,6 +71,7 @@ class Service:
         self._factory = TaskFactory()
         self._telling = Telling(log_jobs=settings.log_jobs)
         self._is_audit_due = asyncio.Event()
+        self._handlers: ExceptionHandlers | None = None
         self._make_parts()
 
     def _make_parts(self) -> None:
@@ -84,9 +86,17 @@ class Service:
             settings.job_processes,
             settings.executor,
             self._telling,
+            settings.middleware,
+            settings.process_lifespan,
         )
+        report = outcomes.put
+
+        if settings.exception_handlers:
+            self._handlers = ExceptionHandlers(settings.exception_handlers, outcomes.put)
+            report = self._handlers.report
+
         self.slots = Slots(
-            settings.concurrency, self._caller.carry_out, outcomes.put, settings.cancel_grace, self._telling
+            settings.concurrency, self._caller.carry_out, report, settings.cancel_grace, self._telling
         )
         self._control = Control(self.slots)
         self._reclaimer = Reclaimer(self.demand.expect_jobs)
@@ -206,6 +216,10 @@ class Service:
                     self._factory.check()
                     await stopping.finish()
                     self.slots.close()
+
+                    if self._handlers is not None:
+                        await self._handlers.close(self._settings.cancel_grace)
+
                     await self._caller.close()
                     self._telling.close(self._settings.name)
                     await presence.sign_off(LEAVING_S / 2)

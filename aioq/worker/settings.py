@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from aioq.values.allowlist import Allowlist
 from aioq.values.options import THREAD
 from aioq.worker.ending import CANCEL_GRACE_S
+from aioq.worker.exception_handlers import ExceptionHandler
+from aioq.worker.middleware import RunMiddleware
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +29,6 @@ class WorkerSettings:
     cancel_grace: float = CANCEL_GRACE_S
     log_jobs: bool = False
     executor: str = THREAD
+    middleware: tuple[RunMiddleware, ...] = ()
+    exception_handlers: tuple[ExceptionHandler, ...] = ()
+    process_lifespan: str | None = None

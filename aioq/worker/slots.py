@@ -179,10 +179,10 @@ class Slots:
         elif outcome is not None:
             self.failed += 1
 
+        self._report(run, outcome)
+
         if run.error is not None or self._telling.jobs:
             self._telling.ended(run, outcome)
-
-        self._report(run, outcome)
 
         if self._waiting:
             self._fill()

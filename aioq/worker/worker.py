@@ -8,6 +8,8 @@ import re
 import secrets
 import socket
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 from anyio import CancelScope
 
@@ -19,15 +21,20 @@ from aioq.values.allowlist import read_allow
 from aioq.values.durations import Duration, positive_ms, retention_ms, to_ms
 from aioq.values.errors import InvalidInput, WorkerError
 from aioq.values.ids import check_queue_name
+from aioq.values.middleware import check_middleware
 from aioq.values.numbers import whole
 from aioq.values.options import RESULT_TTL_MS, THREAD, check_executor
 from aioq.values.options import Executor as Placement
 from aioq.values.rq_names import RUN_ARGUMENTS, WORKER, WORKER_ARGUMENTS, tell_rq_arguments, tell_rq_names
 from aioq.values.signature import Secret, read_secret
 from aioq.worker.ending import CANCEL_GRACE_S
+from aioq.worker.exception_handlers import ExceptionHandler, check_exception_handlers
+from aioq.worker.hooks import Hooks, WorkerHook, check_hooks
 from aioq.worker.imports import check_modules, import_all
 from aioq.worker.lifespan import Lifespan, LifespanFunction, check_lifespan
 from aioq.worker.lines import keep_enabled
+from aioq.worker.middleware import RunMiddleware
+from aioq.worker.process_lifespan import check_process_lifespan
 from aioq.worker.service import Service
 from aioq.worker.settings import WorkerSettings
 
@@ -71,6 +78,17 @@ class Worker:
         lifespan: opens what jobs share, and closes it: a function with `@asynccontextmanager` that is called with
             the worker. It is entered before the first claim and left after the last run; what it yields is
             `job.resources`.
+        on_startup: functions that are called with the worker when the lifespan was entered, before the first
+            claim; coroutine functions are awaited. If one fails, the worker does not begin.
+        on_shutdown: functions that are called with the worker after the last run, before the lifespan is left.
+            If one fails, the others are called all the same.
+        middleware: coroutine functions that run around the call of each job's function, the outermost first:
+            each gets the job and `call_next`, and what it returns is the result.
+        exception_handlers: functions that are called with the job and an exception's class, value and traceback
+            for each attempt that has failed, as RQ's are: one that returns False ends the row. A handler that
+            fails is logged.
+        process_lifespan: as lifespan, for the processes of jobs with executor="process": a function of a module
+            with `@contextmanager`, or its name "module:name". Each process enters it at its beginning.
         imports: modules that `run` imports at its beginning, such as "shop.tasks", on the thread that it is called
             on. Others are imported on a thread of their own, when their first job comes.
         log_jobs: log the begin and the end of each job at the level INFO (default False: at DEBUG). If there are
@@ -102,6 +120,11 @@ class Worker:
         allow: str | Sequence[str] | None = None,
         secret: Secret = None,
         lifespan: LifespanFunction | None = None,
+        on_startup: Iterable[WorkerHook] = (),
+        on_shutdown: Iterable[WorkerHook] = (),
+        middleware: Iterable[RunMiddleware] = (),
+        exception_handlers: Iterable[ExceptionHandler] | ExceptionHandler = (),
+        process_lifespan: Callable[[], AbstractContextManager[Any]] | str | None = None,
         imports: str | Sequence[str] = (),
         log_jobs: bool = False,
     ) -> None:
@@ -124,6 +147,10 @@ class Worker:
         self._secret = read_secret(secret)
         self._imports = check_modules(imports)
         self._lifespan = check_lifespan(lifespan)
+        self._hooks = Hooks(check_hooks(on_startup, "on_startup"), check_hooks(on_shutdown, "on_shutdown"))
+        self._middleware = check_middleware(middleware, "job")
+        self._exception_handlers = check_exception_handlers(exception_handlers)
+        self._process_lifespan = check_process_lifespan(process_lifespan)
         self._log_jobs = log_jobs
 
         if isinstance(connection, Connection):
@@ -200,7 +227,7 @@ class Worker:
         source = self._connect()
         connection = source.sibling()
         service: Service | None = None
-        self._opening = Lifespan(self._lifespan, self, is_stopped=self._stops > 0)
+        self._opening = Lifespan(self._lifespan, self._hooks, self, is_stopped=self._stops > 0)
 
         try:
             async with self._opening as may_begin:
@@ -246,6 +273,9 @@ class Worker:
             cancel_grace=self._cancel_grace,
             log_jobs=self._log_jobs,
             executor=self._executor,
+            middleware=self._middleware,
+            exception_handlers=self._exception_handlers,
+            process_lifespan=self._process_lifespan,
         )
 
     def _connect(self) -> Connection:

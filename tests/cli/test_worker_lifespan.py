@@ -111,7 +111,7 @@ def test_an_end_that_fails_comes_after_the_jobs_are_recorded(cli: Cli, shop: Pat
     assert cli.status("a") == "finished"
 
 
-@pytest.mark.parametrize("name", ["tasks", "tasks.lifespan", "tasks:", "shop/tasks:lifespan"])
+@pytest.mark.parametrize("name", ["tasks", "tasks.", "tasks:", "shop/tasks:lifespan"])
 def test_what_is_no_name_in_a_module_is_refused(cli: Cli, shop: Path, name: str) -> None:
     done = cli.process("worker", "--burst", "--lifespan", name, cwd=shop)
     assert done.returncode == 2
