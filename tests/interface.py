@@ -109,7 +109,7 @@ WORDS = {
     "Iterable[RunMiddleware]": "[coroutine functions](middleware.md#around-each-run)",
     "Iterable[EnqueueMiddleware]": "[coroutine functions](middleware.md#around-each-enqueue)",
     "Iterable[ExceptionHandler] | ExceptionHandler": "[functions](middleware.md#when-an-attempt-fails)",
-    "Callable[[], AbstractContextManager[Any]] | str | None": "a function with `@contextmanager`, or its name",
+    "ProcessLifespan | None": "a function with `@contextmanager`, or its name",
     "Callable[P, Any]": "a function",
     "Callable[P, R] | None": "a function",
     "Sequence[Any]": "a tuple or a list",

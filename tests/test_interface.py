@@ -22,6 +22,7 @@ from tests.client.kinds import plain
 SEVERAL = {
     "args": "a call's own arguments, or a tuple of them",
     "kwargs": "a call's own arguments, or a dict of them",
+    "middleware": "that of a queue and that of a worker run around different things",
     "func": "typed forms take the function itself",
     "job": "enqueue_job takes what Job.create made, which has no record yet",
     "name": "a worker may have none",

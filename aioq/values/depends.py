@@ -104,9 +104,11 @@ def of_request(func: Callable[..., Any], parameter: inspect.Parameter) -> str:
     marks = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
     kind = get_args(annotation)[0] if marks else annotation
 
-    for each in (kind, type(parameter.default), *map(type, marks)):
-        if isinstance(each, type) and f"{each.__module__}.".startswith(_OF_REQUESTS) and _read(each) is None:
-            return f"{each.__module__.partition('.')[0]}.{each.__qualname__}"
+    for each in (kind, parameter.default, *marks):
+        asked = each if isinstance(each, type) else type(each)
+
+        if f"{asked.__module__}.".startswith(_OF_REQUESTS) and _read(each) is None:
+            return f"{asked.__module__.partition('.')[0]}.{asked.__qualname__}"
 
     return ""
 

@@ -76,7 +76,7 @@ class Service:
 
     def _make_parts(self) -> None:
         """Make what the worker consists of. Each part knows those before it."""
-        settings, connection = self._settings, self._connection
+        settings, connection, code = self._settings, self._connection, self._settings.user_code
         self.demand = Demand(settings.concurrency, Limits(burst=settings.burst, jobs_left=settings.max_jobs))
         outcomes = Outcomes(self._routes, self.demand, LargeOutcomes(connection.sibling()))
         self._caller = Caller(
@@ -86,13 +86,13 @@ class Service:
             settings.job_processes,
             settings.executor,
             self._telling,
-            settings.middleware,
-            settings.process_lifespan,
+            code.middleware,
+            code.process_lifespan,
         )
         report = outcomes.put
 
-        if settings.exception_handlers:
-            self._handlers = ExceptionHandlers(settings.exception_handlers, outcomes.put)
+        if code.exception_handlers:
+            self._handlers = ExceptionHandlers(code.exception_handlers, outcomes.put)
             report = self._handlers.report
 
         self.slots = Slots(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aioq.values.allowlist import Allowlist
 from aioq.values.options import THREAD
 from aioq.worker.ending import CANCEL_GRACE_S
-from aioq.worker.exception_handlers import ExceptionHandler
-from aioq.worker.middleware import RunMiddleware
+from aioq.worker.user_code import UserCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +28,4 @@ class WorkerSettings:
     cancel_grace: float = CANCEL_GRACE_S
     log_jobs: bool = False
     executor: str = THREAD
-    middleware: tuple[RunMiddleware, ...] = ()
-    exception_handlers: tuple[ExceptionHandler, ...] = ()
-    process_lifespan: str | None = None
+    user_code: UserCode = field(default_factory=UserCode)

@@ -8,8 +8,6 @@ import re
 import secrets
 import socket
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
-from typing import Any
 
 from anyio import CancelScope
 
@@ -21,22 +19,21 @@ from aioq.values.allowlist import read_allow
 from aioq.values.durations import Duration, positive_ms, retention_ms, to_ms
 from aioq.values.errors import InvalidInput, WorkerError
 from aioq.values.ids import check_queue_name
-from aioq.values.middleware import check_middleware
 from aioq.values.numbers import whole
 from aioq.values.options import RESULT_TTL_MS, THREAD, check_executor
 from aioq.values.options import Executor as Placement
 from aioq.values.rq_names import RUN_ARGUMENTS, WORKER, WORKER_ARGUMENTS, tell_rq_arguments, tell_rq_names
 from aioq.values.signature import Secret, read_secret
 from aioq.worker.ending import CANCEL_GRACE_S
-from aioq.worker.exception_handlers import ExceptionHandler, check_exception_handlers
-from aioq.worker.hooks import Hooks, WorkerHook, check_hooks
+from aioq.worker.exception_handlers import ExceptionHandler
+from aioq.worker.hooks import WorkerHook
 from aioq.worker.imports import check_modules, import_all
-from aioq.worker.lifespan import Lifespan, LifespanFunction, check_lifespan
+from aioq.worker.lifespan import Lifespan, LifespanFunction
 from aioq.worker.lines import keep_enabled
 from aioq.worker.middleware import RunMiddleware
-from aioq.worker.process_lifespan import check_process_lifespan
 from aioq.worker.service import Service
 from aioq.worker.settings import WorkerSettings
+from aioq.worker.user_code import ProcessLifespan, UserCode
 
 log = logging.getLogger("aioq.worker")
 
@@ -124,16 +121,13 @@ class Worker:
         on_shutdown: Iterable[WorkerHook] = (),
         middleware: Iterable[RunMiddleware] = (),
         exception_handlers: Iterable[ExceptionHandler] | ExceptionHandler = (),
-        process_lifespan: Callable[[], AbstractContextManager[Any]] | str | None = None,
+        process_lifespan: ProcessLifespan | None = None,
         imports: str | Sequence[str] = (),
         log_jobs: bool = False,
     ) -> None:
         listed = _listed(queues)
         self._queues = [each for each in listed if isinstance(each, Queue)]
-
-        if connection is None and self._queues:
-            connection = self._queues[0].connection
-
+        self._server = self._queues[0].connection if connection is None and self._queues else connection
         self.queue_names = _names_of(listed)
         self.name = f"{_check_name(name)}.{secrets.token_hex(3)}"
         self.concurrency = whole(concurrency, "concurrency", 1)
@@ -141,23 +135,16 @@ class Worker:
             os.cpu_count() or 1 if job_processes is None else job_processes, "job_processes", 1
         )
         self._executor = check_executor(executor, "executor") or THREAD
-        self._server = connection
         self._prefix = prefix
         self._allow = read_allow(allow, os.environ.get(ALLOW_VARIABLE))
         self._secret = read_secret(secret)
         self._imports = check_modules(imports)
-        self._lifespan = check_lifespan(lifespan)
-        self._hooks = Hooks(check_hooks(on_startup, "on_startup"), check_hooks(on_shutdown, "on_shutdown"))
-        self._middleware = check_middleware(middleware, "job")
-        self._exception_handlers = check_exception_handlers(exception_handlers)
-        self._process_lifespan = check_process_lifespan(process_lifespan)
+        self._user_code = UserCode.read(
+            lifespan, on_startup, on_shutdown, middleware, exception_handlers, process_lifespan
+        )
         self._log_jobs = log_jobs
 
-        if isinstance(connection, Connection):
-            self._connect()  # says if the options do not go together
-        elif connection is not None:
-            check_server(connection)
-
+        self._check_connection()
         self._result_ttl_ms = retention_ms(result_ttl, "result_ttl")
         self._shutdown_timeout = _check_seconds(shutdown_timeout, "shutdown_timeout")
         self._cancel_grace = _check_seconds(cancel_grace, "cancel_grace")
@@ -227,7 +214,7 @@ class Worker:
         source = self._connect()
         connection = source.sibling()
         service: Service | None = None
-        self._opening = Lifespan(self._lifespan, self._hooks, self, is_stopped=self._stops > 0)
+        self._opening = Lifespan(self._user_code.lifespan, self._user_code.hooks, self, is_stopped=self._stops > 0)
 
         try:
             async with self._opening as may_begin:
@@ -273,10 +260,15 @@ class Worker:
             cancel_grace=self._cancel_grace,
             log_jobs=self._log_jobs,
             executor=self._executor,
-            middleware=self._middleware,
-            exception_handlers=self._exception_handlers,
-            process_lifespan=self._process_lifespan,
+            user_code=self._user_code,
         )
+
+    def _check_connection(self) -> None:
+        """Say at once what cannot be used. Nothing is connected."""
+        if isinstance(self._server, Connection):
+            self._connect()
+        elif self._server is not None:
+            check_server(self._server)
 
     def _connect(self) -> Connection:
         """The connection that is shared, or one that is opened for this worker.

@@ -83,8 +83,8 @@ def test_a_module_of_settings_is_explained(cli: Cli, words: tuple[str, ...]) -> 
         ),
         ("enqueue a.b --enqueue-at-front yes", "aioq has no --enqueue-at-front; its name is --at-front"),
         (
-            "worker --exception-handler x",
-            "aioq has no --exception-handler: catch the error in the function, or where you await `job.result()`",
+            "worker --sentry-dsn x",
+            "aioq has no --sentry-dsn: the module of a job can set up Sentry: import it with --import",
         ),
         (
             "cron config.py",
