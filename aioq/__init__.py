@@ -5,49 +5,25 @@
 >>> job = await queue.enqueue(count_words_at_url, "http://nvie.com")  # doctest: +SKIP
 """
 
+import importlib
 import typing
 
-from aioq import errors
+from aioq import errors as errors
 from aioq.client.context import current_job, get_current_job, get_resources
 from aioq.client.job import Job
-from aioq.client.log_filter import JobLogFilter
-from aioq.client.producer import EnqueueData
 from aioq.client.queue import Queue
-from aioq.client.registry import Registry
-from aioq.client.task import Task, task
+from aioq.client.task import task
 from aioq.store.connection import Connection
 from aioq.values import distribution, rq_names
 from aioq.values.depends import Depends
-from aioq.values.durability import Durability
 from aioq.values.errors import (
-    AbandonedJobError,
     AioqError,
-    BadSignature,
-    DeserializationError,
-    DuplicateJobError,
-    FunctionNotAllowed,
-    InvalidFunction,
     InvalidInput,
-    InvalidJobOperation,
-    JobCanceled,
-    JobExpired,
     JobFailed,
-    JobNotFound,
-    JobProcessError,
-    JobStopped,
     JobTimeout,
     JobTimeoutException,
     NoSuchJobError,
-    NotDurable,
-    PayloadTooLarge,
-    ResultNotKept,
-    SerializationError,
     ServerError,
-    ServerFull,
-    ServerRefused,
-    ServerUnreachable,
-    ServerUnsuitable,
-    TimeoutFormatError,
 )
 from aioq.values.result import Result
 from aioq.values.retry import Retry
@@ -59,53 +35,31 @@ if typing.TYPE_CHECKING:
 #: The version of the distribution `aioq-streams`.
 __version__ = distribution.VERSION
 
+#: What most programs need. The modules of `_ELSEWHERE` have the rest.
 __all__ = [
-    "AbandonedJobError",
     "AioqError",
-    "BadSignature",
     "Connection",
     "Depends",
-    "DeserializationError",
-    "DuplicateJobError",
-    "Durability",
-    "EnqueueData",
-    "FunctionNotAllowed",
-    "InvalidFunction",
     "InvalidInput",
-    "InvalidJobOperation",
     "Job",
-    "JobCanceled",
-    "JobExpired",
     "JobFailed",
-    "JobLogFilter",
-    "JobNotFound",
-    "JobProcessError",
     "JobStatus",
-    "JobStopped",
     "JobTimeout",
     "JobTimeoutException",
     "NoSuchJobError",
-    "NotDurable",
-    "PayloadTooLarge",
     "Queue",
-    "Registry",
     "Result",
-    "ResultNotKept",
     "Retry",
-    "SerializationError",
     "ServerError",
-    "ServerFull",
-    "ServerRefused",
-    "ServerUnreachable",
-    "ServerUnsuitable",
-    "Task",
-    "TimeoutFormatError",
     "Worker",
     "current_job",
     "get_current_job",
     "get_resources",
     "task",
 ]
+
+#: The modules with the other public names; whoever looks for one of these here is told where it stands.
+_ELSEWHERE = ("aioq.errors", "aioq.logs", "aioq.types", "aioq.middleware")
 
 
 def __dir__() -> list[str]:
@@ -122,11 +76,12 @@ def __getattr__(name: str) -> object:
 
         return Worker
 
-    if hasattr(errors, name):
-        return getattr(errors, name)
-
     if (instead := rq_names.instead_of(name, rq_names.MODULE)) is not None:
         # An AttributeError would be turned into an ImportError without this text.
         raise ImportError(f"aioq has no {name}, unlike RQ. {instead}", name=__name__)
+
+    for module in _ELSEWHERE:
+        if name in importlib.import_module(module).__all__:
+            raise ImportError(f"{name} stands in {module}. Write `from {module} import {name}`.", name=__name__)
 
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,7 +4,8 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from aioq import JobExpired, JobFailed, Queue, Worker
+from aioq import JobFailed, Queue, Worker
+from aioq.errors import JobExpired
 from examples import jobs
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from collections.abc import Iterable, Iterator
@@ -9,30 +10,40 @@ from pathlib import Path
 from typing import Any
 
 import aioq
-from aioq.client.using import BoundTask, Using
+from aioq.logs import JobLogFilter
 from aioq.middleware import EnqueuedCall
+from aioq.types import BoundTask, Registry, Task, Using
 from aioq.values.options import Options
 
 PAGE = Path(__file__).parent.parent / "docs/interface.md"
+
+#: The modules that public names stand in, and what for.
+MODULES = {
+    "aioq": "what most programs need",
+    "aioq.errors": "[every error](jobs.md#errors)",
+    "aioq.logs": "what puts jobs into [the log](logging.md#records-of-a-job) of an application",
+    "aioq.middleware": "types for [middleware](middleware.md)",
+    "aioq.types": "types of what calls take and give, for annotations",
+}
 
 #: For each class: what an object of it is called here.
 OWNERS: dict[type, str] = {
     aioq.Queue: "queue",
     Using: "using",
-    aioq.Task: "task",
+    Task: "task",
     BoundTask: "task",
     aioq.Job: "job",
-    aioq.Registry: "registry",
+    Registry: "registry",
     aioq.Result: "result",
     aioq.Retry: "retry",
     aioq.Worker: "worker",
     aioq.Connection: "connection",
-    aioq.JobLogFilter: "log_filter",
+    JobLogFilter: "log_filter",
     EnqueuedCall: "call",
 }
 
 #: Classes that users make objects of.
-MADE = {aioq.Queue, aioq.Retry, aioq.Worker, aioq.Connection, aioq.JobLogFilter}
+MADE = {aioq.Queue, aioq.Retry, aioq.Worker, aioq.Connection, JobLogFilter}
 
 FUNCTIONS = (aioq.current_job, aioq.get_current_job, aioq.get_resources, aioq.task, aioq.Depends)
 
@@ -41,9 +52,9 @@ INTERNAL: dict[type, set[str]] = {
     aioq.Queue: {"of", "store"},
     EnqueuedCall: {"call"},
     aioq.Job: {"adopt", "bind", "call", "durability", "record", "server"},
-    aioq.Registry: {"jobs_and_missing"},
+    Registry: {"jobs_and_missing"},
     aioq.Retry: {"delay_ms", "from_dict", "interval_ms", "max_interval_ms", "retries", "to_dict"},
-    aioq.JobLogFilter: {"filter"},
+    JobLogFilter: {"filter"},
     aioq.Connection: {
         "by_server",
         "call",
@@ -75,13 +86,13 @@ ATTRIBUTES: dict[type, dict[str, tuple[str, str]]] = {
             "How durable the job was known to be when `enqueue` returned; None for other handles.",
         )
     },
-    aioq.Task: {"function": ("Callable", "What a worker runs.")},
+    Task: {"function": ("Callable", "What a worker runs.")},
     BoundTask: {"function": ("Callable", "What a worker runs.")},
     aioq.Retry: {
         "interval_ms": ("tuple[int, ...]", "The pauses, in ms."),
         "max_interval_ms": ("int", "The longest pause, in ms."),
     },
-    aioq.Registry: {"status": ("JobStatus", "The state of its jobs.")},
+    Registry: {"status": ("JobStatus", "The state of its jobs.")},
     aioq.Worker: {
         "name": ("str", "Its name: the one that was given, and a random end."),
         "queue_names": ("list[str]", "The names of its queues, in their order."),
@@ -156,6 +167,12 @@ INTRODUCTION = """\
 - **A call for one job raises** if it cannot be done. A call for several gives a verdict for each.
 - **[Errors](jobs.md#errors)** are subclasses of `AioqError`, and stand in `aioq.errors`. A value of a wrong
   type is an `InvalidType`, which is an `InvalidInput` and a `TypeError`.
+"""
+
+NAMES = """\
+## Names
+
+An import from `aioq` of a name that stands elsewhere fails, and the error says where.
 """
 
 
@@ -260,7 +277,7 @@ def taken() -> dict[str, set[str]]:
 
 def page() -> str:
     """The whole page."""
-    parts = [INTRODUCTION, "## Functions\n", _table((_call(each) for each in FUNCTIONS), "gives")]
+    parts = [INTRODUCTION, NAMES, _names(), "## Functions\n", _table((_call(each) for each in FUNCTIONS), "gives")]
 
     for kind in OWNERS:
         name = kind.__name__
@@ -281,6 +298,15 @@ def page() -> str:
     parts.append(_pairs("argument", dict(sorted(arguments_.items()))))
 
     return "\n".join(parts)
+
+
+def _names() -> str:
+    rows = [
+        f"| `{module}` | {use} | {', '.join(f'`{name}`' for name in importlib.import_module(module).__all__)} |\n"
+        for module, use in MODULES.items()
+    ]
+
+    return "| module | for | names |\n|---|---|---|\n" + "".join(rows)
 
 
 def _call(function: Any) -> tuple[str, str, str]:

@@ -36,6 +36,7 @@ from aioq.store.keys import Keys, SharedKeys
 from aioq.store.scripts import server_scripts
 from aioq.values import options, states
 from aioq.values.resolving import resolve
+from tests.interface import MODULES
 from tests.pages import EXAMPLES, PAGES, ROOT, Block, blocks, commands, table
 from tests.tools import eventually_sync, logging_restored
 
@@ -290,7 +291,8 @@ def test_the_names_that_stand_for_those_of_rq_exist() -> None:
 
 def test_every_public_name_is_documented() -> None:
     text = "\n".join(page.read_text() for page in PAGES)
-    assert [name for name in aioq.__all__ if not re.search(rf"\b{name}\b", text)] == []
+    names = [name for module in MODULES for name in importlib.import_module(module).__all__]
+    assert [name for name in names if not re.search(rf"\b{name}\b", text)] == []
 
 
 def test_the_floors_name_files_that_exist() -> None:

@@ -16,6 +16,7 @@ from types import FunctionType, ModuleType
 import pytest
 
 import aioq
+from tests import interface
 
 ROOT = Path(aioq.__file__).parent
 FILES = sorted(path for path in ROOT.rglob("*.py") if "__pycache__" not in path.parts)
@@ -196,14 +197,14 @@ def test_every_public_name_is_documented(name: str) -> None:
     assert own.strip()[0].isupper()
 
 
-@pytest.mark.parametrize("name", ["Queue", "Job", "Worker", "Registry", "Connection", "Task", "Result", "Retry"])
-def test_help_has_a_line_for_every_public_method_and_property(name: str) -> None:
+@pytest.mark.parametrize("kind", interface.OWNERS)
+def test_help_has_a_line_for_every_public_method_and_property(kind: type) -> None:
     described = (FunctionType, property, classmethod, staticmethod)
     bare = [
         each
-        for kind in getattr(aioq, name).__mro__[:-1]
-        for each, value in vars(kind).items()
-        if kind.__module__.startswith("aioq.") and not each.startswith("_")
+        for base in kind.__mro__[:-1]
+        for each, value in vars(base).items()
+        if base.__module__.startswith("aioq.") and not each.startswith("_")
         if isinstance(value, described) and not value.__doc__
     ]
 

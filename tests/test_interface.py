@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import itertools
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -11,8 +14,8 @@ from typing import Any
 import pytest
 
 import aioq
-from aioq import Job, Queue, Registry, Retry, Worker, errors, task
-from aioq.client.using import BoundTask, Using
+from aioq import Job, Queue, Retry, Worker, errors, task
+from aioq.types import BoundTask, Registry, Task, Using
 from aioq.values import errors as tree
 from aioq.values.options import Options, read_options
 from tests import interface, jobs
@@ -54,7 +57,7 @@ async def test_the_attributes_of_objects_are_in_the_page(queue: Queue) -> None:
     made: dict[type, Any] = {
         Queue: queue,
         Job: job,
-        aioq.Task: task(jobs.noop),
+        Task: task(jobs.noop),
         BoundTask: queue.task(jobs.noop),
         Registry: queue.failed_job_registry,
         Worker: Worker(queue),
@@ -64,6 +67,32 @@ async def test_the_attributes_of_objects_are_in_the_page(queue: Queue) -> None:
         own = {name for name in getattr(thing, "__dict__", {}) if not name.startswith("_")}
         assert own - interface.INTERNAL.get(kind, set()) - {"options"} <= set(interface.ATTRIBUTES[kind])
         assert all(hasattr(thing, name) for name in interface.ATTRIBUTES[kind])
+
+
+# Names
+
+
+def test_the_names_at_the_top_are_few() -> None:
+    """Those of a newcomer's first hour, and the spellings of RQ; the rest stands in modules of its own."""
+    assert len(aioq.__all__) <= 25
+    assert set(aioq._ELSEWHERE) == set(interface.MODULES) - {"aioq"}
+
+
+def test_a_name_stands_in_one_module_and_only_errors_also_at_the_top() -> None:
+    for first, second in itertools.combinations(interface.MODULES, 2):
+        shared = set(sys.modules[first].__all__) & set(sys.modules[second].__all__)
+        assert shared == set() or (first, second) == ("aioq", "aioq.errors"), shared
+
+
+@pytest.mark.parametrize("module", aioq._ELSEWHERE)
+def test_who_looks_for_a_name_at_the_top_is_told_where_it_stands(module: str) -> None:
+    for name in set(importlib.import_module(module).__all__) - set(aioq.__all__):
+        told = rf"^{name} stands in {module}\. Write `from {module} import {name}`\.$"
+        with pytest.raises(ImportError, match=told):
+            exec(f"from aioq import {name}")
+        with pytest.raises(ImportError, match=told):
+            getattr(aioq, name)
+        exec(f"from {module} import {name}")
 
 
 # Durations
@@ -125,7 +154,8 @@ def test_all_errors_are_one_tree_and_can_be_imported_by_the_names_that_they_tell
     for kind in own:
         assert issubclass(kind, errors.AioqError)
         if kind is not tree.RemoteError:
-            assert getattr(errors, kind.__name__) is getattr(aioq, kind.__name__) is kind
+            assert getattr(errors, kind.__name__) is kind
+            assert kind.__module__ == errors.__name__
 
     assert set(errors.__all__) == {name for name in vars(errors) if name[0].isupper()}
 
@@ -284,7 +314,7 @@ async def test_all_queues_of_a_server_take_what_a_queue_takes(queue: Queue, serv
         async with found:
             assert found == own
             assert (await found.jobs())[0].func_name == "tests.jobs.noop"
-            with pytest.raises(aioq.SerializationError):
+            with pytest.raises(errors.SerializationError):
                 await found.enqueue(plain, {1, 2})
         await own.delete()
 

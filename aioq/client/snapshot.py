@@ -213,7 +213,8 @@ class Snapshot:
     def error_type(self) -> str | None:
         """The dotted name of the class of what the last run raised; None if it raised nothing.
 
-        "httpx.HTTPStatusError", say; a builtin one without its module: "ValueError"; of aioq: "aioq.JobTimeout".
+        "httpx.HTTPStatusError", say; a builtin one without its module: "ValueError"; of aioq:
+        "aioq.errors.JobTimeout".
         """
         return None if self.record.failure is None else self.record.failure.type
 

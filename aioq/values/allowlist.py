@@ -29,7 +29,7 @@ class Allowlist:
         >>> Allowlist(["shop.tasks.*"]).resolve("os.system")
         Traceback (most recent call last):
         ...
-        aioq.FunctionNotAllowed: os.system is not covered by --allow shop.tasks.*; it was not loaded.
+        aioq.errors.FunctionNotAllowed: os.system is not covered by --allow shop.tasks.*; it was not loaded.
         Start the worker with a pattern that covers it, and requeue the job
 
     """

@@ -40,6 +40,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+#: The module that users import all errors from.
+PUBLIC = "aioq.errors"
+
 
 class AioqError(Exception):
     """The root of all errors that aioq raises."""
@@ -48,10 +51,10 @@ class AioqError(Exception):
         super().__init_subclass__(**options)
 
         if cls.__module__.startswith("aioq.values."):
-            cls.__module__ = "aioq"  # where users import it from: tracebacks, logs and what is stored name it so
+            cls.__module__ = PUBLIC  # where users import it from: tracebacks, logs and what is stored name it so
 
 
-AioqError.__module__ = "aioq"
+AioqError.__module__ = PUBLIC
 
 
 class InvalidInput(AioqError, ValueError):
@@ -138,7 +141,7 @@ class JobFailed(AioqError):
         job_id: the job.
         text: the traceback of its last run, or how it ended.
         error_type: the dotted name of the class of what its last run raised: "httpx.HTTPStatusError"; a builtin
-            one without its module: "ValueError"; of aioq: "aioq.JobTimeout". None if no run has raised.
+            one without its module: "ValueError"; of aioq: "aioq.errors.JobTimeout". None if no run has raised.
         error_message: the first line of its message.
 
     """

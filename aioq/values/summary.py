@@ -33,7 +33,7 @@ def type_name(kind: type) -> str:
 
     Example:
         >>> type_name(RemoteError)
-        'aioq.RemoteError'
+        'aioq.errors.RemoteError'
 
     """
     try:

@@ -224,7 +224,7 @@ async def read_index(scene: Topology, queue: Queue, status: JobStatus) -> None:
 
             failure = record.failure if record is not None else None
 
-            if failure is not None and failure.type == "aioq.AbandonedJobError":
+            if failure is not None and failure.type == "aioq.errors.AbandonedJobError":
                 scene.note(Event(time.monotonic(), "info", "buried", job_id, pid=last_worker(failure.text)))
 
 

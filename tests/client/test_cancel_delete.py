@@ -8,17 +8,8 @@ from typing import Any
 import pytest
 import redis
 
-from aioq import (
-    InvalidJobOperation,
-    Job,
-    JobCanceled,
-    JobStatus,
-    JobStopped,
-    NoSuchJobError,
-    Queue,
-    Retry,
-    get_current_job,
-)
+from aioq import Job, JobStatus, NoSuchJobError, Queue, Retry, get_current_job
+from aioq.errors import InvalidJobOperation, JobCanceled, JobStopped
 from tests import jobs
 from tests.client.work import gates, hold, hold_sync, note, note_and_fail, notes
 from tests.conftest import Server

@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from aioq import InvalidJobOperation, Job, JobFailed, JobStatus, Queue, current_job, get_current_job
+from aioq import Job, JobFailed, JobStatus, Queue, current_job, get_current_job
+from aioq.errors import InvalidJobOperation
 from aioq.values.errors import NoCurrentJob
 from tests import jobs
 from tests.tools import eventually

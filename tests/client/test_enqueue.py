@@ -13,23 +13,15 @@ from typing import Any
 import pytest
 import redis
 
-from aioq import (
-    Connection,
+from aioq import Connection, InvalidInput, Job, JobFailed, JobStatus, NoSuchJobError, Queue, Retry, task
+from aioq.errors import (
     DuplicateJobError,
     InvalidFunction,
-    InvalidInput,
     InvalidJobOperation,
-    Job,
-    JobFailed,
-    JobStatus,
-    NoSuchJobError,
     PayloadTooLarge,
-    Queue,
-    Retry,
     SerializationError,
-    Task,
-    task,
 )
+from aioq.types import Task
 from tests import jobs
 from tests.client import kinds
 from tests.client.work import hold, note, note_and_fail, notes

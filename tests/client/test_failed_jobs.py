@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from aioq import Job, JobFailed, JobStatus, JobStopped, NoSuchJobError, Queue, Retry, Worker
+from aioq import Job, JobFailed, JobStatus, NoSuchJobError, Queue, Retry, Worker
+from aioq.errors import JobStopped
 from aioq.store import Store
 from aioq.values.claim import Claim
 from aioq.values.outcome import Finished

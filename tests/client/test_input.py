@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import redis
 
-from aioq import InvalidInput, InvalidJobOperation, Job, NoSuchJobError, Queue
-from aioq.client.registry import Registry
+from aioq import InvalidInput, Job, NoSuchJobError, Queue
+from aioq.errors import InvalidJobOperation
+from aioq.types import Registry
 from aioq.values.errors import InvalidType
 from aioq.values.serializer import Serializer
 from tests import jobs

@@ -18,7 +18,8 @@ import redis
 import redis.asyncio
 import uvloop
 
-from aioq import Connection, JobCanceled, Queue, ServerError
+from aioq import Connection, Queue, ServerError
+from aioq.errors import JobCanceled
 from tests import jobs
 from tests.conftest import Server
 from tests.tools import eventually, eventually_sync

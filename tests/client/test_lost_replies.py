@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import redis
 
-from aioq import Connection, DuplicateJobError, Job, Queue
+from aioq import Connection, Job, Queue
+from aioq.errors import DuplicateJobError
 from aioq.store.producing import REPEATED_MS
 from tests import jobs
 from tests.client.work import hold, note, note_and_fail, notes

@@ -11,16 +11,8 @@ from typing import Any
 import pytest
 import redis
 
-from aioq import (
-    InvalidJobOperation,
-    JobFailed,
-    NoSuchJobError,
-    PayloadTooLarge,
-    Queue,
-    Retry,
-    SerializationError,
-    get_current_job,
-)
+from aioq import JobFailed, NoSuchJobError, Queue, Retry, get_current_job
+from aioq.errors import InvalidJobOperation, PayloadTooLarge, SerializationError
 from aioq.values.signed import Unreadable
 from tests import jobs
 from tests.client.work import gates, hold, notes

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from aioq import DuplicateJobError, InvalidInput, InvalidJobOperation, Job, Queue, task
+from aioq import InvalidInput, Job, Queue, task
+from aioq.errors import DuplicateJobError, InvalidJobOperation
 from aioq.middleware import EnqueuedCall, EnqueueMiddleware, EnqueueNext
 from tests import jobs
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from aioq import Connection, Queue, ServerUnreachable
+from aioq import Connection, Queue
 from aioq.embedded import EmbeddedServer
+from aioq.errors import ServerUnreachable
 from aioq.store.net.refusals import unreachable
 from aioq.store.net.translation import advice_on_opening
 from tests.conftest import free_port

@@ -131,7 +131,7 @@ async def test_a_call_that_nobody_awaits_fails_the_job_and_is_not_made_again(
     await burst()
     text = await failed(job)
 
-    assert text.startswith("aioq.NotAwaited: called in a plain function and never awaited")
+    assert text.startswith("aioq.errors.NotAwaited: called in a plain function and never awaited")
     assert f"Queue.enqueue(…) in line {drop_enqueue.__code__.co_firstlineno + 2} of {__file__}" in text
     assert "asyncio.run(…)" in text
     assert notes[key] == ["run"]

@@ -10,7 +10,8 @@ import pytest
 import redis
 from redis.asyncio import Redis
 
-from aioq import Connection, InvalidInput, JobStatus, Queue, ServerError, ServerUnreachable
+from aioq import Connection, InvalidInput, JobStatus, Queue, ServerError
+from aioq.errors import ServerUnreachable
 from tests import jobs
 from tests.client.work import gates, hold, note, note_and_fail, notes
 from tests.conftest import Server, free_port

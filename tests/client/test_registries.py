@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import redis
 
-from aioq import InvalidJobOperation, Job, JobFailed, JobStatus, NoSuchJobError, Queue, Registry
+from aioq import Job, JobFailed, JobStatus, NoSuchJobError, Queue
 from aioq.client.endings import ENDINGS
+from aioq.errors import InvalidJobOperation
+from aioq.types import Registry
 from aioq.values.states import allows
 from tests import jobs
 from tests.client.work import gates, hold, note, note_and_fail, notes

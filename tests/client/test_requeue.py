@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import redis
 
-from aioq import InvalidJobOperation, Job, JobStatus, NoSuchJobError, Queue
+from aioq import Job, JobStatus, NoSuchJobError, Queue
+from aioq.errors import InvalidJobOperation
 from tests import jobs
 from tests.client.work import fail_until, hold, note, note_and_fail, notes
 from tests.conftest import Server

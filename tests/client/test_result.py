@@ -15,20 +15,8 @@ from unittest.mock import AsyncMock
 import pytest
 import redis
 
-from aioq import (
-    AioqError,
-    DeserializationError,
-    Job,
-    JobCanceled,
-    JobExpired,
-    JobFailed,
-    JobStatus,
-    JobStopped,
-    Queue,
-    Retry,
-    ServerUnreachable,
-    Worker,
-)
+from aioq import AioqError, Job, JobFailed, JobStatus, Queue, Retry, Worker
+from aioq.errors import DeserializationError, JobCanceled, JobExpired, JobStopped, ServerUnreachable
 from aioq.store.producing import Producing
 from tests import jobs
 from tests.client.work import fail_until, gates, hold, note, note_and_fail, notes

@@ -10,7 +10,8 @@ import pytest
 import redis
 
 import aioq
-from aioq import AioqError, BadSignature, Job, JobCanceled, JobFailed, Queue, ResultNotKept
+from aioq import AioqError, Job, JobFailed, Queue
+from aioq.errors import BadSignature, JobCanceled, ResultNotKept
 from tests import jobs
 from tests.client.work import gates, hold, note_and_fail, notes
 from tests.conftest import Server
@@ -52,7 +53,7 @@ async def still_waits(task: asyncio.Task[Any]) -> None:
 
 
 def test_the_error_is_public_and_of_the_tree() -> None:
-    assert aioq.ResultNotKept is ResultNotKept
+    assert aioq.errors.ResultNotKept is ResultNotKept
     assert issubclass(ResultNotKept, AioqError)
     assert not issubclass(ResultNotKept, JobFailed)
 

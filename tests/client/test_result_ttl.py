@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import redis
 
-from aioq import JobFailed, JobStatus, NoSuchJobError, Queue, ResultNotKept, Retry
+from aioq import JobFailed, JobStatus, NoSuchJobError, Queue, Retry
+from aioq.errors import ResultNotKept
 from tests import jobs
 from tests.client.work import fail_until, gates, hold, notes
 from tests.tools import eventually

@@ -48,7 +48,8 @@ async def test_it_runs_again_until_it_returns_something_else(
     assert await job.result(5) == "done"
     assert [run.type for run in await job.results()] == ["finished", "failed", "failed"]
     assert [str(run.exc_info).strip() for run in (await job.results())[1:]] == [
-        f"aioq.RetryRequested: the function returned Retry(5) in attempt {attempt} of 6" for attempt in (2, 1)
+        f"aioq.errors.RetryRequested: the function returned Retry(5) in attempt {attempt} of 6"
+        for attempt in (2, 1)
     ]
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import aioq
-from aioq import Job, Queue, Registry, Retry, Worker, task
+from aioq import Job, Queue, Retry, Worker, task
 from aioq.errors import InvalidType
+from aioq.types import Registry
 from aioq.values import rq_names
 from tests import jobs
 

@@ -10,17 +10,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from aioq import (
-    BadSignature,
-    Connection,
-    InvalidInput,
-    Job,
-    JobFailed,
-    Queue,
-    Retry,
-    Worker,
-    get_current_job,
-)
+from aioq import Connection, InvalidInput, Job, JobFailed, Queue, Retry, Worker, get_current_job
+from aioq.errors import BadSignature
 from aioq.values.record import JobRecord
 from aioq.values.signature import Signer
 from aioq.values.signed import Unreadable

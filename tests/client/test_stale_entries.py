@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import redis
 
-from aioq import Job, NoSuchJobError, Queue, Registry
+from aioq import Job, NoSuchJobError, Queue
 from aioq.store import Connection, Store
+from aioq.types import Registry
 from tests.conftest import Server
 from tests.store.tools import bring
 from tests.tools import assert_sound

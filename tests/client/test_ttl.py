@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import redis
 
-from aioq import Job, JobExpired, JobStatus, NoSuchJobError, Queue, Retry, TimeoutFormatError
+from aioq import Job, JobStatus, NoSuchJobError, Queue, Retry
+from aioq.errors import JobExpired, TimeoutFormatError
 from tests import jobs
 from tests.client.work import fail_until, gates, hold, note, note_and_fail, notes
 from tests.conftest import Server

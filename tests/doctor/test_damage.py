@@ -654,10 +654,10 @@ async def test_what_a_repair_says_of_a_job_is_an_error_like_others(queue: Queue,
     run_again, given_up = await queue.fetch_many(["a", "b"])
     (earlier,) = await run_again.results()
     assert (earlier.error_type, earlier.error_message) == (
-        "aioq.AbandonedJobError",
+        "aioq.errors.AbandonedJobError",
         "no worker held this run any more",
     )
-    assert given_up.error_type == "aioq.DeserializationError"
+    assert given_up.error_type == "aioq.errors.DeserializationError"
     assert given_up.error_message.startswith("the record of this job was damaged, so its state could not be told")
 
 

@@ -11,24 +11,12 @@ from typing import Any
 import pytest
 import redis
 
-from aioq import (
-    Connection,
-    Durability,
-    Job,
-    JobCanceled,
-    JobExpired,
-    JobFailed,
-    JobStatus,
-    Queue,
-    Retry,
-    ServerError,
-    ServerRefused,
-    Worker,
-    get_current_job,
-)
+from aioq import Connection, Job, JobFailed, JobStatus, Queue, Retry, ServerError, Worker, get_current_job
 from aioq.doctor import examine
+from aioq.errors import JobCanceled, JobExpired, ServerRefused
 from aioq.store import Directory, Store
 from aioq.store.scripts import server_scripts
+from aioq.types import Durability
 from tests import jobs
 from tests.cli.tools import Cli
 from tests.conftest import Server

@@ -11,7 +11,8 @@ import signal
 import sys
 from pathlib import Path
 
-from aioq import JobFailed, NotDurable, Queue, ServerError
+from aioq import JobFailed, Queue, ServerError
+from aioq.errors import NotDurable
 from tests.soak import jobs
 
 #: Seconds between two batches, and how many calls may be under way; beyond that the pace falls behind.

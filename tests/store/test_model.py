@@ -49,7 +49,7 @@ NEVER = float("inf")
 #: The lanes, in the order in which they are served.
 ALONE, SUSPECTS, FRONT, MAIN = range(4)
 
-LOST = "aioq.AbandonedJobError"
+LOST = "aioq.errors.AbandonedJobError"
 
 #: Far away, for moments and retentions. What is to be over at once takes 1 ms, and each step waits for it.
 FAR = 60_000

@@ -82,7 +82,7 @@ async def test_a_job_with_one_slot_for_it_fails_at_the_third_death(store: Store,
     failure = unpack_failure(stored[b"error"].decode())
     assert failure.text.startswith("AbandonedJobError: the workers that ran this job were lost 3 times")
     assert failure.text.endswith("The workers: w1 (alone), w2 (alone), w3 (alone)")
-    assert (failure.type, failure.line) == ("aioq.AbandonedJobError", f"aioq.{failure.text}")
+    assert (failure.type, failure.line) == ("aioq.errors.AbandonedJobError", f"aioq.errors.{failure.text}")
     assert (await store.reads.ids(JobStatus.FAILED))[0] == ["a"]
     assert [earlier_result("a", each).type for each in await store.reads.attempts("a")] == [
         "abandoned",

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from aioq import DuplicateJobError, Job, JobCanceled, JobFailed, JobStatus, JobStopped, Queue, ServerError
+from aioq import Job, JobFailed, JobStatus, Queue, ServerError
+from aioq.errors import DuplicateJobError, JobCanceled, JobStopped
 from tests import jobs as simple
 from tests.system import jobs
 from tests.system.jobs import notes

@@ -11,7 +11,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from aioq import ServerUnreachable, get_current_job
+from aioq import get_current_job
+from aioq.errors import ServerUnreachable
 from aioq.store.net.command import Command
 from aioq.values.beat import Beat
 from aioq.worker.leases import Leases

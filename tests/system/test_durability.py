@@ -9,18 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from aioq import (
-    DuplicateJobError,
-    Durability,
-    InvalidInput,
-    Job,
-    NotDurable,
-    Queue,
-    ServerRefused,
-    ServerUnreachable,
-    ServerUnsuitable,
-    task,
-)
+from aioq import InvalidInput, Job, Queue, task
+from aioq.errors import DuplicateJobError, NotDurable, ServerRefused, ServerUnreachable, ServerUnsuitable
+from aioq.types import Durability
 from tests import jobs
 from tests.conftest import Server
 from tests.system.proxy import Proxy

@@ -15,8 +15,9 @@ import pytest
 import redis
 from redis.asyncio import BlockingConnectionPool, Redis
 
-from aioq import Queue, ServerError, ServerFull, ServerUnreachable, Worker
+from aioq import Queue, ServerError, Worker
 from aioq.doctor import examine, examine_server
+from aioq.errors import ServerFull, ServerUnreachable
 from aioq.store.scripts import server_scripts
 from tests import jobs as simple
 from tests.conftest import Server

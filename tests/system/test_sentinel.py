@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from aioq import Queue, ServerRefused, ServerUnreachable, Worker
+from aioq import Queue, Worker
+from aioq.errors import ServerRefused, ServerUnreachable
 from aioq.store.net.sentinels import SENTINEL_TIMEOUT_S
 from tests import jobs as simple
 from tests.cli.tools import Cli

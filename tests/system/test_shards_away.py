@@ -11,7 +11,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from aioq import Queue, ServerError, ServerUnreachable, Worker
+from aioq import Queue, ServerError, Worker
+from aioq.errors import ServerUnreachable
 from aioq.store.net import cluster, slots
 from aioq.store.net.cluster import Cluster
 from aioq.store.net.slots import SlotMap

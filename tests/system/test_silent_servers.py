@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from aioq import Queue, ServerUnreachable, Worker
+from aioq import Queue, Worker
+from aioq.errors import ServerUnreachable
 from aioq.store import Connection
 from tests import jobs as simple
 from tests.cli.tools import Cli

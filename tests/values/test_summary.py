@@ -21,7 +21,7 @@ class OwnError(Exception):
         (KeyError("name"), ("KeyError", "'name'")),
         (OwnError(), (f"{__name__}.OwnError", "")),
         (OwnError.InnerError("x"), (f"{__name__}.OwnError.InnerError", "x")),
-        (AbandonedJobError("lost"), ("aioq.AbandonedJobError", "lost")),
+        (AbandonedJobError("lost"), ("aioq.errors.AbandonedJobError", "lost")),
         (SystemExit(3), ("SystemExit", "3")),
         (ValueError("402 declined\nFor more information: https://x"), ("ValueError", "402 declined")),
         (ValueError("\n \r\n\t first \u2028 second"), ("ValueError", "first")),

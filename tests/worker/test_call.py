@@ -219,7 +219,7 @@ async def test_a_function_that_has_returned_is_not_run_again_for_its_result(
 ) -> None:
     monkeypatch.setattr(call, "MAX_RESULT_BYTES", 1000)
     failure = await bench.failure(function, 2000, retry={"max": 3})
-    assert failure.type in ("aioq.SerializationError", "aioq.PayloadTooLarge")
+    assert failure.type in ("aioq.errors.SerializationError", "aioq.errors.PayloadTooLarge")
 
 
 async def test_a_result_is_kept_for_as_long_as_the_job_or_the_worker_says(bench: Bench) -> None:

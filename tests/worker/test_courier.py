@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from aioq import ServerError, ServerUnreachable, get_current_job
+from aioq import ServerError, get_current_job
+from aioq.errors import ServerUnreachable
 from aioq.store import Connection, Store
 from aioq.store.scripts import server_scripts
 from aioq.values.record import JobRecord

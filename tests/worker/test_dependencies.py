@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import fastapi
 import pytest
 
-from aioq import InvalidFunction, Job, Queue, Retry, Worker
+from aioq import Job, Queue, Retry, Worker
+from aioq.errors import InvalidFunction
 from aioq.values.depends import Depends
 from aioq.values.errors import InvalidInput
 from aioq.worker.dependencies import needs_of

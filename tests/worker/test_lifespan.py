@@ -11,7 +11,8 @@ from typing import Any
 import anyio
 import pytest
 
-from aioq import InvalidInput, Job, Queue, ServerUnreachable, Worker, current_job, get_resources
+from aioq import InvalidInput, Job, Queue, Worker, current_job, get_resources
+from aioq.errors import ServerUnreachable
 from aioq.values.errors import NoCurrentJob, WorkerError
 from tests import jobs
 from tests.tools import eventually

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from aioq import InvalidFunction, InvalidInput, Job, JobFailed, JobStopped, Queue, Retry, Worker, task
+from aioq import InvalidInput, Job, JobFailed, Queue, Retry, Worker, task
+from aioq.errors import InvalidFunction, JobStopped
 from tests import jobs
 from tests.client import kinds
 from tests.security.plant import trap_call
@@ -268,7 +269,7 @@ async def test_a_process_that_dies_is_a_failure_of_its_job_alone(
     await eventually(lambda: notes(tmp_path / "other"))
     job = await start(queue, apart.die, str(tmp_path / "notes"), how, retry=1)
     text = await error_of(job)
-    assert f"aioq.JobProcessError: the process of the job {DEATHS[how]}" in text
+    assert f"aioq.errors.JobProcessError: the process of the job {DEATHS[how]}" in text
     assert text.rstrip().endswith("before the job did")
     assert await other.result(20) == "done"
     assert len({pid for (pid,) in notes(tmp_path / "notes")}) == 2  # it was tried again, in another process

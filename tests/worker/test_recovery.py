@@ -9,7 +9,8 @@ import asyncio
 
 import pytest
 
-from aioq import ServerError, ServerUnreachable
+from aioq import ServerError
+from aioq.errors import ServerUnreachable
 from aioq.store import Connection, Store
 from aioq.values.claim import Claim
 from aioq.values.outcome import Finished

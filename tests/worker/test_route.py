@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import redis
 
-from aioq import ServerError, ServerUnreachable
+from aioq import ServerError
+from aioq.errors import ServerUnreachable
 from aioq.store import Connection, Store
 from aioq.values.claim import Claim
 from aioq.values.outcome import Finished

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from aioq import JobLogFilter, Queue, Retry, get_current_job
+from aioq import Queue, Retry, get_current_job
+from aioq.logs import JobLogFilter
 from aioq.values.errors import RemoteError
 from aioq.values.summary import summary
 from aioq.worker import telling, tracebacks
@@ -374,8 +375,8 @@ async def test_a_function_that_asks_to_run_again_has_not_failed(queue: Queue, se
     assert ", attempt 1 of 2, to run again in 0.05 s (" in again
     assert last.startswith(f"ERROR {__name__}.asks_for_ever failed after ")
     assert last.endswith(
-        f", attempt 2 of 2 (queue default, job {other.id}): aioq.RetryRequested: the function returned Retry(1) in"
-        " attempt 2 of 2, and no attempt is left"
+        f", attempt 2 of 2 (queue default, job {other.id}): aioq.errors.RetryRequested: the function returned"
+        " Retry(1) in attempt 2 of 2, and no attempt is left"
     )
 
 
@@ -387,11 +388,11 @@ async def test_a_function_that_asks_to_run_again_has_not_failed(queue: Queue, se
             (1, 2),
             "TypeError: takes_none() takes 0 positional arguments but 2 were given",
         ),
-        (f"{__name__}.drops_a_call", (), "aioq.NotAwaited: called in a plain function and never awaited"),
+        (f"{__name__}.drops_a_call", (), "aioq.errors.NotAwaited: called in a plain function and never awaited"),
         (
             f"{__name__}.no_such_function",
             (),
-            "aioq.DeserializationError: tests.worker.test_telling has no function",
+            "aioq.errors.DeserializationError: tests.worker.test_telling has no function",
         ),
     ],
 )
@@ -420,7 +421,8 @@ async def test_a_broken_import_shows_the_frames_of_the_user_alone(
     first, second = shown(heard)
     assert re.findall(r'File "(.*)", line (\d+)', first) == [(str(tmp_path / f"broken_{key}.py"), "1")]
     assert re.findall(r'File "(.*)", line (\d+)', second) == [(str(tmp_path / f"wrong_{key}.py"), "1")]
-    assert first.splitlines()[0].partition("aioq.Des")[2] == first.splitlines()[-1].partition("aioq.Des")[2] != ""
+    told = [line.partition("aioq.errors.Des")[2] for line in first.splitlines()]
+    assert told[0] == told[-1] != ""
 
     for job in (broken, wrong):
         await job.refresh()

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import redis
 
-from aioq import Queue, ServerError, ServerUnreachable
+from aioq import Queue, ServerError
+from aioq.errors import ServerUnreachable
 from aioq.store import Connection
 from aioq.store.duty import Duty
 from aioq.store.levels import Fsync

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from aioq import Connection, InvalidInput, Job, Queue, Registry, Retry, SerializationError
+from aioq import Connection, InvalidInput, Job, Queue, Retry
+from aioq.errors import SerializationError
+from aioq.types import Registry
 from tests import jobs
 from tests.client.work import note, notes
 from tests.conftest import Server
@@ -83,7 +85,7 @@ async def test_the_error_names_the_result_and_the_work_is_done_once(
 
     assert (job.status, job.attempt, notes[key]) == ("failed", 1, ["run"])
     line = job.exc_info.strip().splitlines()[-1]
-    assert line.startswith(f"aioq.SerializationError: the result of {__name__}.{function.__name__}")
+    assert line.startswith(f"aioq.errors.SerializationError: the result of {__name__}.{function.__name__}")
     assert re.search(RETURNS[function], line)
 
 

@@ -12,7 +12,8 @@ from typing import Any, Self
 
 import pytest
 
-from aioq import InvalidInput, JobStatus, Queue, ServerUnreachable, Worker
+from aioq import InvalidInput, JobStatus, Queue, Worker
+from aioq.errors import ServerUnreachable
 from tests import jobs
 from tests.conftest import Server, free_port
 from tests.tools import RunningWorker

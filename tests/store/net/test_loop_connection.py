@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from aioq import Connection, ServerUnreachable
+from aioq import Connection
+from aioq.errors import ServerUnreachable
 from aioq.store.net.loop_connection import LoopConnection
 from aioq.store.net.per_loop import running_loop
 from aioq.store.net.stream import pack

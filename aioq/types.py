@@ -1,0 +1,25 @@
+"""The types of what aioq takes and gives, for annotations: `from aioq.types import Registry`.
+
+Nobody makes objects of these classes: queues, jobs and decorators do.
+"""
+
+from aioq.client.producer import EnqueueData
+from aioq.client.registry import Registry
+from aioq.client.task import Task
+from aioq.client.using import BoundTask, Using
+from aioq.values.durability import Durability, Level
+from aioq.values.durations import Duration
+from aioq.values.options import Executor, Options
+
+__all__ = [
+    "BoundTask",
+    "Durability",
+    "Duration",
+    "EnqueueData",
+    "Executor",
+    "Level",
+    "Options",
+    "Registry",
+    "Task",
+    "Using",
+]
