@@ -71,6 +71,7 @@ check: $(VENV)/made ## Lint, check types and the direction of imports
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/basedpyright
 	$(VENV)/bin/lint-imports
 
 $(VENV)/made-bench: $(VENV)/made

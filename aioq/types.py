@@ -3,10 +3,11 @@
 Nobody makes objects of these classes: queues, jobs and decorators do.
 """
 
+from aioq.client.bound_task import BoundTask
 from aioq.client.producer import EnqueueData
 from aioq.client.registry import Registry
 from aioq.client.task import Task
-from aioq.client.using import BoundTask, Using
+from aioq.client.using import Using
 from aioq.values.durability import Durability, Level
 from aioq.values.durations import Duration
 from aioq.values.options import Executor, Options

@@ -110,10 +110,10 @@ WORDS = {
     "Server": "a URL, or a `redis.asyncio` client",
     "Secret": "a text, or a list of texts",
     "Job[Any] | str": "a job or its id",
-    "Job[Any]": "a Job of `Job.create`",
+    "Job[R]": "a Job of `Job.create`",
     "Iterable[Job[Any] | str]": "jobs or their ids",
     "Job[Any] | str | Iterable[Job[Any] | str]": "a job, its id, or several of them",
-    "Iterable[EnqueueData]": "what `prepare_data` and `call` give",
+    "Iterable[EnqueueData[R]]": "what `prepare_data` and `call` give",
     "Callable[..., Any] | str": "a function, or its dotted name",
     "LifespanFunction | None": "a function with `@asynccontextmanager`",
     "Iterable[WorkerHook]": "functions that are called with the worker",
@@ -121,7 +121,6 @@ WORDS = {
     "Iterable[EnqueueMiddleware]": "[coroutine functions](middleware.md#around-each-enqueue)",
     "Iterable[ExceptionHandler] | ExceptionHandler": "[functions](middleware.md#when-an-attempt-fails)",
     "ProcessLifespan | None": "a function with `@contextmanager`, or its name",
-    "Callable[P, Any]": "a function",
     "Callable[P, R] | None": "a function",
     "Sequence[Any]": "a tuple or a list",
     "Mapping[str, Any] | None": "a dict",
@@ -214,9 +213,11 @@ def given(function: Any) -> str:
     if "Coroutine[Any, Any, " in text:
         text = text.removeprefix("Coroutine[Any, Any, ").removesuffix("]")
 
-    text = re.sub(r"\[(Any|R|P, R|Any, Any|P, Any)\]", "", text)
+    text = re.sub(r"\[(Any|R|R_co|P, R|P, R_co|Any, Any|P, Any)\]", "", text)
 
-    return {"R": "what the function returned", "R | None": "what the function returned, or None"}.get(text, text)
+    return {"R_co": "what the function returned", "R_co | None": "what the function returned, or None"}.get(
+        text, text
+    )
 
 
 def first_sentence(text: str | None) -> str:

@@ -51,6 +51,7 @@ RUN = [
 WORKERS = {
     "jobs.md": [("", ["default"])],
     "rq.md": [("", ["default"])],
+    "types.md": [("", ["default"])],
 }
 
 # Python

@@ -26,7 +26,6 @@ SEVERAL = {
     "args": "a call's own arguments, or a tuple of them",
     "kwargs": "a call's own arguments, or a dict of them",
     "middleware": "that of a queue and that of a worker run around different things",
-    "func": "typed forms take the function itself",
     "job": "enqueue_job takes what Job.create made, which has no record yet",
     "name": "a worker may have none",
 }

@@ -1,22 +1,20 @@
-"""Enqueuing: the forms of enqueue that a Queue has, and RQ's mixture of arguments and options."""
+"""Enqueuing: the forms of enqueue that a Queue has."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
-from aioq.client.call import arguments, refuse_meant_options
+from aioq.client.bound_task import BoundTask
+from aioq.client.call import arguments
 from aioq.client.job import Job
+from aioq.client.mixed import Mixed
 from aioq.client.parts import part_of
 from aioq.client.plain import awaited
-from aioq.client.producer import EnqueueData, Producer
-from aioq.client.using import BoundTask, Using
+from aioq.client.producer import EnqueueData
+from aioq.client.using import Using
 from aioq.values.durations import Duration
-from aioq.values.errors import InvalidInput
-from aioq.values.moments import due_at, due_in
-from aioq.values.option_names import suspects
-from aioq.values.options import NO_OPTIONS, OPTION_NAMES, JobOptions, Options, read_options
+from aioq.values.options import Options, read_options
 from aioq.values.rq_names import ENQUEUE_MANY_ARGUMENTS, tell_rq_arguments
 
 P = ParamSpec("P")
@@ -24,37 +22,52 @@ R = TypeVar("R")
 
 
 @part_of("Queue")
-class Enqueuing:
+class Enqueuing(Mixed):
     """The part of a queue that puts jobs into it."""
 
-    #: Where every form ends.
-    _producer: Producer
+    @overload
+    async def enqueue_call(
+        self,
+        func: Callable[..., Awaitable[R]],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        timeout: Duration | None = None,  # noqa: ASYNC109 - as below
+        **options: Unpack[Options],
+    ) -> Job[R]: ...
 
-    @awaited
-    async def enqueue(self, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Job[Any]:
-        """Put a call into the queue.
+    @overload
+    async def enqueue_call(
+        self,
+        func: Callable[..., AsyncIterable[R]],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        timeout: Duration | None = None,  # noqa: ASYNC109 - as below
+        **options: Unpack[Options],
+    ) -> Job[list[R]]: ...
 
-        Option names (job_timeout, result_ttl, ttl, failure_ttl, description, job_id, at_front, meta, retry,
-        durability, executor) are taken out of kwargs; the rest goes to the function. `args=` and `kwargs=` pass a
-        function's arguments explicitly, for one whose own names are those of options. `using` is the typed form.
+    @overload
+    async def enqueue_call(
+        self,
+        func: Callable[..., R],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        timeout: Duration | None = None,  # noqa: ASYNC109 - as below
+        **options: Unpack[Options],
+    ) -> Job[R]: ...
 
-        Raises:
-            InvalidInput: the function, an argument or an option cannot be used. Nothing was written.
-            DuplicateJobError: a job with this job_id has not ended.
-            NotDurable: the job is in the queue, but not as durable as `durability` asks for.
-            ServerUnsuitable: the server cannot do what `durability` asks for. Nothing was written.
-            ServerError: the server cannot be reached, or refuses.
-
-        Example:
-            >>> job = await queue.enqueue(count_words_at_url, "http://nvie.com", ttl=43)  # doctest: +SKIP
-
-        """
-        options, producer = NO_OPTIONS, self._producer
-
-        if kwargs:
-            args, kwargs, options = _split(func, args, kwargs)
-
-        return await producer.enqueue(producer.describe(func, args, kwargs, options))
+    @overload
+    async def enqueue_call(
+        self,
+        func: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        timeout: Duration | None = None,  # noqa: ASYNC109 - as below
+        **options: Unpack[Options],
+    ) -> Job[Any]: ...
 
     @awaited
     async def enqueue_call(
@@ -75,29 +88,9 @@ class Enqueuing:
 
         return await self.using(**options).enqueue_call(func, args, kwargs)
 
-    @awaited
-    async def enqueue_at(
-        self, moment: datetime, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
-    ) -> Job[Any]:
-        """Put a call into the queue when a moment has come. A naive datetime is in this machine's time zone."""
-        call = self._producer.describe(func, *_split(func, args, kwargs))
-        call.due = due_at(moment)
-
-        return await self._producer.enqueue(call)
-
-    @awaited
-    async def enqueue_in(
-        self, delay: Duration, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
-    ) -> Job[Any]:
-        """Put a call into the queue after a while, counted by the server's clock."""
-        call = self._producer.describe(func, *_split(func, args, kwargs))
-        call.due = due_in(delay)
-
-        return await self._producer.enqueue(call)
-
     @tell_rq_arguments(ENQUEUE_MANY_ARGUMENTS)
     @awaited
-    async def enqueue_many(self, calls: Iterable[EnqueueData]) -> list[Job[Any]]:
+    async def enqueue_many(self, calls: Iterable[EnqueueData[R]]) -> list[Job[R]]:
         """Put many calls into the queue: all are checked first, then sent in chunks, in their order.
 
         Raises:
@@ -111,18 +104,54 @@ class Enqueuing:
         """
         return await self._producer.enqueue_many(calls)
 
+    @overload
+    @staticmethod
+    def prepare_data(
+        func: Callable[..., Awaitable[R]],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[Options],
+    ) -> EnqueueData[R]: ...
+
+    @overload
+    @staticmethod
+    def prepare_data(
+        func: Callable[..., AsyncIterable[R]],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[Options],
+    ) -> EnqueueData[list[R]]: ...
+
+    @overload
+    @staticmethod
+    def prepare_data(
+        func: Callable[..., R],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[Options],
+    ) -> EnqueueData[R]: ...
+
+    @overload
+    @staticmethod
+    def prepare_data(
+        func: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[Options],
+    ) -> EnqueueData[Any]: ...
+
     @staticmethod
     def prepare_data(
         func: Callable[..., Any] | str,
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
         **options: Unpack[Options],
-    ) -> EnqueueData:
+    ) -> EnqueueData[Any]:
         """One call for `enqueue_many`."""
         return EnqueueData(func, *arguments(args, kwargs), read_options(options))
 
     @awaited
-    async def enqueue_job(self, job: Job[Any], *, at_front: bool = False) -> Job[Any]:
+    async def enqueue_job(self, job: Job[R], *, at_front: bool = False) -> Job[R]:
         """Put a job that `Job.create` made into this queue; its meta may have been changed since.
 
         Returns:
@@ -161,28 +190,3 @@ class Enqueuing:
             return BoundTask(function, checked, self._producer)
 
         return lambda decorated: BoundTask(decorated, checked, self._producer)
-
-
-def _split(
-    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any], JobOptions]:
-    """The function's arguments and the options, out of RQ's mixed form."""
-    if not kwargs:
-        return args, kwargs, NO_OPTIONS
-
-    given = {name: kwargs.pop(name) for name in OPTION_NAMES.intersection(kwargs)}
-
-    if "args" in kwargs or "kwargs" in kwargs:
-        # What stands beside them can only be meant as an option.
-        given |= {name: kwargs.pop(name) for name in suspects(tuple(kwargs), OPTION_NAMES)}
-
-        if args or kwargs.keys() - {"args", "kwargs"}:
-            raise InvalidInput(
-                "args= and kwargs= pass all arguments of the function; none can be given beside them"
-            )
-
-        args, kwargs = arguments(kwargs.get("args"), kwargs.get("kwargs"))
-    elif kwargs and (names := suspects(tuple(kwargs), OPTION_NAMES)):
-        refuse_meant_options(func, names, kwargs)
-
-    return args, kwargs, read_options(cast("Options", given))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Any, Generic, Protocol, TypeVar, Unpack
+from typing import Any, Generic, Protocol, TypeVar, Unpack, overload
 
 from aioq.client.call import Call, arguments, complete, describe, submission_of
 from aioq.client.given import id_of, ids_of
@@ -25,7 +25,8 @@ from aioq.values.serializer import Serializer, find_serializer
 from aioq.values.signed import Fields
 from aioq.values.states import JobStatus
 
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+T = TypeVar("T")
 
 
 class HasStore(Protocol):
@@ -35,7 +36,7 @@ class HasStore(Protocol):
 
 
 @tell_rq_names(JOB)
-class Job(Waiting[R], Generic[R]):
+class Job(Waiting[R_co], Generic[R_co]):
     """A call that a worker runs, or has run.
 
     A Job comes from `Queue.enqueue`, from `Queue.fetch_job`, or from `Job.create` if it is to be enqueued later.
@@ -44,6 +45,8 @@ class Job(Waiting[R], Generic[R]):
     """
 
     __slots__ = ("_fence", "_loop", "call", "durability")
+
+    record: JobRecord
 
     def __init__(
         self,
@@ -62,6 +65,54 @@ class Job(Waiting[R], Generic[R]):
         self._meta = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._polling = None
+
+    @overload
+    @classmethod
+    def create(
+        cls,
+        func: Callable[..., Awaitable[T]],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        serializer: str | Serializer = "pickle",
+        **options: Unpack[Options],
+    ) -> Job[T]: ...
+
+    @overload
+    @classmethod
+    def create(
+        cls,
+        func: Callable[..., AsyncIterable[T]],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        serializer: str | Serializer = "pickle",
+        **options: Unpack[Options],
+    ) -> Job[list[T]]: ...
+
+    @overload
+    @classmethod
+    def create(
+        cls,
+        func: Callable[..., T],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        serializer: str | Serializer = "pickle",
+        **options: Unpack[Options],
+    ) -> Job[T]: ...
+
+    @overload
+    @classmethod
+    def create(
+        cls,
+        func: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        serializer: str | Serializer = "pickle",
+        **options: Unpack[Options],
+    ) -> Job[Any]: ...
 
     @classmethod
     def create(
@@ -205,7 +256,7 @@ class Job(Waiting[R], Generic[R]):
         await self._end("stop", JobStatus.STOPPED, *await self._enqueued_store.changes.stop(self.id))
 
     @awaited
-    async def requeue(self, *, at_front: bool = False, reset_retries: bool = True) -> Job[R]:
+    async def requeue(self, *, at_front: bool = False, reset_retries: bool = True) -> Job[R_co]:
         """Bring a failed, canceled, stopped or expired job back to its queue.
 
         Args:
@@ -240,7 +291,7 @@ class Job(Waiting[R], Generic[R]):
         if not await self._enqueued_store.changes.delete([self.id]):
             raise self._gone()
 
-    def adopt(self, other: Job[R]) -> None:
+    def adopt(self, other: Job[Any]) -> None:
         """Become the job that was enqueued for this one. For the queue."""
         self.record, self._store, self.call, self._meta = other.record, other._store, None, None
         self.durability = other.durability

@@ -29,7 +29,7 @@ class EnqueuedCall:
     __slots__ = ("call",)
 
     def __init__(self, call: Call) -> None:
-        self.call = call
+        self.call: Call = call
 
     @property
     def func_name(self) -> str:

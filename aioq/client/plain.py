@@ -72,7 +72,8 @@ class Call(Coroutine[Any, Any, T]):
 
         raise TypeError(f"{self._what} was not awaited, so it cannot be compared. {_FIX}")
 
-    __hash__ = object.__hash__
+    def __hash__(self) -> int:
+        return object.__hash__(self)
 
     def __del__(self) -> None:
         if self._told is not None:

@@ -24,6 +24,8 @@ class Polling:
 
     __slots__ = ("_is_told", "_reads", "_since", "record")
 
+    record: JobRecord
+
     def __init__(self, record: JobRecord) -> None:
         self.record = record
         self._reads = 1

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from aioq.client.call import Call, complete, describe, submission_of
 from aioq.client.job import Job
@@ -22,14 +22,17 @@ from aioq.values.options import MAX_PAYLOAD, NO_OPTIONS, JobOptions
 from aioq.values.serializer import PICKLE, Serializer
 from aioq.values.submission import Answer, Submission
 
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
 #: How many jobs a chunk of one `enqueue_many` has, and how many chunks are on their way at the same time. With
 #: smaller chunks the server begins sooner; with larger ones there are fewer calls to make.
 CHUNK_JOBS = 125
 CHUNKS_AT_ONCE = 8
 
 
-class EnqueueData(NamedTuple):
-    """One call for `enqueue_many`, with checked options."""
+class EnqueueData(NamedTuple, Generic[R_co]):
+    """One call for `enqueue_many`, with checked options. Its job will be a Job[R_co]."""
 
     func: Any
     args: tuple[Any, ...]
@@ -89,7 +92,9 @@ class Producer:
 
         return Job(submission.record.as_enqueued(answer.clock, submission.words), self.store, durability=MEMORY)
 
-    async def enqueue_many(self, calls: Iterable[EnqueueData], options: JobOptions = NO_OPTIONS) -> list[Job[Any]]:
+    async def enqueue_many(
+        self, calls: Iterable[EnqueueData[R]], options: JobOptions = NO_OPTIONS
+    ) -> list[Job[R]]:
         """Put many calls into the queue: all are checked first, then sent in chunks, in their order.
 
         Args:
@@ -98,10 +103,10 @@ class Producer:
 
         """
         check_loop()  # before coroutines are made that nobody could await
-        described = list[Call]()
+        listed, described = _listed(calls), list[Call]()
 
         with _places_told(described):
-            for each in _listed(calls):
+            for each in listed:
                 if not isinstance(each, EnqueueData):
                     raise _no_call(each)
 
@@ -193,7 +198,7 @@ class Producer:
         ]
 
 
-def _listed(calls: Iterable[EnqueueData]) -> Iterable[EnqueueData]:
+def _listed(calls: Iterable[EnqueueData[R]]) -> Iterable[EnqueueData[R]]:
     if isinstance(calls, EnqueueData) or not isinstance(calls, Iterable):
         raise InvalidType(f"calls: expected a list of what prepare_data returns, not {type(calls).__name__}")
 

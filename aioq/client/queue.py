@@ -89,9 +89,9 @@ class Queue(Enqueuing):
         exceptions: Iterable[type[BaseException]] = (),
         middleware: Iterable[EnqueueMiddleware] = (),
     ) -> None:
-        self.name = check_queue_name(name)
-        self.connection = connect(connection, prefix=prefix, secret=secret, call_timeout=call_timeout)
-        self.store = Store(self.connection, name, read_exceptions(exceptions))
+        self.name: str = check_queue_name(name)
+        self.connection: Connection = connect(connection, prefix=prefix, secret=secret, call_timeout=call_timeout)
+        self.store: Store = Store(self.connection, name, read_exceptions(exceptions))
         self.store.opened_by = self
         self._share = None if isinstance(connection, Connection) else Share(self.connection, self)
         defaults = read_defaults(

@@ -30,6 +30,8 @@ class Snapshot:
 
     __slots__ = ("_meta", "_polling", "_store", "record")
 
+    record: JobRecord
+
     def __init__(self, record: JobRecord, store: Store | None) -> None:
         self.record = record
         self._store = store

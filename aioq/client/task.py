@@ -13,10 +13,11 @@ from aioq.values.rq_names import LOOSE_TASK, tell_rq_names
 
 P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
 @tell_rq_names(LOOSE_TASK)
-class Task(Generic[P, R]):
+class Task(Generic[P, R_co]):
     """A function and the options that its jobs have by default. Calling it calls the function.
 
     Args:
@@ -25,7 +26,7 @@ class Task(Generic[P, R]):
 
     """
 
-    def __init__(self, function: Callable[P, R], options: JobOptions) -> None:
+    def __init__(self, function: Callable[P, R_co], options: JobOptions) -> None:
         if not callable(function):
             raise InvalidFunction(
                 f"a task is made of a function, not of {function!r}. `@queue.task` makes one that belongs to a"
@@ -37,11 +38,11 @@ class Task(Generic[P, R]):
         self.options = options
 
     @property
-    def __aioq_function__(self) -> Callable[P, R]:
+    def __aioq_function__(self) -> Callable[P, R_co]:
         """What a worker runs when it finds this task at a name."""
         return self.function
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         return self.function(*args, **kwargs)
 
     @property

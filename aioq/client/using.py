@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
+from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from aioq.client.call import arguments, refuse_meant_options
 from aioq.client.job import Job
 from aioq.client.plain import awaited
 from aioq.client.producer import EnqueueData, Producer
-from aioq.client.task import Task
 from aioq.values.durations import Duration
-from aioq.values.errors import InvalidInput, InvalidJobOperation, InvalidType
+from aioq.values.errors import InvalidJobOperation, InvalidType
 from aioq.values.moments import due_at, due_in
 from aioq.values.option_names import suspects
-from aioq.values.options import NO_OPTIONS, OPTION_NAMES, JobOptions, Options, check_meta, read_options
-from aioq.values.rq_names import TASK, tell_rq_names
+from aioq.values.options import OPTION_NAMES, JobOptions, Options, check_meta, read_options
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,9 +44,12 @@ class Using:
         return Using(self._producer, read_options(options).over(self._options))
 
     @overload
+    async def enqueue(self, func: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+
+    @overload
     async def enqueue(
-        self, func: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Job[R]: ...
+        self, func: Callable[P, AsyncIterable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[list[R]]: ...
 
     @overload
     async def enqueue(self, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
@@ -63,8 +64,13 @@ class Using:
 
     @overload
     async def enqueue_at(
-        self, moment: datetime, func: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+        self, moment: datetime, func: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
     ) -> Job[R]: ...
+
+    @overload
+    async def enqueue_at(
+        self, moment: datetime, func: Callable[P, AsyncIterable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[list[R]]: ...
 
     @overload
     async def enqueue_at(
@@ -83,8 +89,13 @@ class Using:
 
     @overload
     async def enqueue_in(
-        self, delay: Duration, func: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+        self, delay: Duration, func: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
     ) -> Job[R]: ...
+
+    @overload
+    async def enqueue_in(
+        self, delay: Duration, func: Callable[P, AsyncIterable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[list[R]]: ...
 
     @overload
     async def enqueue_in(
@@ -101,6 +112,38 @@ class Using:
         """As `enqueue`, after a while."""
         return await self._enqueue(func, args, kwargs, due_in(delay))
 
+    @overload
+    async def enqueue_call(
+        self,
+        func: Callable[..., Awaitable[R]],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Job[R]: ...
+
+    @overload
+    async def enqueue_call(
+        self,
+        func: Callable[..., AsyncIterable[R]],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Job[list[R]]: ...
+
+    @overload
+    async def enqueue_call(
+        self,
+        func: Callable[..., R],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Job[R]: ...
+
+    @overload
+    async def enqueue_call(
+        self,
+        func: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Job[Any]: ...
+
     @awaited
     async def enqueue_call(
         self, func: Callable[..., Any] | str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -109,12 +152,12 @@ class Using:
         return await self._producer.enqueue(self._producer.describe(func, *arguments(args, kwargs), self._options))
 
     @awaited
-    async def enqueue_many(self, calls: Iterable[EnqueueData]) -> list[Job[Any]]:
+    async def enqueue_many(self, calls: Iterable[EnqueueData[R]]) -> list[Job[R]]:
         """Put many calls into the queue, as `Queue.enqueue_many`. Options that a call gives go first."""
         return await self._producer.enqueue_many(calls, self._options)
 
     @awaited
-    async def enqueue_job(self, job: Job[Any], *, at_front: bool = False) -> Job[Any]:
+    async def enqueue_job(self, job: Job[R], *, at_front: bool = False) -> Job[R]:
         """Put a job that `Job.create` made into the queue. Options that the job was given go first.
 
         Returns:
@@ -139,7 +182,21 @@ class Using:
 
         return job
 
-    def call(self, func: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> EnqueueData:
+    @overload
+    def call(self, func: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> EnqueueData[R]: ...
+
+    @overload
+    def call(
+        self, func: Callable[P, AsyncIterable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> EnqueueData[list[R]]: ...
+
+    @overload
+    def call(self, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> EnqueueData[R]: ...
+
+    @overload
+    def call(self, func: str, /, *args: Any, **kwargs: Any) -> EnqueueData[Any]: ...
+
+    def call(self, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> EnqueueData[Any]:
         """One call for `enqueue_many`, with these options.
 
         Example:
@@ -161,78 +218,6 @@ class Using:
 
     def __repr__(self) -> str:
         return f"<Using {self._producer.store.queue}>"
-
-
-@tell_rq_names(TASK)
-class BoundTask(Task[P, R], Generic[P, R]):
-    """A task that belongs to a queue. Made by `Queue.task`; calling it calls the function.
-
-    Example:
-        >>> @queue.task(ttl=43)  # doctest: +SKIP
-        ... async def send(name: str) -> None: ...
-        >>> job = await send.enqueue("you")  # doctest: +SKIP
-        >>> job = await send.using(ttl=5).enqueue_in("10m", "you")  # doctest: +SKIP
-        >>> jobs = await send.enqueue_many([send.call(name) for name in names])  # doctest: +SKIP
-
-    """
-
-    def __init__(
-        self, function: Callable[P, R], options: JobOptions, producer: Producer, given: JobOptions = NO_OPTIONS
-    ) -> None:
-        super().__init__(function, options)
-        self._producer = producer
-        self._given = given  # by `using`; the task's own options are defaults
-        self._using = Using(producer, given)
-
-    @property
-    def queue(self) -> Any:
-        """The Queue."""
-        return self._using.queue
-
-    def using(self, **options: Unpack[Options]) -> BoundTask[P, R]:
-        """The same task with other options over its own, for single calls."""
-        given = read_options(options).over(self._given)
-
-        return BoundTask(self.function, self.options, self._producer, given)
-
-    @awaited
-    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
-        """Put a call of the function into the queue. Raises as `Queue.enqueue`."""
-        return await self._using.enqueue(self, *args, **kwargs)
-
-    @awaited
-    async def enqueue_at(self, moment: datetime, /, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
-        """As `enqueue`, when a moment has come."""
-        return await self._using.enqueue_at(moment, self, *args, **kwargs)
-
-    @awaited
-    async def enqueue_in(self, delay: Duration, /, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
-        """As `enqueue`, after a while."""
-        return await self._using.enqueue_in(delay, self, *args, **kwargs)
-
-    @awaited
-    async def enqueue_many(self, calls: Iterable[EnqueueData]) -> list[Job[Any]]:
-        """Put many calls of the function into the queue, as `Queue.enqueue_many`.
-
-        Raises:
-            InvalidInput: one is a call of another function. Nothing was written.
-
-        """
-        return await self._using.enqueue_many(map(self._own, calls))
-
-    def call(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueData:
-        """One call for `enqueue_many`."""
-        return self._using.call(self, *args, **kwargs)
-
-    def _own(self, call: EnqueueData) -> EnqueueData:
-        # The producer refuses a value that is no call at all.
-        if isinstance(call, EnqueueData) and self.function not in (
-            call.func,
-            getattr(call.func, "function", None),
-        ):
-            raise InvalidInput(f"calls: expected calls of {self!r}, and one is of {call.func!r}")
-
-        return call
 
 
 def _refuse_options(func: Any, kwargs: dict[str, Any]) -> None:

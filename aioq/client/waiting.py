@@ -18,17 +18,19 @@ from aioq.values.record import JobRecord
 from aioq.values.result import Result, earlier_result, present_result
 from aioq.values.states import FINAL, JobStatus
 
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
 @part_of("Job")
-class Waiting(Snapshot, Generic[R]):
+class Waiting(Snapshot, Generic[R_co]):
     """A job whose end is waited for."""
 
     __slots__ = ()
 
+    record: JobRecord
+
     @awaited
-    async def result(self, timeout: Duration | None = None) -> R:  # noqa: ASYNC109 - RQ's name, and part of the call
+    async def result(self, timeout: Duration | None = None) -> R_co:  # noqa: ASYNC109 - RQ's name, and part of the call
         """Wait until the job has ended, and return what its function returned.
 
         Args:
@@ -96,7 +98,7 @@ class Waiting(Snapshot, Generic[R]):
             ) from None
 
     @awaited
-    async def return_value(self) -> R | None:
+    async def return_value(self) -> R_co | None:
         """What the function returned; None if it has not finished (or returned None). Raises ResultNotKept."""
         latest = await self.latest_result()
 

@@ -32,8 +32,8 @@ class Examinee:
 
     def __init__(self, connection: Connection, name: str) -> None:
         self.name = name
-        self.store = Store(connection, name)
-        self.examination = Examination(self.store.keys)
+        self.store: Store = Store(connection, name)
+        self.examination: Examination = Examination(self.store.keys)
         self.keys: set[bytes] = set()  # the existing keys of those that a queue has once
         self.found: dict[tuple[str, str], Found] = {}
         self.jobs = 0

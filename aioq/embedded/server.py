@@ -32,7 +32,7 @@ class _Share:
     def __init__(self, directory: Path, fd: int) -> None:
         self.directory = directory
         self.fd = fd
-        self.handles = 0
+        self.handles: int = 0
 
     def leave(self) -> None:
         self.handles -= 1

@@ -11,6 +11,7 @@ from aioq.store.keys import Keys, SharedKeys
 from aioq.store.net.command import Argument, Command
 from aioq.store.scripts import server_scripts
 from aioq.values.errors import ServerError
+from aioq.values.signature import Signer
 
 #: A way for a command to the server, and its reply back.
 Send = Callable[[Command], Awaitable[Any]]
@@ -28,9 +29,10 @@ class Calls:
     def __init__(self, connection: Connection, queue: str) -> None:
         self.connection = connection
         self.queue = queue
-        self.keys = Keys.of(queue, connection.shared.prefix)
+        self.keys: Keys = Keys.of(queue, connection.shared.prefix)
+        keyring = connection.keyring
         #: Signs and verifies what is stored of the queue's jobs; None without a secret.
-        self.signer = None if connection.keyring is None else connection.keyring.signer(self.keys.job)
+        self.signer: Signer | None = None if keyring is None else keyring.signer(self.keys.job)
         self._scripts = connection.scripts
         self._heads: dict[str, Command] = {}
 

@@ -26,7 +26,7 @@ from aioq.store.net.wire import Wire
 from aioq.store.scripts import Scripts, server_scripts
 from aioq.values.durations import Duration, positive_ms
 from aioq.values.errors import InvalidInput, InvalidType, ServerUnreachable, ServerUnsuitable
-from aioq.values.signature import Secret, read_secret
+from aioq.values.signature import Keyring, Secret, read_secret
 
 if TYPE_CHECKING:
     from aioq.store.net.address import Address
@@ -72,17 +72,17 @@ class Connection:
         secret: Secret = None,
         call_timeout: Duration | None = None,
     ) -> None:
-        self.shared = SharedKeys(
+        self.shared: SharedKeys = SharedKeys(
             _check_prefix(os.environ.get(PREFIX_VARIABLE) or PREFIX if prefix is None else prefix)
         )
-        self.keyring = read_secret(secret, os.environ.get(SECRET_VARIABLE))
+        self.keyring: Keyring | None = read_secret(secret, os.environ.get(SECRET_VARIABLE))
         #: What stores on this connection call. Others can be put here before there is a store.
         self.scripts: Scripts = server_scripts()
         asked = None if call_timeout is None else positive_ms(call_timeout, "call_timeout") / 1000
         #: Nobody has named a server.
         self._is_default = not source and environment_url() is None
         address = address_of(source)
-        self.call_timeout = asked or address.socket_timeout or CALL_TIMEOUT_S
+        self.call_timeout: float = asked or address.socket_timeout or CALL_TIMEOUT_S
         pauses = PAUSES if patient else ()
         self._begin(address, pauses, _attempt_timeout(address, self.call_timeout, pauses))
 
@@ -271,9 +271,11 @@ class Connection:
     def _begin(
         self, address: Address, pauses: tuple[float, ...], timeout: float, slots: SlotMap | None = None
     ) -> None:
-        self._address, self.url, self.pauses = address, address.url, pauses
+        self._address = address
+        self.url: str = address.url
+        self.pauses: tuple[float, ...] = pauses
         #: For how long, in ms, a call may be sent again after it was sent first; 0: it never is.
-        self.repeat_ms = math.ceil(1000 * self.call_timeout) if pauses else 0
+        self.repeat_ms: int = math.ceil(1000 * self.call_timeout) if pauses else 0
         self._slots = slots_of(address) if slots is None else slots
         self._timeout = timeout
         self._loops = PerLoop(self._open, LoopConnection.aclose)

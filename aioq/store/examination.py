@@ -119,7 +119,7 @@ class Examination:
     __slots__ = ("base",)
 
     def __init__(self, keys: Keys) -> None:
-        self.base = keys.job.removesuffix(b"job:")  # how all keys of the queue begin
+        self.base: bytes = keys.job.removesuffix(b"job:")  # how all keys of the queue begin
 
     def types(self) -> list[Subject]:
         """The keys with their types. While one is wrong, the scripts of this queue fail, this one among them."""

@@ -60,7 +60,7 @@ class Listing:
         self._is_over = False
         self._ready: list[str] = []  # ids that do not fit into the page they came with
         #: The server's clock in ms at the first call; 0 before it.
-        self.began_ms = 0
+        self.began_ms: int = 0
 
     def __aiter__(self) -> Listing:
         return self

@@ -73,7 +73,7 @@ class Mailbox:
     ) -> None:
         self._listener = listener
         self._insists = insists
-        self.channel = channel(secrets.token_hex(8))
+        self.channel: str = channel(secrets.token_hex(8))
         self._waits: dict[str, list[asyncio.Future[Ending | None]]] = {}
         self._old: list[str] = []  # jobs that were waited for when it was asked last
         self._timer: asyncio.TimerHandle | None = None

@@ -44,7 +44,7 @@ class LoopProducing:
         self.enqueuing: Batcher[Submission, Answer] = Batcher(producing.enqueue_many, attrgetter("size"))
         self.mailbox: Mailbox | None = None  # once there was a wait
         self.committers: dict[Level, Committer] = {}
-        self.registration = Registration(producing.register, may_be_late=calls.connection.is_cluster)
+        self.registration: Registration = Registration(producing.register, may_be_late=calls.connection.is_cluster)
 
 
 class Producing:

@@ -6,9 +6,11 @@ from aioq.store.calls import Calls
 from aioq.store.changes import Changes
 from aioq.store.connection import Connection
 from aioq.store.duty import Duty
+from aioq.store.keys import Keys
 from aioq.store.producing import Producing
 from aioq.store.reads import Reads
 from aioq.values.cause import ExceptionClasses
+from aioq.values.signature import Signer
 
 
 class Store:
@@ -25,17 +27,17 @@ class Store:
     def __init__(self, connection: Connection, queue: str, exceptions: ExceptionClasses | None = None) -> None:
         self.connection = connection
         self.queue = queue
-        self.exceptions = exceptions or {}
+        self.exceptions: ExceptionClasses = exceptions or {}
         #: The Queue that this belongs to, for handles on its jobs.
         self.opened_by: object | None = None
-        self.calls = Calls(connection, queue)
-        self.keys = self.calls.keys
-        self.signer = self.calls.signer
+        self.calls: Calls = Calls(connection, queue)
+        self.keys: Keys = self.calls.keys
+        self.signer: Signer | None = self.calls.signer
         #: For whoever enqueues jobs, and waits for them.
-        self.producing = Producing(self.calls)
+        self.producing: Producing = Producing(self.calls)
         #: For whoever changes jobs, or the queue.
-        self.changes = Changes(self.calls, self.producing.forget)
+        self.changes: Changes = Changes(self.calls, self.producing.forget)
         #: For whoever looks.
-        self.reads = Reads(self.calls)
+        self.reads: Reads = Reads(self.calls)
         #: For workers.
-        self.duty = Duty(self.calls)
+        self.duty: Duty = Duty(self.calls)

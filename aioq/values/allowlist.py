@@ -35,7 +35,7 @@ class Allowlist:
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        self.patterns = tuple(patterns)
+        self.patterns: tuple[str, ...] = tuple(patterns)
         self._resolve = lru_cache(maxsize=4096)(self._find)
 
     def resolve(self, name: str) -> Callable[..., Any]:

@@ -225,7 +225,7 @@ class RemoteError(AioqError):
     ) -> None:
         super().__init__(text)
         self.text = text
-        self.kinds = list(kinds)
+        self.kinds: list[str] = list(kinds)
         self.error_type = error_type
         self.error_message = error_message
         self.origin = origin

@@ -40,6 +40,10 @@ class SignedFields:
 
     __slots__ = ("_call", "_damage", "_opts", "fields", "id", "signer")
 
+    id: str
+    fields: Fields
+    signer: Signer | None
+
     def __init__(self, job_id: str, fields: Fields, signer: Signer | None = None) -> None:
         self.id = job_id
         self.fields = fields

@@ -128,10 +128,10 @@ class Worker:
         listed = _listed(queues)
         self._queues = [each for each in listed if isinstance(each, Queue)]
         self._server = self._queues[0].connection if connection is None and self._queues else connection
-        self.queue_names = _names_of(listed)
-        self.name = f"{_check_name(name)}.{secrets.token_hex(3)}"
-        self.concurrency = whole(concurrency, "concurrency", 1)
-        self.job_processes = whole(
+        self.queue_names: list[str] = _names_of(listed)
+        self.name: str = f"{_check_name(name)}.{secrets.token_hex(3)}"
+        self.concurrency: int = whole(concurrency, "concurrency", 1)
+        self.job_processes: int = whole(
             os.cpu_count() or 1 if job_processes is None else job_processes, "job_processes", 1
         )
         self._executor = check_executor(executor, "executor") or THREAD
