@@ -30,6 +30,7 @@ from aioq.values.retry import Retry
 from aioq.values.states import JobStatus
 
 if typing.TYPE_CHECKING:
+    from aioq.pool.pool import WorkerPool
     from aioq.worker.worker import Worker
 
 #: The version of the distribution `aioq-streams`.
@@ -52,6 +53,7 @@ __all__ = [
     "Retry",
     "ServerError",
     "Worker",
+    "WorkerPool",
     "current_job",
     "get_current_job",
     "get_resources",
@@ -68,13 +70,20 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> object:
-    """Load the worker when it is asked for: an application that only enqueues need not wait for that."""
+    """Load what runs jobs when it is asked for: an application that only enqueues need not wait for that."""
     if name == "Worker":
         from aioq.worker.worker import Worker  # noqa: PLC0415
 
         globals()[name] = Worker
 
         return Worker
+
+    if name == "WorkerPool":
+        from aioq.pool.pool import WorkerPool  # noqa: PLC0415
+
+        globals()[name] = WorkerPool
+
+        return WorkerPool
 
     if (instead := rq_names.instead_of(name, rq_names.MODULE)) is not None:
         # An AttributeError would be turned into an ImportError without this text.

@@ -37,13 +37,14 @@ OWNERS: dict[type, str] = {
     aioq.Result: "result",
     aioq.Retry: "retry",
     aioq.Worker: "worker",
+    aioq.WorkerPool: "pool",
     aioq.Connection: "connection",
     JobLogFilter: "log_filter",
     EnqueuedCall: "call",
 }
 
 #: Classes that users make objects of.
-MADE = {aioq.Queue, aioq.Retry, aioq.Worker, aioq.Connection, JobLogFilter}
+MADE = {aioq.Queue, aioq.Retry, aioq.Worker, aioq.WorkerPool, aioq.Connection, JobLogFilter}
 
 FUNCTIONS = (aioq.current_job, aioq.get_current_job, aioq.get_resources, aioq.task, aioq.Depends)
 
@@ -55,6 +56,7 @@ INTERNAL: dict[type, set[str]] = {
     Registry: {"jobs_and_missing"},
     aioq.Retry: {"delay_ms", "from_dict", "interval_ms", "max_interval_ms", "retries", "to_dict"},
     JobLogFilter: {"filter"},
+    aioq.Worker: {"has_claimed_all", "stops"},
     aioq.Connection: {
         "by_server",
         "call",
@@ -99,6 +101,10 @@ ATTRIBUTES: dict[type, dict[str, tuple[str, str]]] = {
         "concurrency": ("int", "How many jobs run side by side."),
         "job_processes": ("int", "How many processes there may be for jobs."),
     },
+    aioq.WorkerPool: {
+        "processes": ("int", "How many processes it keeps going."),
+        "queue_names": ("list[str]", "The names of its queues, in their order."),
+    },
     aioq.Connection: {"url": ("str", "The server, without passwords.")},
 }
 
@@ -116,11 +122,15 @@ WORDS = {
     "Iterable[EnqueueData[R]]": "what `prepare_data` and `call` give",
     "Callable[..., Any] | str": "a function, or its dotted name",
     "LifespanFunction | None": "a function with `@asynccontextmanager`",
+    "Iterable[RunMiddleware | str]": "[coroutine functions](middleware.md#around-each-run), or their names",
+    "Iterable[ExceptionHandler | str]": "[functions](middleware.md#when-an-attempt-fails), or their names",
     "Iterable[WorkerHook]": "functions that are called with the worker",
     "Iterable[RunMiddleware]": "[coroutine functions](middleware.md#around-each-run)",
     "Iterable[EnqueueMiddleware]": "[coroutine functions](middleware.md#around-each-enqueue)",
     "Iterable[ExceptionHandler] | ExceptionHandler": "[functions](middleware.md#when-an-attempt-fails)",
     "ProcessLifespan | None": "a function with `@contextmanager`, or its name",
+    "LifespanFunction | str | None": "a function with `@asynccontextmanager`, or its module and name",
+    "Size | None": "a size",
     "Callable[P, R] | None": "a function",
     "Sequence[Any]": "a tuple or a list",
     "Mapping[str, Any] | None": "a dict",
@@ -161,6 +171,7 @@ INTRODUCTION = """\
 - **A job or its id**: where one is asked for, the other does as well. One of another queue is refused.
 - **A duration** is a number of seconds, a timedelta, or a text such as "43", "90s", "1h30m" or "2d". -1 means no
   limit, and for ever. A `ttl` is the exception, as in RQ: it is greater than 0, and no limit is none.
+- **A size** is a number of bytes, or a text such as "500MB" or "1.5GiB".
 - **None** means that nothing was given. Then the default holds: that of the task, the queue, or aioq.
 - **A list is whole**, unless `limit` says otherwise.
 - **A call for one job raises** if it cannot be done. A call for several gives a verdict for each.

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import aioq
-from aioq import Job, Queue, Retry, Worker, errors, task
+from aioq import Job, Queue, Retry, Worker, WorkerPool, errors, task
 from aioq.types import BoundTask, Registry, Task, Using
 from aioq.values import errors as tree
 from aioq.values.options import Options, read_options
@@ -25,9 +25,13 @@ from tests.client.kinds import plain
 SEVERAL = {
     "args": "a call's own arguments, or a tuple of them",
     "kwargs": "a call's own arguments, or a dict of them",
-    "middleware": "that of a queue and that of a worker run around different things",
+    "middleware": "that of a queue and that of a worker run around different things; a pool takes names, too",
+    "exception_handlers": "a pool takes names, too",
     "job": "enqueue_job takes what Job.create made, which has no record yet",
     "name": "a worker may have none",
+    "queues": "a pool passes it on to other processes",
+    "connection": "a pool passes it on to other processes",
+    "lifespan": "a pool passes it on to other processes, so it also takes a name",
 }
 
 
@@ -60,6 +64,7 @@ async def test_the_attributes_of_objects_are_in_the_page(queue: Queue) -> None:
         BoundTask: queue.task(jobs.noop),
         Registry: queue.failed_job_registry,
         Worker: Worker(queue),
+        WorkerPool: WorkerPool(),
     }
 
     for kind, thing in made.items():
@@ -103,6 +108,7 @@ async def test_a_duration_may_be_written_in_every_way_wherever_one_is_taken(queu
     calls: dict[str, Callable[..., Any]] = {
         "Queue": Queue,
         "Worker": Worker,
+        "WorkerPool": WorkerPool,
         "Retry": lambda **words: Retry(1, **words),
     }
     tried = 0
@@ -119,7 +125,7 @@ async def test_a_duration_may_be_written_in_every_way_wherever_one_is_taken(queu
             assert read_options({name: value}) == read_options({name: 60})  # type: ignore[misc]
             tried += 1
 
-    assert tried == 15
+    assert tried == 18
     later = await queue.enqueue_in(value, jobs.noop)
     assert later.scheduled_at is not None
     assert later.created_at is not None
@@ -159,7 +165,7 @@ def test_all_errors_are_one_tree_and_can_be_imported_by_the_names_that_they_tell
     assert set(errors.__all__) == {name for name in vars(errors) if name[0].isupper()}
 
 
-@pytest.mark.parametrize("package", ["values", "store", "client", "worker"])
+@pytest.mark.parametrize("package", ["values", "store", "client", "worker", "pool"])
 def test_no_error_of_python_is_raised_where_users_meet_it(package: str) -> None:
     """What a call raises for what it was given is an AioqError; what Python's own protocols ask for is not."""
     allowed = {

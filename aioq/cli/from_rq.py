@@ -68,8 +68,10 @@ VARIABLES = {
 COMMANDS = {
     "cron": "the system's cron can call `aioq enqueue`; a function can enqueue itself again with enqueue_in",
     "scheduler": "workers enqueue what is due by themselves",
-    "worker-pool": "one worker runs many jobs at the same time (--concurrency); start several for more cores",
 }
+
+#: The commands whose `-c` is their concurrency.
+WORKERS = ("worker", "worker-pool")
 
 #: Options of RQ's worker that cannot be ignored, and what to use instead.
 _REFUSED_BY_WORKER = {
@@ -90,7 +92,7 @@ def refuse_command(name: str) -> None:
 
 def _refused(name: str) -> dict[str, str]:
     """The options that the command of this name refuses, each with its error."""
-    if name == "worker":
+    if name in WORKERS:
         return {option: f"aioq has no {option}: {text}" for option, text in _REFUSED_BY_WORKER.items()}
 
     if name != "enqueue":
@@ -121,7 +123,7 @@ def _refuse_with(text: str) -> Callable[[Any], None]:
 
 def with_options_of_rq(name: str, command: Callable[..., None]) -> Callable[..., None]:
     """Let a command accept the options of RQ's command of this name. Its own options take precedence."""
-    wanted = ALL | (WORKER if name == "worker" else {})
+    wanted = ALL | (WORKER if name in WORKERS else {})
     notes = {option: text for option, text in wanted.items() if not _has(command, option)}
     options: dict[str, Any] = {_parameter(option): _hidden(option, notes[option]) for option in notes}
 
@@ -129,7 +131,7 @@ def with_options_of_rq(name: str, command: Callable[..., None]) -> Callable[...,
         options[_parameter(option)] = Annotated[str | None, _option(option, callback=_refuse_with(text))]
 
     # The worker's `-c` is its concurrency; `read_concurrency` refuses a settings module there.
-    is_worker = name == "worker"
+    is_worker = name in WORKERS
     options["config"] = Annotated[
         str | None,
         _option(

@@ -75,7 +75,7 @@ def info(
     target: Target,
     as_json: JsonOption = False,
 ) -> None:
-    """Show queues with the number of jobs in every state, and workers."""
+    """Show queues, the number of jobs in each state, and workers."""
     if only_queues and only_workers:
         raise typer.BadParameter("it cannot be combined with --only-queues", param_hint="'--only-workers'")
 

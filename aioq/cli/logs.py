@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from aioq.cli.common import with_options
 from aioq.worker.lines import DATE_FORMAT, FORMAT, Style, has_colours, install
 
 
@@ -25,8 +27,15 @@ class Level(StrEnum):
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log everything: the level DEBUG.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Log problems only: the level WARNING.")]
 LogLevel = Annotated[
-    Level,
-    typer.Option("--logging-level", "--logging_level", "-l", case_sensitive=False, help="How much is logged."),
+    Level | None,
+    typer.Option(
+        "--logging-level",
+        "--logging_level",
+        "-l",
+        case_sensitive=False,
+        show_default=False,
+        help="How much is logged. Without it: INFO.",
+    ),
 ]
 LogJobs = Annotated[
     bool | None,
@@ -37,7 +46,7 @@ LogJobs = Annotated[
     ),
 ]
 LogTracebacks = Annotated[
-    bool,
+    bool | None,
     typer.Option(
         "--log-tracebacks/--no-log-tracebacks",
         show_default=False,
@@ -66,44 +75,72 @@ DateFormat = Annotated[
 LogJson = Annotated[bool, typer.Option("--log-json", help="Log one JSON object in each line.")]
 
 
-def configure_logging(
-    level: Level,
-    *,
-    log_format: str | None = None,
-    date_format: str | None = None,
-    as_json: bool = False,
-    tracebacks: bool = True,
-) -> None:
-    """Print the log on stderr, until a job's module configures logging itself.
+OPTIONS = {
+    "verbose": Verbose,
+    "quiet": Quiet,
+    "logging_level": LogLevel,
+    "log_jobs": LogJobs,
+    "log_tracebacks": LogTracebacks,
+    "log_format": LogFormat,
+    "date_format": DateFormat,
+    "log_json": LogJson,
+}
+
+
+class Logs(NamedTuple):
+    """How a command logs, as its options say."""
+
+    style: Style
+    #: Whether the start and the end of each job are logged.
+    tells_of_jobs: bool
+
+    def install(self) -> None:
+        """Print the log on stderr, until a job's module configures logging itself.
+
+        Raises:
+            BadParameter: a format is invalid.
+
+        """
+        try:
+            install(self.style)
+        except (ValueError, KeyError, TypeError) as error:
+            why = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+
+            raise typer.BadParameter(
+                f"{self.style.format!r}: {why}; expected a format such as '%(asctime)s %(levelname)s %(message)s'",
+                param_hint="'--log-format'",
+            ) from None
+
+
+def with_log_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of the log. They stand in the place of its argument `logs`, which gets a Logs."""
+    return with_options(command, OPTIONS, _read, argument="logs", in_place=True)
+
+
+def _read(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The argument `logs`.
 
     Raises:
-        BadParameter: a format is invalid, or is combined with JSON.
+        BadParameter: options do not go together.
 
     """
-    for name, given in (("--log-format", log_format), ("--date-format", date_format)):
-        if as_json and given is not None:
+    texts = {"format": given["log_format"], "date_format": given["date_format"]}
+
+    if given["verbose"] and given["quiet"]:
+        raise typer.BadParameter("it cannot be combined with --verbose", param_hint="'--quiet'")
+
+    for name, value in zip(("--log-format", "--date-format"), texts.values(), strict=True):
+        if given["log_json"] and value is not None:
             raise typer.BadParameter("it cannot be combined with --log-json", param_hint=f"'{name}'")
 
+    level = given["logging_level"] or Level.INFO
+    level = Level.DEBUG if given["verbose"] else Level.WARNING if given["quiet"] else level
     style = Style(
         level=logging.getLevelNamesMapping()[level],
-        format=FORMAT if log_format is None else log_format,
-        date_format=DATE_FORMAT if date_format is None else date_format,
-        as_json=as_json,
-        tracebacks=tracebacks,
+        as_json=given["log_json"],
+        tracebacks=given["log_tracebacks"] is not False,
         colours=has_colours(),
+        **{name: value for name, value in texts.items() if value is not None},
     )
 
-    try:
-        install(style)
-    except (ValueError, KeyError, TypeError) as error:
-        why = f"there is no {error}" if isinstance(error, KeyError) else str(error)
-
-        raise typer.BadParameter(
-            f"{log_format!r}: {why}; expected a format such as '%(asctime)s %(levelname)s %(message)s'",
-            param_hint="'--log-format'",
-        ) from None
-
-
-def tells_of_jobs(asked: bool | None) -> bool:
-    """Whether the start and the end of each job are logged."""
-    return sys.stderr.isatty() if asked is None else asked
+    return {"logs": Logs(style, sys.stderr.isatty() if given["log_jobs"] is None else given["log_jobs"])}

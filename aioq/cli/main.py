@@ -11,11 +11,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from aioq.cli import demo, doctor, ending, enqueue, info, jobs, output, queues, requeue, server, worker
+from aioq.cli import demo, doctor, enqueue, info, jobs, output, queues, requeue, server, worker
 from aioq.cli.common import with_target
 from aioq.cli.from_rq import refuse_command, with_options_of_rq
 from aioq.values.distribution import NAME_AND_VERSION, clash
 from aioq.values.errors import AioqError, InvalidInput
+from aioq.worker.leaving import limited_exit
 from aioq.worker.streams import open_standard_descriptors
 
 
@@ -84,6 +85,7 @@ def root(*, version: Version = False) -> None:
 #: Each command with its name and the example that ends its help.
 COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("worker", worker.worker, "aioq worker high default --concurrency 50"),
+    ("worker-pool", worker.worker_pool, "aioq worker-pool high default --num-workers 4"),
     ("enqueue", enqueue.enqueue, "aioq enqueue shop.mail.send you@example.org copies:=3 --ttl 1h"),
     ("requeue", requeue.requeue, "aioq requeue --queue mail --all"),
     ("info", info.info, "aioq info --interval 1"),
@@ -139,7 +141,7 @@ def main() -> None:
     open_standard_descriptors()
     output.replace_missing_streams()
 
-    with ending.limited_exit():
+    with limited_exit():
         try:
             app(prog_name="aioq")
         except KeyboardInterrupt:  # it came while the tree of commands was built

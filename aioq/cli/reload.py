@@ -155,7 +155,8 @@ class Supervisor:
         is_from_terminal = number == signal.SIGINT and os.isatty(0)
 
         if self._worker is not None and self._worker.poll() is None and not is_from_terminal:
-            self._worker.send_signal(number)
+            # To a pool of processes, SIGHUP means something else.
+            self._worker.send_signal(signal.SIGTERM if number == signal.SIGHUP else number)
 
 
 @contextmanager

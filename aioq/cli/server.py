@@ -15,7 +15,7 @@ Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Where the server
 
 
 def server(directory: Directory = Path(".aioq"), *, as_json: JsonOption = False) -> None:
-    """Run the embedded server of a directory until SIGINT or SIGTERM.
+    """Run the embedded server of a directory in the foreground.
 
     `embedded://` URLs of the same directory name this server. It stops when its last user has left.
     """

@@ -51,17 +51,18 @@ class Duty:
         return bool((await self._calls.call("leave", worker=worker))[0] == b"ok")
 
     async def reclaim(
-        self, worker: str, held: Sequence[Claim] | None = None, session: int = 0
+        self, worker: str, held: Sequence[Claim] | None = None, session: int = 0, *, reaped: bool = False
     ) -> tuple[bool, list[str], list[str]]:
         """Take back jobs of a lost worker; or, with `held`, those that this worker claimed without knowing it.
 
         With `held` a new session begins: a claim of an older one that is still on its way will be refused.
+        With `reaped` the caller has seen the end of the worker's process, so no lease need end.
         Returns whether there is more to take, the ids that went back to the queue, and those that failed.
         """
         reply = await self._calls.call(
             "reclaim",
             worker=worker.encode(errors="surrogateescape"),
-            cause="lost" if held is None else "resync",
+            cause="resync" if held is not None else "reaped" if reaped else "lost",
             session=session,
             chunk=JOBS_PER_CALL if held is None else 100_000,
             expired_ttl=EXPIRED_TTL_MS,

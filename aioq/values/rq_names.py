@@ -68,6 +68,12 @@ WORKER = {
     "state": _WORKERS,
     "work": "await worker.run()",
 }
+POOL = {
+    "num_workers": "pool.processes",
+    "queues": "pool.queue_names",
+    "start": "await pool.run()",
+    "stop_workers": "pool.request_stop()",
+}
 TASK = {"delay": "await task.enqueue(…)"}
 
 #: For a task that belongs to no queue.
@@ -97,6 +103,10 @@ WORKER_ARGUMENTS = {
     "serializer": "Nobody needs it: each job says how it was serialised.",
     "worker_ttl": "Nobody needs it: a worker renews its lease by itself.",
 }
+POOL_ARGUMENTS = WORKER_ARGUMENTS | {
+    "num_workers": "processes=…",
+    "worker_class": _MISSING,
+}
 RUN_ARGUMENTS = {
     "logging_level": 'logging.getLogger("aioq").setLevel(…)',
     "with_scheduler": "Nobody needs it: workers enqueue what is due by themselves.",
@@ -120,7 +130,6 @@ MODULE = {
     "Webhook": _MISSING,
     "SimpleWorker": "Worker",
     "SpawnWorker": "Worker",
-    "WorkerPool": "Start several workers.",
     "cancel_job": "await job.cancel()",
     "get_current_connection": "current_job().queue.connection",
     "job": "@queue.task",

@@ -29,6 +29,7 @@ from aioq.worker.imports import Imports
 from aioq.worker.middleware import RunMiddleware, run_through
 from aioq.worker.processes import Packed, Processes
 from aioq.worker.run import Cause, Run, StartClock
+from aioq.worker.settings import ProcessLimits
 from aioq.worker.telling import Telling
 from aioq.worker.threads import ThreadCall
 
@@ -44,7 +45,7 @@ class Caller:
         threads: how many threads plain functions may use.
         result_ttl_ms: how long results of jobs without a result_ttl are kept.
         allow: the functions that may be run; None: all.
-        job_processes: how many processes jobs with executor="process" may use.
+        job_processes: the processes that jobs with executor="process" may use.
         default: where plain functions run whose job and queue do not say.
         telling: hears of runs that begin, for the log.
         middleware: what runs around each call, the outermost first.
@@ -57,7 +58,7 @@ class Caller:
         threads: int,
         result_ttl_ms: int,
         allow: Allowlist | None = None,
-        job_processes: int = 1,
+        job_processes: ProcessLimits = ProcessLimits(),  # noqa: B008 - it is frozen
         default: str = THREAD,
         telling: Telling | None = None,
         middleware: Sequence[RunMiddleware] = (),

@@ -11,7 +11,7 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -271,6 +271,23 @@ def load(spec: str, option: str) -> Any:
             found = getattr(found, part)
         except AttributeError:
             raise WorkerError(f"{option}={spec!r}: module {module} has no {path}") from None
+
+    return found
+
+
+def load_all(names: Mapping[str, str | Sequence[str]], options: Mapping[str, str]) -> dict[str, Any]:
+    """What modules have under names: for each argument of a worker one, or several. Raises as `load`.
+
+    Args:
+        names: by argument.
+        options: how errors name an argument, if that is not as it is.
+
+    """
+    found: dict[str, Any] = {}
+
+    for argument, given in names.items():
+        option = options.get(argument, argument)
+        found[argument] = load(given, option) if isinstance(given, str) else [load(each, option) for each in given]
 
     return found
 

@@ -24,6 +24,9 @@ from aioq.worker.tracebacks import RemoteTraceback, error_line
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
 DATE_FORMAT = "%H:%M:%S"
 
+#: The same in a process of a pool, which says which one it is.
+CHILD_FORMAT = "%(asctime)s %(levelname)s [%(child)s] %(message)s"
+
 #: Characters of a traceback that are printed: its end tells what happened.
 MAX_TRACEBACK = 32_768
 
@@ -31,7 +34,7 @@ MAX_TRACEBACK = 32_768
 _FRAMES = "Traceback (most recent call last)"
 
 #: aioq's loggers.
-LOGGERS = ("aioq", "aioq.worker", "aioq.store", "aioq.cli")
+LOGGERS = ("aioq", "aioq.worker", "aioq.pool", "aioq.store", "aioq.cli")
 
 #: Colours of levels on a terminal, as numbers of ANSI. The words themselves say the same.
 COLOURS = {"WARNING": 33, "ERROR": 31, "CRITICAL": 31, "DEBUG": 2}
@@ -53,6 +56,7 @@ class Style:
         as_json: one JSON object in each line.
         tracebacks: print the tracebacks of jobs that have failed.
         colours: show levels in colours.
+        child: the number of this process in its pool; None if it is in none.
 
     """
 
@@ -62,6 +66,7 @@ class Style:
     as_json: bool = False
     tracebacks: bool = True
     colours: bool = False
+    child: int | None = None
 
     def formatter(self) -> logging.Formatter:
         """The formatter for these lines.
@@ -77,11 +82,13 @@ class TextLines(logging.Formatter):
     """Plain lines. A job that failed for good has its traceback below, if that says more than the line."""
 
     def __init__(self, style: Style) -> None:
-        super().__init__(style.format, style.date_format)
+        is_usual = style.format == FORMAT and style.child is not None
+        super().__init__(CHILD_FORMAT if is_usual else style.format, style.date_format)
         self._tracebacks = style.tracebacks
         self._colours = COLOURS if style.colours and "%(levelname)" in style.format else {}
         sample = logging.LogRecord("aioq", logging.INFO, "", 0, "", None, None)
         JobLogFilter().filter(sample)
+        ChildFilter(style).filter(sample)
         self.format(sample)  # a name that records do not have is told now, and not with each line
 
     def format(self, record: logging.LogRecord) -> str:
@@ -152,6 +159,25 @@ class JsonLines(TextLines):
             return json.dumps({name: _text(value) for name, value in values.items()})
 
 
+class ChildFilter(logging.Filter):
+    """Puts the number of this process in its pool on every record, as the attribute `child`.
+
+    Args:
+        style: has the number. In lines of text, a process that is in no pool has "-".
+
+    """
+
+    def __init__(self, style: Style) -> None:
+        super().__init__()
+        self._child = style.child if style.as_json or style.child is not None else "-"
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Put the attribute on the record; always True."""
+        record.__dict__.setdefault("child", self._child)
+
+        return True
+
+
 class OwnHandler(logging.StreamHandler[Any]):
     """Prints on stderr, as long as no handler of the application does."""
 
@@ -176,6 +202,7 @@ def install(style: Style) -> None:
     handler, root = OwnHandler(sys.stderr), logging.getLogger()
     handler.setFormatter(style.formatter())
     handler.addFilter(JobLogFilter(None if style.as_json else "-"))
+    handler.addFilter(ChildFilter(style))
     root.addHandler(handler)
     root.setLevel(style.level)
     logging.getLogger("aioq").setLevel(style.level)

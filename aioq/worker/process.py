@@ -19,6 +19,7 @@ from dataclasses import asdict
 from aioq.worker.forks import SIGNALS, forks
 from aioq.worker.frames import next_frame, pack_frame
 from aioq.worker.lines import current_style
+from aioq.worker.memory import resident
 from aioq.worker.streams import STDERR, has_stderr, open_standard_descriptors
 
 #: What a process runs: with the paths of the worker, so that it finds the same modules.
@@ -40,6 +41,7 @@ class JobProcess(asyncio.Protocol):
 
     def __init__(self, process: subprocess.Popen[bytes], life: int) -> None:
         self.fault = ""  # what was wrong with a frame of the process
+        self.jobs = 0  # how many it has run
         self.transport: asyncio.Transport | None = None
         self._process = process
         self._life = life
@@ -47,6 +49,11 @@ class JobProcess(asyncio.Protocol):
         self._frames: deque[list[bytes]] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._lost = False
+
+    @property
+    def memory(self) -> int:
+        """Its resident memory in bytes; 0 if that cannot be told."""
+        return resident(self._process.pid) or 0
 
     @property
     def is_alive(self) -> bool:

@@ -15,8 +15,10 @@ from itertools import chain
 from aioq.values.errors import JobProcessError, RemoteError, ServerError
 from aioq.values.retry import Retry, read_retry
 from aioq.values.signed import META
+from aioq.values.sizes import shown_size
 from aioq.worker.process import JobProcess, how_it_ended, spawn
 from aioq.worker.run import Run, own_task
+from aioq.worker.settings import ProcessLimits
 
 log = logging.getLogger("aioq.worker")
 
@@ -38,14 +40,15 @@ class Processes:
     """The processes of a worker.
 
     Args:
-        limit: how many there may be.
+        limits: how many there may be, and how long each is used.
         lifespan: the name of what each enters before its first job; None: nothing.
 
     """
 
-    def __init__(self, limit: int, lifespan: str | None = None) -> None:
+    def __init__(self, limits: ProcessLimits, lifespan: str | None = None) -> None:
+        self._limits = limits
         self._lifespan = lifespan
-        self._free = asyncio.Semaphore(limit)
+        self._free = asyncio.Semaphore(limits.number)
         self._idle: list[JobProcess] = []
         self._living: dict[JobProcess, None] = {}
         self._burials: set[asyncio.Task[int]] = set()
@@ -104,7 +107,7 @@ class Processes:
 
             raise
 
-        self._idle.append(process)
+        self._keep(process)
 
         if kind == b"result":
             return Packed(*parts)
@@ -115,6 +118,18 @@ class Processes:
         run.returned = kind == b"returned"
 
         raise _remote_error(*parts)
+
+    def _keep(self, process: JobProcess) -> None:
+        """Use a process again, unless it has run enough jobs, or has grown too large."""
+        process.jobs += 1
+        most_jobs, most_memory = self._limits.max_jobs, self._limits.max_memory
+        is_used_up = most_jobs is not None and process.jobs >= most_jobs
+
+        if is_used_up or (most_memory is not None and process.memory > most_memory):
+            log.debug("a process of jobs ends after %d jobs, with %s", process.jobs, shown_size(process.memory))
+            self._bury(process)
+        else:
+            self._idle.append(process)
 
     def _next_idle(self) -> JobProcess | None:
         """The process that was used last, and still lives."""

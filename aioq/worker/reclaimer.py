@@ -15,6 +15,37 @@ from aioq.worker.telling import tell_of_failure
 log = logging.getLogger("aioq.worker")
 
 
+async def reclaim_all(store: Store, worker: str, *, reaped: bool = False) -> None:
+    """Bring back all jobs of one queue that a dead worker holds.
+
+    Args:
+        store: the queue.
+        worker: its name.
+        reaped: the caller has seen the end of its process; otherwise its lease must have ended.
+
+    Raises:
+        ServerError: the server cannot be reached, or refuses.
+
+    """
+    more = True
+
+    while more:
+        more, back, failed = await store.duty.reclaim(worker, reaped=reaped)
+
+        if back or failed:
+            log.warning(
+                "worker %s was lost: %s of queue %s went back, %d failed",
+                worker,
+                count(len(back), "job"),
+                store.queue,
+                len(failed),
+            )
+
+        for job_id in failed:
+            error = AbandonedJobError(f"its workers died while they ran it, the last one was {worker}")
+            tell_of_failure(job_id, None, store.queue, error, worker)
+
+
 class Reclaimer:
     """Brings back the jobs of workers whose lease has ended.
 
@@ -42,28 +73,9 @@ class Reclaimer:
             store, worker = await self._lost.get()
 
             try:
-                await self._reclaim(store, worker)
+                await reclaim_all(store, worker)
                 self._expect_jobs()
             except ServerError as error:
                 log.warning("the jobs of worker %s could not be reclaimed yet: %s", worker, error)
             finally:
                 self._known.discard((store.queue, worker))
-
-    async def _reclaim(self, store: Store, worker: str) -> None:
-        more = True
-
-        while more:
-            more, back, failed = await store.duty.reclaim(worker)
-
-            if back or failed:
-                log.warning(
-                    "worker %s was lost: %s of queue %s went back, %d failed",
-                    worker,
-                    count(len(back), "job"),
-                    store.queue,
-                    len(failed),
-                )
-
-            for job_id in failed:
-                error = AbandonedJobError(f"its workers died while they ran it, the last one was {worker}")
-                tell_of_failure(job_id, None, store.queue, error, worker)

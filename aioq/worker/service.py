@@ -131,6 +131,11 @@ class Service:
 
         return tally(done.ended, done.successful, done.failed - asked, asked)
 
+    @property
+    def stops(self) -> int:
+        """How often a stop was asked for."""
+        return self._stopping.requests
+
     def request_stop(self) -> None:
         """Stop claiming and let running jobs end; called again: hand them back at once."""
         self._stopping.request()

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 
 from aioq.values.allowlist import Allowlist
+from aioq.values.numbers import whole
 from aioq.values.options import THREAD
+from aioq.values.sizes import Size, read_size
 from aioq.worker.ending import CANCEL_GRACE_S
+from aioq.worker.memory import check_readable
 from aioq.worker.user_code import UserCode
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessLimits:
+    """The processes that a worker has for jobs.
+
+    Args:
+        number: how many there may be.
+        max_jobs: how many jobs each may run; None: any number.
+        max_memory: the bytes that each may hold after a job; None: any number.
+
+    """
+
+    number: int = 1
+    max_jobs: int | None = None
+    max_memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +44,25 @@ class WorkerSettings:
     max_idle_time: float | None
     signals: bool
     allow: Allowlist | None = None
-    job_processes: int = 1
+    job_processes: ProcessLimits = ProcessLimits()
     cancel_grace: float = CANCEL_GRACE_S
     log_jobs: bool = False
     executor: str = THREAD
     user_code: UserCode = field(default_factory=UserCode)
+
+
+def read_process_limits(number: int | None, max_jobs: int | None, max_memory: Size | None) -> ProcessLimits:
+    """The limits of the processes for jobs, as they were given to a worker.
+
+    Raises:
+        InvalidInput: one cannot be used.
+
+    """
+    if max_memory is not None:
+        check_readable("job_process_max_memory", "job_process_max_jobs")
+
+    return ProcessLimits(
+        whole(os.cpu_count() or 1 if number is None else number, "job_processes", 1),
+        None if max_jobs is None else whole(max_jobs, "job_process_max_jobs", 1),
+        None if max_memory is None else read_size(max_memory, "job_process_max_memory"),
+    )

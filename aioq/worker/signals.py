@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Self
@@ -26,13 +26,19 @@ class StopSignals:
     Args:
         loop: the event loop of this thread.
         heard: called on the loop with the number of each signal.
+        numbers: the signals (default SIGINT and SIGTERM).
 
     Raises:
         InvalidInput: this is not the main thread, which alone can handle signals.
 
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, heard: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        heard: Callable[[int], None],
+        numbers: Sequence[signal.Signals] = SIGNALS,
+    ) -> None:
         if threading.current_thread() is not threading.main_thread():
             raise InvalidInput(
                 "signals=True: expected the main thread, which alone can handle signals. Leave the option away,"
@@ -41,11 +47,12 @@ class StopSignals:
 
         self._heard = heard
         self._loop = loop
+        self._numbers = numbers
         self._handler = self._receive
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        self._before = {int(number): signal.signal(number, self._handler) for number in SIGNALS}
+        self._before = {int(number): signal.signal(number, self._handler) for number in self._numbers}
 
         return self
 
@@ -59,7 +66,7 @@ class StopSignals:
         while True:
             await asyncio.sleep(HANDLERS_CHECK_S)
 
-            for number in SIGNALS:
+            for number in self._numbers:
                 if (found := signal.getsignal(number)) is not self._handler:
                     signal.signal(number, self._handler)
                     log.warning(

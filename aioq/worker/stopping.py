@@ -60,6 +60,8 @@ class Stopping:
     ) -> None:
         #: Why the worker ends although nobody has asked for it.
         self.failure: str | None = None
+        #: How often a stop was asked for.
+        self.requests = 0
         self._settings = settings
         self._courier = courier
         self._demand = demand
@@ -77,6 +79,7 @@ class Stopping:
 
     def request(self) -> None:
         """Stop claiming and let running jobs end; called again: hand them back at once."""
+        self.requests += 1
         self._joining.cancel()
         self._demand.stop()  # at once: a run that has been asked to stop before it began claims nothing
 

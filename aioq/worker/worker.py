@@ -24,6 +24,7 @@ from aioq.values.options import RESULT_TTL_MS, THREAD, check_executor
 from aioq.values.options import Executor as Placement
 from aioq.values.rq_names import RUN_ARGUMENTS, WORKER, WORKER_ARGUMENTS, tell_rq_arguments, tell_rq_names
 from aioq.values.signature import Secret, read_secret
+from aioq.values.sizes import Size
 from aioq.worker.ending import CANCEL_GRACE_S
 from aioq.worker.exception_handlers import ExceptionHandler
 from aioq.worker.hooks import WorkerHook
@@ -32,7 +33,7 @@ from aioq.worker.lifespan import Lifespan, LifespanFunction
 from aioq.worker.lines import keep_enabled
 from aioq.worker.middleware import RunMiddleware
 from aioq.worker.service import Service
-from aioq.worker.settings import WorkerSettings
+from aioq.worker.settings import WorkerSettings, read_process_limits
 from aioq.worker.user_code import ProcessLifespan, UserCode
 
 log = logging.getLogger("aioq.worker")
@@ -58,6 +59,10 @@ class Worker:
         concurrency: how many jobs run side by side (default 100).
         job_processes: how many processes there may be for jobs with executor="process" (default: one for each
             core). They are started when they are first needed, and used again.
+        job_process_max_jobs: a process for jobs ends after this many jobs, and the next job gets a new one
+            (default: it is used as long as the worker runs).
+        job_process_max_memory: a process for jobs ends after a job if it holds more resident memory than this, in
+            bytes or as a text such as "500MB" (default: any amount). Linux only.
         executor: "thread" (default) or "process", for plain functions where neither the job, nor its task, nor its
             queue says where they run.
         name: the beginning of the worker's name (default: host and process id). A random end keeps two that
@@ -108,6 +113,8 @@ class Worker:
         *,
         concurrency: int = CONCURRENCY,
         job_processes: int | None = None,
+        job_process_max_jobs: int | None = None,
+        job_process_max_memory: Size | None = None,
         executor: Placement | None = None,
         name: str | None = None,
         result_ttl: Duration = RESULT_TTL_MS / 1000,
@@ -131,9 +138,8 @@ class Worker:
         self.queue_names: list[str] = _names_of(listed)
         self.name: str = f"{_check_name(name)}.{secrets.token_hex(3)}"
         self.concurrency: int = whole(concurrency, "concurrency", 1)
-        self.job_processes: int = whole(
-            os.cpu_count() or 1 if job_processes is None else job_processes, "job_processes", 1
-        )
+        self._process_limits = read_process_limits(job_processes, job_process_max_jobs, job_process_max_memory)
+        self.job_processes: int = self._process_limits.number
         self._executor = check_executor(executor, "executor") or THREAD
         self._prefix = prefix
         self._allow = read_allow(allow, os.environ.get(ALLOW_VARIABLE))
@@ -151,6 +157,16 @@ class Worker:
         self._opening: Lifespan | None = None
         self._service: Service | None = None
         self._stops = 0
+
+    @property
+    def stops(self) -> int:
+        """How often a stop was asked for. After the first time running jobs may end, later they go back."""
+        return self._stops if self._service is None else self._service.stops
+
+    @property
+    def has_claimed_all(self) -> bool:
+        """Whether it has claimed `max_jobs` jobs, and ends with them."""
+        return self._service is not None and self._service.demand.limits.jobs_left == 0
 
     def request_stop(self) -> None:
         """Stop claiming and let running jobs end; called again: hand them back at once.
@@ -256,7 +272,7 @@ class Worker:
             max_idle_time=None if max_idle_time is None else positive_ms(max_idle_time, "max_idle_time") / 1000,
             signals=signals,
             allow=self._allow,
-            job_processes=self.job_processes,
+            job_processes=self._process_limits,
             cancel_grace=self._cancel_grace,
             log_jobs=self._log_jobs,
             executor=self._executor,

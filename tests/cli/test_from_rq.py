@@ -93,13 +93,6 @@ def test_a_module_of_settings_is_explained(cli: Cli, words: tuple[str, ...]) -> 
                 " enqueue itself again with enqueue_in"
             ),
         ),
-        (
-            "worker-pool -n 4",
-            (
-                "aioq has no command worker-pool, as RQ has: one worker runs many jobs at the same time"
-                " (--concurrency); start several for more cores"
-            ),
-        ),
     ],
 )
 def test_what_would_be_missed_is_refused_by_its_name(cli: Cli, words: str, told: str) -> None:

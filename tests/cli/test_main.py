@@ -44,6 +44,7 @@ def test_the_commands() -> None:
     jobs = {f"aioq job {verb}" for verb in ("show", "cancel", "stop", "delete")}
     others = [
         "worker",
+        "worker-pool",
         "enqueue",
         "requeue",
         "info",
@@ -87,7 +88,7 @@ def documented(text: str) -> set[str]:
 
 def test_every_command_and_option_is_documented() -> None:
     text = PAGE.read_text()
-    sections = dict(re.findall(r"^## (aioq [\w ]+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    sections = dict(re.findall(r"^## (aioq [\w -]+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
     assert sections.keys() == COMMANDS.keys()
 
     for name, section in sections.items():

@@ -306,7 +306,7 @@ def test_a_removed_folder_is_no_traceback(cli: Cli, tmp_path: Path, words: str, 
 
 AT_ONCE = """
 import asyncio, os, signal
-from aioq.cli.worker import run_to_end
+from aioq.worker.main import run_to_end
 
 async def main(serves):
     stopped = asyncio.Event()

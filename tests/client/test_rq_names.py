@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import aioq
-from aioq import Job, Queue, Retry, Worker, task
+from aioq import Job, Queue, Retry, Worker, WorkerPool, task
 from aioq.errors import InvalidType
 from aioq.types import Registry
 from aioq.values import rq_names
@@ -26,6 +26,7 @@ async def owners(queue: Queue) -> dict[str, Any]:
         "REGISTRY": queue.failed_job_registry,
         "JOB": await queue.enqueue(jobs.noop),
         "WORKER": Worker(queue),
+        "POOL": WorkerPool(),
         "TASK": queue.task(jobs.noop),
         "LOOSE_TASK": task(jobs.noop),
         "RETRY": Retry(1),
@@ -46,12 +47,19 @@ async def test_an_attribute_that_rq_has_is_told(owners: dict[str, Any]) -> None:
 
 async def test_what_is_named_instead_is_there(owners: dict[str, Any]) -> None:
     """The first name behind a dot of each piece of code is an attribute."""
-    words = {"queue": "QUEUE", "registry": "REGISTRY", "job": "JOB", "worker": "WORKER", "task": "TASK"}
+    words = {
+        "queue": "QUEUE",
+        "registry": "REGISTRY",
+        "job": "JOB",
+        "worker": "WORKER",
+        "pool": "POOL",
+        "task": "TASK",
+    }
     seen = 0
 
     for table in owners:
         for text in TABLES[table].values():
-            for word, attribute in re.findall(r"\b(queue|registry|job|worker|task)\.(\w+)", text):
+            for word, attribute in re.findall(r"\b(queue|registry|job|worker|pool|task)\.(\w+)", text):
                 seen += 1
                 assert hasattr(owners[words[word]], attribute), text
 
@@ -63,6 +71,7 @@ def test_an_argument_that_rq_has_is_told() -> None:
         "QUEUE_ARGUMENTS": Queue,
         "WORKER_ARGUMENTS": Worker,
         "RUN_ARGUMENTS": Worker("q", "redis://localhost").run,
+        "POOL_ARGUMENTS": WorkerPool,
         "FETCH_ARGUMENTS": Job.fetch,
         "FETCH_MANY_ARGUMENTS": Job.fetch_many,
         "ENQUEUE_MANY_ARGUMENTS": Queue("q", "redis://localhost").enqueue_many,

@@ -102,7 +102,7 @@ WEIGHTS = {
     step("requeue", st.lists(PICKS, min_size=1, max_size=3), st.booleans(), st.booleans()): 3,
     step("delete", st.lists(PICKS, min_size=1, max_size=2), st.sampled_from([None, *JobStatus])): 2,
     step("wait_for", st.lists(PICKS, min_size=1, max_size=3)): 1,
-    step("live_or_die", WORKER, st.sampled_from(["join", "leave", "lose", "beat", "reclaim"])): 2,
+    step("live_or_die", WORKER, st.sampled_from(["join", "leave", "lose", "beat", "reclaim", "reap"])): 2,
     step("be_lost", WORKER): 3,
     step("resync", WORKER, st.sets(st.integers(0, 9))): 1,
     step("send_again"): 1,
@@ -477,11 +477,15 @@ class StoreMachine(RuleBasedStateMachine):
 
         self.alive[worker] = True
 
-    def reclaim(self, worker: str) -> None:
-        more, back, failed = self.run(self.store.duty.reclaim(worker))
+    def reap(self, worker: str) -> None:
+        """The process of a worker has ended, and whoever started it says so: its lease does not matter."""
+        self.reclaim(worker, reaped=True)
+
+    def reclaim(self, worker: str, *, reaped: bool = False) -> None:
+        more, back, failed = self.run(self.store.duty.reclaim(worker, reaped=reaped))
         assert not more
 
-        if self.alive.get(worker):
+        if self.alive.get(worker) and not reaped:
             assert (back, failed) == ([], [])
             return
 

@@ -187,6 +187,81 @@ async def test_reclaimed_jobs_leave_a_token(store: Store, client: redis.Redis) -
     assert client.llen(store.keys.wake) == 1
 
 
+# Reaped: whoever has started the worker has seen the end of its process
+
+
+async def test_the_jobs_of_a_reaped_worker_go_back_whatever_its_lease_says(
+    store: Store, client: redis.Redis
+) -> None:
+    await put(store, "a", "b")
+    await take(store, limit=2)
+    assert client.zscore(store.keys.leases, "w1") > clock(client)
+    assert await store.duty.reclaim("w1", reaped=True) == (False, ["a", "b"], [])
+
+    again = await take(store, "w2")
+    assert [(each.record.id, each.record.attempt, each.record.deliveries) for each in again] == [
+        ("a", 1, 1),
+        ("b", 1, 1),
+    ]
+    assert fields(client, store)[b"deaths"] == b"1 w1\n"
+
+
+async def test_a_report_takes_nothing_from_other_workers(store: Store, client: redis.Redis) -> None:
+    await put(store, "a", "b")
+    await take(store, "w1", limit=1)
+    await take(store, "w2", limit=1)
+    assert await store.duty.reclaim("w1", reaped=True) == (False, ["a"], [])
+    assert await status(store, "b") == "started"
+    assert client.zrange(store.keys.leases, 0, -1) == [b"w2"]
+
+
+async def test_calls_of_a_reaped_worker_that_come_late_are_refused(store: Store, client: redis.Redis) -> None:
+    stale = await start(store)
+    await put(store, "b")
+    await store.duty.reclaim("w1", reaped=True)
+
+    with unchanged(client):
+        assert (await claim(store)).verdict == "missing"
+        assert await end(store, (stale, Finished(b"p", 60_000))) == ["stale"]
+
+    # A late heartbeat gives it a lease, but no session: it may not claim.
+    assert (await beat(store)).lapsed
+    assert (await claim(store)).verdict == "missing"
+    assert (await store.reads.count()).queued == 2
+
+
+async def test_a_report_that_is_sent_again_takes_nothing(store: Store, client: redis.Redis) -> None:
+    await start(store)
+    await store.duty.reclaim("w1", reaped=True)
+
+    with unchanged(client):
+        assert await store.duty.reclaim("w1", reaped=True) == (False, [], [])
+
+
+async def test_more_jobs_of_a_reaped_worker_than_one_call_takes(store: Store, client: redis.Redis) -> None:
+    ids = [f"j{number}" for number in range(JOBS_PER_CALL + 50)]
+    await put(store, *ids)
+    await take(store, limit=len(ids))
+    more, first, _ = await store.duty.reclaim("w1", reaped=True)
+    assert more
+    await beat(store)  # one that was on its way
+    more, rest, _ = await store.duty.reclaim("w1", reaped=True)
+    assert not more
+    assert sorted(first + rest) == sorted(ids)
+
+
+async def test_a_job_that_was_alone_on_its_third_reaped_worker_fails(store: Store, client: redis.Redis) -> None:
+    await put(store, "a")
+
+    for worker in ("w1", "w2", "w3"):
+        await store.duty.join(worker, LEASE)
+        assert len((await claim(store, worker, 1, slots=1)).jobs) == 1
+        _, back, failed = await store.duty.reclaim(worker, reaped=True)
+
+    assert (back, failed) == ([], ["a"])
+    assert await status(store) == "failed"
+
+
 # Resync: a worker asks for what it holds without knowing it
 
 

@@ -188,3 +188,13 @@ def leave_a_fork_alone(seconds: float) -> int:
         time.sleep(seconds)
         os._exit(0)
     return pid
+
+
+kept: list[bytes] = []
+
+
+def keep(megabytes: int) -> int:
+    """Memory that the process never gives back."""
+    kept.append(os.urandom(1000) * (1000 * megabytes))
+
+    return os.getpid()

@@ -21,6 +21,7 @@ from aioq.values.signature import Signer
 from aioq.worker import call
 from aioq.worker.call import Caller
 from aioq.worker.run import Cause, Run
+from aioq.worker.settings import ProcessLimits
 from tests.tools import eventually
 from tests.worker import called
 
@@ -71,7 +72,7 @@ def run_of(function: str, *args: Any, **opts: Any) -> Run:
 
 @pytest.fixture
 async def bench():
-    bench = Bench(job_processes=1)
+    bench = Bench(job_processes=ProcessLimits(1))
     yield bench
     await bench.caller.close()
 

@@ -495,3 +495,39 @@ async def test_many_of_both_kinds_run_side_by_side(queue: Queue, start_worker) -
         Queue.prepare_data(jobs.add_sync, (number, 1), executor=options[number % 2]) for number in range(1000)
     )
     assert await asyncio.gather(*(job.result(30) for job in made)) == list(range(1, 1001))
+
+
+# How long a process is used
+
+
+async def test_a_process_ends_after_a_number_of_jobs(queue: Queue) -> None:
+    made = [await start(queue, apart.pid) for _ in range(7)]
+    await Worker(queue, job_processes=1, job_process_max_jobs=3).run(burst=True)
+    ran = [await job.result(5) for job in made]
+    assert [ran.count(pid) for pid in dict.fromkeys(ran)] == [3, 3, 1]
+    assert all(map(is_gone, ran))
+
+
+async def test_a_process_that_has_grown_ends_after_its_job(queue: Queue) -> None:
+    made = [
+        await start(queue, apart.pid),
+        await start(queue, apart.keep, 300),
+        await start(queue, apart.pid),
+        await start(queue, apart.pid),
+    ]
+    await Worker(queue, concurrency=1, job_processes=1, job_process_max_memory="250MB").run(burst=True)
+    first, grown, third, last = [await job.result(5) for job in made]
+    assert first == grown != third == last
+    assert is_gone(first)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"job_process_max_jobs": 0}, "job_process_max_jobs=0: expected a whole number of at least 1"),
+        ({"job_process_max_memory": "5x"}, "job_process_max_memory='5x': expected a size"),
+    ],
+)
+def test_limits_that_are_none(options: dict[str, Any], error: str) -> None:
+    with pytest.raises(InvalidInput, match=error):
+        Worker(**options)

@@ -6,13 +6,14 @@
 -- NEEDS: now read wake lanes entries deaths lane leave lease keep doors/follow doors/end_job history failure consumer doors/leave_run
 -- cause lost: the worker's lease has ended. Its runs count as deliveries. A job fails if it was alone on this worker,
 -- and on enough other ones that died; all others run again.
+-- cause reaped: the same, whatever its lease says: whoever has started the worker's process has seen its end.
 -- cause resync: the worker itself asks, because the reply of a claim may have been lost; it names the jobs
 -- that it does hold, each as `<id> <fence>`, and its new session.
 -- Returns whether there is more, the ids that went back and the ids that failed.
 
-local lost = cause == 'lost'
-local lease = redis.call('ZSCORE', leases, worker)
-if lost and lease and tonumber(lease) > now then
+local lost = cause == 'lost' or cause == 'reaped'
+local lease = cause == 'lost' and redis.call('ZSCORE', leases, worker)
+if lease and tonumber(lease) > now then
   return {'alive'}
 end
 if not lost then

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+from functools import partial
 
+from aioq import Connection
+from aioq.pool.reports import Reports
 from tests.chaos.history import Event
 from tests.chaos.serve import COUNTS, ENDS
 from tests.chaos.slot import STUCK, CommandProcess, end_of
@@ -29,6 +32,30 @@ async def worker_kill(scene: Topology, rng: random.Random) -> Event | None:
 
         return Event(at, "fault", pid=pid, redelivers=True)
 
+
+@fault("workers", 10)
+async def child_kill(scene: Topology, rng: random.Random) -> Event | None:
+    """SIGKILL, as of a process of a pool: its end is reported at once, and another one is started in its place.
+
+    Calls of the dead worker may still be on their way, in its proxy, when the report comes.
+    """
+    async with scene.victim(scene.workers, rng) as slot:
+        if slot is None or slot.worker is None:
+            return None
+
+        at, pid = now(), slot.pid
+        slot.process.kill()
+        slot.process.wait()
+        reports = Reports(partial(Connection, scene.url), scene.queues.split(","))
+        reports.put(slot.worker.name)
+        await reports.finish(REPORT)
+        await scene.start_worker(slot)
+
+        return Event(at, "fault", pid=pid, redelivers=True)
+
+
+#: How long a report may take, in seconds: if the server is away, the lease ends by itself.
+REPORT = 10.0
 
 #: What a worker may take to stop beyond its shutdown timeout, and what its jobs may take to clean up, in seconds.
 FAREWELL = 4.0

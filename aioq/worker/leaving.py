@@ -1,4 +1,4 @@
-"""How a command that runs jobs ends: in time, whatever tasks and threads the jobs have left behind.
+"""Leaving: how a process that runs jobs ends: in time, whatever tasks and threads the jobs have left behind.
 
 Python waits for both without a limit: `asyncio.run` for the tasks, the interpreter for the threads.
 """

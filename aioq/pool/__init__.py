@@ -1,0 +1,1 @@
+"""A pool: a small process that keeps worker processes going, and knows at once when one of them has died."""
