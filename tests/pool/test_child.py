@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import itertools
 import signal
 import socket
@@ -85,4 +84,5 @@ async def test_a_process_that_imports_is_ended_by_a_signal(
     Orders(link).start()
     ours.sendall(line({"stop": 1}))
     await eventually(lambda: sent == [signal.SIGTERM])
-    await asyncio.sleep(0)
+    ours.close()  # while os.kill is replaced: the thread hears of this, too
+    await eventually(lambda: len(sent) == 2)
