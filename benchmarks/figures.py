@@ -177,6 +177,9 @@ FIGURES = (
         "T16",
     ),
     Figure("processes.rate", "plain functions in processes of their own", "jobs/s"),
+    Figure("sync.enqueue", "enqueue without an event loop, one at a time: p50", "µs"),
+    Figure("sync.awaited", "the same call, awaited on an event loop", "µs"),
+    Figure("sync.ratio", "without to with an event loop", "times"),
     Figure("imports.aioq", "import aioq", "ms", (Goal(most=150),), "T17"),
     Figure("imports.help", "aioq --help, to its first line", "ms", (Goal(most=300),), "T17"),
 )

@@ -50,10 +50,22 @@ FUNCTIONS = (aioq.current_job, aioq.get_current_job, aioq.get_resources, aioq.ta
 
 #: What other packages of aioq use: it has no underscore, because it is not private to its module.
 INTERNAL: dict[type, set[str]] = {
-    aioq.Queue: {"of", "store"},
+    aioq.Queue: {"of", "prepare", "producer", "store"},
+    Using: {"prepare", "prepare_job"},
+    aioq.Job: {
+        "adopt",
+        "bind",
+        "call",
+        "durability",
+        "load_runs",
+        "read_results",
+        "read_value",
+        "record",
+        "server",
+        "store_meta",
+    },
     EnqueuedCall: {"call"},
-    aioq.Job: {"adopt", "bind", "call", "durability", "record", "server"},
-    Registry: {"jobs_and_missing"},
+    Registry: {"jobs_and_missing", "requeue_chunks"},
     aioq.Retry: {"delay_ms", "from_dict", "interval_ms", "max_interval_ms", "retries", "to_dict"},
     JobLogFilter: {"filter"},
     aioq.Worker: {"has_claimed_all", "stops"},
@@ -168,6 +180,8 @@ INTRODUCTION = """\
 `python -m tests.interface` writes this page out of the code, and a test compares the two.
 
 - **What talks to the server is awaited.** A property shows the snapshot that a job was loaded with.
+- **Without an event loop**, `aioq.sync` has `Queue`, `Job`, `Registry`, `current_job` and `get_current_job` with
+  the same calls, which are not awaited; `aclose` is `close` there. [Code without a loop](sync.md) tells more.
 - **A job or its id**: where one is asked for, the other does as well. One of another queue is refused.
 - **A duration** is a number of seconds, a timedelta, or a text such as "43", "90s", "1h30m" or "2d". -1 means no
   limit, and for ever. A `ttl` is the exception, as in RQ: it is greater than 0, and no limit is none.

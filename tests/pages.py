@@ -38,7 +38,7 @@ class Block:
 
     @property
     def is_program(self) -> bool:
-        return self.file is not None and "asyncio.run(" in self.code
+        return self.file is not None and ("asyncio.run(" in self.code or "\nprint(" in self.code)
 
 
 @cache

@@ -1,10 +1,10 @@
 """The documentation is held to the code: its Python is run, its commands, tables and links are compared.
 
 A page is run like this. A Python block that begins with a comment such as `# jobs.py` is a file of that name in
-the page's own folder: a module that other blocks and the page's workers import; if it calls `asyncio.run`, a
-program that is run at its place; or a `test_….py`, which pytest runs at its place. All other blocks share one
-namespace and one event loop, in their order, with `await` at the top level. A block after `<!-- skip: reason -->`
-is left out.
+the page's own folder: a module that other blocks and the page's workers import; if it calls `asyncio.run`, or
+prints at its top level, a program that is run at its place; or a `test_….py`, which pytest runs at its place. All
+other blocks share one namespace and one event loop, in their order, with `await` at the top level. A block after
+`<!-- skip: reason -->` is left out.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ WORKERS = {
     "jobs.md": [("", ["default"])],
     "rq.md": [("", ["default"])],
     "types.md": [("", ["default"])],
+    "sync.md": [("", ["default"])],
 }
 
 # Python

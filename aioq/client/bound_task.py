@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
@@ -19,6 +19,7 @@ from aioq.values.rq_names import TASK, tell_rq_names
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 @tell_rq_names(TASK)
@@ -115,7 +116,7 @@ class BoundTask(Task[P, R_co], Generic[P, R_co]):
             InvalidInput: one is a call of another function. Nothing was written.
 
         """
-        return await self._using.enqueue_many(map(self._own, calls))
+        return await self._using.enqueue_many(own_calls(self, calls))
 
     @overload
     def call(self: BoundTask[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> EnqueueData[R]: ...
@@ -130,12 +131,15 @@ class BoundTask(Task[P, R_co], Generic[P, R_co]):
         """One call for `enqueue_many`."""
         return self._using.call(self, *args, **kwargs)
 
-    def _own(self, call: EnqueueData[R]) -> EnqueueData[R]:
+
+def own_calls(task: Task[P, R], calls: Iterable[EnqueueData[T]]) -> Iterator[EnqueueData[T]]:
+    """The calls, one after the other, as long as each is one of this task. Raises InvalidInput."""
+    for call in calls:
         # The producer refuses a value that is no call at all.
-        if isinstance(call, EnqueueData) and self.function not in (
+        if isinstance(call, EnqueueData) and task.function not in (
             call.func,
             getattr(call.func, "function", None),
         ):
-            raise InvalidInput(f"calls: expected calls of {self!r}, and one is of {call.func!r}")
+            raise InvalidInput(f"calls: expected calls of {task!r}, and one is of {call.func!r}")
 
-        return call
+        yield call

@@ -7,7 +7,7 @@ from typing import Any
 
 from aioq.client.given import id_of, ids_of
 from aioq.client.job import Job
-from aioq.client.snapshot import gone
+from aioq.client.view import JobView, gone
 from aioq.store import Store
 from aioq.values.errors import InvalidJobOperation, InvalidType
 from aioq.values.states import JobStatus
@@ -18,7 +18,7 @@ CHUNK = 500
 
 async def requeue(
     store: Store,
-    jobs: Job[Any] | str | Iterable[Job[Any] | str],
+    jobs: JobView | str | Iterable[JobView | str],
     *,
     at_front: bool,
     reset: bool,
@@ -39,7 +39,7 @@ async def requeue(
         InvalidType: it is neither a job, nor an id, nor several of them.
 
     """
-    if isinstance(jobs, str | Job):
+    if isinstance(jobs, str | JobView):
         return await _requeue_one(store, jobs, at_front=at_front, reset=reset, only=only)
 
     _check_several(jobs)
@@ -93,7 +93,7 @@ def _check_several(jobs: object) -> None:
 
 
 async def _requeue_one(
-    store: Store, job: Job[Any] | str, *, at_front: bool, reset: bool, only: JobStatus | None
+    store: Store, job: JobView | str, *, at_front: bool, reset: bool, only: JobStatus | None
 ) -> Job[Any]:
     job_id = id_of(job, store)
     (verdict,) = await store.changes.requeue([job_id], at_front=at_front, reset=reset, only=only)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -35,6 +37,11 @@ class CurrentJob(Job[Any]):
         store = self._enqueued_store
 
         return store.opened_by if isinstance(store.opened_by, Queue) else Queue.of(store)
+
+    @property
+    def worker_loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop of the worker. None: there is none, in a process for jobs, or in a fork."""
+        return self._loop
 
     @property
     def resources(self) -> Any:
@@ -121,3 +128,13 @@ def _resources() -> object:
             "this worker has no lifespan, so its jobs have no resources. Give it one: Worker(lifespan=...), or"
             " `aioq worker --lifespan shop.worker:lifespan`"
         ) from None
+
+
+def _after_fork() -> None:
+    """The worker's event loop does not run in a forked child."""
+    if (job := get_current_job()) is not None:
+        job.bind(None)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -8,12 +8,14 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Itera
 from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar, Unpack, overload
 
+from aioq.client.across import call_across
 from aioq.client.call import Call, arguments, complete, describe, submission_of
 from aioq.client.given import id_of, ids_of
-from aioq.client.meta import changed_meta, with_meta
+from aioq.client.meta import MetaChanges, changed_meta, with_meta
 from aioq.client.plain import DONE, awaited, coroutine_method
-from aioq.client.snapshot import gone
+from aioq.client.view import gone
 from aioq.client.waiting import Waiting
+from aioq.client.waits import current
 from aioq.store import Store
 from aioq.store.net.per_loop import running_loop
 from aioq.values.durability import Durability
@@ -197,7 +199,7 @@ class Job(Waiting[R_co], Generic[R_co]):
             PayloadTooLarge: the changed values have more than 1 MiB; nothing is written.
 
         """
-        if self._loop is not None and running_loop() is None:
+        if running_loop() is None and self._saves_itself:
             self.save_meta_sync()
 
             return DONE
@@ -207,9 +209,13 @@ class Job(Waiting[R_co], Generic[R_co]):
     @awaited
     async def _save_meta(self) -> None:
         if (changes := changed_meta(self.record, self.meta)) is not None:
-            flat = list(chain.from_iterable(changes.changed.items()))
-            verdict = await self._enqueued_store.changes.save_meta(self.id, self._fence, flat, changes.removed)
-            self._meta_saved(verdict, changes.present)
+            await self.store_meta(changes)
+
+    async def store_meta(self, changes: MetaChanges) -> None:
+        """Store changes of the meta that were packed already. For code without an event loop."""
+        flat = list(chain.from_iterable(changes.changed.items()))
+        verdict = await self._enqueued_store.changes.save_meta(self.id, self._fence, flat, changes.removed)
+        self._meta_saved(verdict, changes.present)
 
     def save_meta_sync(self) -> None:
         """As `save_meta`, for a plain function that a worker runs on a thread.
@@ -220,18 +226,22 @@ class Job(Waiting[R_co], Generic[R_co]):
             Others: as `save_meta`.
 
         """
-        if self._loop is None:
+        if not self._saves_itself:
             raise NoCurrentJob(
                 "save_meta_sync works inside a job only; use `await job.save_meta()`, or where no event loop runs"
-                " `asyncio.run(job.save_meta())`"
+                " the Job of aioq.sync"
             )
 
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            asyncio.run_coroutine_threadsafe(self._save_meta(), self._loop).result()
-        else:
+        if running_loop() is not None:
             raise WrongContext("save_meta_sync would block the event loop; use `await job.save_meta()`")
+
+        if (changes := changed_meta(self.record, self.meta)) is None:
+            return
+
+        if self._loop is None:  # in a fork of the job there is no event loop of the worker
+            asyncio.run(self.store_meta(changes))
+        else:
+            call_across(self._loop, self.store_meta, changes)
 
     @awaited
     async def cancel(self) -> None:
@@ -296,9 +306,14 @@ class Job(Waiting[R_co], Generic[R_co]):
         self.record, self._store, self.call, self._meta = other.record, other._store, None, None
         self.durability = other.durability
 
-    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let `save_meta_sync` reach the worker's event loop. For the worker."""
+    def bind(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Let code without an event loop reach the worker's; None: it is not there any more. For the worker."""
         self._loop = loop
+
+    @property
+    def _saves_itself(self) -> bool:
+        """Whether this is the job of a run, as its own function sees it."""
+        return self._loop is not None or current.get() is self
 
     def _meta_saved(self, verdict: str, present: Fields) -> None:
         if verdict == "gone":

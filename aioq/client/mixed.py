@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable
 from datetime import datetime
 from typing import Any, Never, ParamSpec, TypeVar, cast, overload
 
-from aioq.client.call import arguments, refuse_meant_options
+from aioq.client.call import Call, arguments, refuse_meant_options
 from aioq.client.job import Job
 from aioq.client.parts import part_of
 from aioq.client.plain import awaited
@@ -110,7 +110,7 @@ class Mixed:
         if kwargs:
             args, kwargs, options = _split(func, args, kwargs)
 
-        return await producer.enqueue(producer.describe(func, args, kwargs, options))
+        return await producer.enqueue(producer.prepare(func, args, kwargs, options))
 
     @overload
     async def enqueue_at(
@@ -173,7 +173,7 @@ class Mixed:
         self, moment: datetime, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
     ) -> Job[Any]:
         """Put a call into the queue when a moment has come. A naive datetime is in this machine's time zone."""
-        call = self._producer.describe(func, *_split(func, args, kwargs))
+        call = self._producer.prepare(func, *_split(func, args, kwargs))
         call.due = due_at(moment)
 
         return await self._producer.enqueue(call)
@@ -239,10 +239,19 @@ class Mixed:
         self, delay: Duration, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
     ) -> Job[Any]:
         """Put a call into the queue after a while, counted by the server's clock."""
-        call = self._producer.describe(func, *_split(func, args, kwargs))
+        call = self._producer.prepare(func, *_split(func, args, kwargs))
         call.due = due_in(delay)
 
         return await self._producer.enqueue(call)
+
+    def prepare(self, func: Callable[..., Any] | str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        """Check and serialise a call of `enqueue`. For code without an event loop."""
+        return self._producer.prepare(func, *_split(func, args, kwargs))
+
+    @property
+    def producer(self) -> Producer:
+        """Where every form of enqueue ends. For code without an event loop."""
+        return self._producer
 
 
 def _split(

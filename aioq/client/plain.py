@@ -16,7 +16,8 @@ C = TypeVar("C", bound=Callable[..., Coroutine[Any, Any, Any]])
 T = TypeVar("T")
 
 _FIX = (
-    "Write asyncio.run(…) around it (a job's own meta needs no more than job.save_meta_sync()), or use async def"
+    "Use current_job or Queue of aioq.sync, whose calls are plain; or write asyncio.run(…) around it; or use async"
+    " def"
 )
 
 #: In a plain function that a worker runs: the calls that were never awaited, as texts.

@@ -47,7 +47,7 @@ class Polling:
         warnings.warn(
             f"the state of job {self.record.id} was looked at {self._reads} times within {seconds:.0f} s, in one"
             f" snapshot, which stays {self.record.status}: properties do not ask the server."
-            " `await job.get_status()` does, and `await job.result()` waits for the end",
+            " `job.get_status()` does, and `job.result()` waits for the end",
             RuntimeWarning,
             stacklevel=frames_to_user() + 1,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -61,9 +61,13 @@ class Producer:
     durability_timeout: float = 5.0
     middleware: tuple[EnqueueMiddleware, ...] = ()
 
-    def describe(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions) -> Call:
+    def prepare(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions) -> Call:
         """Check a call. Raises InvalidInput."""
-        return describe(func, args, kwargs, options, self.serializer)
+        return self.complete(describe(func, args, kwargs, options, self.serializer))
+
+    def complete(self, call: Call) -> Call:
+        """As `prepare`, for a call that was described elsewhere. It stays as it is if middleware may change it."""
+        return call if self.middleware else complete(call, self.defaults, self.max_payload)
 
     async def enqueue(self, call: Call) -> Job[Any]:
         """Put one call into the queue.
@@ -77,7 +81,6 @@ class Producer:
 
             return job
 
-        call = complete(call, self.defaults, self.max_payload)
         submission = submission_of(call, self.store.signer)
 
         if submission.durability != "memory":
@@ -103,29 +106,30 @@ class Producer:
 
         """
         check_loop()  # before coroutines are made that nobody could await
-        listed, described = _listed(calls), list[Call]()
 
-        with _places_told(described):
+        return await self.enqueue_prepared(self.prepare_many(calls, options))
+
+    def prepare_many(self, calls: Iterable[EnqueueData[Any]], options: JobOptions = NO_OPTIONS) -> list[Call]:
+        """Check the calls of `enqueue_many`. Raises InvalidInput."""
+        listed, prepared = _listed(calls), list[Call]()
+
+        with _places_told(prepared):
             for each in listed:
                 if not isinstance(each, EnqueueData):
                     raise _no_call(each)
 
                 given = each.options if options is NO_OPTIONS else each.options.over(options)
-                described.append(self.describe(each.func, each.args, each.kwargs, given))
-
-        if self.middleware:
-            return await self._through_middleware(described)
-
-        return await self.enqueue_calls(described)
-
-    async def enqueue_calls(self, calls: Sequence[Call]) -> list[Job[Any]]:
-        """Put calls into the queue that were described before. Raises as `Queue.enqueue_many`."""
-        prepared = list[Call]()
-
-        with _places_told(prepared):
-            prepared.extend(complete(call, self.defaults, self.max_payload) for call in calls)
+                prepared.append(self.prepare(each.func, each.args, each.kwargs, given))
 
         _refuse_repeated_ids(prepared)
+
+        return prepared
+
+    async def enqueue_prepared(self, prepared: Sequence[Call]) -> list[Job[Any]]:
+        """Put calls of `prepare_many` into the queue."""
+        if self.middleware:
+            return await self._through_middleware(prepared)
+
         chunks = _chunks(prepared)
         jobs: list[Job[Any] | None] = []
 
@@ -135,8 +139,20 @@ class Producer:
 
         return self._accepted(prepared, jobs)
 
-    async def _through_middleware(self, calls: list[Call]) -> list[Job[Any]]:
-        return await run_through(self.middleware, calls, replace(self, middleware=()).enqueue_calls)
+    async def _through_middleware(self, calls: Sequence[Call]) -> list[Job[Any]]:
+        inner = replace(self, middleware=())
+
+        async def enqueue(changed: Sequence[Call]) -> list[Job[Any]]:
+            prepared = list[Call]()
+
+            with _places_told(prepared) if len(changed) > 1 else nullcontext():
+                prepared.extend(map(inner.complete, changed))
+
+            _refuse_repeated_ids(prepared)
+
+            return await inner.enqueue_prepared(prepared)
+
+        return await run_through(self.middleware, calls, enqueue)
 
     async def _enqueue_chunk(self, calls: list[Call]) -> list[Job[Any] | None]:
         """The jobs, None for each duplicate. The server works on one chunk while another is made here."""
@@ -228,7 +244,7 @@ def _refuse_repeated_ids(calls: list[Call]) -> None:
         raise InvalidInput(f"job_id {', '.join(duplicates)} stands in this call more than once")
 
 
-def _chunks(calls: list[Call]) -> Iterator[list[Call]]:
+def _chunks(calls: Sequence[Call]) -> Iterator[list[Call]]:
     """The calls in their order, each chunk with one durability."""
     chunk: list[Call] = []
     size = 0

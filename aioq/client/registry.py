@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any, NoReturn, overload
 
 from aioq.client.bulk import CHUNK, requeue, requeue_all
 from aioq.client.given import id_of
 from aioq.client.job import Job
 from aioq.client.plain import awaited
-from aioq.client.snapshot import gone
+from aioq.client.view import JobView, gone
 from aioq.store import Store
 from aioq.values.errors import InvalidJobOperation, NoSuchJobError
 from aioq.values.numbers import whole
@@ -88,7 +88,7 @@ class Registry:
     @awaited
     async def contains(self, job: Job[Any] | str) -> bool:
         """Whether the job is in this state now."""
-        if isinstance(job, Job) and job.origin != self._store.queue:
+        if isinstance(job, JobView) and job.origin != self._store.queue:
             return False
 
         (record,) = await self._store.reads.load([id_of(job, self._store)])
@@ -143,17 +143,22 @@ class Registry:
             How many were moved.
 
         """
-        self._require("requeue")
         moved = 0
 
-        async for chunk in requeue_all(self._store, self.status, at_front=at_front, reset=reset_retries):
-            done = sum(verdict == "ok" for _, verdict in chunk)
+        async for done in self.requeue_chunks(at_front=at_front, reset_retries=reset_retries):
             moved += done
 
             if progress is not None:
                 progress(done)
 
         return moved
+
+    async def requeue_chunks(self, *, at_front: bool, reset_retries: bool) -> AsyncGenerator[int]:
+        """As `requeue_all`: how many were moved, for each chunk."""
+        self._require("requeue")
+
+        async for chunk in requeue_all(self._store, self.status, at_front=at_front, reset=reset_retries):
+            yield sum(verdict == "ok" for _, verdict in chunk)
 
     @awaited
     async def remove(self, job: Job[Any] | str, *, delete_job: bool = False) -> None:

@@ -1,26 +1,21 @@
-"""Snapshot: what is known of a job without asking the server, and how that is renewed."""
+"""Snapshot: the state of a job that a handle keeps, and how it is renewed."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 
 from aioq.client.parts import part_of
 from aioq.client.plain import awaited
 from aioq.client.polling import Polling
+from aioq.client.view import JobView
 from aioq.store import Store
-from aioq.values.calltext import call_text
-from aioq.values.durations import seconds
-from aioq.values.errors import InvalidJobOperation, NoSuchJobError
-from aioq.values.options import RESULT_TTL_MS
 from aioq.values.record import JobRecord
-from aioq.values.resolving import resolve
 from aioq.values.states import JobStatus
 
 
 @part_of("Job")
-class Snapshot:
-    """A job as its properties show it.
+class Snapshot(JobView):
+    """A handle that keeps what is known of its job.
 
     Args:
         record: what is known of it.
@@ -31,17 +26,13 @@ class Snapshot:
     __slots__ = ("_meta", "_polling", "_store", "record")
 
     record: JobRecord
+    _store: Store | None
 
     def __init__(self, record: JobRecord, store: Store | None) -> None:
         self.record = record
         self._store = store
         self._meta: dict[str, Any] | None = None
         self._polling: Polling | None = None
-
-    @property
-    def id(self) -> str:
-        """The name of the job in its queue: what `job_id=` gave, else a random one."""
-        return self.record.id
 
     @property
     def status(self) -> JobStatus | None:
@@ -65,56 +56,6 @@ class Snapshot:
         return status
 
     @property
-    def origin(self) -> str | None:
-        """The name of the job's queue; None before it is enqueued."""
-        return None if self._store is None else self._store.queue
-
-    @property
-    def queue(self) -> Any:
-        """The Queue that this handle came from; None before the job is enqueued."""
-        return None if self._store is None else self._store.opened_by
-
-    @property
-    def _enqueued_store(self) -> Store:
-        """The job's queue. Raises InvalidJobOperation before the job is enqueued."""
-        if self._store is None:
-            raise InvalidJobOperation(
-                f"job {self.id} was never enqueued; `await queue.enqueue_job(job)` does that"
-            )
-
-        return self._store
-
-    @property
-    def server(self) -> object:
-        """What tells the server of the job, with prefix and secrets, from others; None before it is enqueued."""
-        return None if self._store is None else self._store.connection.identity
-
-    @property
-    def func_name(self) -> str:
-        """The dotted name of the function."""
-        return self.record.func_name
-
-    @property
-    def func(self) -> Any:
-        """The function itself. Raises DeserializationError if it cannot be imported here."""
-        return resolve(self.func_name)
-
-    @property
-    def args(self) -> tuple[Any, ...]:
-        """The positional arguments. Raises DeserializationError if they cannot be read here."""
-        return self.record.call()[1]
-
-    @property
-    def kwargs(self) -> dict[str, Any]:
-        """The keyword arguments. Raises DeserializationError if they cannot be read here."""
-        return self.record.call()[2]
-
-    @property
-    def description(self) -> str:
-        """The description that was given, else the call as text; nothing is loaded for it."""
-        return self.record.description or call_text(self.record)
-
-    @property
     def meta(self) -> dict[str, Any]:
         """The job's own data. Changes are kept only by `save_meta`."""
         if self._meta is None:
@@ -125,145 +66,6 @@ class Snapshot:
     @meta.setter
     def meta(self, values: dict[str, Any]) -> None:
         self._meta = values
-
-    @property
-    def timeout(self) -> float:
-        """Seconds that a run may take; -1 for no limit."""
-        return seconds(self.record.timeout_ms) or 0
-
-    @property
-    def ttl(self) -> float | None:
-        """Seconds that the job may wait in its queue; None for no limit."""
-        return seconds(self.record.ttl_ms)
-
-    @property
-    def result_ttl(self) -> float:
-        """Seconds that the result is kept; -1 for ever. A worker's own default is not known here."""
-        own = self.record.result_ttl_ms
-
-        return seconds(RESULT_TTL_MS if own is None else own) or 0
-
-    @property
-    def failure_ttl(self) -> float:
-        """Seconds that a failed job is kept; -1 for ever."""
-        return seconds(self.record.failure_ttl_ms) or 0
-
-    @property
-    def created_at(self) -> datetime | None:
-        """When the server stored the job; None before it is enqueued."""
-        return self.record.created_at
-
-    @property
-    def enqueued_at(self) -> datetime | None:
-        """When the job last began to wait for a worker; None if it never did: it is scheduled, or not enqueued."""
-        return self.record.enqueued_at
-
-    @property
-    def scheduled_at(self) -> datetime | None:
-        """The moment from which a scheduled job may be started."""
-        return self.record.due_at
-
-    @property
-    def expires_at(self) -> datetime | None:
-        """The moment until which a queued job must have been started, if it has a ttl."""
-        return self.record.expires_at
-
-    @property
-    def started_at(self) -> datetime | None:
-        """When the last run began; None before the first one, and while the job waits for its next one."""
-        return self.record.started_at
-
-    @property
-    def ended_at(self) -> datetime | None:
-        """When the job came into its final state; None if it has not ended."""
-        return self.record.ended_at
-
-    @property
-    def worker_name(self) -> str | None:
-        """The worker that runs the job, or ran it last; None while it waits for its next run."""
-        return self.record.worker
-
-    @property
-    def attempt(self) -> int:
-        """The number of runs so far that count against the retries."""
-        return self.record.attempt
-
-    @property
-    def deliveries(self) -> int:
-        """The number of runs that ended because their worker did."""
-        return self.record.deliveries
-
-    @property
-    def fence(self) -> int:
-        """A number that grows with each claim of the job: hand it to other systems to tell runs apart."""
-        return self.record.fence
-
-    @property
-    def retries_left(self) -> int:
-        """How many more attempts there are after the one that runs, or that comes next."""
-        retry = self.record.retry
-        used = self.attempt - 1 if self.is_started else self.attempt
-
-        return 0 if retry is None else max(0, retry.max - max(0, used))
-
-    @property
-    def exc_info(self) -> str | None:
-        """The traceback of the last run, if that failed."""
-        return None if self.record.failure is None else self.record.failure.text
-
-    @property
-    def error_type(self) -> str | None:
-        """The dotted name of the class of what the last run raised; None if it raised nothing.
-
-        "httpx.HTTPStatusError", say; a builtin one without its module: "ValueError"; of aioq:
-        "aioq.errors.JobTimeout".
-        """
-        return None if self.record.failure is None else self.record.failure.type
-
-    @property
-    def error_message(self) -> str | None:
-        """The first line of the message of what the last run raised; None if it raised nothing."""
-        return None if self.record.failure is None else self.record.failure.message
-
-    @property
-    def is_queued(self) -> bool:
-        """Whether it waited for a worker when the snapshot was taken."""
-        return self.status == JobStatus.QUEUED
-
-    @property
-    def is_scheduled(self) -> bool:
-        """Whether it waited for its moment, or for its next attempt, when the snapshot was taken."""
-        return self.status == JobStatus.SCHEDULED
-
-    @property
-    def is_started(self) -> bool:
-        """Whether a worker ran it when the snapshot was taken."""
-        return self.status == JobStatus.STARTED
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether its function had returned when the snapshot was taken."""
-        return self.status == JobStatus.FINISHED
-
-    @property
-    def is_failed(self) -> bool:
-        """Whether it had failed, with no attempt left, when the snapshot was taken."""
-        return self.status == JobStatus.FAILED
-
-    @property
-    def is_canceled(self) -> bool:
-        """Whether it was canceled when the snapshot was taken."""
-        return self.status == JobStatus.CANCELED
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether its run was stopped when the snapshot was taken."""
-        return self.status == JobStatus.STOPPED
-
-    @property
-    def is_expired(self) -> bool:
-        """Whether its ttl was over before a worker started it, when the snapshot was taken."""
-        return self.status == JobStatus.EXPIRED
 
     @awaited
     async def refresh(self) -> None:
@@ -293,36 +95,3 @@ class Snapshot:
         await self.refresh()
 
         return self.meta
-
-    def _gone(self) -> NoSuchJobError:
-        return gone(self._enqueued_store, self.id)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Snapshot):
-            return NotImplemented
-
-        return (self.id, self.origin, self._place) == (other.id, other.origin, other._place)
-
-    @property
-    def _place(self) -> object:
-        return None if self._store is None else self._store.connection.place
-
-    def __hash__(self) -> int:
-        return hash(self.id)
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            f"{self!r} is a handle with a connection to the server, and is not pickled. Pass or return job.id;"
-            " `await queue.fetch_job(job_id)` makes a handle of it"
-        )
-
-    def __repr__(self) -> str:
-        status = self.record.fields.get(b"status", b"not enqueued").decode(errors="backslashreplace")
-
-        return f"<Job {self.id} {self.func_name} {status}>"
-
-
-def gone(store: Store, job_id: str) -> NoSuchJobError:
-    return NoSuchJobError(
-        f"queue {store.queue!r} has no job {job_id!r}: it never had, it was deleted, or its retention has passed"
-    )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, ParamSpec, TypeVar, Unpack, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
-from aioq.client.call import arguments, refuse_meant_options
+from aioq.client.call import Call, arguments, refuse_meant_options
 from aioq.client.job import Job
 from aioq.client.plain import awaited
 from aioq.client.producer import EnqueueData, Producer
@@ -19,6 +19,19 @@ from aioq.values.options import OPTION_NAMES, JobOptions, Options, check_meta, r
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class CreatedJob(Protocol):
+    """What `Job.create` returns."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def call(self) -> Call | None: ...
+
+    @property
+    def meta(self) -> dict[str, Any]: ...
 
 
 class Using:
@@ -149,7 +162,7 @@ class Using:
         self, func: Callable[..., Any] | str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Job[Any]:
         """As `enqueue`, with the function's arguments in a tuple and a dict."""
-        return await self._producer.enqueue(self._producer.describe(func, *arguments(args, kwargs), self._options))
+        return await self._producer.enqueue(self._producer.prepare(func, *arguments(args, kwargs), self._options))
 
     @awaited
     async def enqueue_many(self, calls: Iterable[EnqueueData[R]]) -> list[Job[R]]:
@@ -170,15 +183,7 @@ class Using:
         if not isinstance(job, Job):
             raise InvalidType(f"job={job!r}: expected what Job.create returns, not {type(job).__name__}")
 
-        if job.call is None:
-            raise InvalidJobOperation(
-                f"job {job.id} was enqueued already; `job.requeue()` brings an ended one back"
-            )
-
-        changed = {"meta": check_meta(job.meta)} | ({"at_front": True} if at_front else {})
-        options = JobOptions(**changed).over(job.call.options)
-        call = replace(job.call, options=options.over(self._options), job_id=job.id)
-        job.adopt(await self._producer.enqueue(call))
+        job.adopt(await self._producer.enqueue(self.prepare_job(job, at_front=at_front)))
 
         return job
 
@@ -207,14 +212,29 @@ class Using:
 
         return EnqueueData(func, args, kwargs, self._options)
 
-    async def _enqueue(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], due: str = "") -> Job[Any]:
-        producer = self._producer
+    def prepare(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        """Check and serialise a call of `enqueue`. For code without an event loop."""
         _refuse_options(func, kwargs)
 
-        call = producer.describe(func, args, kwargs, self._options)
+        return self._producer.prepare(func, args, kwargs, self._options)
+
+    def prepare_job(self, job: CreatedJob, *, at_front: bool) -> Call:
+        """Check and serialise a call of `enqueue_job`. For code without an event loop."""
+        if job.call is None:
+            raise InvalidJobOperation(
+                f"job {job.id} was enqueued already; `job.requeue()` brings an ended one back"
+            )
+
+        changed = {"meta": check_meta(job.meta)} | ({"at_front": True} if at_front else {})
+        options = JobOptions(**changed).over(job.call.options)
+
+        return self._producer.complete(replace(job.call, options=options.over(self._options), job_id=job.id))
+
+    async def _enqueue(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], due: str = "") -> Job[Any]:
+        call = self.prepare(func, args, kwargs)
         call.due = due
 
-        return await producer.enqueue(call)
+        return await self._producer.enqueue(call)
 
     def __repr__(self) -> str:
         return f"<Using {self._producer.store.queue}>"

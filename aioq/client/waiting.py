@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from aioq.client.endings import ENDINGS, ending_error
 from aioq.client.parts import part_of
@@ -28,6 +28,8 @@ class Waiting(Snapshot, Generic[R_co]):
     __slots__ = ()
 
     record: JobRecord
+    #: How the value of a finished job is read. That may run code of the user's.
+    read_value: ClassVar[staticmethod[[JobRecord], Any]] = staticmethod(JobRecord.result)
 
     @awaited
     async def result(self, timeout: Duration | None = None) -> R_co:  # noqa: ASYNC109 - RQ's name, and part of the call
@@ -78,7 +80,7 @@ class Waiting(Snapshot, Generic[R_co]):
                     self.record, self._meta = record, None
 
                 if self.record.fields.get(b"status") == b"finished":
-                    return self.record.result()  # type: ignore[no-any-return]
+                    return self.read_value(self.record)  # type: ignore[no-any-return]
 
                 if self.record.status in ENDINGS:
                     raise ending_error(self.record, self._enqueued_store.exceptions)
@@ -114,10 +116,17 @@ class Waiting(Snapshot, Generic[R_co]):
     @awaited
     async def results(self) -> list[Result]:
         """What is kept of the runs that have ended, the last one first (at most eleven)."""
+        return self.read_results(await self.load_runs())
+
+    async def load_runs(self) -> list[bytes]:
+        """Take a new snapshot; the runs before the last one that ended, as they are stored."""
         await self.refresh()
-        earlier = [
-            earlier_result(self.id, packed) for packed in await self._enqueued_store.reads.attempts(self.id)
-        ]
+
+        return await self._enqueued_store.reads.attempts(self.id)
+
+    def read_results(self, runs: list[bytes]) -> list[Result]:
+        """What `results` gives, from what `load_runs` has brought. That may run code of the user's."""
+        earlier = [earlier_result(self.id, packed) for packed in runs]
         present = present_result(self.record)
 
         return [*([] if present is None else [present]), *reversed(earlier)]

@@ -126,8 +126,10 @@ class WorkerPool:
             result_ttl=result_ttl, shutdown_timeout=shutdown_timeout, cancel_grace=cancel_grace
         )
         # It refuses what the workers of the processes would refuse.
-        self.queue_names = Worker(queues, connection, **self._options, **without_names(functions)).queue_names
-        self.processes = cores() if processes is None else whole(processes, "processes", 1)
+        self.queue_names: list[str] = Worker(
+            queues, connection, **self._options, **without_names(functions)
+        ).queue_names
+        self.processes: int = cores() if processes is None else whole(processes, "processes", 1)
         self._max_jobs = None if max_jobs is None else whole(max_jobs, "max_jobs", 1)
         self._max_memory = _read_max_memory(max_memory)
         self._imports = check_modules(imports)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from importlib.util import find_spec
 from typing import Any, TypeAlias
 
+from aioq.client.loops import new_event_loop
 from aioq.values.errors import WorkerError
 from aioq.worker import leaving
 from aioq.worker.signals import StopSignals
@@ -49,7 +49,7 @@ def run_to_end(main: Main) -> int:
             received.append(number)
             task.cancel()
 
-    loop = _new_loop()
+    loop = new_event_loop()
     task = loop.create_task(main(note_that_it_serves))
 
     with StopSignals(loop, end):
@@ -68,12 +68,3 @@ def run_to_end(main: Main) -> int:
     task.result()
 
     return 0
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    if find_spec("uvloop") is None:
-        return asyncio.new_event_loop()
-
-    import uvloop  # noqa: PLC0415 - an extra
-
-    return uvloop.new_event_loop()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from aioq.client.across import wake
 from aioq.client.plain import dropped, not_awaited
 from aioq.values.errors import JobTimeout
 from aioq.worker.forks import end_fork, forks
@@ -92,7 +93,8 @@ class ThreadCall:
         return self._thread
 
     def end(self, kind: type[RunEnded] = RunEnded) -> bool:
-        """Raise an exception in the thread, at its next Python instruction. Code in C is not interrupted.
+        """Raise an exception in the thread, at its next Python instruction. Code in C is not interrupted, but a
+        wait of aioq.sync is.
 
         Args:
             kind: its class.
@@ -108,5 +110,6 @@ class ThreadCall:
                 return False
 
             _raise_in_thread(ctypes.c_ulong(self._thread), ctypes.py_object(kind))
+            wake(self._thread)  # it may wait for a call to the server
 
             return True

@@ -16,5 +16,6 @@ NAMES = (
     "shards",
     "threads",
     "processes",
+    "sync",
     "imports",
 )

@@ -73,7 +73,7 @@ async def test_save_meta_sync_is_refused_where_it_would_block(queue: Queue, star
     assert "await job.save_meta()" in await job.result(5)
     with pytest.raises(RuntimeError, match="inside a job only") as refused:
         job.save_meta_sync()
-    assert "asyncio.run(job.save_meta())" in str(refused.value)
+    assert "the Job of aioq.sync" in str(refused.value)
 
 
 async def add_to_meta(changes: dict[str, Any], save: bool = True, fails: str = "") -> dict[str, Any]:

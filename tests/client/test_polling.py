@@ -16,7 +16,7 @@ async def test_who_polls_a_snapshot_is_told_once_where_that_is(queue: Queue, mon
     monkeypatch.setattr(polling, "READS_WITHIN_S", 0.05)
     job = await queue.enqueue(jobs.noop)
 
-    with pytest.warns(RuntimeWarning, match=r"properties do not ask the server\. `await job\.get_status") as told:
+    with pytest.warns(RuntimeWarning, match=r"properties do not ask the server\. `job\.get_status") as told:
         for _ in range(3 * polling.READS_TOLD):
             assert not job.is_finished
             time.sleep(0.004)

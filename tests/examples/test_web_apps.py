@@ -16,8 +16,10 @@ from tests.tools import eventually_sync
 
 ROOT = Path(__file__).parent.parent.parent
 COMMANDS = {
-    "fastapi": ("uvicorn", "examples.fastapi_app:app", "--host", "127.0.0.1", "--port"),
-    "aiohttp": ("aiohttp.web", "examples.aiohttp_app:make_app", "-H", "127.0.0.1", "-P"),
+    "fastapi": ("uvicorn", "examples.fastapi_app:app", "--host", "127.0.0.1", "--port", "{port}"),
+    "aiohttp": ("aiohttp.web", "examples.aiohttp_app:make_app", "-H", "127.0.0.1", "-P", "{port}"),
+    "flask": ("flask", "--app", "examples.flask_app", "run", "--port", "{port}"),
+    "django": ("gunicorn", "examples.django_app:application", "--threads", "40", "--bind", "127.0.0.1:{port}"),
 }
 
 
@@ -57,7 +59,7 @@ def application(request, shared_server: Server, tmp_path_factory) -> Iterator[We
     }
 
     with log.open("wb") as output:
-        command = [sys.executable, "-m", *COMMANDS[request.param], str(port)]
+        command = [sys.executable, "-m", *(word.format(port=port) for word in COMMANDS[request.param])]
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
 
         try:

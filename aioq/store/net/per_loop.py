@@ -115,8 +115,8 @@ def check_loop() -> None:
     """
     if running_loop() is None:
         raise WrongContext(
-            "aioq needs asyncio, and no event loop of asyncio runs here. In plain code, wrap the call:"
-            " asyncio.run(…). A program that runs on trio must run on asyncio instead"
+            "aioq needs asyncio, and no event loop of asyncio runs here. In plain code use aioq.sync,"
+            " or asyncio.run(…) around the call. A program that runs on trio must run on asyncio instead"
             ' (for instance anyio.run(main, backend="asyncio"))'
         )
 

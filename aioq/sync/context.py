@@ -1,0 +1,68 @@
+"""The current job, for plain functions that a worker runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aioq.client import context
+from aioq.client.context import CurrentJob as AsyncCurrentJob
+from aioq.sync.job import Job
+from aioq.sync.queue import Queue
+
+
+class CurrentJob(Job[Any]):
+    """The job that a plain function runs in."""
+
+    __slots__ = ("_current",)
+
+    def __init__(self, job: AsyncCurrentJob) -> None:
+        self._job = self._current = job
+
+    @property
+    def queue(self) -> Queue:
+        """The queue that the job came from. It uses the connection of the worker, which closes it.
+
+        Its options are those of `Queue(job.origin)`: defaults that other programs give their queue are not stored.
+        The worker's connection sends no call again: where others would, `ServerUnreachable` is raised.
+
+        Raises:
+            InvalidJobOperation: the job runs in a process of its own, which has no connection to the server.
+
+        """
+        return Queue.of(self._current.queue)
+
+    @property
+    def resources(self) -> Any:
+        """What the lifespan of the worker has yielded. `get_resources` gives it with its type.
+
+        Raises:
+            InvalidJobOperation: the worker has no lifespan, or the job runs in a process of its own.
+
+        """
+        return self._current.resources
+
+    def save_meta(self) -> None:
+        """As `Job.save_meta`. The worker stores the meta of a job that runs in a process of its own."""
+        self._current.save_meta_sync()
+
+
+def current_job() -> CurrentJob:
+    """The job that this code runs in, with plain calls. `aioq.current_job` gives the same one for coroutines.
+
+    Raises:
+        NoCurrentJob: it is called outside of a job.
+
+    Example:
+        >>> def add(x, y):
+        ...     print("current job:", current_job().id)
+        ...     return x + y
+
+    """
+    return CurrentJob(context.current_job())
+
+
+def get_current_job() -> CurrentJob | None:
+    """As `current_job`; None outside of a job."""
+    job = context.get_current_job()
+
+    return None if job is None else CurrentJob(job)
