@@ -25,13 +25,18 @@ from typing import Any
 import redis
 
 from aioq.sync import Queue
+from aioq.sync.calling import run
 from aioq.sync.loop import background
 from tests import jobs
 
 
-def connections() -> list[int]:
-    with redis.Redis.from_url(sys.argv[2]) as client:
-        return sorted(each["id"] for each in client.client_list() if each["lib-name"] != "redis-py")
+def opened(queue: Queue) -> int:
+    """How often the loop of this process has connected to the server."""
+
+    async def ask() -> int:
+        return queue.connection.opened
+
+    return run(ask)
 
 
 def tasks() -> list[str]:
@@ -88,7 +93,7 @@ def forks(queue: Queue) -> object:
     for each in others:
         each.start()
 
-    before, codes = connections(), []
+    before, codes = opened(queue), []
 
     for number in range(6):
         if (pid := os.fork()) == 0:
@@ -113,7 +118,7 @@ def forks(queue: Queue) -> object:
     for each in others:
         each.join()
 
-    kept = connections() == before
+    kept = opened(queue) == before == 1
     waiting.cancel()
     thread.join(10)
     queue.close()

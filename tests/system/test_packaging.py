@@ -143,7 +143,7 @@ def test_the_lines_name_this_project_by_its_place_and_others_as_the_extras_do() 
     named = {word for lines in LINES.values() for words in lines if words[1] == "install" for word in words[2:]}
     assert {".[embedded]", wheel} <= named
     own = {f".[{name}]" for name in project["optional-dependencies"]}
-    assert named <= {*own, wheel, "fastapi", "uvicorn", "aiohttp"} | extras
+    assert named <= {*own, wheel, "fastapi", "uvicorn", "aiohttp", "flask", "django", "gunicorn"} | extras
 
 
 @pytest.mark.chaos
