@@ -182,6 +182,8 @@ FIGURES = (
     Figure("sync.ratio", "without to with an event loop", "times"),
     Figure("imports.aioq", "import aioq", "ms", (Goal(most=150),), "T17"),
     Figure("imports.help", "aioq --help, to its first line", "ms", (Goal(most=300),), "T17"),
+    Figure("typed.call", "typed: a struct as argument, more than texts in pickle", "µs/job"),
+    Figure("typed.result", "typed: a struct as result, more than texts in pickle", "µs/job"),
 )
 
 

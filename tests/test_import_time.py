@@ -8,7 +8,8 @@ import sys
 import pytest
 
 #: Packages that take long to import, and that a program needs only for some things that aioq does.
-HEAVY = ("redis", "hiredis", "anyio", "typer", "click", "rich", "opentelemetry", "uvloop", "importlib.metadata")
+HEAVY = ("redis", "hiredis", "anyio", "typer", "click", "rich", "opentelemetry", "uvloop", "importlib.metadata",
+         "msgspec", "pydantic")  # fmt: skip
 
 
 def loaded(code: str) -> set[str]:
@@ -28,6 +29,7 @@ def test_the_import_of_aioq_loads_no_package_that_is_needed_later() -> None:
     modules = loaded("import aioq")
     assert heavy(modules, "hiredis") == []
     assert not {name for name in modules if name.startswith(("aioq.worker", "aioq.cli.", "aioq.doctor"))}
+    assert "aioq.values.typed" not in modules
 
 
 def test_the_first_connection_loads_redis() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from aioq.cli import words
@@ -32,7 +33,7 @@ def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
     """
     record = job.record
     unreadable: list[str] = []
-    call = _read(record.call, unreadable)
+    call = _read(partial(record.call, plain=True), unreadable)
     meta = {name: _known(name, value, unreadable) for name, value in record.meta.items()}
     options = _options(record)
 
@@ -56,7 +57,7 @@ def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
         "started_at": moment(job.started_at),
         "ended_at": moment(job.ended_at),
         "worker": job.worker_name,
-        "result": as_json(_read(record.result, unreadable)),
+        "result": as_json(_read(partial(record.result, plain=True), unreadable)),
         "error_type": job.error_type,
         "error_message": job.error_message,
         "error": job.exc_info,

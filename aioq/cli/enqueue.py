@@ -36,7 +36,13 @@ Into = Annotated[
     str, typer.Option("--queue", "-q", metavar="QUEUE", autocompletion=queue_names, help="The queue.")
 ]
 SerializerName = Annotated[
-    str, typer.Option("--serializer", "-S", metavar="NAME", help="For arguments and the result: pickle or json.")
+    str,
+    typer.Option(
+        "--serializer",
+        "-S",
+        metavar="NAME",
+        help="For arguments and the result: pickle, json, typed, or one of your own, such as shop.codec:Codec.",
+    ),
 ]
 ScheduleIn = Annotated[
     str | None,
@@ -138,7 +144,9 @@ async def _put(queue: Queue, function: str, options: dict[str, Any], moment: dat
 async def _ending(job: Job[Any], longest: float | None) -> dict[str, Any]:
     """The job's status, and its result or error."""
     try:
-        return {"status": "finished", "result": await job.result(longest)}
+        await job.result(longest)
+
+        return {"status": "finished", "result": job.record.result(plain=True)}
     except JobFailed as error:
         told = {"error_type": error.error_type, "error_message": error.error_message, "error": error.exc_info}
 

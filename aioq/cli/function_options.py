@@ -15,7 +15,7 @@ from aioq.values.resolving import split_spec
 Functions: TypeAlias = dict[str, str | list[str]]
 
 
-#: The option of each argument.
+#: The option of each argument that names functions.
 FLAGS = {
     "lifespan": "--lifespan",
     "process_lifespan": "--process-lifespan",
@@ -50,6 +50,17 @@ _OPTIONS = {
         "Call this for each attempt that has failed, such as shop.worker:report; any number.",
     ),
 }
+
+_OPTIONS["serializers"] = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--serializer",
+        "-S",
+        metavar="MODULE:NAME",
+        help="A serializer of your own that jobs are written with, such as shop.codec:Codec; any number. typed:"
+        " check the types of all tasks in imported modules, and tell them.",
+    ),
+]
 
 
 def with_function_options(command: Callable[..., None]) -> Callable[..., None]:

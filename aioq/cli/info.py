@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterable, Sequence
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -14,7 +16,8 @@ from aioq.cli.checks import read_seconds
 from aioq.cli.common import MOST_NAMED, JsonOption, Target, away_lines, connected, tell_of_away, tell_of_missing
 from aioq.cli.complete import queue_names
 from aioq.store import Connection, Directory
-from aioq.store.directory import QueueInfo, WorkerInfo
+from aioq.store.directory import QueueInfo
+from aioq.store.worker_info import WorkerInfo
 from aioq.values.errors import ServerError
 from aioq.values.states import JobStatus
 
@@ -29,7 +32,8 @@ MAIN_STATES = (JobStatus.QUEUED, JobStatus.STARTED, JobStatus.FINISHED, JobStatu
 class Snapshot(NamedTuple):
     """The state of a server at one moment.
 
-    server: its URL, without a password. suspended: None if that is not known now.
+    server: its URL, without a password. suspended: None if that is not known now. schemas: the types of tasks, if
+    they were asked for.
     """
 
     server: str
@@ -37,6 +41,7 @@ class Snapshot(NamedTuple):
     queues: list[QueueInfo]
     workers: list[WorkerInfo]
     away: dict[str, ServerError]
+    schemas: Mapping[str, Any] = MappingProxyType({})
 
 
 class View(NamedTuple):
@@ -87,7 +92,7 @@ def info(
     seconds = read_seconds(interval, "--interval", 0.1)
 
     if seconds is None:
-        snapshot = asyncio.run(_look_once(target, queues))
+        snapshot = asyncio.run(_look_once(target, queues, schemas=as_json and view.workers))
         output.say_json(_document(snapshot, view)) if as_json else _print(snapshot, view)
 
         if snapshot.away:
@@ -101,11 +106,18 @@ def info(
         return
 
 
-async def _look_once(target: Target, names: Sequence[str] | None) -> Snapshot:
+async def _look_once(target: Target, names: Sequence[str] | None, *, schemas: bool) -> Snapshot:
     async with connected(target) as connection:
         await tell_of_missing(connection, names or [])
+        snapshot = await _snapshot(connection, names)
 
-        return await _snapshot(connection, names)
+        if not schemas:
+            return snapshot
+
+        directory = Directory(connection, away=snapshot.away)
+        found = [await directory.schemas(name) for name in names] if names else [await directory.schemas()]
+
+        return snapshot._replace(schemas=dict(ChainMap(*found)))
 
 
 async def _watch(target: Target, names: Sequence[str] | None, view: View, interval: float) -> None:
@@ -151,6 +163,7 @@ def _document(snapshot: Snapshot, view: View) -> dict[str, Any]:
 
     if view.workers:
         document["workers"] = [worker._asdict() for worker in snapshot.workers]
+        document["schemas"] = dict(snapshot.schemas)
 
     if snapshot.away:
         document["away"] = {what: str(error) for what, error in snapshot.away.items()}

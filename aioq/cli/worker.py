@@ -174,7 +174,7 @@ async def _serve(
         options |= load_all(functions, FLAGS)
 
     async with connected(target, starts=True) as connection:
-        worker = Worker(queues, connection, **options)
+        worker = Worker(queues, connection, imports=imports, **options)
 
         await _tell_of_suspension(connection)
 

@@ -15,6 +15,7 @@ from aioq.values.durations import Duration
 from aioq.values.errors import InvalidInput
 from aioq.values.options import NO_OPTIONS, JobOptions, Options, read_options
 from aioq.values.rq_names import TASK, tell_rq_names
+from aioq.values.serializer import Serializer
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -47,6 +48,11 @@ class BoundTask(Task[P, R_co], Generic[P, R_co]):
     def queue(self) -> Any:
         """The Queue."""
         return self._using.queue
+
+    @property
+    def serializer(self) -> Serializer:
+        """That of its calls. For the worker."""
+        return self._producer.serializer
 
     def using(self, **options: Unpack[Options]) -> BoundTask[P, R_co]:
         """The same task with other options over its own, for single calls."""

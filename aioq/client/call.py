@@ -13,7 +13,7 @@ from aioq.values.option_names import refuse_options
 from aioq.values.options import FIELDS, MAX_PAYLOAD, NO_OPTIONS, OPTION_NAMES, PROCESS, WORDS, JobOptions
 from aioq.values.record import JobRecord
 from aioq.values.reference import PLAIN, kind_of, refer
-from aioq.values.serializer import PICKLE, Serializer
+from aioq.values.serializer import JSON, PICKLE, Serializer
 from aioq.values.signature import Signer
 from aioq.values.signed import META, Fields
 from aioq.values.submission import NO_WORDS, Submission
@@ -118,10 +118,11 @@ def describe(
 
     fields: Fields = {b"func": reference.name.encode()}
 
-    if args or kwargs or instance is not None:
-        fields[b"data"] = serializer.dumps((instance, args, kwargs), f"an argument of {reference.name}")
-    elif serializer is not PICKLE:
-        fields[b"data"] = serializer.tag
+    if args or kwargs or instance is not None or (serializer is not PICKLE and serializer is not JSON):
+        pack = None if serializer.call_packer is None else serializer.call_packer(func, reference.name, instance)
+        fields[b"data"] = serializer.dumps((instance, args, kwargs), f"an argument of {reference.name}", pack)
+    elif serializer is JSON:
+        fields[b"data"] = JSON.tag
 
     return Call(reference.name, fields, options, serializer)
 

@@ -23,7 +23,7 @@ from aioq.values.errors import InvalidJobOperation, InvalidType, NoCurrentJob, W
 from aioq.values.options import Options, read_options
 from aioq.values.record import JobRecord
 from aioq.values.rq_names import FETCH_ARGUMENTS, FETCH_MANY_ARGUMENTS, JOB, tell_rq_arguments, tell_rq_names
-from aioq.values.serializer import Serializer, find_serializer
+from aioq.values.serializer import OwnSerializer, find_serializer
 from aioq.values.signed import Fields
 from aioq.values.states import JobStatus
 
@@ -76,7 +76,7 @@ class Job(Waiting[R_co], Generic[R_co]):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
         *,
-        serializer: str | Serializer = "pickle",
+        serializer: str | OwnSerializer = "pickle",
         **options: Unpack[Options],
     ) -> Job[T]: ...
 
@@ -88,7 +88,7 @@ class Job(Waiting[R_co], Generic[R_co]):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
         *,
-        serializer: str | Serializer = "pickle",
+        serializer: str | OwnSerializer = "pickle",
         **options: Unpack[Options],
     ) -> Job[list[T]]: ...
 
@@ -100,7 +100,7 @@ class Job(Waiting[R_co], Generic[R_co]):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
         *,
-        serializer: str | Serializer = "pickle",
+        serializer: str | OwnSerializer = "pickle",
         **options: Unpack[Options],
     ) -> Job[T]: ...
 
@@ -112,7 +112,7 @@ class Job(Waiting[R_co], Generic[R_co]):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
         *,
-        serializer: str | Serializer = "pickle",
+        serializer: str | OwnSerializer = "pickle",
         **options: Unpack[Options],
     ) -> Job[Any]: ...
 
@@ -123,7 +123,7 @@ class Job(Waiting[R_co], Generic[R_co]):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
         *,
-        serializer: str | Serializer = "pickle",
+        serializer: str | OwnSerializer = "pickle",
         **options: Unpack[Options],
     ) -> Job[Any]:
         """A job that is not enqueued yet; `Queue.enqueue_job` does that. Nothing is written.

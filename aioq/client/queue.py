@@ -24,7 +24,7 @@ from aioq.values.numbers import whole
 from aioq.values.options import MAX_PAYLOAD, Executor, read_defaults
 from aioq.values.retry import Retry
 from aioq.values.rq_names import LIST_ARGUMENTS, QUEUE, QUEUE_ARGUMENTS, tell_rq_arguments, tell_rq_names
-from aioq.values.serializer import Serializer, find_serializer
+from aioq.values.serializer import OwnSerializer, find_serializer
 from aioq.values.signature import Secret
 from aioq.values.states import JobStatus
 
@@ -38,7 +38,8 @@ class Queue(Enqueuing):
         connection: a URL (docs/servers.md has all kinds), a redis.asyncio.Redis or RedisCluster that the caller
             owns, or a Connection that is shared. None: the first of AIOQ_REDIS_URL, RQ_REDIS_URL and REDIS_URL
             that is set, else REDIS_HOST and its like, else redis://localhost:6379/0.
-        serializer: "pickle" (default) or "json", for arguments, results and meta.
+        serializer: for arguments, results and meta: "pickle" (default), "json", "typed" (JSON by the annotations
+            of the functions; needs the extra `typed`), one of your own, or its place, such as "shop.codec:Codec".
         default_timeout, default_result_ttl, default_ttl, default_failure_ttl, default_retry, default_durability:
             options of jobs that do not give their own.
         default_executor: "thread" or "process", for plain functions whose job or task does not say. A coroutine
@@ -73,7 +74,7 @@ class Queue(Enqueuing):
         name: str = "default",
         connection: Server | Connection = None,
         *,
-        serializer: str | Serializer = "pickle",
+        serializer: str | OwnSerializer = "pickle",
         default_timeout: Duration | None = None,
         default_result_ttl: Duration | None = None,
         default_ttl: Duration | None = None,
@@ -127,7 +128,7 @@ class Queue(Enqueuing):
         cls,
         connection: Server | Connection = None,
         *,
-        serializer: str | Serializer = "pickle",
+        serializer: str | OwnSerializer = "pickle",
         prefix: str | None = None,
         secret: Secret = None,
         call_timeout: Duration | None = None,
@@ -214,6 +215,15 @@ class Queue(Enqueuing):
     async def fetch_many(self, job_ids: Iterable[Job[Any] | str]) -> list[Job[Any] | None]:
         """The jobs with these ids, in order; None for each that the queue does not have."""
         return await Job.fetch_many(job_ids, self)
+
+    @awaited
+    async def schemas(self) -> dict[str, Any]:
+        """The JSON schemas of typed tasks, by dotted name, as the workers that serve this queue tell them.
+
+        Each has "arguments" (a schema for each parameter), "required" (names of parameters) and "result"; "more"
+        and "more_named" are those of further arguments, if the function takes any.
+        """
+        return await Directory(self.connection).schemas(self.name)
 
     @property
     def scheduled_job_registry(self) -> Registry:

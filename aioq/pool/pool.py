@@ -74,6 +74,7 @@ class WorkerPool:
         secret: as for Worker. The processes get it on a socket, and not in their command lines.
         lifespan, middleware, exception_handlers, process_lifespan: as for Worker, for that of each process;
             functions of modules, or their names such as "shop.worker:lifespan".
+        serializers: as for Worker, by their names.
         imports: as for Worker.
         log_jobs: as for Worker.
 
@@ -111,6 +112,7 @@ class WorkerPool:
         middleware: Iterable[RunMiddleware | str] = (),
         exception_handlers: Iterable[ExceptionHandler | str] = (),
         process_lifespan: ProcessLifespan | None = None,
+        serializers: str | Sequence[str] = (),
         imports: str | Sequence[str] = (),
         log_jobs: bool = False,
     ) -> None:
@@ -118,6 +120,7 @@ class WorkerPool:
         functions: dict[str, Any] = {"lifespan": lifespan, "process_lifespan": process_lifespan}
         functions |= {"middleware": middleware, "exception_handlers": exception_handlers}
         self._functions = named_functions(functions)
+        self._functions |= {"serializers": [serializers] if isinstance(serializers, str) else list(serializers)}
         self._options: dict[str, Any] = {"concurrency": concurrency, "executor": executor, "name": name}
         self._options |= {"prefix": prefix, "allow": allow, "secret": secret, "log_jobs": log_jobs}
         self._options |= {"job_processes": job_processes, "job_process_max_jobs": job_process_max_jobs}

@@ -13,9 +13,10 @@ from aioq.store.examination import PLACES, scan
 from aioq.store.keys import Keys
 from aioq.store.net.command import Command
 from aioq.store.reads import read_counts
-from aioq.store.reply import fields_of, text
+from aioq.store.reply import text
 from aioq.store.scatter import Answers, scatter
 from aioq.store.store import Store
+from aioq.store.worker_info import FACTS, WorkerInfo, read_schemas, worker_info
 from aioq.values.counts import Counts
 from aioq.values.errors import ServerError, ServerUnreachable
 from aioq.values.ids import check_queue_name, is_queue_name
@@ -25,23 +26,6 @@ WORKER_TTL_MS = 45_000
 
 #: Ids that are looked for in one round trip, in each of its queues.
 IDS_PER_ROUND_TRIP = 50
-
-
-class WorkerInfo(NamedTuple):
-    """What a worker tells of itself. blocks: how often its event loop did not turn for more than half a second."""
-
-    name: str
-    hostname: str
-    pid: int
-    queues: list[str]
-    state: str
-    running: int
-    concurrency: int
-    successful: int
-    failed: int
-    blocks: int
-    started_at_ms: int
-    version: str
 
 
 class QueueInfo(NamedTuple):
@@ -195,19 +179,49 @@ class Directory:
 
     async def workers(self) -> list[WorkerInfo]:
         """All workers whose description has not run out, by name."""
+        rows = await self._told_by_workers(FACTS)
+
+        return [
+            worker_info(
+                name, {fact.encode(): value for fact, value in zip(FACTS, row, strict=True) if value is not None}
+            )
+            for name, row in rows.items()
+            if any(value is not None for value in row)
+        ]
+
+    async def schemas(self, queue: str | None = None) -> dict[str, Any]:
+        """The JSON schemas of typed tasks, by the dotted names of their functions.
+
+        Args:
+            queue: only as those workers tell them that serve this queue.
+
+        """
+        found: dict[str, Any] = {}
+
+        for queues, schemas in (await self._told_by_workers(("queues", "schemas"))).values():
+            if schemas is not None and (queue is None or queue in text(queues or b"").split()):
+                found = read_schemas(schemas) | found
+
+        return dict(sorted(found.items()))
+
+    async def _told_by_workers(self, facts: Sequence[str]) -> dict[str, list[bytes | None]]:
+        """What each worker tells of itself, by its name; None for what it does not."""
         try:
             names = sorted(map(text, await self._ask(("SMEMBERS", self._shared.workers))))
         except ServerUnreachable as error:
             self._note("the list of workers", error)
 
-            return []
+            return {}
 
         found = await scatter(
-            self.connection, names, self._shared.worker, lambda name: [("HGETALL", self._shared.worker(name))]
+            self.connection,
+            names,
+            self._shared.worker,
+            lambda name: [("HMGET", self._shared.worker(name), *facts)],
         )
         rows = self._noted(found, "worker")
 
-        return [_info(name, fields_of(rows[name][0])) for name in names if name in rows and rows[name][0]]
+        return {name: rows[name][0] for name in names if name in rows}
 
     def worker_commands(self, name: str, facts: Mapping[str, str | int], queues: list[str]) -> list[Command]:
         """The calls that renew a worker's description, and the lists that it stands in."""
@@ -299,30 +313,3 @@ class Directory:
             raise error
 
         self._away[what] = error
-
-
-def _info(name: str, row: Mapping[bytes, bytes]) -> WorkerInfo:
-    facts = {text(key): text(value) for key, value in row.items()}
-
-    return WorkerInfo(
-        name=name,
-        hostname=facts.get("hostname", "?"),
-        pid=_number(facts, "pid"),
-        queues=facts.get("queues", "").split(),
-        state=facts.get("state", "?"),
-        running=_number(facts, "running"),
-        concurrency=_number(facts, "concurrency"),
-        successful=_number(facts, "successful"),
-        failed=_number(facts, "failed"),
-        blocks=_number(facts, "blocks"),
-        started_at_ms=_number(facts, "started_at"),
-        version=facts.get("version", "?"),
-    )
-
-
-def _number(facts: Mapping[str, str], name: str) -> int:
-    """The number that a worker told; 0 for what is none."""
-    try:
-        return int(facts.get(name, 0))
-    except ValueError:
-        return 0

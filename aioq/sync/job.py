@@ -19,7 +19,7 @@ from aioq.values.options import Options
 from aioq.values.record import JobRecord
 from aioq.values.result import Result
 from aioq.values.rq_names import FETCH_ARGUMENTS, FETCH_MANY_ARGUMENTS, JOB, tell_rq_arguments, tell_rq_names
-from aioq.values.serializer import Serializer
+from aioq.values.serializer import OwnSerializer
 from aioq.values.states import JobStatus
 
 R_co = TypeVar("R_co", covariant=True)
@@ -68,7 +68,7 @@ class Job(JobView, Generic[R_co]):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
         *,
-        serializer: str | Serializer = "pickle",
+        serializer: str | OwnSerializer = "pickle",
         **options: Unpack[Options],
     ) -> Job[Any]:
         """A job that is not enqueued yet; `Queue.enqueue_job` does that. Nothing is written.

@@ -21,7 +21,7 @@ from aioq.values.durations import Duration
 from aioq.values.options import MAX_PAYLOAD, Executor
 from aioq.values.retry import Retry
 from aioq.values.rq_names import LIST_ARGUMENTS, QUEUE, QUEUE_ARGUMENTS, tell_rq_arguments, tell_rq_names
-from aioq.values.serializer import Serializer
+from aioq.values.serializer import OwnSerializer
 from aioq.values.signature import Secret
 
 
@@ -71,7 +71,7 @@ class Queue(Enqueuing):
         name: str = "default",
         connection: Server | Connection = None,
         *,
-        serializer: str | Serializer = "pickle",
+        serializer: str | OwnSerializer = "pickle",
         default_timeout: Duration | None = None,
         default_result_ttl: Duration | None = None,
         default_ttl: Duration | None = None,
@@ -128,7 +128,7 @@ class Queue(Enqueuing):
         cls,
         connection: Server | Connection = None,
         *,
-        serializer: str | Serializer = "pickle",
+        serializer: str | OwnSerializer = "pickle",
         prefix: str | None = None,
         secret: Secret = None,
         call_timeout: Duration | None = None,
@@ -164,6 +164,14 @@ class Queue(Enqueuing):
     def count(self) -> int:
         """How many jobs wait to be claimed; expired, scheduled and started ones are not among them."""
         return run(self._queue.count)
+
+    def schemas(self) -> dict[str, Any]:
+        """The JSON schemas of typed tasks, by dotted name, as the workers that serve this queue tell them.
+
+        Each has "arguments" (a schema for each parameter), "required" (names of parameters) and "result"; "more"
+        and "more_named" are those of further arguments, if the function takes any.
+        """
+        return run(self._queue.schemas)
 
     def is_empty(self) -> bool:
         """Whether no job waits to be claimed."""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from aioq.values.errors import BadSignature
 from aioq.values.pickled import Opaque, Several, look_into
 from aioq.values.record import JobRecord
-from aioq.values.serializer import JSON, PICKLE
+from aioq.values.serializer import JSON, PICKLE, TYPED
 from aioq.values.signature import SIGNED, inner
 
 #: The most characters of the arguments, of one text among them, and of a name.
@@ -84,7 +84,7 @@ def _call_of(data: bytes) -> _Call | None:
     if data[:1] == PICKLE.tag:
         return _of_pickle(look_into(data[1:]))
 
-    if data[:1] != JSON.tag or len(data) > MAX_JSON:
+    if data[:1] not in (JSON.tag, TYPED.tag) or len(data) > MAX_JSON:
         return None
 
     try:

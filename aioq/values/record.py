@@ -118,10 +118,6 @@ class JobRecord(SignedFields):
         return self.fields.get(b"status") == status.value.encode()
 
     @property
-    def func_name(self) -> str:
-        return self.fields.get(b"func", b"").decode(errors="replace")
-
-    @property
     def fence(self) -> int:
         """The number of the last claim. What a run writes carries the fence of its claim."""
         return self._int(b"fence")

@@ -85,6 +85,26 @@ def split_spec(spec: str, option: str) -> tuple[str, str]:
     return module, name
 
 
+def load_spec(spec: str, option: str) -> Any:
+    """What a module has under a name, such as "shop.codec:Codec". The module is imported.
+
+    Raises:
+        InvalidInput: it is no such name, the module cannot be imported, or it has nothing of that name.
+
+    """
+    module, path = split_spec(spec, option)
+
+    try:
+        found: Any = importlib.import_module(module)
+
+        for part in path.split("."):
+            found = getattr(found, part)
+    except Exception as error:
+        raise InvalidInput(f"{option}={spec!r} cannot be loaded: {type(error).__name__}: {error}") from error
+
+    return found
+
+
 def module_of(name: str) -> tuple[str, Any, list[str]]:
     """The module of a dotted name that is imported already, with its name, and the parts behind that name."""
     parts = name.split(".")

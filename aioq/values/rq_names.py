@@ -100,7 +100,7 @@ WORKER_ARGUMENTS = {
     "log_job_description": "log_jobs=True",
     "maintenance_interval": "Nobody needs it: workers look for what is due and what was lost by themselves.",
     "queue_class": _MISSING,
-    "serializer": "Nobody needs it: each job says how it was serialised.",
+    "serializer": "Nobody needs it: each job says how it was serialised. One of your own: serializers=[…]",
     "worker_ttl": "Nobody needs it: a worker renews its lease by itself.",
 }
 POOL_ARGUMENTS = WORKER_ARGUMENTS | {

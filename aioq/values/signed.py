@@ -9,7 +9,7 @@ from aioq.values.cause import ExceptionClasses, rebuild
 from aioq.values.errors import BadSignature, DeserializationError, ResultNotKept, SerializationError
 from aioq.values.failure import Failure, unpack_failure
 from aioq.values.options import unpack_options
-from aioq.values.serializer import Serializer, loads, written_by
+from aioq.values.serializer import TYPED, Serializer, loads, written_by
 from aioq.values.signature import FIX, SIGNED, Signer, inner
 
 #: Fields of the hash that hold one meta value each begin with this.
@@ -100,8 +100,15 @@ class SignedFields:
 
         return written_by(inner(data) if data[:1] == SIGNED else data)
 
-    def call(self) -> tuple[object | None, tuple[Any, ...], dict[str, Any]]:
+    @property
+    def func_name(self) -> str:
+        return self.fields.get(b"func", b"").decode(errors="replace")
+
+    def call(self, *, plain: bool = False) -> tuple[object | None, tuple[Any, ...], dict[str, Any]]:
         """The instance that the function is bound to (or None), and its arguments.
+
+        Args:
+            plain: those of a typed call as JSON has them; the function is not needed then.
 
         Raises:
             DeserializationError: they cannot be read here, or the options of the call cannot.
@@ -118,7 +125,14 @@ class SignedFields:
             written_by(data, "the call")
             return None, (), {}
 
-        value = loads(data, "the job's arguments")
+        decode = None
+
+        if data[:1] == TYPED.tag and not plain:
+            from aioq.values.typed import call_reader  # noqa: PLC0415 - few programs need it
+
+            decode = call_reader(self.func_name)
+
+        value = loads(data, "the job's arguments", decode)
 
         if type(value) is tuple and len(value) == 3 and type(value[1]) is tuple and type(value[2]) is dict:
             return value  # what pickle brings
@@ -156,6 +170,20 @@ class SignedFields:
 
         return self.seal(META + name.encode(), self.serializer.dumps(value, f"meta value {name!r}"))
 
+    def pack_result(self, value: object) -> bytes:
+        """What the function has returned, as it is stored, but not signed.
+
+        Raises:
+            SerializationError: it cannot be serialised.
+
+        """
+        data = self.fields.get(b"data", b"")
+        serializer = written_by(inner(data) if data[:1] == SIGNED else data)
+        name = self.func_name
+        encode = None if serializer.result_packer is None else serializer.result_packer(name)
+
+        return serializer.dumps(value, f"the result of {name}", encode)
+
     def is_same_meta(self, field: bytes, packed: bytes) -> bool:
         """Whether a packed meta value is what is stored. The same value may be stored in other bytes."""
         stored = self.fields.get(field)
@@ -170,11 +198,14 @@ class SignedFields:
         except (DeserializationError, SerializationError):
             return False
 
-    def result(self) -> Any:
+    def result(self, *, plain: bool = False) -> Any:
         """What the function returned; None if the job has not finished.
 
         A state is not signed. So where the queue signs, only a signed result proves that the job has finished. A
         result that is not kept has no bytes, and these are signed, too.
+
+        Args:
+            plain: that of a typed function as JSON has it; the function is not needed then.
 
         Raises:
             ResultNotKept: the job has finished, and its result is not stored.
@@ -201,7 +232,14 @@ class SignedFields:
                 " when the job ends get it; give the job a result_ttl to ask later"
             )
 
-        return loads(data, "the job's result")
+        decode = None
+
+        if data[:1] == TYPED.tag and not plain:
+            from aioq.values.typed import result_reader  # noqa: PLC0415 - few programs need it
+
+            decode = result_reader(self.func_name)
+
+        return loads(data, "the job's result", decode)
 
     def has_signed_result(self) -> bool:
         """Whether the result is signed, if the queue signs."""

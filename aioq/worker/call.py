@@ -234,7 +234,7 @@ class Caller:
 
             raise RetryRequested(result, record.attempt)
         else:
-            packed = record.serializer.dumps(result, f"the result of {record.func_name}")
+            packed = record.pack_result(result)
 
         if record.signer is not None:
             packed = record.seal(b"result", packed)

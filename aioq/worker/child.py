@@ -28,10 +28,12 @@ from aioq.client.waits import current
 from aioq.store import Store
 from aioq.values import errors
 from aioq.values.cause import origin
-from aioq.values.errors import InvalidJobOperation, NotAwaited
+from aioq.values.errors import DeserializationError, InvalidJobOperation, NotAwaited
+from aioq.values.outcome import is_final
 from aioq.values.record import JobRecord
 from aioq.values.resolving import resolve
 from aioq.values.retry import Retry, kinds
+from aioq.values.serializer import know_own_serializers
 from aioq.values.signed import META
 from aioq.values.summary import summary
 from aioq.worker import lines
@@ -200,7 +202,13 @@ def _serve(channel: WorkerChannel) -> None:
     channel.send(b"ready")
 
     while True:
-        job_id, queue, fence, *flat = channel.receive()
+        parts = channel.receive()
+
+        if len(parts) == 1:
+            _know_serializers(*parts)
+            continue
+
+        job_id, queue, fence, *flat = parts
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         reply = _run(ChildJob(JobRecord(job_id.decode(), fields), queue.decode(), int(fence), channel))
 
@@ -208,6 +216,14 @@ def _serve(channel: WorkerChannel) -> None:
             sys.stdout.flush()
 
         channel.send(*reply)
+
+
+def _know_serializers(packed: bytes) -> None:
+    """Know the serializers of users that the worker knows."""
+    try:
+        know_own_serializers(packed)
+    except DeserializationError:  # a job that needs one will fail, and name it
+        log.exception("the serializers that the worker was given cannot be loaded in the process of a job")
 
 
 def _run(job: ChildJob) -> tuple[bytes, ...]:
@@ -218,7 +234,9 @@ def _run(job: ChildJob) -> tuple[bytes, ...]:
 
     try:
         func = resolve(record.func_name)
+        kind = b"unread"  # a call that cannot be read now cannot be later, mostly
         instance, args, kwargs = record.call()
+        kind = b"raised"
 
         if instance is not None:
             args = (instance, *args)
@@ -234,10 +252,13 @@ def _run(job: ChildJob) -> tuple[bytes, ...]:
         if isinstance(result, Retry):
             return b"retry", json.dumps(result.to_dict()).encode()
 
-        return b"result", record.serializer.dumps(result, f"the result of {record.func_name}")
+        return b"result", record.pack_result(result)
     except BaseException as error:  # noqa: BLE001 - SystemExit too: whatever a job raises is its own failure
         if forks.in_fork:
             end_fork(error)
+
+        if kind == b"unread" and not is_final(error, found=True):
+            kind = b"raised"
 
         if dropped_calls and not isinstance(error, NotAwaited):
             error.add_note(not_awaited(dropped_calls))

@@ -8,6 +8,7 @@ import time
 
 from aioq.values.distribution import VERSION
 from aioq.worker.guard import Guard
+from aioq.worker.heartbeat import BEATS_PER_DESCRIPTION
 from aioq.worker.presence import Presence
 from aioq.worker.slots import Slots
 from aioq.worker.stopping import Stopping
@@ -21,14 +22,19 @@ class Description:
         stopping: whether it stops.
         presence: whether it keeps its leases.
         guard: counts how often the event loop was blocked.
+        schemas: the types of its tasks, as `schemas_of` makes them. They are told with few of the heartbeats.
 
     """
 
-    def __init__(self, slots: Slots, stopping: Stopping, presence: Presence, guard: Guard) -> None:
+    def __init__(
+        self, slots: Slots, stopping: Stopping, presence: Presence, guard: Guard, schemas: str = ""
+    ) -> None:
         self._slots = slots
         self._stopping = stopping
         self._presence = presence
         self._guard = guard
+        self._schemas: dict[str, str | int] = {"schemas": schemas} if schemas else {}
+        self._asked = 0
         # Read once: on a beat nothing may be read that could fail or take long.
         self._identity: dict[str, str | int] = {
             "hostname": socket.gethostname(),
@@ -40,9 +46,12 @@ class Description:
     def facts(self) -> dict[str, str | int]:
         """The facts as they are now. Called on the heartbeat's thread."""
         slots = self._slots
+        schemas = self._schemas if self._asked % BEATS_PER_DESCRIPTION == 0 else {}
+        self._asked += 1
 
         return {
             **self._identity,
+            **schemas,
             "state": self._state(),
             "running": slots.running,
             "concurrency": slots.concurrency,

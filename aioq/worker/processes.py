@@ -14,6 +14,7 @@ from itertools import chain
 
 from aioq.values.errors import JobProcessError, RemoteError, ServerError
 from aioq.values.retry import Retry, read_retry
+from aioq.values.serializer import own_serializers
 from aioq.values.signed import META
 from aioq.values.sizes import shown_size
 from aioq.worker.process import JobProcess, how_it_ended, spawn
@@ -115,7 +116,7 @@ class Processes:
         if kind == b"retry":
             return _policy(*parts)
 
-        run.returned = kind == b"returned"
+        run.returned = kind in (b"returned", b"unread")  # neither would come to anything else
 
         raise _remote_error(*parts)
 
@@ -142,6 +143,8 @@ class Processes:
         return None
 
     async def _start(self) -> JobProcess:
+        serializers = own_serializers()  # they may hold secrets, and others can see the arguments of a process
+
         try:
             process, channel = spawn(self._lifespan)
         except (OSError, ValueError, TypeError) as error:
@@ -153,6 +156,9 @@ class Processes:
             loop = asyncio.get_running_loop()
             process.transport, _ = await loop.create_unix_connection(lambda: process, sock=channel)
             kind, *parts = await process.receive()
+
+            if serializers:
+                process.send(serializers)
         except EOFError:
             code = await self._bury(process)
 

@@ -200,7 +200,8 @@ class Service:
 
         presence, stopping = self._presence, self._stopping
         guard = Guard(lambda: self.slots.held, presence.judge, stopping.give_up)
-        presence.prepare(Description(self.slots, stopping, presence, guard).facts, guard.awake, stopping.give_up)
+        description = Description(self.slots, stopping, presence, guard, self._settings.schemas)
+        presence.prepare(description.facts, guard.awake, stopping.give_up)
         guard.watched = presence.threads
         task = asyncio.current_task()
         canceled = task.cancelling() if task else 0

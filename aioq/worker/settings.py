@@ -49,6 +49,7 @@ class WorkerSettings:
     log_jobs: bool = False
     executor: str = THREAD
     user_code: UserCode = field(default_factory=UserCode)
+    schemas: str = ""
 
 
 def read_process_limits(number: int | None, max_jobs: int | None, max_memory: Size | None) -> ProcessLimits:

@@ -8,6 +8,7 @@ import re
 import secrets
 import socket
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from anyio import CancelScope
 
@@ -23,6 +24,7 @@ from aioq.values.numbers import whole
 from aioq.values.options import RESULT_TTL_MS, THREAD, check_executor
 from aioq.values.options import Executor as Placement
 from aioq.values.rq_names import RUN_ARGUMENTS, WORKER, WORKER_ARGUMENTS, tell_rq_arguments, tell_rq_names
+from aioq.values.serializer import TYPED, OwnSerializer, find_serializer
 from aioq.values.signature import Secret, read_secret
 from aioq.values.sizes import Size
 from aioq.worker.ending import CANCEL_GRACE_S
@@ -32,6 +34,7 @@ from aioq.worker.imports import check_modules, import_all
 from aioq.worker.lifespan import Lifespan, LifespanFunction
 from aioq.worker.lines import keep_enabled
 from aioq.worker.middleware import RunMiddleware
+from aioq.worker.schemas import schemas_of
 from aioq.worker.service import Service
 from aioq.worker.settings import WorkerSettings, read_process_limits
 from aioq.worker.user_code import ProcessLifespan, UserCode
@@ -93,6 +96,8 @@ class Worker:
             with `@contextmanager`, or its name "module:name". Each process enters it at its beginning.
         imports: modules that `run` imports at its beginning, such as "shop.tasks", on the thread that it is called
             on. Others are imported on a thread of their own, when their first job comes.
+        serializers: those of your own that jobs are written with; aioq's own are known. "typed": each task of
+            `imports` is typed, also those that belong to no queue.
         log_jobs: log the begin and the end of each job at the level INFO (default False: at DEBUG). If there are
             many of them, how many have finished is logged instead.
 
@@ -130,6 +135,7 @@ class Worker:
         exception_handlers: Iterable[ExceptionHandler] | ExceptionHandler = (),
         process_lifespan: ProcessLifespan | None = None,
         imports: str | Sequence[str] = (),
+        serializers: str | OwnSerializer | Sequence[str | OwnSerializer] = (),
         log_jobs: bool = False,
     ) -> None:
         listed = _listed(queues)
@@ -145,6 +151,7 @@ class Worker:
         self._allow = read_allow(allow, os.environ.get(ALLOW_VARIABLE))
         self._secret = read_secret(secret)
         self._imports = check_modules(imports)
+        self._serializers = [find_serializer(each) for each in _several(serializers)]
         self._user_code = UserCode.read(
             lifespan, on_startup, on_shutdown, middleware, exception_handlers, process_lifespan
         )
@@ -220,8 +227,9 @@ class Worker:
 
         settings = self._settings(burst, max_jobs, max_idle_time, signals=signals)
         import_all(self._imports)
+        schemas = schemas_of(self._imports, all_typed=TYPED in self._serializers)
 
-        return await self._serve(settings, ready or _nothing)
+        return await self._serve(replace(settings, schemas=schemas), ready or _nothing)
 
     async def _serve(self, settings: WorkerSettings, ready: Callable[[], None]) -> int:
         """Serve the queues on a connection of its own. How many jobs were claimed."""
@@ -317,6 +325,10 @@ def _listed(queues: object) -> list[str | Queue]:
         raise InvalidInput(f"queues={queues!r}: expected a Queue, the name of a queue, or several of them")
 
     return list(queues)
+
+
+def _several(serializers: str | OwnSerializer | Sequence[str | OwnSerializer]) -> Sequence[str | OwnSerializer]:
+    return serializers if isinstance(serializers, list | tuple) else [serializers]  # type: ignore[list-item]
 
 
 def _names_of(queues: Sequence[str | Queue]) -> list[str]:

@@ -18,4 +18,5 @@ NAMES = (
     "processes",
     "sync",
     "imports",
+    "typed",
 )

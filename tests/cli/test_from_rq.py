@@ -27,7 +27,6 @@ def test_a_worker_s_unit_file_comes_over(cli: Cli) -> None:
         "--worker-class",
         "--job-class",
         "--queue-class",
-        "--serializer",
         "--with-scheduler",
         "--worker-ttl",
         "--maintenance-interval",

@@ -107,6 +107,7 @@ def test_an_empty_server(cli: Cli) -> None:
         "suspended": False,
         "queues": [],
         "workers": [],
+        "schemas": {},
     }
 
 

@@ -115,3 +115,7 @@ def outer() -> Any:
 
 
 nameless = lambda: None  # noqa: E731
+
+
+async def returns_a_tuple() -> tuple[int, tuple[int]]:
+    return 1, (2,)

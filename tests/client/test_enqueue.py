@@ -550,12 +550,30 @@ async def test_a_queue_may_use_json(server: Server, burst, raw: redis.Redis) -> 
         assert (fetched.args, fetched.kwargs, fetched.meta) == ((1,), {"y": 2}, {"a": [1]})
 
 
-@pytest.mark.parametrize("value", [{1, 2}, b"x", Decimal(1), float("nan"), "\ud800", object()])
-async def test_json_refuses_what_it_cannot_write(server: Server, raw: redis.Redis, value: Any) -> None:
+@pytest.mark.parametrize(
+    "value", [{1, 2}, b"x", Decimal(1), float("nan"), "\ud800", object(), (1, 2), {3: 4}, {"a": [(5,)]}]
+)
+async def test_json_refuses_what_would_not_come_back_as_it_was(
+    server: Server, raw: redis.Redis, value: Any
+) -> None:
     async with Queue("default", server.url, serializer="json") as queue:
-        with pytest.raises(SerializationError, match=r"an argument of tests\.client\.kinds\.coroutine"):
+        with pytest.raises(
+            SerializationError, match=r"an argument of tests\.client\.kinds\.coroutine .* args\[0\]"
+        ):
             await queue.enqueue(kinds.coroutine, value)
+        with pytest.raises(SerializationError, match=r"an argument of tests\.client\.kinds\.coroutine .* y\.b"):
+            await queue.enqueue(kinds.coroutine, 1, y={"b": value})
+        with pytest.raises(SerializationError, match=r"meta value 'm' .* \[0\]"):
+            await queue.enqueue(kinds.coroutine, 1, meta={"m": [value]})
     assert raw.keys() == []
+
+
+async def test_a_result_is_kept_as_json_has_it(server: Server, burst) -> None:
+    """The job has done its work, so a tuple is no reason to let it fail."""
+    async with Queue("default", server.url, serializer="json") as queue:
+        job = await queue.enqueue(kinds.returns_a_tuple)
+        await burst()
+        assert await job.result(5) == [1, [2]]
 
 
 @pytest.mark.parametrize(

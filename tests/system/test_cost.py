@@ -10,6 +10,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
@@ -20,6 +21,7 @@ import aioq
 from aioq import Queue, Worker
 from aioq.store.net.wire import Wire
 from tests import jobs
+from tests.client import typed_jobs
 from tests.conftest import Server
 
 PACKAGE = str(Path(aioq.__file__).parent)
@@ -138,6 +140,36 @@ async def test_a_drain(queue: Queue, server: Server, meter: Meter) -> None:
         await worker.run(max_jobs=JOBS)
 
     within(meter.per_job(JOBS), Cost(commands=5.5, trips=0.04, bytes=84, calls=29.5, replies=122))
+
+
+async def typed_calls(queue: Queue) -> list[aioq.EnqueueData]:
+    """Calls with a struct, of a function whose types are known to this process."""
+    item = typed_jobs.Item("tea", Decimal("2.50"))
+    await queue.enqueue(typed_jobs.keep, item)
+    await Worker(queue).run(burst=True)
+    return [Queue.prepare_data(typed_jobs.keep, (item,)) for _ in range(JOBS)]
+
+
+async def test_typed_jobs_are_enqueued(queue: Queue, meter: Meter) -> None:
+    """They cost the server what others do, and some calls more."""
+    typed = Queue("default", queue.connection, serializer="typed")
+    calls = await typed_calls(typed)
+
+    with meter:
+        await typed.enqueue_many(calls)
+
+    within(meter.per_job(JOBS), Cost(commands=3.05, trips=0.01, bytes=148, calls=22.5, replies=0.35))
+
+
+async def test_a_drain_of_typed_jobs(queue: Queue, server: Server, meter: Meter) -> None:
+    typed = Queue("default", queue.connection, serializer="typed")
+    await typed.enqueue_many(await typed_calls(typed))
+    worker = Worker("default", server.url)
+
+    with meter:
+        await worker.run(max_jobs=JOBS)
+
+    within(meter.per_job(JOBS), Cost(commands=5.5, trips=0.04, bytes=100, calls=44.5, replies=149))
 
 
 async def test_a_wait_for_each_of_a_hundred(queue: Queue, start_worker, meter: Meter) -> None:

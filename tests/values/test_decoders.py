@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from aioq import Job
 from aioq.cli.arguments import read_arguments, read_meta
-from aioq.store.directory import WorkerInfo, _info
 from aioq.store.mailbox import Mailbox
 from aioq.store.reply import text
+from aioq.store.worker_info import WorkerInfo, worker_info
 from aioq.values.calltext import call_text
 from aioq.values.cause import read_exceptions, rebuild
 from aioq.values.durations import limit_ms, positive_ms, retention_ms, to_ms
@@ -114,6 +114,8 @@ def test_no_property_of_a_record_was_forgotten() -> None:
 @given(fields=FIELDS)
 @example(fields={b"status": b"\xff", b"created_at": b"9" * 30, b"fence": b"9" * 5000, b"failure_ttl": b""})
 @example(fields={b"data": b"j[[]", b"result": b"j" + b"[" * 5000, b"opts": b"[" * 5000})
+@example(fields={b"func": b"json.dumps", b"data": b"t[[]", b"status": b"finished", b"result": b"t" + b"[" * 5000})
+@example(fields={b"func": b"a.b\xff", b"data": b"t[null,[{}],{}]", b"status": b"finished", b"result": b"o\xff:5"})
 def test_a_record_of_arbitrary_bytes(fields: dict[bytes, bytes]) -> None:
     for name, read in READERS.items():
         if name in CALM:
@@ -170,7 +172,7 @@ def test_a_signer_reads_nothing_of_arbitrary_bytes(fields: dict[bytes, bytes]) -
 
 @given(JUNK)
 def test_bytes_of_a_serializer(data: bytes) -> None:
-    for each in (data, b"p" + data, b"j" + data, b"s" + data):
+    for each in (data, b"p" + data, b"j" + data, b"s" + data, b"t" + data, b"o" + data):
         with suppress(DeserializationError):
             written_by(each)
 
@@ -294,7 +296,7 @@ def test_nested_json_of_meta_is_a_usage_error() -> None:
 def test_names_and_workers(name: bytes, row: dict[bytes, bytes]) -> None:
     assert isinstance(text(name), str)
     named = row | dict.fromkeys((b"pid", b"running", b"started_at", b"queues"), name)
-    assert isinstance(_info("w", named), WorkerInfo)
+    assert isinstance(worker_info("w", named), WorkerInfo)
 
 
 @given(

@@ -14,7 +14,8 @@ from tests.values.test_record import record
 
 @pytest.mark.parametrize("serializer", [PICKLE, JSON])
 def test_the_call_comes_back_as_it_was_given(serializer) -> None:
-    data = serializer.dumps((None, (1, "b"), {"c": 3}), "it")
+    pack = serializer.call_packer and serializer.call_packer("m.f", "m.f", None)
+    data = serializer.dumps((None, (1, "b"), {"c": 3}), "it", pack)
 
     assert record(data=data).call() == (None, (1, "b"), {"c": 3})
     assert record(data=data).serializer is serializer
