@@ -12,7 +12,7 @@ from aioq.client.job import Job
 from aioq.client.middleware import EnqueueMiddleware
 from aioq.client.plain import awaited
 from aioq.client.producer import Producer
-from aioq.client.registry import Registry
+from aioq.client.registries import Registries
 from aioq.client.share import Share
 from aioq.store import Connection, Directory, Server, Store, connect
 from aioq.values.cause import read_exceptions
@@ -30,7 +30,7 @@ from aioq.values.states import JobStatus
 
 
 @tell_rq_names(QUEUE)
-class Queue(Enqueuing):
+class Queue(Enqueuing, Registries):
     """A queue of jobs on one server. Methods that ask the server are awaited.
 
     Args:
@@ -225,41 +225,6 @@ class Queue(Enqueuing):
         """
         return await Directory(self.connection).schemas(self.name)
 
-    @property
-    def scheduled_job_registry(self) -> Registry:
-        """The jobs that wait for their moment or for their next attempt, by when they are due."""
-        return self._registry(JobStatus.SCHEDULED)
-
-    @property
-    def started_job_registry(self) -> Registry:
-        """The jobs that a worker runs."""
-        return self._registry(JobStatus.STARTED)
-
-    @property
-    def finished_job_registry(self) -> Registry:
-        """The jobs whose function has returned; they are kept for their `result_ttl`."""
-        return self._registry(JobStatus.FINISHED)
-
-    @property
-    def failed_job_registry(self) -> Registry:
-        """The jobs that have raised, with no attempt left; they are kept for their `failure_ttl`."""
-        return self._registry(JobStatus.FAILED)
-
-    @property
-    def canceled_job_registry(self) -> Registry:
-        """The jobs that were canceled; they are kept for a day."""
-        return self._registry(JobStatus.CANCELED)
-
-    @property
-    def stopped_job_registry(self) -> Registry:
-        """The jobs whose run was stopped; they are kept for their `failure_ttl`."""
-        return self._registry(JobStatus.STOPPED)
-
-    @property
-    def expired_job_registry(self) -> Registry:
-        """The jobs that waited for longer than their `ttl`; they are kept for an hour."""
-        return self._registry(JobStatus.EXPIRED)
-
     # Changes
 
     @overload
@@ -364,6 +329,3 @@ class Queue(Enqueuing):
 
     def __repr__(self) -> str:
         return f"<Queue {self.name}>"
-
-    def _registry(self, status: JobStatus) -> Registry:
-        return Registry(self.store, status)

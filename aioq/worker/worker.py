@@ -147,16 +147,14 @@ class Worker:
         self._process_limits = read_process_limits(job_processes, job_process_max_jobs, job_process_max_memory)
         self.job_processes: int = self._process_limits.number
         self._executor = check_executor(executor, "executor") or THREAD
-        self._prefix = prefix
+        self._prefix, self._secret = prefix, read_secret(secret)
         self._allow = read_allow(allow, os.environ.get(ALLOW_VARIABLE))
-        self._secret = read_secret(secret)
         self._imports = check_modules(imports)
         self._serializers = [find_serializer(each) for each in _several(serializers)]
         self._user_code = UserCode.read(
             lifespan, on_startup, on_shutdown, middleware, exception_handlers, process_lifespan
         )
         self._log_jobs = log_jobs
-
         self._check_connection()
         self._result_ttl_ms = retention_ms(result_ttl, "result_ttl")
         self._shutdown_timeout = _check_seconds(shutdown_timeout, "shutdown_timeout")

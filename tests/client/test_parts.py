@@ -11,6 +11,7 @@ from aioq import Job, Queue
 from aioq.client.enqueuing import Enqueuing
 from aioq.client.mixed import Mixed
 from aioq.client.parts import part_of
+from aioq.client.registries import Registries
 from aioq.client.snapshot import Snapshot
 from aioq.client.view import JobView
 from aioq.client.waiting import Waiting
@@ -18,7 +19,7 @@ from aioq.client.waiting import Waiting
 
 @pytest.mark.parametrize(
     ("part", "owner"),
-    [(JobView, Job), (Snapshot, Job), (Waiting, Job), (Enqueuing, Queue), (Mixed, Queue)],
+    [(JobView, Job), (Snapshot, Job), (Waiting, Job), (Enqueuing, Queue), (Mixed, Queue), (Registries, Queue)],
 )
 def test_the_methods_of_a_part_bear_the_name_of_the_class_that_users_know(part: type, owner: type) -> None:
     found = {

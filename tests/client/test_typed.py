@@ -187,7 +187,7 @@ async def test_a_wrong_call_fails_at_once_and_names_the_path(typed: Queue, burst
     await burst()
     with pytest.raises(JobFailed, match=told) as failed:
         await job.result(5)
-    assert failed.value.error_type == "aioq.DeserializationError"
+    assert failed.value.error_type == "aioq.errors.DeserializationError"
     await job.refresh()
     assert job.attempt == 1
 
@@ -197,7 +197,7 @@ async def test_a_wrong_result_fails_the_job_once_and_names_the_path(typed: Queue
     await burst()
     with pytest.raises(JobFailed, match=r"the result of .*wrong_result cannot .*: \[1\]\.price: ") as failed:
         await job.result(5)
-    assert failed.value.error_type == "aioq.SerializationError"
+    assert failed.value.error_type == "aioq.errors.SerializationError"
     assert typed_jobs.runs == [5]
 
 
@@ -294,7 +294,7 @@ async def test_a_worker_without_it_names_it_and_fails_the_job_at_once(server: Se
             JobFailed, match="written by the serializer 'packed', which is not known here"
         ) as failed:
             await job.result(10)
-        assert failed.value.error_type == "aioq.DeserializationError"
+        assert failed.value.error_type == "aioq.errors.DeserializationError"
         await job.refresh()
         assert job.attempt == 1
 
