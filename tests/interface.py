@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import aioq
+import aioq.testing
 from aioq.logs import JobLogFilter
 from aioq.middleware import EnqueuedCall
 from aioq.types import BoundTask, Registry, Task, Using
@@ -41,16 +42,33 @@ OWNERS: dict[type, str] = {
     aioq.Connection: "connection",
     JobLogFilter: "log_filter",
     EnqueuedCall: "call",
+    aioq.testing.TestKit: "kit",
+    aioq.testing.JobRun: "run",
 }
 
 #: Classes that users make objects of.
-MADE = {aioq.Queue, aioq.Retry, aioq.Worker, aioq.WorkerPool, aioq.Connection, JobLogFilter}
+MADE = {
+    aioq.Queue,
+    aioq.Retry,
+    aioq.Worker,
+    aioq.WorkerPool,
+    aioq.Connection,
+    JobLogFilter,
+    aioq.testing.TestKit,
+}
 
-FUNCTIONS = (aioq.current_job, aioq.get_current_job, aioq.get_resources, aioq.task, aioq.Depends)
+FUNCTIONS = (
+    aioq.current_job,
+    aioq.get_current_job,
+    aioq.get_resources,
+    aioq.task,
+    aioq.Depends,
+    aioq.testing.run_inline,
+)
 
 #: What other packages of aioq use: it has no underscore, because it is not private to its module.
 INTERNAL: dict[type, set[str]] = {
-    aioq.Queue: {"of", "prepare", "producer", "store"},
+    aioq.Queue: {"of", "prepare", "producer", "redirect", "store"},
     Using: {"prepare", "prepare_job"},
     aioq.Job: {
         "adopt",
@@ -69,7 +87,7 @@ INTERNAL: dict[type, set[str]] = {
     Registry: {"jobs_and_missing", "requeue_chunks"},
     aioq.Retry: {"delay_ms", "from_dict", "interval_ms", "max_interval_ms", "retries", "to_dict"},
     JobLogFilter: {"filter"},
-    aioq.Worker: {"has_claimed_all", "stops"},
+    aioq.Worker: {"for_tests", "has_claimed_all", "stops"},
     aioq.Connection: {
         "by_server",
         "call",
@@ -119,6 +137,11 @@ ATTRIBUTES: dict[type, dict[str, tuple[str, str]]] = {
         "queue_names": ("list[str]", "The names of its queues, in their order."),
     },
     aioq.Connection: {"url": ("str", "The server, without passwords.")},
+    aioq.testing.TestKit: {
+        "url": ("str", "The server."),
+        "prefix": ("str", "The first word of every key of the test."),
+        "connection": ("Connection", "The way to the server, for more queues of the test."),
+    },
 }
 
 #: The types in words. One that is not here is written as it is.
@@ -134,6 +157,10 @@ WORDS = {
     "Job[Any] | str | Iterable[Job[Any] | str]": "a job, its id, or several of them",
     "Iterable[EnqueueData[R]]": "what `prepare_data` and `call` give",
     "Callable[..., Any] | str": "a function, or its dotted name",
+    "Callable[..., Any]": "a function",
+    "Overrides | None": "a dict of functions",
+    "Queue": "a Queue",
+    "Queue | str | None": "a Queue, or the name of one",
     "LifespanFunction | None": "a function with `@asynccontextmanager`",
     "Iterable[RunMiddleware | str]": "[coroutine functions](middleware.md#around-each-run), or their names",
     "Iterable[ExceptionHandler | str]": "[functions](middleware.md#when-an-attempt-fails), or their names",
@@ -191,6 +218,7 @@ INTRODUCTION = """\
 - **None** means that nothing was given. Then the default holds: that of the task, the queue, or aioq.
 - **A list is whole**, unless `limit` says otherwise.
 - **A call for one job raises** if it cannot be done. A call for several gives a verdict for each.
+- **What is for tests** stands in `aioq.testing`: `TestKit`, `JobRun` and `run_inline`. See [Testing](testing.md).
 - **[Errors](jobs.md#errors)** are subclasses of `AioqError`, and stand in `aioq.errors`. A value of a wrong
   type is an `InvalidType`, which is an `InvalidInput` and a `TypeError`.
 """

@@ -131,7 +131,9 @@ async def test_the_python_of_a_page_runs(page: Path, folder: tuple[Path, dict[st
         try:
             for block in python:
                 if block.is_test:
-                    await run_program(["-m", "pytest", "-q", block.file], block, place, environment)
+                    await run_program(
+                        ["-m", "pytest", "-q", "-p", "no:asyncio", block.file], block, place, environment
+                    )
                 elif block.is_program:
                     await run_program([block.file], block, place, environment)
                 elif block.file:
@@ -246,7 +248,7 @@ def test_the_key_table_names_every_key() -> None:
     keys, shared = Keys.of("q"), SharedKeys()
     own = {key.decode().replace("aioq:{q}:", "p:") for key in keys.by_name().values()}
     until = {f"p:{state}:{end}" for state in states.FINAL for end in ("until", "usual")}
-    common = {shared.queues, shared.workers, shared.suspended, shared.worker("")}
+    common = {shared.queues, shared.workers, shared.suspended, shared.clock, shared.worker("")}
     assert listed == own | until | common
 
 

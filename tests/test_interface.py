@@ -27,11 +27,13 @@ SEVERAL = {
     "kwargs": "a call's own arguments, or a dict of them",
     "middleware": "that of a queue and that of a worker run around different things; a pool takes names, too",
     "exception_handlers": "a pool takes names, too",
+    "serializers": "a pool takes names only",
     "job": "enqueue_job takes what Job.create made, which has no record yet",
     "name": "a worker may have none",
     "queues": "a pool passes it on to other processes",
     "connection": "a pool passes it on to other processes",
     "lifespan": "a pool passes it on to other processes, so it also takes a name",
+    "queue": "the test kit takes the name of one, too",
 }
 
 

@@ -165,7 +165,8 @@ async def _serve(
     serves: Serves,
 ) -> None:
     # No other command needs the loops of a worker.
-    from aioq.worker.imports import check_modules, import_all, load_all  # noqa: PLC0415
+    from aioq.worker.imports import check_modules, import_all  # noqa: PLC0415
+    from aioq.worker.loading import load_all  # noqa: PLC0415
     from aioq.worker.worker import Worker  # noqa: PLC0415
 
     with signals_interrupt():

@@ -117,10 +117,16 @@ class Queue(Enqueuing, Registries):
     def of(cls, store: Store) -> Queue:
         """A queue with the store and the connection of a worker. For the worker's jobs."""
         queue = cls(store.queue, store.connection)
-        queue.store = queue._producer.store = store
-        store.opened_by = queue
+        queue.redirect(store)
 
         return queue
+
+    def redirect(self, store: Store) -> Store:
+        """Use another store from now on; the one so far. For workers and tests."""
+        before, self.store, self.connection = self.store, store, store.connection
+        store.opened_by, self._producer.store = self, store
+
+        return before
 
     @classmethod
     @awaited

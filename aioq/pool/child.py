@@ -17,9 +17,10 @@ from aioq.pool.process import USAGE_CODE
 from aioq.pool.settings import ChildSettings
 from aioq.values.errors import AioqError, InvalidInput
 from aioq.worker.forks import forks
-from aioq.worker.imports import check_modules, import_all, load_all
+from aioq.worker.imports import check_modules, import_all
 from aioq.worker.leaving import limited_exit
 from aioq.worker.lines import Style, install
+from aioq.worker.loading import load_all
 from aioq.worker.main import Serves, run_to_end
 from aioq.worker.signals import StopSignals, signals_interrupt
 from aioq.worker.streams import drop_what_nobody_takes, open_standard_descriptors

@@ -23,7 +23,7 @@ from aioq.store.net.stream import ReplyError
 from aioq.store.net.url import environment_url
 from aioq.store.net.ways import Server, Way, address_of, slots_of, way_to
 from aioq.store.net.wire import Wire
-from aioq.store.scripts import Scripts, server_scripts
+from aioq.store.scripts import Scripts, scripts_of
 from aioq.values.durations import Duration, positive_ms
 from aioq.values.errors import InvalidInput, InvalidType, ServerUnreachable, ServerUnsuitable
 from aioq.values.signature import Keyring, Secret, read_secret
@@ -52,7 +52,8 @@ class Connection:
             redis.asyncio.Redis or RedisCluster that the caller owns and whose options are used, or None: the
             first of AIOQ_REDIS_URL, RQ_REDIS_URL and REDIS_URL that is set, else what REDIS_HOST and its like say,
             else redis://localhost:6379/0.
-        prefix: the first word of every key. None: the environment's AIOQ_PREFIX, else "aioq".
+        prefix: the first word of every key. None: the environment's AIOQ_PREFIX, else "aioq". One that begins
+            with "aioq-test:" is for a test, which can move the clock of everything there; see aioq.testing.
         patient: repeat a call a few times when the connection is lost; scripts are safe to repeat. Workers
             switch it off, because they must know when a reply may have been lost.
         secret: signs what is stored, and nothing is read that is not signed; several: the first one signs, all of
@@ -77,7 +78,7 @@ class Connection:
         )
         self.keyring: Keyring | None = read_secret(secret, os.environ.get(SECRET_VARIABLE))
         #: What stores on this connection call. Others can be put here before there is a store.
-        self.scripts: Scripts = server_scripts()
+        self.scripts: Scripts = scripts_of(self.shared.prefix)
         asked = None if call_timeout is None else positive_ms(call_timeout, "call_timeout") / 1000
         #: Nobody has named a server.
         self._is_default = not source and environment_url() is None

@@ -9,6 +9,10 @@ from aioq.values.states import KEPT_MS
 
 PREFIX = "aioq"
 
+#: A prefix that begins so is the namespace of a test, with a clock of its own; see time_travel.py. The scripts in
+#: `travel/` repeat it.
+TEST_PREFIX = "aioq-test:"
+
 #: The lanes of a queue, in the order in which they are served: fields of Keys. `lua/lib/lanes.lua` repeats them.
 LANES = ("alone", "suspects", "front", "main")
 
@@ -102,6 +106,11 @@ class SharedKeys:
     def suspended(self) -> str:
         """Set while all workers are suspended."""
         return f"{self.prefix}:suspended"
+
+    @property
+    def clock(self) -> str:
+        """By how many ms the clock of a test's namespace was moved on."""
+        return f"{self.prefix}:clock"
 
     @property
     def control(self) -> str:

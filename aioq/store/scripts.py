@@ -18,13 +18,14 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 
 from aioq.store.includes import with_needs
-from aioq.store.keys import Keys, end_of
+from aioq.store.keys import TEST_PREFIX, Keys, end_of
 from aioq.store.net import library
 from aioq.store.net.command import Argument, Command
 from aioq.store.tables import tables
 from aioq.values.states import STATES, JobStatus, Row
 
 _FOLDER = resources.files("aioq.store") / "lua"
+_TRAVEL = resources.files("aioq.store") / "travel"
 _HEADER = re.compile(r"^-- (KEYS|ARGV|SAYS|MAKES):(.*)$", re.MULTILINE)
 
 
@@ -109,6 +110,25 @@ class Scripts:
 def server_scripts() -> Scripts:
     """The scripts that go by the server's clock. All connections of a process share them."""
     return Scripts()
+
+
+@cache
+def travelling_scripts() -> Scripts:
+    """The scripts that go by the clock of a test's namespace, and refuse every other one; see time_travel.py."""
+    return Scripts(clock=(_TRAVEL / "now.lua").read_text())
+
+
+@cache
+def travel_script(name: str) -> str:
+    """The SHA of a script of the folder `travel` that is about a whole namespace of a test."""
+    texts = _sources(_TRAVEL)
+
+    return library.add(name, with_needs(texts[name], texts))
+
+
+def scripts_of(prefix: str) -> Scripts:
+    """The scripts for all who use a prefix, so that they go by one clock, in whatever process they are."""
+    return travelling_scripts() if prefix.startswith(TEST_PREFIX) else server_scripts()
 
 
 def _made(name: str, source: str, texts: Mapping[str, str], registries: tuple[str, ...]) -> Script:

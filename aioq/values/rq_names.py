@@ -85,7 +85,7 @@ LOOSE_TASK = dict.fromkeys(
 QUEUE_ARGUMENTS = {
     "death_penalty_class": _MISSING,
     "failure_ttl": "default_failure_ttl=…",
-    "is_async": "In a test, `await Worker(queue).run(burst=True)` runs what was enqueued.",
+    "is_async": "In a test, `aioq.testing` runs what was enqueued.",
     "job_class": _MISSING,
     "result_ttl": "default_result_ttl=…",
     "timeout": "default_timeout=…",

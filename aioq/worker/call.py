@@ -22,7 +22,7 @@ from aioq.values.record import JobRecord
 from aioq.values.reference import COROUTINE, GENERATOR, PLAIN, Function, Kind
 from aioq.values.resolving import resolve
 from aioq.values.retry import Retry, RetryRequested
-from aioq.worker.dependencies import Dependencies
+from aioq.worker.dependencies import NO_OVERRIDES, Dependencies, Overrides
 from aioq.worker.failure import outcome_of_end, outcome_of_error
 from aioq.worker.forks import end_fork, forks
 from aioq.worker.imports import Imports
@@ -50,6 +50,7 @@ class Caller:
         telling: hears of runs that begin, for the log.
         middleware: what runs around each call, the outermost first.
         process_lifespan: the name of what each process enters at its beginning; None: nothing.
+        overrides: functions that are called in the place of dependencies.
 
     """
 
@@ -63,11 +64,12 @@ class Caller:
         telling: Telling | None = None,
         middleware: Sequence[RunMiddleware] = (),
         process_lifespan: str | None = None,
+        overrides: Overrides = NO_OVERRIDES,
     ) -> None:
         self._threads = CapacityLimiter(threads)
         self._result_ttl_ms = result_ttl_ms
         self._dependencies = Dependencies(self._threads)
-        self._imports = Imports(resolve if allow is None else allow.resolve)
+        self._imports = Imports(resolve if allow is None else allow.resolve, overrides)
         self._processes = Processes(job_processes, process_lifespan)
         self._middleware = middleware
         self._default = default

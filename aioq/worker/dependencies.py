@@ -17,6 +17,7 @@ from contextlib import (
     contextmanager,
 )
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
@@ -31,6 +32,10 @@ from aioq.worker.run import own_task
 log = logging.getLogger("aioq.worker")
 
 T = TypeVar("T")
+
+#: Functions that are called in the place of dependencies: of a test.
+Overrides = Mapping[Function, Function]
+NO_OVERRIDES: Overrides = MappingProxyType({})
 
 _COLLECTS = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 
@@ -62,21 +67,27 @@ class Need:
     provider: Provider
 
 
-def needs_of(func: Function, name: str) -> tuple[Need, ...]:
+def needs_of(func: Function, name: str, overrides: Overrides = NO_OVERRIDES) -> tuple[Need, ...]:
     """What a function asks for.
+
+    Args:
+        func: the function.
+        name: what errors call it.
+        overrides: functions that are called in the place of dependencies.
 
     Raises:
         InvalidFunction: a dependency cannot be provided. The text has the path of parameters that leads to it.
 
     """
-    return _needs(func, [name], [])
+    return _needs(func, [name], [], overrides)
 
 
-def check_tasks(names: Mapping[str, object]) -> None:
+def check_tasks(names: Mapping[str, object], overrides: Overrides = NO_OVERRIDES) -> None:
     """Check what the tasks of a module ask for.
 
     Args:
         names: what stands in the module.
+        overrides: as for `needs_of`.
 
     Raises:
         InvalidFunction: a dependency cannot be provided, or a task with dependencies asks for a process.
@@ -88,14 +99,16 @@ def check_tasks(names: Mapping[str, object]) -> None:
 
         name = f"{each.__module__}.{each.__qualname__}"
 
-        if needs_of(each.function, name) and each.options.executor == PROCESS:
+        if needs_of(each.function, name, overrides) and each.options.executor == PROCESS:
             raise InvalidFunction(
                 f"{name}: a function with dependencies cannot run in a process of its own. Leave"
                 ' executor="process" away, or open what it needs in the function'
             )
 
 
-def _needs(func: Function, path: list[str], open_: list[Function], least: Scope = "run") -> tuple[Need, ...]:
+def _needs(
+    func: Function, path: list[str], open_: list[Function], overrides: Overrides, least: Scope = "run"
+) -> tuple[Need, ...]:
     if func in open_:
         raise InvalidFunction(f"{' > '.join(path)}: the dependencies form a circle")
 
@@ -126,9 +139,9 @@ def _needs(func: Function, path: list[str], open_: list[Function], least: Scope 
             )
 
         assert mark.dependency is not None
-        below = [*here, _name(mark.dependency)]
-        needs = _needs(mark.dependency, below, [*open_, func], mark.scope)
-        found.append(Need(parameter.name, position, Provider(mark.dependency, needs, mark.use_cache, mark.scope)))
+        provides = overrides.get(mark.dependency, mark.dependency)
+        needs = _needs(provides, [*here, _name(provides)], [*open_, func], overrides, mark.scope)
+        found.append(Need(parameter.name, position, Provider(provides, needs, mark.use_cache, mark.scope)))
 
     return tuple(found)
 

@@ -11,19 +11,18 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 
 from aioq.values.errors import DeserializationError, InvalidFunction, InvalidInput, WorkerError
 from aioq.values.reference import INJECTED, Function, Kind, kind_of
-from aioq.values.resolving import is_imported, module_of, split_spec
-from aioq.worker.dependencies import Need, check_tasks, needs_of
+from aioq.values.resolving import is_imported, module_of
+from aioq.worker.dependencies import NO_OVERRIDES, Need, Overrides, check_tasks, needs_of
 from aioq.worker.run import own_task
 from aioq.worker.threads import ThreadCall
 from aioq.worker.tracebacks import causes, error_line, user_frames, user_traceback
@@ -63,15 +62,17 @@ class Imports:
 
     Args:
         resolve: imports a function.
+        overrides: functions that are called in the place of dependencies.
 
     """
 
-    def __init__(self, resolve: Callable[[str], Function]) -> None:
+    def __init__(self, resolve: Callable[[str], Function], overrides: Overrides = NO_OVERRIDES) -> None:
         #: The functions that were found, and how each is called. A function that stands here costs one lookup.
         self.known: dict[str, tuple[Function, Kind]] = {}
         #: Of the functions with dependencies: how each is called once it has them, and what it asks for.
         self.injected: dict[str, tuple[Kind, tuple[Need, ...]]] = {}
         self._resolve = resolve
+        self._overrides = overrides
         self._loading: dict[str, asyncio.Task[Found]] = {}
         self._turn = asyncio.Lock()
         self._missing: set[str] = set()
@@ -100,7 +101,7 @@ class Imports:
 
         kind = kind_of(func)
 
-        if needs := needs_of(func, name):
+        if needs := needs_of(func, name, self._overrides):
             self.injected[name] = kind, needs
             kind = INJECTED
 
@@ -229,8 +230,12 @@ def check_modules(imports: str | Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def import_all(modules: Iterable[str]) -> None:
+def import_all(modules: Iterable[str], overrides: Overrides = NO_OVERRIDES) -> None:
     """Import modules, here and now, and check what their tasks ask for.
+
+    Args:
+        modules: their names.
+        overrides: functions that are called in the place of dependencies.
 
     Raises:
         WorkerError: one cannot be imported, or has a task whose dependencies cannot be provided.
@@ -249,51 +254,9 @@ def import_all(modules: Iterable[str]) -> None:
         log.debug("imported %s in %.1f s", name, time.monotonic() - began)
 
         try:
-            check_tasks(vars(sys.modules[name]))
+            check_tasks(vars(sys.modules[name]), overrides)
         except InvalidFunction as error:
             raise WorkerError(str(error)) from error
-
-
-def load(spec: str, option: str) -> Any:
-    """What a module has under a name, such as "shop.worker:lifespan".
-
-    Raises:
-        InvalidInput: it is no such name.
-        WorkerError: the module cannot be imported, or has nothing of that name.
-
-    """
-    module, path = split_spec(spec, option)
-    import_all([module])
-    found: Any = sys.modules[module]
-
-    for part in path.split("."):
-        try:
-            found = getattr(found, part)
-        except AttributeError:
-            raise WorkerError(f"{option}={spec!r}: module {module} has no {path}") from None
-
-    return found
-
-
-def load_all(names: Mapping[str, str | Sequence[str]], options: Mapping[str, str]) -> dict[str, Any]:
-    """What modules have under names: for each argument of a worker one, or several. Raises as `load`.
-
-    Args:
-        names: by argument. A worker loads serializers itself.
-        options: how errors name an argument, if that is not as it is.
-
-    """
-    found: dict[str, Any] = {}
-
-    for argument, given in names.items():
-        if argument == "serializers":
-            found[argument] = given
-            continue
-
-        option = options.get(argument, argument)
-        found[argument] = load(given, option) if isinstance(given, str) else [load(each, option) for each in given]
-
-    return found
 
 
 def _why_not(module: str, error: BaseException) -> str:

@@ -19,6 +19,7 @@ from aioq.worker.control import Control
 from aioq.worker.courier import Courier
 from aioq.worker.deadlock import Deadlock
 from aioq.worker.demand import Demand, Limits
+from aioq.worker.dependencies import NO_OVERRIDES
 from aioq.worker.description import Description
 from aioq.worker.exception_handlers import ExceptionHandlers
 from aioq.worker.factory import TaskFactory
@@ -76,7 +77,8 @@ class Service:
 
     def _make_parts(self) -> None:
         """Make what the worker consists of. Each part knows those before it."""
-        settings, connection, code = self._settings, self._connection, self._settings.user_code
+        settings, connection = self._settings, self._connection
+        code, tests = settings.user_code, settings.for_tests
         self.demand = Demand(settings.concurrency, Limits(burst=settings.burst, jobs_left=settings.max_jobs))
         outcomes = Outcomes(self._routes, self.demand, LargeOutcomes(connection.sibling()))
         self._caller = Caller(
@@ -88,11 +90,12 @@ class Service:
             self._telling,
             code.middleware,
             code.process_lifespan,
+            NO_OVERRIDES if tests is None else tests.overrides,
         )
-        report = outcomes.put
+        report = outcomes.put if tests is None else tests.first(outcomes.put)
 
         if code.exception_handlers:
-            self._handlers = ExceptionHandlers(code.exception_handlers, outcomes.put)
+            self._handlers = ExceptionHandlers(code.exception_handlers, report)
             report = self._handlers.report
 
         self.slots = Slots(
@@ -195,7 +198,7 @@ class Service:
         )
 
     async def _serve(self, ready: Callable[[], None], loops: Sequence[Loop]) -> None:
-        if (problem := clash()) is not None:
+        if self._settings.for_tests is None and (problem := clash()) is not None:
             log.warning("%s", problem)
 
         presence, stopping = self._presence, self._stopping

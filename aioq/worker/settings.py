@@ -10,6 +10,7 @@ from aioq.values.numbers import whole
 from aioq.values.options import THREAD
 from aioq.values.sizes import Size, read_size
 from aioq.worker.ending import CANCEL_GRACE_S
+from aioq.worker.for_tests import ForTests
 from aioq.worker.memory import check_readable
 from aioq.worker.user_code import UserCode
 
@@ -50,6 +51,7 @@ class WorkerSettings:
     executor: str = THREAD
     user_code: UserCode = field(default_factory=UserCode)
     schemas: str = ""
+    for_tests: ForTests | None = None
 
 
 def read_process_limits(number: int | None, max_jobs: int | None, max_memory: Size | None) -> ProcessLimits:

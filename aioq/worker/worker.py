@@ -27,8 +27,10 @@ from aioq.values.rq_names import RUN_ARGUMENTS, WORKER, WORKER_ARGUMENTS, tell_r
 from aioq.values.serializer import TYPED, OwnSerializer, find_serializer
 from aioq.values.signature import Secret, read_secret
 from aioq.values.sizes import Size
+from aioq.worker.dependencies import NO_OVERRIDES
 from aioq.worker.ending import CANCEL_GRACE_S
 from aioq.worker.exception_handlers import ExceptionHandler
+from aioq.worker.for_tests import ForTests
 from aioq.worker.hooks import WorkerHook
 from aioq.worker.imports import check_modules, import_all
 from aioq.worker.lifespan import Lifespan, LifespanFunction
@@ -109,6 +111,9 @@ class Worker:
         >>> await worker.run(burst=True)  # doctest: +SKIP
 
     """
+
+    #: For aioq.testing: what it lets this worker do otherwise.
+    for_tests: ForTests | None = None
 
     @tell_rq_arguments(WORKER_ARGUMENTS)
     def __init__(
@@ -224,7 +229,7 @@ class Worker:
             raise WorkerError(f"worker {self.name} runs already")
 
         settings = self._settings(burst, max_jobs, max_idle_time, signals=signals)
-        import_all(self._imports)
+        import_all(self._imports, NO_OVERRIDES if self.for_tests is None else self.for_tests.overrides)
         schemas = schemas_of(self._imports, all_typed=TYPED in self._serializers)
 
         return await self._serve(replace(settings, schemas=schemas), ready or _nothing)
@@ -283,6 +288,7 @@ class Worker:
             log_jobs=self._log_jobs,
             executor=self._executor,
             user_code=self._user_code,
+            for_tests=self.for_tests,
         )
 
     def _check_connection(self) -> None:

@@ -11,7 +11,7 @@ import redis
 
 from aioq.store import Store
 from aioq.store.duty import read_beat, read_refused
-from aioq.store.keys import LANES
+from aioq.store.keys import LANES, TEST_PREFIX
 from aioq.store.producing import LONGEST_REPEAT_MS
 from aioq.values.claim import Claim, Claims
 from aioq.values.outcome import Failed, Finished, Outcome
@@ -250,6 +250,10 @@ USUAL: dict[str, int] = {state.value: kept_ms for state, kept_ms in KEPT_MS.item
 class _Audit:
     def __init__(self, client: redis.Redis, store: Store, *, ghosts: bool) -> None:
         self.keys, self.ghosts = store.keys, ghosts
+        shared = store.connection.shared
+        is_of_test = shared.prefix.startswith(TEST_PREFIX)
+        # By how many ms the clock of the namespace was moved on.
+        self.moved = int(client.get(shared.clock) or 0) if is_of_test else 0
         self.registries = {state.value: self.keys[state] for state in FINAL}
         self._read(client)
         self.places: dict[bytes, list[str]] = {job_id: [] for job_id in self.jobs}
@@ -278,8 +282,10 @@ class _Audit:
         replies = iter(pipeline.execute(raise_on_error=False))
 
         seconds, micros = next(replies)
-        self.now = seconds * 1000 + micros // 1000
-        self.goes_at = {key: next(replies) for key in self.all_keys}
+        self.now = seconds * 1000 + micros // 1000 + self.moved
+        self.goes_at = {
+            key: goes_at + self.moved * (goes_at > 0) for key in self.all_keys for goes_at in (next(replies),)
+        }
         self.jobs = {job_id: found for job_id in ids if (found := next(replies))}
         self.zsets: dict[bytes, dict[bytes, float]] = {key: dict(next(replies)) for key in zsets}
         self.lanes = {lane: next(replies) for lane in lanes}

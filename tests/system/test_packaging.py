@@ -69,7 +69,7 @@ def test_the_wheel_holds_every_script_and_the_type_marker(wheel: Path) -> None:
         str(path.relative_to(ROOT)) for path in (ROOT / "aioq").rglob("*") if path.suffix in {".py", ".lua"}
     }
     assert sources <= names
-    assert "aioq/py.typed" in names
+    assert {"aioq/py.typed", "pytest_aioq.py"} <= names
     assert not any(name.startswith(("tests", "benchmarks", "examples")) for name in names)
 
 

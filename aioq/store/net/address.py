@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Protocol, Self
 
 import redis.asyncio.sentinel as redis_sentinel
@@ -124,7 +125,7 @@ class Address:
         return connection
 
     def pool(self, **options: Any) -> BlockingConnectionPool:
-        kwargs = {"socket_connect_timeout": CONNECT_TIMEOUT_S, **_portable(self.kwargs)}
+        kwargs = {"socket_connect_timeout": CONNECT_TIMEOUT_S, **with_driver(_portable(self.kwargs))}
         kwargs |= {"decode_responses": False, "protocol": 2, "retry": Retry(NoBackoff(), 0)}
         kwargs |= {"socket_keepalive": True, **options}
         connection_class = self.connection_class
@@ -142,6 +143,26 @@ class Address:
             connection_class, kwargs["provider"] = _Provided, self.provider
 
         return BlockingConnectionPool(connection_class=connection_class, timeout=None, **kwargs)
+
+
+def with_driver(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a connection, with what redis-py tells the server of itself, unless they say it.
+
+    Its later versions would read that from the files of their installation for each connection.
+    """
+    says_it = kwargs.keys() & {"driver_info", "lib_name", "lib_version"}
+
+    return {**kwargs} if says_it else {**_driver(), **kwargs}
+
+
+@cache
+def _driver() -> dict[str, Any]:
+    try:
+        from redis.driver_info import DriverInfo  # noqa: PLC0415 - earlier versions do not have it
+    except ImportError:
+        return {}
+
+    return {"driver_info": DriverInfo()}
 
 
 def _portable(kwargs: Mapping[str, Any]) -> dict[str, Any]:

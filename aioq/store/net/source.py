@@ -17,7 +17,7 @@ from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.connection import Connection, SSLConnection
 from redis.asyncio.sentinel import SentinelConnectionPool
 
-from aioq.store.net.address import Address, Provider
+from aioq.store.net.address import Address, Provider, with_driver
 from aioq.store.net.place import Place, spelled
 from aioq.store.net.sentinels import Sentinels
 from aioq.store.net.url import PROVIDERS, check_url, default_url, redacted, unusable
@@ -85,7 +85,9 @@ def _of_url(url: str, given: str = "") -> Address:
 
     try:
         pool = BlockingConnectionPool.from_url(url)
-        pool.connection_class(**pool.connection_kwargs)  # it connects later, but looks at its options now
+        pool.connection_class(
+            **with_driver(pool.connection_kwargs)
+        )  # it connects later, but looks at its options now
     except (ValueError, TypeError, failures.RedisError) as error:  # its text may have a part of a password
         named = [name for name in parse_qs(urlsplit(url).query) if f"'{name}'" in str(error)]
         why = (

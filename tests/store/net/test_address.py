@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import redis.utils
 
+from aioq.store.net.address import with_driver
 from aioq.store.net.source import address_of
 
 
@@ -43,3 +45,17 @@ async def test_a_connection_is_not_repeated_by_redis_py_and_gives_bytes() -> Non
     assert connection.retry._retries == 0
     assert connection.encoder.decode_responses is False
     assert connection.socket_timeout == 3
+
+
+async def test_what_redis_py_tells_of_itself_is_not_looked_up_for_each_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    address = address_of("redis://localhost")
+    address.connection()
+    monkeypatch.setattr(redis.utils, "get_lib_version", lambda: pytest.fail("it was looked up"))
+    address.connection()
+
+
+@pytest.mark.parametrize("name", ["driver_info", "lib_name", "lib_version"])
+def test_what_a_caller_lets_be_told_stays(name: str) -> None:
+    assert with_driver({name: "mine", "db": 1}) == {name: "mine", "db": 1}
