@@ -1,17 +1,13 @@
 """FastAPI: enqueue in a handler, ask for the job's status, fetch its result; one session for handlers and jobs."""
 
-import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import Body, Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import Body, FastAPI, HTTPException, Query, Request, Response
 
 from aioq import Job, JobFailed, Queue
-from examples import jobs
-from examples.database import get_session
-
-Session = Annotated[sqlite3.Connection, Depends(get_session)]
+from examples import jobs, orders
 
 
 @asynccontextmanager
@@ -23,6 +19,7 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
 
 
 app = FastAPI(lifespan=lifespan)
+app.include_router(orders.router)
 
 
 async def known_job(request: Request, job_id: str) -> Job[Any]:
@@ -39,25 +36,6 @@ async def enqueue(text: Annotated[str, Body()], request: Request) -> dict[str, s
     # Nobody wants the answer after a minute, so a job that has waited longer is not run.
     job = await request.app.state.queue.enqueue(jobs.count_words, text, ttl="1m")
     return {"id": job.id}
-
-
-@app.post("/orders", status_code=202)
-async def order(item: Annotated[str, Body()], request: Request, session: Session) -> dict[str, Any]:
-    number = session.execute("INSERT INTO orders (item) VALUES (?)", (item,)).lastrowid
-    session.commit()  # first: the job may begin before this handler has returned
-    assert number is not None
-    job = await request.app.state.queue.enqueue(jobs.charge, number)
-    return {"order": number, "job": job.id}
-
-
-@app.get("/orders/{number}")
-async def order_status(number: int, session: Session) -> dict[str, Any]:
-    found = session.execute("SELECT item, paid FROM orders WHERE id = ?", (number,)).fetchone()
-
-    if found is None:
-        raise HTTPException(404, f"there is no order {number}")
-
-    return {"item": found[0], "paid": bool(found[1])}
 
 
 @app.get("/jobs/{job_id}")

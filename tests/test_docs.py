@@ -34,7 +34,7 @@ from aioq import Connection, Queue, errors
 from aioq.cli.main import app
 from aioq.store.keys import Keys, SharedKeys
 from aioq.store.scripts import server_scripts
-from aioq.values import options, states
+from aioq.values import options, serializer, states
 from aioq.values.resolving import resolve
 from tests.interface import MODULES
 from tests.pages import EXAMPLES, PAGES, ROOT, Block, blocks, commands, table
@@ -111,8 +111,11 @@ def folder(
 
 
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
-async def test_the_python_of_a_page_runs(page: Path, folder: tuple[Path, dict[str, str]]) -> None:
+async def test_the_python_of_a_page_runs(
+    page: Path, folder: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     place, environment = folder
+    monkeypatch.setattr(serializer, "_own", {})  # those of other pages are gone with their modules
     python = [block for block in blocks(page) if block.language == "python" and not block.skipped]
 
     for block in python:

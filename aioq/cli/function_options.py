@@ -30,6 +30,9 @@ def _option(argument: str, kind: Any, help_text: str) -> Any:
     ]
 
 
+#: Arguments whose options have another name.
+_PLURAL = {"serializer": "serializers"}
+
 _OPTIONS = {
     "lifespan": _option(
         "lifespan",
@@ -51,7 +54,7 @@ _OPTIONS = {
     ),
 }
 
-_OPTIONS["serializers"] = Annotated[
+_OPTIONS["serializer"] = Annotated[
     list[str] | None,
     typer.Option(
         "--serializer",
@@ -69,4 +72,4 @@ def with_function_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _read(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {"functions": {name: value for name, value in given.items() if value}}
+    return {"functions": {_PLURAL.get(name, name): value for name, value in given.items() if value}}

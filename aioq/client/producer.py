@@ -63,7 +63,9 @@ class Producer:
 
     def prepare(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions) -> Call:
         """Check a call. Raises InvalidInput."""
-        return self.complete(describe(func, args, kwargs, options, self.serializer))
+        call = describe(func, args, kwargs, options, self.serializer)
+
+        return call if self.middleware else complete(call, self.defaults, self.max_payload)
 
     def complete(self, call: Call) -> Call:
         """As `prepare`, for a call that was described elsewhere. It stays as it is if middleware may change it."""

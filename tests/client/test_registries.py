@@ -37,7 +37,7 @@ def test_every_state_has_its_names() -> None:
     for state in JobStatus:
         assert isinstance(getattr(Job, f"is_{state}"), property)
 
-    assert {name for name in vars(Queue) if name.endswith("_job_registry")} == {
+    assert {name for name in dir(Queue) if name.endswith("_job_registry")} == {
         f"{state}_job_registry" for state in REGISTRIES
     }
     assert {*ENDINGS, JobStatus.FINISHED} == set(FINAL), "what result() raises"

@@ -172,6 +172,7 @@ async def test_a_storm_of_failures_is_bounded(
     caplog.set_level(logging.WARNING)
     task = asyncio.create_task(run(server, slow))
     await eventually(lambda: "exception handlers were not called for" in caplog.text)
+    await eventually(lambda: most == 2)
     gates[key].set()
     await task
     assert (most, notes[key]) == (2, ["handled"] * 5)
