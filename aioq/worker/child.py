@@ -267,6 +267,7 @@ def _run(job: ChildJob) -> tuple[bytes, ...]:
     finally:
         job.close()
         current.set(None)
+        dropped.set(None)
 
 
 def _encoded(text: str) -> bytes:
