@@ -8,9 +8,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.conftest import Server
 
 
+@pytest.mark.chaos  # it takes long
 def test_cells_make_calls_and_their_coroutines_do_not(
     server: Server, environment: dict[str, str], start_worker: Callable[..., Any]
 ) -> None:

@@ -13,6 +13,7 @@ from tests.typing.checkers import pyright
 
 
 @pytest.mark.timeout(150)
+@pytest.mark.chaos  # it takes long
 def test_every_public_name_has_a_type_that_is_known_in_full(tmp_path: Path) -> None:
     told = pyright("--verifytypes", "aioq", "--ignoreexternal", "--outputjson", folder=tmp_path)
     symbols = {each["name"]: each for each in json.loads(told)["typeCompleteness"]["symbols"]}

@@ -35,6 +35,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.chaos  # it takes long
 @pytest.mark.parametrize("check", [mypy, pyright])
 def test_type_checkers_refuse_what_the_page_says_and_nothing_else(check: Callable[..., str], folder: Path) -> None:
     told = check("program.py", folder=folder)
