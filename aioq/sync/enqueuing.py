@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from aioq.client.parts import part_of
 from aioq.client.producer import EnqueueData
 from aioq.client.queue import Queue as AsyncQueue
-from aioq.sync.calling import run
 from aioq.sync.job import Job
+from aioq.sync.mixed import Mixed
 from aioq.sync.using import BoundTask, Using
 from aioq.values.durations import Duration
-from aioq.values.moments import due_at, due_in
 from aioq.values.options import Options, read_options
 from aioq.values.rq_names import ENQUEUE_MANY_ARGUMENTS, tell_rq_arguments
 
@@ -22,31 +20,52 @@ R = TypeVar("R")
 
 
 @part_of("Queue")
-class Enqueuing:
+class Enqueuing(Mixed):
     """The part of a queue that puts jobs into it. Calls are checked and serialised on the thread of the caller."""
 
-    #: The asyncio form.
-    _queue: AsyncQueue
+    @overload
+    def enqueue_call(
+        self,
+        func: Callable[..., Awaitable[R]],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        timeout: Duration | None = None,
+        **options: Unpack[Options],
+    ) -> Job[R]: ...
 
-    def enqueue(self, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Job[Any]:
-        """Put a call into the queue.
+    @overload
+    def enqueue_call(
+        self,
+        func: Callable[..., AsyncIterable[R]],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        timeout: Duration | None = None,
+        **options: Unpack[Options],
+    ) -> Job[list[R]]: ...
 
-        Option names (job_timeout, result_ttl, ttl, failure_ttl, description, job_id, at_front, meta, retry,
-        durability, executor) are taken out of kwargs; the rest goes to the function. `args=` and `kwargs=` pass a
-        function's arguments explicitly, for one whose own names are those of options. `using` is the typed form.
+    @overload
+    def enqueue_call(
+        self,
+        func: Callable[..., R],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        timeout: Duration | None = None,
+        **options: Unpack[Options],
+    ) -> Job[R]: ...
 
-        Raises:
-            InvalidInput: the function, an argument or an option cannot be used. Nothing was written.
-            DuplicateJobError: a job with this job_id has not ended.
-            NotDurable: the job is in the queue, but not as durable as `durability` asks for.
-            ServerUnsuitable: the server cannot do what `durability` asks for. Nothing was written.
-            ServerError: the server cannot be reached, or refuses.
-
-        Example:
-            >>> job = queue.enqueue(count_words_at_url, "http://nvie.com", ttl=43)  # doctest: +SKIP
-
-        """
-        return Job(run(self._queue.producer.enqueue, self._queue.prepare(func, args, kwargs)), self)
+    @overload
+    def enqueue_call(
+        self,
+        func: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        timeout: Duration | None = None,
+        **options: Unpack[Options],
+    ) -> Job[Any]: ...
 
     def enqueue_call(
         self,
@@ -66,24 +85,6 @@ class Enqueuing:
 
         return self.using(**options).enqueue_call(func, args, kwargs)
 
-    def enqueue_at(
-        self, moment: datetime, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
-    ) -> Job[Any]:
-        """Put a call into the queue when a moment has come. A naive datetime is in this machine's time zone."""
-        call = self._queue.prepare(func, args, kwargs)
-        call.due = due_at(moment)
-
-        return Job(run(self._queue.producer.enqueue, call), self)
-
-    def enqueue_in(
-        self, delay: Duration, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
-    ) -> Job[Any]:
-        """Put a call into the queue after a while, counted by the server's clock."""
-        call = self._queue.prepare(func, args, kwargs)
-        call.due = due_in(delay)
-
-        return Job(run(self._queue.producer.enqueue, call), self)
-
     @tell_rq_arguments(ENQUEUE_MANY_ARGUMENTS)
     def enqueue_many(self, calls: Iterable[EnqueueData[R]]) -> list[Job[R]]:
         """Put many calls into the queue: all are checked first, then sent in chunks, in their order.
@@ -98,6 +99,42 @@ class Enqueuing:
 
         """
         return self.using().enqueue_many(calls)
+
+    @overload
+    @staticmethod
+    def prepare_data(
+        func: Callable[..., Awaitable[R]],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[Options],
+    ) -> EnqueueData[R]: ...
+
+    @overload
+    @staticmethod
+    def prepare_data(
+        func: Callable[..., AsyncIterable[R]],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[Options],
+    ) -> EnqueueData[list[R]]: ...
+
+    @overload
+    @staticmethod
+    def prepare_data(
+        func: Callable[..., R],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[Options],
+    ) -> EnqueueData[R]: ...
+
+    @overload
+    @staticmethod
+    def prepare_data(
+        func: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[Options],
+    ) -> EnqueueData[Any]: ...
 
     @staticmethod
     def prepare_data(

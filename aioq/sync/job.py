@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, Self, TypeVar, Unpack, cast
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Generic, Self, TypeVar, Unpack, cast, overload
 
 from aioq.client.call import Call
 from aioq.client.job import HasStore
@@ -23,6 +23,7 @@ from aioq.values.serializer import OwnSerializer
 from aioq.values.states import JobStatus
 
 R_co = TypeVar("R_co", covariant=True)
+T = TypeVar("T")
 
 
 class Unread(AsyncJob[R_co], Generic[R_co]):
@@ -60,6 +61,54 @@ class Job(JobView, Generic[R_co]):
     def __init__(self, job: AsyncJob[R_co], queue: Any = None) -> None:
         self._job: AsyncJob[R_co] = Unread[R_co].of(job)
         self._queue = queue
+
+    @overload
+    @classmethod
+    def create(
+        cls,
+        func: Callable[..., Awaitable[T]],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        serializer: str | OwnSerializer = "pickle",
+        **options: Unpack[Options],
+    ) -> Job[T]: ...
+
+    @overload
+    @classmethod
+    def create(
+        cls,
+        func: Callable[..., AsyncIterable[T]],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        serializer: str | OwnSerializer = "pickle",
+        **options: Unpack[Options],
+    ) -> Job[list[T]]: ...
+
+    @overload
+    @classmethod
+    def create(
+        cls,
+        func: Callable[..., T],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        serializer: str | OwnSerializer = "pickle",
+        **options: Unpack[Options],
+    ) -> Job[T]: ...
+
+    @overload
+    @classmethod
+    def create(
+        cls,
+        func: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        serializer: str | OwnSerializer = "pickle",
+        **options: Unpack[Options],
+    ) -> Job[Any]: ...
 
     @classmethod
     def create(

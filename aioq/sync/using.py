@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
@@ -50,9 +50,12 @@ class Using:
         return Using(self._queue, self._producer, read_options(options).over(self._options))
 
     @overload
+    def enqueue(self, func: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+
+    @overload
     def enqueue(
-        self, func: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Job[R]: ...
+        self, func: Callable[P, AsyncIterable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[list[R]]: ...
 
     @overload
     def enqueue(self, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
@@ -66,8 +69,13 @@ class Using:
 
     @overload
     def enqueue_at(
-        self, moment: datetime, func: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+        self, moment: datetime, func: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
     ) -> Job[R]: ...
+
+    @overload
+    def enqueue_at(
+        self, moment: datetime, func: Callable[P, AsyncIterable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[list[R]]: ...
 
     @overload
     def enqueue_at(
@@ -85,8 +93,13 @@ class Using:
 
     @overload
     def enqueue_in(
-        self, delay: Duration, func: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+        self, delay: Duration, func: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
     ) -> Job[R]: ...
+
+    @overload
+    def enqueue_in(
+        self, delay: Duration, func: Callable[P, AsyncIterable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[list[R]]: ...
 
     @overload
     def enqueue_in(
@@ -101,6 +114,38 @@ class Using:
     ) -> Job[Any]:
         """As `enqueue`, after a while."""
         return self._put(self._prepare.prepare(func, args, kwargs), due_in(delay))
+
+    @overload
+    def enqueue_call(
+        self,
+        func: Callable[..., Awaitable[R]],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Job[R]: ...
+
+    @overload
+    def enqueue_call(
+        self,
+        func: Callable[..., AsyncIterable[R]],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Job[list[R]]: ...
+
+    @overload
+    def enqueue_call(
+        self,
+        func: Callable[..., R],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Job[R]: ...
+
+    @overload
+    def enqueue_call(
+        self,
+        func: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Job[Any]: ...
 
     def enqueue_call(
         self, func: Callable[..., Any] | str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -135,7 +180,21 @@ class Using:
 
         return job
 
-    def call(self, func: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> EnqueueData[Any]:
+    @overload
+    def call(self, func: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> EnqueueData[R]: ...
+
+    @overload
+    def call(
+        self, func: Callable[P, AsyncIterable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> EnqueueData[list[R]]: ...
+
+    @overload
+    def call(self, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> EnqueueData[R]: ...
+
+    @overload
+    def call(self, func: str, /, *args: Any, **kwargs: Any) -> EnqueueData[Any]: ...
+
+    def call(self, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> EnqueueData[Any]:
         """One call for `enqueue_many`, with these options.
 
         Example:
@@ -192,13 +251,48 @@ class BoundTask(Task[P, R_co], Generic[P, R_co]):
 
         return BoundTask(self.queue, self.function, self.options, self._producer, given)
 
+    @overload
+    def enqueue(self: BoundTask[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+
+    @overload
+    def enqueue(self: BoundTask[P, AsyncIterable[R]], *args: P.args, **kwargs: P.kwargs) -> Job[list[R]]: ...
+
+    @overload
+    def enqueue(self: BoundTask[P, R], *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
         """Put a call of the function into the queue. Raises as `Queue.enqueue`."""
         return self._using.enqueue(self, *args, **kwargs)
 
+    @overload
+    def enqueue_at(
+        self: BoundTask[P, Awaitable[R]], moment: datetime, /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+
+    @overload
+    def enqueue_at(
+        self: BoundTask[P, AsyncIterable[R]], moment: datetime, /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[list[R]]: ...
+
+    @overload
+    def enqueue_at(self: BoundTask[P, R], moment: datetime, /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+
     def enqueue_at(self, moment: datetime, /, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
         """As `enqueue`, when a moment has come."""
         return self._using.enqueue_at(moment, self, *args, **kwargs)
+
+    @overload
+    def enqueue_in(
+        self: BoundTask[P, Awaitable[R]], delay: Duration, /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+
+    @overload
+    def enqueue_in(
+        self: BoundTask[P, AsyncIterable[R]], delay: Duration, /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[list[R]]: ...
+
+    @overload
+    def enqueue_in(self: BoundTask[P, R], delay: Duration, /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
 
     def enqueue_in(self, delay: Duration, /, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
         """As `enqueue`, after a while."""
@@ -212,6 +306,15 @@ class BoundTask(Task[P, R_co], Generic[P, R_co]):
 
         """
         return self._using.enqueue_many(own_calls(self, calls))
+
+    @overload
+    def call(self: BoundTask[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> EnqueueData[R]: ...
+
+    @overload
+    def call(self: BoundTask[P, AsyncIterable[R]], *args: P.args, **kwargs: P.kwargs) -> EnqueueData[list[R]]: ...
+
+    @overload
+    def call(self: BoundTask[P, R], *args: P.args, **kwargs: P.kwargs) -> EnqueueData[R]: ...
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueData[Any]:
         """One call for `enqueue_many`."""

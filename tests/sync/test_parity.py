@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from types import FunctionType
+from typing import Any, get_overloads
 
 import pytest
 
@@ -58,6 +59,16 @@ def given(value: Any) -> str:
     return text.removeprefix("Coroutine[Any, Any, ").removesuffix("]") if text.startswith("Coroutine") else text
 
 
+def overloads(value: Any) -> list[tuple[Any, ...]]:
+    """What type checkers see of a call that has several forms."""
+    function = function_of(value)
+    # The methods of a part bear the name of the class that inherits them; their forms are known by their own.
+    own = FunctionType(function.__code__, {"__name__": function.__module__})
+    own.__qualname__ = function.__code__.co_qualname
+
+    return [(taken(form), given(form)) for form in get_overloads(own)]
+
+
 @EVERY_TWIN
 def test_each_public_name_has_a_twin_of_its_kind(kind: type) -> None:
     here, there = public(TWINS[kind]), public(kind)
@@ -77,6 +88,7 @@ def test_each_call_takes_and_gives_what_its_twin_does(kind: type) -> None:
         if inspect.isfunction(function_of(value)):
             assert taken(twin) == taken(value), name
             assert given(twin) == given(value), name
+            assert overloads(twin) == overloads(value), name
             assert not inspect.iscoroutinefunction(function_of(twin)), name
             compared += 1
 
@@ -93,6 +105,12 @@ def test_each_call_is_told_as_its_twin_is(kind: type) -> None:
             assert interface.first_sentence(function_of(twin).__doc__) == interface.first_sentence(
                 function_of(value).__doc__
             )
+
+
+def test_calls_have_several_forms() -> None:
+    assert len(overloads(aioq.sync.Queue.enqueue)) == 8
+    assert len(overloads(aioq.sync.Queue.prepare_data)) == len(overloads(aioq.sync.Job.create)) == 4
+    assert len(overloads(plain.BoundTask.enqueue)) == 3
 
 
 def test_a_queue_is_made_with_the_same_arguments() -> None:
