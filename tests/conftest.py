@@ -115,6 +115,7 @@ class Server:
         self.options = options
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
+        self._has_served = False  # from then on, its port is known to others
 
     @property
     def url(self) -> str:
@@ -125,6 +126,30 @@ class Server:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
+        deadline = time.monotonic() + 20
+        self._run()
+
+        while True:
+            try:
+                with redis.Redis.from_url(self.url) as client:
+                    client.ping()
+                self._has_served = True
+                return
+            except (redis.ConnectionError, redis.BusyLoadingError):
+                if time.monotonic() > deadline:
+                    self.stop(kill=True)
+                    raise
+
+            if self.process is not None and self.process.poll() is not None:
+                # Somebody else has taken the port since it was found free.
+                if not self._has_served:
+                    self.port = free_port()
+
+                self._run()
+
+            time.sleep(0.01)
+
+    def _run(self) -> None:
         settings = {
             "port": str(self.port),
             "bind": "127.0.0.1",
@@ -135,17 +160,6 @@ class Server:
         binary = self.binary or server_binary()
         command = [binary, *(part for name, value in settings.items() for part in (f"--{name}", value))]
         self.process = subprocess.Popen([*command, *self.options], stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 10
-
-        while True:
-            try:
-                with redis.Redis.from_url(self.url) as client:
-                    client.ping()
-                return
-            except (redis.ConnectionError, redis.BusyLoadingError):
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
 
     @functools.cached_property
     def bare(self) -> redis.Redis:

@@ -164,6 +164,7 @@ WORDS = {
     "LifespanFunction | None": "a function with `@asynccontextmanager`",
     "Iterable[RunMiddleware | str]": "[coroutine functions](middleware.md#around-each-run), or their names",
     "Iterable[ExceptionHandler | str]": "[functions](middleware.md#when-an-attempt-fails), or their names",
+    "Iterable[WorkerHook | str]": "functions that are called with the worker, or their names",
     "Iterable[WorkerHook]": "functions that are called with the worker",
     "Iterable[RunMiddleware]": "[coroutine functions](middleware.md#around-each-run)",
     "Iterable[EnqueueMiddleware]": "[coroutine functions](middleware.md#around-each-enqueue)",

@@ -27,6 +27,8 @@ SEVERAL = {
     "kwargs": "a call's own arguments, or a dict of them",
     "middleware": "that of a queue and that of a worker run around different things; a pool takes names, too",
     "exception_handlers": "a pool takes names, too",
+    "on_startup": "a pool takes names, too",
+    "on_shutdown": "a pool takes names, too",
     "serializers": "a pool takes names only",
     "job": "enqueue_job takes what Job.create made, which has no record yet",
     "name": "a worker may have none",

@@ -30,9 +30,6 @@ def _option(argument: str, kind: Any, help_text: str) -> Any:
     ]
 
 
-#: Arguments whose options have another name.
-_PLURAL = {"serializer": "serializers"}
-
 _OPTIONS = {
     "lifespan": _option(
         "lifespan",
@@ -54,17 +51,6 @@ _OPTIONS = {
     ),
 }
 
-_OPTIONS["serializer"] = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--serializer",
-        "-S",
-        metavar="MODULE:NAME",
-        help="A serializer of your own that jobs are written with, such as shop.codec:Codec; any number. typed:"
-        " check the types of all tasks in imported modules, and tell them.",
-    ),
-]
-
 
 def with_function_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command these options. They stand in the place of its argument `functions`, which gets the names."""
@@ -72,4 +58,4 @@ def with_function_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _read(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {"functions": {_PLURAL.get(name, name): value for name, value in given.items() if value}}
+    return {"functions": {name: value for name, value in given.items() if value}}

@@ -37,6 +37,7 @@ from aioq.cli.worker_options import (
     Queues,
     Reload,
     ResultsTtl,
+    Serializers,
     Shutdown,
     read_processes,
 )
@@ -76,6 +77,7 @@ def worker(
     allow: Allow = None,
     imports: Imports = None,
     functions: Functions,
+    serializer: Serializers = None,
     reload: Reload = False,
     target: Target,
 ) -> None:
@@ -90,6 +92,7 @@ def worker(
     options |= {"job_processes": job_processes, "job_process_max_jobs": job_process_max_jobs}
     options |= {"job_process_max_memory": job_process_max_memory, "result_ttl": results_ttl}
     options |= {"shutdown_timeout": shutdown_timeout, "cancel_grace": cancel_grace}
+    options |= {"serializers": serializer or []}
     limits: dict[str, Any] = {"burst": burst, "max_idle_time": max_idle_time}
     served = queues or ["default"]
 
@@ -115,6 +118,7 @@ def worker_pool(
     pid: PidFile = None,
     imports: Imports = None,
     functions: Functions,
+    serializer: Serializers = None,
     target: Target,
 ) -> None:
     """Run the jobs of queues in several processes, as RQ does."""
@@ -124,6 +128,7 @@ def worker_pool(
         "shutdown_timeout": shutdown_timeout,
         "log_jobs": logs.tells_of_jobs,
         "imports": imports or [],
+        "serializers": serializer or [],
     }
     options |= functions
     _run(logs, pid, partial(_serve_pool, target, queues or ["default"], options, {"burst": burst}))

@@ -148,6 +148,17 @@ MaxIdle = Annotated[
         help="Stop after this long without a job.",
     ),
 ]
+Serializers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--serializer",
+        "-S",
+        metavar="MODULE:NAME",
+        help="A serializer of your own that jobs are written with, such as shop.codec:Codec; any number. typed:"
+        " check the types of all tasks in imported modules, and tell them.",
+    ),
+]
+
 Shutdown = Annotated[
     str,
     typer.Option(

@@ -28,6 +28,7 @@ from aioq.values.signature import Keyring, Secret
 from aioq.values.sizes import Size, read_size
 from aioq.worker.ending import CANCEL_GRACE_S
 from aioq.worker.exception_handlers import ExceptionHandler
+from aioq.worker.hooks import WorkerHook
 from aioq.worker.imports import check_modules
 from aioq.worker.lifespan import LifespanFunction
 from aioq.worker.lines import current_style
@@ -72,8 +73,8 @@ class WorkerPool:
         prefix: as for Worker.
         allow: as for Worker.
         secret: as for Worker. The processes get it on a socket, and not in their command lines.
-        lifespan, middleware, exception_handlers, process_lifespan: as for Worker, for that of each process;
-            functions of modules, or their names such as "shop.worker:lifespan".
+        lifespan, on_startup, on_shutdown, middleware, exception_handlers, process_lifespan: as for Worker, for
+            that of each process; functions of modules, or their names such as "shop.worker:lifespan".
         serializers: as for Worker, by their names.
         imports: as for Worker.
         log_jobs: as for Worker.
@@ -109,6 +110,8 @@ class WorkerPool:
         allow: str | Sequence[str] | None = None,
         secret: Secret = None,
         lifespan: LifespanFunction | str | None = None,
+        on_startup: Iterable[WorkerHook | str] = (),
+        on_shutdown: Iterable[WorkerHook | str] = (),
         middleware: Iterable[RunMiddleware | str] = (),
         exception_handlers: Iterable[ExceptionHandler | str] = (),
         process_lifespan: ProcessLifespan | None = None,
@@ -118,25 +121,23 @@ class WorkerPool:
     ) -> None:
         _check_plain(queues, connection, secret)
         functions: dict[str, Any] = {"lifespan": lifespan, "process_lifespan": process_lifespan}
+        functions |= {"on_startup": on_startup, "on_shutdown": on_shutdown}
         functions |= {"middleware": middleware, "exception_handlers": exception_handlers}
         self._functions = named_functions(functions)
-        self._functions |= {"serializers": [serializers] if isinstance(serializers, str) else list(serializers)}
         self._options: dict[str, Any] = {"concurrency": concurrency, "executor": executor, "name": name}
         self._options |= {"prefix": prefix, "allow": allow, "secret": secret, "log_jobs": log_jobs}
         self._options |= {"job_processes": job_processes, "job_process_max_jobs": job_process_max_jobs}
-        self._options |= {"job_process_max_memory": job_process_max_memory}
-        self._options |= _in_seconds(
-            result_ttl=result_ttl, shutdown_timeout=shutdown_timeout, cancel_grace=cancel_grace
-        )
+        times = _in_seconds(result_ttl=result_ttl, shutdown_timeout=shutdown_timeout, cancel_grace=cancel_grace)
+        self._options |= {"job_process_max_memory": job_process_max_memory, **times}
         # It refuses what the workers of the processes would refuse.
-        self.queue_names: list[str] = Worker(
-            queues, connection, **self._options, **without_names(functions)
-        ).queue_names
+        options = self._options | without_names(functions)
+        self.queue_names: list[str] = Worker(queues, connection, **options).queue_names
         self.processes: int = cores() if processes is None else whole(processes, "processes", 1)
+        # Only the processes load them.
+        self._options["serializers"] = _several(serializers)
         self._max_jobs = None if max_jobs is None else whole(max_jobs, "max_jobs", 1)
         self._max_memory = _read_max_memory(max_memory)
-        self._imports = check_modules(imports)
-        self._url = connection
+        self._imports, self._url = check_modules(imports), connection
         self._supervisor: Supervisor | None = None
         self._stops = 0
 
@@ -243,6 +244,10 @@ def cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system
         return os.cpu_count() or 1
+
+
+def _several(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
 
 
 def _nothing() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar, cast, overload
 
 from aioq.client.context import resources as resources_variable
@@ -14,12 +14,14 @@ from aioq.store.changes import Changes
 from aioq.testing.runs import Ended, Record, raise_error
 from aioq.values.claim import Claim
 from aioq.values.errors import JobStopped
+from aioq.values.middleware import check_middleware
 from aioq.values.options import OPTION_NAMES, RESULT_TTL_MS, Options
 from aioq.values.outcome import Finished, Retried
 from aioq.values.record import JobRecord
 from aioq.values.serializer import OwnSerializer
 from aioq.worker.call import Caller
 from aioq.worker.dependencies import NO_OVERRIDES, Overrides
+from aioq.worker.middleware import RunMiddleware
 from aioq.worker.slots import Slots
 
 R = TypeVar("R")
@@ -38,6 +40,7 @@ async def run_inline(
     *args: Any,
     resources: Any = ...,
     overrides: Overrides | None = ...,
+    middleware: Iterable[RunMiddleware] = ...,
     retries: bool = ...,
     serializer: str | OwnSerializer = ...,
     **kwargs: Any,
@@ -51,6 +54,7 @@ async def run_inline(
     *args: Any,
     resources: Any = ...,
     overrides: Overrides | None = ...,
+    middleware: Iterable[RunMiddleware] = ...,
     retries: bool = ...,
     serializer: str | OwnSerializer = ...,
     **kwargs: Any,
@@ -64,6 +68,7 @@ async def run_inline(
     *args: Any,
     resources: Any = ...,
     overrides: Overrides | None = ...,
+    middleware: Iterable[RunMiddleware] = ...,
     retries: bool = ...,
     serializer: str | OwnSerializer = ...,
     **kwargs: Any,
@@ -77,6 +82,7 @@ async def run_inline(
     *args: Any,
     resources: Any = ...,
     overrides: Overrides | None = ...,
+    middleware: Iterable[RunMiddleware] = ...,
     retries: bool = ...,
     serializer: str | OwnSerializer = ...,
     **kwargs: Any,
@@ -89,6 +95,7 @@ async def run_inline(
     *args: Any,
     resources: Any = None,
     overrides: Overrides | None = None,
+    middleware: Iterable[RunMiddleware] = (),
     retries: bool = False,
     serializer: str | OwnSerializer = "pickle",
     **kwargs: Any,
@@ -105,6 +112,7 @@ async def run_inline(
         **kwargs: its arguments, and options of the job as for `enqueue`.
         resources: what the lifespan of a worker would yield (default None: there is no lifespan).
         overrides: functions that are called in the place of dependencies, by those that `Depends` names.
+        middleware: what runs around each run, as for `Worker`.
         retries: run it again when it has raised, as often as its `retry` says and without a pause (default False).
         serializer: that of the queue (default "pickle").
 
@@ -120,7 +128,9 @@ async def run_inline(
     __tracebackhide__ = True
 
     record = record_of(func, args, kwargs, serializer)
-    run = InlineRun(Connection(), "default", resources, overrides or NO_OVERRIDES, retries=retries)
+    run = InlineRun(
+        Connection(), "default", resources, overrides or NO_OVERRIDES, middleware=middleware, retries=retries
+    )
 
     return await run.of(record)
 
@@ -133,16 +143,28 @@ class InlineRun:
         queue: the name of its queue.
         resources: what a lifespan would yield; None: there is none.
         overrides: functions that are called in the place of dependencies.
+        middleware: what runs around each run, the outermost first.
         retries: whether it runs again when it has raised, if its policy says so.
+
+    Raises:
+        InvalidInput: the middleware cannot be used.
 
     """
 
     def __init__(
-        self, connection: Connection, queue: str, resources: Any, overrides: Overrides, *, retries: bool
+        self,
+        connection: Connection,
+        queue: str,
+        resources: Any,
+        overrides: Overrides,
+        *,
+        middleware: Iterable[RunMiddleware],
+        retries: bool,
     ) -> None:
         self._store = InlineStore(connection, queue)
         self._resources = resources
         self._overrides = overrides
+        self._middleware = check_middleware(middleware, "job")
         self._retries = retries
 
     async def of(self, record: JobRecord) -> Any:
@@ -160,7 +182,7 @@ class InlineRun:
 
     async def _run(self, record: JobRecord) -> Ended:
         token = None if self._resources is None else resources_variable.set(self._resources)
-        caller = Caller(THREADS, RESULT_TTL_MS, overrides=self._overrides)
+        caller = Caller(THREADS, RESULT_TTL_MS, middleware=self._middleware, overrides=self._overrides)
 
         try:
             fence = 1

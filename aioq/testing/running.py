@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, TypeVar, overload
 
@@ -21,6 +21,7 @@ from aioq.values.reference import Function
 from aioq.values.serializer import OwnSerializer
 from aioq.values.states import JobStatus
 from aioq.worker.for_tests import ForTests
+from aioq.worker.middleware import RunMiddleware
 from aioq.worker.worker import Worker
 
 R = TypeVar("R")
@@ -83,6 +84,7 @@ class Running(Namespace):
         /,
         *args: Any,
         resources: Any = ...,
+        middleware: Iterable[RunMiddleware] = ...,
         retries: bool = ...,
         serializer: str | OwnSerializer = ...,
         **kwargs: Any,
@@ -95,6 +97,7 @@ class Running(Namespace):
         /,
         *args: Any,
         resources: Any = ...,
+        middleware: Iterable[RunMiddleware] = ...,
         retries: bool = ...,
         serializer: str | OwnSerializer = ...,
         **kwargs: Any,
@@ -107,6 +110,7 @@ class Running(Namespace):
         /,
         *args: Any,
         resources: Any = ...,
+        middleware: Iterable[RunMiddleware] = ...,
         retries: bool = ...,
         serializer: str | OwnSerializer = ...,
         **kwargs: Any,
@@ -119,6 +123,7 @@ class Running(Namespace):
         /,
         *args: Any,
         resources: Any = ...,
+        middleware: Iterable[RunMiddleware] = ...,
         retries: bool = ...,
         serializer: str | OwnSerializer = ...,
         **kwargs: Any,
@@ -130,6 +135,7 @@ class Running(Namespace):
         /,
         *args: Any,
         resources: Any = None,
+        middleware: Iterable[RunMiddleware] = (),
         retries: bool = False,
         serializer: str | OwnSerializer = "pickle",
         **kwargs: Any,
@@ -141,7 +147,14 @@ class Running(Namespace):
 
         """
         __tracebackhide__ = True
-        run = InlineRun(self.connection, "default", resources, dict(self._overrides), retries=retries)
+        run = InlineRun(
+            self.connection,
+            "default",
+            resources,
+            dict(self._overrides),
+            middleware=middleware,
+            retries=retries,
+        )
 
         return await run.of(record_of(func, args, kwargs, serializer))
 

@@ -36,17 +36,13 @@ def load_all(names: Mapping[str, str | Sequence[str]], options: Mapping[str, str
     """What modules have under names: for each argument of a worker one, or several. Raises as `load`.
 
     Args:
-        names: by argument. A worker loads serializers itself.
+        names: by argument.
         options: how errors name an argument, if that is not as it is.
 
     """
     found: dict[str, Any] = {}
 
     for argument, given in names.items():
-        if argument == "serializers":
-            found[argument] = given
-            continue
-
         option = options.get(argument, argument)
         found[argument] = load(given, option) if isinstance(given, str) else [load(each, option) for each in given]
 

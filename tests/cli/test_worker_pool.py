@@ -211,7 +211,8 @@ def test_processes_stop_in_order_when_their_pool_is_killed(cli: Cli, start: Star
     eventually_sync(lambda: cli.status("runs") == "started", describe="a start")
     pool.signal(signal.SIGKILL)
     pool.ends()
-    pool.says("the pool of this process has ended; the process stops")
+    told = "the pool of this process has ended; the process stops"
+    eventually_sync(lambda: told in pool.stderr, describe="that a process says so, after the pool has ended")
     eventually_sync(lambda: sum(map(is_alive, processes.values())) == 1, describe="the end of an idle process")
     go.touch()
     eventually_sync(lambda: not any(map(is_alive, processes.values())), describe="the end of all processes")

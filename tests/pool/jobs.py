@@ -104,6 +104,14 @@ async def broken_lifespan() -> AsyncIterator[None]:
     yield
 
 
+def note_start(worker: object) -> None:
+    note(os.environ["HOOKS"], "start", os.getpid())
+
+
+def note_stop(worker: object) -> None:
+    note(os.environ["HOOKS"], "stop", os.getpid())
+
+
 async def resources() -> tuple[int, int]:
     return current_job().resources, os.getpid()
 

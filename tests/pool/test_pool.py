@@ -349,6 +349,17 @@ async def test_each_process_enters_the_lifespan(queue: Queue, start_pool: Start)
     assert [each.worker.rpartition(".")[0] for each in pool.serving] == ["web-1", "web-2"]
 
 
+async def test_each_process_calls_the_hooks(start_pool: Start, tmp_path: Path, monkeypatch: Any) -> None:
+    path = tmp_path / "hooks"
+    monkeypatch.setenv("HOOKS", str(path))
+    pool = await start_pool(on_startup=[jobs.note_start], on_shutdown=["tests.pool.jobs:note_stop"])
+    pids = pool.pids
+    assert sorted(notes(path)) == sorted(["start", str(pid)] for pid in pids)
+    pool.pool.request_stop()
+    await pool.ends()
+    assert sorted(notes(path)[2:]) == sorted(["stop", str(pid)] for pid in pids)
+
+
 async def test_a_secret_and_a_prefix_reach_the_processes_and_no_command_line(
     server: Any, start_pool: Start
 ) -> None:

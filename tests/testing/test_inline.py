@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import traceback
+from typing import Any
 
 import pytest
 
-from aioq import InvalidInput, JobTimeout, Retry, get_current_job
+from aioq import InvalidInput, Job, JobTimeout, Retry, get_current_job
 from aioq.errors import InvalidFunction, InvalidJobOperation, SerializationError
+from aioq.middleware import RunNext
 from aioq.testing import TestKit, run_inline
 from aioq.values.retry import RetryRequested
 from tests.testing import work
@@ -85,6 +87,20 @@ async def test_dependencies_are_given_and_overridden() -> None:
     assert await run_inline(work.use_nested, overrides={work.get_session: work.fake_session}) == "nested fake"
     assert await run_inline(work.use_fastapi, overrides={work.get_session: work.fake_session}) == "fake"
     assert await run_inline(work.use_session, "own") == "own"
+
+
+async def test_middleware_runs_around_each_run() -> None:
+    seen: list[object] = []
+
+    async def note(job: Job[Any], call_next: RunNext) -> object:
+        seen.append(job.attempt)
+        seen.append(await call_next())
+        return "other"
+
+    assert await run_inline(work.flaky, 2, retry=3, retries=True, middleware=[note]) == "other"
+    assert seen == [1, 2, 3, 3]
+    with pytest.raises(InvalidInput, match=r"middleware\[0\]=5: expected a function"):
+        await run_inline(work.add, 1, middleware=[5])  # type: ignore[list-item]
 
 
 # Errors
