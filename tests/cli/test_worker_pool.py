@@ -104,6 +104,7 @@ def test_rqs_options_are_taken(cli: Cli) -> None:
     assert [line.split(" has no effect")[0] for line in done.stderr.splitlines()] == ["--worker-class"]
 
 
+@pytest.mark.chaos  # it takes long
 def test_lines_of_json_have_the_number_of_the_process(cli: Cli) -> None:
     done = cli.process("worker", "-p", "1", "-b", "--log-json")
     lines = [json.loads(line) for line in done.stderr.splitlines()]
@@ -141,6 +142,7 @@ def test_a_signal_lets_running_jobs_end(cli: Cli, start: Start, tmp_path: Path, 
     assert not any(map(is_alive, processes.values()))
 
 
+@pytest.mark.chaos  # it takes long
 def test_a_second_signal_hands_running_jobs_back(cli: Cli, start: Start, tmp_path: Path) -> None:
     pool = start("worker", "--processes", "2")
     serve(pool)
@@ -153,6 +155,7 @@ def test_a_second_signal_hands_running_jobs_back(cli: Cli, start: Start, tmp_pat
     assert (cli.status("runs"), cli.job("runs").attempt) == ("queued", 0)
 
 
+@pytest.mark.chaos  # it takes long
 def test_ctrl_c_on_a_terminal_stops_the_pool_once(cli: Cli) -> None:
     cli.enqueue("runs", func=jobs.nap, args=(1,))
     code, text = cli.on_terminal("worker", "--processes", "1", until=b"begins", colours=False)

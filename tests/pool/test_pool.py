@@ -81,6 +81,7 @@ async def test_the_job_of_a_killed_process_is_started_by_another_one_at_once(
     assert f"worker {victim.worker} was lost: 1 job of queue default went back, 0 failed" in caplog.text
 
 
+@pytest.mark.chaos  # it takes long
 @pytest.mark.parametrize("code", [0, 3])
 async def test_a_job_that_ends_its_process_runs_again_elsewhere(
     queue: Queue, start_pool: Start, tmp_path: Path, code: int
@@ -108,6 +109,7 @@ async def test_a_job_that_kills_each_process_fails_and_takes_no_other_job_along(
     await pool.replaced(*(int(pid) for (pid,) in notes(path)))
 
 
+@pytest.mark.chaos  # it takes long
 async def test_a_process_that_is_told_to_stop_by_somebody_else_is_replaced(
     queue: Queue, start_pool: Start, tmp_path: Path
 ) -> None:
@@ -124,6 +126,7 @@ async def test_a_process_that_is_told_to_stop_by_somebody_else_is_replaced(
     assert job.deliveries == 0
 
 
+@pytest.mark.chaos  # it takes long
 async def test_a_process_that_dies_again_and_again_does_not_spin(
     start_pool: Start, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -170,6 +173,7 @@ async def test_a_process_is_replaced_when_it_has_claimed_its_jobs(queue: Queue, 
     assert len(set(ran)) >= 5
 
 
+@pytest.mark.chaos  # it takes long
 async def test_a_process_that_has_claimed_its_jobs_is_replaced_while_they_run(
     queue: Queue, start_pool: Start, tmp_path: Path
 ) -> None:
@@ -225,6 +229,7 @@ async def test_a_restart_loads_code_anew_and_fails_no_job(queue: Queue, start_po
     }
 
 
+@pytest.mark.chaos  # it takes long
 async def test_a_restart_with_broken_code_leaves_the_old_processes(
     queue: Queue, start_pool: Start, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -292,6 +297,7 @@ async def test_a_stop_lets_running_jobs_end_and_a_second_one_gives_them_back(
     await queue.empty()
 
 
+@pytest.mark.chaos  # it takes long
 async def test_a_pool_that_is_cancelled_gives_its_jobs_back(
     queue: Queue, start_pool: Start, tmp_path: Path
 ) -> None:
@@ -320,6 +326,7 @@ async def test_a_stop_that_is_asked_for_before_the_run_or_while_it_starts(start_
     assert await early.run() == 0
 
 
+@pytest.mark.chaos  # it takes long
 async def test_a_burst_ends_with_its_last_process(queue: Queue, start_pool: Start, tmp_path: Path) -> None:
     path = tmp_path / "notes"
     made = [await queue.enqueue(jobs.nap, 0.01) for _ in range(20)]

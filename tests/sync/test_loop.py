@@ -160,7 +160,7 @@ def test_no_thread_is_started_before_a_call(environment: dict[str, str]) -> None
     assert printed(code, environment) == "1\n"
 
 
-@pytest.mark.parametrize("workers", ["sync", "gthread"])
+@pytest.mark.parametrize("workers", ["sync", pytest.param("gthread", marks=pytest.mark.chaos)])
 def test_gunicorn_forks_workers_of_an_application_that_was_preloaded(
     workers: str, server: Server, environment: dict[str, str], tmp_path: Path, start_worker: Callable[..., Any]
 ) -> None:
