@@ -15,6 +15,7 @@ from aioq.client.queue import Queue
 from aioq.client.task import task
 from aioq.store.connection import Connection
 from aioq.values import distribution, rq_names
+from aioq.values.dependency import Dependency
 from aioq.values.depends import Depends
 from aioq.values.errors import (
     AioqError,
@@ -40,6 +41,7 @@ __version__ = distribution.VERSION
 __all__ = [
     "AioqError",
     "Connection",
+    "Dependency",
     "Depends",
     "InvalidInput",
     "Job",

@@ -69,11 +69,12 @@ FUNCTIONS = (
 #: What other packages of aioq use: it has no underscore, because it is not private to its module.
 INTERNAL: dict[type, set[str]] = {
     aioq.Queue: {"of", "prepare", "producer", "redirect", "store"},
-    Using: {"prepare", "prepare_job"},
+    Using: {"prepare", "prepare_graph", "prepare_job"},
     aioq.Job: {
         "adopt",
         "bind",
         "call",
+        "cancel_dependents",
         "durability",
         "load_runs",
         "read_results",
@@ -179,6 +180,8 @@ WORDS = {
     "Unpack[Options]": "[options](#options)",
     "str | OwnSerializer": '"pickle", "json", "typed", or one of your own',
     "str | OwnSerializer | Sequence[str | OwnSerializer]": "serializers, or their places",
+    "Iterable[Job[Any]]": "jobs that `Job.create` has made",
+    "DependsOn | None": "a job, its id, a [Dependency](dependencies.md), or a list of them",
     "Level | None": '"memory", "fsync" or "replicated"',
     "Placement | None": '"thread" or "process"',
     "Executor | None": '"thread" or "process"',

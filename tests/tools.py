@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -125,6 +126,9 @@ _LIVE = (
     ":lanes",
     ":format",
     ":scheduled",
+    ":deferred",
+    ":undecided",
+    ":outbox",
     ":expiring",
     ":paused",
     ":suspended",
@@ -142,7 +146,16 @@ def leaks(client: redis.Redis) -> list[str]:
         if client.ttl(key) != -1 or key in _SHARED or key.endswith(_LIVE):
             continue
 
-        if ":job:" in key and client.hget(key, "status") in ("queued", "scheduled", "started"):
+        if ":job:" in key and client.hget(key, "status") in ("queued", "scheduled", "started", "deferred"):
+            continue
+
+        if (owner := re.sub(":(open|dependents):", ":job:", key, count=1)) != key and client.exists(owner):
+            continue
+
+        if ":job:" in key and client.exists(key.replace(":job:", ":dependents:", 1)):
+            continue  # jobs depend on it
+
+        if key.endswith(":sources") and client.exists(key.replace(":sources", ":deferred")):
             continue
 
         if ":attempts:" in key and client.ttl(key.replace(":attempts:", ":job:", 1)) == -1:

@@ -12,6 +12,7 @@ from aioq.cli import words
 from aioq.cli.output import Table, age, as_json, moment, one_line
 from aioq.client.job import Job
 from aioq.values.calltext import call_text
+from aioq.values.dependency import POLICIES
 from aioq.values.errors import DeserializationError, ResultNotKept
 from aioq.values.options import ROWS
 from aioq.values.record import JobRecord
@@ -47,6 +48,8 @@ def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
         "args": None if call is None else [as_json(value) for value in call[1]],
         "kwargs": None if call is None else {name: as_json(value) for name, value in call[2].items()},
         "meta": meta,
+        "depends_on": [_edge(letter, name) for letter, name in record.edges],
+        "reason": record.reason,
         "attempt": job.attempt,
         "deliveries": job.deliveries,
         **options,
@@ -64,6 +67,13 @@ def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
         "unreadable": unreadable,
         "runs": [_run(run) for run in runs],
     }
+
+
+def _edge(letter: str, name: str) -> str:
+    """A job that another one depends on, with the policy if it is not the usual one."""
+    policy = next((each for each in POLICIES if each[0] == letter), letter)
+
+    return name if policy == POLICIES[0] else f"{name} ({policy} on failure)"
 
 
 def describe_text(facts: dict[str, Any], *, on_terminal: bool = False) -> str:
@@ -147,7 +157,10 @@ def _note(job: Job[Any]) -> str:
     if (error := error_line(job)) is not None:
         return error
 
-    return one_line(job.record.description or (job.is_started and job.worker_name) or "")
+    if job.is_deferred:
+        return one_line(f"after {', '.join(job.dependency_ids)}")
+
+    return one_line(job.record.description or job.record.reason or (job.is_started and job.worker_name) or "")
 
 
 def error_line(job: Job[Any]) -> str | None:
@@ -169,6 +182,9 @@ def _when(job: Job[Any]) -> datetime | None:
     """When the job entered its state; for a scheduled job, when it is due."""
     if job.is_scheduled:
         return job.scheduled_at
+
+    if job.is_deferred:
+        return job.created_at
 
     return job.ended_at or (job.started_at if job.is_started else job.enqueued_at)
 

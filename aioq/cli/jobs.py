@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -48,11 +49,15 @@ Names = Annotated[
 Of = Annotated[
     str | None, typer.Option("--queue", metavar="QUEUE", autocompletion=queue_names, help="As an argument.")
 ]
-Status = Annotated[JobStatus | None, typer.Option("--status", help="Only jobs in this state.")]
+Status = Annotated[JobStatus | None, typer.Option("--status", metavar="STATE", help="Only jobs in this state.")]
 Limit = Annotated[
     int, typer.Option("--limit", callback=checked(positive), metavar="N", help="The most jobs to show.")
 ]
 Offset = Annotated[int, typer.Option("--offset", callback=checked(whole), metavar="N", help="Jobs to skip.")]
+Dependents = Annotated[
+    bool,
+    typer.Option("--dependents", help="Before, cancel all jobs that wait for these, and so on."),
+]
 Desc = Annotated[bool, typer.Option("--desc", help="The last ones first.")]
 
 
@@ -90,11 +95,17 @@ async def _facts(queue: Queue, job_id: str) -> dict[str, Any] | None:
     return describe(job, [earlier_result(job_id, each) for each in reversed(packed)])
 
 
-def cancel(ids: Ids, *, queue: QueueOption = None, target: Target, as_json: JsonOption = False) -> None:
+def cancel(
+    ids: Ids,
+    *,
+    dependents: Dependents = False,
+    queue: QueueOption = None,
+    target: Target,
+    as_json: JsonOption = False,
+) -> None:
     """Cancel jobs that have not finished. A running job is ended."""
-    asyncio.run(
-        _each(Report(queue, "canceled", as_json=as_json), target, ids, lambda found: found.store.changes.cancel)
-    )
+    report = Report(queue, "canceled", as_json=as_json)
+    asyncio.run(_each(report, target, ids, partial(_canceling, dependents=dependents)))
 
 
 def stop(ids: Ids, *, queue: QueueOption = None, target: Target, as_json: JsonOption = False) -> None:
@@ -122,6 +133,16 @@ async def _each(report: Report, target: Target, ids: Sequence[str], verb: Callab
             report.add(job_id, _refusal(verdict, status, report.word), queues[0].name)
 
     report.end()
+
+
+def _canceling(queue: Queue, *, dependents: bool) -> Verb:
+    async def cancel_one(job_id: str) -> tuple[str, str]:
+        if dependents and (job := await queue.fetch_job(job_id)) is not None:
+            await job.cancel_dependents()
+
+        return await queue.store.changes.cancel(job_id)
+
+    return cancel_one
 
 
 def _deleting(queue: Queue) -> Verb:

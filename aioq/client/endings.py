@@ -29,7 +29,8 @@ def ending_error(record: JobRecord, classes: ExceptionClasses) -> JobFailed:
 
     """
     status = record.status
-    failure = record.failure or Failure(f"it is {status}", message=f"it is {status}")
+    told = f"it is {status}" if record.reason is None else f"it is {status}: {record.reason}"
+    failure = record.failure or Failure(told, message=told)
     error = ENDINGS[status](record.id, failure.text, failure.type, failure.message)
 
     if status == JobStatus.FAILED:

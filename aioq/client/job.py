@@ -13,8 +13,8 @@ from aioq.client.call import Call, arguments, complete, describe, submission_of
 from aioq.client.given import id_of, ids_of
 from aioq.client.meta import MetaChanges, changed_meta, with_meta
 from aioq.client.plain import DONE, awaited, coroutine_method
+from aioq.client.related import Related
 from aioq.client.view import gone
-from aioq.client.waiting import Waiting
 from aioq.client.waits import current
 from aioq.store import Store
 from aioq.store.net.per_loop import running_loop
@@ -38,7 +38,7 @@ class HasStore(Protocol):
 
 
 @tell_rq_names(JOB)
-class Job(Waiting[R_co], Generic[R_co]):
+class Job(Related[R_co], Generic[R_co]):
     """A call that a worker runs, or has run.
 
     A Job comes from `Queue.enqueue`, from `Queue.fetch_job`, or from `Job.create` if it is to be enqueued later.
@@ -182,6 +182,20 @@ class Job(Waiting[R_co], Generic[R_co]):
 
         return [None if record is None else cls(record, queue.store) for record in records]
 
+    # Dependencies
+
+    @awaited
+    async def dependencies(self) -> list[Job[Any] | None]:
+        """The jobs that it was told to wait for, in their order; None for each that is gone."""
+        return await self._named([name for _, name in self.record.edges])
+
+    @awaited
+    async def dependents(self) -> list[Job[Any]]:
+        """The jobs that wait for this one. What was decided already is not among them."""
+        found = await self._named(await self._enqueued_store.reads.dependents(self.id))
+
+        return [job for job in found if job is not None]
+
     # Changes
 
     @coroutine_method
@@ -244,14 +258,20 @@ class Job(Waiting[R_co], Generic[R_co]):
             call_across(self._loop, self.store_meta, changes)
 
     @awaited
-    async def cancel(self) -> None:
+    async def cancel(self, *, dependents: bool = False) -> None:
         """Take the job back. One that runs is ended by its worker; what it returns then is not recorded.
+
+        Args:
+            dependents: cancel first all jobs that wait for it, and those that wait for these (default False).
 
         Raises:
             InvalidJobOperation: it has ended already (a failed job can be canceled).
             NoSuchJobError: it is gone.
 
         """
+        if dependents:
+            await self.cancel_dependents()
+
         await self._end("cancel", JobStatus.CANCELED, *await self._enqueued_store.changes.cancel(self.id))
 
     @awaited

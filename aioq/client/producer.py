@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from aioq.client.call import Call, complete, describe, submission_of
+from aioq.client.dependencies import orphan, refuse_orphans, tell_others, with_edges
 from aioq.client.job import Job
 from aioq.client.middleware import EnqueueMiddleware, run_through
 from aioq.store import Store
@@ -65,11 +66,22 @@ class Producer:
         """Check a call. Raises InvalidInput."""
         call = describe(func, args, kwargs, options, self.serializer)
 
-        return call if self.middleware else complete(call, self.defaults, self.max_payload)
+        if self.middleware:
+            return call
+
+        completed = complete(call, self.defaults, self.max_payload)
+
+        # As `complete`, without its call: this is what each job costs.
+        return completed if completed.options.edges is None else with_edges(completed, self.store)
 
     def complete(self, call: Call) -> Call:
         """As `prepare`, for a call that was described elsewhere. It stays as it is if middleware may change it."""
-        return call if self.middleware else complete(call, self.defaults, self.max_payload)
+        if self.middleware:
+            return call
+
+        completed = complete(call, self.defaults, self.max_payload)
+
+        return completed if completed.options.edges is None else with_edges(completed, self.store)
 
     async def enqueue(self, call: Call) -> Job[Any]:
         """Put one call into the queue.
@@ -87,13 +99,20 @@ class Producer:
 
         if submission.durability != "memory":
             (job,) = self._accepted([call], await self._store_durably([submission]))
+            await self._tell_others([call], [job])
 
             return job
 
         answer = await self.store.producing.enqueue(submission)
 
+        if answer.verdict == "orphan":
+            raise orphan(submission.record.id, answer.job_id)
+
         if answer.verdict != "stored":
             raise _duplicate(self.store.queue, submission.record.id)
+
+        if call.options.edges is not None:
+            await tell_others(self.store, [(submission.record.id, call.options.edges)])
 
         return Job(submission.record.as_enqueued(answer.clock, submission.words), self.store, durability=MEMORY)
 
@@ -132,12 +151,19 @@ class Producer:
         if self.middleware:
             return await self._through_middleware(prepared)
 
-        chunks = _chunks(prepared)
+        chunks, at_once = _chunks(prepared), CHUNKS_AT_ONCE
         jobs: list[Job[Any] | None] = []
 
-        while some := list(islice(chunks, CHUNKS_AT_ONCE)):
+        if [call for call in prepared if call.options.edges is not None]:  # a generator would cost a call each
+            await refuse_orphans(self.store, prepared)
+            at_once = 1  # a job comes after those that it depends on
+
+        while some := list(islice(chunks, at_once)):
             for made in await asyncio.gather(*map(self._enqueue_chunk, some)):
                 jobs += made
+
+        if at_once == 1:
+            await self._tell_others(prepared, jobs)
 
         return self._accepted(prepared, jobs)
 
@@ -155,6 +181,11 @@ class Producer:
             return await inner.enqueue_prepared(prepared)
 
         return await run_through(self.middleware, calls, enqueue)
+
+    async def _tell_others(self, calls: Sequence[Call], jobs: Sequence[Job[Any] | None]) -> None:
+        """Let jobs of other queues know of the new jobs that depend on them."""
+        pairs = zip(calls, jobs, strict=True)
+        await tell_others(self.store, [(job.id, call.options.edges) for call, job in pairs if job is not None])
 
     async def _enqueue_chunk(self, calls: list[Call]) -> list[Job[Any] | None]:
         """The jobs, None for each duplicate. The server works on one chunk while another is made here."""

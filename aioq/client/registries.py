@@ -20,6 +20,11 @@ class Registries:
         return self._registry(JobStatus.SCHEDULED)
 
     @property
+    def deferred_job_registry(self) -> Registry:
+        """The jobs that wait for the ends of those that they depend on, in the order in which they came."""
+        return self._registry(JobStatus.DEFERRED)
+
+    @property
     def started_job_registry(self) -> Registry:
         """The jobs that a worker runs."""
         return self._registry(JobStatus.STARTED)

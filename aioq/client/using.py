@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
+from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from aioq.client.call import Call, arguments, refuse_meant_options
+from aioq.client.graph import CreatedJob, among, in_order
 from aioq.client.job import Job
 from aioq.client.plain import awaited
 from aioq.client.producer import EnqueueData, Producer
@@ -19,19 +20,6 @@ from aioq.values.options import OPTION_NAMES, JobOptions, Options, check_meta, r
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class CreatedJob(Protocol):
-    """What `Job.create` returns."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def call(self) -> Call | None: ...
-
-    @property
-    def meta(self) -> dict[str, Any]: ...
 
 
 class Using:
@@ -186,6 +174,21 @@ class Using:
         job.adopt(await self._producer.enqueue(self.prepare_job(job, at_front=at_front)))
 
         return job
+
+    @awaited
+    async def enqueue_graph(self, jobs: Iterable[Job[Any]]) -> list[Job[Any]]:
+        """Put jobs that `Job.create` made and that depend on one another into the queue. Raises as the queue's."""
+        ordered = in_order(jobs, Job)
+        made = await self._producer.enqueue_prepared(self.prepare_graph(ordered))
+
+        for job, other in zip(ordered, made, strict=True):
+            job.adopt(other)
+
+        return ordered
+
+    def prepare_graph(self, ordered: Sequence[CreatedJob]) -> list[Call]:
+        """Check and serialise the calls of `enqueue_graph`. For code without an event loop."""
+        return [self.prepare_job(among(job, ordered), at_front=False) for job in ordered]
 
     @overload
     def call(self, func: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> EnqueueData[R]: ...

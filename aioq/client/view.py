@@ -204,6 +204,11 @@ class JobView:
         return self.status == JobStatus.SCHEDULED
 
     @property
+    def is_deferred(self) -> bool:
+        """Whether it waited for the ends of other jobs when the snapshot was taken."""
+        return self.status == JobStatus.DEFERRED
+
+    @property
     def is_started(self) -> bool:
         """Whether a worker ran it when the snapshot was taken."""
         return self.status == JobStatus.STARTED

@@ -47,6 +47,21 @@ KINDS = {
         "They are listed out of order, or do not expire when they should.",
         "They are made equal.",
     ),
+    "dependency-gone": Kind(
+        "jobs that wait for one that is gone",
+        "They would wait for ever. The record of the other job was evicted, or deleted by hand.",
+        "What its end means to them is decided, by what they were told of an end that is no finish.",
+    ),
+    "dependency-untold": Kind(
+        "jobs that would not hear of the end of one that they wait for",
+        "They would wait for ever.",
+        "The other job lists them again. If it has ended, it is decided what that means to them.",
+    ),
+    "row-not-carried": Kind(
+        "rows for other queues that nobody has carried on for a minute",
+        "Jobs of another queue, which depend on jobs of this one or are depended on, wait for it.",
+        "Not repaired: a worker of one of the two queues carries them on. If none runs, start one.",
+    ),
     "companion-alone": Kind(
         "rows of a registry's companion without their job",
         "Nothing is lost; the rows take memory.",

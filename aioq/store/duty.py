@@ -132,9 +132,9 @@ class Duty:
             record = JobRecord(job_id.decode(), fields, self._calls.signer)
             jobs.append(Claim(record.as_claimed(fence, started_at, name), fence))
 
-        is_reserved, suspects = reply[4] if len(reply) > 4 else (0, 0)
+        is_reserved, suspects, has_rows = reply[4] if len(reply) > 4 else (0, 0, 0)
 
-        return Claims("ok", jobs, int(reply[2]), bool(is_reserved), suspects)
+        return Claims("ok", jobs, int(reply[2]), bool(is_reserved), suspects, bool(has_rows))
 
     def end_commands(self, ended: Iterable[tuple[Claim, Outcome]]) -> list[tuple[Command, list[Claim]]]:
         """The calls that record how runs ended, each with the claims that it covers, in its order."""

@@ -84,6 +84,10 @@ PLACES = (
     Place("lanes", "hash", "lasting"),
     Place("wake", "list", "60000", own="tokens"),
     Place("scheduled", "zset", "lasting", "scheduled"),
+    Place("deferred", "zset", "lasting", "deferred"),
+    Place("undecided", "zset", "lasting"),
+    Place("outbox", "zset", "lasting", "outbox"),
+    Place("sources", "set", "lasting"),
     Place("expiring", "zset", "lasting", "deadline"),
     Place("leases", "zset", _DAYS_30, "lease"),
     Place("sessions", "hash", _DAYS_30),
@@ -100,6 +104,8 @@ FAMILIES = (
     Family("attempts", "history"),
     Family("gone", "brief"),
     Family("done", "brief"),
+    Family("open", "open"),
+    Family("dependents", "dependents"),
     Family("damaged"),
 )
 
@@ -150,7 +156,7 @@ class Examination:
         places = {key: place for key, place in places.items() if keys is None or key in keys}
 
         for key, place in places.items():
-            if place.type == "zset":
+            if place.type == "zset" and place.check:
                 yield from _zset(key, place)
             elif place.type == "stream":
                 yield from _lane(key, place)

@@ -3,8 +3,8 @@
 A line `-- NEEDS: now leave doors/end_job USUAL` names files of `lua/lib`, files of other folders, and in capitals
 tables that are printed from values/states.py. A file names what it uses itself; what that needs comes along.
 
-A script may have such a line inside a function, too. What it names is put there and not at the top, so a call that
-does not run this function makes none of it.
+A function may have such a line inside, too. What it names is put there and not at the top, so a call that does not
+run this function makes none of it.
 """
 
 from __future__ import annotations
@@ -31,10 +31,12 @@ def with_needs(source: str, texts: Mapping[str, str]) -> str:
     there: set[str] = set()
     top = [*_needed(_needs(source), texts, there)]
 
-    def inside(match: re.Match[str]) -> str:
-        return "\n".join(_needed(match[1].split(), texts, set(there)))
+    return "\n".join([*top, _filled(source, texts, there)])
 
-    return "\n".join([*top, _INSIDE.sub(inside, source)])
+
+def _filled(text: str, texts: Mapping[str, str], there: set[str]) -> str:
+    """A file with what its functions need put into them, unless it is there already."""
+    return _INSIDE.sub(lambda match: "\n".join(_needed(match[1].split(), texts, set(there))), text)
 
 
 def _needed(
@@ -42,18 +44,18 @@ def _needed(
 ) -> Iterator[str]:
     """What is not there yet of these files and of what they need, in the order in which Lua must read it."""
     for name in names:
-        if name in path:
-            raise ValueError(f"Lua files need each other: {' → '.join((*path[path.index(name) :], name))}")
-
         if name in there:
             continue
+
+        if name in path:
+            raise ValueError(f"Lua files need each other: {' → '.join((*path[path.index(name) :], name))}")
 
         if name not in texts:
             raise LookupError(f"{path[-1] if path else 'a script'} needs {name!r}, which is no Lua file or table")
 
         yield from _needed(_needs(texts[name]), texts, there, (*path, name))
         there.add(name)
-        yield texts[name].rstrip()
+        yield _filled(texts[name].rstrip(), texts, there)
 
 
 def _needs(text: str) -> list[str]:

@@ -28,10 +28,11 @@ class Keys:
     makes names of its own from what it declares declares one of them and another key. So a Cluster that is moving
     the slot key by key refuses it before it begins (TRYAGAIN), and never in its middle.
 
-    `damaged` is a beginning, too: what follows is the end of a key that was moved there. So are `gone`, which an
-    id follows, and `done`, which the word of a call follows. No caller passes these two: scripts make them from
-    `job`. The registry of a final state has the state's name. It has a companion `<registry>:until`, ordered by
-    when its jobs are forgotten, and `<registry>:usual`, with those that have the usual retention.
+    `damaged` is a beginning, too: what follows is the end of a key that was moved there. So are `gone`, `open` and
+    `dependents`, which an id follows, and `done`, which the word of a call follows. No caller passes these four:
+    scripts make them from `job`. The registry of a final state has the state's name. It has a companion
+    `<registry>:until`, ordered by when its jobs are forgotten, and `<registry>:usual`, with those that have the
+    usual retention.
     """
 
     main: bytes
@@ -41,6 +42,10 @@ class Keys:
     lanes: bytes
     wake: bytes
     scheduled: bytes
+    deferred: bytes
+    undecided: bytes
+    outbox: bytes
+    sources: bytes
     expiring: bytes
     leases: bytes
     sessions: bytes
@@ -52,6 +57,8 @@ class Keys:
     damaged: bytes
     gone: bytes
     done: bytes
+    open: bytes
+    dependents: bytes
     registries: Mapping[str, bytes]
 
     @classmethod
@@ -75,7 +82,7 @@ class Keys:
 _OWN = tuple(each.name for each in fields(Keys) if each.name != "registries")
 
 
-_BEGINNINGS = frozenset(("job", "attempts", "damaged", "gone", "done"))
+_BEGINNINGS = frozenset(("job", "attempts", "damaged", "gone", "done", "open", "dependents"))
 
 
 def end_of(name: str) -> str:

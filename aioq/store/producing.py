@@ -18,7 +18,7 @@ from aioq.store.net.per_loop import PerLoop, running_loop
 from aioq.store.registration import Registration
 from aioq.store.reply import fields_of, text
 from aioq.values.durability import MEMORY, Durability, Level
-from aioq.values.errors import ServerError
+from aioq.values.errors import NoSuchJobError, ServerError
 from aioq.values.options import EXPIRED_TTL_MS
 from aioq.values.submission import Answer, Submission
 
@@ -27,6 +27,11 @@ REPEATED_MS = 15_000
 
 #: The longest time, in ms, for which a call may be sent again. lua/lib/end_job.lua has this number, too.
 LONGEST_REPEAT_MS = 500_000
+
+
+#: What holds for a call of jobs with words.
+_SINGLE = f"expired_ttl={EXPIRED_TTL_MS}"
+_WHOLE = f"{_SINGLE} whole=1"
 
 
 class LoopProducing:
@@ -41,7 +46,9 @@ class LoopProducing:
     __slots__ = ("committers", "enqueuing", "mailbox", "registration")
 
     def __init__(self, producing: Producing, calls: Calls) -> None:
-        self.enqueuing: Batcher[Submission, Answer] = Batcher(producing.enqueue_many, attrgetter("size"))
+        self.enqueuing: Batcher[Submission, Answer] = Batcher(
+            partial(producing.enqueue_many, whole=False), attrgetter("size")
+        )
         self.mailbox: Mailbox | None = None  # once there was a wait
         self.committers: dict[Level, Committer] = {}
         self.registration: Registration = Registration(producing.register, may_be_late=calls.connection.is_cluster)
@@ -65,7 +72,12 @@ class Producing:
         return self._loops[running_loop()].enqueuing.submit(submission)
 
     async def enqueue_many(
-        self, submissions: Sequence[Submission], send: Send | None = None, repeat_ms: int = 0
+        self,
+        submissions: Sequence[Submission],
+        send: Send | None = None,
+        repeat_ms: int = 0,
+        *,
+        whole: bool = True,
     ) -> list[Answer]:
         """Store jobs in one call.
 
@@ -74,7 +86,10 @@ class Producing:
             send: another way than the connection's.
             repeat_ms: for how long that way may send the call again, if that is longer than the connection does.
 
+            whole: whether a job that depends on one that there is not refuses them all.
+
         Raises:
+            NoSuchJobError: it does.
             ServerError: a submission has a word that the script cannot read; nothing is stored.
 
         """
@@ -100,7 +115,7 @@ class Producing:
             flat += (each.record.id, count)
 
             if each.words:
-                flat[-1], words = _head(count, each.words), f"expired_ttl={EXPIRED_TTL_MS}"
+                flat[-1], words = _head(count, each.words), _WHOLE if whole else _SINGLE
 
             flat += chain.from_iterable(fields.items())
 
@@ -222,9 +237,15 @@ def _answers(reply: Any, count: int) -> list[Answer]:
     if reply[0] == b"unknown":
         raise ServerError(f"enqueue.lua cannot read the word {text(reply[1])!r}")
 
+    if reply[0] == b"orphan":
+        raise NoSuchJobError(
+            f"job {text(reply[1])} is to depend on job {text(reply[2])}, which is not in its queue. Enqueue that"
+            " one before, or before it in the same call. Nothing was enqueued"
+        )
+
     answers = [Answer(reply[1])] * count
 
-    for position, verdict, job_id in reply[2]:
-        answers[position] = Answer(reply[1], verdict.decode(), text(job_id))
+    for position, verdict, *ids in reply[2]:
+        answers[position] = Answer(reply[1], verdict.decode(), text(ids[-1]))
 
     return answers

@@ -45,6 +45,22 @@ class Reads:
 
         return reply
 
+    async def exist(self, ids: Sequence[str]) -> list[bool]:
+        """Whether there are records with these ids."""
+        if not ids:
+            return []
+
+        key = self._calls.keys.job
+        replies = await self._calls.connection.calls([("EXISTS", key + each.encode()) for each in ids])
+
+        return [bool(reply) for reply in replies]
+
+    async def dependents(self, job_id: str) -> list[str]:
+        """The ids of the jobs that wait for this one."""
+        found = await self._calls.send(("ZRANGE", self._calls.keys.dependents + job_id.encode(), 0, -1))
+
+        return [each.decode(errors="backslashreplace") for each in found]
+
     async def count(self) -> Counts:
         """How many jobs are in each state."""
         return read_counts(await self._calls.send(self.count_command()))

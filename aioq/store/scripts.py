@@ -26,6 +26,7 @@ from aioq.values.states import STATES, JobStatus, Row
 
 _FOLDER = resources.files("aioq.store") / "lua"
 _TRAVEL = resources.files("aioq.store") / "travel"
+_MAKES_INSIDE = re.compile(r"^ +-- MAKES:(.*)$", re.MULTILINE)
 _HEADER = re.compile(r"^-- (KEYS|ARGV|SAYS|MAKES):(.*)$", re.MULTILINE)
 
 
@@ -136,7 +137,8 @@ def _made(name: str, source: str, texts: Mapping[str, str], registries: tuple[st
     args, says = header["ARGV"], frozenset(header["SAYS"])
     keys = tuple(key for word in header["KEYS"] for key in (registries if word == "registries" else (word,)))
     made = [_making(each) for each in header.get("MAKES", ())]
-    text = "\n".join([*_bindings(keys, args), *made, with_needs(source, texts)])
+    body = _MAKES_INSIDE.sub(lambda match: "\n".join(map(_making, match[1].split())), with_needs(source, texts))
+    text = "\n".join([*_bindings(keys, args), *made, body])
 
     return Script(name, text, library.add(name, text), keys, args, says)
 

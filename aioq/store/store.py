@@ -7,6 +7,7 @@ from aioq.store.changes import Changes
 from aioq.store.connection import Connection
 from aioq.store.duty import Duty
 from aioq.store.keys import Keys
+from aioq.store.outbox import Outbox
 from aioq.store.producing import Producing
 from aioq.store.reads import Reads
 from aioq.values.cause import ExceptionClasses
@@ -39,5 +40,7 @@ class Store:
         self.changes: Changes = Changes(self.calls, self.producing.forget)
         #: For whoever looks.
         self.reads: Reads = Reads(self.calls)
+        #: For what goes from queue to queue.
+        self.outbox: Outbox = Outbox(self.calls)
         #: For workers.
         self.duty: Duty = Duty(self.calls)

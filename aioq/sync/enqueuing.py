@@ -160,6 +160,22 @@ class Enqueuing(Mixed):
         """
         return self.using().enqueue_job(job, at_front=at_front)
 
+    def enqueue_graph(self, jobs: Iterable[Job[Any]]) -> list[Job[Any]]:
+        """Put jobs that `Job.create` made and that depend on one another into the queue, in one call.
+
+        They may stand in any order, and depend on jobs that are enqueued already, too.
+
+        Returns:
+            The same jobs, each after those that it depends on. They are now this queue's.
+
+        Raises:
+            InvalidInput: they depend on each other in a circle, or an option cannot be used. Nothing was written.
+            InvalidJobOperation: one was enqueued already.
+            NoSuchJobError: one depends on a job that is not there. Nothing was written.
+
+        """
+        return self.using().enqueue_graph(jobs)
+
     def using(self, **options: Unpack[Options]) -> Using:
         """The typed form: options here, and a type checker sees the function's own arguments in the call.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, Self, TypeVar, Unpack, cast, overload
+from typing import Any, Generic, TypeVar, Unpack, cast, overload
 
 from aioq.client.call import Call
 from aioq.client.job import HasStore
@@ -13,6 +13,7 @@ from aioq.client.view import JobView
 from aioq.store import Store
 from aioq.sync.calling import run
 from aioq.sync.names import plain
+from aioq.sync.unread import Unread
 from aioq.values.durability import Durability
 from aioq.values.durations import Duration
 from aioq.values.options import Options
@@ -24,23 +25,6 @@ from aioq.values.states import JobStatus
 
 R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
-
-
-class Unread(AsyncJob[R_co], Generic[R_co]):
-    """A job whose value is not read on the event loop, since that may run code of the user's."""
-
-    __slots__ = ()
-
-    read_value: ClassVar[staticmethod[[JobRecord], Any]] = staticmethod(lambda _: None)
-
-    @classmethod
-    def of(cls, job: AsyncJob[R_co]) -> Self:
-        """Another handle on a job, which takes over what is known of it."""
-        made = cls(job.record, None)
-        made.adopt(job)
-        made.call = job.call
-
-        return made
 
 
 @tell_rq_names(plain(JOB))
@@ -254,6 +238,22 @@ class Job(JobView, Generic[R_co]):
 
         return self.meta
 
+    @property
+    def dependency_ids(self) -> list[str]:
+        """The ids of the jobs that it was told to wait for."""
+        return self._job.dependency_ids
+
+    def dependencies(self) -> list[Job[Any] | None]:
+        """The jobs that it was told to wait for, in their order; None for each that is gone."""
+        return [None if job is None else self._related(job) for job in run(self._job.dependencies)]
+
+    def dependents(self) -> list[Job[Any]]:
+        """The jobs that wait for this one. What was decided already is not among them."""
+        return [self._related(job) for job in run(self._job.dependents)]
+
+    def _related(self, job: AsyncJob[Any]) -> Job[Any]:
+        return Job(job, self._queue if job.origin == self.origin else None)
+
     # Changes
 
     def save_meta(self) -> None:
@@ -275,15 +275,18 @@ class Job(JobView, Generic[R_co]):
         """As `save_meta`, for a plain function that a worker runs on a thread."""
         self.save_meta()
 
-    def cancel(self) -> None:
+    def cancel(self, *, dependents: bool = False) -> None:
         """Take the job back. One that runs is ended by its worker; what it returns then is not recorded.
+
+        Args:
+            dependents: cancel first all jobs that wait for it, and those that wait for these (default False).
 
         Raises:
             InvalidJobOperation: it has ended already (a failed job can be canceled).
             NoSuchJobError: it is gone.
 
         """
-        run(self._job.cancel)
+        run(self._job.cancel, dependents=dependents)
 
     def stop(self) -> None:
         """End the job's run; it becomes `stopped` and is not retried.

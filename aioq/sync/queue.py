@@ -216,6 +216,11 @@ class Queue(Enqueuing):
         return self._registry(self._queue.scheduled_job_registry)
 
     @property
+    def deferred_job_registry(self) -> Registry:
+        """The jobs that wait for the ends of those that they depend on, in the order in which they came."""
+        return self._registry(self._queue.deferred_job_registry)
+
+    @property
     def started_job_registry(self) -> Registry:
         """The jobs that a worker runs."""
         return self._registry(self._queue.started_job_registry)

@@ -8,6 +8,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
 from aioq.client.bound_task import own_calls
 from aioq.client.call import Call, arguments
+from aioq.client.graph import in_order
 from aioq.client.producer import EnqueueData, Producer
 from aioq.client.task import Task
 from aioq.client.using import Using as AsyncUsing
@@ -179,6 +180,16 @@ class Using:
         job.adopt(run(self._producer.enqueue, call), self._queue)
 
         return job
+
+    def enqueue_graph(self, jobs: Iterable[Job[Any]]) -> list[Job[Any]]:
+        """Put jobs that `Job.create` made and that depend on one another into the queue. Raises as the queue's."""
+        ordered = in_order(jobs, Job)
+        made = run(self._producer.enqueue_prepared, self._prepare.prepare_graph(ordered))
+
+        for job, other in zip(ordered, made, strict=True):
+            job.adopt(other, self._queue)
+
+        return ordered
 
     @overload
     def call(self, func: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> EnqueueData[R]: ...

@@ -19,7 +19,8 @@ class Claims(NamedTuple):
 
     is_reserved: the worker may claim nothing more, of any queue, until a later claim of this one says otherwise.
     It runs a job that must run alone, or is to be empty for one. suspects: how many of the jobs, the first ones,
-    were on workers that died, so that a worker may run only a few of them at a time.
+    were on workers that died, so that a worker may run only a few of them at a time. has_rows: something is to be
+    done in other queues, see worker/relay.py.
     """
 
     verdict: str
@@ -27,3 +28,4 @@ class Claims(NamedTuple):
     due_in_ms: int
     is_reserved: bool = False
     suspects: int = 0
+    has_rows: bool = False

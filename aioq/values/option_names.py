@@ -18,7 +18,6 @@ _AFTERWARDS = "the function can enqueue the next job at its end, or whoever awai
 #: Options that aioq does not have, and what comes nearest to each.
 _MISSING = {
     "deferred_ttl": "",
-    "depends_on": _AFTERWARDS,
     "group_id": "`asyncio.gather` can wait for the results of many jobs",
     "limits": "the `concurrency` of a queue's only worker limits how many of its jobs run at the same time",
     "on_failure": "the function can catch the error, or whoever awaits `job.result()`",

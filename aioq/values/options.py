@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Literal, TypedDict, Unpack
 
+from aioq.values.dependency import DependsOn, Edges, read_depends_on
 from aioq.values.durability import Level, check_level
 from aioq.values.durations import (
     Duration,
@@ -56,6 +57,7 @@ class Options(TypedDict, total=False):
     retry: Retry | int | None
     durability: Level | None
     executor: Executor | None
+    depends_on: DependsOn | None
 
 
 def check_text(value: object, name: str) -> str:
@@ -208,6 +210,13 @@ OPTIONS = (
     ),
     Option("durability", check_level, "durability"),  # what is waited for; it is not stored
     Option(
+        "depends_on",
+        read_depends_on,
+        "edges",
+        Word("parents", Edges.word),
+        flags=(Flag("depends_on", "ID", "Wait for this job to finish; any number.", read_depends_on, list),),
+    ),
+    Option(
         "executor",
         check_executor,
         "executor",
@@ -256,6 +265,7 @@ class JobOptions:
     # Those that code asks for by name; for the others the rows are enough.
     at_front: bool | None = None
     durability: Level | None = None
+    edges: Edges | None = None
     executor: Executor | None = None
     job_id: str | None = None
     meta: Mapping[str, Any] | None = None

@@ -56,10 +56,13 @@ class JobRecord(SignedFields):
             fields[b"status"] = b"scheduled"
             fields[b"due_at"] = b"%d" % (created_ms + int(due[1:]) if due.startswith("+") else int(due))
 
+        if parents := str(words.get("parents", "")):
+            fields[b"status"], fields[b"parents"] = b"deferred", parents.encode()
+
         if ttl_ms:
             fields[b"ttl"] = b"%d" % ttl_ms
 
-            if not due:
+            if not due and not parents:
                 fields[b"expires_at"] = b"%d" % (created_ms + ttl_ms)
 
         if "nonce" in words:  # the id may have been another job's; the fences of this one are higher
@@ -180,6 +183,21 @@ class JobRecord(SignedFields):
         return None if stored is None else Retry.from_dict(stored)
 
     @property
+    def reason(self) -> str | None:
+        """Why the job ended, if it was no run and no user that ended it."""
+        return None if b"reason" not in self.fields else self.fields[b"reason"].decode(errors="replace")
+
+    @property
+    def edges(self) -> list[tuple[str, str]]:
+        """The jobs that this one was told to wait for: the first letter of a policy, and a name.
+
+        That is the id; if it is a job of another queue, `<id>@<queue>`.
+        """
+        parents = self.fields.get(b"parents", b"").decode(errors="replace")
+
+        return [(each[0], each[1:]) for each in parents.split(",") if each]
+
+    @property
     def created_at(self) -> datetime | None:
         return self._moment(b"created_at")
 
@@ -187,7 +205,10 @@ class JobRecord(SignedFields):
     def enqueued_at(self) -> datetime | None:
         """When the job was last put into its lane. Not stored where it equals created_at."""
         # A job with a moment was in no lane yet, unless it was claimed: then the moment is that of its retry.
-        if b"enqueued_at" not in self.fields and (b"due_at" not in self.fields or self._was_claimed):
+        # One that waited for other jobs was in none either, before that was told.
+        was_late = (b"due_at" in self.fields and not self._was_claimed) or b"parents" in self.fields
+
+        if b"enqueued_at" not in self.fields and not was_late:
             return self.created_at
 
         return self._moment(b"enqueued_at")

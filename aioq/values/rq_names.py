@@ -21,8 +21,7 @@ _WORKERS = "`aioq info --json` lists the workers."
 #: For each class: RQ's name of an attribute, and the code that stands here for it; or a sentence.
 QUEUE = {
     "__len__": "await queue.count()",
-    "deferred_job_registry": _MISSING,
-    "enqueue_dependents": _MISSING,
+    "enqueue_dependents": "The end of a job releases its dependents.",
     "get_job_ids": "await queue.job_ids()",
     "get_job_position": "await job.get_position()",
     "get_jobs": "await queue.jobs()",
@@ -43,8 +42,8 @@ REGISTRY = {
 }
 JOB = {
     "connection": "job.queue.connection",
-    "dependency": _MISSING,
-    "fetch_dependencies": _MISSING,
+    "dependency": "await job.dependencies()",
+    "fetch_dependencies": "await job.dependencies()",
     "get_call_string": "job.description",
     "exists": "await queue.fetch_job(job_id)",
     "key": "job.id",
@@ -54,7 +53,6 @@ JOB = {
     "get_executions": "await job.results()",
     "get_id": "job.id",
     "get_ttl": "job.ttl",
-    "is_deferred": _MISSING,
     "last_heartbeat": _WORKERS,
     "number_of_retries": "job.attempt - 1",
     "save": "`await queue.enqueue_job(job)` stores a new job, and `await job.save_meta()` its meta.",
@@ -123,7 +121,6 @@ RETRY_ARGUMENTS = {"enqueue_at_front": "at_front=…"}
 MODULE = {
     "Callback": _MISSING,
     "CronScheduler": _MISSING,
-    "Dependency": _MISSING,
     "Group": _MISSING,
     "RateLimit": _MISSING,
     "Repeat": _MISSING,

@@ -6,6 +6,7 @@ state; only a script changes either. A verb that the table does not allow is ans
 
 queued     waits in a lane of the queue for a worker
 scheduled  waits for a moment: enqueue_at, enqueue_in, or the pause before a retry
+deferred   waits for the ends of the jobs that it depends on
 started    a worker runs it; its fence tells which claim is the valid one
 finished   its function returned
 failed     its function raised, ran out of time or attempts, or its workers died too often
@@ -26,6 +27,7 @@ class JobStatus(StrEnum):
 
     QUEUED = "queued"
     SCHEDULED = "scheduled"
+    DEFERRED = "deferred"
     STARTED = "started"
     FINISHED = "finished"
     FAILED = "failed"
@@ -62,6 +64,7 @@ _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 STATES: dict[JobStatus, Row] = {
     S.QUEUED: Row({"claim": (S.STARTED,), "expire": (S.EXPIRED,), "cancel": (S.CANCELED,)}),
     S.SCHEDULED: Row({"promote": (S.QUEUED,), "cancel": (S.CANCELED,)}),
+    S.DEFERRED: Row({"release": (S.QUEUED, S.SCHEDULED), "fail": (S.FAILED,), "cancel": (S.CANCELED,)}),
     S.STARTED: Row(
         {
             "finish": (S.FINISHED,),
@@ -81,7 +84,7 @@ STATES: dict[JobStatus, Row] = {
 }
 
 #: What `enqueue` can make of nothing, or of a job that has ended.
-BORN: tuple[JobStatus, ...] = (S.QUEUED, S.SCHEDULED)
+BORN: tuple[JobStatus, ...] = (S.QUEUED, S.SCHEDULED, S.DEFERRED)
 
 #: The usual retention in ms of each final state; a job stays there until it has passed.
 KEPT_MS: dict[JobStatus, int] = {state: row.kept_ms for state, row in STATES.items() if row.kept_ms is not None}

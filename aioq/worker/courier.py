@@ -27,6 +27,7 @@ from aioq.worker.demand import JOBS_PER_ROUND_TRIP, Demand
 from aioq.worker.large_outcomes import is_large, report_refused
 from aioq.worker.outcomes import Outcomes
 from aioq.worker.recovery import Recovery, audit
+from aioq.worker.relaying import Relaying
 from aioq.worker.route import SHORTEST_PAUSE_S, Ended, Route, jobs_may_come
 from aioq.worker.run import Cause, Run, own_task
 from aioq.worker.slots import Slots
@@ -59,6 +60,7 @@ class Courier:
         worker: the worker's name.
         received: called with runs whose claims have just come.
         lapsed: called with a queue on which the worker turns out to have no lease.
+        relaying: is told of rows for other queues; a burst waits until they have been carried on. None: nobody.
 
     """
 
@@ -72,6 +74,7 @@ class Courier:
         worker: str,
         received: Callable[[list[Run]], None] = _nothing,
         lapsed: Callable[[Route], None] = _nothing,
+        relaying: Relaying | None = None,
     ) -> None:
         self._connection = connection
         self._routes = routes
@@ -81,6 +84,7 @@ class Courier:
         self._worker = worker
         self._received = received
         self._lapsed = lapsed
+        self._relaying = relaying
         self._under_way: set[asyncio.Task[None]] = set()
         self._sent_before: set[Claim] = set()  # outcomes of these runs were sent, and the reply was lost
         self._recovery = Recovery(connection, routes, slots, outcomes, demand, worker, self._all_received)
@@ -157,6 +161,9 @@ class Courier:
 
     def _is_burst_done(self) -> bool:
         if self._demand.expects_jobs or jobs_may_come(self._routes):
+            return False
+
+        if self._relaying is not None and self._relaying.is_due:
             return False
 
         return all(not route.is_aside or route.is_given_up(burst=True) for route in self._routes)
@@ -309,6 +316,9 @@ class Courier:
 
         if demand.reserved_for in (None, route) and (claims.verdict == "ok" or not slots.held):
             demand.reserved_for = route if claims.is_reserved else None
+
+        if claims.has_rows and self._relaying is not None:
+            self._relaying.note_rows()
 
         if not claims.jobs:
             return

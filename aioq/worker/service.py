@@ -32,6 +32,7 @@ from aioq.worker.outcomes import Outcomes
 from aioq.worker.presence import Presence
 from aioq.worker.reclaimer import Reclaimer
 from aioq.worker.recovery import audit
+from aioq.worker.relaying import Relaying
 from aioq.worker.route import Route
 from aioq.worker.run import Run
 from aioq.worker.settings import WorkerSettings
@@ -103,7 +104,9 @@ class Service:
         )
         self._control = Control(self.slots)
         self._reclaimer = Reclaimer(self.demand.expect_jobs)
-        self._sweeper = Sweeper([route.store for route in self._routes])
+        stores = [route.store for route in self._routes]
+        self._sweeper = Sweeper(stores)
+        self._relaying = Relaying(stores, self.demand.expect_jobs)
         self._presence = Presence(
             connection,
             self._directory,
@@ -113,16 +116,8 @@ class Service:
             self._reclaimer,
             self._is_audit_due.set,
         )
-        self.courier = Courier(
-            connection,
-            self._routes,
-            self.slots,
-            outcomes,
-            self.demand,
-            settings.name,
-            self._on_received,
-            self._presence.note_lapse,
-        )
+        parts = (connection, self._routes, self.slots, outcomes, self.demand, settings.name)
+        self.courier = Courier(*parts, self._on_received, self._presence.note_lapse, self._relaying)
         self._stopping = Stopping(
             settings, self.courier, self.demand, self.slots, self._telling, self._loops.cancel_scope.cancel
         )
@@ -249,6 +244,7 @@ class Service:
             *(Waker(self._connection, group, self.demand, self.slots).run for group in self._groups),
             self._reclaimer.run,
             self._sweeper.run,
+            self._relaying.run,
             self._audit,
             self._stopping.obey,
             partial(warn_of_evictions, self._connection),

@@ -210,9 +210,26 @@ def one_for_each_slot(history: History) -> Found:
             yield Violation("I12", f"{len(members)} jobs for {slot}", tuple(members.values()))
 
 
+def after_the_other(history: History) -> Found:
+    """I22. A job that depends on another begins after that one has returned, if the server kept what it wrote."""
+    faults, by_id = losses(history), jobs(history)
+
+    for events in by_id.values():
+        parent = max((e.after for e in events if e.kind == "invoke"), default="")
+        begun = [e for e in events if e.kind == "begin"]
+
+        if not parent or not begun or lost(events, faults) or lost(by_id.get(parent, []), faults):
+            continue
+
+        ends = [e for e in by_id.get(parent, []) if e.kind == "end" and e.name == "returned"]
+
+        if not any(e.at <= begun[0].at for e in ends):
+            yield Violation("I22", f"began before job {parent} has returned", (*ends[:1], begun[0]))
+
+
 RULES: tuple[Callable[[History], Found], ...] = (
     ended_once, one_index, one_result, few_repeats, unique_holder, within_limit,
-    not_early, one_callback, never_twice, memory_returns, in_order, one_for_each_slot, *PROMISES,
+    not_early, one_callback, never_twice, memory_returns, in_order, one_for_each_slot, after_the_other, *PROMISES,
 )  # fmt: skip
 
 

@@ -40,6 +40,7 @@ class Event:
     unique: str = ""  # of an enqueue: the scope in which it is the only one
     limit: tuple[str, int] | None = None  # of an enqueue: the key, and how many may run at once
     sequence: str = ""  # of an enqueue: runs of one sequence begin in the order of their enqueues
+    after: str = ""  # of an enqueue: the job that must have returned before it begins
     slot: str = ""  # of an enqueue: the moment of a cron that it stands for
     retries: int = 0  # of an enqueue: how often a run that raised may be followed by another
     brief: bool = False  # of an enqueue: no record is left soon after the job's end
@@ -113,7 +114,7 @@ def _is_flag(value: object) -> bool:
 _FIELDS: dict[str, Callable[[Any], bool]] = {
     "at": lambda value: _is_number(value) and value != math.inf,
     "kind": lambda value: value in get_args(Kind),
-    **dict.fromkeys(("name", "job", "unique", "sequence", "slot", "queue", "callback"), _is_text),
+    **dict.fromkeys(("name", "job", "unique", "sequence", "after", "slot", "queue", "callback"), _is_text),
     **dict.fromkeys(("fence", "pid", "retries"), _is_count),
     **dict.fromkeys(("brief", "kills", "redelivers"), _is_flag),
     **dict.fromkeys(("until", "loses", "within", "shift"), _is_number),

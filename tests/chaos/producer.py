@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from aioq import Job, JobFailed, Queue, Retry
+from aioq import Dependency, Job, JobFailed, Queue, Retry
 from aioq.values.errors import AioqError, ServerError, ServerFull
 
 from . import bodies
@@ -144,6 +144,16 @@ async def carry_out(order: Order, queue: Queue, seed: str) -> None:
         due = time.monotonic() + order.delay
         later = queue.using(job_id=job_id).enqueue_in(order.delay, bodies.work, order.seconds)
         await ask("enqueue", [job_id], later, due=due, queue=queue.name)
+
+        return
+
+    if order.kind == "after":
+        first = Job.create(bodies.work, (order.seconds,))
+
+        if await ask("enqueue", [first.id], queue.enqueue_job(first), queue=queue.name):
+            edge = Dependency(first.id, on_failure="cancel")
+            then = queue.using(job_id=job_id, depends_on=edge).enqueue(bodies.work, order.seconds)
+            await ask("enqueue", [job_id], then, queue=queue.name, after=first.id)
 
         return
 

@@ -73,13 +73,6 @@ def test_a_module_of_settings_is_explained(cli: Cli, words: tuple[str, ...]) -> 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (
-            "enqueue a.b --depends-on a",
-            (
-                "aioq has no --depends-on; the function can enqueue the next job at its end, or whoever awaits"
-                " `job.result()`"
-            ),
-        ),
         ("enqueue a.b --enqueue-at-front yes", "aioq has no --enqueue-at-front; its name is --at-front"),
         (
             "worker --sentry-dsn x",

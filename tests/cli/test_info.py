@@ -53,8 +53,8 @@ def test_json(cli: Cli, scene: Running) -> None:
 def test_plain_and_on_a_terminal(cli: Cli, scene: Running) -> None:
     lines = cli.call("info").stdout.splitlines()
     assert lines[0].split() == ["queue", *STATES, "paused"]
-    assert lines[1].split() == ["default", "0", "0", "0", "1", "2", "1", "0", "0", "no"]
-    assert lines[2].split() == ["mail", "3", "0", "0", "0", "0", "0", "0", "0", "yes"]
+    assert lines[1].split() == ["default", "0", "0", "0", "0", "1", "2", "1", "0", "0", "no"]
+    assert lines[2].split() == ["mail", "3", "0", "0", "0", "0", "0", "0", "0", "0", "yes"]
     assert lines[3] == ""
     heads = "worker  host  pid  state  queues  running  ok runs  failed runs"
     assert re.sub(" {2,}", "  ", lines[4]) == heads

@@ -70,6 +70,9 @@ async def make(queue: Queue, start_worker, key: str) -> Make:
         return made
 
     async def one(state: str, number: int) -> Job[Any]:
+        if state == "deferred":
+            async with Queue("before", queue.connection) as before:
+                return await queue.enqueue(jobs.noop, depends_on=await before.enqueue_in(100, jobs.noop))
         if state == "scheduled":
             return await queue.enqueue_in(100 + number, jobs.noop)
         if state == "expired":

@@ -13,10 +13,11 @@ import aioq.store
 from aioq import JobStatus, Queue
 from aioq.doctor import KINDS, examine
 from aioq.store import Store
+from aioq.values.outcome import Finished
 from aioq.values.states import FINAL
 from tests import jobs
 from tests.conftest import Server
-from tests.store.tools import LEASE, bring, claim, clock, dump, fields, put, start, take
+from tests.store.tools import LEASE, bring, claim, clock, dump, end, fields, put, start, take
 from tests.tools import assert_sound
 
 Plant = Callable[[Store, redis.Redis], Awaitable[Any]]
@@ -412,6 +413,53 @@ def an_index_of_the_usual_that_would_stay(store: Store, client: redis.Redis) -> 
     client.persist(store.keys["failed"] + b":usual")
 
 
+# Dependencies
+
+
+async def deferred(store: Store) -> None:
+    await put(store, "before", func=b"tests.jobs.noop")
+    await put(store, "a", parents="wbefore")
+
+
+@damage("canceled", "dependency-gone", "index-without-job before", "entry-without-job before")
+async def deferred_for_a_job_that_is_gone(store: Store, client: redis.Redis) -> None:
+    await deferred(store)
+    client.delete(store.keys.job + b"before")
+
+
+@damage("runs", "dependency-untold")
+async def deferred_for_a_job_that_does_not_know_it(store: Store, client: redis.Redis) -> None:
+    await deferred(store)
+    client.zrem(store.keys.dependents + b"before", "a")
+
+
+@damage("runs", "dependency-untold")
+async def deferred_for_a_job_that_has_ended(store: Store, client: redis.Redis) -> None:
+    await deferred(store)
+    client.hdel(store.keys.job + b"before", "after")
+    client.delete(store.keys.dependents + b"before")
+    (claimed,) = await take(store)
+    assert await end(store, (claimed, Finished(b"pr", LEASE))) == ["ok"]
+
+
+@damage("runs", "index-without-job b")
+async def an_index_of_deferred_jobs_with_one_that_is_gone(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.zadd(store.keys.deferred, {"b": clock(client)})
+
+
+@damage("runs", "job-in-wrong-index")
+async def an_index_of_deferred_jobs_with_one_that_is_queued(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.zadd(store.keys.deferred, {"a": clock(client)})
+
+
+@damage("runs", "index-without-job")
+async def queued_and_told_to_wait(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.sadd(store.keys.open + b"a", "b")
+
+
 # Other rows and keys
 
 
@@ -632,6 +680,20 @@ async def test_a_key_that_nobody_knows_is_reported_and_left(queue: Queue, client
     assert client.get("aioq:{default}:other") == b"x"
 
 
+async def test_a_row_for_another_queue_that_nobody_carries_is_reported(
+    queue: Queue, client: redis.Redis, burst: Callable[..., Awaitable[int]]
+) -> None:
+    other = Store(queue.connection, "other")
+    await put(other, "b")
+    await put(queue.store, "a", parents="wb@other", func=b"tests.jobs.noop")
+    rows = client.zrange(queue.store.keys.outbox, 0, -1)
+    assert await examine(queue, repair=True) == []
+    client.zadd(queue.store.keys.outbox, {rows[0]: clock(client) - 2 * LEASE})
+    (found,) = await examine(queue, repair=True)
+    assert (found.kind, found.name, found.repaired) == ("row-not-carried", "depend b@other 0 a", False)
+    assert found.words.endswith("stands there since 120 s")
+
+
 async def test_a_repair_has_no_end_in_a_job_that_is_wrong_in_every_way(
     queue: Queue, client: redis.Redis, burst: Callable[..., Awaitable[int]]
 ) -> None:
@@ -712,8 +774,8 @@ def test_every_kind_is_planted_and_explained() -> None:
     text = "\n".join(path.read_text() for path in folder.rglob("*.lua"))
     assert [kind for kind in KINDS if f"'{kind}'" not in text] == ["queue-not-listed"]
     planted = {kind for each in DAMAGES for kind, _ in each.found}
-    # These two are not repaired, and have tests of their own.
-    assert set(KINDS) == planted | {"unknown-key", "claims-without-lease"}
+    # These are not repaired, and have tests of their own.
+    assert set(KINDS) == planted | {"unknown-key", "claims-without-lease", "row-not-carried"}
 
     for kind in KINDS.values():
         assert all(part.endswith(".") for part in (kind.means, kind.repair))

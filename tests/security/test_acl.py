@@ -11,7 +11,18 @@ from typing import Any
 import pytest
 import redis
 
-from aioq import Connection, Job, JobFailed, JobStatus, Queue, Retry, ServerError, Worker, get_current_job
+from aioq import (
+    Connection,
+    Dependency,
+    Job,
+    JobFailed,
+    JobStatus,
+    Queue,
+    Retry,
+    ServerError,
+    Worker,
+    get_current_job,
+)
 from aioq.doctor import examine
 from aioq.errors import JobCanceled, JobExpired, ServerRefused
 from aioq.store import Directory, Store
@@ -40,15 +51,17 @@ USERS = {name: rules for name, rules in LINES if "on" in rules}
 (MORE,) = [rules for name, rules in LINES if "on" not in rules]
 
 SCRIPTS = {
-    "producer": {"enqueue", "wait", "load", "cancel"},
+    "producer": {"enqueue", "wait", "load", "cancel", "depend", "decide"},
     "worker": {
         *("join", "claim", "finish", "fail", "retry", "give_back", "reclaim", "beat", "leave", "sweep", "wake"),
-        *("save_meta", "load"),
+        *("save_meta", "load", "depend", "decide", "outbox"),
     },
     "observer": {"count", "ids", "load"},
     "operator": {
         *(
             "enqueue",
+            "depend",
+            "decide",
             "wait",
             "load",
             "count",
@@ -65,7 +78,7 @@ SCRIPTS = {
 }
 
 #: In the scripts of a role, but only in included functions that these scripts do not call, or never like this.
-UNREACHED = {"producer": {"persist"}}
+UNREACHED: dict[str, set[str]] = {}
 
 #: Sent on a subscription that has been silent for long; no test waits for that.
 SILENT = {"ping"}
@@ -170,6 +183,16 @@ async def test_a_producer_enqueues_waits_and_cancels(server: Server, queue: Queu
         taken = await own.enqueue(jobs.add, 1, 2, ttl=60)
         again = await own.enqueue(jobs.div_by_zero, 1, job_id="kept")
         waiting = asyncio.create_task(done.result(10))
+        first = await own.enqueue(jobs.add, 1, 2)
+        depends_on = Dependency(first, on_failure="run")
+        released = await own.enqueue(jobs.add, 1, 2, depends_on=depends_on)
+
+        async with Queue("other", own.connection) as other:
+            elsewhere = await other.enqueue(jobs.add, 1, 2, depends_on=depends_on)
+            assert await first.dependents() == [released, elsewhere]
+
+        await first.cancel()
+        assert await released.get_status() == "queued"
 
         for job in (later, taken, again):
             ending = asyncio.create_task(job.result(5))

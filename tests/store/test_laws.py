@@ -74,7 +74,7 @@ def test_only_end_job_writes_a_final_state() -> None:
 def test_whoever_ends_a_job_calls_end_job() -> None:
     ends = {name for name, text in TEXTS.items() if re.search(r"(?<!function )\bend_job\(", bare(text))}
 
-    assert ends == {"finish", "fail", "cancel", "stop", "reclaim", "expire", "checks/job"}
+    assert ends == {"finish", "fail", "cancel", "stop", "reclaim", "expire", "checks/job", "more/dependents"}
     assert {"keep"} | ends >= {name for name, text in TEXTS.items() if re.search(r"\bkeep\(", bare(text))} - {
         "doors/end_job"
     }
@@ -83,7 +83,7 @@ def test_whoever_ends_a_job_calls_end_job() -> None:
 def test_a_script_that_ends_jobs_sends_what_was_gathered() -> None:
     for name, text in SOURCES.items():
         if re.search(r"\b(?:end_job|remove_job|replace|expire)\(", bare(text)):
-            assert "flush_mail()" in bare(text), name
+            assert "flush_ends()" in bare(text), name
 
 
 # 14. What waits for an end always gets one.

@@ -12,7 +12,7 @@ from aioq.store import Connection, Store, listing
 from aioq.values.outcome import Failed, Finished
 from aioq.values.states import JobStatus
 from tests.conftest import Server
-from tests.store.tools import LATE, bring, calls, clock, end, job, passed, put, take
+from tests.store.tools import LATE, bring, calls, clock, defer, end, job, passed, put, take
 
 #: Ids of which the order by bytes is another one than that of any language.
 IDS = ["a", "B", "_", "-", "9", "Z", "z", "b-", "b_", "b", "ba", "bB", "A1", "a1", "0", "_a", "-a"]
@@ -41,6 +41,8 @@ async def fill(store: Store, client: redis.Redis, state: JobStatus, ids: list[st
     elif state == "scheduled":
         due = str(clock(client) + 60_000)
         await store.producing.enqueue_many([job(each, due=due) for each in ids])
+    elif state == "deferred":
+        await defer(store, *ids)
     elif state == "expired":
         await put(store, *ids[::2], ttl_ms=1)
         await passed(client, clock(client) + 1)

@@ -12,7 +12,9 @@ import redis
 from aioq.store import Store
 from aioq.store.duty import read_beat, read_refused
 from aioq.store.keys import LANES, TEST_PREFIX
+from aioq.store.outbox import WAITS, End
 from aioq.store.producing import LONGEST_REPEAT_MS
+from aioq.store.relay import tell
 from aioq.values.claim import Claim, Claims
 from aioq.values.outcome import Failed, Finished, Outcome
 from aioq.values.record import JobRecord
@@ -28,11 +30,18 @@ LATE = "late"
 
 
 def job(
-    job_id: str = "a", *, front: bool = False, due: str = "", ttl_ms: int = 0, nonce: str = "", **fields: bytes
+    job_id: str = "a",
+    *,
+    front: bool = False,
+    due: str = "",
+    ttl_ms: int = 0,
+    nonce: str = "",
+    parents: str = "",
+    **fields: bytes,
 ) -> Submission:
     """A job as `enqueue` takes it."""
     named = {name.encode(): value for name, value in fields.items()}
-    words = {"lane": "front" if front else "", "due": due, "ttl": ttl_ms, "nonce": nonce}
+    words = {"lane": "front" if front else "", "due": due, "ttl": ttl_ms, "nonce": nonce, "parents": parents}
 
     return Submission(
         JobRecord(job_id, FUNC | named), 100, {name: value for name, value in words.items() if value}
@@ -111,6 +120,8 @@ async def bring(store: Store, client: redis.Redis, state: str, job_id: str = "a"
         await put(store, job_id, **options)
     elif state == "scheduled":
         await put(store, job_id, due="+60000", **options)
+    elif state == "deferred":
+        await defer(store, job_id, **options)
     elif state in (LATE, "expired"):
         await put(store, job_id, ttl_ms=1, **options)
         await passed(client, clock(client) + 1)
@@ -133,6 +144,14 @@ async def bring(store: Store, client: redis.Redis, state: str, job_id: str = "a"
         assert fields(client, store, job_id)[b"status"] == b"expired"
 
     return None
+
+
+async def defer(store: Store, *ids: str, **options: Any) -> None:
+    """New jobs that wait for one of another queue, so that there is no other job in theirs."""
+    other = Store(store.connection, "before")
+    await put(other, "before", due="+60000")
+    await put(store, *ids, parents="wbefore@before", **options)
+    await tell(store, other, [End(job_id, "before@before", 0, WAITS) for job_id in ids])
 
 
 def calls(client: redis.Redis, command: str) -> int:
@@ -262,7 +281,7 @@ class _Audit:
         """All of it in three round trips: it is asked for after each test, and after each step of the model."""
         self.all_keys = sorted(client.scan_iter(self.keys.job.removesuffix(b"job:") + b"*", count=10_000))
         ids = [key.removeprefix(self.keys.job) for key in self.all_keys if key.startswith(self.keys.job)]
-        zsets = [self.keys.scheduled, self.keys.expiring, *self.registries.values()]
+        zsets = [self.keys.scheduled, self.keys.deferred, self.keys.expiring, *self.registries.values()]
         zsets += [registry + end for registry in self.registries.values() for end in (b":until", b":usual")]
         lanes = [self.keys[name] for name in LANES]
 
@@ -300,6 +319,7 @@ class _Audit:
     def run(self) -> Iterator[str]:
         yield from self._in_lanes()
         yield from self._scheduled()
+        yield from self._deferred()
         yield from self._deadlines()
         yield from self._ended()
         yield from self._hashes()
@@ -341,6 +361,13 @@ class _Audit:
             if job_id in self.jobs and self.jobs[job_id].get(b"due_at") != b"%d" % due:
                 yield f"{job_id!r} is due at {due}, and says {self.jobs[job_id]}"
 
+    def _deferred(self) -> Iterator[str]:
+        for job_id in self.zsets[self.keys.deferred]:
+            yield from self._place(job_id, "deferred")
+
+            if self.keys.open + job_id not in self.all_keys:
+                yield f"{job_id!r} is deferred, and waits for no job"
+
     def _deadlines(self) -> Iterator[str]:
         rows = self.zsets[self.keys.expiring]
         expected = {
@@ -374,7 +401,7 @@ class _Audit:
                 if known.get(b"ended_at") != b"%d" % ended_at:
                     yield f"{job_id!r} ended at {ended_at} by its registry, and says {known}"
 
-                if known and self._goes_at(self.keys.job + job_id) != until.get(job_id, -1):
+                if known and self._goes_at(self.keys.job + job_id) != self._kept(job_id, until.get(job_id, -1)):
                     yield f"{job_id!r} goes at another time than its registry says: {until.get(job_id, -1)}"
 
             if members:
@@ -394,7 +421,7 @@ class _Audit:
             if known.get(b"ended_at") != b"%d" % ended_at:
                 yield f"{job_id!r} ended at {ended_at} by its registry, and says {known}"
 
-            if known and self._goes_at(self.keys.job + job_id) != forgotten_at:
+            if known and self._goes_at(self.keys.job + job_id) != self._kept(job_id, forgotten_at):
                 yield f"{job_id!r} goes at another time than is usual: {forgotten_at}"
 
         goes_at = self._goes_at(key)
@@ -417,6 +444,10 @@ class _Audit:
             elif goes_at < max(until.values()):
                 yield f"{key!r} goes at {goes_at}, before its last member"
 
+    def _kept(self, job_id: bytes, until: int) -> int:
+        """When a record is to go: one on which jobs depend goes with its registry's row."""
+        return -1 if self.keys.dependents + job_id in self.all_keys else until
+
     def _goes_at(self, key: bytes) -> int | None:
         """When a key goes (-1: never); None for one that is not there."""
         moment = self.goes_at.get(key, -2)
@@ -435,7 +466,7 @@ class _Audit:
                 if not known.get(name, b"0").isdigit():
                     yield f"{job_id!r}: {name!r} is {known[name]!r}"
 
-            if status in FINAL and (b"after" in known or b"expires_at" in known):
+            if status in FINAL and (known.get(b"after", b"deps") != b"deps" or b"expires_at" in known):
                 yield f"{job_id!r} is {status} and has {known}"
 
             if status not in FINAL and b"ended_at" in known:
@@ -444,10 +475,12 @@ class _Audit:
             if status == "queued" and {b"worker", b"started_at"} & set(known):
                 yield f"{job_id!r} is queued and has a run: {known}"
 
-            if status not in FINAL and (goes_at != -1) != (b"expires_at" in known):
+            has_dependents = b"deps" in known.get(b"after", b"").split()
+
+            if status not in FINAL and (goes_at != -1) != (b"expires_at" in known and not has_dependents):
                 yield f"{job_id!r} is {status} and goes at {goes_at}: {known}"
 
-            if self._goes_at(self.keys.attempts + job_id) not in (None, goes_at):
+            if not has_dependents and self._goes_at(self.keys.attempts + job_id) not in (None, goes_at):
                 yield f"the history of {job_id!r} goes at another time than its job"
 
     def _other_keys(self) -> Iterator[str]:
@@ -458,6 +491,9 @@ class _Audit:
             if key.startswith(self.keys.attempts):
                 if key.removeprefix(self.keys.attempts) not in self.jobs:
                     yield f"{key!r} is the history of no job"
+            elif key.startswith((self.keys.open, self.keys.dependents)):
+                if key.removeprefix(self.keys.open).removeprefix(self.keys.dependents) not in self.jobs:
+                    yield f"{key!r} is of no job"
             elif key.startswith((self.keys.gone, self.keys.done)):
                 goes_at = self._goes_at(key)
 

@@ -172,6 +172,27 @@ async def test_a_drain_of_typed_jobs(queue: Queue, server: Server, meter: Meter)
     within(meter.per_job(JOBS), Cost(commands=5.5, trips=0.04, bytes=100, calls=44.5, replies=149))
 
 
+async def test_dependents_of_one_job_are_enqueued(queue: Queue, meter: Meter) -> None:
+    first = await queue.enqueue(jobs.add, 0, 0)
+
+    with meter:
+        await queue.enqueue_many([Queue.prepare_data(jobs.add, (1, 1), depends_on=first) for _ in range(JOBS)])
+
+    within(meter.per_job(JOBS), Cost(commands=12.1, trips=0.01, bytes=153.5, calls=58.5, replies=0.4))
+
+
+async def test_a_drain_of_dependents(queue: Queue, server: Server, meter: Meter) -> None:
+    """Their release comes with the drain: the first job ends in it."""
+    first = await queue.enqueue(jobs.add, 0, 0)
+    await queue.enqueue_many([Queue.prepare_data(jobs.add, (1, 1), depends_on=first) for _ in range(JOBS - 1)])
+    worker = Worker("default", server.url)
+
+    with meter:
+        await worker.run(max_jobs=JOBS)
+
+    within(meter.per_job(JOBS), Cost(commands=15.5, trips=0.04, bytes=84, calls=30.5, replies=314))
+
+
 async def test_a_wait_for_each_of_a_hundred(queue: Queue, start_worker, meter: Meter) -> None:
     await start_worker()
     job = await queue.enqueue(jobs.add, 0, 0)

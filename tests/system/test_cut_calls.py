@@ -19,6 +19,7 @@ from aioq import Connection
 from aioq.store import Store
 from aioq.store.duty import read_refused
 from aioq.store.examination import Subject
+from aioq.store.outbox import UNKNOWN, End, Watch
 from aioq.store.scripts import server_scripts
 from aioq.values.claim import Claims
 from aioq.values.errors import ServerUnreachable
@@ -228,6 +229,36 @@ async def to_sweep(store: Store, client: redis.Redis) -> Call:
         await store.connection.call(command)
     await passed(client, clock(client) + 1)
     return lambda store: store.duty.sweep()
+
+
+@scene()
+async def to_depend(store: Store, client: redis.Redis) -> Call:
+    await put(store, "a")
+    await bring(store, client, "finished", "b")
+    watches = [Watch("a", "c@other", 0), Watch("b", "c@other", 1), Watch("gone", "c@other", 2)]
+
+    return lambda store: store.outbox.depend(watches)
+
+
+@scene()
+async def to_decide(store: Store, client: redis.Redis) -> Call:
+    await put(store, "a", parents="wp@other,rq@other")
+    await put(store, "b", parents="cp@other")
+    await put(store, "c", parents="wp@other")
+    ends = [
+        End("a", "p@other", 0, "finished"),
+        End("a", "q@other", 1, "failed"),
+        End("b", "p@other", 2, "stopped"),
+    ]
+
+    return lambda store: store.outbox.decide([*ends, End("c", "p@other", 0, UNKNOWN)])
+
+
+@scene()
+async def to_outbox(store: Store, client: redis.Redis) -> Call:
+    await put(store, "a", parents="wp@other,rq@other")
+
+    return lambda store: store.outbox.rows(["depend p@other 0 a"])
 
 
 @scene()

@@ -54,6 +54,13 @@ def options_beside_the_arguments() -> None:
     assert_type(Job.create(shop.pages, (3,)), Job[list[bytes]])
 
 
+def dependencies(job: Job[int]) -> None:
+    assert_type(queue.using(depends_on=[job, "id"]).enqueue(shop.price, 7), Job[str])
+    assert_type(queue.enqueue(shop.price, 7, depends_on=job), Job[str])
+    assert_type(job.dependents(), list[Job[Any]])
+    assert_type(job.dependencies(), list[Job[Any] | None])
+
+
 def options_apart() -> None:
     assert_type(queue.using(ttl=5).enqueue(shop.count, "a b", least=2), Job[int])
     assert_type(queue.using().enqueue(shop.later, 3), Job[float])

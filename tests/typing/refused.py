@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from aioq import Job, Queue, Retry, get_resources
+from aioq import Dependency, Job, Queue, Retry, get_resources
 from tests.typing import shop
 from tests.typing.shop import Order, Session, queue
 
@@ -80,6 +80,8 @@ async def calls_of_enqueue_many() -> None:
 async def options() -> None:
     queue.using(tll=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     queue.using(retry="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    queue.using(depends_on=7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Dependency("id", on_failure="stop")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     queue.using(executor="fiber")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     queue.task(durability="disk")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     Queue.prepare_data(shop.count, ("a b",), at_front="yes")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]

@@ -103,7 +103,7 @@ READERS: dict[str, Any] = {
 CALM = {
     *("func_name", "meta", "fence", "attempt", "deliveries", "worker", "failure", "description", "timeout_ms"),
     *("result_ttl_ms", "ttl_ms", "failure_ttl_ms", "retry", "created_at", "enqueued_at", "due_at", "started_at"),
-    *("ended_at", "expires_at", "opts", "executor", "default_executor", "cause", "call_text"),
+    *("ended_at", "expires_at", "opts", "executor", "default_executor", "cause", "call_text", "edges", "reason"),
 }
 
 

@@ -61,8 +61,8 @@ def test_what_other_queues_call_so(name: str, told: str) -> None:
 @pytest.mark.parametrize("value", [None, False])
 @pytest.mark.parametrize("func", [collects, None])
 def test_an_option_that_asks_for_nothing_is_taken_as_not_given(func: Any, value: Any) -> None:
-    assert refuse(func, depends_on=value, unique=value, x=1) == {"x": 1}
-    assert read_options({"depends_on": value, "ttl": 5}) == read_options({"ttl": 5})  # type: ignore[typeddict-unknown-key]
+    assert refuse(func, repeat=value, unique=value, x=1) == {"x": 1}
+    assert read_options({"unique": value, "ttl": 5}) == read_options({"ttl": 5})  # type: ignore[typeddict-unknown-key]
 
 
 def test_none_for_a_parameter_of_the_function_is_not_dropped() -> None:

@@ -19,6 +19,7 @@ expired_ttl, limit, held, slots = tonumber(expired_ttl), tonumber(limit), tonumb
 -- function, which is called when it is needed: each function and each table that a script makes costs the server a tenth
 -- of a microsecond, and more.
 local function make_others()
+  -- MAKES: undecided outbox
   -- NEEDS: allows entries lane leave lease keep doors/follow expire quarantine drop_lanes
 
   local function promote(ids)
@@ -43,6 +44,15 @@ local function make_others()
         expire(id, entry, after, number(expires_at, now))
       end
     end
+  end
+
+  -- Ends with so many dependents that the scripts before this one did not get to all of them.
+  local function decide_rest()
+    for _, row in ipairs(redis.call('ZRANGE', undecided, 0, -1)) do
+      local id, how = string.match(row, '^(%S+) (%S+)$')
+      decide_later(id, string.match(how, '%l+$'), string.find(how, 'gone/', 1, true) == 1)
+    end
+    redis.call('DEL', undecided)
   end
 
   -- The group of the lane was destroyed and made anew, so entries of jobs that run are handed out again. Each stays
@@ -77,6 +87,8 @@ local function make_others()
       flush_lanes() -- before the lanes are read, so that what has expired takes nobody's place
       return has_filled_rare
     end,
+    decide_rest = decide_rest,
+    outbox = outbox,
     keep_with_holder = keep_with_holder,
     leave_lane = leave_lane,
     is_over = is_over,
@@ -93,7 +105,7 @@ local function make_others()
     drop_rare_lanes = drop_rare_lanes,
     flush_endings = function()
       flush_kept()
-      flush_mail()
+      flush_ends()
     end,
     SOON = SOON,
   }
@@ -197,8 +209,9 @@ end
 local is_reserved, has_rest, quarantine = false, false, nil
 if has_quarantine then
   redis.call('PERSIST', lanes) -- not refused when memory is full, and then neither is what follows
+  others().decide_rest()
   is_reserved, has_rest = others().serve_quarantine(take, claims)
-  quarantine = {is_reserved and 1 or 0, #claims / 3}
+  quarantine = {is_reserved and 1 or 0, #claims / 3, redis.call('EXISTS', others().outbox)}
 end
 for _, name in ipairs(SERVED) do
   if taken < limit and not RARE[name] and not is_reserved then

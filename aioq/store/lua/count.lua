@@ -1,5 +1,5 @@
 -- count: how many jobs there are in each state, without what is past its time but not swept yet.
--- KEYS: main front scheduled expiring leases job registries
+-- KEYS: main front scheduled deferred expiring leases job registries
 -- ARGV: expired_ttl
 -- SAYS: ok
 -- NEEDS: now REGISTRIES lanes entries usual
@@ -25,6 +25,7 @@ local late = redis.call('ZCOUNT', expiring, '-inf', now)
 local forgotten = redis.call('ZCOUNT', expiring, '-inf', now - expired_ttl)
 tell('queued', math.max(0, queued - late))
 tell('scheduled', redis.call('ZCARD', scheduled))
+tell('deferred', redis.call('ZCARD', deferred))
 tell('started', started)
 for status, registry in pairs(REGISTRIES) do
   tell(status, in_registry(registry) + (registry == expired and late - forgotten or 0))

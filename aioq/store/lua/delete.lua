@@ -29,7 +29,7 @@ for i = ids, #ARGV do
     deleted = deleted + 1
   end
 end
-flush_mail()
+flush_ends()
 if deleted == 0 then
   return {'ok', 0}
 end

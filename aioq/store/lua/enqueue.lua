@@ -1,16 +1,19 @@
 -- enqueue: store new jobs; each goes to its lane, or to the schedule until it is due.
 -- KEYS: main front wake scheduled expiring job attempts registries
 -- ARGV: words jobs...
--- SAYS: ok unknown
+-- SAYS: ok unknown orphan
 -- MAKES: gone
 -- NEEDS: now wake tombstone
 -- A job is: id, head, then fields and values. The head is their count, and what is more to the job stands behind it as
--- words: lane=<name>, due=+<ms from now> or due=<moment in ms>, ttl=<ms>, nonce=<text>. Most jobs need none of them, and
--- each argument costs the server a tenth of a microsecond. A nonce marks an id that a user chose, so that the same call
--- sent twice is told from another call with the same id.
--- words: what holds for the whole call if a head has words: expired_ttl=<ms>. '' says that all heads are counts.
+-- words: lane=<name>, due=+<ms from now> or due=<moment in ms>, ttl=<ms>, nonce=<text>, parents=<policy><id>,... Most jobs
+-- need none of them, and each argument costs the server a tenth of a microsecond. A nonce marks an id that a user chose, so
+-- that the same call sent twice is told from another call with the same id. A policy is the first letter of its name.
+-- words: what holds for the whole call if a head has words: expired_ttl=<ms>, and whole=1 if one orphan refuses it.
+-- '' says that all heads are counts.
 -- Returns the clock, and a row (position from 0, verdict, id) for each job that was not simply stored. duplicate: a live
--- job has this id. unknown brings the first word that nobody here can read; then nothing is stored.
+-- job has this id. orphan: it depends on a job that there is not, neither in the queue nor before it in the call; the row
+-- has that one's id, too. unknown brings the first word that nobody here can read; then nothing is stored, and neither
+-- is it if an orphan refuses the call. A job of another queue stands in `parents` as <id>@<queue>; depend.lua asks for it.
 
 local MOST = 1000 -- values that one call takes; unpack takes less than 8000
 
@@ -27,8 +30,10 @@ end
 -- called when the first of them comes: each function that a script makes costs the server a tenth of a microsecond.
 local expired_ttl
 local function make_others()
-  -- NEEDS: REGISTRIES read late lanes lane leave schedule doors/follow remove_job forget
+  -- MAKES: deferred open dependents sources outbox
+  -- NEEDS: REGISTRIES FINAL read late lanes lane leave schedule doors/follow remove_job forget outlive outbox
 
+  local POLICIES = {w = 0, r = 1, c = 2, f = 3} -- as more/dependents.lua has them
   local has_ttl = false
   expired_ttl = tonumber(string.match(words, 'expired_ttl=(%d+)'))
 
@@ -62,6 +67,11 @@ local function make_others()
       for _, each in ipairs({'nonce', nonce, 'fence', now, 'uncounted', now}) do
         fields[#fields + 1] = each
       end
+    end,
+    parents = function(new, parents, fields)
+      new.parents = parents
+      fields[#fields + 1] = 'parents'
+      fields[#fields + 1] = parents
     end,
   }
 
@@ -108,6 +118,34 @@ local function make_others()
     return 'duplicate'
   end
 
+  -- The name of a job of another queue has its queue behind it.
+  local function is_elsewhere(parent)
+    return string.find(parent, '@', 1, true) ~= nil
+  end
+
+  -- A job that this one depends on which is neither stored nor among those that stand before it in the call.
+  local function missing_parent(new, known)
+    for parent in string.gmatch(new.parents or '', '%l([^,]+)') do
+      if not known[parent] and not is_elsewhere(parent) and redis.call('EXISTS', job .. parent) == 0 then
+        return parent
+      end
+    end
+  end
+
+  -- What refuses the whole call: a job that is to be stored, and one that it depends on.
+  local function find_orphan(news)
+    local known, at = {}, jobs
+    while at <= #ARGV do
+      local new = news[at]
+      local parent = new and not look(new.id, new.nonce) and missing_parent(new, known)
+      if parent then
+        return {new.id, parent}
+      end
+      known[ARGV[at]] = true
+      at = at + 2 + 2 * string.match(ARGV[at + 1], '^%d+')
+    end
+  end
+
   -- WAIT and WAITAOF look at a connection's own writes. A call that is repeated on another one must be a write, too.
   local function write_again(id, nonce)
     local status = peek(id, 'status')
@@ -138,11 +176,32 @@ local function make_others()
     end
   end
 
+  -- The job waits for the ends of others. An end that has come already is decided when the call has stored all jobs.
+  local function defer(id, parents)
+    for policy, parent in string.gmatch(parents, '(%l)([^,]+)') do
+      redis.call('SADD', open .. id, parent)
+      if is_elsewhere(parent) then
+        put_row('depend', parent, POLICIES[policy], id)
+        redis.call('SADD', sources, string.match(parent, '@(.+)$'))
+      else
+        redis.call('ZADD', dependents .. parent, POLICIES[policy], id)
+        local status = peek(parent, 'status')
+        if FINAL[status] and (status == 'finished' or policy ~= 'w') then
+          decide_later(parent, status)
+        else
+          outlive(parent)
+        end
+      end
+    end
+  end
+
   local function put(new, ended, ended_entry, ended_after)
     -- The way in comes first: it is the write that is refused when memory is full.
     local id, first, fields = new.id, new.first, new.fields
     local key, entry = job .. id, nil
-    if not new.due_at then
+    if new.parents then
+      redis.call('ZADD', deferred, now, id)
+    elseif not new.due_at then
       entry = enter_lane(new.lane, id)
       queued = true
     else
@@ -156,9 +215,11 @@ local function make_others()
     if entry then
       redis.call('HSET', key, 'status', 'queued', 'created_at', now, 'entry', entry, unpack(ARGV, first, until_rest))
     else
-      redis.call(
-        'HSET', key, 'status', 'scheduled', 'created_at', now, 'due_at', new.due_at, unpack(ARGV, first, until_rest)
-      )
+      local status = new.parents and 'deferred' or 'scheduled'
+      redis.call('HSET', key, 'status', status, 'created_at', now, unpack(ARGV, first, until_rest))
+      if new.due_at then
+        redis.call('HSET', key, 'due_at', new.due_at)
+      end
       if new.lane ~= 'main' then
         redis.call('HSET', key, 'lane', new.lane)
       end
@@ -166,6 +227,9 @@ local function make_others()
     put_rest(key, first, new.last)
     if #fields > 0 or new.due_at then
       redis.call('HSET', key, 'more', '1', unpack(fields))
+    end
+    if new.parents then
+      defer(id, new.parents)
     end
     if new.ttl and entry then
       start_ttl(id, entry, new.ttl, false)
@@ -176,26 +240,30 @@ local function make_others()
   local news, unknown = read_heads()
   return {
     unknown = unknown,
+    orphan = news and string.find(words, 'whole=1', 1, true) and find_orphan(news),
     write_again = write_again,
-    -- Stores the job that stands there in the arguments. Returns how many fields it has, and a verdict if it was not
-    -- simply stored.
+    -- Stores the job that stands there in the arguments. Returns how many fields it has; if it was not simply stored, a
+    -- verdict, and the id of a parent that is missing.
     take = function(at)
       local new = news[at]
       local verdict, ended, entry, after = look(new.id, new.nonce)
+      local parent = not verdict and missing_parent(new, {})
       if verdict == 'again' then
         write_again(new.id, new.nonce)
         verdict = nil
+      elseif parent then
+        verdict = 'orphan'
       elseif not verdict then
         put(new, ended, entry, after)
       end
-      return new.count, verdict
+      return new.count, verdict, parent
     end,
     flush = function()
       if has_ttl then
         clear_lanes()
       end
       flush_lanes()
-      flush_mail()
+      flush_ends()
     end,
   }
 end
@@ -207,15 +275,17 @@ if words ~= '' then
   others = make_others()
   if others.unknown then
     return {'unknown', others.unknown}
+  elseif others.orphan then
+    return {'orphan', unpack(others.orphan)}
   end
 end
 while at <= #ARGV do
   local id, count, first = ARGV[at], tonumber(ARGV[at + 1]), at + 2
   if not count then
-    local verdict
-    count, verdict = others.take(at)
+    local verdict, parent
+    count, verdict, parent = others.take(at)
     if verdict then
-      rows[#rows + 1] = {position, verdict, id}
+      rows[#rows + 1] = {position, verdict, id, parent or nil}
     end
   else
     local key, last = job .. id, first + 2 * count - 1

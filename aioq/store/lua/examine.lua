@@ -2,8 +2,8 @@
 -- KEYS: main front wake scheduled expiring leases sessions job attempts registries damaged
 -- ARGV: repair expired_ttl subjects...
 -- SAYS: ok
--- MAKES: gone
--- NEEDS: doors/follow finding checks/job checks/index checks/lane checks/worker checks/key
+-- MAKES: gone deferred open dependents undecided outbox sources
+-- NEEDS: doors/follow finding more/dependents checks/job checks/index checks/lane checks/worker checks/key checks/dependents
 -- A subject is: the check, what the check needs to know (mostly a key), and a name (a job, an entry, a key).
 -- repair: 1 or ''. Returns for each finding its kind, the name that it is about, what is wrong, and whether it was
 -- repaired.
@@ -14,5 +14,6 @@ expired_ttl = tonumber(expired_ttl)
 for at = subjects, #ARGV, 3 do
   checks[ARGV[at]](ARGV[at + 1], ARGV[at + 2])
 end
-flush_mail()
+flush_decided()
+flush_ends()
 return {'ok', findings}

@@ -13,5 +13,5 @@ for _, at in ipairs(run) do
   end_job(failed, ARGV[at], 'failed', ttl, afters[at], ARGV[at + 1] ~= '1', now, ARGV[at + 2])
 end
 flush_kept()
-flush_mail()
+flush_ends()
 return {'ok', refused}

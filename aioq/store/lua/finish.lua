@@ -23,5 +23,5 @@ for _, at in ipairs(run) do
   end
 end
 flush_kept()
-flush_mail()
+flush_ends()
 return {'ok', refused}

@@ -1,5 +1,5 @@
 -- ids: one page of the ids of the jobs in one state, in order: lanes as they will be claimed, registries by time.
--- KEYS: main front scheduled expiring job registries
+-- KEYS: main front scheduled deferred expiring job registries
 -- ARGV: state cursor skip limit page order before expired_ttl
 -- SAYS: ok
 -- NEEDS: now read REGISTRIES lanes delivered usual ordered
@@ -216,6 +216,8 @@ elseif state == 'started' then
   list_started()
 elseif state == 'scheduled' then
   list_sets({{key = scheduled}})
+elseif state == 'deferred' then
+  list_sets({{key = deferred}})
 elseif state == 'expired' then
   list_expired()
 else

@@ -109,7 +109,7 @@ for _, run in ipairs(found) do
   end
 end
 flush_kept()
-flush_mail()
+flush_ends()
 
 if lost and more == 1 then
   redis.call('ZADD', leases, 'XX', 0, worker) -- should it wake up meanwhile, it is told

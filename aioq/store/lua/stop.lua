@@ -26,5 +26,5 @@ end
 take_out(id, 'stopped', status, entry, runner, fence)
 end_job(stopped, id, 'stopped', number(own_ttl, tonumber(failure_ttl)), after, true, now)
 flush_kept()
-flush_mail()
+flush_ends()
 return keep_receipt({'ok'})

@@ -2,7 +2,9 @@
 -- KEYS: job attempts registries
 -- ARGV: chunk
 -- SAYS: ok
--- NEEDS: now REGISTRIES usual forget rewind own
+-- MAKES: main front gone
+-- NEEDS: now read REGISTRIES usual forget rewind own outlive doors/follow remove_job
+-- A record on which jobs depend that wait for a finish does not go by itself; it goes here, and its dependents are decided.
 -- Jobs that ended in the future, by a clock that was set back since, count as ended now.
 -- Returns how many were taken out, or set right; a full chunk means that there may be more.
 
@@ -12,7 +14,10 @@ local swept, indexes = 0, {}
 -- when the clock is set back would live again, in no registry.
 local function expire_records(ids)
   for _, id in ipairs(ids) do
-    redis.call('EXISTS', keys_of(id))
+    local after = redis.call('EXISTS', keys_of(id)) > 0 and peek(id, 'after')
+    if has_dependents(after) then
+      remove_job(id, 'gone', after)
+    end
   end
 end
 chunk = tonumber(chunk)
@@ -49,4 +54,5 @@ for status, registry in pairs(REGISTRIES) do
     end
   end
 end
+flush_ends()
 return {'ok', swept}

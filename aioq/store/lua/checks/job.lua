@@ -1,6 +1,6 @@
 -- job: a record can be read, its job stands in the one index of its state, and goes when it is to go.
--- NEEDS: now NEXT FINAL REGISTRIES late wake lanes delivered lane leave usual keep doors/end_job forget history failure finding doors/leave_run own
-local TEXTS = {'status', 'func', 'entry', 'worker'}
+-- NEEDS: now NEXT FINAL REGISTRIES late wake lanes delivered lane leave usual keep doors/end_job forget history failure finding doors/leave_run own outlive more/dependents
+local TEXTS = {'status', 'func', 'entry', 'worker', 'after'}
 local NUMBERS = {
   'fence', 'uncounted', 'deliveries', 'ttl', 'failure_ttl', 'created_at', 'enqueued_at', 'due_at', 'expires_at',
   'started_at', 'ended_at',
@@ -181,6 +181,8 @@ local function check_ended(id, record)
     kind, words = 'job-without-index', 'it is ' .. status .. ', and is not in that registry'
   elseif math.floor(usual or own) ~= record.ended_at then
     kind, words = 'index-differs', 'its registry and its record name two moments at which it ended'
+  elseif has_dependents(record.after) and redis.call('EXISTS', dependents .. id) == 1 then
+    return -- its dependents wait for a finish, so it goes when its registry is swept
   elseif goes and record.left == -1 then
     kind, words = 'no-retention', 'it is ' .. status .. ', and would stay for ever'
   elseif goes and not is_near(now + record.left, goes) then
@@ -222,6 +224,8 @@ local function check_deadline(id, record)
       redis.call('HSETNX', job .. id, 'entry', '0-0') -- no entry at all: the deadline alone ends it
       redis.call('ZADD', expiring, record.expires_at, row)
     end)
+  elseif has_dependents(record.after) then
+    return check_lasting(id, record)
   elseif record.left == -1 or not is_near(now + record.left, goes) then
     report(record.left == -1 and 'no-retention' or 'retention-differs', id,
       'it has a ttl, and does not go when it should', function()
@@ -284,7 +288,24 @@ local function check_started(id, record)
   return true
 end
 
-local STATES = {queued = check_queued, scheduled = check_scheduled, started = check_started}
+local function check_deferred(id, record)
+  if not score(deferred, id) then
+    report('job-without-index', id, 'it is deferred, and the index of such jobs does not list it', function()
+      redis.call('ZADD', deferred, record.created_at or now, id)
+    end)
+  elseif redis.call('EXISTS', open .. id) == 0 then
+    report('job-without-index', id, 'it is deferred, and waits for no job', function()
+      release(id)
+    end)
+  else
+    return check_lasting(id, record)
+  end
+  return true
+end
+
+local STATES = {
+  queued = check_queued, scheduled = check_scheduled, started = check_started, deferred = check_deferred,
+}
 function checks.job(_, id)
   if not has_type(job .. id, 'hash') or not has_type(attempts .. id, 'list', true) then
     return

@@ -1,9 +1,16 @@
 -- follow: what follows from the end of a job, by the words of its field `after`.
 -- @<channel>: a process waits for the job. It gets one message for all jobs that the script has ended. A part of it is
 -- "<id> <status> <length>\n<bytes>"; the length - says that the bytes are too long for a message and must be loaded.
-local mail = {}
+-- deps: other jobs depend on the job.
+-- NEEDS: outlive
+local mail, ended = {}, {}
+-- The dependents of a job are decided: it has ended, or one has come since. is_gone: its record is gone.
+local function decide_later(id, status, is_gone)
+  ended[#ended + 1] = {id = id, status = status, is_gone = is_gone}
+end
 -- value: the result or the error. is_only_copy: nothing is stored of it, so the message carries it whatever its length.
-local function follow(id, status, after, value, is_only_copy)
+-- is_gone: its record is gone.
+local function follow(id, status, after, value, is_only_copy, is_gone)
   value = value or ''
   local part = id .. ' ' .. status .. ' -\n'
   if is_only_copy or #value <= 4096 then
@@ -14,10 +21,25 @@ local function follow(id, status, after, value, is_only_copy)
     parts[#parts + 1] = part
     mail[channel] = parts
   end
+  if has_dependents(after) then
+    decide_later(id, status, is_gone)
+  end
 end
 local function flush_mail()
   for channel, parts in pairs(mail) do
     redis.pcall('PUBLISH', channel, table.concat(parts)) -- it may be one that this user may not publish to
     mail[channel] = nil
   end
+end
+local function flush_ends()
+  if #ended > 0 then
+    -- NEEDS: USUAL
+    local expired_ttl = USUAL.expired
+    -- MAKES: wake scheduled expiring failed canceled deferred open dependents undecided outbox sources
+    -- NEEDS: keep more/dependents
+    decide_dependents(ended)
+    ended = {}
+    flush_kept()
+  end
+  flush_mail()
 end

@@ -1,5 +1,5 @@
 -- lane: the way into a lane. The caller sets the status; the entry is named so that the job can leave it again.
--- NEEDS: now read lanes deaths own
+-- NEEDS: now read lanes deaths own outlive
 local has_filled_rare = false -- whether this script has put a job into such a lane
 local function enter_lane(name, id)
   local entry = mark_of(name) .. redis.call('XADD', LANES[name], '*', 'id', id)
@@ -12,9 +12,11 @@ end
 -- A ttl counts each wait in a lane anew. The hash outlives it by expired_ttl even if no worker ever looks; the
 -- deadline names the entry too, so that what is left then is not taken for another job with the same id.
 -- has_own: as for keep_record.
-local function start_ttl(id, entry, ttl, has_own)
+local function start_ttl(id, entry, ttl, has_own, after)
   redis.call('ZADD', expiring, now + ttl, id .. ' ' .. entry)
-  keep_record(id, ttl + expired_ttl, has_own)
+  if not has_dependents(after) then
+    keep_record(id, ttl + expired_ttl, has_own)
+  end
   redis.call('HSET', job .. id, 'expires_at', now + ttl)
 end
 local function end_ttl(id, entry, has_own)
@@ -25,10 +27,10 @@ end
 -- Back to the lane, for a job that exists: promote, retry, give_back, reclaim, requeue. It may have been claimed before,
 -- so there is more to it than a claim would read.
 local function return_to_lane(id, name)
-  local own_ttl, deaths = peek(id, 'ttl', 'deaths')
+  local own_ttl, deaths, after = peek(id, 'ttl', 'deaths', 'after')
   local ttl, entry = number(own_ttl, 0), enter_lane(lane_for(deaths, name), id)
   redis.call('HSET', job .. id, 'status', 'queued', 'enqueued_at', now, 'entry', entry, 'more', '1')
   if ttl > 0 then
-    start_ttl(id, entry, ttl)
+    start_ttl(id, entry, ttl, true, after)
   end
 end

@@ -5,6 +5,6 @@ local function remove_job(id, status, after, value)
   leave_tombstone(id, 0)
   redis.call('DEL', keys_of(id))
   if after then
-    follow(id, status, after, value, true)
+    follow(id, status, after, value, true, true)
   end
 end

@@ -13,6 +13,12 @@ local function take_out(id, why, status, entry, runner, fence)
     redis.call('HDEL', job .. id, 'expires_at')
   elseif status == 'scheduled' then
     redis.call('ZREM', scheduled, id)
+  elseif status == 'deferred' then
+    -- MAKES: deferred open sources
+    -- NEEDS: deferred
+    leave_deferred(id)
+    redis.call('DEL', open .. id)
+    flush_deferred()
   elseif status == 'started' then
     redis.call('PUBLISH', control .. (runner or ''), why .. ' ' .. job .. id .. ' ' .. (fence or '0'))
   end

@@ -1,0 +1,118 @@
+"""What a job depends on: jobs of its queue or of others on the same server, and never itself."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from aioq.client.call import Call
+from aioq.client.view import JobView
+from aioq.store import Store
+from aioq.store.outbox import GONE, UNKNOWN, WAITS, End
+from aioq.store.relay import tell
+from aioq.values.dependency import POLICIES, Edge, Edges
+from aioq.values.errors import InvalidInput, NoSuchJobError
+from aioq.values.options import JobOptions
+
+
+def with_edges(call: Call, store: Store) -> Call:
+    """A call whose edges say in which queue each job is.
+
+    Raises:
+        InvalidInput: one names a job of another server, one that was never enqueued, or the job itself.
+
+    """
+    edges = call.options.edges
+    assert edges is not None
+    found = Edges(tuple(_placed(each, call, store) for each in edges.edges), edges.at_front)
+
+    own = JobOptions(edges=found, at_front=True) if edges.at_front else JobOptions(edges=found)
+
+    return replace(call, options=own.over(call.options))
+
+
+def _placed(edge: Edge, call: Call, store: Store) -> Edge:
+    queue, job = "", edge.job
+
+    if isinstance(job, JobView):
+        if job.origin is None:
+            raise InvalidInput(f"depends_on: {job!r} was never enqueued; enqueue it before")
+
+        if job.server != store.connection.identity:
+            raise InvalidInput(
+                f"depends_on: {job!r} has another server, prefix or secret than queue {store.queue!r}; a job can"
+                " depend on jobs of its own server only"
+            )
+
+        queue = "" if job.origin == store.queue else job.origin
+
+    if not queue and edge.job_id == (call.options.job_id or call.job_id):
+        raise InvalidInput(f"depends_on: job {edge.job_id} cannot depend on itself")
+
+    return edge._replace(queue=queue)
+
+
+def orphan(job_id: str, parent: str) -> NoSuchJobError:
+    """The error of a job that was to depend on one that is not in its queue."""
+    return NoSuchJobError(
+        f"job {job_id} is to depend on job {parent}, which is not in its queue. Enqueue that one before. Nothing"
+        " was enqueued"
+    )
+
+
+async def refuse_orphans(store: Store, calls: Sequence[Call]) -> None:
+    """Refuse calls of which one is to depend on a job that is neither in the queue nor before it among them.
+
+    The server refuses each request by itself. A call may take several, so all that it asks for is looked at first.
+
+    Raises:
+        NoSuchJobError: there is such a call.
+
+    """
+    known: set[str] = set()
+    asked: dict[str, str] = {}  # who asks, by the job that is asked for
+
+    for call in calls:
+        job_id = call.options.job_id or call.job_id or ""
+
+        for edge in _edges(call.options.edges):
+            if not edge.queue and edge.job_id not in known:
+                asked.setdefault(edge.job_id, job_id)
+
+        known.add(job_id)
+
+    for parent, is_there in zip(asked, await store.reads.exist(list(asked)), strict=True):
+        if not is_there:
+            raise orphan(asked[parent] or "without an id", parent)
+
+
+async def tell_others(store: Store, jobs: Sequence[tuple[str, Edges | None]]) -> None:
+    """Let jobs of other queues know of new jobs of this one that depend on them.
+
+    Raises:
+        NoSuchJobError: one of the other jobs is not there. The jobs that were to depend on it have been removed.
+
+    """
+    by_queue = defaultdict[str, list[End]](list)
+
+    for job_id, edges in jobs:
+        for edge in _edges(edges):
+            if edge.queue:
+                by_queue[edge.queue].append(End(job_id, edge.name, POLICIES.index(edge.policy), WAITS))
+
+    lost: list[tuple[End, str]] = []
+
+    for queue, ends in by_queue.items():
+        answers = await tell(store, Store(store.connection, queue), ends, gone=UNKNOWN)
+        lost += [(end, queue) for end, answer in zip(ends, answers, strict=True) if answer == GONE]
+
+    for end, queue in lost:
+        raise NoSuchJobError(
+            f"job {end.dependent} is to depend on job {end.parent.partition('@')[0]}, which is not in queue"
+            f" {queue!r}. It was not enqueued"
+        )
+
+
+def _edges(edges: Edges | None) -> tuple[Edge, ...]:
+    return () if edges is None else edges.edges

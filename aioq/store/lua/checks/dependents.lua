@@ -1,0 +1,80 @@
+-- dependents: a job that waits for others is listed by each of them, and they are there. Those of other queues are out of
+-- reach here: what is to be told them, or comes from them, stands in an outbox.
+-- NEEDS: now FINAL read finding outlive doors/follow more/dependents
+local SOME = 100 -- of the jobs that one waits for: over time, all of them
+
+function checks.deferred(_, id)
+  if not score(deferred, id) then
+    return
+  end
+  local is_readable, status = look(id)
+  if is_readable and status ~= 'deferred' then
+    report(status and 'job-in-wrong-index' or 'index-without-job', id,
+      'it is in the index of deferred jobs, and ' .. (status and 'is ' .. status or 'has no record'), function()
+      redis.call('ZREM', deferred, id)
+    end)
+  end
+end
+
+local POLICIES = {w = WAIT, r = RUN, f = FAIL}
+local function policy_of(id, parent)
+  for letter, name in string.gmatch(peek(id, 'parents') or '', '(%l)([^,]+)') do
+    if name == parent then
+      return POLICIES[letter] or 2
+    end
+  end
+  return 2
+end
+
+-- What a job waits for.
+function checks.open(_, id)
+  local key = open .. id
+  if not has_type(key, 'set') then
+    return
+  end
+  local is_readable, status = look(id)
+  if is_readable and status ~= 'deferred' then
+    report('index-without-job', id, 'it is listed what it waits for, and it does not wait', function()
+      redis.call('DEL', key)
+    end)
+    return
+  end
+  for _, parent in ipairs(redis.call('SRANDMEMBER', key, SOME)) do
+    local is_elsewhere = string.find(parent, '@', 1, true)
+    if not is_elsewhere and redis.call('EXISTS', job .. parent) == 0 then
+      report('dependency-gone', id, 'it waits for job ' .. parent .. ', which is gone', function()
+        redis.call('ZREM', dependents .. parent, id)
+        decide(id, policy_of(id, parent), parent, 'gone')
+      end)
+    elseif not is_elsewhere and not score(dependents .. parent, id) then
+      report('dependency-untold', id, 'it waits for job ' .. parent .. ', whose end it would not hear of', function()
+        redis.call('ZADD', dependents .. parent, policy_of(id, parent), id)
+        outlive(parent)
+        local ended_as = peek(parent, 'status')
+        if FINAL[ended_as] then
+          decide_later(parent, ended_as)
+        end
+      end)
+    end
+  end
+end
+
+-- The jobs that wait for one.
+function checks.dependents(_, id)
+  local key = dependents .. id
+  if not has_type(key, 'zset') or redis.call('EXISTS', job .. id) == 1 then
+    return
+  end
+  report('index-without-job', id, 'jobs wait for it, and it has no record', function()
+    decide_later(id, 'gone', true)
+  end)
+end
+
+-- A row is carried on within seconds by whoever wrote it, or by any worker of one of the two queues.
+function checks.outbox(_, row)
+  local written_at = score(outbox, row)
+  if written_at and now - written_at > 60000 then
+    report('row-not-carried', row, 'it is to be carried to another queue, and stands there since '
+      .. math.floor((now - written_at) / 1000) .. ' s')
+  end
+end

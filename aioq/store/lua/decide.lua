@@ -1,0 +1,26 @@
+-- decide: what the ends of jobs of other queues mean to jobs of this one that depend on them.
+-- KEYS: main front wake scheduled expiring job attempts registries
+-- ARGV: rows...
+-- SAYS: ok
+-- MAKES: gone deferred open dependents undecided outbox sources
+-- NEEDS: read more/dependents doors/follow remove_job keep deferred
+-- A row is: the dependent, the other job as <id>@<queue>, the policy, and how that one ended. waits: it has not ended, and
+-- knows of the dependent. unknown: there is none, and the dependent is not to be. Each pair is decided once.
+local LETTERS = {[0] = 'w', 'r', 'c', 'f'}
+for i = rows, #ARGV do
+  local id, parent, number_of_policy, status = string.match(ARGV[i], '^(%S+) (%S+) (%d) (%l+)$')
+  local policy = tonumber(number_of_policy)
+  redis.call('ZREM', outbox, 'depend ' .. parent .. ' ' .. number_of_policy .. ' ' .. id)
+  if status == 'unknown' then
+    redis.call('DEL', open .. id)
+    if leave_deferred(id) then
+      remove_job(id, 'gone', (peek(id, 'after')))
+    end
+  elseif status ~= 'waits' then
+    decide(id, policy, parent, status)
+  end
+end
+flush_decided()
+flush_kept()
+flush_ends()
+return {'ok'}

@@ -1,0 +1,12 @@
+-- outlive: a record on which other jobs depend does not go by itself: what no script ends could free nothing.
+-- NEEDS: read
+local function has_dependents(after)
+  return after and string.find(' ' .. after .. ' ', ' deps ', 1, true) ~= nil
+end
+local function outlive(id)
+  local after = peek(id, 'after')
+  if not has_dependents(after) then
+    redis.call('HSET', job .. id, 'after', after and after .. ' deps' or 'deps')
+  end
+  redis.call('PERSIST', job .. id)
+end

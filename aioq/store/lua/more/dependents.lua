@@ -1,0 +1,89 @@
+-- dependents: what the end of a job means to the jobs that depend on it.
+-- A job that depends on others is `deferred` while it is open what one of them means to it: `open:<id>` has those others,
+-- and each of them has `dependents:<id>`. The score of a dependent there is its policy: what any end but a finish means.
+-- A job of another queue stands in both as `<id>@<queue>`. What the end means to it is decided there, by decide.lua.
+-- NEEDS: now read USUAL lane lanes schedule wake failure doors/end_job outlive outbox deferred
+local WAIT, RUN, FAIL = 0, 1, 3 -- and 2: cancel
+local MOST = 200 -- dependents that one script decides; the others come with the next claim
+
+local has_released = false
+local function release(id)
+  leave_deferred(id)
+  local lane, due_at = peek(id, 'lane', 'due_at')
+  local due = number(due_at, 0)
+  if due > now then
+    redis.call('HSET', job .. id, 'status', 'scheduled')
+    enter_schedule(id, due)
+  else
+    return_to_lane(id, lane)
+  end
+  has_released = true
+end
+-- The job ends, since one that it depends on has not finished.
+local function end_dependent(id, policy, parent, status)
+  leave_deferred(id)
+  redis.call('DEL', open .. id)
+  local after, failure_ttl = peek(id, 'after', 'failure_ttl')
+  local reason = 'job ' .. parent .. ', on which this one depends, ' .. (status == 'gone' and 'is gone' or 'is ' .. status)
+  if policy == FAIL then
+    local ttl = number(failure_ttl, USUAL.failed)
+    end_job(failed, id, 'failed', ttl, after, false, now, failure('DependencyFailed', reason))
+  else
+    redis.call('HSET', job .. id, 'reason', reason)
+    end_job(canceled, id, 'canceled', USUAL.canceled, after, false, now)
+  end
+end
+-- status: how the job `parent` ended. Each pair is decided once.
+local function decide(id, policy, parent, status)
+  if redis.call('SREM', open .. id, parent) == 0 then
+    return -- it has ended, or was decided before
+  end
+  if status ~= 'finished' and policy ~= RUN then
+    end_dependent(id, policy, parent, status)
+  elseif redis.call('EXISTS', open .. id) == 0 then
+    release(id)
+  end
+end
+local function flush_decided()
+  if has_released then
+    wake_one()
+  end
+  has_released = false
+  flush_deferred()
+end
+-- Decides the dependents of jobs that have ended, each with its status and whether its record is gone. The list grows:
+-- a dependent that ends may have dependents itself.
+local function decide_dependents(ended)
+  local left, at, has_rows = MOST, 1, false
+  while at <= #ended and left > 0 do
+    local parent, status, is_gone = ended[at].id, ended[at].status, ended[at].is_gone
+    -- Whoever waits for a finish goes on waiting while the record is there: a requeue may bring it.
+    local lowest = (status == 'finished' or is_gone) and WAIT or RUN
+    local key = dependents .. parent
+    local rows = redis.call('ZRANGEBYSCORE', key, lowest, FAIL, 'WITHSCORES', 'LIMIT', 0, left)
+    for i = 1, #rows, 2 do
+      redis.call('ZREM', key, rows[i])
+      if string.find(rows[i], '@', 1, true) then
+        put_row('decide', rows[i], parent, rows[i + 1], status)
+        has_rows = true
+      else
+        decide(rows[i], tonumber(rows[i + 1]), parent, status)
+      end
+    end
+    left = left - #rows / 2
+    if left > 0 then
+      at = at + 1
+      if not is_gone and redis.call('EXISTS', key) == 1 then
+        outlive(parent)
+      end
+    end
+  end
+  for i = at, #ended do
+    redis.call('ZADD', undecided, now, ended[i].id .. ' ' .. (ended[i].is_gone and 'gone/' or '') .. ended[i].status)
+  end
+  flush_decided()
+  if at <= #ended or has_rows then
+    redis.call('HSET', lanes, 'follows', '1') -- a claim that finds this hash looks at more than the lanes
+    wake_one()
+  end
+end

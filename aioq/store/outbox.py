@@ -1,0 +1,93 @@
+"""Outbox: what the ends of jobs mean to jobs of other queues, and the jobs of other queues that jobs wait for.
+
+A script reaches one queue. So it leaves a row in the outbox of its queue. Whoever carries rows on calls a script
+of the other queue, and then takes the row away. All these calls may be sent twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from aioq.store.calls import Calls
+from aioq.store.reply import text
+
+#: Rows that one call reads.
+ROWS_PER_CALL = 100
+
+#: What `depend` answers of a job that has not ended, and of one that there is not.
+WAITS, GONE = "waits", "gone"
+
+#: What `decide` is told of a job that was never there: the one that was to depend on it goes.
+UNKNOWN = "unknown"
+
+
+class Watch(NamedTuple):
+    """A job that depends on one of another queue.
+
+    Args:
+        job_id: of the job that is waited for.
+        dependent: the job that waits, as `<id>@<queue>`.
+        policy: the number of its policy.
+
+    """
+
+    job_id: str
+    dependent: str
+    policy: int
+
+
+class End(NamedTuple):
+    """What the end of a job of another queue is to a job that depends on it.
+
+    Args:
+        dependent: the id of the job that waits.
+        parent: the job that is waited for, as `<id>@<queue>`.
+        policy: the number of the policy.
+        status: how that job has ended; or waits, gone, unknown.
+
+    """
+
+    dependent: str
+    parent: str
+    policy: int
+    status: str
+
+
+class Outbox:
+    """The calls between queues, on one of them.
+
+    Args:
+        calls: the queue's.
+
+    """
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    async def depend(self, watches: Sequence[Watch]) -> list[str]:
+        """Let jobs of this queue know of dependents in other queues.
+
+        Returns:
+            For each: waits, gone, or the state in which the job has ended if that decides the dependent.
+
+        """
+        rows = [f"{each.policy} {each.job_id} {each.dependent}" for each in watches]
+
+        return [text(each) for each in (await self._calls.call("depend", rows=rows))[1]]
+
+    async def decide(self, ends: Sequence[End]) -> None:
+        """Let jobs of this queue know how jobs of other queues have ended."""
+        rows = [f"{each.dependent} {each.parent} {each.policy} {each.status}" for each in ends]
+        await self._calls.call("decide", rows=rows)
+
+    async def rows(self, done: Sequence[str] = ()) -> tuple[list[str], list[str]]:
+        """The oldest rows of this queue, and the queues whose rows may be for this one.
+
+        Args:
+            done: rows that have been carried on; they go before others are read.
+
+        """
+        reply = await self._calls.call("outbox", chunk=ROWS_PER_CALL, rows=list(done))
+
+        return [text(each) for each in reply[1]], [text(each) for each in reply[2]]

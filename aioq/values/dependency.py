@@ -1,0 +1,153 @@
+"""Dependency: the jobs that a job waits for, and what it means to it if one of them does not finish."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+from aioq.values.errors import InvalidInput, InvalidType
+from aioq.values.ids import check_id
+
+#: What any end of a job but a finish means to one that depends on it.
+Policy = Literal["wait", "run", "cancel", "fail"]
+POLICIES: tuple[Policy, ...] = ("wait", "run", "cancel", "fail")
+
+
+@runtime_checkable
+class HasId(Protocol):
+    """A handle of a job."""
+
+    @property
+    def id(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Dependency:
+    """Jobs that a job waits for, if their failure is to mean something else than that it goes on waiting.
+
+    Args:
+        jobs: a job or its id, or several.
+        on_failure: what any end but a finish means. "wait" (default): the job waits on, since a requeue may bring
+            the finish, and it is canceled when the record of the other job goes. "run": it runs. "cancel": it is
+            canceled. "fail": it fails.
+        at_front: the job goes to the front of the queue when it is released (default False).
+        allow_failure: RQ's spelling: True stands for on_failure="run".
+        enqueue_at_front: RQ's spelling of at_front.
+
+    Raises:
+        InvalidInput: there is no such policy, or both spellings are given.
+
+    Example:
+        >>> Dependency(["a1", "b2"], on_failure="cancel")  # doctest: +SKIP
+
+    """
+
+    jobs: Sequence[HasId | str]
+    on_failure: Policy
+    at_front: bool
+
+    def __init__(
+        self,
+        jobs: HasId | str | Iterable[HasId | str],
+        on_failure: Policy | None = None,
+        at_front: bool = False,
+        *,
+        allow_failure: bool | None = None,
+        enqueue_at_front: bool | None = None,
+    ) -> None:
+        if on_failure is not None and allow_failure is not None:
+            raise InvalidInput(f"on_failure={on_failure!r} and allow_failure={allow_failure!r}: give one of them")
+
+        policy = on_failure or ("run" if allow_failure else "wait")
+
+        if policy not in POLICIES:
+            raise InvalidInput(f"on_failure={policy!r}: expected one of {', '.join(map(repr, POLICIES))}")
+
+        object.__setattr__(self, "jobs", _listed(jobs, "jobs"))
+        object.__setattr__(self, "on_failure", policy)
+        object.__setattr__(self, "at_front", bool(at_front or enqueue_at_front))
+
+
+#: What `depends_on` takes.
+DependsOn: TypeAlias = HasId | str | Dependency | Iterable[HasId | str | Dependency]
+
+
+class Edge(NamedTuple):
+    """One job that another one waits for.
+
+    Args:
+        job_id: of the job that is waited for.
+        policy: what any end of it but a finish means.
+        job: its handle, if it was given by one.
+        queue: the name of its queue; empty for that of the job that waits.
+
+    """
+
+    job_id: str
+    policy: Policy
+    job: Any = None
+    queue: str = ""
+
+    @property
+    def name(self) -> str:
+        """The id, with the queue behind it if that is another one."""
+        return f"{self.job_id}@{self.queue}" if self.queue else self.job_id
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """All jobs that one waits for, each once."""
+
+    edges: tuple[Edge, ...]
+    at_front: bool = False
+
+    def word(self) -> str:
+        """As `enqueue.lua` reads it."""
+        return ",".join(f"{each.policy[0]}{each.name}" for each in self.edges)
+
+
+def read_depends_on(value: DependsOn | Literal[False], name: str) -> Edges:
+    """What a job is to wait for, as a user gives it.
+
+    Raises:
+        InvalidInput: it names one job with two policies.
+
+    """
+    found: dict[str, Edge] = {}
+    listed = [value] if isinstance(value, Dependency) else _listed(value or (), name)
+
+    for each in listed:
+        dependency = each if isinstance(each, Dependency) else Dependency(each)
+
+        for job in _listed(dependency.jobs, name):
+            edge = Edge(_id_of(job, name), dependency.on_failure, job if isinstance(job, HasId) else None)
+
+            if found.setdefault(edge.job_id, edge).policy != edge.policy:
+                other = found[edge.job_id].policy
+
+                raise InvalidInput(
+                    f"{name}: job {edge.job_id} stands there with on_failure={other!r} and with {edge.policy!r}"
+                )
+
+    return Edges(tuple(found.values()), any(isinstance(each, Dependency) and each.at_front for each in listed))
+
+
+def _listed(value: object, name: str) -> Sequence[Any]:
+    if isinstance(value, str | HasId):
+        return (value,)
+
+    if isinstance(value, bytes) or not isinstance(value, Iterable):
+        raise InvalidType(f"{name}={value!r}: expected a job, its id, or a list of them")
+
+    return tuple(value)
+
+
+def _id_of(job: object, name: str) -> str:
+    if isinstance(job, str):
+        return check_id(job, name)
+
+    if isinstance(job, HasId):
+        return job.id
+
+    raise InvalidType(f"{name}: {job!r} is neither a job nor an id")

@@ -1,0 +1,74 @@
+"""Relaying: what the ends of jobs mean to jobs of other queues is carried there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from anyio import move_on_after
+
+from aioq.store import Store
+from aioq.store.relay import relay
+from aioq.values.errors import ServerError
+
+log = logging.getLogger("aioq.worker")
+
+#: How often a worker looks for rows that nobody has told it of, in seconds: whoever wrote them may have died.
+PAUSE_S = 10.0
+
+
+class Relaying:
+    """Carries on the rows of the outboxes of a worker's queues.
+
+    Args:
+        stores: the queues.
+        carried: called when rows have been carried on: jobs may have come.
+
+    """
+
+    def __init__(self, stores: Sequence[Store], carried: Callable[[], None]) -> None:
+        self._stores = stores
+        self._carried = carried
+        self._told = asyncio.Event()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether rows are known that have not been carried on."""
+        return self._told.is_set()
+
+    def note_rows(self) -> None:
+        """There are rows: a claim has brought that."""
+        self._told.set()
+
+    async def run(self) -> None:
+        """Carry rows on, until cancelled."""
+        while True:
+            with move_on_after(PAUSE_S):
+                await self._told.wait()
+
+            was_told = self._told.is_set()
+            await self._relay_all()
+            self._told.clear()
+
+            if was_told:
+                self._carried()
+
+    async def _relay_all(self) -> None:
+        own = {store.queue for store in self._stores}
+        others: dict[str, Store] = {}
+
+        for store in self._stores:
+            others |= {name: Store(store.connection, name) for name in await _relay(store) if name not in own}
+
+        for other in others.values():
+            await _relay(other)
+
+
+async def _relay(store: Store) -> list[str]:
+    try:
+        return await relay(store)
+    except ServerError as error:
+        log.debug("the outbox of queue %s could not be carried on: %s", store.queue, error)
+
+        return []

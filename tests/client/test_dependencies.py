@@ -1,0 +1,120 @@
+"""Jobs that depend on others, as users write it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aioq import InvalidInput, Job, NoSuchJobError, Queue
+from aioq.values.dependency import Dependency
+from tests import jobs
+from tests.worker.notes import note, notes
+
+
+async def states(*made: Job[Any]) -> list[str]:
+    for job in made:
+        await job.refresh()
+    return [job.status for job in made]
+
+
+async def test_a_job_runs_after_those_that_it_depends_on(queue: Queue, burst, key: str) -> None:
+    first = await queue.enqueue(note, key, "first")
+    second = await queue.enqueue(note, key, "second")
+    last = await queue.enqueue(note, key, "last", depends_on=[first, second.id], at_front=True)
+    assert last.status == "deferred"
+    assert last.is_deferred
+    assert await queue.deferred_job_registry.job_ids() == [last.id]
+    assert last.dependency_ids == [first.id, second.id]
+    assert await last.dependencies() == [first, second]
+    assert await first.dependents() == [last]
+    await burst()
+    assert notes[key] == ["first", "second", "last"]
+    assert await first.dependents() == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "becomes"), [("wait", "deferred"), ("run", "finished"), ("cancel", "canceled"), ("fail", "failed")]
+)
+async def test_what_a_failure_means_is_said_with_the_dependency(
+    queue: Queue, burst, key: str, policy: Any, becomes: str
+) -> None:
+    failing = await queue.enqueue(jobs.div_by_zero, 1, failure_ttl=60)
+    job = await queue.enqueue(note, key, depends_on=Dependency(failing, on_failure=policy))
+    await burst()
+    assert await states(failing, job) == ["failed", becomes]
+
+    if becomes == "failed":
+        assert f"DependencyFailed: job {failing.id}, on which this one depends, is failed" in (job.exc_info or "")
+
+
+async def test_every_form_of_enqueue_takes_it(queue: Queue, burst, key: str) -> None:
+    first = await queue.enqueue(note, key, "first")
+    made = [
+        await queue.enqueue_call(note, (key, 1), depends_on=first),
+        await queue.using(depends_on=first).enqueue(note, key, 2),
+        await queue.enqueue_job(Job.create(note, (key, 3), depends_on=first)),
+        *await queue.enqueue_many([Queue.prepare_data(note, (key, 4), depends_on=first)]),
+        await queue.enqueue_in(0.05, note, key, 5, depends_on=first),
+    ]
+    assert [job.status for job in made] == ["deferred"] * 5
+    await burst()
+    assert notes[key][0] == "first"
+    assert {1, 2, 3, 4} <= set(notes[key])
+
+
+async def test_a_cancel_takes_all_that_wait_along(queue: Queue, key: str) -> None:
+    first = await queue.enqueue(note, key)
+    second = await queue.enqueue(note, key, depends_on=Dependency(first, on_failure="run"))
+    third = await queue.enqueue(note, key, depends_on=[Dependency(second, on_failure="run"), first])
+
+    async with Queue("other", queue.connection) as other:
+        last = await other.enqueue(note, key, depends_on=Dependency(third, on_failure="fail"))
+        alone = await queue.enqueue(note, key)
+        await first.cancel(dependents=True)
+        assert await states(first, second, third, last) == ["canceled"] * 4
+        assert await states(alone) == ["queued"]
+
+
+@pytest.mark.parametrize("nothing", [[], (), None, False, Dependency([])], ids=repr)
+async def test_a_job_that_depends_on_nothing_is_queued(queue: Queue, key: str, nothing: Any) -> None:
+    assert (await queue.enqueue(note, key, depends_on=nothing)).is_queued
+
+
+async def test_one_that_has_ended_is_judged_at_once(queue: Queue, burst, key: str) -> None:
+    first = await queue.enqueue(note, key)
+    await burst()
+    job = await queue.enqueue(note, key, depends_on=first)
+    assert await states(job) == ["queued"]
+
+
+async def test_what_cannot_be_depended_on_is_refused_and_nothing_is_written(
+    queue: Queue, server, key: str
+) -> None:
+    other = Queue("default", server.url, prefix="other")
+    foreign = await other.enqueue(note, key)
+
+    for depends_on, error in [
+        (foreign, "has another server, prefix or secret than queue 'default'"),
+        (Job.create(note, (key,)), "was never enqueued"),
+        (5, "expected a job, its id, or a list of them"),
+        ([5], "expected a job, its id, or a list of them"),
+        ("a b", "depends_on='a b'"),
+        (["a", Dependency("a", on_failure="run")], "stands there with on_failure='wait' and with 'run'"),
+    ]:
+        with pytest.raises(InvalidInput, match=error):
+            await queue.enqueue(note, key, depends_on=depends_on)
+
+    with pytest.raises(InvalidInput, match="cannot depend on itself"):
+        await queue.enqueue(note, key, job_id="a", depends_on="a")
+
+    with pytest.raises(InvalidInput, match=r"on_failure='stop': expected one of 'wait', 'run'"):
+        Dependency("a", on_failure="stop")  # type: ignore[arg-type]
+
+    with pytest.raises(NoSuchJobError, match="is to depend on job nobody"):
+        await queue.enqueue(note, key, depends_on="nobody")
+
+    assert await queue.count() == 0
+    assert await queue.deferred_job_registry.count() == 0
+    await other.delete()
+    await other.aclose()

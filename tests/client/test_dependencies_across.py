@@ -1,0 +1,160 @@
+"""Jobs that depend on jobs of other queues of the same server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import redis
+
+from aioq import Job, NoSuchJobError, Queue
+from aioq.store.relay import relay
+from aioq.values.dependency import Dependency
+from tests import jobs
+from tests.store.tools import audit
+from tests.tools import eventually
+from tests.worker.notes import note, notes
+
+
+@pytest.fixture
+async def other(queue: Queue) -> AsyncIterator[Queue]:
+    async with Queue("other", queue.connection) as opened:
+        yield opened
+
+
+def fail_until(key: str, count: int) -> None:
+    notes[key].append(None)
+
+    if len(notes[key]) < count:
+        raise ConnectionError
+
+
+async def state(job: Job[Any]) -> str:
+    return str(await job.get_status())
+
+
+def rows(raw: redis.Redis, queue: str) -> list[str]:
+    return raw.zrange(f"aioq:{{{queue}}}:outbox", 0, -1)
+
+
+async def test_a_job_runs_after_one_of_another_queue(
+    queue: Queue, other: Queue, start_worker: Any, key: str, raw: redis.Redis
+) -> None:
+    first = await other.enqueue(note, key, "first")
+    last = await queue.enqueue(note, key, "last", depends_on=first)
+    assert last.is_deferred
+    assert last.dependency_ids == [first.id]
+    assert await last.dependencies() == [first]
+    assert await first.dependents() == [last]
+    assert rows(raw, "default") == rows(raw, "other") == []
+    await start_worker("default", "other")
+    assert await last.result(timeout=10) == "last"
+    assert notes[key] == ["first", "last"]
+    assert rows(raw, "other") == []
+
+
+async def test_a_burst_waits_for_what_is_carried_to_its_queues(
+    queue: Queue, other: Queue, burst: Any, key: str
+) -> None:
+    first = await other.enqueue(note, key, 1)
+    second = await queue.enqueue(note, key, 2, depends_on=first)
+    await other.enqueue(note, key, 3, depends_on=second)
+    await burst("default", "other")
+    assert notes[key] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("policy", "becomes"), [("wait", "deferred"), ("run", "queued"), ("cancel", "canceled"), ("fail", "failed")]
+)
+async def test_what_a_failure_means_is_said_with_the_dependency(
+    queue: Queue, other: Queue, burst: Any, key: str, policy: Any, becomes: str
+) -> None:
+    failing = await other.enqueue(jobs.div_by_zero, 1, failure_ttl=60)
+    job = await queue.enqueue(note, key, depends_on=Dependency(failing, on_failure=policy))
+    ended = await queue.enqueue(note, key)
+    await burst("other")
+    await eventually(lambda: relayed(job, other, becomes))
+    late = await queue.enqueue(note, key, depends_on=Dependency(failing, on_failure=policy))
+    assert await state(late) == becomes, "one that has ended is judged at once"
+    assert await state(ended) == "queued"
+
+
+async def relayed(job: Job[Any], other: Queue, becomes: str) -> bool:
+    await relay(other.store)
+
+    return await state(job) == becomes
+
+
+async def test_a_finish_that_a_requeue_brings_lets_it_run(
+    queue: Queue, other: Queue, burst: Any, key: str
+) -> None:
+    first = await other.enqueue(fail_until, key, 2)
+    job = await queue.enqueue(note, key, depends_on=first)
+    await burst("other")
+    assert (await state(first), await state(job)) == ("failed", "deferred")
+    await first.requeue()
+    await burst("default", "other")
+    assert (await state(first), await state(job)) == ("finished", "finished")
+
+
+async def test_one_that_is_not_there_is_refused_and_nothing_is_left(
+    queue: Queue, other: Queue, server: Any, key: str, raw: redis.Redis
+) -> None:
+    gone = await other.enqueue(note, key)
+    there = await other.enqueue(note, key)
+    await gone.delete()
+
+    for depends_on in (gone, [there, gone], [gone, there]):
+        with pytest.raises(NoSuchJobError, match=rf"depend on job {gone.id}, which is not in queue 'other'"):
+            await queue.enqueue(note, key, depends_on=depends_on)
+
+    assert await queue.deferred_job_registry.count() == 0
+    assert rows(raw, "default") == rows(raw, "other") == []
+
+    with redis.Redis.from_url(server.url) as client:
+        assert audit(client, queue.store) == []
+
+
+async def test_whoever_enqueued_it_may_die_in_between(
+    queue: Queue, other: Queue, burst: Any, key: str, monkeypatch: pytest.MonkeyPatch, raw: redis.Redis
+) -> None:
+    first = await other.enqueue(note, key, "first")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("aioq.client.producer.tell_others", dies)
+        with pytest.raises(ZeroDivisionError):
+            await queue.enqueue(note, key, "last", job_id="last", depends_on=first)
+
+    assert len(rows(raw, "default")) == 1
+    await relay(queue.store)
+    assert rows(raw, "default") == []
+    await burst("default", "other")
+    assert notes[key] == ["first", "last"]
+
+
+async def dies(*_: object) -> None:
+    raise ZeroDivisionError
+
+
+async def test_a_worker_of_the_waiting_queue_carries_the_rows_of_the_other_one(
+    queue: Queue, other: Queue, start_worker: Any, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody serves that queue when its last job ends by a cancel."""
+    monkeypatch.setattr("aioq.worker.relaying.PAUSE_S", 0.05)
+    first = await other.enqueue(note, key)
+    job = await queue.enqueue(note, key, depends_on=Dependency(first, on_failure="run"))
+    await start_worker("default")
+    await first.cancel()
+    assert await job.result(timeout=10) is None
+
+
+async def test_many_jobs_depend_on_one_of_another_queue(
+    queue: Queue, other: Queue, burst: Any, key: str, raw: redis.Redis
+) -> None:
+    first = await other.enqueue(note, key, 0)
+    made = await queue.enqueue_many([Queue.prepare_data(note, (key, 1), depends_on=first) for _ in range(600)])
+    assert {job.status for job in made} == {"deferred"}
+    await burst("default", "other")
+    assert notes[key] == [0, *[1] * 600]
+    assert rows(raw, "other") == []

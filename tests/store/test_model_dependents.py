@@ -1,0 +1,256 @@
+"""Jobs of two queues that depend on one another, against a model: each end decides what the table says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pytest
+import redis
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from aioq import Queue
+from aioq.store import Connection, Store
+from aioq.store.outbox import UNKNOWN, WAITS, End
+from aioq.store.relay import relay, tell
+from aioq.values.claim import Claim
+from aioq.values.dependency import POLICIES
+from aioq.values.outcome import Failed, Finished
+from aioq.values.states import FINAL, JobStatus, allows
+from tests.conftest import Server
+from tests.store.test_model import LONG, PROFILE
+from tests.store.tools import audit, end, job, take
+from tests.tools import assert_sound
+
+T = TypeVar("T")
+
+QUEUES = ("default", "other")
+EDGES = st.lists(st.tuples(st.integers(0, 40), st.sampled_from(POLICIES)), max_size=3)
+PICKS = st.integers(0, 40)
+
+
+@dataclass
+class Node:
+    """What the model knows of a job."""
+
+    name: str  # <id>@<queue>
+    status: str = "queued"
+    open: dict[str, str] = field(default_factory=dict)  # policies, by the names of the jobs that it waits for
+    is_forgotten: bool = False  # its failure_ttl is 0
+    has_several: bool = False  # then what comes first may decide between canceled and failed
+
+
+class DependentsMachine(RuleBasedStateMachine):
+    """Drives the stores of two queues on a real server.
+
+    Args:
+        url: the server.
+
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.client = redis.Redis.from_url(url)
+        self.client.flushall()
+        self.connection = Connection(url)
+        self.stores = {name: Store(self.connection, name) for name in QUEUES}
+        self.nodes: dict[str, Node] = {}
+        self.used: list[str] = []
+        self.claims: dict[str, Claim] = {}
+
+    def teardown(self) -> None:
+        for name in QUEUES:
+            self.run(assert_sound(Queue(name, self.connection)))
+
+        self.run(self.connection.aclose())
+        self.client.flushall()
+        self.client.close()
+        self.runner.close()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(work)
+
+    def picked(self, number: int, verb: str = "") -> Node | None:
+        found = [each for each in self.nodes.values() if not verb or allows(JobStatus(each.status), verb)]
+
+        return found[number % len(found)] if found else None
+
+    def of(self, name: str) -> tuple[Store, str]:
+        job_id, _, queue = name.partition("@")
+
+        return self.stores[queue], job_id
+
+    # The model
+
+    def ended(self, name: str, status: str) -> None:
+        """What an end means, as the table in the documentation says it."""
+        for each in list(self.nodes.values()):
+            policy = each.open.get(name)
+
+            if (
+                policy is None
+                or each.name not in self.nodes
+                or (policy == "wait" and status not in ("finished", "gone"))
+            ):
+                continue
+
+            del each.open[name]
+
+            if status == "finished" or policy == "run":
+                if not each.open:
+                    each.status = "queued"
+            else:
+                self.change(each, "failed" if policy == "fail" else "canceled")
+
+    def change(self, node: Node, status: str) -> None:
+        node.status = status
+        node.open.clear()
+
+        if node.is_forgotten and status in ("failed", "stopped"):
+            del self.nodes[node.name]
+            self.ended(node.name, "gone")
+        else:
+            self.ended(node.name, status)
+
+    # What happens
+
+    @initialize()
+    def begin(self) -> None:
+        self.enqueue("default", [], is_forgotten=False)
+
+    @rule(queue=st.sampled_from(QUEUES), edges=EDGES, is_forgotten=st.booleans())
+    def enqueue(self, queue: str, edges: list[tuple[int, str]], is_forgotten: bool) -> None:
+        node = Node(f"j{len(self.used)}@{queue}")
+        policies: dict[str, str] = {}
+
+        for number, policy in edges:
+            if (parent := self.picked(number)) is not None:
+                policies[parent.name] = policy
+
+        node.is_forgotten = is_forgotten and len(policies) < 2
+        self.put(node, policies)
+
+    @rule(queue=st.sampled_from(QUEUES), edges=EDGES)
+    def enqueue_after_one_that_is_gone(self, queue: str, edges: list[tuple[int, str]]) -> None:
+        gone = [name for name in self.used if name not in self.nodes and name.endswith(f"@{queue}")]
+
+        if gone:
+            node = Node(f"j{len(self.used)}@{queue}")
+            self.used.append(node.name)
+            store, job_id = self.of(node.name)
+            submission = job(job_id, parents=f"w{gone[0].partition('@')[0]}")
+            (answer,) = self.run(store.producing.enqueue_many([submission], whole=False))
+            assert answer.verdict == "orphan"
+
+    def put(self, node: Node, policies: dict[str, str]) -> None:
+        store, job_id = self.of(node.name)
+        words = [policy[0] + name.removesuffix(f"@{store.queue}") for name, policy in policies.items()]
+        own = {"failure_ttl": b"0"} if node.is_forgotten else {}
+        self.run(store.producing.enqueue_many([job(job_id, parents=",".join(words), **own)]))
+        self.used.append(node.name)
+        self.nodes[node.name] = node
+
+        for name, policy in policies.items():
+            if not name.endswith(f"@{store.queue}"):
+                watch = End(job_id, name, POLICIES.index(policy), WAITS)
+                self.run(tell(store, self.of(name)[0], [watch], gone=UNKNOWN))
+
+        node.open = dict(policies)
+        node.has_several = len(policies) > 1
+        node.status = "deferred" if policies else "queued"
+
+        for name in policies:
+            if name in node.open and (status := self.nodes[name].status) in FINAL:
+                if status == "finished" or policies[name] != "wait":
+                    self.judge(node, name, status)
+
+    def judge(self, node: Node, name: str, status: str) -> None:
+        policy = node.open.pop(name)
+
+        if status == "finished" or policy == "run":
+            node.status = "queued" if not node.open else "deferred"
+        else:
+            self.change(node, "failed" if policy == "fail" else "canceled")
+
+    @rule(queue=st.sampled_from(QUEUES), limit=st.integers(1, 4))
+    def claim(self, queue: str, limit: int) -> None:
+        claimed = self.run(take(self.stores[queue], limit=limit))
+        waiting = [each for each in self.nodes.values() if each.status == "queued" and each.name.endswith(queue)]
+        assert len(claimed) == min(limit, len(waiting))
+
+        for each in claimed:
+            node = self.nodes[f"{each.record.id}@{queue}"]
+            assert node.status == "queued"
+            assert not node.open
+            node.status = "started"
+            self.claims[node.name] = each
+
+    @rule(number=PICKS, finishes=st.booleans(), is_kept=st.booleans())
+    def end(self, number: int, finishes: bool, is_kept: bool) -> None:
+        if (node := self.picked(number, "stop")) is None:
+            return
+
+        outcome = Finished(b"p", 60_000 if is_kept else 0) if finishes else Failed("boom")
+        assert self.run(end(self.of(node.name)[0], (self.claims[node.name], outcome))) == ["ok"]
+        self.change(node, "finished" if finishes else "failed")
+
+    @rule(number=PICKS, verb=st.sampled_from(["cancel", "stop"]))
+    def cancel_or_stop(self, number: int, verb: str) -> None:
+        if (node := self.picked(number, verb)) is not None:
+            store, job_id = self.of(node.name)
+            changes = store.changes
+            verdict, _ = self.run(changes.cancel(job_id) if verb == "cancel" else changes.stop(job_id))
+            assert verdict == "ok"
+            self.change(node, "canceled" if verb == "cancel" else "stopped")
+
+    @rule(number=PICKS)
+    def requeue(self, number: int) -> None:
+        if (node := self.picked(number, "requeue")) is not None:
+            store, job_id = self.of(node.name)
+            assert self.run(store.changes.requeue([job_id], at_front=False, reset=True)) == ["ok"]
+            node.status = "queued"
+
+    @rule(number=PICKS)
+    def delete(self, number: int) -> None:
+        if (node := self.picked(number)) is not None:
+            store, job_id = self.of(node.name)
+            assert self.run(store.changes.delete([job_id])) == 1
+            del self.nodes[node.name]
+            self.ended(node.name, "gone")
+
+    @rule()
+    def sweep(self) -> None:
+        for store in self.stores.values():
+            self.run(store.duty.sweep())
+
+    # What holds after every step
+
+    @invariant()
+    def every_job_is_as_the_model_says(self) -> None:
+        for _ in range(2 * len(QUEUES)):  # what one queue's rows decide may write rows of the other
+            for store in self.stores.values():
+                self.run(relay(store))
+
+        for queue, store in self.stores.items():
+            names = [name for name in self.used if name.endswith(f"@{queue}")]
+            records = self.run(store.reads.load([name.partition("@")[0] for name in names]))
+            found = {name: record.status.value for name, record in zip(names, records, strict=True) if record}
+
+            for name, each in [*self.nodes.items()]:
+                if each.has_several and {each.status, found.get(name)} == {"canceled", "failed"}:
+                    each.status = found[name]
+
+            assert found == {name: each.status for name, each in self.nodes.items() if name.endswith(f"@{queue}")}
+            assert not self.client.exists(store.keys.outbox)
+            assert audit(self.client, store) == []
+
+
+@pytest.mark.timeout(3_600 if LONG else 180)
+def test_the_server_and_the_model_agree(server: Server) -> None:
+    some = settings(PROFILE, max_examples=PROFILE.max_examples // 2)
+    run_state_machine_as_test(lambda: DependentsMachine(server.url), settings=some)
