@@ -178,7 +178,7 @@ async def test_dependents_of_one_job_are_enqueued(queue: Queue, meter: Meter) ->
     with meter:
         await queue.enqueue_many([Queue.prepare_data(jobs.add, (1, 1), depends_on=first) for _ in range(JOBS)])
 
-    within(meter.per_job(JOBS), Cost(commands=12.1, trips=0.01, bytes=153.5, calls=58.5, replies=0.4))
+    within(meter.per_job(JOBS), Cost(commands=7.1, trips=0.01, bytes=153.5, calls=58.5, replies=0.4))
 
 
 async def test_a_drain_of_dependents(queue: Queue, server: Server, meter: Meter) -> None:
@@ -190,7 +190,7 @@ async def test_a_drain_of_dependents(queue: Queue, server: Server, meter: Meter)
     with meter:
         await worker.run(max_jobs=JOBS)
 
-    within(meter.per_job(JOBS), Cost(commands=15.5, trips=0.04, bytes=84, calls=30.5, replies=314))
+    within(meter.per_job(JOBS), Cost(commands=13.5, trips=0.04, bytes=84, calls=30.5, replies=314))
 
 
 async def test_a_wait_for_each_of_a_hundred(queue: Queue, start_worker, meter: Meter) -> None:

@@ -12,8 +12,9 @@ for i = rows, #ARGV do
   local policy = tonumber(number_of_policy)
   redis.call('ZREM', outbox, 'depend ' .. parent .. ' ' .. number_of_policy .. ' ' .. id)
   if status == 'unknown' then
-    redis.call('DEL', open .. id)
-    if leave_deferred(id) then
+    if redis.call('ZSCORE', deferred, id) then
+      leave_deferred(id)
+      redis.call('DEL', open .. id)
       remove_job(id, 'gone', (peek(id, 'after')))
     end
   elseif status ~= 'waits' then

@@ -123,21 +123,25 @@ local function make_others()
     return string.find(parent, '@', 1, true) ~= nil
   end
 
-  -- A job that this one depends on which is neither stored nor among those that stand before it in the call.
-  local function missing_parent(new, known)
+  local known = {} -- jobs that are stored, or stand in the call before the one that is looked at
+  -- A job that this one depends on which is neither.
+  local function missing_parent(new)
     for parent in string.gmatch(new.parents or '', '%l([^,]+)') do
-      if not known[parent] and not is_elsewhere(parent) and redis.call('EXISTS', job .. parent) == 0 then
-        return parent
+      if not known[parent] and not is_elsewhere(parent) then
+        if redis.call('EXISTS', job .. parent) == 0 then
+          return parent
+        end
+        known[parent] = true
       end
     end
   end
 
   -- What refuses the whole call: a job that is to be stored, and one that it depends on.
   local function find_orphan(news)
-    local known, at = {}, jobs
+    local at = jobs
     while at <= #ARGV do
       local new = news[at]
-      local parent = new and not look(new.id, new.nonce) and missing_parent(new, known)
+      local parent = new and not look(new.id, new.nonce) and missing_parent(new)
       if parent then
         return {new.id, parent}
       end
@@ -176,6 +180,26 @@ local function make_others()
     end
   end
 
+  -- Many jobs of a call may depend on one, so what is known of that one is kept: how it has ended, whether it was told
+  -- to stay, and whether what its end means is to be decided.
+  local ends, stay, told = {}, {}, {}
+  local function depend(parent, policy)
+    if ends[parent] == nil then
+      local status = peek(parent, 'status')
+      ends[parent] = FINAL[status] and status or false
+    end
+    local status = ends[parent]
+    if status and (status == 'finished' or policy ~= 'w') then
+      if not told[parent] then
+        told[parent] = true
+        decide_later(parent, status)
+      end
+    elseif not stay[parent] then
+      stay[parent] = true
+      outlive(parent)
+    end
+  end
+
   -- The job waits for the ends of others. An end that has come already is decided when the call has stored all jobs.
   local function defer(id, parents)
     for policy, parent in string.gmatch(parents, '(%l)([^,]+)') do
@@ -185,12 +209,7 @@ local function make_others()
         redis.call('SADD', sources, string.match(parent, '@(.+)$'))
       else
         redis.call('ZADD', dependents .. parent, POLICIES[policy], id)
-        local status = peek(parent, 'status')
-        if FINAL[status] and (status == 'finished' or policy ~= 'w') then
-          decide_later(parent, status)
-        else
-          outlive(parent)
-        end
+        depend(parent, policy)
       end
     end
   end
@@ -247,7 +266,7 @@ local function make_others()
     take = function(at)
       local new = news[at]
       local verdict, ended, entry, after = look(new.id, new.nonce)
-      local parent = not verdict and missing_parent(new, {})
+      local parent = not verdict and missing_parent(new)
       if verdict == 'again' then
         write_again(new.id, new.nonce)
         verdict = nil

@@ -1,12 +1,14 @@
--- deferred: a job waits for other jobs no longer. The last one takes the list of the queues that they are in along.
-local has_left_deferred = false
+-- deferred: jobs wait for other jobs no longer. The last one takes the list of the queues that they are in along.
+local no_longer_deferred = {}
 local function leave_deferred(id)
-  has_left_deferred = true
-  return redis.call('ZREM', deferred, id) == 1
+  no_longer_deferred[#no_longer_deferred + 1] = id
 end
 local function flush_deferred()
-  if has_left_deferred and redis.call('EXISTS', deferred) == 0 then
-    redis.call('DEL', sources)
+  if #no_longer_deferred > 0 then
+    redis.call('ZREM', deferred, unpack(no_longer_deferred))
+    no_longer_deferred = {}
+    if redis.call('EXISTS', deferred) == 0 then
+      redis.call('DEL', sources)
+    end
   end
-  has_left_deferred = false
 end

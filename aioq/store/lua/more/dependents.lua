@@ -61,8 +61,14 @@ local function decide_dependents(ended)
     local lowest = (status == 'finished' or is_gone) and WAIT or RUN
     local key = dependents .. parent
     local rows = redis.call('ZRANGEBYSCORE', key, lowest, FAIL, 'WITHSCORES', 'LIMIT', 0, left)
+    local names = {}
     for i = 1, #rows, 2 do
-      redis.call('ZREM', key, rows[i])
+      names[#names + 1] = rows[i]
+    end
+    if #names > 0 then
+      redis.call('ZREM', key, unpack(names))
+    end
+    for i = 1, #rows, 2 do
       if string.find(rows[i], '@', 1, true) then
         put_row('decide', rows[i], parent, rows[i + 1], status)
         has_rows = true
