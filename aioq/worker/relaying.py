@@ -31,11 +31,12 @@ class Relaying:
         self._stores = stores
         self._carried = carried
         self._told = asyncio.Event()
+        self._is_carrying = False
 
     @property
     def is_due(self) -> bool:
         """Whether rows are known that have not been carried on."""
-        return self._told.is_set()
+        return self._told.is_set() or self._is_carrying
 
     def note_rows(self) -> None:
         """There are rows: a claim has brought that."""
@@ -47,11 +48,13 @@ class Relaying:
             with move_on_after(PAUSE_S):
                 await self._told.wait()
 
-            was_told = self._told.is_set()
-            await self._relay_all()
+            # Rows that come while others are carried on are not overlooked: what is told of them sets this again.
+            self._is_carrying = self._told.is_set()
             self._told.clear()
+            await self._relay_all()
 
-            if was_told:
+            if self._is_carrying:
+                self._is_carrying = False
                 self._carried()
 
     async def _relay_all(self) -> None:

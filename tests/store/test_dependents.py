@@ -79,6 +79,16 @@ async def test_an_end_decides_its_dependents(
     assert await status(store, "b") == TABLE[ended, policy]
 
 
+async def test_a_record_stays_with_its_history(store: Store, client: redis.Redis) -> None:
+    await put(store, "a")
+    await come_to(store, client, "failed", "a")
+    await store.changes.requeue(["a"], at_front=False, reset=True)
+    await come_to(store, client, "failed", "a")
+    assert client.pttl(f"{PREFIX}attempts:a") > 0
+    await put(store, "b", parents=edges("wait", "a"))
+    assert client.pttl(f"{PREFIX}job:a") == client.pttl(f"{PREFIX}attempts:a") == -1
+
+
 async def test_it_runs_when_the_last_one_has_finished(store: Store, client: redis.Redis) -> None:
     await put(store, "a", "b", "c")
     await put(store, "d", parents=edges("wait", "a", "b", "c"))

@@ -12,7 +12,7 @@ for i = rows, #ARGV do
   local policy = tonumber(number_of_policy)
   redis.call('ZREM', outbox, 'depend ' .. parent .. ' ' .. number_of_policy .. ' ' .. id)
   if status == 'unknown' then
-    if redis.call('ZSCORE', deferred, id) then
+    if peek(id, 'status') == 'deferred' then
       leave_deferred(id)
       redis.call('DEL', open .. id)
       remove_job(id, 'gone', (peek(id, 'after')))

@@ -1,5 +1,5 @@
 -- outlive: a record on which other jobs depend does not go by itself: what no script ends could free nothing.
--- NEEDS: read
+-- NEEDS: read own
 local function has_dependents(after)
   return after and string.find(' ' .. after .. ' ', ' deps ', 1, true) ~= nil
 end
@@ -8,5 +8,7 @@ local function outlive(id)
   if not has_dependents(after) then
     redis.call('HSET', job .. id, 'after', after and after .. ' deps' or 'deps')
   end
-  redis.call('PERSIST', job .. id)
+  for _, key in ipairs({keys_of(id)}) do
+    redis.call('PERSIST', key)
+  end
 end
