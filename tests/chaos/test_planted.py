@@ -95,14 +95,14 @@ BUGS = {
 
         _enqueue = Producer.enqueue
 
-        async def enqueue_again(self, call, due="", job_id=""):
-            made = await _enqueue(self, call, due, job_id)
+        async def enqueue_again(self, call):
+            made = await _enqueue(self, call)
 
-            if call.options.failure_ttl_ms == 0 and job_id:
+            if call.options.failure_ttl_ms == 0 and call.job_id:
                 await asyncio.sleep(1)
 
                 with contextlib.suppress(DuplicateJobError):
-                    await _enqueue(self, call, due, job_id)
+                    await _enqueue(self, call)
 
             return made
 
