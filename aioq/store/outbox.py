@@ -15,7 +15,7 @@ from aioq.store.reply import text
 #: Rows that one call reads.
 ROWS_PER_CALL = 100
 
-#: What `depend` answers of a job that has not ended, and of one that there is not.
+#: What `depend` answers: the job has not ended; the job is missing.
 WAITS, GONE = "waits", "gone"
 
 #: What `decide` is told of a job that was never there: the one that was to depend on it goes.

@@ -86,7 +86,7 @@ class Producing:
             send: another way than the connection's.
             repeat_ms: for how long that way may send the call again, if that is longer than the connection does.
 
-            whole: whether a job that depends on one that there is not refuses them all.
+            whole: whether one job refuses them all, if a job that it depends on is missing.
 
         Raises:
             NoSuchJobError: it does.

@@ -34,8 +34,8 @@ class Answer(NamedTuple):
 
     Args:
         clock: the server's clock in ms.
-        verdict: "stored"; or "duplicate": another job has the id, and has not ended; or "orphan": it was to depend
-            on a job that there is not.
+        verdict: "stored"; or "duplicate": another job has the id, and has not ended; or "orphan": a job that it
+            depends on is missing.
         job_id: the job that a verdict other than "stored" is about.
 
     """

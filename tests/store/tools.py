@@ -147,7 +147,7 @@ async def bring(store: Store, client: redis.Redis, state: str, job_id: str = "a"
 
 
 async def defer(store: Store, *ids: str, **options: Any) -> None:
-    """New jobs that wait for one of another queue, so that there is no other job in theirs."""
+    """New jobs that wait for a job of another queue. Their own queue has no other job."""
     other = Store(store.connection, "before")
     await put(other, "before", due="+60000")
     await put(store, *ids, parents="wbefore@before", **options)

@@ -11,8 +11,8 @@
 -- words: what holds for the whole call if a head has words: expired_ttl=<ms>, and whole=1 if one orphan refuses it.
 -- '' says that all heads are counts.
 -- Returns the clock, and a row (position from 0, verdict, id) for each job that was not simply stored. duplicate: a live
--- job has this id. orphan: it depends on a job that there is not, neither in the queue nor before it in the call; the row
--- has that one's id, too. unknown brings the first word that nobody here can read; then nothing is stored, and neither
+-- job has this id. orphan: it depends on a job that is neither in the queue nor before it in the call; the row names that
+-- one, too. unknown brings the first word that nobody here can read; then nothing is stored, and neither
 -- is it if an orphan refuses the call. A job of another queue stands in `parents` as <id>@<queue>; depend.lua asks for it.
 
 local MOST = 1000 -- values that one call takes; unpack takes less than 8000
