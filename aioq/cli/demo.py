@@ -26,6 +26,7 @@ from aioq.cli.demo_jobs import count_words_at_url
 from aioq.cli.describe import error_line
 from aioq.client.job import Job
 from aioq.client.queue import Queue
+from aioq.store.net.tasks import all_settled
 from aioq.values.errors import JobFailed, ServerError
 from aioq.values.ids import new_id
 
@@ -172,7 +173,7 @@ async def _cancel(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
 
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await all_settled(tasks)
 
 
 async def _requeue(plan: Plan) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 
 from aioq.store import Connection, Directory, Store
+from aioq.store.net.tasks import all_settled
 from aioq.values.errors import ServerError
 from aioq.worker.reclaimer import reclaim_all
 
@@ -83,12 +84,11 @@ class Reports:
 
         connection = self._connection
         # In a Cluster, a queue whose server is away must not hold up the others.
-        found = await asyncio.gather(
+        steps: list[Awaitable[None]] = [
             *(reclaim_all(Store(connection, queue), worker, reaped=True) for queue in self._queues),
             Directory(connection).remove_worker(worker),
-            return_exceptions=True,
-        )
+        ]
 
-        for each in found:
+        for each in await all_settled(steps):
             if isinstance(each, BaseException):
                 raise each

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import NamedTuple
 
 from aioq.store.connection import Connection
 from aioq.store.net.info import OLDEST, facts_of, version_of
+from aioq.store.net.tasks import all_settled
 from aioq.values.errors import ServerError, ServerUnreachable
 
 #: Settings that matter to stored jobs.
@@ -78,7 +78,7 @@ async def read_evictions(connection: Connection) -> list[tuple[str, str]]:
 
     """
     servers = await connection.servers()
-    infos = await asyncio.gather(*(_info(each, "memory") for each in servers), return_exceptions=True)
+    infos = await all_settled(_info(each, "memory") for each in servers)
     found = []
 
     for server, info in zip(servers, infos, strict=True):

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from aioq.store import Connection, Directory, Store
+from aioq.store.net.tasks import all_settled
 from aioq.store.server import read_evictions
 from aioq.values.errors import ServerError, ServerFull, ServerUnreachable
 
@@ -87,7 +88,7 @@ async def _outcomes(
         await asyncio.wait(tasks, timeout=patience)
     finally:
         late = [each for each in tasks if each.cancel()]
-        await asyncio.gather(*late, return_exceptions=True)
+        await all_settled(late)
 
     silent = ServerUnreachable("it does not answer")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -12,6 +11,7 @@ from anyio import to_thread
 
 from aioq.store import Connection, Directory
 from aioq.store.net.command import Command
+from aioq.store.net.tasks import all_settled
 from aioq.values.beat import Beat
 from aioq.values.errors import ServerError
 from aioq.worker.demand import Demand
@@ -191,7 +191,7 @@ class Presence:
         if group is self._groups[0]:
             goodbyes.append(self._directory.remove_worker)
 
-        found = await asyncio.gather(*(each(self._worker) for each in goodbyes), return_exceptions=True)
+        found = await all_settled(each(self._worker) for each in goodbyes)
         errors = {str(error): error for error in found if isinstance(error, BaseException)}
 
         for text, error in errors.items():

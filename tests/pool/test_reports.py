@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -65,3 +66,15 @@ async def test_a_server_that_is_away_is_asked_again_and_at_last_left(
     await found.finish(10)
     assert asked == ["w1"] * reports.ATTEMPTS + ["w2"] * 4
     assert caplog.text.count("could not be reported; its lease ends: it is away") == 1
+
+
+async def test_the_end_is_in_time_where_one_server_answers_and_another_is_silent(
+    monkeypatch: pytest.MonkeyPatch, queue: Queue, server: Any
+) -> None:
+    async def be_silent(*_: object, **__: object) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(reports, "reclaim_all", be_silent)
+    found = Reports(lambda: Connection(server.url), [queue.name])
+    found.put("w1")
+    await asyncio.wait_for(found.finish(0.2), 10)  # a CancelledError would leave it

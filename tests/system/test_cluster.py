@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from itertools import cycle
 from pathlib import Path
 
+import anyio
 import pytest
 
 from aioq import Job, Queue, Worker
@@ -178,6 +179,26 @@ async def test_a_day_while_a_primary_is_frozen(scene: ClusterOfSix, tmp_path: Pa
         expected = await days
         assert [await counts(queue) for queue in queues] == expected
         await scene.restart(frozen)
+
+
+async def test_a_scope_of_anyio_ends_a_call_while_one_primary_is_silent(scene: ClusterOfSix) -> None:
+    names = scene.queues()
+
+    async with AsyncExitStack() as stack:
+        queues = await queues_of(scene, stack, names)
+        connection = queues[0].connection
+        sizes = [("ZCARD", queue.store.keys.leases) for queue in queues]
+        assert await connection.calls(sizes) == [0, 0, 0]
+        frozen = await asyncio.to_thread(scene.freeze_primary, names[0])
+
+        try:
+            with anyio.move_on_after(0.3) as scope:
+                await connection.calls(sizes)
+
+            assert scope.cancelled_caught
+        finally:
+            await scene.restart(frozen)
+            await scene.healthy()
 
 
 async def test_the_command_line(scene: ClusterOfSix, environment: dict[str, str], tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from aioq.store.net.refusals import unreachable
 from aioq.store.net.slots import SLOTS, SlotMap
 from aioq.store.net.stream import ReplyError
 from aioq.store.net.subscription import Subscription
-from aioq.store.net.tasks import see_end, within
+from aioq.store.net.tasks import all_settled, see_end, within
 from aioq.store.net.translation import translated
 from aioq.store.net.wire import Wire
 from aioq.values.errors import ServerError, ServerUnreachable
@@ -150,7 +150,7 @@ class Cluster:
             for place, positions in groups.items()
         ]
         # All are waited for, so that none is still under way when the call is repeated.
-        found = await asyncio.gather(*sent, return_exceptions=True)
+        found = await all_settled(sent)
         again: list[int] = []
         failures: list[BaseException] = []
 
@@ -270,7 +270,7 @@ class Cluster:
             for task in running:
                 task.cancel()
 
-            for late in await asyncio.gather(*running, return_exceptions=True):
+            for late in await all_settled(running):
                 if not isinstance(late, BaseException):
                     found.append(late)
 

@@ -18,6 +18,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from aioq.store.net.place import Place, spelled
 from aioq.store.net.stream import connect
+from aioq.store.net.tasks import all_settled
 from aioq.values.errors import ServerRefused
 
 #: A sentinel that says nothing for this many seconds is away.
@@ -98,7 +99,7 @@ class Sentinels:
             for each in asking:
                 each.cancel()
 
-            await asyncio.gather(*asking, return_exceptions=True)
+            await all_settled(asking)
 
         # In the order of the sentinels, whoever has answered first.
         return Counter(named[place] for place in self.places if place in named), failed

@@ -1,10 +1,10 @@
-"""Tasks: how long one may take, and how it ended."""
+"""Tasks: how long one may take, how it ended, and how several ended."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -20,6 +20,40 @@ async def within(awaited: Awaitable[T], seconds: float) -> T:
             raise TimeoutError(f"no answer within {seconds:.3g} s") from None
 
         raise
+
+
+async def all_settled(awaited: Iterable[Awaitable[T]]) -> list[T | BaseException]:
+    """The result of each, or its error, when all have ended. They run side by side.
+
+    asyncio.gather with return_exceptions is not used in its place: where the last one of its awaitables has ended
+    when the caller is cancelled, the CancelledError comes without its message (it does up to Python 3.13). anyio
+    knows its own cancellations by that message. So the error would leave the `move_on_after` that it came from.
+    """
+    tasks = [asyncio.ensure_future(each) for each in awaited]
+    canceled: asyncio.CancelledError | None = None
+
+    while left := [task for task in tasks if not task.done()]:
+        try:
+            await asyncio.wait(left)
+        except asyncio.CancelledError as error:
+            if canceled is not None:
+                continue  # anyio cancels again and again; the tasks are cleaning up
+
+            canceled = error
+
+            for task in left:
+                task.cancel(*error.args)
+
+    if canceled is not None:
+        raise canceled
+
+    ends: list[T | BaseException] = []
+
+    for task in tasks:
+        failure = asyncio.CancelledError() if task.cancelled() else task.exception()
+        ends.append(task.result() if failure is None else failure)
+
+    return ends
 
 
 def see_end(task: asyncio.Task[Any]) -> None:

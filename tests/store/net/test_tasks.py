@@ -1,13 +1,16 @@
-"""What is awaited has a time limit, and its own TimeoutError stays its own."""
+"""What is awaited has a time limit, and its own TimeoutError stays its own; several are waited for together."""
 
 from __future__ import annotations
 
 import asyncio
 import math
+from pathlib import Path
 
+import anyio
 import pytest
 
-from aioq.store.net.tasks import see_end, within
+import aioq
+from aioq.store.net.tasks import all_settled, see_end, within
 
 
 @pytest.mark.parametrize("seconds", [5, math.inf])
@@ -48,3 +51,42 @@ async def test_an_error_that_was_seen_is_not_reported() -> None:
     await asyncio.sleep(0)
     del task
     assert reported == []
+
+
+async def test_results_and_errors_of_all_come_in_their_order() -> None:
+    async def fail() -> None:
+        raise ValueError("not me")
+
+    canceled = asyncio.create_task(asyncio.sleep(60))
+    canceled.cancel()
+    first, second, third, fourth = await all_settled(
+        [asyncio.sleep(0.01, "a"), fail(), canceled, asyncio.sleep(0, "")]
+    )
+    assert (first, str(second), fourth) == ("a", "not me", "")
+    assert isinstance(second, ValueError)
+    assert isinstance(third, asyncio.CancelledError)
+    assert await all_settled([]) == []
+
+
+async def test_a_cancellation_ends_all_waits_for_them_and_stays_that_of_its_caller() -> None:
+    cleaned: list[str] = []
+
+    async def clean_up() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await asyncio.sleep(0.02)
+            cleaned.append("done")
+
+    # The last one has ended when the time is over: asyncio.gather forgets whose cancellation it was.
+    with anyio.move_on_after(0.05) as scope:
+        await all_settled([clean_up(), asyncio.sleep(0)])
+
+    assert scope.cancelled_caught
+    assert cleaned == ["done"]
+
+
+def test_nothing_waits_for_errors_by_gather() -> None:
+    files = Path(aioq.__file__).parent.rglob("*.py")
+    assert [str(file) for file in files if "return_exceptions=" in file.read_text()] == []
