@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from aioq.store.calls import Calls
 from aioq.store.reply import text
+from aioq.values.options import EXPIRED_TTL_MS
 
 #: Rows that one call reads.
 ROWS_PER_CALL = 100
@@ -79,7 +80,7 @@ class Outbox:
     async def decide(self, ends: Sequence[End]) -> None:
         """Let jobs of this queue know how jobs of other queues have ended."""
         rows = [f"{each.dependent} {each.parent} {each.policy} {each.status}" for each in ends]
-        await self._calls.call("decide", rows=rows)
+        await self._calls.call("decide", expired_ttl=EXPIRED_TTL_MS, rows=rows)
 
     async def rows(self, done: Sequence[str] = ()) -> tuple[list[str], list[str]]:
         """The oldest rows of this queue, and the queues whose rows may be for this one.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from aioq.store.outbox import GONE, WAITS, End, Watch
 from aioq.store.store import Store
-from aioq.values.errors import ServerError
+from aioq.values.errors import ServerError, ServerUnreachable
 
 log = logging.getLogger("aioq.store")
 
@@ -46,7 +46,8 @@ async def _carry(store: Store, rows: Sequence[str]) -> list[str]:
             else:
                 await _decide(store, other, each)
         except ServerError as error:
-            log.debug("rows of queue %s could not be carried on to %s: %s", store.queue, queue, error)
+            level = logging.DEBUG if isinstance(error, ServerUnreachable) else logging.WARNING
+            log.log(level, "rows of queue %s could not be carried on to %s: %s", store.queue, queue, error)
         else:
             done += each
 

@@ -10,7 +10,7 @@ from anyio import move_on_after
 
 from aioq.store import Store
 from aioq.store.relay import relay
-from aioq.values.errors import ServerError
+from aioq.values.errors import ServerError, ServerUnreachable
 
 log = logging.getLogger("aioq.worker")
 
@@ -72,6 +72,7 @@ async def _relay(store: Store) -> list[str]:
     try:
         return await relay(store)
     except ServerError as error:
-        log.debug("the outbox of queue %s could not be carried on: %s", store.queue, error)
+        level = logging.DEBUG if isinstance(error, ServerUnreachable) else logging.WARNING
+        log.log(level, "the outbox of queue %s could not be carried on: %s", store.queue, error)
 
         return []

@@ -12,7 +12,7 @@ from aioq import Job, NoSuchJobError, Queue
 from aioq.store.relay import relay
 from aioq.values.dependency import Dependency
 from tests import jobs
-from tests.store.tools import audit
+from tests.store.tools import audit, clock
 from tests.tools import eventually
 from tests.worker.notes import note, notes
 
@@ -52,6 +52,20 @@ async def test_a_job_runs_after_one_of_another_queue(
     assert await last.result(timeout=10) == "last"
     assert notes[key] == ["first", "last"]
     assert rows(raw, "other") == []
+
+
+async def test_the_ttl_of_a_job_counts_from_the_end_of_one_of_another_queue(
+    queue: Queue, other: Queue, burst: Any, raw: redis.Redis
+) -> None:
+    first = await other.enqueue(jobs.noop)
+    last = await queue.enqueue(jobs.noop, depends_on=first, ttl=60)
+    await burst("other")
+    await relay(other.store)
+    assert await state(last) == "queued"
+    assert raw.zcard("aioq:{default}:deferred") == raw.scard(f"aioq:{{default}}:open:{last.id}") == 0
+    assert rows(raw, "other") == []
+    ((_, deadline_ms),) = raw.zrange("aioq:{default}:expiring", 0, -1, withscores=True)
+    assert 50_000 < deadline_ms - clock(raw) <= 60_000
 
 
 async def test_a_burst_waits_for_what_is_carried_to_its_queues(

@@ -10,7 +10,7 @@ import pytest
 from aioq.store.includes import with_needs
 from aioq.store.tables import tables
 from aioq.values.states import STATES
-from tests.store.lua import FOLDER, LIBRARY, bound, needs, offered, used
+from tests.store.lua import FOLDER, LIBRARY, needs, offered, unbound
 
 SOURCES = {path.stem: path.read_text() for path in FOLDER.glob("*.lua")}
 TABLES = tables(STATES)
@@ -26,7 +26,7 @@ def test_every_include_says_first_what_it_is_for_and_is_used(name: str) -> None:
 def test_every_file_needs_what_it_uses_and_nothing_else(path: Path) -> None:
     text = path.read_text()
     makers = {each: offered(lua) for each, lua in (LIBRARY | TABLES).items()}
-    asked = used(text) - bound(text)
+    asked = unbound(text)
     needed = {each for each, names in makers.items() if names & asked and text != LIBRARY.get(each)}
     checks = {each for each in needs(text) if each.startswith("checks/")}  # they may offer no more than checks
 

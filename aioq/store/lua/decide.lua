@@ -1,12 +1,12 @@
 -- decide: what the ends of jobs of other queues mean to jobs of this one that depend on them.
 -- KEYS: main front wake scheduled expiring job attempts registries
--- ARGV: rows...
+-- ARGV: expired_ttl rows...
 -- SAYS: ok
 -- MAKES: gone deferred open dependents undecided outbox sources
 -- NEEDS: read more/dependents doors/follow remove_job keep deferred
 -- A row is: the dependent, the other job as <id>@<queue>, the policy, and how that one ended. waits: it has not ended, and
 -- knows of the dependent. unknown: there is none, and the dependent is not to be. Each pair is decided once.
-local LETTERS = {[0] = 'w', 'r', 'c', 'f'}
+expired_ttl = tonumber(expired_ttl)
 for i = rows, #ARGV do
   local id, parent, number_of_policy, status = string.match(ARGV[i], '^(%S+) (%S+) (%d) (%l+)$')
   local policy = tonumber(number_of_policy)
