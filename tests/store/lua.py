@@ -165,7 +165,7 @@ class _Reader:
 
 
 def unbound(text: str) -> set[str]:
-    """Names that a script reads where nobody has bound them: each is an error at run time, on the day it is reached."""
+    """Names that a script reads where nobody has bound them: each is an error on the day that it is reached."""
     return _Reader(text).read()
 
 
