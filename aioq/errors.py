@@ -36,7 +36,7 @@ from aioq.values.errors import (
     WorkerError,
     WrongContext,
 )
-from aioq.values.retry import RetryRequested
+from aioq.values.retrying import RetryRequested
 
 __all__ = [
     "AbandonedJobError",

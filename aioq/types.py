@@ -11,6 +11,7 @@ from aioq.client.using import Using
 from aioq.values.durability import Durability, Level
 from aioq.values.durations import Duration
 from aioq.values.options import Executor, Options
+from aioq.values.retry_budget import RetryBudget
 
 __all__ = [
     "BoundTask",
@@ -21,6 +22,7 @@ __all__ = [
     "Level",
     "Options",
     "Registry",
+    "RetryBudget",
     "Task",
     "Using",
 ]

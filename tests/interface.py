@@ -86,7 +86,7 @@ INTERNAL: dict[type, set[str]] = {
     EnqueuedCall: {"call"},
     BoundTask: {"serializer"},
     Registry: {"jobs_and_missing", "requeue_chunks"},
-    aioq.Retry: {"delay_ms", "from_dict", "interval_ms", "max_interval_ms", "retries", "to_dict"},
+    aioq.Retry: {"delay_ms", "from_dict", "interval_ms", "max_interval_ms", "retries", "to_dict", "within_ms"},
     JobLogFilter: {"filter"},
     aioq.Worker: {"for_tests", "has_claimed_all", "stops"},
     aioq.Connection: {
@@ -125,6 +125,7 @@ ATTRIBUTES: dict[type, dict[str, tuple[str, str]]] = {
     aioq.Retry: {
         "interval_ms": ("tuple[int, ...]", "The pauses, in ms."),
         "max_interval_ms": ("int", "The longest pause, in ms."),
+        "within_ms": ("int | None", "The deadline of all attempts, in ms after the first one has begun."),
     },
     Registry: {"status": ("JobStatus", "The state of its jobs.")},
     aioq.Worker: {

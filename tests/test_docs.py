@@ -50,6 +50,7 @@ RUN = [
 #: The workers that a page's reader has started: the server of each ("": the environment's), and its queues.
 WORKERS = {
     "jobs.md": [("", ["default"])],
+    "retries.md": [("", ["default"])],
     "rq.md": [("", ["default"])],
     "types.md": [("", ["default"])],
     "sync.md": [("", ["default"])],

@@ -125,6 +125,7 @@ _LIVE = (
     ":lane:alone",
     ":lanes",
     ":format",
+    ":retry_budget",
     ":scheduled",
     ":deferred",
     ":undecided",

@@ -15,6 +15,7 @@ from aioq.cli import output
 from aioq.cli.checks import read_seconds
 from aioq.cli.common import MOST_NAMED, JsonOption, Target, away_lines, connected, tell_of_away, tell_of_missing
 from aioq.cli.complete import queue_names
+from aioq.cli.retry_budget import held_seconds, shown_budget, told_budget
 from aioq.store import Connection, Directory
 from aioq.store.directory import QueueInfo
 from aioq.store.worker_info import WorkerInfo
@@ -158,6 +159,7 @@ def _document(snapshot: Snapshot, view: View) -> dict[str, Any]:
             | dict(queue.counts.jobs)
             | {"workers": queue.counts.workers}
             | {"late_workers": queue.late_workers}
+            | {"retry_budget": shown_budget(queue.retry_budget)}
             for queue in snapshot.queues
         ]
 
@@ -225,6 +227,9 @@ def _remarks(queues: Sequence[QueueInfo]) -> Iterable[str]:
     for queue in queues:
         for name in queue.late_workers:
             yield f"Worker {name} holds jobs of queue {queue.name}, but its lease has ended."
+
+        if queue.retry_budget is not None and held_seconds(queue.retry_budget):
+            yield f"Retries of queue {queue.name} are held back: {told_budget(queue.retry_budget)}."
 
     unserved = [each for each in queues if each.counts.queued and not each.counts.workers]
 

@@ -62,12 +62,12 @@ def _meta(values: Sequence[Any]) -> dict[str, Any]:
 
 
 def _retry(values: Sequence[Any]) -> Retry | None:
-    most, intervals = values
+    most, intervals, within = values
 
-    if intervals and not most:
-        raise typer.BadParameter("it needs --retry-max", param_hint="'--retry-interval'")
+    if intervals and not most and within is None:
+        raise typer.BadParameter("it needs --retry-max or --retry-within", param_hint="'--retry-interval'")
 
-    return Retry(most, interval=intervals or 0) if most else None
+    return Retry(most or None, interval=intervals or 0, within=within) if most or within is not None else None
 
 
 #: The options whose value is not simply that of their flag.

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from aioq.cli import demo, doctor, enqueue, info, jobs, output, queues, requeue, server, worker
+from aioq.cli import demo, doctor, enqueue, info, jobs, output, queues, requeue, retry_budget, server, worker
 from aioq.cli.common import with_target
 from aioq.cli.from_rq import refuse_command, with_options_of_rq
 from aioq.values.distribution import NAME_AND_VERSION, clash
@@ -94,6 +94,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("empty", queues.empty, "aioq empty mail"),
     ("suspend", queues.suspend, "aioq suspend --duration 60"),
     ("resume", queues.resume, "aioq resume"),
+    ("retry-budget", retry_budget.retry_budget, "aioq retry-budget mail --limit 100 --per 1m --at-once 20"),
     ("server", server.server, "aioq server /var/lib/app/queue"),
     ("demo", demo.demo, "aioq demo https://example.org/"),
 )

@@ -59,12 +59,14 @@ def retry(rule: Mapping[str, Any]) -> str:
     Example:
         >>> retry({"max": 6, "interval_ms": [200], "backoff": 2.0, "jitter": "full"})
         '6 more attempts, 0.2 s × 2, full jitter'
+        >>> retry({"interval_ms": [30000], "within_ms": 3600000})
+        'any number of attempts, 30 s, within 1 hour'
 
     """  # noqa: RUF002 - the sign of a product
     pauses = [f"{ms / 1000:g} s" for ms in rule.get("interval_ms", [0])]
     growth = f" × {rule['backoff']:g}" if "backoff" in rule else ""  # noqa: RUF001 - the sign of a product
     parts = [
-        count(rule["max"], "more attempt"),
+        count(rule["max"], "more attempt") if "max" in rule else "any number of attempts",
         "at once" if pauses == ["0 s"] else ", then ".join(pauses) + growth,
     ]
 
@@ -73,6 +75,9 @@ def retry(rule: Mapping[str, Any]) -> str:
 
     if (longest := rule.get("max_interval_ms", MAX_INTERVAL_MS)) != MAX_INTERVAL_MS:
         parts.append(f"at most {duration(longest / 1000)}")
+
+    if within := rule.get("within_ms"):
+        parts.append(f"within {duration(within / 1000)}")
 
     for name, words in (("on", "only for"), ("not_on", "not for")):
         if kinds := rule.get(name):

@@ -8,6 +8,7 @@ from typing import Any, NoReturn, Self, overload
 
 from aioq.client.bulk import delete_all, requeue
 from aioq.client.enqueuing import Enqueuing
+from aioq.client.holding import Holding
 from aioq.client.job import Job
 from aioq.client.middleware import EnqueueMiddleware
 from aioq.client.plain import awaited
@@ -30,7 +31,7 @@ from aioq.values.states import JobStatus
 
 
 @tell_rq_names(QUEUE)
-class Queue(Enqueuing, Registries):
+class Queue(Enqueuing, Registries, Holding):
     """A queue of jobs on one server. Methods that ask the server are awaited.
 
     Args:
@@ -281,29 +282,15 @@ class Queue(Enqueuing, Registries):
 
     @awaited
     async def delete(self) -> int:
-        """Delete the queue and all its jobs, in every state, and end its pause; how many jobs there were."""
+        """Delete the queue, its pause, its retry budget and all its jobs; how many jobs there were."""
         removed = sum([await delete_all(self.store, state) for state in JobStatus])
         await self.store.changes.resume()
+        await self.store.changes.set_retry_budget(None)
         # The last worker that leaves takes empty lanes along. If there is none, it is done in the name of nobody.
         await self.store.duty.leave("")
         await self.store.producing.unregister()
 
         return removed
-
-    @awaited
-    async def pause(self, duration: Duration | None = None) -> None:
-        """Let no worker claim from the queue until `resume` (or for a duration). Runs in progress go on."""
-        await self.store.changes.pause(None if duration is None else positive_ms(duration, "duration"))
-
-    @awaited
-    async def resume(self) -> None:
-        """End a pause."""
-        await self.store.changes.resume()
-
-    @awaited
-    async def is_paused(self) -> bool:
-        """Whether workers claim nothing from this queue, by `pause` or by `aioq suspend`."""
-        return await self.store.reads.is_paused()
 
     async def aclose(self) -> None:
         """Close what this queue opened; a connection that was passed in stays open."""

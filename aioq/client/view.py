@@ -13,6 +13,7 @@ from aioq.values.errors import InvalidJobOperation, NoSuchJobError
 from aioq.values.options import RESULT_TTL_MS
 from aioq.values.record import JobRecord
 from aioq.values.resolving import resolve
+from aioq.values.retrying import why_not
 from aioq.values.states import JobStatus
 
 
@@ -168,12 +169,26 @@ class JobView:
         return self.record.fence
 
     @property
-    def retries_left(self) -> int:
-        """How many more attempts there are after the one that runs, or that comes next."""
-        retry = self.record.retry
-        used = self.attempt - 1 if self.is_started else self.attempt
+    def retries_left(self) -> int | None:
+        """How many more attempts its `retry` allows after the one that runs, or that comes next.
 
-        return 0 if retry is None else max(0, retry.max - max(0, used))
+        None: as many as begin before the deadline of a Retry without a max. It is also 0 for a job that has failed
+        when the next attempt could have come after the deadline.
+        """
+        record, retry = self.record, self.record.retry
+
+        if retry is None:
+            return 0
+
+        used = max(0, self.attempt - 1 if self.is_started else self.attempt)
+
+        if self.is_failed and retry.within_ms is not None:
+            longest_ms = retry.delay_ms(max(1, used), 1)
+
+            if why_not(retry, 0, longest_ms, lambda: record.ended_ms - record.first_started_ms):
+                return 0
+
+        return None if retry.max is None else max(0, retry.max - used)
 
     @property
     def exc_info(self) -> str | None:

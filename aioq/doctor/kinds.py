@@ -77,6 +77,11 @@ KINDS = {
         "They would never run. The consumer group was changed by hand.",
         "They go to the front of the queue.",
     ),
+    "bad-retry-budget": Kind(
+        "retry budgets that cannot be read",
+        "Retries of the queue are not held back. The key was changed by hand.",
+        "The budget is removed. Set it again with `aioq retry-budget`.",
+    ),
     "lane-not-served": Kind(
         "quarantine lanes that no claim reads",
         "Jobs of dead workers would not run again. A key was evicted, or deleted by hand.",

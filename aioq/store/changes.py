@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aioq.store.calls import Calls
@@ -103,6 +103,15 @@ class Changes:
         """End a pause."""
         await self._calls.send(("DEL", self._calls.keys.paused))
         await self.wake()
+
+    async def set_retry_budget(self, budget: Mapping[bytes, int] | None) -> None:
+        """Let the queue take no more retries than that; None: as many as come."""
+        key = self._calls.keys.retry_budget
+
+        if budget is None:
+            await self._calls.send(("DEL", key))
+        else:
+            await self._calls.send(("HSET", key, *(part for field in budget.items() for part in field)))
 
     async def wake(self) -> None:
         """Let one idle worker look at the queue."""

@@ -20,6 +20,7 @@ from aioq.store.worker_info import FACTS, WorkerInfo, read_schemas, worker_info
 from aioq.values.counts import Counts
 from aioq.values.errors import ServerError, ServerUnreachable
 from aioq.values.ids import check_queue_name, is_queue_name
+from aioq.values.retry_budget import RetryBudget, read_budget
 
 #: How long a worker's description outlives its last renewal, in ms.
 WORKER_TTL_MS = 45_000
@@ -32,12 +33,14 @@ class QueueInfo(NamedTuple):
     """One queue as it is now. A suspension of all workers pauses it, too.
 
     late_workers: those that hold jobs of it although their lease has ended.
+    retry_budget: how many retries it takes; None: as many as come.
     """
 
     name: str
     paused: bool
     counts: Counts
     late_workers: list[str]
+    retry_budget: RetryBudget | None
 
 
 class Directory:
@@ -135,15 +138,16 @@ class Directory:
                 ("EXISTS", store.keys.paused, store.keys.suspended),
                 store.reads.count_command(),
                 store.duty.holders_command(""),
+                store.reads.retry_budget_command(),
             ]
 
         found = self._noted(await self._scatter(names, ask), "queue")
 
         return [
-            QueueInfo(name, bool(paused), read_counts(counts), read_late_workers(holders))
+            QueueInfo(name, bool(paused), read_counts(counts), read_late_workers(holders), read_budget(budget))
             for name in names
             if name in found
-            for paused, counts, holders in (found[name],)
+            for paused, counts, holders, budget in (found[name],)
         ]
 
     async def holders(self, ids: Sequence[str]) -> dict[str, list[str]]:

@@ -207,12 +207,22 @@ def _row(outcome: Outcome) -> tuple[str, tuple[Argument, ...]]:
         return "fail", (_bytes(outcome.error),)
 
     if isinstance(outcome, Retried):
-        return "retry", (_bytes(outcome.error), outcome.delay_ms, "front" if outcome.at_front else "")
+        return "retry", (_bytes(outcome.error), outcome.delay_ms, _retry_words(outcome))
 
     if isinstance(outcome, Interrupted):
         return "give_back", (int(outcome.begun),)
 
     raise TypeError(f"{outcome!r} is not an outcome")
+
+
+def _retry_words(outcome: Retried) -> str:
+    """What is more to a retry than its pause; '' for most."""
+    if not (outcome.at_front or outcome.within_ms or outcome.is_asked):
+        return ""
+
+    words = ("lane=front" * outcome.at_front, "asked" * outcome.is_asked)
+
+    return " ".join(filter(None, (*words, f"within={outcome.within_ms}" if outcome.within_ms else "")))
 
 
 def _bytes(text: str) -> bytes:

@@ -94,6 +94,7 @@ PLACES = (
     Place("paused", "string", ""),
     Place("suspended", "string", ""),
     Place("format", "string", "lasting"),
+    Place("retry_budget", "hash", "lasting", own="budget"),
     *(Place(state, "zset", "members", "registry") for state in KEPT_MS),
     *(Place(state, "zset", "members", "companion", b":until") for state in KEPT_MS),
     *(Place(state, "zset", "members", "registry", b":usual") for state in KEPT_MS),

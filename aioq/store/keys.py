@@ -52,6 +52,7 @@ class Keys:
     paused: bytes
     suspended: bytes
     format: bytes
+    retry_budget: bytes
     job: bytes
     attempts: bytes
     damaged: bytes

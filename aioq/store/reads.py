@@ -13,6 +13,7 @@ from aioq.store.reply import fields_of
 from aioq.values.counts import Counts
 from aioq.values.options import EXPIRED_TTL_MS
 from aioq.values.record import JobRecord
+from aioq.values.retry_budget import FIELDS, RetryBudget, read_budget
 from aioq.values.states import JobStatus
 
 
@@ -134,6 +135,14 @@ class Reads:
         return self._calls.command(
             "examine", repair="1" if repair else "", expired_ttl=EXPIRED_TTL_MS, subjects=flat
         )
+
+    async def retry_budget(self) -> RetryBudget | None:
+        """How many retries the queue takes; None: as many as come."""
+        return read_budget(await self._calls.send(self.retry_budget_command()))
+
+    def retry_budget_command(self) -> Command:
+        """The call that asks for the budget; `read_budget` reads its reply."""
+        return ("HMGET", self._calls.keys.retry_budget, *FIELDS)
 
     async def is_paused(self) -> bool:
         return bool(await self._calls.send(("EXISTS", self._calls.keys.paused, self._calls.keys.suspended)))

@@ -13,6 +13,7 @@ from aioq.client.registry import Registry as AsyncRegistry
 from aioq.store import Connection, Server
 from aioq.sync.calling import run
 from aioq.sync.enqueuing import Enqueuing
+from aioq.sync.holding import Holding
 from aioq.sync.job import Job, bare_given
 from aioq.sync.names import plain
 from aioq.sync.registry import Registry
@@ -26,7 +27,7 @@ from aioq.values.signature import Secret
 
 
 @tell_rq_names(plain(QUEUE))
-class Queue(Enqueuing):
+class Queue(Enqueuing, Holding):
     """A queue of jobs on one server, for code without an event loop.
 
     It is what aioq.Queue is, with the same arguments and plain calls. Any number of threads may use one, and a
@@ -299,20 +300,8 @@ class Queue(Enqueuing):
         return run(self._queue.empty)
 
     def delete(self) -> int:
-        """Delete the queue and all its jobs, in every state, and end its pause; how many jobs there were."""
+        """Delete the queue, its pause, its retry budget and all its jobs; how many jobs there were."""
         return run(self._queue.delete)
-
-    def pause(self, duration: Duration | None = None) -> None:
-        """Let no worker claim from the queue until `resume` (or for a duration). Runs in progress go on."""
-        run(self._queue.pause, duration)
-
-    def resume(self) -> None:
-        """End a pause."""
-        run(self._queue.resume)
-
-    def is_paused(self) -> bool:
-        """Whether workers claim nothing from this queue, by `pause` or by `aioq suspend`."""
-        return run(self._queue.is_paused)
 
     def close(self) -> None:
         """Close what this queue opened; a connection that was passed in stays open."""

@@ -185,11 +185,13 @@ class InlineRun:
         caller = Caller(THREADS, RESULT_TTL_MS, middleware=self._middleware, overrides=self._overrides)
 
         try:
-            fence = 1
+            fence, began_ms = 1, _now_ms()
             ended = await self._run_once(caller, record, fence)
 
-            while self._retries and isinstance(ended.outcome, Retried):
+            while self._retries and isinstance(outcome := ended.outcome, Retried):
                 fence += 1
+                began_ms -= outcome.delay_ms  # the pauses are left out, and count for a deadline all the same
+                self._store.record.fields[b"first_started_at"] = b"%d" % began_ms
                 ended = await self._run_once(caller, self._store.record, fence)
         finally:
             await caller.close()

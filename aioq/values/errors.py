@@ -16,7 +16,7 @@ AioqError
 ├── WrongContext (RuntimeError)          a call that does not work where it was made
 │   └── NoCurrentJob                     raised by current_job() outside of a job
 ├── NotAwaited                           a plain function has called what must be awaited, and dropped it
-├── RetryRequested                       a function returned a Retry (it stands in values/retry.py)
+├── RetryRequested                       a function returned or raised a Retry (it stands in values/retrying.py)
 ├── FunctionNotAllowed                   the worker was told which functions it may run, and this is none of them
 ├── JobFailed                            raised by Job.result(): the job ended without a value
 │   ├── JobCanceled
@@ -212,6 +212,7 @@ class RemoteError(AioqError):
         kinds: the names of the classes that it belongs to, its own first.
         error_type, error_message: its summary.
         origin: what it is made of.
+        members: the names of classes of each exception in it, if it is an ExceptionGroup.
 
     """
 
@@ -222,10 +223,12 @@ class RemoteError(AioqError):
         error_type: str = "",
         error_message: str = "",
         origin: bytes = b"",
+        members: Sequence[Sequence[str]] = (),
     ) -> None:
         super().__init__(text)
         self.text = text
         self.kinds: list[str] = list(kinds)
+        self.members: list[list[str]] = [list(each) for each in members]
         self.error_type = error_type
         self.error_message = error_message
         self.origin = origin

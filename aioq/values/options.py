@@ -206,6 +206,12 @@ OPTIONS = (
                 pause_ms,
                 list,
             ),
+            Flag(
+                "retry_within",
+                "DURATION",
+                "No attempt begins later than that after the first one has begun.",
+                positive_ms,
+            ),
         ),
     ),
     Option("durability", check_level, "durability"),  # what is waited for; it is not stored

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from aioq.values.errors import BadSignature, DeserializationError, FunctionNotAllowed, InvalidFunction
-from aioq.values.retry import Retry, RetryRequested
+from aioq.values.retry import Retry
+from aioq.values.retrying import bounded_by, why_not
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +26,30 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The function raised, or ran out of time, and no attempt is left. error: a Failure, packed."""
+    """The function raised, or ran out of time, and is not run again. error: a Failure, packed.
+
+    refusal: what of the policy that the job has is against another attempt; it is logged, and not stored.
+    """
 
     error: str
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """The function raised and is run again after delay_ms. error: a Failure, packed."""
+    """The function raised, or asked for it, and is run again after delay_ms. error: a Failure, packed.
+
+    Args:
+        within_ms: no attempt begins later than that after the first one has begun; 0: there is no such deadline.
+        is_asked: the function has returned or raised a Retry: this run has not failed.
+
+    """
 
     error: str
     delay_ms: int
     at_front: bool = False
+    within_ms: int = 0
+    is_asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +84,35 @@ def is_final(error: BaseException, found: bool) -> bool:
     return is_damage and not isinstance(error.__cause__, ImportError | AttributeError)
 
 
-def decide(error: BaseException, text: str, attempt: int, retry: Retry | None, chance: float) -> Failed | Retried:
-    """What follows from a run that raised.
+class Again(NamedTuple):
+    """Another attempt follows, after delay_ms."""
+
+    delay_ms: int
+    at_front: bool
+    within_ms: int
+
+
+def decide(
+    error: BaseException, attempt: int, retry: Retry | None, chance: float, spent_ms: Callable[[], float]
+) -> Again | str:
+    """What follows from a run that raised: another attempt, or the reason why none does.
 
     Args:
-        error: what it raised.
-        text: what is kept of it: a Failure, packed.
+        error: what it raised; a Retry if the function asked for another attempt.
         attempt: the number of this run among those that count; the first is 1.
-        retry: the job's policy, if it has one. A function that returned a policy goes by that.
+        retry: the job's policy, if it has one.
         chance: a random number from 0 to 1, for the jitter.
+        spent_ms: how long ago the first attempt began; it is asked only if there is a deadline.
 
     """
-    if isinstance(error, RetryRequested):
-        retry = error.retry
-    elif retry is not None and not retry.retries(error):
-        retry = None
+    if isinstance(error, Retry):
+        retry = bounded_by(error, retry)
+    elif retry is None:
+        return ""
+    elif not retry.retries(error):
+        return "its Retry is for other errors"
 
-    if retry is None or attempt > retry.max:
-        return Failed(text)
+    attempt = max(1, attempt)
+    delay_ms = retry.delay_ms(attempt, chance)
 
-    return Retried(text, retry.delay_ms(max(1, attempt), chance), retry.at_front)
+    return why_not(retry, attempt, delay_ms, spent_ms) or Again(delay_ms, retry.at_front, retry.within_ms or 0)

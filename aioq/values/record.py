@@ -222,6 +222,21 @@ class JobRecord(SignedFields):
         return self._moment(b"started_at")
 
     @property
+    def ended_ms(self) -> int:
+        """When it came into its final state, in ms; 0: it has not, or it is not known."""
+        return self._int(b"ended_at")
+
+    @property
+    def started_ms(self) -> int:
+        """When the last run was claimed, in ms; 0: never, or it is not known."""
+        return self._int(b"started_at")
+
+    @property
+    def first_started_ms(self) -> int:
+        """When the first attempt was claimed, as far as its deadline goes by it. In ms."""
+        return self._int(b"first_started_at", self.started_ms)
+
+    @property
     def ended_at(self) -> datetime | None:
         return self._moment(b"ended_at")
 

@@ -48,7 +48,10 @@ JOB = {
     "exists": "await queue.fetch_job(job_id)",
     "key": "job.id",
     "perform": "Workers run it.",
-    "retry_intervals": "The Retry that was given knows them.",
+    "enqueue_at_front_on_retry": "The Retry that was given knows it: `retry.at_front`.",
+    "get_retry_interval": "The Retry that was given knows them: `retry.interval_ms`.",
+    "retry_intervals": "The Retry that was given knows them: `retry.interval_ms`.",
+    "should_retry": "job.retries_left",
     "set_status": "Nobody sets it: a job's state follows from what happens to it.",
     "get_executions": "await job.results()",
     "get_id": "job.id",
@@ -114,8 +117,7 @@ FETCH_MANY_ARGUMENTS = dict.fromkeys(("connection", "serializer"), "await Job.fe
 LIST_ARGUMENTS = {"length": "limit=…", "start": "offset=…", "end": "limit=…"}
 ENQUEUE_MANY_ARGUMENTS = {"group_id": _MISSING, "pipeline": "Nobody needs it: all go in few round trips."}
 
-RETRY = {"intervals": "retry.interval_ms"}
-RETRY_ARGUMENTS = {"enqueue_at_front": "at_front=…"}
+RETRY = {"enqueue_at_front": "retry.at_front", "intervals": "retry.interval_ms"}
 
 #: What RQ exports, and what its users import here.
 MODULE = {

@@ -9,7 +9,7 @@ scheduled  waits for a moment: enqueue_at, enqueue_in, or the pause before a ret
 deferred   waits for the ends of the jobs that it depends on
 started    a worker runs it; its fence tells which claim is the valid one
 finished   its function returned
-failed     its function raised, ran out of time or attempts, or its workers died too often
+failed     its function raised, it ran out of time or attempts, or its workers died too often
 canceled   someone took it back
 stopped    someone ended its run
 expired    it waited in its lane for longer than its ttl
@@ -62,7 +62,7 @@ _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 
 #: The table. Everything that lists states follows from it. The times are part of the stored data.
 STATES: dict[JobStatus, Row] = {
-    S.QUEUED: Row({"claim": (S.STARTED,), "expire": (S.EXPIRED,), "cancel": (S.CANCELED,)}),
+    S.QUEUED: Row({"claim": (S.STARTED,), "expire": (S.EXPIRED,), "fail": (S.FAILED,), "cancel": (S.CANCELED,)}),
     S.SCHEDULED: Row({"promote": (S.QUEUED,), "cancel": (S.CANCELED,)}),
     S.DEFERRED: Row({"release": (S.QUEUED, S.SCHEDULED), "fail": (S.FAILED,), "cancel": (S.CANCELED,)}),
     S.STARTED: Row(

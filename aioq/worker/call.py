@@ -21,7 +21,7 @@ from aioq.values.outcome import Finished, Outcome
 from aioq.values.record import JobRecord
 from aioq.values.reference import COROUTINE, GENERATOR, PLAIN, Function, Kind
 from aioq.values.resolving import resolve
-from aioq.values.retry import Retry, RetryRequested
+from aioq.values.retry import Retry
 from aioq.worker.dependencies import NO_OVERRIDES, Dependencies, Overrides
 from aioq.worker.failure import outcome_of_end, outcome_of_error
 from aioq.worker.forks import end_fork, forks
@@ -219,7 +219,6 @@ class Caller:
         """The outcome of a run whose function has returned.
 
         Raises:
-            RetryRequested: the function has returned a Retry.
             SerializationError, PayloadTooLarge: the result cannot be kept.
 
         """
@@ -234,7 +233,7 @@ class Caller:
         elif isinstance(result, Retry):
             run.returned = False  # its work is not done yet
 
-            raise RetryRequested(result, record.attempt)
+            return outcome_of_error(run, result)
         else:
             packed = record.pack_result(result)
 

@@ -32,7 +32,7 @@ from aioq.values.errors import DeserializationError, InvalidJobOperation, NotAwa
 from aioq.values.outcome import is_final
 from aioq.values.record import JobRecord
 from aioq.values.resolving import resolve
-from aioq.values.retry import Retry, kinds
+from aioq.values.retry import Retry, kinds, members_of
 from aioq.values.serializer import know_own_serializers
 from aioq.values.signed import META
 from aioq.values.summary import summary
@@ -250,7 +250,7 @@ def _run(job: ChildJob) -> tuple[bytes, ...]:
         _refuse_dropped(dropped_calls)
 
         if isinstance(result, Retry):
-            return b"retry", json.dumps(result.to_dict()).encode()
+            return b"retry", _packed_retry(result)
 
         return b"result", record.pack_result(result)
     except BaseException as error:  # noqa: BLE001 - SystemExit too: whatever a job raises is its own failure
@@ -260,14 +260,30 @@ def _run(job: ChildJob) -> tuple[bytes, ...]:
         if kind == b"unread" and not is_final(error, found=True):
             kind = b"raised"
 
+        if isinstance(error, Retry):
+            return b"retry", _packed_retry(error), *map(_encoded, _cause_of(error))
+
         if dropped_calls and not isinstance(error, NotAwaited):
             error.add_note(not_awaited(dropped_calls))
 
-        return kind, origin(error), *map(_encoded, (error_text(error), *summary(error), *kinds(error)))
+        belongs = json.dumps([kinds(error), *members_of(error)])
+
+        return kind, origin(error), *map(_encoded, (error_text(error), *summary(error), belongs))
     finally:
         job.close()
         current.set(None)
         dropped.set(None)
+
+
+def _packed_retry(retry: Retry) -> bytes:
+    return json.dumps(retry.to_dict()).encode()
+
+
+def _cause_of(retry: Retry) -> tuple[str, ...]:
+    """What a Retry that was raised says of the error that led to it: the traceback, and a summary."""
+    cause = retry.__cause__ or (None if retry.__suppress_context__ else retry.__context__)
+
+    return ("",) if cause is None else (error_text(cause), *summary(cause))
 
 
 def _encoded(text: str) -> bytes:

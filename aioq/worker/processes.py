@@ -7,6 +7,7 @@ unpickles the answer.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from aioq.values.sizes import shown_size
 from aioq.worker.process import JobProcess, how_it_ended, spawn
 from aioq.worker.run import Run, own_task
 from aioq.worker.settings import ProcessLimits
+from aioq.worker.tracebacks import rebuilt
 
 log = logging.getLogger("aioq.worker")
 
@@ -114,7 +116,12 @@ class Processes:
             return Packed(*parts)
 
         if kind == b"retry":
-            return _policy(*parts)
+            policy, *cause = parts
+
+            if not cause:
+                return _policy(policy)
+
+            raise _policy(policy) from _cause(*cause)
 
         run.returned = kind in (b"returned", b"unread")  # neither would come to anything else
 
@@ -173,9 +180,8 @@ class Processes:
 
         if kind == b"failed":
             await self._bury(process)
-            text = parts[0].decode(errors="surrogatepass")
 
-            raise JobProcessError(f"process_lifespan {self._lifespan} has failed at its start:\n{text}")
+            raise JobProcessError(f"process_lifespan {self._lifespan} has failed at its start:\n{_text(parts[0])}")
 
         return process
 
@@ -206,18 +212,31 @@ async def _answer(run: Run, process: JobProcess) -> list[bytes]:
 
 
 def _policy(packed: bytes) -> Retry:
-    """The Retry that the function has returned."""
+    """The Retry that the function has returned or raised."""
     try:
         return read_retry(packed)
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         raise JobProcessError(f"the process of the job has sent a Retry that cannot be read: {error}") from None
 
 
+def _cause(text: bytes, error_type: bytes = b"", error_message: bytes = b"") -> BaseException | None:
+    """The error that has led to a Retry, if there is one."""
+    if not text:
+        return None
+
+    return rebuilt(RemoteError(_text(text), (), _text(error_type), _text(error_message)))
+
+
 def _remote_error(made_of: bytes, *texts: bytes) -> RemoteError:
     """What the function has raised."""
-    text, error_type, error_message, *kinds = (each.decode(errors="surrogatepass") for each in texts)
+    text, error_type, error_message, belongs = map(_text, texts)
+    kinds, *members = json.loads(belongs)
 
-    return RemoteError(text, kinds, error_type, error_message, made_of)
+    return RemoteError(text, kinds, error_type, error_message, made_of, members)
+
+
+def _text(packed: bytes) -> str:
+    return packed.decode(errors="surrogatepass")
 
 
 async def _save_meta(run: Run, parts: list[bytes]) -> tuple[bytes, bytes]:

@@ -13,7 +13,7 @@ import time
 
 from aioq.values.numbers import count
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, Retried
-from aioq.values.retry import RetryRequested
+from aioq.values.retrying import NO_ATTEMPT_LEFT, RetryRequested, count_of
 from aioq.values.summary import printable
 from aioq.worker.lines import warn_of_options
 from aioq.worker.run import Cause, Run, attributes
@@ -189,7 +189,7 @@ class Telling:
         attempts = _attempts(run, error)
 
         if isinstance(outcome, Failed):
-            refused = _refused(run)
+            refused = _refused(outcome, error)
             self._log(
                 logging.ERROR,
                 run,
@@ -284,20 +284,16 @@ def _attempts(run: Run, error: BaseException) -> str:
         record = run.claim.record
         policy = error.retry if isinstance(error, RetryRequested) else record.retry
 
-        return "" if policy is None else f", attempt {record.attempt} of {policy.max + 1}"
+        return "" if policy is None else f", attempt {count_of(policy, record.attempt)}"
     except Exception:  # noqa: BLE001 - it is damaged, or another version wrote it
         return ""
 
 
-def _refused(run: Run) -> str:
-    """Why a run that failed for good has attempts left, behind a comma."""
-    try:
-        record = run.claim.record
-        has_attempts = record.retry is not None and record.attempt <= record.retry.max
-    except Exception:  # noqa: BLE001 - it is damaged, or another version wrote it
-        has_attempts = False
+def _refused(outcome: Failed, error: BaseException) -> str:
+    """Why a run that failed for good is not retried, behind a comma, if nothing else in the line says so."""
+    is_told = isinstance(error, RetryRequested) or outcome.refusal in ("", NO_ATTEMPT_LEFT)
 
-    return ", not retried: its Retry is for other errors" if has_attempts else ""
+    return "" if is_told else f", not retried: {outcome.refusal}"
 
 
 def _has_advice(error: BaseException) -> bool:

@@ -43,6 +43,9 @@ class Event:
     after: str = ""  # of an enqueue: the job that must have returned before it begins
     slot: str = ""  # of an enqueue: the moment of a cron that it stands for
     retries: int = 0  # of an enqueue: how often a run that raised may be followed by another
+    deadline: float = (
+        0  # of an enqueue: no run that follows one that raised begins later than so many seconds after the first
+    )
     brief: bool = False  # of an enqueue: no record is left soon after the job's end
     kills: bool = False  # of an enqueue: each run ends the process of its worker
     queue: str = ""  # of an enqueue
@@ -117,7 +120,7 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("name", "job", "unique", "sequence", "after", "slot", "queue", "callback"), _is_text),
     **dict.fromkeys(("fence", "pid", "retries"), _is_count),
     **dict.fromkeys(("brief", "kills", "redelivers"), _is_flag),
-    **dict.fromkeys(("until", "loses", "within", "shift"), _is_number),
+    **dict.fromkeys(("until", "loses", "within", "shift", "deadline"), _is_number),
     "due": lambda value: value is None or _is_number(value),
     "limit": lambda value: value is None or _is_limit(value),
     "away": lambda value: isinstance(value, list) and all(map(_is_text, value)),

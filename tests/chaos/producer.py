@@ -26,6 +26,9 @@ from .workload import Order, orders
 #: How long a result is waited for, and a job that is to begin or to fail, in seconds: longer than any fault lasts.
 PATIENCE = 60.0
 
+#: The deadline of all attempts of a job that always raises, in seconds.
+DEADLINE = 3.0
+
 #: How long an order may take that another loop than the main one carries out, in seconds.
 LONGEST_ORDER = 2.5 * PATIENCE
 
@@ -107,6 +110,12 @@ def make(order: Order, job_id: str | None) -> tuple[Job[Any], dict[str, Any]]:
             retries = 1 + order.number % 3
             retry = Retry(max=retries, interval=0.2 * (order.number % 2))
             return Job.create(bodies.fail, (order.seconds, retries), retry=retry, **options), {"retries": retries}
+        case "deadline":
+            options |= {"retry": Retry(interval=0.3, within=DEADLINE, at_front=bool(order.number % 2))}
+            return Job.create(bodies.fail, (order.seconds, 1000), **options), {
+                "retries": 1000,
+                "deadline": DEADLINE,
+            }
         case "fail" | "requeue":
             return Job.create(bodies.fail, (order.seconds, 1000), **options), {}
         case "drop":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from itertools import pairwise
 
 from .judging import Found, History, Violation, jobs, losses, lost
 
@@ -189,9 +190,30 @@ def heard(history: History) -> Found:
                 break
 
 
+def before_deadline(history: History) -> Found:
+    """I23. A job is not retried after its deadline. After a fault it may be: interrupted runs come again."""
+    faults = [e for e in history if e.kind == "fault"]
+
+    for events in jobs(history).values():
+        deadline = max((e.deadline for e in events), default=0)
+        begun = sorted((e for e in events if e.kind == "begin"), key=lambda e: (e.fence, e.at))
+
+        for before, after in pairwise(begun) if deadline > 0 else ():
+            is_late = after.at - begun[0].at > deadline + NOTICED
+            is_hit = any(
+                f.shift or (f.at <= after.at and max(f.at, f.until) >= before.at - NOTICED) for f in faults
+            )
+
+            if is_late and not is_hit:
+                yield Violation(
+                    "I23", f"retried {after.at - begun[0].at:.1f} s after its first run", tuple(events)
+                )
+                break
+
+
 PROMISES: tuple[Callable[[History], Found], ...] = (
     readable, results_of_runs, asked_for, answered, in_time, spares_innocents, three_deaths,
-    living_shards, starts_beside, heard,
+    living_shards, starts_beside, heard, before_deadline,
 )  # fmt: skip
 
 

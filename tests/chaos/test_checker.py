@@ -79,6 +79,7 @@ PLANTED = {
     "I20": [Event(0, "fault", "shard-away", until=60, away=("one",)), Event(5, "start", "w", pid=9)],
     "I22": [*whole("a", 3), *whole("b", after="a")],
     "I21": [*whole(), Event(4, "invoke", "result", "a"), Event(64, "info", "result", "a")],
+    "I23": [*again("raised", retries=9, deadline=0.5), Event(25, "begin", job="a", fence=3)],
 }  # fmt: skip
 
 
@@ -304,6 +305,13 @@ def test_a_result_that_does_not_come_is_excused_by_a_fault_but_not_by_a_slow_lin
     assert rules([*waited, Event(70, "fault", "server-kill", until=80)]) == ["I21"]
 
 
+def test_a_late_run_after_a_fault_breaks_no_deadline() -> None:
+    late = [*again("raised", retries=9, deadline=0.5), Event(25, "begin", job="a", fence=3)]
+    assert "I23" in rules(late)
+    assert "I23" not in rules([*late, Event(20, "fault", "worker-kill", pid=8, redelivers=True)])
+    assert "I23" not in rules(again("raised", retries=9, deadline=3))
+
+
 def test_what_a_body_returns_tells_its_fence_and_nothing_else_does() -> None:
     assert fence_of(7) == fence_of(result_of(7, 100)) == fence_of(result_of(7, 1)) == 7
     assert len(result_of(7, 5_000)) == 5_000
@@ -328,6 +336,7 @@ EVENTS = st.builds(
     sequence=st.sampled_from(["", "s"]),
     slot=st.sampled_from(["", "noon"]),
     retries=st.integers(-1, 2),
+    deadline=NUMBERS,
     brief=st.booleans(),
     kills=st.booleans(),
     queue=st.sampled_from(["", "one", "two"]),

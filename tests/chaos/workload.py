@@ -16,6 +16,7 @@ KINDS = {
     "block": 8,  # blocks its worker's event loop
     "stick": 6,  # a plain function that blocks its thread in C, for longer than a worker may take to stop
     "retry": 60,  # raises, and is retried until it returns
+    "deadline": 10,  # raises, and is retried until a deadline
     "fail": 25,  # raises, and may not be retried
     "requeue": 30,  # raises, and is brought back
     "timeout": 20,  # takes longer than it may
@@ -36,7 +37,7 @@ KINDS = {
 LOADS: dict[str, dict[str, int]] = {
     "usual": KINDS,
     "plain": KINDS | dict.fromkeys(("stick", "forget", "late", "drop", "large", "kill"), 0),
-    "steady": KINDS | {"schedule": 0, "retry": 0},  # nothing is due at a moment
+    "steady": KINDS | {"schedule": 0, "retry": 0, "deadline": 0},  # nothing is due at a moment
     "brief": {"quick": 20, "wait": 10, "slow": 10, "ttl": 5, "forget": 15, "late": 10, "drop": 30},
     "large": {"quick": 40, "wait": 20, "slow": 28, "large": 12},
     "stick": {"quick": 40, "slow": 30, "thread": 15, "stick": 15},

@@ -49,6 +49,8 @@ def test_what_is_not_given_is_not_there() -> None:
         (["--meta", "a=1", "--meta", 'b="c"'], {"meta": {"a": 1, "b": "c"}}),
         (["--retry-max", "2"], {"retry": Retry(2)}),
         (["--retry-max", "2", "--retry-interval", "1", "--retry-interval", "2"], {"retry": Retry(2, [1, 2])}),
+        (["--retry-within", "1h", "--retry-interval", "30"], {"retry": Retry(interval=30, within=3600)}),
+        (["--retry-max", "2", "--retry-within", "90s"], {"retry": Retry(2, within=90)}),
         (["--executor", "process"], {"executor": "process"}),
     ],
 )
@@ -58,4 +60,5 @@ def test_flags_make_the_options_that_users_write_in_python(words: list[str], opt
 
 def test_a_bad_value_is_refused_by_the_name_of_its_flag() -> None:
     assert "--result-ttl" in str(parsed("--result-ttl", "soon"))
-    assert "it needs --retry-max" in str(parsed("--retry-interval", "5"))
+    assert "it needs --retry-max or --retry-within" in str(parsed("--retry-interval", "5"))
+    assert "--retry-within" in str(parsed("--retry-within", "0"))

@@ -53,6 +53,7 @@ def test_the_commands() -> None:
         "empty",
         "suspend",
         "resume",
+        "retry-budget",
         "server",
         "demo",
     ]
@@ -299,4 +300,4 @@ def test_an_encoding_that_lacks_a_character(cli: Cli) -> None:
 def test_completion(cli: Cli) -> None:
     environment = {"_AIOQ_COMPLETE": "complete_bash", "COMP_WORDS": "aioq re", "COMP_CWORD": "1"}
     done = cli.process(environment=environment)
-    assert done.stdout.split() == ["requeue", "resume"]
+    assert done.stdout.split() == ["requeue", "resume", "retry-budget"]

@@ -76,7 +76,6 @@ def test_an_argument_that_rq_has_is_told() -> None:
         "FETCH_MANY_ARGUMENTS": Job.fetch_many,
         "ENQUEUE_MANY_ARGUMENTS": Queue("q", "redis://localhost").enqueue_many,
         "LIST_ARGUMENTS": Queue("q", "redis://localhost").failed_job_registry.job_ids,
-        "RETRY_ARGUMENTS": Retry,
     }.items():
         own = inspect.signature(call).parameters
         for name in TABLES[table]:

@@ -60,6 +60,40 @@ def entry_of(client: redis.Redis) -> bytes:
     return entry.removeprefix(b"front/")
 
 
+# The retry budget
+
+
+@damage("runs", "bad-retry-budget aioq:{default}:retry_budget")
+async def a_budget_of_no_retries(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.hset(store.keys.retry_budget, mapping={"limit": 0, "per": 1000, "at_once": 1})
+
+
+@damage("runs", "bad-retry-budget aioq:{default}:retry_budget")
+async def a_budget_that_lacks_a_field(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.hset(store.keys.retry_budget, mapping={"limit": 5, "at_once": 1})
+
+
+@damage("runs", "unwanted-retention aioq:{default}:retry_budget")
+async def a_budget_that_would_end_by_itself(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    await store.changes.set_retry_budget({b"limit": 5, b"per": 1000, b"at_once": 1, b"spent_until": 0})
+    client.expire(store.keys.retry_budget, 60)
+
+
+@damage("runs", "wrong-type aioq:{default}:retry_budget")
+async def what_is_no_budget(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.set(store.keys.retry_budget, "5/s")
+
+
+@damage("runs", "field-unreadable")
+async def a_deadline_that_is_no_moment(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.hset(JOB, "start_by", "soon")
+
+
 # What answers calls that are sent again
 
 
@@ -640,6 +674,7 @@ PLACES = [
     "expiring",
     "leases",
     "sessions",
+    "retry_budget",
     *STATES,
 ]
 

@@ -458,6 +458,8 @@ async def call_all(cli: Cli, held: str) -> None:
         ("suspend",),
         ("suspend", "--queue", "mail", "--duration", "5"),
         ("resume", "--queue", "mail"),
+        ("retry-budget", "mail", "--limit", "5"),
+        ("retry-budget", "mail", "--off"),
         ("resume",),
         ("empty", "mail"),
         ("doctor", "--json"),

@@ -18,6 +18,7 @@ PREFIX = b"aioq:{default}:"
 FIELDS = [
     *("status", "func", "data", "entry", "fence", "uncounted", "deliveries", "worker", "ttl", "failure_ttl"),
     *("expires_at", "due_at", "started_at", "after", "enqueued_at", "nonce"),
+    *("first_started_at", "start_by"),
 ]
 JUNK = [b"", b"\x00\xff", b"-1", b"nan", b"9" * 19, b"9" * 400, b"1e300", b"front/", b"9" * 21 + b"-1", b"a b"]
 STATES = ["queued", "scheduled", "started", "failed", "canceled", LATE]
@@ -54,7 +55,7 @@ async def use_all(store: Store) -> None:
         for desc in (False, True):
             await store.reads.ids(state, desc=desc)
 
-    ends = [Retried("e", 0), Failed("e"), Interrupted(begun=True), Retried("e", 5)]
+    ends = [Retried("e", 0, within_ms=60_000), Failed("e"), Interrupted(begun=True), Retried("e", 5, within_ms=1)]
 
     for number, claim in enumerate(claims):
         outcome = Finished(b"pr", 60_000) if claim.record.id == "b" else ends[number % len(ends)]

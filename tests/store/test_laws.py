@@ -74,7 +74,17 @@ def test_only_end_job_writes_a_final_state() -> None:
 def test_whoever_ends_a_job_calls_end_job() -> None:
     ends = {name for name, text in TEXTS.items() if re.search(r"(?<!function )\bend_job\(", bare(text))}
 
-    assert ends == {"finish", "fail", "cancel", "stop", "reclaim", "expire", "checks/job", "more/dependents"}
+    assert ends == {
+        "finish",
+        "fail",
+        "cancel",
+        "stop",
+        "reclaim",
+        "expire",
+        "claim",
+        "checks/job",
+        "more/dependents",
+    }
     assert {"keep"} | ends >= {name for name, text in TEXTS.items() if re.search(r"\bkeep\(", bare(text))} - {
         "doors/end_job"
     }

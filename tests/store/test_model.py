@@ -82,7 +82,12 @@ OUTCOMES = st.one_of(
     st.builds(Finished, st.just(b"p"), st.sampled_from(KEPT)),
     st.just(Failed(Failure("boom", "FailedError").pack())),
     st.builds(
-        Retried, st.just(Failure("boom", "RetriedError").pack()), st.sampled_from([0, 1, FAR]), st.booleans()
+        Retried,
+        st.just(Failure("boom", "RetriedError").pack()),
+        st.sampled_from([0, 1, FAR]),
+        st.booleans(),
+        st.sampled_from([0, 0, 1, FAR]),
+        st.booleans(),
     ),
     st.builds(Interrupted, st.booleans()),
 )
@@ -145,6 +150,7 @@ class Job:
     is_alone: bool = False
     worker: str = ""
     error: str | None = None  # the type
+    is_past: bool = False  # it waits for another attempt, and the deadline of these is over
     history: list[tuple[str, str | None]] = field(default_factory=list)
 
     @property
@@ -369,23 +375,40 @@ class StoreMachine(RuleBasedStateMachine):
         self.let_time_pass()
 
     def next_ones(self, worker: str, limit: int, slots: int, is_reserved: bool) -> tuple[list[Job], bool]:
-        """The jobs that a claim is to bring, and whether the worker may take nothing else."""
+        """The jobs that a claim is to bring, and whether the worker may take nothing else.
+
+        A job whose attempts had to begin before now fails when it is met, and takes the place of another one.
+        """
         held = self.held_by(worker)
         lanes: list[list[Job]] = [[each for each in self.in_lanes() if each.place[0] == lane] for lane in range(4)]
 
         if any(each.place[0] == ALONE for each in held):
             return [], True
 
+        read = 0
+
         if lanes[ALONE] and not held:
-            return lanes[ALONE][:1], True
+            read = 1
+
+            if first := self.in_time(lanes[ALONE][:1]):
+                return first, True
 
         if lanes[ALONE] and is_reserved:
             return [], True  # it is to get empty: when that begins depends on the time
 
         room = min(limit, slots - len(held), 10 - sum(each.place[0] == SUSPECTS for each in held))
         suspects = lanes[SUSPECTS][: max(0, room)]
+        others = (lanes[FRONT] + lanes[MAIN])[: max(0, limit - read - len(suspects))]
 
-        return (suspects + lanes[FRONT] + lanes[MAIN])[:limit], False
+        return self.in_time(suspects + others), False
+
+    def in_time(self, met: list[Job]) -> list[Job]:
+        """Those of the jobs that a claim has met that may begin; the others have failed with their last error."""
+        for each in met:
+            if each.is_past:
+                self.finish(each, "failed", each.failure_ttl)
+
+        return [each for each in met if not each.is_past]
 
     def record(self, pick: int, outcome: Outcome) -> None:
         """What a run came to: mostly one that holds its claim, sometimes one of long ago, rarely one of nobody."""
@@ -432,10 +455,10 @@ class StoreMachine(RuleBasedStateMachine):
                 each.error = "FailedError"
                 self.finish(each, "failed", each.failure_ttl)
             case Retried(delay_ms=0):
-                self.fail(each)
+                self.fail(each, outcome)
                 self.enter(each, front=outcome.at_front)
             case Retried():
-                self.fail(each)
+                self.fail(each, outcome)
                 due = NEVER if outcome.delay_ms == FAR else 1e12 + self.next()
                 self.schedule(each, due, front=outcome.at_front)
             case Interrupted():
@@ -444,9 +467,10 @@ class StoreMachine(RuleBasedStateMachine):
                 each.history += [("interrupted", None)] if outcome.begun else []
                 self.enter(each, front=True)
 
-    def fail(self, each: Job) -> None:
+    def fail(self, each: Job, outcome: Retried) -> None:
         each.error = "RetriedError"
-        each.history.append(("failed", each.error))
+        each.history.append(("retried" if outcome.is_asked else "failed", each.error))
+        each.is_past = outcome.within_ms == 1
 
     def live_or_die(self, worker: str, verb: str) -> None:
         getattr(self, verb)(worker)
@@ -570,7 +594,7 @@ class StoreMachine(RuleBasedStateMachine):
                 assert verdict == "ok"
                 # It ended in a run, not while it waited.
                 each.history += [(each.status, each.error)] if each.worker else []
-                each.error = None
+                each.error, each.is_past = None, False
 
                 if reset:
                     each.uncounted, each.deliveries = each.fence, 0

@@ -6,9 +6,9 @@ import pytest
 import redis
 
 from aioq.store import Store
-from aioq.values.outcome import Failed, Finished, Retried
+from aioq.values.outcome import Failed, Finished, Interrupted, Retried
 from aioq.values.result import earlier_result
-from tests.store.tools import clock, end, fields, put, start, status, take, unchanged
+from tests.store.tools import audit, clock, end, fields, passed, put, start, status, take, unchanged
 
 
 async def test_a_retry_without_pause_goes_to_the_end_of_its_lane(store: Store, client: redis.Redis) -> None:
@@ -139,3 +139,108 @@ async def test_a_retry_leaves_a_token(store: Store, client: redis.Redis) -> None
     await end(store, (claimed, Retried("boom", 60_000)))
 
     assert client.llen(store.keys.wake) == 1
+
+
+async def test_the_first_retry_notes_when_the_attempts_began_and_until_when_the_next_may(
+    store: Store, client: redis.Redis
+) -> None:
+    first = await start(store)
+    await end(store, (first, Retried("boom", 0, within_ms=60_000)))
+    began, start_by = (int(fields(client, store)[name]) for name in (b"first_started_at", b"start_by"))
+    (second,) = await take(store)
+    await end(store, (second, Retried("boom", 0, within_ms=90_000)))
+
+    assert (began, start_by) == (first.record.started_ms, first.record.started_ms + 60_000)
+    assert second.record.first_started_ms == began
+    assert b"start_by" not in second.record.fields
+    assert int(fields(client, store)[b"start_by"]) == began + 90_000
+
+
+async def test_a_retry_whose_turn_comes_after_the_deadline_fails_with_the_error_of_its_last_run(
+    store: Store, client: redis.Redis
+) -> None:
+    claimed = await start(store, failure_ttl=b"70000", ttl_ms=60_000)
+    await store.producing.wait("one", ["a"])
+    await end(store, (claimed, Retried('{"type": "E"}\nboom', 0, within_ms=1)))
+    await passed(client, int(fields(client, store)[b"start_by"]))
+    heard = client.pubsub()
+    heard.subscribe("one")
+    heard.get_message(timeout=1)
+    await put(store, "b")
+    (other,) = await take(store)
+    stored = fields(client, store)
+    (row,) = await store.reads.attempts("a")
+
+    assert (other.record.id, stored[b"status"]) == ("b", b"failed")
+    assert stored[b"error"].decode().split("\n") == [
+        '{"type": "E"}',
+        "boom",
+        "its turn came after the deadline of its Retry, so it was not run again",
+    ]
+    assert 60_000 < client.pttl(store.keys.job + b"a") <= 70_000
+    assert (b"expires_at" in stored, client.exists(store.keys.expiring), client.xlen(store.keys.main)) == (
+        False,
+        0,
+        1,
+    )
+    assert json.loads(row)["outcome"] == "failed"
+    message = heard.get_message(timeout=5)
+    assert message is not None
+    assert message["data"].startswith(b"a failed ")
+    assert audit(client, store) == []
+
+
+@pytest.mark.parametrize("how", ["given back", "lost"])
+async def test_an_attempt_that_began_in_time_and_was_interrupted_runs_again(
+    how: str, store: Store, client: redis.Redis
+) -> None:
+    await end(store, (await start(store), Retried("boom", 0, within_ms=1_000)))
+    (second,) = await take(store)
+    deadline = second.record.first_started_ms + 1_000
+
+    if how == "given back":
+        await end(store, (second, Interrupted(begun=True)))
+    else:
+        await store.duty.reclaim("w1", reaped=True)
+
+    await passed(client, deadline)
+    (third,) = await take(store)
+
+    assert (third.record.attempt, third.record.first_started_ms) == (2, deadline - 1_000)
+
+
+@pytest.mark.parametrize("reset", [True, False])
+async def test_a_requeue_begins_the_deadline_anew(reset: bool, store: Store, client: redis.Redis) -> None:
+    await end(store, (await start(store), Retried("boom", 0, within_ms=1)))
+    await passed(client, int(fields(client, store)[b"start_by"]))
+    assert await take(store) == []
+    assert await store.changes.requeue(["a"], at_front=False, reset=reset) == ["ok"]
+    (again,) = await take(store)
+
+    assert again.record.first_started_ms == again.record.started_ms
+    assert again.record.attempt == (1 if reset else 2)
+
+
+async def test_a_run_whose_function_asked_for_another_has_not_failed(store: Store, client: redis.Redis) -> None:
+    await end(store, (await start(store), Retried("asked", 0, is_asked=True)))
+    (second,) = await take(store)
+    await end(store, (second, Retried("boom", 0, at_front=True, within_ms=60_000, is_asked=True)))
+    (third,) = await take(store)
+    await end(store, (third, Retried("boom", 0)))
+
+    assert [json.loads(row)["outcome"] for row in await store.reads.attempts("a")] == [
+        "retried",
+        "retried",
+        "failed",
+    ]
+
+
+@pytest.mark.parametrize("value", [b"junk", b"1e300", b"99999999999999999999"])
+async def test_a_damaged_deadline_holds_no_job_back(value: bytes, store: Store, client: redis.Redis) -> None:
+    await end(store, (await start(store), Retried("boom", 0)))
+    client.hset(store.keys.job + b"a", mapping={"start_by": value, "first_started_at": value})
+    (again,) = await take(store)
+
+    assert again.record.first_started_ms == again.record.started_ms
+    assert await end(store, (again, Retried("boom", 0, within_ms=60_000))) == ["ok"]
+    assert int(fields(client, store)[b"start_by"]) == again.record.started_ms + 60_000

@@ -206,3 +206,38 @@ async def test_a_wait_for_each_of_a_hundred(queue: Queue, start_worker, meter: M
         await asyncio.gather(*(user(100 * number) for number in range(100)))
 
     within(meter.per_job(JOBS), Cost(commands=10.5, trips=0.2, bytes=320, calls=71, replies=200))
+
+
+async def fail_first() -> None:
+    if aioq.current_job().attempt == 1:
+        raise OSError("on purpose")
+
+
+async def drained_with_retries(queue: Queue, server: Server, meter: Meter, retry: aioq.Retry) -> Cost:
+    """Of a job that fails once."""
+    await queue.enqueue_many([Queue.prepare_data(fail_first, retry=retry) for _ in range(JOBS)])
+    worker = Worker("default", server.url)
+
+    with meter:
+        await worker.run(max_jobs=2 * JOBS)
+
+    return meter.per_job(JOBS)
+
+
+async def test_a_drain_of_jobs_that_fail_once(queue: Queue, server: Server, meter: Meter) -> None:
+    found = await drained_with_retries(queue, server, meter, aioq.Retry(1))
+
+    within(found, Cost(commands=24.7, trips=0.06, bytes=420, calls=189, replies=840))
+
+
+async def test_a_deadline_costs_a_job_that_has_one(queue: Queue, server: Server, meter: Meter) -> None:
+    found = await drained_with_retries(queue, server, meter, aioq.Retry(1, within="1h"))
+
+    within(found, Cost(commands=27.7, trips=0.06, bytes=440, calls=198, replies=925))
+
+
+async def test_a_budget_costs_each_call_that_records_retries(queue: Queue, server: Server, meter: Meter) -> None:
+    await queue.set_retry_budget(1_000_000)
+    found = await drained_with_retries(queue, server, meter, aioq.Retry(1))
+
+    within(found, Cost(commands=24.8, trips=0.06, bytes=420, calls=189, replies=840))

@@ -13,7 +13,7 @@ from aioq import InvalidInput, Job, JobTimeout, Retry, get_current_job
 from aioq.errors import InvalidFunction, InvalidJobOperation, SerializationError
 from aioq.middleware import RunNext
 from aioq.testing import TestKit, run_inline
-from aioq.values.retry import RetryRequested
+from aioq.values.retrying import RetryRequested
 from tests.testing import work
 
 
@@ -155,6 +155,11 @@ async def test_retries_run_without_a_pause() -> None:
     assert await run_inline(work.with_options, 2, retries=True) == 3
     with pytest.raises(ConnectionError, match="attempt 3"):
         await run_inline(work.flaky, 5, retry=2, retries=True)
+
+
+async def test_pauses_that_are_left_out_count_for_a_deadline() -> None:
+    with pytest.raises(ConnectionError, match="attempt 3"):
+        await run_inline(work.flaky, 9, retry=Retry(interval="25m", within="1h"), retries=True)
 
 
 async def test_meta_stays_from_attempt_to_attempt() -> None:

@@ -9,7 +9,7 @@ from typing import Any, Unpack, assert_type
 
 from aioq import Dependency, Job, Queue, Retry, Worker, current_job, get_current_job, get_resources
 from aioq.client.context import CurrentJob
-from aioq.types import BoundTask, EnqueueData, Options, Registry, Task
+from aioq.types import BoundTask, EnqueueData, Options, Registry, RetryBudget, Task
 from tests.typing import shop
 from tests.typing.shop import Order, Session, queue
 
@@ -51,6 +51,10 @@ async def annotations_with_any(values: dict[str, Any]) -> None:
     assert_type(await job.result(), int)
     assert_type(await shop.store.enqueue(values), Job[int])
     assert_type(await queue.task(shop.keep).enqueue(values), Job[int])
+
+
+async def asked_again() -> int:
+    raise Retry(interval=30, within="1h") from None
 
 
 async def options_beside_the_arguments() -> None:
@@ -142,6 +146,8 @@ async def results(job: Job[int]) -> None:
     stored: Job[str] = await Job.fetch("id", queue)
     assert_type(await stored.result(), str)
     assert_type(await queue.fetch_job("id"), Job[Any] | None)
+    assert_type(await queue.retry_budget(), RetryBudget | None)
+    assert_type(job.retries_left, int | None)
 
 
 def inside_of_a_job() -> None:

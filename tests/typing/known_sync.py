@@ -7,7 +7,7 @@ from typing import Any, assert_type
 
 from aioq import JobStatus, Result, Retry
 from aioq.sync import CurrentJob, Job, Queue, Registry, current_job, get_current_job
-from aioq.types import EnqueueData
+from aioq.types import EnqueueData, RetryBudget
 from tests.typing import shop
 from tests.typing.shop import Order, Session
 
@@ -93,6 +93,8 @@ def reads(job: Job[int]) -> None:
     assert_type(queue.requeue("a"), Job[Any])
     assert_type(queue.requeue(["a", job]), dict[str, str])
     assert_type(queue.failed_job_registry, Registry)
+    assert_type(queue.retry_budget(), RetryBudget | None)
+    assert_type(job.retries_left, int | None)
     assert_type(queue.failed_job_registry.requeue(job), Job[Any])
     assert_type(Queue.all(), list[Queue])
     assert_type(job.result(), int)

@@ -87,6 +87,8 @@ async def options() -> None:
     Queue.prepare_data(shop.count, ("a b",), at_front="yes")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     Job.create(shop.count, ("a b",), tll=5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     await queue.enqueue_call(shop.count, ("a b",), job_id=7)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    Retry(within=[1])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await queue.set_retry_budget("10/s")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Retry("3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Queue("shop", default_executor="fiber")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 

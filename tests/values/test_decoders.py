@@ -72,6 +72,7 @@ NAMES = [
         b"deliveries",
     ),
     *(b"worker", b"created_at", b"enqueued_at", b"due_at", b"expires_at", b"started_at", b"ended_at", b"result"),
+    *(b"first_started_at", b"start_by"),
     *(b"error", b"after", b"more", b"nonce", b"meta.a", b"meta.\xff", b"meta."),
 ]
 FIELDS = st.builds(
@@ -104,6 +105,7 @@ CALM = {
     *("func_name", "meta", "fence", "attempt", "deliveries", "worker", "failure", "description", "timeout_ms"),
     *("result_ttl_ms", "ttl_ms", "failure_ttl_ms", "retry", "created_at", "enqueued_at", "due_at", "started_at"),
     *("ended_at", "expires_at", "opts", "executor", "default_executor", "cause", "call_text", "edges", "reason"),
+    *("started_ms", "first_started_ms", "ended_ms"),
 }
 
 
@@ -150,7 +152,7 @@ def test_methods_of_a_record_of_arbitrary_bytes(fields: dict[bytes, bytes]) -> N
     policy = record.retry
 
     with suppress(TypeError):  # a list of exceptions may hold anything; the executor takes that for no retry
-        decide(ValueError(), "text", record.attempt, policy, 0.5)
+        decide(ValueError(), record.attempt, policy, 0.5, lambda: record.ended_ms - record.first_started_ms)
 
 
 @given(FIELDS)

@@ -1,19 +1,33 @@
 from __future__ import annotations
 
+import copy
 import json
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioq.values.errors import InvalidInput
-from aioq.values.retry import MAX_INTERVAL_MS, Retry, as_retry, is_rule, read_retry, shown_rule
+from aioq.values.errors import InvalidInput, RemoteError
+from aioq.values.retry import (
+    MAX_INTERVAL_MS,
+    Retry,
+    as_retry,
+    is_rule,
+    kinds,
+    members_of,
+    read_retry,
+    shown_rule,
+)
 
 SECONDS = st.floats(0, 100_000, allow_nan=False)
 POLICIES = st.builds(
     Retry,
-    st.integers(1, 1_000_000),
+    st.none() | st.integers(1, 1_000_000),
     SECONDS | st.lists(SECONDS, min_size=1, max_size=5),
     backoff=st.floats(1, 1e300),
     jitter=st.floats(0, 1) | st.just("full"),
@@ -21,6 +35,7 @@ POLICIES = st.builds(
     on=st.none() | st.just(OSError) | st.just([KeyError, ValueError]),
     not_on=st.none() | st.just(ConnectionError),
     at_front=st.booleans(),
+    within=st.none() | st.floats(0.001, 1_000_000),
 )
 
 
@@ -120,7 +135,7 @@ def test_an_exception_class_of_the_same_name_elsewhere_is_another_one() -> None:
     assert not Retry(1, on=KeyError).retries(namesake())
 
 
-@pytest.mark.parametrize("value", [0, -1, True, 1.5, "3", None])
+@pytest.mark.parametrize("value", [0, -1, True, 1.5, "3"])
 def test_a_number_of_retries_below_one_is_refused(value: object) -> None:
     with pytest.raises(InvalidInput, match=r"Retry\(max="):
         Retry(value)
@@ -150,6 +165,9 @@ def test_a_number_of_retries_below_one_is_refused(value: object) -> None:
         ({"jitter": None}, "jitter"),
         ({"max_interval": -1}, "max_interval"),
         ({"max_interval": 0}, "max_interval"),
+        ({"within": 0}, "within"),
+        ({"within": -1}, "within"),
+        ({"within": "soon"}, "within"),
         ({"on": 5}, "on"),
         ({"on": "KeyError"}, "on"),
         ({"on": [KeyError()]}, "on"),
@@ -186,6 +204,88 @@ def test_the_retry_option_takes_a_policy_or_a_number_of_retries() -> None:
         as_retry("3")
 
 
+def test_a_policy_without_an_end_is_refused_for_a_job() -> None:
+    assert as_retry(Retry(within="1h", interval=5)) == Retry(within=3600, interval=5)
+
+    with pytest.raises(InvalidInput, match=r"no end .* give it max=, .* or within="):
+        as_retry(Retry(interval=5))
+
+
+def test_rq_s_spelling_of_at_front_is_understood() -> None:
+    assert Retry(max=3, interval=[10, 30, 60], enqueue_at_front=True) == Retry(3, [10, 30, 60], at_front=True)
+
+
+def test_a_policy_can_be_raised_and_is_the_same_afterwards() -> None:
+    policy = Retry(3, [1, 2], jitter="full", within="1h", on=OSError)
+
+    @contextmanager
+    def passing() -> Iterator[None]:
+        yield
+
+    for _ in range(2):
+        with pytest.raises(Retry, match="a worker would run the job again") as caught, passing():
+            raise policy
+
+        assert caught.value is policy
+
+    assert hash(policy) == hash(Retry(3, [1, 2], jitter="full", within="1h", on=OSError))
+
+
+def test_a_policy_survives_a_pickle_and_a_copy() -> None:
+    policy = Retry(3, [1, 2], jitter="full", within="1h", on=OSError, at_front=True)
+
+    assert pickle.loads(pickle.dumps(policy)) == copy.deepcopy(policy) == policy
+
+
+def group(*errors: BaseException) -> BaseExceptionGroup[BaseException]:
+    return BaseExceptionGroup("several", errors)
+
+
+class Wrapped(ExceptionGroup):
+    """A group that says of itself what it is."""
+
+    @property
+    def exceptions(self) -> Any:
+        raise AssertionError("nobody asks the user's code")
+
+
+@pytest.mark.parametrize(
+    ("on", "not_on", "error", "retried"),
+    [
+        (OSError, None, group(OSError(), ConnectionError()), True),
+        (OSError, None, group(OSError(), ValueError()), False),
+        ([OSError, ValueError], None, group(OSError(), ValueError()), True),
+        (OSError, None, group(OSError(), group(group(TimeoutError()))), True),
+        (OSError, None, group(OSError(), group(group(KeyError()))), False),
+        (None, ValueError, group(OSError(), group(ValueError())), False),
+        (None, ValueError, group(OSError(), OSError()), True),
+        (OSError, ConnectionError, group(OSError(), ConnectionError()), False),
+        (Exception, None, group(OSError(), KeyboardInterrupt()), False),
+        (BaseException, None, group(OSError(), KeyboardInterrupt()), True),
+        (ExceptionGroup, None, ExceptionGroup("g", [KeyError()]), True),
+        (None, ExceptionGroup, ExceptionGroup("g", [KeyError()]), False),
+        (KeyError, None, Wrapped("w", [KeyError()]), True),
+        (Wrapped, None, Wrapped("w", [KeyError()]), True),
+    ],
+)
+def test_a_group_matches_on_with_all_its_members_and_not_on_with_any(
+    on, not_on, error: BaseException, retried: bool
+) -> None:
+    assert Retry(1, on=on, not_on=not_on).retries(error) is retried
+    apart = RemoteError("text", kinds(error), members=members_of(error))
+    assert Retry(1, on=on, not_on=not_on).retries(apart) is retried
+
+
+def test_a_deep_group_and_a_large_one_are_looked_through() -> None:
+    deep: BaseException = KeyError()
+
+    for _ in range(5_000):
+        deep = ExceptionGroup("g", [deep])
+
+    assert Retry(1, on=LookupError).retries(deep)
+    assert len(members_of(ExceptionGroup("g", [KeyError(each) for each in range(10_000)]))) == 1
+
+
 def test_a_policy_comes_back_from_json() -> None:
     policy = Retry(4, [1, 2.5], backoff=2, jitter="full", max_interval="1h", at_front=True)
 
@@ -194,7 +294,8 @@ def test_a_policy_comes_back_from_json() -> None:
 
 
 @pytest.mark.parametrize(
-    "packed", [b"", b"[]", b"{}", b'{"max":0}', b'{"max":1,"interval_ms":[-5]}', b'{"max":1,"backoff":0}']
+    "packed",
+    [b"", b"[]", b'{"within_ms":0}', b'{"max":0}', b'{"max":1,"interval_ms":[-5]}', b'{"max":1,"backoff":0}'],
 )
 def test_what_is_no_policy_is_refused(packed: bytes) -> None:
     with pytest.raises((ValueError, TypeError, LookupError, AttributeError)):
@@ -219,6 +320,9 @@ def test_a_stored_rule_is_shown_as_users_write_it() -> None:
 def test_a_stored_rule_can_be_told_from_others() -> None:
     assert is_rule(Retry(2, [1, 2]).to_dict())
 
-    for damaged in ([], {}, {"max": 1, "interval_ms": ["a"]}):
-        with pytest.raises((TypeError, LookupError)):
+    assert is_rule(Retry(within=5).to_dict())
+    assert not is_rule({})  # it would have no end
+
+    for damaged in ([], {"max": 1, "interval_ms": ["a"]}, {"within_ms": "a"}):
+        with pytest.raises((TypeError, AttributeError, LookupError)):
             is_rule(damaged)

@@ -376,7 +376,7 @@ async def test_a_function_that_asks_to_run_again_has_not_failed(queue: Queue, se
     assert last.startswith(f"ERROR {__name__}.asks_for_ever failed after ")
     assert last.endswith(
         f", attempt 2 of 2 (queue default, job {other.id}): aioq.errors.RetryRequested: the function returned"
-        " Retry(1) in attempt 2 of 2, and no attempt is left"
+        " a Retry in attempt 2 of 2, and no attempt is left"
     )
 
 

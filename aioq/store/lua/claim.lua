@@ -19,8 +19,8 @@ expired_ttl, limit, held, slots = tonumber(expired_ttl), tonumber(limit), tonumb
 -- function, which is called when it is needed: each function and each table that a script makes costs the server a tenth
 -- of a microsecond, and more.
 local function make_others()
-  -- MAKES: undecided outbox
-  -- NEEDS: allows entries lane leave lease keep doors/follow expire quarantine drop_lanes
+  -- MAKES: undecided outbox failed
+  -- NEEDS: USUAL allows entries lane leave lease keep doors/follow doors/end_job expire quarantine drop_lanes
 
   local function promote(ids)
     for _, id in ipairs(ids) do
@@ -69,6 +69,23 @@ local function make_others()
     redis.call('ZADD', leases, 'NX', now + GRACE, holder)
   end
 
+  -- The deadline of a job that comes back from a retry: its attempts had to begin by then. Returns whether it was over, and
+  -- the job has failed with the error of its last run. It is for this wait alone: a run that a worker gives back or loses
+  -- was in time.
+  local function is_past_retries(id, entry, start_by, after)
+    redis.call('HDEL', job .. id, 'start_by')
+    if number(start_by, now) >= now then
+      return false
+    end
+    local error, own_ttl = peek(id, 'error', 'failure_ttl')
+    local late = 'its turn came after the deadline of its Retry, so it was not run again'
+    redis.call('HDEL', job .. id, 'expires_at')
+    redis.call('ZREM', expiring, id .. ' ' .. entry)
+    leave_lane(entry)
+    end_job(failed, id, 'failed', number(own_ttl, USUAL.failed), after, true, now, (error or '') .. '\n' .. late)
+    return true
+  end
+
   -- The ttl of a job that is about to be claimed ends. Returns whether it was over, and the job has expired.
   -- has_begun: it was claimed before.
   local function is_over(id, entry, expires_at, after, has_begun)
@@ -92,6 +109,7 @@ local function make_others()
     keep_with_holder = keep_with_holder,
     leave_lane = leave_lane,
     is_over = is_over,
+    is_past_retries = is_past_retries,
     serve_quarantine = serve_quarantine,
     has_waiting = function()
       for _, name in ipairs(SERVED) do
@@ -144,7 +162,10 @@ local function start(id, entry, lane)
   end
   local key, fence, fields = job .. id, 1, nil
   if more then
-    local last_fence, expires_at, after = peek(id, 'fence', 'expires_at', 'after')
+    local last_fence, expires_at, after, start_by = peek(id, 'fence', 'expires_at', 'after', 'start_by')
+    if start_by and others().is_past_retries(id, entry, start_by, after) then
+      return
+    end
     if expires_at and others().is_over(id, entry, expires_at, after, last_fence ~= false) then
       return
     end

@@ -20,7 +20,7 @@ local function bring_back(id, status, fence)
   leave_registry(id, status)
   archive(id, status)
   clear_run(id)
-  redis.call('HDEL', job .. id, 'error', 'expires_at', 'due_at')
+  redis.call('HDEL', job .. id, 'error', 'expires_at', 'due_at', 'first_started_at', 'start_by')
   keep_record(id, -1)
   if reset == '1' then
     redis.call('HSET', job .. id, 'uncounted', number(fence, 0))

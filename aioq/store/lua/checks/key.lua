@@ -1,5 +1,5 @@
 -- key: a key has the type that it must have, and goes when it is to go.
--- NEEDS: now usual finding own
+-- NEEDS: now read usual finding own
 function checks.type(expected, key)
   has_type(key, expected)
 end
@@ -53,5 +53,21 @@ function checks.tokens(_, key)
     report('too-many-tokens', key, 'it holds more than one token', function()
       redis.call('LTRIM', key, 0, 0)
     end)
+  end
+end
+function checks.budget(_, key)
+  if redis.call('EXISTS', key) == 0 then
+    return
+  end
+  local names = {'limit', 'per', 'at_once'}
+  local values = redis.call('HMGET', key, unpack(names))
+  for i, name in ipairs(names) do
+    local value = number(values[i])
+    if not value or value < 1 then
+      report('bad-retry-budget', key, 'its ' .. name .. ' is no number of at least 1', function()
+        redis.call('DEL', key)
+      end)
+      return
+    end
   end
 end
