@@ -26,6 +26,7 @@ from aioq.values.errors import (
     NoSuchJobError,
     ServerError,
 )
+from aioq.values.repeat import Repeat
 from aioq.values.result import Result
 from aioq.values.retry import Retry
 from aioq.values.states import JobStatus
@@ -51,6 +52,7 @@ __all__ = [
     "JobTimeoutException",
     "NoSuchJobError",
     "Queue",
+    "Repeat",
     "Result",
     "Retry",
     "ServerError",

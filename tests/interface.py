@@ -36,6 +36,7 @@ OWNERS: dict[type, str] = {
     aioq.Job: "job",
     Registry: "registry",
     aioq.Result: "result",
+    aioq.Repeat: "repeat",
     aioq.Retry: "retry",
     aioq.Worker: "worker",
     aioq.WorkerPool: "pool",
@@ -49,6 +50,7 @@ OWNERS: dict[type, str] = {
 #: Classes that users make objects of.
 MADE = {
     aioq.Queue,
+    aioq.Repeat,
     aioq.Retry,
     aioq.Worker,
     aioq.WorkerPool,
@@ -86,6 +88,7 @@ INTERNAL: dict[type, set[str]] = {
     EnqueuedCall: {"call"},
     BoundTask: {"serializer"},
     Registry: {"jobs_and_missing", "requeue_chunks"},
+    aioq.Repeat: {"check", "due_ms", "from_dict", "interval_ms", "to_dict", "until_ms"},
     aioq.Retry: {"delay_ms", "from_dict", "interval_ms", "max_interval_ms", "retries", "to_dict", "within_ms"},
     JobLogFilter: {"filter"},
     aioq.Worker: {"for_tests", "has_claimed_all", "stops"},
@@ -122,6 +125,10 @@ ATTRIBUTES: dict[type, dict[str, tuple[str, str]]] = {
     },
     Task: {"function": ("Callable", "What a worker runs.")},
     BoundTask: {"function": ("Callable", "What a worker runs.")},
+    aioq.Repeat: {
+        "interval_ms": ("tuple[int, ...]", "The pauses, in ms."),
+        "until_ms": ("int | None", "The moment after which no run is due, in ms since 1970."),
+    },
     aioq.Retry: {
         "interval_ms": ("tuple[int, ...]", "The pauses, in ms."),
         "max_interval_ms": ("int", "The longest pause, in ms."),
@@ -187,6 +194,9 @@ WORDS = {
     "Placement | None": '"thread" or "process"',
     "Executor | None": '"thread" or "process"',
     "Retry | int | None": "a Retry, or a number of further attempts",
+    "Repeat | None": "a Repeat",
+    "OnFailure": '"stop" or "continue"',
+    "datetime | None": "a datetime",
     "Interval": "a duration, or a list of durations",
     "ExceptionTypes": "a class, or a tuple of classes",
     "str | Sequence[str]": "a text, or a list of texts",

@@ -51,6 +51,7 @@ RUN = [
 WORKERS = {
     "jobs.md": [("", ["default"])],
     "retries.md": [("", ["default"])],
+    "repeat.md": [("", ["default"])],
     "rq.md": [("", ["default"])],
     "types.md": [("", ["default"])],
     "sync.md": [("", ["default"])],

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import aioq
-from aioq import Job, Queue, Retry, Worker, WorkerPool, errors, task
+from aioq import Job, Queue, Repeat, Retry, Worker, WorkerPool, errors, task
 from aioq.types import BoundTask, Registry, Task, Using
 from aioq.values import errors as tree
 from aioq.values.options import Options, read_options
@@ -114,6 +114,7 @@ async def test_a_duration_may_be_written_in_every_way_wherever_one_is_taken(queu
         "Queue": Queue,
         "Worker": Worker,
         "WorkerPool": WorkerPool,
+        "Repeat": lambda **words: Repeat(1, **words),
         "Retry": lambda **words: Retry(1, **words),
     }
     tried = 0

@@ -52,6 +52,8 @@ def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
         "reason": record.reason,
         "attempt": job.attempt,
         "deliveries": job.deliveries,
+        "repeats": job.repeats,
+        "repeats_left": job.repeats_left,
         **options,
         "created_at": moment(job.created_at),
         "enqueued_at": moment(job.enqueued_at),
@@ -106,6 +108,11 @@ def describe_text(facts: dict[str, Any], *, on_terminal: bool = False) -> str:
         ]
 
     return "\n".join(lines)
+
+
+def read_result(record: JobRecord) -> Any:
+    """What a run has returned; None for what cannot be read here."""
+    return _read(partial(record.result, plain=True), [])
 
 
 def row(job: Job[Any]) -> dict[str, Any]:
@@ -215,6 +222,7 @@ def _run(run: Result) -> dict[str, Any]:
         "worker": run.worker_name,
         "started_at": moment(run.started_at),
         "ended_at": moment(run.ended_at),
+        "result": as_json(run.value),
         "error_type": run.error_type,
         "error_message": run.error_message,
         "error": run.exc_info,
@@ -237,7 +245,7 @@ def _options(record: JobRecord) -> dict[str, Any]:
 
 def _says(name: str, value: object) -> bool:
     """Whether a fact is worth a line."""
-    return value not in (None, "", [], {}) and (name != "deliveries" or value != 0)
+    return value not in (None, "", [], {}) and (name not in ("deliveries", "repeats") or value != 0)
 
 
 _DURATIONS: dict[str, Callable[[Any], str]] = {
@@ -253,7 +261,7 @@ _WORDS: dict[str, Callable[[Any], str]] = {
     ),
     "deliveries": lambda number: f"{number} (runs that ended because their worker did)",
     **{
-        row.shown.name: (_DURATIONS | {"retry": words.retry})[row.shown.words]
+        row.shown.name: (_DURATIONS | {"retry": words.retry, "repeat": words.repeat})[row.shown.words]
         for row in ROWS
         if row.shown is not None and row.shown.words
     },

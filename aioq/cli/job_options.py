@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ from aioq.cli.checks import checked
 from aioq.cli.common import with_options
 from aioq.values.option import Flag
 from aioq.values.options import OPTIONS
+from aioq.values.repeat import Repeat
 from aioq.values.retry import Retry
 
 
@@ -70,5 +72,20 @@ def _retry(values: Sequence[Any]) -> Retry | None:
     return Retry(most or None, interval=intervals or 0, within=within) if most or within is not None else None
 
 
+def _repeat(values: Sequence[Any]) -> Repeat:
+    times, intervals, cron, zone, until, on_failure = values
+
+    try:
+        moment = None if until is None else datetime.fromisoformat(until)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="'--repeat-until'") from None
+
+    return Repeat(times, intervals or 0, cron=cron, timezone=zone, until=moment, on_failure=on_failure or "stop")
+
+
 #: The options whose value is not simply that of their flag.
-_READ: Mapping[str, Callable[[Sequence[Any]], Any]] = {"meta": _meta, "retry": _retry}
+_READ: Mapping[str, Callable[[Sequence[Any]], Any]] = {
+    "meta": _meta,
+    "repeat": _repeat,
+    "retry": _retry,
+}

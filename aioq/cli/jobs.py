@@ -23,7 +23,7 @@ from aioq.cli.common import (
     tell_of_missing,
 )
 from aioq.cli.complete import job_ids, queue_names
-from aioq.cli.describe import describe, describe_text, list_table, row, short_list_table
+from aioq.cli.describe import describe, describe_text, list_table, read_result, row, short_list_table
 from aioq.cli.find import find, nowhere, refusal
 from aioq.cli.report import Report
 from aioq.client.job import Job
@@ -92,7 +92,7 @@ async def _facts(queue: Queue, job_id: str) -> dict[str, Any] | None:
 
     packed = await queue.store.reads.attempts(job_id)
 
-    return describe(job, [earlier_result(job_id, each) for each in reversed(packed)])
+    return describe(job, [earlier_result(job.record, each, read_result) for each in reversed(packed)])
 
 
 def cancel(

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from aioq.cli.output import age, count
+from aioq.values.cron import DEFAULT_ZONE
 from aioq.values.durations import FOREVER
 from aioq.values.retry import MAX_INTERVAL_MS
 
@@ -84,3 +85,26 @@ def retry(rule: Mapping[str, Any]) -> str:
             parts.append(f"{words} {' or '.join(kinds)}")
 
     return ", ".join([*parts, *(["at the front"] if rule.get("at_front") else [])])
+
+
+def repeat(rule: Mapping[str, Any]) -> str:
+    """The rule of a series.
+
+    Example:
+        >>> repeat({"times": 3, "interval_ms": [10_000, 60_000], "on_failure": "continue"})
+        '3 more runs, after 10 s, then 60 s, whether they fail or not'
+
+    """
+    parts = [count(rule["times"], "more run")] if "times" in rule else ["more runs"]
+
+    if cron := rule.get("cron"):
+        parts.append(f"at {cron} in {rule.get('timezone', DEFAULT_ZONE)}")
+    elif (pauses := rule.get("interval_ms", [0])) != [0]:
+        parts.append(f"after {', then '.join(f'{ms / 1000:g} s' for ms in pauses)}")
+    else:
+        parts.append("at once")
+
+    if until := rule.get("until"):
+        parts.append(f"until {datetime.fromisoformat(until).astimezone():%Y-%m-%d %H:%M:%S}")
+
+    return ", ".join([*parts, *(["whether they fail or not"] if "on_failure" in rule else [])])

@@ -64,6 +64,7 @@ class Mixed:
         at_front: Never = ...,
         meta: Never = ...,
         retry: Never = ...,
+        repeat: Never = ...,
         durability: Never = ...,
         depends_on: Never = ...,
         executor: Never = ...,
@@ -91,9 +92,9 @@ class Mixed:
         """Put a call into the queue.
 
         Option names (job_timeout, result_ttl, ttl, failure_ttl, description, job_id, at_front, meta, retry,
-        durability, executor) are taken out of kwargs; the rest goes to the function. `args=` and `kwargs=` pass a
-        function's arguments explicitly, for one whose own names are those of options. Type checkers compare the
-        arguments with the function if there is no option among them; with `using`, they always do.
+        repeat, durability, executor) are taken out of kwargs; the rest goes to the function. `args=` and `kwargs=`
+        pass a function's arguments explicitly, for one whose own names are those of options. Type checkers compare
+        the arguments with the function if there is no option among them; with `using`, they always do.
 
         Raises:
             InvalidInput: the function, an argument or an option cannot be used. Nothing was written.
@@ -144,6 +145,7 @@ class Mixed:
         at_front: Never = ...,
         meta: Never = ...,
         retry: Never = ...,
+        repeat: Never = ...,
         durability: Never = ...,
         depends_on: Never = ...,
         executor: Never = ...,
@@ -211,6 +213,7 @@ class Mixed:
         at_front: Never = ...,
         meta: Never = ...,
         retry: Never = ...,
+        repeat: Never = ...,
         durability: Never = ...,
         depends_on: Never = ...,
         executor: Never = ...,

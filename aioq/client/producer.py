@@ -14,6 +14,7 @@ from aioq.client.call import Call, complete, describe, submission_of
 from aioq.client.dependencies import orphan, refuse_orphans, tell_others, with_edges
 from aioq.client.job import Job
 from aioq.client.middleware import EnqueueMiddleware, run_through
+from aioq.client.series import check_until
 from aioq.store import Store
 from aioq.store.net.batcher import MAX_BYTES
 from aioq.store.net.per_loop import check_loop
@@ -72,6 +73,9 @@ class Producer:
         completed = complete(call, self.defaults, self.max_payload)
 
         # As `complete`, without its call: this is what each job costs.
+        if completed.options.repeat is not None:
+            check_until(completed.options.repeat)
+
         return completed if completed.options.edges is None else with_edges(completed, self.store)
 
     def complete(self, call: Call) -> Call:
@@ -80,6 +84,9 @@ class Producer:
             return call
 
         completed = complete(call, self.defaults, self.max_payload)
+
+        if completed.options.repeat is not None:
+            check_until(completed.options.repeat)
 
         return completed if completed.options.edges is None else with_edges(completed, self.store)
 

@@ -191,6 +191,21 @@ class JobView:
         return None if retry.max is None else max(0, retry.max - used)
 
     @property
+    def repeats(self) -> int:
+        """How many runs of its series have ended, of a job with `repeat`; 0 for any other."""
+        return self.record.repeats
+
+    @property
+    def repeats_left(self) -> int | None:
+        """How many further runs there are after the one that runs, or that comes next; None: nobody has said.
+
+        That is so for a job without `repeat`, and for a series that goes by `until` alone.
+        """
+        repeat = self.record.repeat
+
+        return None if repeat is None or repeat.times is None else max(0, repeat.times - self.repeats)
+
+    @property
     def exc_info(self) -> str | None:
         """The traceback of the last run, if that failed."""
         return None if self.record.failure is None else self.record.failure.text

@@ -126,7 +126,7 @@ class Waiting(Snapshot, Generic[R_co]):
 
     def read_results(self, runs: list[bytes]) -> list[Result]:
         """What `results` gives, from what `load_runs` has brought. That may run code of the user's."""
-        earlier = [earlier_result(self.id, packed) for packed in runs]
+        earlier = [earlier_result(self.record, packed) for packed in runs]
         present = present_result(self.record)
 
         return [*([] if present is None else [present]), *reversed(earlier)]

@@ -12,7 +12,7 @@ from aioq.store.reply import fields_of, text
 from aioq.values.beat import Beat
 from aioq.values.claim import Claim, Claims
 from aioq.values.options import EXPIRED_TTL_MS, FAILURE_TTL_MS
-from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, Retried
+from aioq.values.outcome import Failed, FailedRun, Finished, FinishedRun, Interrupted, Outcome, Retried
 from aioq.values.record import JobRecord
 
 #: Jobs that one call of a script touches beyond what it was asked for: due ones, late ones, reclaimed ones.
@@ -194,16 +194,17 @@ _END: dict[str, dict[str, Argument]] = {
     "finish": {},
     "fail": {"failure_ttl": FAILURE_TTL_MS},
     "retry": {"expired_ttl": EXPIRED_TTL_MS},
+    "repeat": {"expired_ttl": EXPIRED_TTL_MS},
     "give_back": {"expired_ttl": EXPIRED_TTL_MS},
 }
 
 
 def _row(outcome: Outcome) -> tuple[str, tuple[Argument, ...]]:
     """The verb that records an outcome, and its arguments after id and fence."""
-    if isinstance(outcome, Finished):
+    if type(outcome) is Finished:
         return "finish", (outcome.result, outcome.ttl_ms or outcome.instead)
 
-    if isinstance(outcome, Failed):
+    if type(outcome) is Failed:
         return "fail", (_bytes(outcome.error),)
 
     if isinstance(outcome, Retried):
@@ -211,6 +212,12 @@ def _row(outcome: Outcome) -> tuple[str, tuple[Argument, ...]]:
 
     if isinstance(outcome, Interrupted):
         return "give_back", (int(outcome.begun),)
+
+    if isinstance(outcome, FinishedRun):
+        return "repeat", ("finished", outcome.result if outcome.ttl_ms else outcome.instead, outcome.due_ms)
+
+    if isinstance(outcome, FailedRun):
+        return "repeat", ("failed", _bytes(outcome.error), outcome.due_ms)
 
     raise TypeError(f"{outcome!r} is not an outcome")
 

@@ -6,11 +6,17 @@ from collections.abc import Mapping
 
 from aioq.values.states import JobStatus, Row
 
+#: Verbs that are words of Lua's own, as they stand in a table.
+_QUOTED = {"repeat": "['repeat']"}
+
 
 def tables(states: Mapping[JobStatus, Row]) -> dict[str, str]:
     """The Lua that makes each table, by the table's name."""
     final = {state: row.kept_ms for state, row in states.items() if row.kept_ms is not None}
-    verbs = {state: ", ".join(f"{verb} = true" for verb in row.verbs) for state, row in states.items()}
+    verbs = {
+        state: ", ".join(f"{_QUOTED.get(verb, verb)} = true" for verb in row.verbs)
+        for state, row in states.items()
+    }
 
     return {
         "NEXT": _made("NEXT", {state: f"{{{allowed}}}" for state, allowed in verbs.items()}),

@@ -56,7 +56,7 @@ class Ended(NamedTuple):
             return "finished"
 
         if isinstance(self.outcome, Failed | Retried):
-            return type(self.outcome).__name__.lower()
+            return "failed" if isinstance(self.outcome, Failed) else "retried"
 
         return (
             "given back" if isinstance(self.outcome, Interrupted) else (self.run.cause or Cause.LOST).name.lower()
@@ -88,7 +88,8 @@ class Record:
     def raise_first(self) -> None:
         """Raise what the first job has failed with, if one has."""
         __tracebackhide__ = True
-        failed = [each for each in self.ended if isinstance(each.outcome, Failed) and each.error is not None]
+        # A run after which its job runs again in its series has failed; the job has not.
+        failed = [each for each in self.ended if type(each.outcome) is Failed and each.error is not None]
 
         if failed:
             raise_error(failed[0], failed[1:])

@@ -12,7 +12,12 @@ _MS = timedelta(milliseconds=1)
 
 
 def due_at(moment: datetime) -> str:
-    """A moment as the scripts take it.
+    """A moment as the scripts take it. See `moment_ms`."""
+    return str(moment_ms(moment, "moment"))
+
+
+def moment_ms(moment: datetime, name: str) -> int:
+    """A moment in ms since 1970; one before that is 0.
 
     A naive one is read as `datetime.timestamp` does (PEP 495): a moment that the clocks skip is read by the offset
     from before the gap, and `fold` tells which of two is meant when a moment comes twice.
@@ -22,7 +27,7 @@ def due_at(moment: datetime) -> str:
 
     """
     if not isinstance(moment, datetime):
-        raise InvalidType(f"moment={moment!r}: expected a datetime, not {type(moment).__name__}")
+        raise InvalidType(f"{name}={moment!r}: expected a datetime, not {type(moment).__name__}")
 
     if moment.utcoffset() is None:
         try:
@@ -32,7 +37,7 @@ def due_at(moment: datetime) -> str:
     else:
         ms = (moment - _EPOCH) // _MS
 
-    return str(max(0, ms))
+    return max(0, ms)
 
 
 def due_in(delay: Duration) -> str:

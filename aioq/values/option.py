@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 #: How a terminal shows a value: as a duration (one that may have no limit, one that something is kept for), as the
-#: rule of a retry, or as it is.
-Words = Literal["limit", "duration", "retention", "retry", ""]
+#: rule of a retry or of a series, or as it is.
+Words = Literal["limit", "duration", "retention", "retry", "repeat", ""]
 
 
 @dataclass(frozen=True, slots=True)

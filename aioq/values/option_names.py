@@ -27,7 +27,6 @@ _MISSING = {
     "pipeline": "`enqueue_many` sends many jobs in few round trips",
     "priority": "`at_front=True` lets a job go first",
     "rate_limit": "the `concurrency` of a queue's only worker limits how many of its jobs run at the same time",
-    "repeat": "the function can enqueue itself again with `enqueue_in`",
     "tenant": "each tenant can have a queue of its own",
     "unique": "`job_id` refuses a second job with the same id until the first has ended",
     "webhooks": "the function can call the URL at its end",

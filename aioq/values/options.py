@@ -23,6 +23,7 @@ from aioq.values.ids import check_id
 from aioq.values.numbers import whole
 from aioq.values.option import Field, Flag, Option, Packed, Shown, Word
 from aioq.values.option_names import asks_for_nothing, unknown_option
+from aioq.values.repeat import REPEAT_OPTION, Repeat
 from aioq.values.retry import Retry, as_retry, is_rule, shown_rule
 from aioq.values.states import KEPT_MS, JobStatus
 
@@ -55,6 +56,7 @@ class Options(TypedDict, total=False):
     at_front: bool
     meta: Mapping[str, Any] | None
     retry: Retry | int | None
+    repeat: Repeat | None
     durability: Level | None
     executor: Executor | None
     depends_on: DependsOn | None
@@ -214,6 +216,7 @@ OPTIONS = (
             ),
         ),
     ),
+    REPEAT_OPTION,
     Option("durability", check_level, "durability"),  # what is waited for; it is not stored
     Option(
         "depends_on",
@@ -275,6 +278,7 @@ class JobOptions:
     executor: Executor | None = None
     job_id: str | None = None
     meta: Mapping[str, Any] | None = None
+    repeat: Repeat | None = None
 
     def __init__(self, **given: Any) -> None:
         self.__dict__ = given

@@ -62,6 +62,20 @@ class Interrupted:
     begun: bool
 
 
+@dataclass(frozen=True, slots=True)
+class FinishedRun(Finished):
+    """As Finished, and the job runs again: due_ms is the moment of its next run, in ms since 1970."""
+
+    due_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRun(Failed):
+    """As Failed, and the job runs again: due_ms is the moment of its next run, in ms since 1970."""
+
+    due_ms: int = 0
+
+
 Outcome = Finished | Failed | Retried | Interrupted
 
 

@@ -14,6 +14,7 @@ from aioq.values.errors import DeserializationError
 from aioq.values.moments import moment_of
 from aioq.values.option import Field, Option, Packed, Word
 from aioq.values.options import FAILURE_TTL_MS, TIMEOUT_MS
+from aioq.values.repeat import Repeat
 from aioq.values.retry import Retry
 from aioq.values.signed import SignedFields
 from aioq.values.states import JobStatus
@@ -188,6 +189,17 @@ class JobRecord(SignedFields):
         return None if b"reason" not in self.fields else self.fields[b"reason"].decode(errors="replace")
 
     @property
+    def repeat(self) -> Repeat | None:
+        stored = self.opts.get("repeat")
+
+        return None if stored is None else Repeat.from_dict(stored)
+
+    @property
+    def repeats(self) -> int:
+        """How many runs of its series have ended, of a job that repeats."""
+        return self._int(b"repeats")
+
+    @property
     def edges(self) -> list[tuple[str, str]]:
         """The jobs that this one was told to wait for: the first letter of a policy, and a name.
 
@@ -216,6 +228,16 @@ class JobRecord(SignedFields):
     @property
     def due_at(self) -> datetime | None:
         return self._moment(b"due_at")
+
+    @property
+    def due_ms(self) -> int:
+        """As `due_at`, in ms since 1970; 0 for a job that waited for no moment."""
+        return self._int(b"due_at")
+
+    @property
+    def started_ms(self) -> int:
+        """As `started_at`, in ms since 1970."""
+        return self._int(b"started_at")
 
     @property
     def started_at(self) -> datetime | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -68,7 +69,7 @@ def present_result(record: JobRecord) -> Result | None:
         record.id,
         record.status.value,
         record.fence,
-        _value(record),
+        value_of(record),
         exc_info,
         record.worker,
         record.started_at,
@@ -78,15 +79,31 @@ def present_result(record: JobRecord) -> Result | None:
     )
 
 
-def earlier_result(job_id: str, packed: bytes) -> Result:
+def value_of(record: JobRecord) -> Any:
+    """What a run has returned; the ResultNotKept of one whose result is not kept."""
+    try:
+        return record.result()
+    except ResultNotKept as error:  # the rest is known all the same
+        return error
+
+
+def earlier_result(record: JobRecord, packed: bytes, read: Callable[[JobRecord], Any] = value_of) -> Result:
     """A run from the history, as the scripts pack it.
+
+    Args:
+        record: the job.
+        packed: a line of JSON; of a run that finished, and whose job has run again, its result stands behind that.
+        read: reads that result from a record of the run.
 
     Raises:
         DeserializationError: it is damaged.
 
     """
+    job_id = record.id
+    line, _, value = packed.partition(b"\n")
+
     try:
-        run = json.loads(packed.decode(errors="replace"))
+        run = json.loads(line.decode(errors="replace"))
         outcome, error, worker = (run[name] for name in ("outcome", "error", "worker"))
 
         if not all(isinstance(text, str) for text in (outcome, error, worker)):
@@ -94,11 +111,14 @@ def earlier_result(job_id: str, packed: bytes) -> Result:
 
         exc_info, error_type, error_message = _parts_of(unpack_failure(error) if error else None)
 
+        fields = record.fields | {b"status": outcome.encode(), b"result": value}
+        ended = JobRecord(job_id, fields, record.signer)
+
         return Result(
             job_id,
             outcome,
             int(run["fence"]),
-            None,
+            read(ended),
             exc_info,
             worker or None,
             moment_of(run["started_at"]) if int(run["started_at"]) else None,
@@ -113,10 +133,3 @@ def earlier_result(job_id: str, packed: bytes) -> Result:
 def _parts_of(failure: Failure | None) -> tuple[str | None, str | None, str | None]:
     """The traceback, type and message of a run that failed."""
     return (None, None, None) if failure is None else (failure.text, failure.type, failure.message)
-
-
-def _value(record: JobRecord) -> Any:
-    try:
-        return record.result()
-    except ResultNotKept as error:  # the rest is known all the same
-        return error

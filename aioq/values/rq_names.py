@@ -50,6 +50,7 @@ JOB = {
     "perform": "Workers run it.",
     "enqueue_at_front_on_retry": "The Retry that was given knows it: `retry.at_front`.",
     "get_retry_interval": "The Retry that was given knows them: `retry.interval_ms`.",
+    "repeat_intervals": "The Repeat that was given knows them.",
     "retry_intervals": "The Retry that was given knows them: `retry.interval_ms`.",
     "should_retry": "job.retries_left",
     "set_status": "Nobody sets it: a job's state follows from what happens to it.",
@@ -118,6 +119,7 @@ LIST_ARGUMENTS = {"length": "limit=…", "start": "offset=…", "end": "limit=�
 ENQUEUE_MANY_ARGUMENTS = {"group_id": _MISSING, "pipeline": "Nobody needs it: all go in few round trips."}
 
 RETRY = {"enqueue_at_front": "retry.at_front", "intervals": "retry.interval_ms"}
+REPEAT = {"intervals": "repeat.interval_ms"}
 
 #: What RQ exports, and what its users import here.
 MODULE = {
@@ -125,7 +127,6 @@ MODULE = {
     "CronScheduler": _MISSING,
     "Group": _MISSING,
     "RateLimit": _MISSING,
-    "Repeat": _MISSING,
     "Webhook": _MISSING,
     "SimpleWorker": "Worker",
     "SpawnWorker": "Worker",

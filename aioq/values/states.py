@@ -5,7 +5,7 @@ docs/design.md is drawn from it. A job is in exactly one state, and in the one i
 state; only a script changes either. A verb that the table does not allow is answered, not raised.
 
 queued     waits in a lane of the queue for a worker
-scheduled  waits for a moment: enqueue_at, enqueue_in, or the pause before a retry
+scheduled  waits for a moment: enqueue_at, enqueue_in, or the pause before a retry or a repeat
 deferred   waits for the ends of the jobs that it depends on
 started    a worker runs it; its fence tells which claim is the valid one
 finished   its function returned
@@ -70,6 +70,7 @@ STATES: dict[JobStatus, Row] = {
             "finish": (S.FINISHED,),
             "fail": (S.FAILED,),
             "retry": (S.QUEUED, S.SCHEDULED),
+            "repeat": (S.QUEUED, S.SCHEDULED),
             "give_back": (S.QUEUED,),
             "reclaim": (S.QUEUED, S.FAILED),
             "cancel": (S.CANCELED,),

@@ -20,6 +20,7 @@ from aioq.values.options import PROCESS, THREAD
 from aioq.values.outcome import Finished, Outcome
 from aioq.values.record import JobRecord
 from aioq.values.reference import COROUTINE, GENERATOR, PLAIN, Function, Kind
+from aioq.values.repeat import MARK
 from aioq.values.resolving import resolve
 from aioq.values.retry import Retry
 from aioq.worker.dependencies import NO_OVERRIDES, Dependencies, Overrides
@@ -29,6 +30,7 @@ from aioq.worker.imports import Imports
 from aioq.worker.middleware import RunMiddleware, run_through
 from aioq.worker.processes import Packed, Processes
 from aioq.worker.run import Cause, Run, StartClock
+from aioq.worker.series import check_series, in_series
 from aioq.worker.settings import ProcessLimits
 from aioq.worker.telling import Telling
 from aioq.worker.threads import ThreadCall
@@ -97,6 +99,9 @@ class Caller:
             func, kind = self._imports.known.get(record.func_name) or await self._import(run)
             run.found = True
 
+            if MARK in record.fields.get(b"opts", b""):
+                check_series(record)
+
             if self._middleware:
                 call = partial(self._call, run, func, kind, start_clock)
                 result = await run_through(self._middleware, job, call)
@@ -125,6 +130,7 @@ class Caller:
 
     async def _import(self, run: Run) -> tuple[Function, Kind]:
         """Find a function for the first time. How long a run took is counted without the import."""
+        run.taken_at = run.taken_at or run.started_at
         known = await self._imports.find(run.claim.record.func_name)
         run.started_at = asyncio.get_running_loop().time()
 
@@ -211,6 +217,7 @@ class Caller:
             if self._telling.jobs:
                 self._telling.began(run)
 
+        run.taken_at = run.taken_at or run.started_at
         run.deadline = math.inf  # its time begins when it has a process
 
         return await self._processes.run(run, begin)
@@ -248,7 +255,9 @@ class Caller:
 
         ttl_ms = self._result_ttl_ms if own_ttl is None else own_ttl
 
-        return Finished(packed, ttl_ms, b"" if ttl_ms else record.seal(b"result", b""))
+        outcome = Finished(packed, ttl_ms, b"" if ttl_ms else record.seal(b"result", b""))
+
+        return in_series(run, outcome) if MARK in record.fields.get(b"opts", b"") else outcome
 
 
 async def _gathered(items: AsyncIterable[Any]) -> list[Any]:

@@ -346,6 +346,9 @@ class Courier:
         self._demand.note_recorded(run)
         self._demand.changed.set()
 
+        if self._demand.limits.burst:  # a job may follow from it, and a burst waits for no token
+            self._demand.expect_jobs()
+
     def _on_large_refused(self, run: Run, outcome: Outcome, error: ServerError) -> None:
         """Record it as a small outcome if it was too large for the server; else it waits with its queue."""
         if is_large(outcome):

@@ -18,6 +18,7 @@ from aioq.values.retry import Retry
 from aioq.values.retrying import RetryRequested, bounded_by
 from aioq.values.summary import summary
 from aioq.worker.run import Cause, Run
+from aioq.worker.series import in_series
 from aioq.worker.tracebacks import error_text
 
 log = logging.getLogger("aioq.worker")
@@ -71,7 +72,11 @@ def _failed(run: Run, error: BaseException) -> Outcome:
     run.error = error
 
     if isinstance(plan, str):
-        return Failed(failure, plan)
+        failed = Failed(failure, plan)
+        # Then so it would be in all further runs of a series.
+        is_certain = not run.begun and is_final(error, run.found)
+
+        return failed if is_certain else in_series(run, failed)
 
     return Retried(failure, plan.delay_ms, plan.at_front, plan.within_ms, is_asked)
 

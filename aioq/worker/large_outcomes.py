@@ -22,6 +22,7 @@ from aioq.values.outcome import Failed, Finished, Outcome
 from aioq.values.summary import printable, type_name
 from aioq.worker.failure import packed_failure
 from aioq.worker.run import Run
+from aioq.worker.series import in_series
 from aioq.worker.telling import tell_of_failure
 
 log = logging.getLogger("aioq.worker")
@@ -185,7 +186,7 @@ def _too_large(run: Run, outcome: Outcome, refusal: ServerError) -> Outcome:
     )
     tell_of_failure(run.id, name, run.store.queue, error, run.claim.record.worker)
 
-    return failed(run.claim, error)
+    return in_series(run, failed(run.claim, error))
 
 
 def failed(claim: Claim, error: Exception) -> Failed:

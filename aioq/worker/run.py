@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Callable, Coroutine
 from enum import Enum
 from typing import Any, TypeVar
@@ -75,7 +76,7 @@ class Run:
     def __init__(self, store: Store, claim: Claim) -> None:
         self.store = store
         self.claim = claim
-        self.taken_at = 0.0  # by the monotonic clock; only of a run that had to wait for a slot
+        self.taken_at = 0.0  # by the monotonic clock; only of a run that had to wait, such as for a slot
         self.task: asyncio.Task[None] | None = None  # None: it waits for a slot
         self.entered = False  # its task has made its first step
         self.started_at = 0.0  # by the clock of the event loop; 0.0: its time has not begun
@@ -94,6 +95,12 @@ class Run:
     def name(self) -> bytes:
         """The name of this very run in messages on the control channel."""
         return b"%s%s %d" % (self.store.keys.job, self.id.encode(), self.claim.fence)
+
+    def server_ms(self) -> int:
+        """The server's clock, in ms since 1970: that of the claim, and what has passed since."""
+        begun = self.taken_at or self.started_at
+
+        return self.claim.record.started_ms + (round(1000 * (time.monotonic() - begun)) if begun else 0)
 
     @property
     def id(self) -> str:

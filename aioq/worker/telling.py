@@ -12,7 +12,7 @@ import logging
 import time
 
 from aioq.values.numbers import count
-from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, Retried
+from aioq.values.outcome import Failed, FailedRun, Finished, Interrupted, Outcome, Retried
 from aioq.values.retrying import NO_ATTEMPT_LEFT, RetryRequested, count_of
 from aioq.values.summary import printable
 from aioq.worker.lines import warn_of_options
@@ -190,10 +190,11 @@ class Telling:
 
         if isinstance(outcome, Failed):
             refused = _refused(outcome, error)
+            goes_on = ", and runs again in its series" if isinstance(outcome, FailedRun) else ""
             self._log(
                 logging.ERROR,
                 run,
-                f"failed{after}{attempts}{refused}",
+                f"failed{after}{attempts}{refused}{goes_on}",
                 error=error,
                 outcome=_outcome_name(outcome),
             )
@@ -316,7 +317,7 @@ def _duration(run: Run) -> float | None:
 
 
 def _outcome_name(outcome: Outcome | None) -> str:
-    return "ended" if outcome is None else type(outcome).__name__.lower()
+    return "ended" if outcome is None else type(outcome).__name__.removesuffix("Run").lower()
 
 
 def _seconds(value: float) -> str:

@@ -82,12 +82,12 @@ def one_result(history: History) -> Found:
 
 
 def few_repeats(history: History) -> Found:
-    """I4. Each run beyond the first has its reason: a retry, a requeue, or a fault that hit the run before it."""
+    """I4. Each run beyond the first has its reason: a retry, a repeat, a requeue, or a fault in the one before."""
     faults = [e for e in history if e.kind == "fault"]
 
     for events in jobs(history).values():
         retries = max((e.retries for e in events if e.kind == "invoke"), default=0)
-        left = retries
+        left, further = retries, max((e.repeats for e in events if e.kind == "invoke"), default=0)
 
         for before, after in repeats(events):
             why = reason(before, after, events, faults)
@@ -96,6 +96,8 @@ def few_repeats(history: History) -> Found:
                 left = retries
             elif why is None and left and how_ended(events, before) == "raised":
                 left -= 1
+            elif why is None and further and how_ended(events, before) == "returned":
+                left, further = retries, further - 1
             elif why is None:
                 near = [f for f in faults if before.at - 10 <= f.at <= after.at and f.pid in (0, before.pid)]
                 text = f"the run with fence {after.fence} came without a reason"

@@ -46,6 +46,7 @@ class Event:
     deadline: float = (
         0  # of an enqueue: no run that follows one that raised begins later than so many seconds after the first
     )
+    repeats: int = 0  # of an enqueue: how many runs of its series follow the first one
     brief: bool = False  # of an enqueue: no record is left soon after the job's end
     kills: bool = False  # of an enqueue: each run ends the process of its worker
     queue: str = ""  # of an enqueue
@@ -118,7 +119,7 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
     "at": lambda value: _is_number(value) and value != math.inf,
     "kind": lambda value: value in get_args(Kind),
     **dict.fromkeys(("name", "job", "unique", "sequence", "after", "slot", "queue", "callback"), _is_text),
-    **dict.fromkeys(("fence", "pid", "retries"), _is_count),
+    **dict.fromkeys(("fence", "pid", "retries", "repeats"), _is_count),
     **dict.fromkeys(("brief", "kills", "redelivers"), _is_flag),
     **dict.fromkeys(("until", "loses", "within", "shift", "deadline"), _is_number),
     "due": lambda value: value is None or _is_number(value),

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from aioq import Dependency, Job, JobFailed, Queue, Retry
+from aioq import Dependency, Job, JobFailed, Queue, Repeat, Retry
 from aioq.values.errors import AioqError, ServerError, ServerFull
 
 from . import bodies
@@ -116,6 +116,10 @@ def make(order: Order, job_id: str | None) -> tuple[Job[Any], dict[str, Any]]:
                 "retries": 1000,
                 "deadline": DEADLINE,
             }
+        case "repeat":
+            times = 1 + order.number % 3
+            repeat = Repeat(times, interval=0.2 * (order.number % 2))
+            return Job.create(bodies.work, (order.seconds,), repeat=repeat, **options), {"repeats": times}
         case "fail" | "requeue":
             return Job.create(bodies.fail, (order.seconds, 1000), **options), {}
         case "drop":
@@ -172,7 +176,7 @@ async def carry_out(order: Order, queue: Queue, seed: str) -> None:
         return
 
     match order.kind:
-        case "wait" | "forget":
+        case "wait" | "forget" | "repeat":
             await hear(job)
         case "large":
             await hear(job, 1.5 * PATIENCE)

@@ -211,9 +211,22 @@ def before_deadline(history: History) -> Found:
                 break
 
 
+def whole_series(history: History) -> Found:
+    """I24. A series that has finished has had all its runs."""
+    faults = losses(history)
+
+    for events in jobs(history).values():
+        repeats = max((e.repeats for e in events if e.kind == "invoke"), default=0)
+        returned = sum(e.kind == "end" and e.name == "returned" for e in events)
+        is_finished = any(e.kind == "final" and e.name == "finished" for e in events)
+
+        if repeats and is_finished and returned <= repeats and not lost(events, faults):
+            yield Violation("I24", f"finished after {returned} of {repeats + 1} runs", tuple(events))
+
+
 PROMISES: tuple[Callable[[History], Found], ...] = (
     readable, results_of_runs, asked_for, answered, in_time, spares_innocents, three_deaths,
-    living_shards, starts_beside, heard, before_deadline,
+    living_shards, starts_beside, heard, before_deadline, whole_series,
 )  # fmt: skip
 
 

@@ -78,6 +78,7 @@ PLANTED = {
             *(event for each in range(6) for event in unserved(f"j{each}", 20 + each))],
     "I20": [Event(0, "fault", "shard-away", until=60, away=("one",)), Event(5, "start", "w", pid=9)],
     "I22": [*whole("a", 3), *whole("b", after="a")],
+    "I24": [*again("returned", repeats=2)],
     "I21": [*whole(), Event(4, "invoke", "result", "a"), Event(64, "info", "result", "a")],
     "I23": [*again("raised", retries=9, deadline=0.5), Event(25, "begin", job="a", fence=3)],
 }  # fmt: skip
@@ -90,6 +91,16 @@ def test_a_history_without_faults_is_clean() -> None:
 @pytest.mark.parametrize("rule", PLANTED)
 def test_each_rule_can_be_broken(rule: str) -> None:
     assert rule in {violation.rule for violation in check(PLANTED[rule])}
+
+
+def test_a_series_has_no_more_runs_than_it_was_told() -> None:
+    history = [
+        *again("returned", repeats=1),
+        Event(9.5, "end", "returned", "a", fence=2),
+        Event(9.6, "begin", job="a", fence=3, pid=8),
+        Event(9.7, "end", "returned", "a", fence=3),
+    ]
+    assert "I4" in {violation.rule for violation in check(history)}
 
 
 def killed(at: float, pid: int = 0) -> Event:
@@ -110,6 +121,7 @@ def test_a_job_that_never_ran_has_failed_for_three_faults(faults: int, rules: li
         [*again(), killed(2.5, 7)],
         [*again("returned"), killed(3.4, 7)],
         [*again("raised", retries=1)],
+        [*again("returned", repeats=1), Event(9.5, "end", "returned", "a", fence=2)],
         [*again("raised"), Event(5, "invoke", "requeue", "a")],
         # It ended while the server was away, and was never recorded.
         [*again("returned"), Event(2.5, "fault", "server-kill", until=6), killed(7, 7)],

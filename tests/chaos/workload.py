@@ -21,6 +21,7 @@ KINDS = {
     "requeue": 30,  # raises, and is brought back
     "timeout": 20,  # takes longer than it may
     "schedule": 60,  # is due in a while
+    "repeat": 25,  # runs a few times in a series, and its last result is waited for
     "cancel": 30,  # is taken back, whatever it does by then
     "stop": 20,  # is ended while it runs
     "ttl": 10,  # may not wait for long
@@ -37,11 +38,12 @@ KINDS = {
 LOADS: dict[str, dict[str, int]] = {
     "usual": KINDS,
     "plain": KINDS | dict.fromkeys(("stick", "forget", "late", "drop", "large", "kill"), 0),
-    "steady": KINDS | {"schedule": 0, "retry": 0, "deadline": 0},  # nothing is due at a moment
+    "steady": KINDS | {"schedule": 0, "retry": 0, "deadline": 0, "repeat": 0},  # nothing is due at a moment
     "brief": {"quick": 20, "wait": 10, "slow": 10, "ttl": 5, "forget": 15, "late": 10, "drop": 30},
     "large": {"quick": 40, "wait": 20, "slow": 28, "large": 12},
     "stick": {"quick": 40, "slow": 30, "thread": 15, "stick": 15},
     "kill": {"quick": 400, "wait": 100, "slow": 480, "kill": 20},
+    "series": {"quick": 30, "slow": 10, "repeat": 60},
 }
 
 #: The smallest and the largest result of a "large" order, in bytes. A third of them has more than VERY.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from typer.testing import CliRunner
 
 from aioq.cli.job_options import with_job_options
 from aioq.values.options import OPTIONS
+from aioq.values.repeat import Repeat
 from aioq.values.retry import Retry
 
 
@@ -51,6 +53,31 @@ def test_what_is_not_given_is_not_there() -> None:
         (["--retry-max", "2", "--retry-interval", "1", "--retry-interval", "2"], {"retry": Retry(2, [1, 2])}),
         (["--retry-within", "1h", "--retry-interval", "30"], {"retry": Retry(interval=30, within=3600)}),
         (["--retry-max", "2", "--retry-within", "90s"], {"retry": Retry(2, within=90)}),
+        (["--repeat", "2"], {"repeat": Repeat(2)}),
+        (
+            [
+                "--repeat",
+                "2",
+                "--repeat-interval",
+                "1",
+                "--repeat-interval",
+                "2m",
+                "--repeat-on-failure",
+                "continue",
+            ],
+            {"repeat": Repeat(2, [1, 120], on_failure="continue")},
+        ),
+        (
+            [
+                "--repeat-cron",
+                "0 3 * * *",
+                "--repeat-timezone",
+                "Asia/Tokyo",
+                "--repeat-until",
+                "2030-01-31T00:00Z",
+            ],
+            {"repeat": Repeat(cron="0 3 * * *", timezone="Asia/Tokyo", until=datetime(2030, 1, 31, tzinfo=UTC))},
+        ),
         (["--executor", "process"], {"executor": "process"}),
     ],
 )
@@ -62,3 +89,7 @@ def test_a_bad_value_is_refused_by_the_name_of_its_flag() -> None:
     assert "--result-ttl" in str(parsed("--result-ttl", "soon"))
     assert "it needs --retry-max or --retry-within" in str(parsed("--retry-interval", "5"))
     assert "--retry-within" in str(parsed("--retry-within", "0"))
+    assert "--repeat-interval" in str(parsed("--repeat", "1", "--repeat-interval", "-5"))
+    assert "--repeat-until" in str(parsed("--repeat", "1", "--repeat-until", "soon"))
+    assert "expected times= or until=" in str(parsed("--repeat-interval", "5"))
+    assert "Repeat(times=0)" in str(parsed("--repeat", "0"))

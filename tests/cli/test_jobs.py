@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 import redis
 
-from aioq import JobStatus, Queue, Retry, Worker
-from aioq.cli.words import duration, retry
+from aioq import JobStatus, Queue, Repeat, Retry, Worker
+from aioq.cli.words import duration, repeat, retry
+from aioq.values.repeat import shown_series
 from tests import jobs
 from tests.cli.jobs import decline
 from tests.cli.tools import Cli, Running
@@ -75,6 +76,43 @@ def test_show_on_a_terminal_is_for_people(cli: Cli) -> None:
 )
 def test_a_retry_in_words(rule: dict[str, object], told: str) -> None:
     assert retry(rule) == told
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        (Repeat(1), "1 more run, at once"),
+        (
+            Repeat(3, [10, 60], on_failure="continue"),
+            "3 more runs, after 10 s, then 60 s, whether they fail or not",
+        ),
+        (Repeat(2, cron="@daily", timezone="Asia/Tokyo"), "2 more runs, at @daily in Asia/Tokyo"),
+        (
+            Repeat(until=datetime(2030, 1, 31, 18).astimezone(), cron="0 3 * * *"),
+            "more runs, at 0 3 * * * in UTC, until 2030-01-31 18:00:00",
+        ),
+    ],
+)
+def test_a_series_in_words(rule: Repeat, told: str) -> None:
+    assert repeat(shown_series(rule.to_dict())) == told
+
+
+def test_show_tells_of_a_series(cli: Cli) -> None:
+    async def work(queue: Queue) -> None:
+        await queue.using(job_id="x", repeat=Repeat(2, [0, 3600])).enqueue(jobs.add, 7, 1)
+        await Worker([queue]).run(burst=True)
+
+    cli.do(work)
+    facts = shown(cli, "x")
+    assert (facts["status"], facts["repeat"]) == ("scheduled", {"times": 2, "interval_ms": [0, 3_600_000]})
+    assert (facts["repeats"], facts["repeats_left"]) == (2, 0)
+    assert [(run["outcome"], run["result"]) for run in facts["runs"]] == [("finished", 8)] * 2
+    status, seen = cli.on_terminal("job", "show", "x")
+    assert status == 0
+    assert re.search(r"^repeat: +2 more runs, after 0 s, then 3600 s$", seen, re.MULTILINE)
+
+    cli.enqueue("plain")
+    assert "repeat" not in cli.call("job", "show", "plain").stdout
 
 
 def test_ls_takes_queues_as_arguments(cli: Cli) -> None:

@@ -13,7 +13,7 @@ import aioq.store
 from aioq import JobStatus, Queue
 from aioq.doctor import KINDS, examine
 from aioq.store import Store
-from aioq.values.outcome import Finished
+from aioq.values.outcome import Finished, FinishedRun
 from aioq.values.states import FINAL
 from tests import jobs
 from tests.conftest import Server
@@ -114,6 +114,28 @@ async def what_is_no_answer(store: Store, client: redis.Redis) -> None:
     await queued(store)
     client.rpush(store.keys.gone + b"b/", "")
     client.hset(store.keys.done + b"word", "a", "b")
+
+
+# Jobs that repeat
+
+
+@damage("runs", "field-unreadable")
+async def a_series_that_nobody_can_count(store: Store, client: redis.Redis) -> None:
+    await end(store, (await start(store), FinishedRun(b"j1", 60_000, b"", 1)))
+    client.hset(JOB, "repeats", "often")
+
+
+@damage("runs", "job-without-index")
+async def a_job_between_two_runs_that_the_schedule_does_not_have(store: Store, client: redis.Redis) -> None:
+    await end(store, (await start(store), FinishedRun(b"j1", 60_000, b"", clock(client) + 1)))
+    client.zrem(store.keys.scheduled, "a")
+
+
+@damage("runs", "unwanted-retention")
+async def a_job_between_two_runs_that_would_go(store: Store, client: redis.Redis) -> None:
+    await end(store, (await start(store), FinishedRun(b"j1", 60_000, b"", clock(client) + 1)))
+    client.pexpire(JOB, 60_000)
+    client.pexpire(store.keys.attempts + b"a", 60_000)
 
 
 # Jobs that wait

@@ -54,7 +54,7 @@ SCRIPTS = {
     "producer": {"enqueue", "wait", "load", "cancel", "depend", "decide"},
     "worker": {
         *("join", "claim", "finish", "fail", "retry", "give_back", "reclaim", "beat", "leave", "sweep", "wake"),
-        *("save_meta", "load", "depend", "decide", "outbox"),
+        *("save_meta", "load", "repeat", "depend", "decide", "outbox"),
     },
     "observer": {"count", "ids", "load"},
     "operator": {

@@ -4,6 +4,7 @@ import redis
 
 from aioq.store import Store
 from aioq.values.outcome import Finished, Interrupted, Retried
+from aioq.values.record import JobRecord
 from aioq.values.result import earlier_result
 from tests.store.tools import clock, end, fields, put, start, take, unchanged
 
@@ -26,7 +27,7 @@ async def test_a_run_that_was_begun_counts_as_a_delivery_and_not_as_an_attempt(
 ) -> None:
     await end(store, (await start(store), Interrupted(begun=True)))
     (packed,) = await store.reads.attempts("a")
-    kept = earlier_result("a", packed)
+    kept = earlier_result(JobRecord("a", {}), packed)
     (again,) = await take(store)
 
     assert (again.record.attempt, again.record.deliveries) == (1, 1)
@@ -37,7 +38,7 @@ async def test_a_run_that_was_interrupted_has_no_error_of_the_run_before_it(stor
     await end(store, (await start(store), Retried("boom", 0)))
     (second,) = await take(store)
     await end(store, (second, Interrupted(begun=True)))
-    first, interrupted = (earlier_result("a", each) for each in await store.reads.attempts("a"))
+    first, interrupted = (earlier_result(JobRecord("a", {}), each) for each in await store.reads.attempts("a"))
 
     assert (first.exc_info, interrupted.type, interrupted.exc_info) == ("boom", "interrupted", None)
 

@@ -26,7 +26,7 @@ from aioq.store.scripts import server_scripts, travelling_scripts
 from aioq.store.time_travel import advance
 from aioq.values.claim import Claim, Claims
 from aioq.values.failure import Failure, unpack_failure
-from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, Retried
+from aioq.values.outcome import Failed, FailedRun, Finished, FinishedRun, Interrupted, Outcome, Retried
 from aioq.values.states import FINAL, JobStatus, allows
 from aioq.values.submission import Submission
 from tests.conftest import Server
@@ -56,6 +56,9 @@ LOST = "aioq.errors.AbandonedJobError"
 #: Far away, for moments and retentions. What is to be over at once takes 1 ms, and each step waits for it.
 FAR = 60_000
 KEPT = [-1, 0, 1, FAR]
+
+#: A moment far away, in ms since 1970.
+FAR_OFF = 10**13
 
 
 class Spec(NamedTuple):
@@ -90,6 +93,8 @@ OUTCOMES = st.one_of(
         st.booleans(),
     ),
     st.builds(Interrupted, st.booleans()),
+    st.builds(FinishedRun, st.just(b"p"), st.sampled_from(KEPT), st.just(b""), st.sampled_from([1, FAR_OFF])),
+    st.builds(FailedRun, st.just(Failure("boom", "FailedError").pack()), st.sampled_from([1, FAR_OFF])),
 )
 PICKS = st.integers(0, 59)
 WORKER = st.sampled_from(WORKERS)
@@ -146,6 +151,7 @@ class Job:
     fence: int = 0
     uncounted: int = 0
     deliveries: int = 0
+    repeats: int = 0
     deaths: int = 0
     is_alone: bool = False
     worker: str = ""
@@ -447,6 +453,12 @@ class StoreMachine(RuleBasedStateMachine):
 
     def recorded(self, each: Job, outcome: Outcome) -> None:
         match outcome:
+            case FinishedRun():
+                each.error = None
+                self.repeat(each, outcome.due_ms, "finished")
+            case FailedRun():
+                each.error = "FailedError"
+                self.repeat(each, outcome.due_ms, "failed")
             case Finished():
                 # Without retention, the end can be seen for five seconds: longer than an example takes.
                 each.error = None
@@ -466,6 +478,17 @@ class StoreMachine(RuleBasedStateMachine):
                 each.deliveries += outcome.begun
                 each.history += [("interrupted", None)] if outcome.begun else []
                 self.enter(each, front=True)
+
+    def repeat(self, each: Job, due_ms: int, ended: str) -> None:
+        """A run of a series is over. The next one begins anew."""
+        each.history.append((ended, each.error))
+        each.uncounted, each.deliveries, each.deaths, each.is_alone = each.fence, 0, 0, False
+        each.repeats += 1
+
+        if due_ms == FAR_OFF:
+            self.schedule(each, NEVER, front=False)
+        else:
+            self.enter(each, front=False)
 
     def fail(self, each: Job, outcome: Retried) -> None:
         each.error = "RetriedError"
@@ -659,7 +682,7 @@ class StoreMachine(RuleBasedStateMachine):
             if record is not None and each is not None:
                 assert record.status == each.seen
                 assert (record.fence, record.deliveries) == (each.fence, each.deliveries)
-                assert record.attempt == each.fence - each.uncounted
+                assert (record.attempt, record.repeats) == (each.fence - each.uncounted, each.repeats)
                 assert (record.worker or "") == each.worker
                 assert (record.failure and record.failure.type) == each.error
 
@@ -677,7 +700,7 @@ class StoreMachine(RuleBasedStateMachine):
                 pipeline.lrange(self.store.keys.attempts + job_id.encode(), 0, -1)
 
             for each, packed in zip(self.jobs.values(), pipeline.execute(), strict=True):
-                runs = [json.loads(run) for run in packed]
+                runs = [json.loads(run.partition(b"\n")[0]) for run in packed]
                 told = [(run["outcome"], unpack_failure(run["error"]).type) for run in runs]
                 assert told == each.history[-10:]
 

@@ -9,6 +9,7 @@ from aioq.store import Store
 from aioq.values.claim import Claims
 from aioq.values.failure import unpack_failure
 from aioq.values.outcome import Failed, Finished, Interrupted, Retried
+from aioq.values.record import JobRecord
 from aioq.values.result import earlier_result
 from aioq.values.states import JobStatus
 from tests.store.tools import (
@@ -84,7 +85,7 @@ async def test_a_job_with_one_slot_for_it_fails_at_the_third_death(store: Store,
     assert failure.text.endswith("The workers: w1 (alone), w2 (alone), w3 (alone)")
     assert (failure.type, failure.line) == ("aioq.errors.AbandonedJobError", f"aioq.errors.{failure.text}")
     assert (await store.reads.ids(JobStatus.FAILED))[0] == ["a"]
-    assert [earlier_result("a", each).type for each in await store.reads.attempts("a")] == [
+    assert [earlier_result(JobRecord("a", {}), each).type for each in await store.reads.attempts("a")] == [
         "abandoned",
         "abandoned",
     ]

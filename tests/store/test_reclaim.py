@@ -5,6 +5,7 @@ import redis
 from aioq.store import Store
 from aioq.store.duty import JOBS_PER_CALL
 from aioq.values.outcome import Finished, Interrupted, Retried
+from aioq.values.record import JobRecord
 from aioq.values.result import earlier_result
 from tests.store.tools import (
     LEASE,
@@ -56,7 +57,7 @@ async def test_a_lost_run_is_kept_in_the_history(store: Store, client: redis.Red
     await die(store, client)
     await store.duty.reclaim("w1")
     (packed,) = await store.reads.attempts("a")
-    kept = earlier_result("a", packed)
+    kept = earlier_result(JobRecord("a", {}), packed)
 
     assert (kept.type, kept.fence, kept.worker_name) == ("abandoned", 1, "w1")
     assert kept.started_at == first.record.started_at

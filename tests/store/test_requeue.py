@@ -6,6 +6,7 @@ import redis
 from aioq.store import Store
 from aioq.values.options import EXPIRED_TTL_MS
 from aioq.values.outcome import Failed, Finished, Interrupted, Retried
+from aioq.values.record import JobRecord
 from aioq.values.result import earlier_result
 from aioq.values.states import JobStatus
 from tests.store.tools import LATE, bring, clock, end, fields, passed, put, start, status, take, unchanged
@@ -159,7 +160,7 @@ async def test_the_last_run_moves_to_the_history_which_does_not_end_any_more(
     await end(store, (claimed, Failed("two")))
     ended_at = fields(client, store)[b"ended_at"]
     await requeue(store, "a")
-    kept = [earlier_result("a", each) for each in await store.reads.attempts("a")]
+    kept = [earlier_result(JobRecord("a", {}), each) for each in await store.reads.attempts("a")]
 
     assert [(each.type, each.fence, each.exc_info) for each in kept] == [
         ("failed", 1, "one"),
@@ -183,7 +184,9 @@ async def test_an_ending_that_was_no_run_is_no_run_in_the_history(store: Store, 
     await store.changes.cancel("a")
     await requeue(store, "a")
 
-    assert [earlier_result("a", each).type for each in await store.reads.attempts("a")] == ["failed"]
+    assert [earlier_result(JobRecord("a", {}), each).type for each in await store.reads.attempts("a")] == [
+        "failed"
+    ]
 
 
 async def test_a_requeue_leaves_a_token_and_a_refused_one_does_not(store: Store, client: redis.Redis) -> None:

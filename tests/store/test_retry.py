@@ -58,7 +58,7 @@ async def test_a_retry_uses_an_attempt_up_and_keeps_what_is_known_of_it(store: S
     first = await start(store)
     await end(store, (first, Retried('ä \x00 " \\ \n', 0)))
     (packed,) = await store.reads.attempts("a")
-    kept = earlier_result("a", packed)
+    kept = earlier_result(first.record, packed)
     (second,) = await take(store)
 
     assert (kept.type, kept.fence, kept.worker_name, kept.exc_info) == ("failed", 1, "w1", 'ä \x00 " \\ \n')
@@ -75,7 +75,7 @@ async def test_no_more_than_ten_earlier_attempts_are_kept(store: Store, client: 
         await end(store, (claimed, Retried(f"boom {number}", 0)))
         (claimed,) = await take(store)
 
-    errors = [earlier_result("a", each).exc_info for each in await store.reads.attempts("a")]
+    errors = [earlier_result(claimed.record, each).exc_info for each in await store.reads.attempts("a")]
     assert errors == [f"boom {number}" for number in range(2, 12)]
     assert client.ttl(store.keys.attempts + b"a") == -1
     await end(store, (claimed, Failed("the last")))

@@ -243,7 +243,7 @@ async def test_commands_that_are_no_scripts_share_a_pipeline_with_forgotten_ones
     assert replies[1][0] == b"lapsed"
 
 
-@pytest.mark.parametrize("verb", ["finish", "fail", "retry", "give_back"])
+@pytest.mark.parametrize("verb", ["finish", "fail", "retry", "repeat", "give_back"])
 async def test_a_call_without_any_job_is_empty_and_fine(verb: str, store: Store, connection: Connection) -> None:
     command = store.calls.command(verb, jobs=[], **duty._END[verb])
 

@@ -258,6 +258,7 @@ _NUMBERS = (
     b"fence",
     b"uncounted",
     b"deliveries",
+    b"repeats",
     b"ttl",
 )
 

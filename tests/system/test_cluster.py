@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from aioq import Job, Queue, Worker
+from aioq import Job, Queue, Repeat, Worker
 from tests import jobs as simple
 from tests.cli.tools import Cli
 from tests.servers.cluster import ClusterOfSix, slot_of
@@ -130,6 +130,7 @@ async def test_a_primary_dies_while_jobs_run_and_the_other_shards_go_on(
         running = [await queue.enqueue(jobs.work, str(paths[queue.name]), 3.0) for queue in queues]
         await eventually(lambda: all(notes(path, "start") for path in paths.values()))
         waiting = [await queue.enqueue_in(1, simple.add, number, 1) for queue in queues for number in range(10)]
+        series = [await queue.enqueue(simple.add, 1, 1, repeat=Repeat(3, 1)) for queue in queues]
 
         with scene.node_of(hurt).client() as admin:
             assert admin.wait(1, 2000) == 1
@@ -142,6 +143,7 @@ async def test_a_primary_dies_while_jobs_run_and_the_other_shards_go_on(
         await scene.taken_over(dead)
         assert {await value(job) for job in running} == {"attempt 1"}
         assert [await value(job) for job in waiting] == [number + 1 for number in range(10)] * 3
+        assert [(await value(job), await insist(job.refresh), job.repeats) for job in series] == [(2, None, 3)] * 3
         assert {len(notes(path, "start")) for path in paths.values()} == {1}
         after = await insist(lambda: queues[0].enqueue(simple.add, 1, 2))
         assert await value(after) == 3

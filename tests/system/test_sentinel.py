@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from aioq import Queue, Worker
+from aioq import Queue, Repeat, Worker
 from aioq.errors import ServerRefused, ServerUnreachable
 from aioq.store.net.sentinels import SENTINEL_TIMEOUT_S
 from tests import jobs as simple
@@ -69,12 +69,16 @@ async def test_a_primary_dies_while_jobs_run_and_wait(scene: SentinelTrio, spawn
         running = [await queue.enqueue(jobs.work, str(path), 3.0) for _ in range(5)]
         await eventually(lambda: len(notes(path, "start")) == 5)
         waiting = [await queue.enqueue_in(1, jobs.work, str(path), 0.01) for _ in range(100)]
+        series = await queue.enqueue(simple.add, 1, 2, repeat=Repeat(3, 1))
         pending = asyncio.gather(*(value(job) for job in [*running, *waiting]))
         await in_sync(scene)
         dead = scene.kill_primary()
         await scene.another_than(dead)
         assert set(await pending) == {"attempt 1"}
         assert len(notes(path, "start")) == 105
+        assert await value(series) == 3
+        await series.refresh()
+        assert series.repeats == 3
         assert await value(await insist(lambda: queue.enqueue(simple.add, 1, 2))) == 3
 
 

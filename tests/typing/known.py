@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Unpack, assert_type
 
-from aioq import Dependency, Job, Queue, Retry, Worker, current_job, get_current_job, get_resources
+from aioq import Dependency, Job, Queue, Repeat, Retry, Worker, current_job, get_current_job, get_resources
 from aioq.client.context import CurrentJob
 from aioq.types import BoundTask, EnqueueData, Options, Registry, RetryBudget, Task
 from tests.typing import shop
@@ -68,6 +68,7 @@ async def options_beside_the_arguments() -> None:
     assert_type(await waits.enqueue(shop.count, "a b"), Job[int])
     assert_type(await first.dependents(), list[Job[Any]])
     assert_type(await first.dependencies(), list[Job[Any] | None])
+    assert_type(await queue.enqueue(shop.count, "a b", repeat=Repeat(3, [10, "1m"])), Job[int])
     assert_type(await queue.enqueue(shop.pages, 3, meta={"by": "ann"}), Job[list[bytes]])
     assert_type(await queue.enqueue(shop.price, args=(7,), kwargs={"currency": "CHF"}), Job[str])
 

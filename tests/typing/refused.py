@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from aioq import Dependency, Job, Queue, Retry, get_resources
+from aioq import Dependency, Job, Queue, Repeat, Retry, get_resources
 from tests.typing import shop
 from tests.typing.shop import Order, Session, queue
 
@@ -89,6 +89,10 @@ async def options() -> None:
     await queue.enqueue_call(shop.count, ("a b",), job_id=7)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     Retry(within=[1])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await queue.set_retry_budget("10/s")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    queue.using(repeat=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Repeat("3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Repeat(3, until="tomorrow")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Repeat(3, on_failure="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Retry("3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Queue("shop", default_executor="fiber")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 

@@ -105,7 +105,7 @@ CALM = {
     *("func_name", "meta", "fence", "attempt", "deliveries", "worker", "failure", "description", "timeout_ms"),
     *("result_ttl_ms", "ttl_ms", "failure_ttl_ms", "retry", "created_at", "enqueued_at", "due_at", "started_at"),
     *("ended_at", "expires_at", "opts", "executor", "default_executor", "cause", "call_text", "edges", "reason"),
-    *("started_ms", "first_started_ms", "ended_ms"),
+    *("started_ms", "first_started_ms", "ended_ms", "repeat", "repeats", "due_ms"),
 }
 
 
@@ -214,7 +214,7 @@ RUN = st.fixed_dictionaries(
 )
 def test_a_run_of_the_history(packed: bytes) -> None:
     with suppress(DeserializationError):
-        run = earlier_result("a", packed)
+        run = earlier_result(JobRecord("a", {}), packed)
         assert isinstance(run.type, str)
 
 

@@ -23,6 +23,7 @@ from aioq.values.options import (
     read_options,
 )
 from aioq.values.record import JobRecord
+from aioq.values.repeat import Repeat
 from aioq.values.retry import Retry
 
 #: A value for each part of a type in `Options`, and one that no such option takes.
@@ -31,6 +32,7 @@ VALUES: dict[Any, tuple[Any, Any]] = {
     str: ("text", 5),
     bool: (True, 1),
     Retry: (Retry(2), "two"),
+    Repeat: (Repeat(2), 2),
     Level: ("fsync", "disk"),
     Executor: ("process", "fork"),
 }

@@ -64,7 +64,7 @@ def test_an_earlier_run_is_read_as_the_scripts_pack_it() -> None:
         "outcome": "failed",
         "error": "boom",
     }
-    result = earlier_result("a", json.dumps(packed).encode())
+    result = earlier_result(JobRecord("a", {}), json.dumps(packed).encode())
 
     assert (result.type, result.fence, result.exc_info, result.worker_name) == ("failed", 3, "boom", None)
     assert result.started_at is None
@@ -74,4 +74,4 @@ def test_an_earlier_run_is_read_as_the_scripts_pack_it() -> None:
 def test_an_earlier_run_with_damaged_text_is_still_shown() -> None:
     packed = b'{"fence":"1","worker":"w","started_at":"1","ended_at":"2","outcome":"failed","error":"\xff"}'
 
-    assert earlier_result("a", packed).exc_info == "\ufffd"
+    assert earlier_result(JobRecord("a", {}), packed).exc_info == "\ufffd"

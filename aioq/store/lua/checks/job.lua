@@ -3,7 +3,7 @@
 local TEXTS = {'status', 'func', 'entry', 'worker', 'after'}
 local NUMBERS = {
   'fence', 'uncounted', 'deliveries', 'ttl', 'failure_ttl', 'created_at', 'enqueued_at', 'due_at', 'expires_at',
-  'started_at', 'ended_at', 'first_started_at', 'start_by',
+  'started_at', 'ended_at', 'first_started_at', 'start_by', 'repeats',
 }
 -- Without these fields no script can go on with a job in that state.
 local NEEDED = {scheduled = {'due_at'}, started = {'fence'}}

@@ -3,7 +3,8 @@
 local function clear_run(id)
   redis.call('HDEL', job .. id, 'worker', 'started_at', 'ended_at')
 end
-local function archive(id, outcome, error)
+-- value: the result of a run that finished; it stands behind the row's JSON, on a line of its own.
+local function archive(id, outcome, error, value)
   local fence, worker, started_at, ended_at, last_error = peek(id, 'fence', 'worker', 'started_at', 'ended_at', 'error')
   if not started_at then
     return -- it has not been started since the last one was moved
@@ -16,6 +17,9 @@ local function archive(id, outcome, error)
     outcome = outcome,
     error = error or last_error or '',
   })
+  if value then
+    row = row .. '\n' .. value
+  end
   if redis.call('TYPE', attempts .. id).ok ~= 'list' then
     redis.call('DEL', attempts .. id) -- nothing, or something else that is in the way
   end
