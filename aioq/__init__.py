@@ -15,6 +15,7 @@ from aioq.client.queue import Queue
 from aioq.client.task import task
 from aioq.store.connection import Connection
 from aioq.values import distribution, rq_names
+from aioq.values.callback import Callback
 from aioq.values.dependency import Dependency
 from aioq.values.depends import Depends
 from aioq.values.errors import (
@@ -41,6 +42,7 @@ __version__ = distribution.VERSION
 #: What most programs need. The modules of `_ELSEWHERE` have the rest.
 __all__ = [
     "AioqError",
+    "Callback",
     "Connection",
     "Dependency",
     "Depends",

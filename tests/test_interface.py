@@ -31,6 +31,7 @@ SEVERAL = {
     "on_shutdown": "a pool takes names, too",
     "serializers": "a pool takes names only",
     "jobs": "enqueue_graph takes what Job.create made, which has no record yet",
+    "func": "what a Callback calls is not told apart by its kind",
     "job": "enqueue_job takes what Job.create made, which has no record yet",
     "name": "a worker may have none",
     "queues": "a pool passes it on to other processes",

@@ -122,6 +122,7 @@ _LIVE = (
     ":lane:main",
     ":lane:front",
     ":lane:suspects",
+    ":lane:callbacks",
     ":lane:alone",
     ":lanes",
     ":format",

@@ -50,6 +50,8 @@ def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
         "meta": meta,
         "depends_on": [_edge(letter, name) for letter, name in record.edges],
         "reason": record.reason,
+        "callbacks": job.callbacks,
+        "follows": job.followed_id,
         "attempt": job.attempt,
         "deliveries": job.deliveries,
         "repeats": job.repeats,

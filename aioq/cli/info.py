@@ -157,7 +157,7 @@ def _document(snapshot: Snapshot, view: View) -> dict[str, Any]:
         document["queues"] = [
             {"name": queue.name, "paused": queue.paused}
             | dict(queue.counts.jobs)
-            | {"workers": queue.counts.workers}
+            | {"callbacks": queue.counts.callbacks, "workers": queue.counts.workers}
             | {"late_workers": queue.late_workers}
             | {"retry_budget": shown_budget(queue.retry_budget)}
             for queue in snapshot.queues
@@ -281,6 +281,9 @@ def _others(queue: QueueInfo) -> Iterable[str]:
     for state in JobStatus:
         if state not in MAIN_STATES and (number := queue.counts[state]):
             yield f"{number} {state}"
+
+    if queue.counts.callbacks:
+        yield output.count(queue.counts.callbacks, "callback")
 
 
 def _worker_table(workers: Sequence[WorkerInfo]) -> output.Table:

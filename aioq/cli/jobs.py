@@ -29,6 +29,7 @@ from aioq.cli.report import Report
 from aioq.client.job import Job
 from aioq.client.queue import Queue
 from aioq.client.registry import Registry
+from aioq.store import CALLBACKS
 from aioq.values.ids import lookup_id
 from aioq.values.numbers import whole
 from aioq.values.result import earlier_result
@@ -57,6 +58,9 @@ Offset = Annotated[int, typer.Option("--offset", callback=checked(whole), metava
 Dependents = Annotated[
     bool,
     typer.Option("--dependents", help="Before, cancel all jobs that wait for these, and so on."),
+]
+Callbacks = Annotated[
+    bool, typer.Option("--callbacks", help="The callbacks that wait or run, in the place of the jobs.")
 ]
 Desc = Annotated[bool, typer.Option("--desc", help="The last ones first.")]
 
@@ -164,16 +168,24 @@ def ls(
     limit: Limit = 50,
     offset: Offset = 0,
     desc: Desc = False,
+    callbacks: Callbacks = False,
     target: Target,
     as_json: JsonOption = False,
 ) -> None:
     """List the jobs of a queue, by state and then by time."""
     names = list(dict.fromkeys([*(queues or []), *([] if queue is None else [queue])])) or ["default"]
     states = list(JobStatus) if status is None else [status]
+
+    if callbacks and status is not None:
+        raise typer.BadParameter("it cannot be combined with --status", param_hint="'--callbacks'")
+
     documents = []
 
     for name in names:
-        listing = asyncio.run(_list(name, target, states, offset, limit, desc))
+        if callbacks:
+            listing = asyncio.run(_list_callbacks(name, target, offset, limit, desc))
+        else:
+            listing = asyncio.run(_list(name, target, states, offset, limit, desc))
 
         if as_json:
             documents.append(_document(name, *listing))
@@ -209,6 +221,18 @@ def _print(head: str, jobs: list[Job[Any]], missing: list[str], total: int) -> N
         output.say_table(short_list_table(jobs))
 
     output.say(f"{len(jobs)} of {output.count(total, 'job')}")
+
+
+async def _list_callbacks(
+    name: str, target: Target, offset: int, limit: int, desc: bool
+) -> tuple[list[Job[Any]], list[str], int]:
+    async with opened(name, target) as queue:
+        await tell_of_missing(queue.connection, [name])
+        counts = await queue.store.reads.count()
+        ids, _ = await queue.store.reads.ids(CALLBACKS, offset, limit, desc=desc)
+        jobs = await Job.fetch_many(ids, queue)
+
+    return [job for job in jobs if job is not None], [], counts.callbacks
 
 
 async def _list(

@@ -8,7 +8,7 @@ from typing import Any
 from aioq.client.given import id_of, ids_of
 from aioq.client.job import Job
 from aioq.client.view import JobView, gone
-from aioq.store import Store
+from aioq.store import CALLBACKS, Callbacks, Store
 from aioq.values.errors import InvalidJobOperation, InvalidType
 from aioq.values.states import JobStatus
 
@@ -74,15 +74,15 @@ async def requeue_all(
         yield list(zip(ids, verdicts, strict=True))
 
 
-async def delete_all(store: Store, state: JobStatus) -> int:
-    """Delete the jobs that are in a state; how many there were."""
+async def delete_all(store: Store, state: JobStatus | Callbacks) -> int:
+    """Delete the jobs that are in a state, or the callbacks that wait or run; how many there were."""
     removed, before = 0, -1
 
     while removed > before:  # again, for what has come meanwhile where the listing had been already
         before = removed
 
         async for ids in store.reads.listing(state, size=CHUNK):
-            removed += await store.changes.delete(ids, state)
+            removed += await store.changes.delete(ids, None if state == CALLBACKS else state)
 
     return removed
 

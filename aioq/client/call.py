@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aioq.client.callbacks import described
 from aioq.client.task import Task
+from aioq.values.callback import KINDS
 from aioq.values.errors import InvalidFunction, InvalidType, PayloadTooLarge
 from aioq.values.ids import new_id
 from aioq.values.option_names import refuse_options
@@ -178,7 +180,7 @@ def submission_of(call: Call, signer: Signer | None = None) -> Submission:
 
     for field, word in WORDS:
         if field in given and (value := given[field] if word.write is None else word.write(given[field])):
-            words[word.name] = value
+            words[word.name] = f"{words[word.name]},{value}" if word.name in words else value
 
     return Submission(record, call.size, words, options.durability or "memory")
 
@@ -193,6 +195,10 @@ def _stored(call: Call, options: JobOptions) -> Fields:
 
     if packed := options.packed():
         fields[b"opts"] = packed
+
+    for kind in KINDS:
+        if kind in given:
+            fields[kind.encode()] = described(given[kind], kind, call.serializer).pack()
 
     for field, stored in FIELDS:
         if field in given:

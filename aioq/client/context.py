@@ -19,9 +19,14 @@ resources: ContextVar[object] = ContextVar("resources")
 
 
 class CurrentJob(Job[Any]):
-    """The job that code runs in."""
+    """The job that code runs in. In a callback that is the job which the callback follows."""
 
     __slots__ = ()
+
+    @property
+    def callback(self) -> str | None:
+        """The option of the callback that runs, such as "on_success"; None in the function of the job itself."""
+        return None
 
     @property
     def queue(self) -> Queue:

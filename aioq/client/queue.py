@@ -15,7 +15,7 @@ from aioq.client.plain import awaited
 from aioq.client.producer import Producer
 from aioq.client.registries import Registries
 from aioq.client.share import Share
-from aioq.store import Connection, Directory, Server, Store, connect
+from aioq.store import CALLBACKS, Connection, Directory, Server, Store, connect
 from aioq.values.cause import read_exceptions
 from aioq.values.durability import Level
 from aioq.values.durations import Duration, positive_ms
@@ -182,6 +182,22 @@ class Queue(Enqueuing, Registries, Holding):
         return (await self.store.reads.count()).queued
 
     @awaited
+    async def callback_ids(self, offset: int = 0, limit: int | None = None) -> list[str]:
+        """The ids of the callbacks that wait or run, the oldest first. No other list and no count has these.
+
+        Args:
+            offset: so many are passed over (default 0).
+            limit: the most ids (default None: all).
+
+        Raises:
+            InvalidInput: offset or limit is no whole number, or out of range.
+
+        """
+        most = None if limit is None else whole(limit, "limit")
+
+        return (await self.store.reads.ids(CALLBACKS, whole(offset, "offset"), most))[0]
+
+    @awaited
     async def is_empty(self) -> bool:
         """Whether no job waits to be claimed."""
         return await self.count() == 0
@@ -284,6 +300,7 @@ class Queue(Enqueuing, Registries, Holding):
     async def delete(self) -> int:
         """Delete the queue, its pause, its retry budget and all its jobs; how many jobs there were."""
         removed = sum([await delete_all(self.store, state) for state in JobStatus])
+        await delete_all(self.store, CALLBACKS)
         await self.store.changes.resume()
         await self.store.changes.set_retry_budget(None)
         # The last worker that leaves takes empty lanes along. If there is none, it is done in the name of nobody.

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from aioq.client.parts import part_of
 from aioq.store import Store
+from aioq.values.callback import callback_id
 from aioq.values.calltext import call_text
 from aioq.values.durations import seconds
 from aioq.values.errors import InvalidJobOperation, NoSuchJobError
@@ -222,6 +223,24 @@ class JobView:
     def error_message(self) -> str | None:
         """The first line of the message of what the last run raised; None if it raised nothing."""
         return None if self.record.failure is None else self.record.failure.message
+
+    @property
+    def callbacks(self) -> dict[str, str]:
+        """The dotted names of the functions that are called when something becomes of it, by option."""
+        return self.record.callbacks
+
+    @property
+    def callback_ids(self) -> dict[str, str]:
+        """The ids of the callbacks that its last run makes, or has made, by option; `fetch_job` brings one.
+
+        One that has done its work is gone after a minute.
+        """
+        return {kind: callback_id(self.id, self.fence, kind) for kind in self.callbacks}
+
+    @property
+    def followed_id(self) -> str | None:
+        """The id of the job that this one follows as its callback; None if it is no callback."""
+        return None if self.record.followed is None else self.record.followed.job_id
 
     @property
     def is_queued(self) -> bool:

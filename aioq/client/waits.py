@@ -30,6 +30,9 @@ class Subject(Protocol):
     @property
     def server(self) -> object: ...
 
+    @property
+    def is_started(self) -> bool: ...
+
 
 class Wait(NamedTuple):
     """A job that waits for another one, since a moment of the monotonic clock."""
@@ -55,7 +58,8 @@ async def noted(waiter: Subject, awaited: Subject, wait: Coroutine[Any, Any, T])
         InvalidJobOperation: a job waits for itself.
 
     """
-    is_same = (waiter.id, waiter.origin) == (awaited.id, awaited.origin)
+    # The job that a callback follows does not run any more.
+    is_same = waiter.is_started and (waiter.id, waiter.origin) == (awaited.id, awaited.origin)
 
     # A job in a process of its own knows no server.
     if is_same and waiter.server in (None, awaited.server):

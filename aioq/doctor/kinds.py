@@ -62,6 +62,16 @@ KINDS = {
         "Jobs of another queue, which depend on jobs of this one or are depended on, wait for it.",
         "Not repaired: a worker of one of the two queues carries them on. If none runs, start one.",
     ),
+    "callback-untold": Kind(
+        "jobs with a callback that their end would not call",
+        "The callback would not be called. The record was changed by hand, or is damaged.",
+        "The end of the job calls it again; one that has come already does not.",
+    ),
+    "callback-unreadable": Kind(
+        "jobs with a callback that cannot be read",
+        "The callback would not be called. The record was changed by hand, or is damaged.",
+        "It is removed; the job itself is not touched.",
+    ),
     "companion-alone": Kind(
         "rows of a registry's companion without their job",
         "Nothing is lost; the rows take memory.",
@@ -83,8 +93,8 @@ KINDS = {
         "The budget is removed. Set it again with `aioq retry-budget`.",
     ),
     "lane-not-served": Kind(
-        "quarantine lanes that no claim reads",
-        "Jobs of dead workers would not run again. A key was evicted, or deleted by hand.",
+        "lanes of quarantine or of callbacks that no claim reads",
+        "Jobs of dead workers, or callbacks, would not run. A key was evicted, or deleted by hand.",
         "The lanes are announced to the workers again.",
     ),
     "run-without-holder": Kind(

@@ -2,7 +2,8 @@
 
 from aioq.store.connection import Connection, connect
 from aioq.store.directory import Directory
+from aioq.store.listing import CALLBACKS, Callbacks
 from aioq.store.net.ways import Server, check_server
 from aioq.store.store import Store
 
-__all__ = ["Connection", "Directory", "Server", "Store", "check_server", "connect"]
+__all__ = ["CALLBACKS", "Callbacks", "Connection", "Directory", "Server", "Store", "check_server", "connect"]

@@ -14,10 +14,10 @@ PREFIX = "aioq"
 TEST_PREFIX = "aioq-test:"
 
 #: The lanes of a queue, in the order in which they are served: fields of Keys. `lua/lib/lanes.lua` repeats them.
-LANES = ("alone", "suspects", "front", "main")
+LANES = ("alone", "suspects", "callbacks", "front", "main")
 
 #: Those that are there only sometimes, as long as they have jobs.
-RARE_LANES = frozenset(("alone", "suspects"))
+RARE_LANES = frozenset(("alone", "suspects", "callbacks"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ class Keys:
     front: bytes
     suspects: bytes
     alone: bytes
+    callbacks: bytes
     lanes: bytes
     wake: bytes
     scheduled: bytes

@@ -9,13 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from operator import itemgetter
-from typing import Any
+from typing import Any, Literal
 
 from aioq.values.states import JobStatus
 
 #: Entries that one call looks at: one to two ms of the server's time, in which it answers nobody else. While lists
 #: of 300,000 jobs are read without a pause, the p99 of others' commands is 4 to 7 ms; with 1000 it was 9 to 15.
 PAGE = 500
+
+
+#: Stands for the callbacks that wait or run, which are in no list of jobs.
+CALLBACKS: Literal["callbacks"] = "callbacks"
+Callbacks = Literal["callbacks"]
 
 
 class Listing:
@@ -26,7 +31,7 @@ class Listing:
 
     Args:
         ask: calls `ids.lua`: its arguments up to `before`.
-        state: the state.
+        state: the state; or CALLBACKS, for the callbacks that wait or run.
         offset: so many jobs are passed over. Of waiting jobs, that takes as many calls as to list them.
         limit: the most ids (None: all).
         desc: the last one first.
@@ -39,7 +44,7 @@ class Listing:
     def __init__(
         self,
         ask: Callable[..., Awaitable[Any]],
-        state: JobStatus,
+        state: JobStatus | Callbacks,
         offset: int = 0,
         limit: int | None = None,
         *,

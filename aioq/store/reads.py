@@ -7,7 +7,7 @@ from typing import Any
 
 from aioq.store.calls import Calls, verdict_of
 from aioq.store.examination import Finding, Subject, read_findings
-from aioq.store.listing import Listing
+from aioq.store.listing import Callbacks, Listing
 from aioq.store.net.command import Command
 from aioq.store.reply import fields_of
 from aioq.values.counts import Counts
@@ -72,7 +72,7 @@ class Reads:
 
     async def ids(
         self,
-        state: JobStatus,
+        state: JobStatus | Callbacks,
         offset: int = 0,
         limit: int | None = None,
         *,
@@ -87,7 +87,7 @@ class Reads:
 
     def listing(
         self,
-        state: JobStatus,
+        state: JobStatus | Callbacks,
         offset: int = 0,
         limit: int | None = None,
         *,
@@ -102,7 +102,14 @@ class Reads:
         )
 
     async def _page(
-        self, state: JobStatus, cursor: bytes, skip: int, limit: int, page: int, order: str, before: int | str
+        self,
+        state: JobStatus | Callbacks,
+        cursor: bytes,
+        skip: int,
+        limit: int,
+        page: int,
+        order: str,
+        before: int | str,
     ) -> Any:
         return await self._calls.call(
             "ids",
@@ -154,4 +161,4 @@ def read_counts(reply: Any) -> Counts:
     flat = iter(reply[1])
     found = {JobStatus(name.decode()): number for name, number in zip(flat, flat, strict=True)}
 
-    return Counts({state: found[state] for state in JobStatus}, reply[2])
+    return Counts({state: found[state] for state in JobStatus}, reply[2], reply[3])

@@ -11,7 +11,7 @@ from aioq.sync.queue import Queue
 
 
 class CurrentJob(Job[Any]):
-    """The job that a plain function runs in."""
+    """The job that a plain function runs in. In a callback that is the job which the callback follows."""
 
     __slots__ = ("_current",)
 
@@ -40,6 +40,11 @@ class CurrentJob(Job[Any]):
 
         """
         return self._current.resources
+
+    @property
+    def callback(self) -> str | None:
+        """The option of the callback that runs, such as "on_success"; None in the function of the job itself."""
+        return self._current.callback
 
     def save_meta(self) -> None:
         """As `Job.save_meta`. The worker stores the meta of a job that runs in a process of its own."""

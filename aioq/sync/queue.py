@@ -174,6 +174,19 @@ class Queue(Enqueuing, Holding):
         """
         return run(self._queue.schemas)
 
+    def callback_ids(self, offset: int = 0, limit: int | None = None) -> list[str]:
+        """The ids of the callbacks that wait or run, the oldest first. No other list and no count has these.
+
+        Args:
+            offset: so many are passed over (default 0).
+            limit: the most ids (default None: all).
+
+        Raises:
+            InvalidInput: offset or limit is no whole number, or out of range.
+
+        """
+        return run(self._queue.callback_ids, offset, limit)
+
     def is_empty(self) -> bool:
         """Whether no job waits to be claimed."""
         return run(self._queue.is_empty)

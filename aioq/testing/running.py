@@ -262,7 +262,9 @@ class Running(Namespace):
         found = [read_counts(reply) for reply in replies[: len(names)]]
         is_due = any(scores and float(scores[1]) < now_ms + 1 for scores in replies[len(names) :])
 
-        return names if is_due or any(each.queued or each[JobStatus.STARTED] for each in found) else []
+        has_jobs = any(each.queued or each[JobStatus.STARTED] or each.callbacks for each in found)
+
+        return names if is_due or has_jobs else []
 
     async def _runs(self, ended: list[Ended]) -> list[JobRun]:
         """The runs, with their jobs as they are stored now."""

@@ -15,11 +15,13 @@ class Counts:
     Args:
         jobs: the number of jobs by their state.
         workers: the number of workers.
+        callbacks: the number of callbacks that wait or run; they are not among the jobs.
 
     """
 
     jobs: Mapping[JobStatus, int]
     workers: int
+    callbacks: int = 0
 
     def __getitem__(self, state: JobStatus) -> int:
         return self.jobs[state]

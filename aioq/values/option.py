@@ -49,7 +49,8 @@ class Word:
 
     Args:
         name: of the word, for which the script has a handler.
-        write: turns the checked value into the word's; None: it is that already. An empty one is not told.
+        write: turns the checked value into the word's; None: it is that already. An empty one is not told. What
+            several options tell by one word stands there with commas.
         field: where the script stores it, if it does.
 
     """

@@ -13,17 +13,11 @@ from aioq.values.errors import InvalidInput
 #: Options of RQ, or of others, that aioq has under another name.
 _RENAMED = {"timeout": "job_timeout", "enqueue_at_front": "at_front"}
 
-_AFTERWARDS = "the function can enqueue the next job at its end, or whoever awaits `job.result()`"
-
 #: Options that aioq does not have, and what comes nearest to each.
 _MISSING = {
     "deferred_ttl": "",
     "group_id": "`asyncio.gather` can wait for the results of many jobs",
     "limits": "the `concurrency` of a queue's only worker limits how many of its jobs run at the same time",
-    "on_failure": "the function can catch the error, or whoever awaits `job.result()`",
-    "on_retry": "the function can look at `current_job().attempt`",
-    "on_stopped": "whoever awaits `job.result()` gets `JobStopped`",
-    "on_success": _AFTERWARDS,
     "pipeline": "`enqueue_many` sends many jobs in few round trips",
     "priority": "`at_front=True` lets a job go first",
     "rate_limit": "the `concurrency` of a queue's only worker limits how many of its jobs run at the same time",

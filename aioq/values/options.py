@@ -7,6 +7,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Literal, TypedDict, Unpack
 
+from aioq.values.callback import KINDS
+from aioq.values.callback_row import CallbackOption, row_of
 from aioq.values.dependency import DependsOn, Edges, read_depends_on
 from aioq.values.durability import Level, check_level
 from aioq.values.durations import (
@@ -60,6 +62,12 @@ class Options(TypedDict, total=False):
     durability: Level | None
     executor: Executor | None
     depends_on: DependsOn | None
+    on_success: CallbackOption | None
+    on_failure: CallbackOption | None
+    on_stopped: CallbackOption | None
+    on_canceled: CallbackOption | None
+    on_expired: CallbackOption | None
+    on_retry: CallbackOption | None
 
 
 def check_text(value: object, name: str) -> str:
@@ -225,6 +233,7 @@ OPTIONS = (
         Word("parents", Edges.word),
         flags=(Flag("depends_on", "ID", "Wait for this job to finish; any number.", read_depends_on, list),),
     ),
+    *map(row_of, KINDS),
     Option(
         "executor",
         check_executor,

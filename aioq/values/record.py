@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from aioq.values.callback import Followed, carried_fields, definitions_in, followed_by
 from aioq.values.errors import DeserializationError
 from aioq.values.moments import moment_of
 from aioq.values.option import Field, Option, Packed, Word
@@ -200,6 +201,32 @@ class JobRecord(SignedFields):
         return self._int(b"repeats")
 
     @property
+    def callbacks(self) -> dict[str, str]:
+        """The dotted names of the functions that are called when something becomes of the job, by their kind."""
+        found = definitions_in(self.fields)
+
+        return {kind: each.func.decode(errors="replace") for kind, each in found.items()}
+
+    @property
+    def followed(self) -> Followed | None:
+        """The job that this one follows as its callback; None if it is no callback."""
+        return followed_by(self.id)
+
+    def carried(self) -> JobRecord:
+        """The job that this callback follows, as it was when the callback was made.
+
+        Raises:
+            DeserializationError: this is no callback, or what it carries is damaged.
+
+        """
+        followed, fields = self.followed, carried_fields(self.fields)
+
+        if followed is None or b"status" not in fields or b"func" not in fields:
+            raise DeserializationError(f"job {self.id} is a callback and does not carry the job that it follows")
+
+        return JobRecord(followed.job_id, fields, self.signer)
+
+    @property
     def edges(self) -> list[tuple[str, str]]:
         """The jobs that this one was told to wait for: the first letter of a policy, and a name.
 
@@ -247,11 +274,6 @@ class JobRecord(SignedFields):
     def ended_ms(self) -> int:
         """When it came into its final state, in ms; 0: it has not, or it is not known."""
         return self._int(b"ended_at")
-
-    @property
-    def started_ms(self) -> int:
-        """When the last run was claimed, in ms; 0: never, or it is not known."""
-        return self._int(b"started_at")
 
     @property
     def first_started_ms(self) -> int:

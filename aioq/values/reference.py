@@ -286,6 +286,11 @@ def _real_module(module: str, qualname: str) -> str:
     return str(spec.name)
 
 
+def signature_of(func: Function, *, bound: bool) -> inspect.Signature | None:
+    """What a function takes; without the instance, if it is `bound` to one. None: that cannot be known here."""
+    return _accepts(func, bound=bound)[0]
+
+
 def _accepts(func: Callable[..., Any], *, bound: bool) -> tuple[inspect.Signature | None, tuple[int, int] | None]:
     signature = _signature(func)
 

@@ -123,7 +123,6 @@ REPEAT = {"intervals": "repeat.interval_ms"}
 
 #: What RQ exports, and what its users import here.
 MODULE = {
-    "Callback": _MISSING,
     "CronScheduler": _MISSING,
     "Group": _MISSING,
     "RateLimit": _MISSING,

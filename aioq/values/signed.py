@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
+from aioq.values.callback import definitions_in, followed_by
 from aioq.values.cause import ExceptionClasses, rebuild
 from aioq.values.errors import BadSignature, DeserializationError, ResultNotKept, SerializationError
 from aioq.values.failure import Failure, unpack_failure
@@ -61,6 +62,9 @@ class SignedFields:
         # A call without arguments is signed, too: else anybody could have any function called.
         fields = self.fields | {b"data": self.seal(b"data", self.fields.get(b"data", b""))}
         fields |= {name: self.seal(name, value) for name, value in self.meta_fields().items()}
+
+        if len(fields) > 2:  # more than function and arguments
+            fields |= self._sealed_callbacks()
 
         return type(self)(self.id, fields, self.signer)
 
@@ -287,7 +291,25 @@ class SignedFields:
     def _subject(self, field: bytes) -> tuple[bytes, bytes, bytes, bytes]:
         func, opts = self.fields.get(b"func", b""), self.fields.get(b"opts", b"")
 
+        if "." in self.id and field == b"data" and (followed := followed_by(self.id)) is not None:
+            return _called(followed.job_id, followed.kind, func, opts)
+
         return self.id.encode(), field, func, opts
+
+    def _sealed_callbacks(self) -> Fields:
+        """How callbacks are called, signed for this job and their kind. Scripts copy that into their records."""
+        signer = self.signer
+
+        if signer is None:
+            return {}
+
+        fields: Fields = {}
+
+        for kind, each in definitions_in(self.fields).items():
+            signed = signer.sign(_called(self.id, kind, each.func, each.opts), each.data)
+            fields[kind.encode()] = each._replace(data=signed).pack()
+
+        return fields
 
     def _verified_call(self) -> bytes:
         if self._call is None:
@@ -313,6 +335,11 @@ class SignedFields:
             self._opts, self._damage = (_NO_OPTS, "") if packed is None else unpack_options(packed)
 
         return self._opts
+
+
+def _called(job_id: str, kind: str, func: bytes, opts: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    """What the call of a callback is signed for: the job that has it, and not the one that is made of it."""
+    return job_id.encode(), kind.encode(), func, opts
 
 
 def _is_text(name: bytes) -> bool:

@@ -23,6 +23,7 @@ from aioq.values.reference import COROUTINE, GENERATOR, PLAIN, Function, Kind
 from aioq.values.repeat import MARK
 from aioq.values.resolving import resolve
 from aioq.values.retry import Retry
+from aioq.worker.callbacks import FollowedJob, called_with, followed_job
 from aioq.worker.dependencies import NO_OVERRIDES, Dependencies, Overrides
 from aioq.worker.failure import outcome_of_end, outcome_of_error
 from aioq.worker.forks import end_fork, forks
@@ -89,7 +90,11 @@ class Caller:
 
         try:
             start_clock(run)
-            job = CurrentJob(record, run.store, fence=run.claim.fence)
+            job = (
+                followed_job(record, run.store)
+                if "." in record.id
+                else CurrentJob(record, run.store, fence=run.claim.fence)
+            )
             job.bind(asyncio.get_running_loop())
             current.set(job)
 
@@ -148,7 +153,11 @@ class Caller:
 
         instance, args, kwargs = record.call()
 
-        if instance is not None:
+        if "." in record.id:
+            job = current.get()
+            assert isinstance(job, FollowedJob)
+            args = called_with(job, func, instance, args, kwargs)
+        elif instance is not None:
             args = (instance, *args)
 
         run.begun = True
@@ -207,7 +216,10 @@ class Caller:
                 " without any. Leave the option away"
             )
 
-        return kind == PLAIN and (record.executor or record.default_executor or self._default) == PROCESS
+        if kind != PLAIN or "." in record.id:  # a callback may change its job, and a process has no server
+            return False
+
+        return (record.executor or record.default_executor or self._default) == PROCESS
 
     async def _call_in_process(self, run: Run, start_clock: StartClock) -> Packed | Retry:
         def begin() -> None:
@@ -241,8 +253,8 @@ class Caller:
             run.returned = False  # its work is not done yet
 
             return outcome_of_error(run, result)
-        else:
-            packed = record.pack_result(result)
+        else:  # what a callback returns is of no use to anyone, and need not be one that can be kept
+            packed = record.pack_result(result if "." not in record.id else None)
 
         if record.signer is not None:
             packed = record.seal(b"result", packed)

@@ -344,6 +344,10 @@ class Courier:
 
     def _on_large_recorded(self, run: Run) -> None:
         self._demand.note_recorded(run)
+
+        if run.claim.record.callbacks:  # its end has made one, and this round trip has asked for nothing
+            self._demand.expects_jobs = True
+
         self._demand.changed.set()
 
         if self._demand.limits.burst:  # a job may follow from it, and a burst waits for no token

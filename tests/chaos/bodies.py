@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from aioq import get_current_job
+from aioq import Job, current_job, get_current_job
 
 from .history import NO_FENCE, Event, Kind, append
 
@@ -129,6 +129,11 @@ async def give(seconds: float, size: int) -> bytes:
         await asyncio.sleep(seconds)
 
         return result_of(fence, size)
+
+
+async def tell_end(job: Job[Any], _: object) -> None:
+    """A callback: notes which one was called, for which job."""
+    note("call", current_job().callback or "", job.id, fence=job.fence)
 
 
 def stick(seconds: float, in_a_lock: bool) -> int:

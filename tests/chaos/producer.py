@@ -132,6 +132,10 @@ def make(order: Order, job_id: str | None) -> tuple[Job[Any], dict[str, Any]]:
             return Job.create(bodies.work, (order.seconds,), ttl=0.1 + order.delay / 4, **options), {}
         case "meta":
             return Job.create(bodies.tell, (order.seconds,), **options), {}
+        case "call":
+            options |= {"on_success": bodies.tell_end, "on_failure": bodies.tell_end}
+            job = Job.create(bodies.fail, (order.seconds, 1000 * (order.number % 2)), **options)
+            return job, {"called": True}
         case "large":
             return Job.create(bodies.give, (order.seconds, order.size), **options), {}
         case "forget" | "late":

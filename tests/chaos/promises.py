@@ -224,9 +224,31 @@ def whole_series(history: History) -> Found:
             yield Violation("I24", f"finished after {returned} of {repeats + 1} runs", tuple(events))
 
 
+#: The callback of each end that a job of the load with callbacks can have.
+CALLBACKS = {"finished": "on_success", "failed": "on_failure"}
+
+
+def called_back(history: History) -> Found:
+    """I25. The end of a job has its callback, whoever has ended it, and no other one is called."""
+    faults = losses(history)
+    # Callbacks whose workers were lost again and again.
+    failed = {e.job.partition(".")[0] for e in history if e.kind == "final" and "." in e.job}
+
+    for job_id, events in jobs(history).items():
+        if not any(e.called for e in events) or lost(events, faults) or job_id in failed:
+            continue
+
+        expected = {CALLBACKS[e.name] for e in events if e.kind == "final" and e.name in CALLBACKS}
+        calls = {e.name for e in events if e.kind == "call"}
+
+        if calls != expected:
+            why = f"{', '.join(sorted(calls)) or 'nothing'} was called, and not {', '.join(sorted(expected))}"
+            yield Violation("I25", why, tuple(events))
+
+
 PROMISES: tuple[Callable[[History], Found], ...] = (
     readable, results_of_runs, asked_for, answered, in_time, spares_innocents, three_deaths,
-    living_shards, starts_beside, heard, before_deadline, whole_series,
+    living_shards, starts_beside, heard, before_deadline, whole_series, called_back,
 )  # fmt: skip
 
 

@@ -81,6 +81,7 @@ PLANTED = {
     "I24": [*again("returned", repeats=2)],
     "I21": [*whole(), Event(4, "invoke", "result", "a"), Event(64, "info", "result", "a")],
     "I23": [*again("raised", retries=9, deadline=0.5), Event(25, "begin", job="a", fence=3)],
+    "I25": [*whole(called=True), Event(4, "call", "on_failure", "a", fence=1)],
 }  # fmt: skip
 
 
@@ -101,6 +102,15 @@ def test_a_series_has_no_more_runs_than_it_was_told() -> None:
         Event(9.7, "end", "returned", "a", fence=3),
     ]
     assert "I4" in {violation.rule for violation in check(history)}
+
+
+def test_the_end_of_a_job_has_its_callback() -> None:
+    called = Event(4, "call", "on_success", "a", fence=1)
+
+    assert check([*whole(called=True), called]) == []
+    assert [violation.rule for violation in check(whole(called=True))] == ["I25"]
+    assert check([*whole(called=True), flushed(3.2)]) == []
+    assert check([*whole(called=True), Event(99, "final", "failed", "a.1.on_success")]) == []
 
 
 def killed(at: float, pid: int = 0) -> Event:

@@ -181,7 +181,9 @@ async def drain(scene: Topology) -> None:
 async def is_empty(connection: Connection) -> bool:
     counts = [await queue.store.reads.count() for queue in await Queue.all(connection)]
 
-    return not any(each.queued or each["started"] or each["scheduled"] or each["deferred"] for each in counts)
+    states = ("queued", "started", "scheduled", "deferred")
+
+    return not any(each.callbacks or any(each[state] for state in states) for each in counts)
 
 
 async def read(scene: Topology) -> None:

@@ -40,7 +40,7 @@ def test_json(cli: Cli, scene: Running) -> None:
     document = json.loads(done.stdout)
     assert document["suspended"] is False
     default, mail = document["queues"]
-    none = dict.fromkeys(STATES, 0) | {"workers": 1, "late_workers": [], "retry_budget": None}
+    none = dict.fromkeys(STATES, 0) | {"callbacks": 0, "workers": 1, "late_workers": [], "retry_budget": None}
     assert default == none | {"name": "default", "paused": False, "failed": 2, "finished": 1, "canceled": 1}
     assert mail == none | {"name": "mail", "paused": True, "queued": 3}
     (worker,) = document["workers"]

@@ -399,3 +399,30 @@ def test_ls_loads_nothing(cli: Cli, raw: redis.Redis, tmp_path: Path) -> None:
     assert all(text in cli.call("ls").stdout for text in calls)
     assert shown(cli, "y")["call"] == calls[1]
     assert not (tmp_path / "made").exists()
+
+
+def test_callbacks_are_listed_where_they_are_asked_for(cli: Cli) -> None:
+    async def cancel(queue: Queue) -> None:
+        job = await queue.using(job_id="x", on_canceled="shop.tell", on_success="shop.done").enqueue(jobs.noop)
+        await job.cancel()
+
+    cli.do(cancel)
+    assert shown(cli, "x")["callbacks"] == {"on_success": "shop.done", "on_canceled": "shop.tell"}
+    listed = json.loads(cli.call("ls", "--json").stdout)
+    assert [each["id"] for each in listed["jobs"]] == ["x"]
+    listed = json.loads(cli.call("ls", "--callbacks", "--json").stdout)
+    (callback,) = listed["jobs"]
+    assert (listed["total"], callback["function"], callback["status"]) == (1, "shop.tell", "queued")
+    assert shown(cli, callback["id"])["follows"] == "x"
+    assert "1 callback" in cli.on_terminal("info")[1]
+    assert json.loads(cli.call("info", "--json").stdout)["queues"][0]["callbacks"] == 1
+    assert "cannot be combined with --status" in cli.call("ls", "--callbacks", "--status", "failed").stderr
+
+
+def test_a_job_is_enqueued_with_a_callback(cli: Cli) -> None:
+    cli.call("enqueue", "tests.jobs.noop", "--job-id", "x", "--on-failure", "shop.tell")
+    assert shown(cli, "x")["callbacks"] == {"on_failure": "shop.tell"}
+    assert (
+        "on_success: 'nothing' is not a dotted name"
+        in cli.call("enqueue", "tests.jobs.noop", "--on-success", "nothing").stderr
+    )

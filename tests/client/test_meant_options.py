@@ -23,7 +23,7 @@ def timed(timeout: int) -> int:
 
 
 @pytest.mark.parametrize("function", [collect, f"{NAME}.collect"])
-@pytest.mark.parametrize("name", ["depends_on", "on_failure", "unique", "timeout", "job_timout"])
+@pytest.mark.parametrize("name", ["depends_on", "group_id", "unique", "timeout", "job_timout"])
 async def test_every_form_refuses_them_by_their_names(
     queue: Queue, raw: redis.Redis, function: Any, name: str
 ) -> None:

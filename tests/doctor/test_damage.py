@@ -286,6 +286,41 @@ async def in_quarantine_that_no_claim_looks_at(store: Store, client: redis.Redis
     client.delete(store.keys.lanes)
 
 
+# Callbacks
+
+
+@damage("runs", "callback-untold")
+async def with_a_callback_that_its_end_would_not_call(store: Store, client: redis.Redis) -> None:
+    await queued(store, callbacks="on_success,on_failure")
+    client.hset(JOB, "after", "on_failure")
+
+
+@damage("runs", "callback-unreadable")
+async def with_a_callback_that_is_none(store: Store, client: redis.Redis) -> None:
+    await queued(store, callbacks="on_retry")
+    client.hset(JOB, "on_retry", "?")
+
+
+@damage("canceled", "no-retention a.0.on_canceled")
+async def a_callback_that_has_finished_and_would_stay(store: Store, client: redis.Redis) -> None:
+    await bring(store, client, "canceled", callbacks="on_canceled")
+    (claimed,) = await take(store)
+    await end(store, (claimed, Finished(b"p", 60_000)))
+    client.persist(store.keys.job + claimed.record.id.encode())
+
+
+@damage("canceled", "lane-not-served aioq:{default}:lane:callbacks")
+async def a_callback_that_no_claim_looks_at(store: Store, client: redis.Redis) -> None:
+    await bring(store, client, "canceled", callbacks="on_canceled")
+    client.delete(store.keys.lanes)
+
+
+@damage("canceled", "job-without-index a.0.on_canceled")
+async def a_callback_that_is_in_no_lane(store: Store, client: redis.Redis) -> None:
+    await bring(store, client, "canceled", callbacks="on_canceled")
+    client.xdel(store.keys.callbacks, client.xrange(store.keys.callbacks)[0][0])
+
+
 @damage("runs", "run-without-holder")
 async def started_and_the_lane_is_gone(store: Store, client: redis.Redis) -> None:
     await _started_and_lost(store, client)

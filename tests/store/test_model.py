@@ -49,7 +49,7 @@ OWN_IDS = list("abc")
 NEVER = float("inf")
 
 #: The lanes, in the order in which they are served.
-ALONE, SUSPECTS, FRONT, MAIN = range(4)
+ALONE, SUSPECTS, CALLBACKS, FRONT, MAIN = range(5)
 
 LOST = "aioq.errors.AbandonedJobError"
 
@@ -61,6 +61,17 @@ KEPT = [-1, 0, 1, FAR]
 FAR_OFF = 10**13
 
 
+#: The callback that an end makes, or a retry.
+CALLED = {
+    "finished": "on_success",
+    "failed": "on_failure",
+    "stopped": "on_stopped",
+    "canceled": "on_canceled",
+    "expired": "on_expired",
+    "retried": "on_retry",
+}
+
+
 class Spec(NamedTuple):
     """A job to enqueue."""
 
@@ -70,6 +81,7 @@ class Spec(NamedTuple):
     ttl_ms: int
     failure_ttl: int | None
     deaths: int
+    has_callbacks: bool
 
 
 SPECS = st.builds(
@@ -80,6 +92,7 @@ SPECS = st.builds(
     ttl_ms=st.sampled_from([0, 0, 1, FAR]),
     failure_ttl=st.sampled_from([None, *KEPT]),
     deaths=st.sampled_from([0, 0, 1, 2, 3]),  # as if workers had died with it before
+    has_callbacks=st.sampled_from([False, False, True]),
 )
 OUTCOMES = st.one_of(
     st.builds(Finished, st.just(b"p"), st.sampled_from(KEPT)),
@@ -158,6 +171,14 @@ class Job:
     error: str | None = None  # the type
     is_past: bool = False  # it waits for another attempt, and the deadline of these is over
     history: list[tuple[str, str | None]] = field(default_factory=list)
+    has_callbacks: bool = False
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether it is a callback that no list of jobs has: one that waits or runs as usual, or has finished."""
+        is_usual = self.status in ("queued", "started") and self.place[0] == CALLBACKS
+
+        return "." in self.id and (is_usual or self.status == "finished")
 
     @property
     def seen(self) -> str:
@@ -191,6 +212,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.alive: dict[str, bool] = {}  # the workers that have a lease, and whether it has not ended
         self.sessions: set[str] = set()  # those that have joined since they were last reclaimed
         self.claims: list[Claim] = []
+        self.made: list[Job] = []  # callbacks, since the last claim began
         self.sent: list[Submission] = []
         self.used: set[str] = {"unknown"}
         self.paused = False
@@ -248,7 +270,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def enter(self, each: Job, *, front: bool, is_new: bool = False) -> None:
         each.status, each.is_late, each.worker = "queued", False, ""
-        lane = FRONT if front else MAIN
+        lane = CALLBACKS if "." in each.id else FRONT if front else MAIN
 
         if each.deaths >= 2 and not is_new:
             lane = SUSPECTS if each.deaths == 2 else ALONE
@@ -260,9 +282,20 @@ class StoreMachine(RuleBasedStateMachine):
 
     def finish(self, each: Job, status: str, kept_ms: int) -> None:
         each.status, each.is_late = status, False
+        self.call_back(each, status)
 
         if kept_ms in (0, 1):
             del self.jobs[each.id]
+
+    def call_back(self, each: Job, what: str) -> None:
+        """Something has become of a job: a callback is made, if none is left of an end with the same fence."""
+        job_id = f"{each.id}.{each.fence}.{CALLED[what]}"
+
+        if each.has_callbacks and (job_id not in self.jobs or self.jobs[job_id].status in FINAL):
+            self.used.add(job_id)
+            self.jobs[job_id] = Job(job_id, "", failure_ttl=each.failure_ttl)
+            self.enter(self.jobs[job_id], front=False)
+            self.made.append(self.jobs[job_id])
 
     def let_time_pass(self) -> None:
         """Until all that was to last for a millisecond is over."""
@@ -297,7 +330,9 @@ class StoreMachine(RuleBasedStateMachine):
             own |= {} if spec.failure_ttl is None else {"failure_ttl": b"%d" % spec.failure_ttl}
             nonce = f"n{number}" if spec.own_id else ""
             self.used.add(job_id)
-            self.sent.append(job(job_id, front=spec.front, due=due, ttl_ms=spec.ttl_ms, nonce=nonce, **own))
+            callbacks = ",".join(CALLED.values()) if spec.has_callbacks else ""
+            words = {"front": spec.front, "due": due, "ttl_ms": spec.ttl_ms, "nonce": nonce}
+            self.sent.append(job(job_id, **words, callbacks=callbacks, **own))
 
         self.send_again()
 
@@ -313,6 +348,9 @@ class StoreMachine(RuleBasedStateMachine):
                 assert answer.verdict == "stored"
 
                 if call not in self.stored:
+                    if known is not None and known.is_late:  # it ends, and another one takes its place
+                        self.call_back(known, "expired")
+
                     self.stored.add(call)
                     self.add(sent, answer.clock)
 
@@ -331,6 +369,7 @@ class StoreMachine(RuleBasedStateMachine):
             deaths=int(sent.record.fields[b"deliveries"]),
             fence=first,
             uncounted=first,
+            has_callbacks="callbacks" in words,
         )
         self.jobs[new.id] = new
 
@@ -356,7 +395,19 @@ class StoreMachine(RuleBasedStateMachine):
             assert found.verdict == "ok"
             self.claimed(worker, limit, slots, found)
 
+    def order_made(self) -> None:
+        """Jobs that one claim ends have their callbacks in the order of their deadlines."""
+        places = {
+            values[b"id"].decode(): at
+            for at, (_, values) in enumerate(self.client.xrange(self.store.keys.callbacks))
+        }
+
+        for each in sorted(self.made, key=lambda each: places[each.id]):
+            each.place = (CALLBACKS, self.next())
+
     def claimed(self, worker: str, limit: int, slots: int, found: Claims) -> None:
+        self.made = []
+
         for each in sorted(self.jobs.values(), key=lambda each: each.due):
             if each.status == "scheduled" and each.due < NEVER:
                 self.enter(each, front=each.at_front)
@@ -366,6 +417,7 @@ class StoreMachine(RuleBasedStateMachine):
                 self.finish(each, "expired", FAR)
 
         expected, is_reserved = self.next_ones(worker, limit, slots, found.is_reserved)
+        self.order_made()
         assert [each.record.id for each in found.jobs] == [each.id for each in expected]
         assert found.is_reserved == is_reserved
         assert found.suspects == sum(each.place[0] in (ALONE, SUSPECTS) for each in expected)
@@ -384,9 +436,13 @@ class StoreMachine(RuleBasedStateMachine):
         """The jobs that a claim is to bring, and whether the worker may take nothing else.
 
         A job whose attempts had to begin before now fails when it is met, and takes the place of another one.
+        The callbacks that the claim itself has made come with the next one.
         """
         held = self.held_by(worker)
-        lanes: list[list[Job]] = [[each for each in self.in_lanes() if each.place[0] == lane] for lane in range(4)]
+        lanes: list[list[Job]] = [
+            [each for each in self.in_lanes() if each.place[0] == lane and each not in self.made]
+            for lane in range(5)
+        ]
 
         if any(each.place[0] == ALONE for each in held):
             return [], True
@@ -404,7 +460,7 @@ class StoreMachine(RuleBasedStateMachine):
 
         room = min(limit, slots - len(held), 10 - sum(each.place[0] == SUSPECTS for each in held))
         suspects = lanes[SUSPECTS][: max(0, room)]
-        others = (lanes[FRONT] + lanes[MAIN])[: max(0, limit - read - len(suspects))]
+        others = (lanes[CALLBACKS] + lanes[FRONT] + lanes[MAIN])[: max(0, limit - read - len(suspects))]
 
         return self.in_time(suspects + others), False
 
@@ -432,6 +488,9 @@ class StoreMachine(RuleBasedStateMachine):
 
         if pick == 0:
             chosen = chosen._replace(fence=chosen.fence + 100)
+
+        if "." in chosen.record.id and outcome == Finished(b"p", -1):
+            outcome = Finished(b"p", FAR)  # no callback is kept for ever
 
         (verdict,) = self.run(end(self.store, (chosen, outcome)))
         each = self.jobs.get(chosen.record.id)
@@ -469,10 +528,12 @@ class StoreMachine(RuleBasedStateMachine):
             case Retried(delay_ms=0):
                 self.fail(each, outcome)
                 self.enter(each, front=outcome.at_front)
+                self.call_back(each, "retried")
             case Retried():
                 self.fail(each, outcome)
                 due = NEVER if outcome.delay_ms == FAR else 1e12 + self.next()
                 self.schedule(each, due, front=outcome.at_front)
+                self.call_back(each, "retried")
             case Interrupted():
                 each.uncounted += 1
                 each.deliveries += outcome.begun
@@ -707,17 +768,21 @@ class StoreMachine(RuleBasedStateMachine):
     @invariant()
     def counts_and_lists_are_as_the_model_says(self) -> None:
         counts = self.run(self.store.reads.count())
-        seen = [each.seen for each in self.jobs.values()]
+        seen = [each.seen for each in self.jobs.values() if not each.is_hidden]
+        waiting = [each for each in self.jobs.values() if each.is_hidden and each.status != "finished"]
+        assert counts.callbacks == len(waiting)
+        assert sorted(self.run(self.store.reads.ids("callbacks"))[0]) == sorted(each.id for each in waiting)
         assert counts.workers == sum(self.alive.values())
         assert counts.jobs == {state: seen.count(state.value) for state in JobStatus}
 
         queued, _ = self.run(self.store.reads.ids(JobStatus.QUEUED))
-        assert queued == [each.id for each in self.in_lanes() if not each.is_late]
+        assert queued == [each.id for each in self.in_lanes() if not each.is_late and not each.is_hidden]
 
         self.looks += 1
         state = list(JobStatus)[self.looks % len(JobStatus)]  # the others in turn
         listed, _ = self.run(self.store.reads.ids(state))
-        assert sorted(listed) == sorted(each.id for each in self.jobs.values() if each.seen == state)
+        expected = [each.id for each in self.jobs.values() if each.seen == state and not each.is_hidden]
+        assert sorted(listed) == sorted(expected)
         assert self.run(self.store.reads.ids(state, desc=True))[0] == listed[::-1]
 
 

@@ -15,6 +15,7 @@ from aioq.store.keys import LANES, TEST_PREFIX
 from aioq.store.outbox import WAITS, End
 from aioq.store.producing import LONGEST_REPEAT_MS
 from aioq.store.relay import tell
+from aioq.values.callback import Definition
 from aioq.values.claim import Claim, Claims
 from aioq.values.outcome import Failed, Finished, Outcome
 from aioq.values.record import JobRecord
@@ -24,6 +25,9 @@ from aioq.values.submission import Submission
 LEASE = 60_000
 DAY_MS = 86_400_000
 FUNC = {b"func": b"m.f"}
+
+#: How a callback is called, as a job keeps it.
+CALLED = Definition(b"m.f", b'{"timeout":1000,"result_ttl":60000}', b"").pack()
 
 #: How the states of a job are called here: the eight of the table, and a queued job that is past its ttl.
 LATE = "late"
@@ -37,11 +41,14 @@ def job(
     ttl_ms: int = 0,
     nonce: str = "",
     parents: str = "",
+    callbacks: str = "",
     **fields: bytes,
 ) -> Submission:
     """A job as `enqueue` takes it."""
     named = {name.encode(): value for name, value in fields.items()}
+    named |= {kind.encode(): CALLED for kind in callbacks.split(",") if kind}
     words = {"lane": "front" if front else "", "due": due, "ttl": ttl_ms, "nonce": nonce, "parents": parents}
+    words["callbacks"] = callbacks
 
     return Submission(
         JobRecord(job_id, FUNC | named), 100, {name: value for name, value in words.items() if value}
@@ -460,14 +467,18 @@ class _Audit:
             status = known.get(b"status", b"?").decode()
             goes_at = self._goes_at(self.keys.job + job_id)
 
-            if self.places[job_id] != [status]:
+            # A callback that has done its work is in no list.
+            if self.places[job_id] != ([status] if b"." not in job_id or status != "finished" else []):
                 yield f"{job_id!r} is {status} and stands in {self.places[job_id]}"
 
             for name in _NUMBERS:
                 if not known.get(name, b"0").isdigit():
                     yield f"{job_id!r}: {name!r} is {known[name]!r}"
 
-            if status in FINAL and (known.get(b"after", b"deps") != b"deps" or b"expires_at" in known):
+            after = known.get(b"after", b"").split()
+            has_sequels = any(not word.startswith(b"@") for word in after)
+
+            if status in FINAL and (any(word.startswith(b"@") for word in after) or b"expires_at" in known):
                 yield f"{job_id!r} is {status} and has {known}"
 
             if status not in FINAL and b"ended_at" in known:
@@ -476,9 +487,9 @@ class _Audit:
             if status == "queued" and {b"worker", b"started_at"} & set(known):
                 yield f"{job_id!r} is queued and has a run: {known}"
 
-            has_dependents = b"deps" in known.get(b"after", b"").split()
+            has_dependents = b"deps" in after
 
-            if status not in FINAL and (goes_at != -1) != (b"expires_at" in known and not has_dependents):
+            if status not in FINAL and (goes_at != -1) != (b"expires_at" in known and not has_sequels):
                 yield f"{job_id!r} is {status} and goes at {goes_at}: {known}"
 
             if not has_dependents and self._goes_at(self.keys.attempts + job_id) not in (None, goes_at):

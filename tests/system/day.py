@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from aioq import Job, JobFailed, JobStatus, Queue, ServerError
+from aioq import Callback, Job, JobFailed, JobStatus, Queue, ServerError
 from aioq.errors import DuplicateJobError, JobCanceled, JobStopped
 from tests import jobs as simple
 from tests.system import jobs
@@ -76,8 +76,12 @@ async def day(queue: Queue, folder: Path) -> dict[str, int]:
     done = [await put(queue, Job.create(simple.add, (number, 1))) for number in range(10)]
     assert [await value(job) for job in done] == [number + 1 for number in range(10)]
 
-    again = await put(queue, Job.create(jobs.raise_once, (str(folder / f"{queue.name}-again"),), retry=1))
-    assert await value(again) == "a later run"
+    path = folder / f"{queue.name}-again"
+    called = folder / f"{queue.name}-called"
+    callback = Callback(jobs.note_call, args=(str(called),))
+    again = Job.create(jobs.raise_once, (str(path),), retry=1, on_retry=callback, on_success=callback)
+    assert await value(await put(queue, again)) == "a later run"
+    await eventually(lambda: notes(called, "on_success") and notes(called, "on_retry"), timeout=PATIENCE)
 
     later = await insist(lambda: queue.enqueue_in(0.3, simple.add, 1, 2))
     assert await value(later) == 3

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from aioq import get_current_job
+from aioq import current_job, get_current_job
 from aioq.errors import ServerUnreachable
 from aioq.store.net.command import Command
 from aioq.values.beat import Beat
@@ -38,6 +38,11 @@ async def work(path: str, seconds: float) -> str:
         raise
     note(path, "end")
     return f"attempt {get_current_job().attempt}"
+
+
+async def note_call(job: object, _: object, path: str) -> None:
+    """A callback: notes that it was called, and as what."""
+    note(path, current_job().callback or "")
 
 
 async def slow_echo(text: str) -> str:

@@ -23,6 +23,7 @@ from aioq.store.net.wire import Wire
 from tests import jobs
 from tests.client import typed_jobs
 from tests.conftest import Server
+from tests.worker import tellers
 
 PACKAGE = str(Path(aioq.__file__).parent)
 
@@ -253,3 +254,26 @@ async def test_a_budget_costs_each_call_that_records_retries(queue: Queue, serve
     found = await drained_with_retries(queue, server, meter, aioq.Retry(1))
 
     within(found, Cost(commands=24.8, trips=0.06, bytes=420, calls=189, replies=840))
+
+
+async def test_jobs_with_a_callback_are_enqueued(queue: Queue, meter: Meter) -> None:
+    called = queue.using(on_success=tellers.nothing)
+    await called.enqueue(jobs.add, 0, 0)
+    calls = [Queue.prepare_data(jobs.add, (number, 1), on_success=tellers.nothing) for number in range(JOBS)]
+
+    with meter:
+        await queue.enqueue_many(calls)
+
+    within(meter.per_job(JOBS), Cost(commands=6.05, trips=0.01, bytes=248.5, calls=34.5, replies=0.35))
+
+
+async def test_a_drain_of_jobs_with_a_callback(queue: Queue, server: Server, meter: Meter) -> None:
+    """The callback is a job as well; and it carries the record of its job to the worker."""
+    calls = [Queue.prepare_data(jobs.add, (number, 1), on_success=tellers.nothing) for number in range(JOBS)]
+    await queue.enqueue_many(calls)
+    worker = Worker("default", server.url)
+
+    with meter:
+        await worker.run(max_jobs=2 * JOBS)
+
+    within(meter.per_job(JOBS), Cost(commands=26.5, trips=0.04, bytes=170, calls=90, replies=965))

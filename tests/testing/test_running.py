@@ -50,6 +50,13 @@ async def test_a_job_that_is_gone_is_told_all_the_same(kit: TestKit) -> None:
     assert (run.result, run.job.func_name) == (1, "tests.testing.work.add")
 
 
+async def test_callbacks_run_as_well(kit: TestKit) -> None:
+    job = await kit.queue().enqueue(work.add, 1, on_canceled=work.hear_of_end)
+    await job.cancel()
+    (run,) = await kit.run_until_idle()
+    assert (run.job.followed_id, run.outcome) == (job.id, "finished")
+
+
 async def test_options_of_a_worker_hold(kit: TestKit) -> None:
     @asynccontextmanager
     async def lifespan():

@@ -181,3 +181,6 @@ def not_importable() -> Any:
     async def inner() -> None: ...
 
     return inner
+
+
+async def hear_of_end(job: object, error: object) -> None: ...

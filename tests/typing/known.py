@@ -7,7 +7,18 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Unpack, assert_type
 
-from aioq import Dependency, Job, Queue, Repeat, Retry, Worker, current_job, get_current_job, get_resources
+from aioq import (
+    Callback,
+    Dependency,
+    Job,
+    Queue,
+    Repeat,
+    Retry,
+    Worker,
+    current_job,
+    get_current_job,
+    get_resources,
+)
 from aioq.client.context import CurrentJob
 from aioq.types import BoundTask, EnqueueData, Options, Registry, RetryBudget, Task
 from tests.typing import shop
@@ -71,6 +82,17 @@ async def options_beside_the_arguments() -> None:
     assert_type(await queue.enqueue(shop.count, "a b", repeat=Repeat(3, [10, "1m"])), Job[int])
     assert_type(await queue.enqueue(shop.pages, 3, meta={"by": "ann"}), Job[list[bytes]])
     assert_type(await queue.enqueue(shop.price, args=(7,), kwargs={"currency": "CHF"}), Job[str])
+
+
+async def callbacks() -> None:
+    async def tell(job: Job[Any], result: object) -> None: ...
+
+    assert_type(await queue.enqueue(shop.count, "a b", on_success=tell, on_failure="shop.tell"), Job[int])
+    warn = Callback(tell, args=("x",), kwargs={"y": 1}, timeout="10s", retry=3)
+    assert_type(await queue.using(on_retry=warn, on_expired=None).enqueue(shop.count, "a b"), Job[int])
+    assert_type((await queue.enqueue(shop.nothing)).callbacks, dict[str, str])
+    assert_type(await queue.callback_ids(), list[str])
+    assert_type(current_job().callback, str | None)
 
 
 async def later_and_at_a_time() -> None:

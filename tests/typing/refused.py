@@ -82,6 +82,7 @@ async def options() -> None:
     queue.using(retry="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     queue.using(depends_on=7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Dependency("id", on_failure="stop")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    queue.using(on_success=7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     queue.using(executor="fiber")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     queue.task(durability="disk")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     Queue.prepare_data(shop.count, ("a b",), at_front="yes")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]

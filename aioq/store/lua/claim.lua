@@ -8,7 +8,7 @@
 -- slots: how many jobs it runs at a time.
 -- ok brings: the clock, ms until the next scheduled job is due (-1: none), then id, fence and fields of each
 -- job: func, data and created_at of one that is nothing but a call, else names and values of all of them.
--- If there is a lane of quarantine: whether the worker is reserved for a job that must run alone (1), so that it may
+-- If there is a lane that is there only sometimes: whether the worker is reserved for a job that must run alone (1), so that it may
 -- claim nothing more, of any queue, until this queue says otherwise; and how many of the jobs, the first, are suspects.
 -- missing: the worker has no lease here, or the call is of a session that is over; it must join (again) first.
 
@@ -113,7 +113,7 @@ local function make_others()
     serve_quarantine = serve_quarantine,
     has_waiting = function()
       for _, name in ipairs(SERVED) do
-        if not RARE[name] and sizes(name) > 0 then
+        if RARE[name] ~= 'quarantine' and sizes(name) > 0 then
           return true
         end
       end
@@ -223,19 +223,20 @@ if not redis.call('ZSCORE', leases, worker) or redis.call('HGET', sessions, work
 end
 
 local due, late = pop_due(scheduled), pop_due(expiring)
-local has_quarantine = flags > 0
+local has_rare = flags > 0
 if #due > 0 or #late > 0 then
-  has_quarantine = others().see_to_due(due, late) or has_quarantine
+  has_rare = others().see_to_due(due, late) or has_rare
 end
 local is_reserved, has_rest, quarantine = false, false, nil
-if has_quarantine then
+if has_rare then
   redis.call('PERSIST', lanes) -- not refused when memory is full, and then neither is what follows
   others().decide_rest()
   is_reserved, has_rest = others().serve_quarantine(take, claims)
   quarantine = {is_reserved and 1 or 0, #claims / 3, redis.call('EXISTS', others().outbox)}
 end
 for _, name in ipairs(SERVED) do
-  if taken < limit and not RARE[name] and not is_reserved then
+  local is_open = not RARE[name] or has_rare and RARE[name] ~= 'quarantine' -- that one is served already
+  if is_open and taken < limit and not is_reserved then
     take(name, limit - taken)
   end
 end

@@ -3,7 +3,8 @@
 -- ARGV: expired_ttl
 -- SAYS: ok
 -- NEEDS: now REGISTRIES lanes entries usual
--- Returns each state and its number, and the number of workers that have a lease.
+-- Returns each state and its number, the number of workers that have a lease, and that of callbacks that wait or run; the
+-- states do not count these.
 
 local function in_registry(key)
   local usual = redis.call('ZCOUNT', key .. ':usual', now - usual_life(key) + 1, '+inf')
@@ -16,10 +17,14 @@ local function tell(name, number)
   found[#found + 1] = number
 end
 
-local queued, started = 0, 0
+local queued, started, callbacks = 0, 0, 0
 for _, name in ipairs(SERVED) do
   local waiting, running = sizes(name)
-  queued, started = queued + waiting, started + running
+  if name == 'callbacks' then
+    callbacks = waiting + running
+  else
+    queued, started = queued + waiting, started + running
+  end
 end
 local late = redis.call('ZCOUNT', expiring, '-inf', now)
 local forgotten = redis.call('ZCOUNT', expiring, '-inf', now - expired_ttl)
@@ -30,4 +35,4 @@ tell('started', started)
 for status, registry in pairs(REGISTRIES) do
   tell(status, in_registry(registry) + (registry == expired and late - forgotten or 0))
 end
-return {'ok', found, redis.call('ZCOUNT', leases, now, '+inf')}
+return {'ok', found, redis.call('ZCOUNT', leases, now, '+inf'), callbacks}

@@ -5,9 +5,10 @@
 -- MAKES: gone
 -- NEEDS: now wake tombstone
 -- A job is: id, head, then fields and values. The head is their count, and what is more to the job stands behind it as
--- words: lane=<name>, due=+<ms from now> or due=<moment in ms>, ttl=<ms>, nonce=<text>, parents=<policy><id>,... Most jobs
--- need none of them, and each argument costs the server a tenth of a microsecond. A nonce marks an id that a user chose, so
--- that the same call sent twice is told from another call with the same id. A policy is the first letter of its name.
+-- words: lane=<name>, due=+<ms from now> or due=<moment in ms>, ttl=<ms>, nonce=<text>, parents=<policy><id>,...,
+-- callbacks=<kind>,... Most jobs need none of them, and each argument costs the server a tenth of a microsecond. A nonce
+-- marks an id that a user chose, so that the same call sent twice is told from another call with the same id. A policy is
+-- the first letter of its name.
 -- words: what holds for the whole call if a head has words: expired_ttl=<ms>, and whole=1 if one orphan refuses it.
 -- '' says that all heads are counts.
 -- Returns the clock, and a row (position from 0, verdict, id) for each job that was not simply stored. duplicate: a live
@@ -31,7 +32,7 @@ end
 local expired_ttl
 local function make_others()
   -- MAKES: deferred open dependents sources outbox
-  -- NEEDS: REGISTRIES FINAL read late lanes lane leave schedule doors/follow remove_job forget outlive outbox
+  -- NEEDS: REGISTRIES FINAL read late lanes lane leave schedule doors/follow remove_job forget outlive outbox keep expire
 
   local POLICIES = {w = 0, r = 1, c = 2, f = 3} -- as more/dependents.lua has them
   local has_ttl = false
@@ -67,6 +68,9 @@ local function make_others()
       for _, each in ipairs({'nonce', nonce, 'fence', now, 'uncounted', now}) do
         fields[#fields + 1] = each
       end
+    end,
+    callbacks = function(new, kinds)
+      new.after = string.gsub(kinds, ',', ' ')
     end,
     parents = function(new, parents, fields)
       new.parents = parents
@@ -166,17 +170,26 @@ local function make_others()
       redis.call('ZREM', expiring, id .. ' ' .. (entry or ''))
     end
     leave_registry(id, status)
-    remove_job(id, 'expired', after) -- `after` names the callers that still wait for a late job
+    -- `after` names the callers that still wait for a late job, and the callbacks of its end. One that has ended before
+    -- has told these.
+    remove_job(id, status == 'queued' and 'expired' or 'gone', after)
   end
 
-  -- Jobs that ran out unseen: their hashes have gone by themselves, and here go their entries, if no worker comes.
+  -- Jobs that ran out unseen, if no worker comes: their entries go here. Most records have gone by themselves; one from
+  -- whose end more follows ends now.
   local function clear_lanes()
     local gone = redis.call('ZRANGEBYSCORE', expiring, '-inf', '(' .. (now - expired_ttl), 'LIMIT', 0, 100)
     if #gone > 0 then
       redis.call('ZREM', expiring, unpack(gone))
     end
     for _, row in ipairs(gone) do
-      leave_lane(string.match(row, ' (%S+)$'))
+      local id, entry = string.match(row, '^(%S+) (%S+)$')
+      local status, known, after, expires_at = peek(id or '', 'status', 'entry', 'after', 'expires_at')
+      if status == 'queued' and known == entry and has_sequels(after) then
+        expire(id, entry, after, number(expires_at, now))
+      else
+        leave_lane(string.match(row, ' (%S+)$'))
+      end
     end
   end
 
@@ -247,11 +260,15 @@ local function make_others()
     if #fields > 0 or new.due_at then
       redis.call('HSET', key, 'more', '1', unpack(fields))
     end
+    if new.after then
+      local known = peek(id, 'after')
+      redis.call('HSET', key, 'after', known and known .. ' ' .. new.after or new.after)
+    end
     if new.parents then
       defer(id, new.parents)
     end
     if new.ttl and entry then
-      start_ttl(id, entry, new.ttl, false)
+      start_ttl(id, entry, new.ttl, false, new.after)
       has_ttl = true
     end
   end
@@ -282,6 +299,7 @@ local function make_others()
         clear_lanes()
       end
       flush_lanes()
+      flush_kept()
       flush_ends()
     end,
   }

@@ -3,6 +3,7 @@
 -- ARGV: state cursor skip limit page order before expired_ttl
 -- SAYS: ok
 -- NEEDS: now read REGISTRIES lanes delivered usual ordered
+-- state: one of them, or `callbacks` for the callbacks that wait or run; the lists of jobs do not have these.
 -- cursor: where the page before has ended, or ''. skip: so many jobs are passed over. limit: the most ids. page: the most
 -- entries that are looked at. order: asc or desc. before: only what entered the registry up to this moment in ms, or ''.
 -- Returns the ids, the clock, the cursor of the next page or '', and how many jobs were passed over.
@@ -30,11 +31,11 @@ local function take(id)
 end
 
 -- Goes on through the lanes until the page is full. A cursor is a lane and an entry of it.
-local function list_lanes(read, see)
+local function list_lanes(read, see, of_callbacks)
   local lane, from = string.match(cursor, '^(%a+) (%S+)$')
   for i = 1, #SERVED do
     local name = SERVED[backward and #SERVED + 1 - i or i]
-    local has_more = not is_full() and (not lane or name == lane)
+    local has_more = not is_full() and (not lane or name == lane) and (name == 'callbacks') == (of_callbacks or false)
     while has_more do
       local count = wanted()
       local rows = read(name, from, count)
@@ -84,6 +85,21 @@ local function list_waiting()
       take(id)
     end
   end)
+end
+
+local function read_all(name, from, count)
+  if backward then
+    return redis.call('XREVRANGE', LANES[name], from and '(' .. from or '+', '-', 'COUNT', count)
+  end
+  return redis.call('XRANGE', LANES[name], from and '(' .. from or '-', '+', 'COUNT', count)
+end
+local function list_callbacks()
+  list_lanes(read_all, function(_, entry)
+    local id = id_of(entry)
+    if id then
+      take(id)
+    end
+  end, true)
 end
 
 local function read_pending(name, from, count)
@@ -214,6 +230,8 @@ if state == 'queued' then
   list_waiting()
 elseif state == 'started' then
   list_started()
+elseif state == 'callbacks' then
+  list_callbacks()
 elseif state == 'scheduled' then
   list_sets({{key = scheduled}})
 elseif state == 'deferred' then

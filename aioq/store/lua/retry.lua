@@ -2,7 +2,7 @@
 -- KEYS: main front wake scheduled expiring job attempts retry_budget
 -- ARGV: expired_ttl jobs...
 -- SAYS: ok
--- NEEDS: now read wake lane schedule holds history
+-- NEEDS: now read wake lane schedule holds history callback_words
 -- A job is: id, fence, error, delay (ms), words. Most have no words. lane=<name>: it does not go to the main lane.
 -- asked: its function asked for another attempt, so this one has not failed. within=<ms>: no attempt begins later than
 -- that after the first one has begun. Time for which the queue's budget holds a job back does not count there.
@@ -10,7 +10,8 @@
 
 expired_ttl = tonumber(expired_ttl)
 
-local run, refused = judge(ARGV, jobs, 5)
+local run, refused, afters = judge(ARGV, jobs, 5)
+local retried = {}
 -- A queue without a budget costs this call one question.
 local rate = #run > 0 and redis.pcall('HMGET', retry_budget, 'limit', 'per', 'at_once', 'spent_until')
 local budget
@@ -40,6 +41,7 @@ for _, at in ipairs(run) do
       set_deadline(id, tonumber(within), held_ms)
     end
   end
+  retried[#retried + 1] = has_callback(afters[at], 'on_retry') and id or nil
   archive(id, outcome, error)
   if delay == 0 then
     redis.call('HSET', job .. id, 'error', error)
@@ -59,5 +61,12 @@ if budget then
 end
 if #run > 0 then
   wake_one()
+end
+if #retried > 0 then
+  -- MAKES: finished failed canceled stopped expired
+  -- NEEDS: more/callbacks
+  for _, id in ipairs(retried) do
+    make_callback({id = id, kind = 'on_retry', fields = redis.call('HGETALL', job .. id)})
+  end
 end
 return {'ok', refused}

@@ -1,5 +1,5 @@
 -- job: a record can be read, its job stands in the one index of its state, and goes when it is to go.
--- NEEDS: now read NEXT FINAL REGISTRIES late wake lanes delivered lane leave usual keep doors/end_job forget history failure finding doors/leave_run own outlive more/dependents
+-- NEEDS: now read NEXT FINAL REGISTRIES late wake lanes delivered lane leave usual keep doors/end_job forget history failure finding doors/leave_run own outlive more/dependents callback checks/callbacks
 local TEXTS = {'status', 'func', 'entry', 'worker', 'after'}
 local NUMBERS = {
   'fence', 'uncounted', 'deliveries', 'ttl', 'failure_ttl', 'created_at', 'enqueued_at', 'due_at', 'expires_at',
@@ -166,7 +166,19 @@ local function check_lasting(id, record)
   end
 end
 
+-- A callback that has done its work stands in no registry.
+local function check_done_callback(id, record)
+  if record.left == -1 then
+    report('no-retention', id, 'it is a callback that has finished, and would stay for ever', function()
+      keep_record(id, retention_of(id, record))
+    end)
+    return true
+  end
+end
 local function check_ended(id, record)
+  if record.status == 'finished' and is_callback(id) then
+    return check_done_callback(id, record)
+  end
   local registry = REGISTRIES[record.status]
   local usual, own = score(registry .. ':usual', id), score(registry, id)
   local forgotten, status = score(registry .. ':until', id), record.status
@@ -224,7 +236,7 @@ local function check_deadline(id, record)
       redis.call('HSETNX', job .. id, 'entry', '0-0') -- no entry at all: the deadline alone ends it
       redis.call('ZADD', expiring, record.expires_at, row)
     end)
-  elseif has_dependents(record.after) then
+  elseif has_sequels(record.after) then
     return check_lasting(id, record)
   elseif record.left == -1 or not is_near(now + record.left, goes) then
     report(record.left == -1 and 'no-retention' or 'retention-differs', id,
@@ -323,7 +335,7 @@ function checks.job(_, id)
       function()
         mend_field(id, record)
       end)
-  elseif not (STATES[status] or check_ended)(id, record) then
+  elseif not (STATES[status] or check_ended)(id, record) and not check_callbacks(id, record.after) then
     check_history(id, record, length)
   end
 end

@@ -1,6 +1,6 @@
 -- end_job: the one way into a final state, whoever ends the job: its run, a user, its ttl, a lost worker, a repair.
 -- The caller has taken the job out of wherever its last state kept it.
--- NEEDS: keep doors/follow tombstone remove_job own
+-- NEEDS: keep doors/follow tombstone remove_job own callback
 local VALUES = {finished = 'result', failed = 'error'} -- the field that keeps what a job came to
 local LONG = 500000 -- ms; a caller may repeat a call for no longer than that, so a record that stays needs no tombstone
 
@@ -20,12 +20,18 @@ local function end_job(registry, id, status, ttl, after, has_history, ended_at, 
     redis.call('HSET', job .. id, 'status', status, 'ended_at', ended_at)
   end
   keep_record(id, ttl, has_history)
-  keep(registry, id, ttl, ended_at)
+  if status ~= 'finished' or not is_callback(id) then -- one that has done its work is nothing that lists show
+    keep(registry, id, ttl, ended_at)
+  end
   if ttl > 0 and ttl < LONG then
     leave_tombstone(id, ttl)
   end
   if after then
     redis.call('HDEL', job .. id, 'after')
+    if string.find(' ' .. after, ' on_', 1, true) then
+      -- NEEDS: callback_words
+      redis.call('HSET', job .. id, 'after', table.concat(callbacks_in(after), ' ')) -- each end has them: see requeue
+    end
     follow(id, status, after, value, kept)
   end
 end

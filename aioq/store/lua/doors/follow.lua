@@ -2,8 +2,9 @@
 -- @<channel>: a process waits for the job. It gets one message for all jobs that the script has ended. A part of it is
 -- "<id> <status> <length>\n<bytes>"; the length - says that the bytes are too long for a message and must be loaded.
 -- deps: other jobs depend on the job.
+-- on_success, on_failure and the like: the job has such a callback. See more/callbacks.lua.
 -- NEEDS: outlive
-local mail, ended = {}, {}
+local mail, ended, called = {}, {}, nil
 -- The dependents of a job are decided: it has ended, or one has come since. is_gone: its record is gone.
 local function decide_later(id, status, is_gone)
   ended[#ended + 1] = {id = id, status = status, is_gone = is_gone}
@@ -24,6 +25,19 @@ local function follow(id, status, after, value, is_only_copy, is_gone)
   if has_dependents(after) then
     decide_later(id, status, is_gone)
   end
+  if string.find(' ' .. after, ' on_', 1, true) then
+    -- NEEDS: callback_words
+    local KINDS = {
+      finished = 'on_success', failed = 'on_failure', stopped = 'on_stopped', canceled = 'on_canceled',
+      expired = 'on_expired',
+    }
+    if has_callback(after, KINDS[status]) then
+      called = called or {}
+      called[#called + 1] = {
+        id = id, kind = KINDS[status], fields = redis.call('HGETALL', job .. id), status = status, value = value,
+      }
+    end
+  end
 end
 local function flush_mail()
   for channel, parts in pairs(mail) do
@@ -40,6 +54,12 @@ local function flush_ends()
     decide_dependents(ended)
     ended = {}
     flush_kept()
+  end
+  if called then
+    -- MAKES: wake finished failed canceled stopped expired
+    -- NEEDS: more/callbacks
+    make_callbacks(called)
+    called = nil
   end
   flush_mail()
 end

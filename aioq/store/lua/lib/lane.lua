@@ -1,5 +1,5 @@
 -- lane: the way into a lane. The caller sets the status; the entry is named so that the job can leave it again.
--- NEEDS: now read lanes deaths own outlive
+-- NEEDS: now read lanes deaths own outlive callback
 local has_filled_rare = false -- whether this script has put a job into such a lane
 local function enter_lane(name, id)
   local entry = mark_of(name) .. redis.call('XADD', LANES[name], '*', 'id', id)
@@ -14,7 +14,7 @@ end
 -- has_own: as for keep_record.
 local function start_ttl(id, entry, ttl, has_own, after)
   redis.call('ZADD', expiring, now + ttl, id .. ' ' .. entry)
-  if not has_dependents(after) then
+  if not has_sequels(after) then
     keep_record(id, ttl + expired_ttl, has_own)
   end
   redis.call('HSET', job .. id, 'expires_at', now + ttl)
@@ -28,7 +28,7 @@ end
 -- so there is more to it than a claim would read.
 local function return_to_lane(id, name)
   local own_ttl, deaths, after = peek(id, 'ttl', 'deaths', 'after')
-  local ttl, entry = number(own_ttl, 0), enter_lane(lane_for(deaths, name), id)
+  local ttl, entry = number(own_ttl, 0), enter_lane(lane_for(deaths, is_callback(id) and 'callbacks' or name), id)
   redis.call('HSET', job .. id, 'status', 'queued', 'enqueued_at', now, 'entry', entry, 'more', '1')
   if ttl > 0 then
     start_ttl(id, entry, ttl, true, after)

@@ -1,7 +1,7 @@
 -- quarantine: which jobs of the lanes of quarantine a claim hands out. See docs/design.md.
 -- NEEDS: now read wake lanes entries
 local SOON = 1000 -- ms; how soon a worker looks again after a job that it may not have yet
--- A claim calls this only if there is a lane of quarantine. Functions that stand in it are made only then.
+-- A claim calls this only if there is a lane that is there only sometimes. Functions that stand in it are made only then.
 -- take: hands out entries of a lane, so many at the most; it says how many jobs that were. claims: what was handed out.
 -- Returns whether the worker is reserved, and whether there is a rest.
 local function serve_quarantine(take, claims)

@@ -22,7 +22,7 @@ end
 -- The id in an entry of a lane; nothing if no job can have it. The first look is a cheap one, and enough for most ids.
 local function id_of(entry)
   local id = entry and entry[2] and entry[2][2]
-  if id and (string.find(id, '^%w+$') or string.find(id, '^[%w_-]+$')) then
+  if id and (string.find(id, '^%w+$') or string.find(id, '^[%w_.-]+$')) then
     return id
   end
 end

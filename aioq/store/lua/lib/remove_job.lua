@@ -3,8 +3,8 @@
 -- NEEDS: doors/follow tombstone own
 local function remove_job(id, status, after, value)
   leave_tombstone(id, 0)
-  redis.call('DEL', keys_of(id))
   if after then
-    follow(id, status, after, value, true, true)
+    follow(id, status, after, value, true, true) -- while the record is there: what follows may carry what it holds
   end
+  redis.call('DEL', keys_of(id))
 end
