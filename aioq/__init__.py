@@ -10,6 +10,7 @@ import typing
 
 from aioq import errors as errors
 from aioq.client.context import current_job, get_current_job, get_resources
+from aioq.client.group import Group
 from aioq.client.job import Job
 from aioq.client.queue import Queue
 from aioq.client.task import task
@@ -46,6 +47,7 @@ __all__ = [
     "Connection",
     "Dependency",
     "Depends",
+    "Group",
     "InvalidInput",
     "Job",
     "JobFailed",

@@ -10,6 +10,7 @@ from aioq.client.task import Task
 from aioq.client.using import Using
 from aioq.values.durability import Durability, Level
 from aioq.values.durations import Duration
+from aioq.values.group import GroupProgress
 from aioq.values.options import Executor, Options
 from aioq.values.retry_budget import RetryBudget
 
@@ -19,6 +20,7 @@ __all__ = [
     "Duration",
     "EnqueueData",
     "Executor",
+    "GroupProgress",
     "Level",
     "Options",
     "Registry",

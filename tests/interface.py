@@ -13,7 +13,7 @@ import aioq
 import aioq.testing
 from aioq.logs import JobLogFilter
 from aioq.middleware import EnqueuedCall
-from aioq.types import BoundTask, Registry, Task, Using
+from aioq.types import BoundTask, GroupProgress, Registry, Task, Using
 from aioq.values.options import Options
 
 PAGE = Path(__file__).parent.parent / "docs/interface.md"
@@ -34,6 +34,8 @@ OWNERS: dict[type, str] = {
     Task: "task",
     BoundTask: "task",
     aioq.Job: "job",
+    aioq.Group: "group",
+    GroupProgress: "progress",
     Registry: "registry",
     aioq.Result: "result",
     aioq.Repeat: "repeat",
@@ -88,6 +90,7 @@ INTERNAL: dict[type, set[str]] = {
         "store_meta",
     },
     EnqueuedCall: {"call"},
+    aioq.Group: {"check_queue", "ended_jobs", "enqueue_prepared", "values"},
     BoundTask: {"serializer"},
     Registry: {"jobs_and_missing", "requeue_chunks"},
     aioq.Repeat: {"check", "due_ms", "from_dict", "interval_ms", "to_dict", "until_ms"},
@@ -125,6 +128,10 @@ ATTRIBUTES: dict[type, dict[str, tuple[str, str]]] = {
             "Durability | None",
             "How durable the job was known to be when `enqueue` returned; None for other handles.",
         )
+    },
+    aioq.Group: {
+        "name": ("str", "Its name in its queue."),
+        "queue": ("Queue", "The queue that keeps it."),
     },
     Task: {"function": ("Callable", "What a worker runs.")},
     BoundTask: {"function": ("Callable", "What a worker runs.")},
@@ -189,6 +196,8 @@ WORDS = {
     "Callable[..., object] | str": "a function, or its dotted name",
     "Mapping[str, Any] | None": "a dict",
     "HasStore": "a Queue",
+    "HasProducer": "a Queue",
+    "Sequel | None": "what `prepare_data` and `call` return, or a function without arguments",
     "Unpack[Options]": "[options](#options)",
     "str | OwnSerializer": '"pickle", "json", "typed", or one of your own',
     "str | OwnSerializer | Sequence[str | OwnSerializer]": "serializers, or their places",

@@ -36,6 +36,7 @@ SEVERAL = {
     "name": "a worker may have none",
     "queues": "a pool passes it on to other processes",
     "connection": "a pool passes it on to other processes",
+    "on_failure": "a dependency says what a failure means; a group, what is called then",
     "lifespan": "a pool passes it on to other processes, so it also takes a name",
     "queue": "the test kit takes the name of one, too",
 }
@@ -132,7 +133,7 @@ async def test_a_duration_may_be_written_in_every_way_wherever_one_is_taken(queu
             assert read_options({name: value}) == read_options({name: 60})  # type: ignore[misc]
             tried += 1
 
-    assert tried == 19
+    assert tried == 20
     later = await queue.enqueue_in(value, jobs.noop)
     assert later.scheduled_at is not None
     assert later.created_at is not None

@@ -151,6 +151,9 @@ def leaks(client: redis.Redis) -> list[str]:
         if ":job:" in key and client.hget(key, "status") in ("queued", "scheduled", "started", "deferred"):
             continue
 
+        if _is_of_lasting_group(client, key):
+            continue
+
         if (owner := re.sub(":(open|dependents):", ":job:", key, count=1)) != key and client.exists(owner):
             continue
 
@@ -173,6 +176,17 @@ def leaks(client: redis.Redis) -> list[str]:
         found.append(key)
 
     return found
+
+
+def _is_of_lasting_group(client: redis.Redis, key: str) -> bool:
+    """What is kept of a group that has not ended, or is kept for ever; and the list of such groups."""
+    if key.endswith(":groups"):
+        return bool(client.zcount(key, "-inf", "(0") + client.zcount(key, "inf", "inf"))
+
+    found = re.fullmatch("(.*):(group|members|over|sequel):([^/:]+)(/.*)?", key)
+    score = None if found is None else client.zscore(f"{found[1]}:groups", found[3])
+
+    return score is not None and (score < 0 or score == float("inf"))
 
 
 def _kept_for_ever(client: redis.Redis, key: str) -> bool:

@@ -42,6 +42,7 @@ def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
         "id": job.id,
         "queue": job.origin,
         "status": str(job.status),
+        "group": job.group_id,
         "function": job.func_name,
         "call": call_text(record),
         "description": options.pop("description"),

@@ -11,7 +11,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from aioq.cli import demo, doctor, enqueue, info, jobs, output, queues, requeue, retry_budget, server, worker
+from aioq.cli import (
+    demo,
+    doctor,
+    enqueue,
+    groups,
+    info,
+    jobs,
+    output,
+    queues,
+    requeue,
+    retry_budget,
+    server,
+    worker,
+)
 from aioq.cli.common import with_target
 from aioq.cli.from_rq import refuse_command, with_options_of_rq
 from aioq.values.distribution import NAME_AND_VERSION, clash
@@ -105,6 +118,11 @@ JOB_COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("delete", jobs.delete, "aioq job delete my-id --json"),
 )
 
+GROUP_COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
+    ("ls", groups.ls, "aioq group ls mail"),
+    ("show", groups.show, "aioq group show report-7 --json"),
+)
+
 
 def _with_options(name: str, command: Callable[..., None]) -> Callable[..., None]:
     """The command with the options of all commands that use a server."""
@@ -127,9 +145,12 @@ def _build() -> typer.Typer:
     job = typer.Typer(help="Look at single jobs, or end them.", no_args_is_help=True, rich_markup_mode=None)
     app.add_typer(job, name="job", epilog="Example: aioq job show my-id")
 
-    for group, commands in ((app, COMMANDS), (job, JOB_COMMANDS)):
+    group = typer.Typer(help="Look at groups of jobs.", no_args_is_help=True, rich_markup_mode=None)
+    app.add_typer(group, name="group", epilog="Example: aioq group show report-7")
+
+    for parent, commands in ((app, COMMANDS), (job, JOB_COMMANDS), (group, GROUP_COMMANDS)):
         for name, command, example in commands:
-            group.command(name, epilog=f"Example: {example}")(_with_options(name, command))
+            parent.command(name, epilog=f"Example: {example}")(_with_options(name, command))
 
     return app
 

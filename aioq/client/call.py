@@ -33,6 +33,7 @@ class Call:
         due: when the job is due: "" for now, "+ms" from now, or a moment in ms.
         job_id: the id that was made for the job before; "" for a new one.
         size: of the values in fields, in bytes, once the call is complete.
+        group: the job's place in a group, "<name>/<number>"; "": it is no member.
 
     """
 
@@ -43,6 +44,7 @@ class Call:
     due: str = ""
     job_id: str = ""
     size: int = 0
+    group: str = ""
 
 
 def arguments(args: object, kwargs: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -145,7 +147,7 @@ def complete(call: Call, defaults: JobOptions = NO_OPTIONS, max_payload: int = M
 
     if options is not NO_OPTIONS:
         fields = call.fields | _stored(call, options)
-        call = Call(call.name, fields, options, call.serializer, call.due, call.job_id)
+        call = Call(call.name, fields, options, call.serializer, call.due, call.job_id, group=call.group)
 
     call.size = sum(map(len, call.fields.values()))
 
@@ -172,7 +174,7 @@ def submission_of(call: Call, signer: Signer | None = None) -> Submission:
     if signer is not None:
         record = record.sealed()
 
-    if options is NO_OPTIONS:
+    if options is NO_OPTIONS and not call.group:
         return Submission(record, call.size, {"due": due} if due else NO_WORDS)
 
     words: dict[str, str | int] = {"due": due} if due else {}
@@ -181,6 +183,11 @@ def submission_of(call: Call, signer: Signer | None = None) -> Submission:
     for field, word in WORDS:
         if field in given and (value := given[field] if word.write is None else word.write(given[field])):
             words[word.name] = f"{words[word.name]},{value}" if word.name in words else value
+
+    if call.group and words:
+        words["group"] = call.group
+    elif call.group:  # a field like others: the group lists the job already
+        record.fields[b"after"] = b"group=" + call.group.encode()
 
     return Submission(record, call.size, words, options.durability or "memory")
 

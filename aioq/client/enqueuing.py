@@ -7,13 +7,16 @@ from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from aioq.client.bound_task import BoundTask
 from aioq.client.call import arguments
+from aioq.client.group import Group
 from aioq.client.job import Job
 from aioq.client.mixed import Mixed
 from aioq.client.parts import part_of
 from aioq.client.plain import awaited
 from aioq.client.producer import EnqueueData
+from aioq.client.sequel import Sequel
 from aioq.client.using import Using
 from aioq.values.durations import Duration
+from aioq.values.group import KEPT_MS
 from aioq.values.options import Options, read_options
 from aioq.values.rq_names import ENQUEUE_MANY_ARGUMENTS, tell_rq_arguments
 
@@ -149,6 +152,41 @@ class Enqueuing(Mixed):
     ) -> EnqueueData[Any]:
         """One call for `enqueue_many`."""
         return EnqueueData(func, *arguments(args, kwargs), read_options(options))
+
+    @awaited
+    async def enqueue_group(
+        self,
+        calls: Iterable[EnqueueData[R]],
+        *,
+        name: str | None = None,
+        on_complete: Sequel | None = None,
+        on_failure: Sequel | None = None,
+        ttl: Duration = KEPT_MS // 1000,
+    ) -> Group[R]:
+        """Put calls into the queue that belong together, as `Group.create` and `Group.enqueue_many` do.
+
+        Args:
+            calls: what `prepare_data` and `call` return.
+            name: of the group (default: a new one).
+            on_complete: a call, or a function without arguments, of which a job is made when all members have
+                ended.
+            on_failure: the same, in the place of `on_complete` if one of them has ended without finishing.
+            ttl: how long the group is kept after its end (default: a day).
+
+        Raises:
+            DuplicateGroupError: the queue has a group of this name. Nothing was written.
+            Others: as `enqueue_many`.
+
+        Example:
+            >>> calls = [Queue.prepare_data(fetch, (url,)) for url in urls]  # doctest: +SKIP
+            >>> group = await queue.enqueue_group(calls, on_complete=summarise)  # doctest: +SKIP
+            >>> pages = await group.results()  # doctest: +SKIP
+
+        """
+        group = Group.create(self, name, on_complete=on_complete, on_failure=on_failure, ttl=ttl)
+        await group.enqueue_many(self, calls)
+
+        return group
 
     @awaited
     async def enqueue_job(self, job: Job[R], *, at_front: bool = False) -> Job[R]:

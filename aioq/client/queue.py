@@ -298,7 +298,8 @@ class Queue(Enqueuing, Registries, Holding):
 
     @awaited
     async def delete(self) -> int:
-        """Delete the queue, its pause, its retry budget and all its jobs; how many jobs there were."""
+        """Delete the queue, its groups, pause, retry budget and all its jobs; how many jobs there were."""
+        await self.store.groups.delete(*await self.store.groups.names())
         removed = sum([await delete_all(self.store, state) for state in JobStatus])
         await delete_all(self.store, CALLBACKS)
         await self.store.changes.resume()

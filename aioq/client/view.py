@@ -60,6 +60,11 @@ class JobView:
         return None if self._store is None else self._store.opened_by
 
     @property
+    def group_id(self) -> str | None:
+        """The name of the group that it is a member of, or that it follows from; None if there is none."""
+        return self.record.group
+
+    @property
     def _enqueued_store(self) -> Store:
         """The job's queue. Raises InvalidJobOperation before the job is enqueued."""
         if self._store is None:

@@ -72,6 +72,31 @@ KINDS = {
         "The callback would not be called. The record was changed by hand, or is damaged.",
         "It is removed; the job itself is not touched.",
     ),
+    "member-gone": Kind(
+        "members of a group whose jobs are gone",
+        "The group would never end. The record was evicted, or deleted by hand.",
+        "The group counts them as gone.",
+    ),
+    "member-untold": Kind(
+        "members of whose end a group has not heard, or would not hear",
+        "The group would never end.",
+        "The group counts those that have ended; the others are to tell it.",
+    ),
+    "group-not-ended": Kind(
+        "groups whose members have all ended",
+        "Those who wait for its end, and the job that is made then, would wait for ever.",
+        "It ends.",
+    ),
+    "group-unlisted": Kind(
+        "groups that the list of groups does not have",
+        "They are not listed. If nobody goes on to add members, they would never end.",
+        "They are put on the list.",
+    ),
+    "group-part-alone": Kind(
+        "parts of a group without their group",
+        "Nothing is lost; they take memory.",
+        "They are removed.",
+    ),
     "companion-alone": Kind(
         "rows of a registry's companion without their job",
         "Nothing is lost; the rows take memory.",

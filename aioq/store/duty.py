@@ -79,9 +79,19 @@ class Duty:
         """The names of workers that hold jobs although their lease has ended."""
         return read_late_workers(await self._calls.call("holders", worker=""))
 
-    async def sweep(self) -> bool:
-        """Take ids whose retention has passed out of the registries. True: there may be more."""
-        return bool((await self._calls.call("sweep", chunk=JOBS_PER_CALL))[1] == JOBS_PER_CALL)
+    async def sweep(self, overdue: list[str] | None = None) -> bool:
+        """Take ids whose retention has passed out of the registries. True: there may be more.
+
+        Args:
+            overdue: gets the names of groups to which nobody has gone on to add members, see `Groups.close`.
+
+        """
+        _, swept, late = await self._calls.call("sweep", chunk=JOBS_PER_CALL)
+
+        if overdue is not None:
+            overdue += map(text, late)
+
+        return bool(swept == JOBS_PER_CALL)
 
     def claim_command(
         self, worker: str, limit: int, session: int = 0, *, held: int = 0, suspects: int = 0, slots: int = 0

@@ -88,6 +88,7 @@ PLACES = (
     Place("undecided", "zset", "lasting"),
     Place("outbox", "zset", "lasting", "outbox"),
     Place("sources", "set", "lasting"),
+    Place("groups", "zset", "", "listed_group"),
     Place("expiring", "zset", "lasting", "deadline"),
     Place("leases", "zset", _DAYS_30, "lease"),
     Place("sessions", "hash", _DAYS_30),
@@ -107,6 +108,10 @@ FAMILIES = (
     Family("done", "brief"),
     Family("open", "open"),
     Family("dependents", "dependents"),
+    Family("group", "group"),
+    Family("members", "group_part"),
+    Family("over", "group_part"),
+    Family("sequel", "group_part"),
     Family("damaged"),
 )
 

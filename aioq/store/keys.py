@@ -29,10 +29,11 @@ class Keys:
     the slot key by key refuses it before it begins (TRYAGAIN), and never in its middle.
 
     `damaged` is a beginning, too: what follows is the end of a key that was moved there. So are `gone`, `open` and
-    `dependents`, which an id follows, and `done`, which the word of a call follows. No caller passes these four:
-    scripts make them from `job`. The registry of a final state has the state's name. It has a companion
-    `<registry>:until`, ordered by when its jobs are forgotten, and `<registry>:usual`, with those that have the
-    usual retention.
+    `dependents`, which an id follows, and `done`, which the word of a call follows; and `group`, `members`, `over`
+    and `sequel`, which the name of a group follows. No caller passes these: scripts make them from `job`.
+
+    The registry of a final state has the state's name. It has a companion `<registry>:until`, ordered by when its
+    jobs are forgotten, and `<registry>:usual`, with those that have the usual retention.
     """
 
     main: bytes
@@ -47,6 +48,7 @@ class Keys:
     undecided: bytes
     outbox: bytes
     sources: bytes
+    groups: bytes
     expiring: bytes
     leases: bytes
     sessions: bytes
@@ -61,6 +63,10 @@ class Keys:
     done: bytes
     open: bytes
     dependents: bytes
+    group: bytes
+    members: bytes
+    over: bytes
+    sequel: bytes
     registries: Mapping[str, bytes]
 
     @classmethod
@@ -84,7 +90,9 @@ class Keys:
 _OWN = tuple(each.name for each in fields(Keys) if each.name != "registries")
 
 
-_BEGINNINGS = frozenset(("job", "attempts", "damaged", "gone", "done", "open", "dependents"))
+_BEGINNINGS = frozenset(
+    ("job", "attempts", "damaged", "gone", "done", "open", "dependents", "group", "members", "over", "sequel")
+)
 
 
 def end_of(name: str) -> str:

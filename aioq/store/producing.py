@@ -25,6 +25,10 @@ from aioq.values.submission import Answer, Submission
 #: For how long, in ms, a call may be sent again, unless its record says longer. lua/lib/tombstone.lua repeats it.
 REPEATED_MS = 15_000
 
+#: A job of which `enqueue` is told one of these is not waited for ahead. That a ttl is over, only a wait tells;
+#: whose job has an id that a user chose, only the reply; and in the record of a member, that field has its group.
+_UNAWAITED = frozenset(("ttl", "nonce", "group"))
+
 #: The longest time, in ms, for which a call may be sent again. lua/lib/end_job.lua has this number, too.
 LONGEST_REPEAT_MS = 500_000
 
@@ -109,8 +113,7 @@ class Producing:
         for each in submissions:
             fields = each.record.fields
             has_more = len(fields) > 1 + (b"data" in fields)
-            # That a ttl is over only a wait tells; and whose job has an id that a user chose, only the reply.
-            waiting = None if "ttl" in each.words or "nonce" in each.words else mailbox
+            waiting = None if b"after" in fields or not _UNAWAITED.isdisjoint(each.words) else mailbox
             count = len(fields) + has_more + (waiting is not None) + is_repeated_longer
             flat += (each.record.id, count)
 

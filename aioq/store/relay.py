@@ -43,6 +43,8 @@ async def _carry(store: Store, rows: Sequence[str]) -> list[str]:
         try:
             if kind == "depend":
                 await _depend(store, other, each)
+            elif kind == "member":
+                await other.groups.tell([_told(row) for row in each])
             else:
                 await _decide(store, other, each)
         except ServerError as error:
@@ -60,10 +62,17 @@ def _by_queue(rows: Sequence[str]) -> dict[tuple[str, str], list[str]]:
     for row in rows:
         kind, name, *_ = row.split(" ")
 
-        if kind in ("depend", "decide"):
+        if kind in ("depend", "decide", "member"):
             found[kind, name.partition("@")[2]].append(row)
 
     return found
+
+
+def _told(row: str) -> str:
+    """A row of a member, as the group's own queue is told it."""
+    _, group, *rest = row.split(" ")
+
+    return " ".join((group.partition("@")[0], *rest))
 
 
 async def _depend(store: Store, other: Store, rows: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ from aioq.store.calls import Calls
 from aioq.store.changes import Changes
 from aioq.store.connection import Connection
 from aioq.store.duty import Duty
+from aioq.store.groups import Groups
 from aioq.store.keys import Keys
 from aioq.store.outbox import Outbox
 from aioq.store.producing import Producing
@@ -42,5 +43,7 @@ class Store:
         self.reads: Reads = Reads(self.calls)
         #: For what goes from queue to queue.
         self.outbox: Outbox = Outbox(self.calls)
+        #: For whoever makes groups of jobs, and waits for them.
+        self.groups: Groups = Groups(self.calls)
         #: For workers.
         self.duty: Duty = Duty(self.calls)

@@ -7,8 +7,9 @@
 """
 
 from aioq.sync.context import CurrentJob, current_job, get_current_job
+from aioq.sync.group import Group
 from aioq.sync.job import Job
 from aioq.sync.queue import Queue
 from aioq.sync.registry import Registry
 
-__all__ = ["CurrentJob", "Job", "Queue", "Registry", "current_job", "get_current_job"]
+__all__ = ["CurrentJob", "Group", "Job", "Queue", "Registry", "current_job", "get_current_job"]

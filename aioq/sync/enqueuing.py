@@ -8,10 +8,13 @@ from typing import Any, ParamSpec, TypeVar, Unpack, overload
 from aioq.client.parts import part_of
 from aioq.client.producer import EnqueueData
 from aioq.client.queue import Queue as AsyncQueue
+from aioq.client.sequel import Sequel
+from aioq.sync.group import Group
 from aioq.sync.job import Job
 from aioq.sync.mixed import Mixed
 from aioq.sync.using import BoundTask, Using
 from aioq.values.durations import Duration
+from aioq.values.group import KEPT_MS
 from aioq.values.options import Options, read_options
 from aioq.values.rq_names import ENQUEUE_MANY_ARGUMENTS, tell_rq_arguments
 
@@ -147,6 +150,40 @@ class Enqueuing(Mixed):
         made = AsyncQueue.prepare_data(func, args, kwargs, **options)
 
         return EnqueueData(made.func, made.args, made.kwargs, made.options)
+
+    def enqueue_group(
+        self,
+        calls: Iterable[EnqueueData[R]],
+        *,
+        name: str | None = None,
+        on_complete: Sequel | None = None,
+        on_failure: Sequel | None = None,
+        ttl: Duration = KEPT_MS // 1000,
+    ) -> Group[R]:
+        """Put calls into the queue that belong together, as `Group.create` and `Group.enqueue_many` do.
+
+        Args:
+            calls: what `prepare_data` and `call` return.
+            name: of the group (default: a new one).
+            on_complete: a call, or a function without arguments, of which a job is made when all members have
+                ended.
+            on_failure: the same, in the place of `on_complete` if one of them has ended without finishing.
+            ttl: how long the group is kept after its end (default: a day).
+
+        Raises:
+            DuplicateGroupError: the queue has a group of this name. Nothing was written.
+            Others: as `enqueue_many`.
+
+        Example:
+            >>> calls = [Queue.prepare_data(fetch, (url,)) for url in urls]  # doctest: +SKIP
+            >>> group = queue.enqueue_group(calls, on_complete=summarise)  # doctest: +SKIP
+            >>> pages = group.results()  # doctest: +SKIP
+
+        """
+        group = Group.create(self, name, on_complete=on_complete, on_failure=on_failure, ttl=ttl)
+        group.enqueue_many(self, calls)
+
+        return group
 
     def enqueue_job(self, job: Job[R], *, at_front: bool = False) -> Job[R]:
         """Put a job that `Job.create` made into this queue; its meta may have been changed since.

@@ -9,6 +9,7 @@ from typing import Any, Never, ParamSpec, TypeVar, overload
 from aioq.client.call import Call
 from aioq.client.mixed import ArgumentsDoNotFit
 from aioq.client.parts import part_of
+from aioq.client.producer import Producer
 from aioq.client.queue import Queue as AsyncQueue
 from aioq.sync.calling import run
 from aioq.sync.job import Job
@@ -28,6 +29,11 @@ class Mixed:
 
     #: The asyncio form.
     _queue: AsyncQueue
+
+    @property
+    def producer(self) -> Producer:
+        """Where every form of enqueue ends."""
+        return self._queue.producer
 
     @overload
     def enqueue(self, func: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...

@@ -13,6 +13,7 @@ from aioq.client.registry import Registry as AsyncRegistry
 from aioq.store import Connection, Server
 from aioq.sync.calling import run
 from aioq.sync.enqueuing import Enqueuing
+from aioq.sync.group import use_queues
 from aioq.sync.holding import Holding
 from aioq.sync.job import Job, bare_given
 from aioq.sync.names import plain
@@ -313,7 +314,7 @@ class Queue(Enqueuing, Holding):
         return run(self._queue.empty)
 
     def delete(self) -> int:
-        """Delete the queue, its pause, its retry budget and all its jobs; how many jobs there were."""
+        """Delete the queue, its groups, pause, retry budget and all its jobs; how many jobs there were."""
         return run(self._queue.delete)
 
     def close(self) -> None:
@@ -345,3 +346,6 @@ class Queue(Enqueuing, Holding):
 
     def _registry(self, registry: AsyncRegistry) -> Registry:
         return Registry(registry, self)
+
+
+use_queues(Queue.of)

@@ -92,6 +92,14 @@ class DuplicateJobError(AioqError):
     """A job with this id exists and has not ended."""
 
 
+class NoSuchGroupError(AioqError, LookupError):
+    """The queue has no group of this name: it was not stored yet, was deleted, or its retention has passed."""
+
+
+class DuplicateGroupError(AioqError):
+    """The queue has another group of this name."""
+
+
 class InvalidJobOperation(AioqError):
     """The job's present state does not allow what was asked."""
 

@@ -16,7 +16,7 @@ _RENAMED = {"timeout": "job_timeout", "enqueue_at_front": "at_front"}
 #: Options that aioq does not have, and what comes nearest to each.
 _MISSING = {
     "deferred_ttl": "",
-    "group_id": "`asyncio.gather` can wait for the results of many jobs",
+    "group_id": "`queue.enqueue_group(…)` makes a group",
     "limits": "the `concurrency` of a queue's only worker limits how many of its jobs run at the same time",
     "pipeline": "`enqueue_many` sends many jobs in few round trips",
     "priority": "`at_front=True` lets a job go first",

@@ -15,18 +15,17 @@ from aioq.values.durations import (
     Duration,
     is_duration,
     limit_ms,
-    pause_ms,
     positive_ms,
     retention_ms,
     whole_seconds,
 )
 from aioq.values.errors import InvalidInput, InvalidType
 from aioq.values.ids import check_id
-from aioq.values.numbers import whole
 from aioq.values.option import Field, Flag, Option, Packed, Shown, Word
 from aioq.values.option_names import asks_for_nothing, unknown_option
 from aioq.values.repeat import REPEAT_OPTION, Repeat
-from aioq.values.retry import Retry, as_retry, is_rule, shown_rule
+from aioq.values.retry import Retry
+from aioq.values.retry_option import RETRY_OPTION
 from aioq.values.states import KEPT_MS, JobStatus
 
 TIMEOUT_MS = 180_000  # RQ's default
@@ -201,29 +200,7 @@ OPTIONS = (
         "meta",
         flags=(Flag("meta", "KEY=JSON", "A value of the job's meta; any number.", kind=list),),
     ),
-    Option(
-        "retry",
-        as_retry,
-        "retry",
-        Packed("retry", is_rule, Retry.to_dict),
-        Shown("retry", shown_rule, "retry"),
-        (
-            Flag("retry_max", "N", "Further attempts after a failure; without it, none.", whole, int),
-            Flag(
-                "retry_interval",
-                "DURATION",
-                "The pause before an attempt; again for the next ones. The last repeats.",
-                pause_ms,
-                list,
-            ),
-            Flag(
-                "retry_within",
-                "DURATION",
-                "No attempt begins later than that after the first one has begun.",
-                positive_ms,
-            ),
-        ),
-    ),
+    RETRY_OPTION,
     REPEAT_OPTION,
     Option("durability", check_level, "durability"),  # what is waited for; it is not stored
     Option(

@@ -12,6 +12,7 @@ from typing import Any
 
 from aioq.values.callback import Followed, carried_fields, definitions_in, followed_by
 from aioq.values.errors import DeserializationError
+from aioq.values.group import read_place
 from aioq.values.moments import moment_of
 from aioq.values.option import Field, Option, Packed, Word
 from aioq.values.options import FAILURE_TTL_MS, TIMEOUT_MS
@@ -60,6 +61,9 @@ class JobRecord(SignedFields):
 
         if parents := str(words.get("parents", "")):
             fields[b"status"], fields[b"parents"] = b"deferred", parents.encode()
+
+        if "group" in words:
+            fields[b"after"] = b"group=" + str(words["group"]).encode()
 
         if ttl_ms:
             fields[b"ttl"] = b"%d" % ttl_ms
@@ -225,6 +229,14 @@ class JobRecord(SignedFields):
             raise DeserializationError(f"job {self.id} is a callback and does not carry the job that it follows")
 
         return JobRecord(followed.job_id, fields, self.signer)
+
+    @property
+    def group(self) -> str | None:
+        """The name of the group that it is a member of, or that it follows from; None if there is none."""
+        if (place := read_place(self.fields.get(b"after", b""))) is not None:
+            return place.group
+
+        return self.fields[b"group"].decode(errors="replace") if b"group" in self.fields else None
 
     @property
     def edges(self) -> list[tuple[str, str]]:

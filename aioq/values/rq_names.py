@@ -76,6 +76,14 @@ POOL = {
     "start": "await pool.run()",
     "stop_workers": "pool.request_stop()",
 }
+GROUP = {
+    "cleanup": "Nobody needs it: a member whose job is gone still counts.",
+    "clean_registries": "Nobody needs it: workers remove groups whose retention is over.",
+    "connection": "group.queue.connection",
+    "delete_job": "await job.delete()",
+    "get_jobs": "await group.jobs()",
+    "key": "group.name",
+}
 TASK = {"delay": "await task.enqueue(…)"}
 
 #: For a task that belongs to no queue.
@@ -116,7 +124,16 @@ RUN_ARGUMENTS = {
 FETCH_ARGUMENTS = dict.fromkeys(("connection", "serializer"), "await Job.fetch(job_id, queue)")
 FETCH_MANY_ARGUMENTS = dict.fromkeys(("connection", "serializer"), "await Job.fetch_many(job_ids, queue)")
 LIST_ARGUMENTS = {"length": "limit=…", "start": "offset=…", "end": "limit=…"}
-ENQUEUE_MANY_ARGUMENTS = {"group_id": _MISSING, "pipeline": "Nobody needs it: all go in few round trips."}
+GROUP_ARGUMENTS = {
+    "connection": "Group.create(queue, name), Group.fetch(name, queue), Group.all(queue)",
+    "pipeline": "Nobody needs it: all go in few round trips.",
+    "job_datas": "await group.enqueue_many(queue, calls)",
+    "id": "name=…",
+}
+ENQUEUE_MANY_ARGUMENTS = {
+    "group_id": "await group.enqueue_many(queue, calls)",
+    "pipeline": "Nobody needs it: all go in few round trips.",
+}
 
 RETRY = {"enqueue_at_front": "retry.at_front", "intervals": "retry.interval_ms"}
 REPEAT = {"intervals": "repeat.interval_ms"}
@@ -124,7 +141,6 @@ REPEAT = {"intervals": "repeat.interval_ms"}
 #: What RQ exports, and what its users import here.
 MODULE = {
     "CronScheduler": _MISSING,
-    "Group": _MISSING,
     "RateLimit": _MISSING,
     "Webhook": _MISSING,
     "SimpleWorker": "Worker",

@@ -52,4 +52,4 @@ def in_series(run: Run, outcome: Finished | Failed) -> Finished | Failed:
     if isinstance(outcome, Finished):
         return FinishedRun(outcome.result, outcome.ttl_ms, outcome.instead, due_ms)
 
-    return FailedRun(outcome.error, due_ms)
+    return FailedRun(outcome.error, outcome.refusal, due_ms)

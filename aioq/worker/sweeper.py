@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from anyio import move_on_after
 
+from aioq.client.filling import close_overdue
 from aioq.store import Store
 from aioq.values.errors import ServerError
 
@@ -48,7 +49,10 @@ class Sweeper:
 
 
 async def _sweep(store: Store) -> None:
-    more = True
+    more, overdue = True, list[str]()
 
     while more:
-        more = await store.duty.sweep()
+        more = await store.duty.sweep(overdue)
+
+    for name in dict.fromkeys(overdue):
+        await close_overdue(store, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from itertools import pairwise
@@ -31,6 +32,9 @@ KEPT = frozenset({SharedKeys().queues})
 
 #: The names of the states in which a job has ended.
 FINAL = frozenset(status.value for status in JobStatus if status.is_final)
+
+#: Within so many seconds a group ends after its last member.
+GROUP_END_S = 30.0
 
 
 def ended_once(history: History) -> Found:
@@ -229,9 +233,38 @@ def after_the_other(history: History) -> Found:
             yield Violation("I22", f"began before job {parent} has returned", (*ends[:1], begun[0]))
 
 
+def group_ended(history: History) -> Found:
+    """I26. A group ends after its members have returned, and not long after the last of them."""
+    faults, by_id = losses(history), jobs(history)
+    waits: dict[tuple[float, int], list[Event]] = defaultdict(list)
+
+    for event in history:
+        if event.name == "group" and event.kind in ("ok", "fail"):
+            waits[round(event.at, 1), event.pid].append(event)
+
+    for members in waits.values():
+        known = [by_id.get(each.job, []) for each in members]
+        ends = [_returned_at(events) for events in known]
+
+        if any(lost(events, faults) or any(e.name == "buried" for e in events) for events in known):
+            continue
+
+        if members[0].kind == "ok" and math.inf in ends:
+            yield Violation("I26", "a group has ended before a member has returned", tuple(members))
+
+        if members[0].kind == "fail" and max(ends) < members[0].at - GROUP_END_S:
+            yield Violation("I26", "a group has not ended though all members have", tuple(members))
+
+
+def _returned_at(events: History) -> float:
+    """When a job returned last; infinity for one that never did."""
+    return max((e.at for e in events if e.kind == "end" and e.name == "returned"), default=math.inf)
+
+
 RULES: tuple[Callable[[History], Found], ...] = (
     ended_once, one_index, one_result, few_repeats, unique_holder, within_limit,
-    not_early, one_callback, never_twice, memory_returns, in_order, one_for_each_slot, after_the_other, *PROMISES,
+    not_early, one_callback, never_twice, memory_returns, in_order, one_for_each_slot, after_the_other,
+    group_ended, *PROMISES,
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from aioq import Dependency, Job, JobFailed, Queue, Repeat, Retry
+from aioq import Dependency, Group, Job, JobFailed, Queue, Repeat, Retry
 from aioq.values.errors import AioqError, ServerError, ServerFull
 
 from . import bodies
@@ -161,6 +161,16 @@ async def carry_out(order: Order, queue: Queue, seed: str) -> None:
         due = time.monotonic() + order.delay
         later = queue.using(job_id=job_id).enqueue_in(order.delay, bodies.work, order.seconds)
         await ask("enqueue", [job_id], later, due=due, queue=queue.name)
+
+        return
+
+    if order.kind == "group":
+        ids = [f"{job_id}-{number}" for number in range(3)]
+        calls = [Queue.prepare_data(bodies.work, (order.seconds,), job_id=each) for each in ids]
+        group = Group.create(queue, job_id)
+
+        if await ask("enqueue", ids, group.enqueue_many(queue, calls), queue=queue.name):
+            await ask("group", ids, group.wait(timeout=PATIENCE))
 
         return
 

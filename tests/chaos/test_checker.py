@@ -77,6 +77,7 @@ PLANTED = {
     "I19": [Event(0, "fault", "shard-away", until=60, away=("one",)),
             *(event for each in range(6) for event in unserved(f"j{each}", 20 + each))],
     "I20": [Event(0, "fault", "shard-away", until=60, away=("one",)), Event(5, "start", "w", pid=9)],
+    "I26": [*without("end"), Event(9, "invoke", "group", "a"), Event(9.5, "ok", "group", "a")],
     "I22": [*whole("a", 3), *whole("b", after="a")],
     "I24": [*again("returned", repeats=2)],
     "I21": [*whole(), Event(4, "invoke", "result", "a"), Event(64, "info", "result", "a")],

@@ -32,6 +32,7 @@ KINDS = {
     "drop": 12,  # raises, and nothing is kept of it after a second at the most
     "large": 4,  # has a result of 1 KB to 5 MB, which is waited for
     "after": 40,  # depends on another job, which takes a while
+    "group": 20,  # three members of a group, whose end is waited for
     "kill": 1,  # ends the process of its worker
 }
 

@@ -17,7 +17,7 @@ from aioq.values.outcome import Finished, FinishedRun
 from aioq.values.states import FINAL
 from tests import jobs
 from tests.conftest import Server
-from tests.store.tools import LEASE, bring, claim, clock, dump, end, fields, put, start, take
+from tests.store.tools import LEASE, bring, claim, clock, dump, end, fields, job, put, start, take
 from tests.tools import assert_sound
 
 Plant = Callable[[Store, redis.Redis], Awaitable[Any]]
@@ -502,6 +502,87 @@ def a_registry_that_goes_too_early(store: Store, client: redis.Redis) -> None:
 @_registry("failed", "no-retention aioq:{default}:failed:usual")
 def an_index_of_the_usual_that_would_stay(store: Store, client: redis.Redis) -> None:
     client.persist(store.keys["failed"] + b":usual")
+
+
+# Groups
+
+
+async def grouped(store: Store, *more: str) -> None:
+    """The job `a`, a member of the group `g`."""
+    ids = ["a", *more]
+    await store.groups.open("g", "token", LEASE, {})
+    await store.groups.add("g", "token", ids)
+    await store.producing.enqueue_many([job(each, group=f"g/{place}") for place, each in enumerate(ids)])
+    await store.groups.close("g", "token")
+
+
+@damage("", "member-gone", "entry-without-job")
+async def a_member_that_is_gone(store: Store, client: redis.Redis) -> None:
+    await grouped(store)
+    client.delete(JOB)
+
+
+@damage("runs", "member-untold")
+async def a_member_that_would_not_tell_its_group(store: Store, client: redis.Redis) -> None:
+    await grouped(store)
+    client.hdel(JOB, "after")
+
+
+@damage("canceled", "member-untold")
+async def a_member_of_whose_end_the_group_has_not_heard(store: Store, client: redis.Redis) -> None:
+    await grouped(store, "b")
+    await store.changes.cancel("a")
+    client.setbit(store.keys.over + b"g", 0, 0)
+    client.delete(store.keys.over + b"g/canceled")
+
+
+@damage("canceled", "group-not-ended g")
+async def a_group_that_would_not_end(store: Store, client: redis.Redis) -> None:
+    await grouped(store)
+    await store.changes.cancel("a")
+    client.hdel(store.keys.group + b"g", "ended_at")
+
+    for key in client.scan_iter("*:g*"):
+        client.persist(key)
+
+
+@damage("runs", "group-unlisted g")
+async def a_group_that_is_not_listed(store: Store, client: redis.Redis) -> None:
+    await grouped(store)
+    client.delete(store.keys.groups)
+
+
+@damage("runs", "unwanted-retention g")
+async def a_group_that_would_go_before_its_end(store: Store, client: redis.Redis) -> None:
+    await grouped(store)
+    client.expire(store.keys.group + b"g", 100)
+
+
+@damage("canceled", "no-retention g")
+async def a_group_that_would_stay(store: Store, client: redis.Redis) -> None:
+    await grouped(store)
+    await store.changes.cancel("a")
+    client.persist(store.keys.group + b"g")
+
+
+@damage(
+    "runs",
+    "index-without-job g",
+    "group-part-alone aioq:{default}:members:g",
+    "group-part-alone aioq:{default}:over:x/failed",
+    "group-part-alone aioq:{default}:sequel:x/complete",
+)
+async def parts_without_their_group(store: Store, client: redis.Redis) -> None:
+    await grouped(store)
+    client.delete(store.keys.group + b"g")
+    client.setbit(store.keys.over + b"x/failed", 0, 1)
+    client.hset(store.keys.sequel + b"x/complete", "id", "y")
+
+
+@damage("runs", "wrong-type aioq:{default}:over:g")
+async def what_is_no_group(store: Store, client: redis.Redis) -> None:
+    await grouped(store)
+    client.rpush(store.keys.over + b"g", "x")
 
 
 # Dependencies

@@ -51,12 +51,15 @@ USERS = {name: rules for name, rules in LINES if "on" in rules}
 (MORE,) = [rules for name, rules in LINES if "on" not in rules]
 
 SCRIPTS = {
-    "producer": {"enqueue", "wait", "load", "cancel", "depend", "decide"},
+    "producer": {
+        *("enqueue", "wait", "load", "cancel", "depend", "decide"),
+        *("open_group", "add_members", "close_group", "load_group", "wait_group"),
+    },
     "worker": {
         *("join", "claim", "finish", "fail", "retry", "give_back", "reclaim", "beat", "leave", "sweep", "wake"),
-        *("save_meta", "load", "repeat", "depend", "decide", "outbox"),
+        *("save_meta", "load", "repeat", "depend", "decide", "outbox", "tell_group", "close_group"),
     },
-    "observer": {"count", "ids", "load"},
+    "observer": {"count", "ids", "load", "load_group"},
     "operator": {
         *(
             "enqueue",
@@ -73,6 +76,11 @@ SCRIPTS = {
             "leave",
             "wake",
             "examine",
+            "open_group",
+            "add_members",
+            "close_group",
+            "load_group",
+            "wait_group",
         ),
     },
 }
@@ -194,6 +202,11 @@ async def test_a_producer_enqueues_waits_and_cancels(server: Server, queue: Queu
         await first.cancel()
         assert await released.get_status() == "queued"
 
+        group = await own.enqueue_group([Queue.prepare_data(jobs.add, (1, 2))], on_failure=jobs.noop)
+        ending_group = asyncio.create_task(group.wait(5))
+        await group.cancel()
+        assert (await ending_group).canceled == 1
+
         for job in (later, taken, again):
             ending = asyncio.create_task(job.result(5))
             await eventually(lambda job=job: is_waited_for(job))
@@ -263,6 +276,7 @@ async def test_a_worker_runs_jobs_and_looks_after_others(server: Server, queue: 
     await queue.enqueue(jobs.div_by_zero, 1, retry=Retry(2, interval=[0, 0.05]), ttl=60, failure_ttl=60)
     await queue.enqueue(jobs.div_by_zero, 1, failure_ttl=0)
     await queue.enqueue_in(0.05, jobs.add, 1, 2, at_front=True)
+    await queue.enqueue_group([Queue.prepare_data(jobs.div_by_zero, (1,))], on_failure=jobs.noop)
     told = await queue.enqueue(jobs.add, 1, 2)
     await queue.enqueue_many([Queue.prepare_data(jobs.add, (number, 1)) for number in range(500)])
     await lost_worker(queue, server)
@@ -277,7 +291,7 @@ async def test_a_worker_runs_jobs_and_looks_after_others(server: Server, queue: 
         slots, courier = running.worker._service.slots, running.worker._service.courier
         await eventually(lambda: takes_over(server, "news"))
         resume(server)
-        await eventually(lambda: slots.ended >= 511 and not slots.held, timeout=20)
+        await eventually(lambda: slots.ended >= 513 and not slots.held, timeout=20)
         await eventually(lambda: not courier._outcomes.small and not courier._under_way)
         mine = used(server)
         held = await queue.enqueue(jobs.sleep, 60)
@@ -330,6 +344,7 @@ async def lost_worker(queue: Queue, server: Server) -> None:
 
 
 async def test_an_observer_sees_and_changes_nothing(server: Server, queue: Queue, environment) -> None:
+    await queue.enqueue_group([], name="g")
     ids = [(await queue.enqueue(jobs.add, 1, 2)).id, (await queue.enqueue(jobs.add, 1, 2, ttl=0.001)).id]
     await failed_twice(queue)
     await queue.enqueue(jobs.add, 1, 2, at_front=True)
@@ -344,6 +359,8 @@ async def test_an_observer_sees_and_changes_nothing(server: Server, queue: Queue
     forget_scripts(server)
     cli = Cli(url(server, "observer"), environment)
     words = [("info",), ("info", "--json"), ("ls", "--queue", "mail"), ("ls", "--queue", "mail", "--desc")]
+
+    words += [("group", "ls", "mail"), ("group", "show", "g")]
     words += [("ls", "--queue", "mail", "--status", str(state)) for state in JobStatus]
     words += [("job", "show", each, "--queue", "mail") for each in ids]
 
@@ -432,6 +449,7 @@ async def test_an_operator_calls_every_command_and_repairs(
     await call_all(Cli(url(server, "operator"), environment), held.id)
 
     async with Queue("mail", url(server, "operator")) as own:
+        await own.enqueue_group([], on_complete=jobs.noop)
         await own.delete()
 
     mine |= used(server)

@@ -42,6 +42,7 @@ def job(
     nonce: str = "",
     parents: str = "",
     callbacks: str = "",
+    group: str = "",
     **fields: bytes,
 ) -> Submission:
     """A job as `enqueue` takes it."""
@@ -49,6 +50,7 @@ def job(
     named |= {kind.encode(): CALLED for kind in callbacks.split(",") if kind}
     words = {"lane": "front" if front else "", "due": due, "ttl": ttl_ms, "nonce": nonce, "parents": parents}
     words["callbacks"] = callbacks
+    words["group"] = group
 
     return Submission(
         JobRecord(job_id, FUNC | named), 100, {name: value for name, value in words.items() if value}
@@ -466,6 +468,7 @@ class _Audit:
         for job_id, known in self.jobs.items():
             status = known.get(b"status", b"?").decode()
             goes_at = self._goes_at(self.keys.job + job_id)
+            after = known.get(b"after", b"").split()
 
             # A callback that has done its work is in no list.
             if self.places[job_id] != ([status] if b"." not in job_id or status != "finished" else []):
@@ -495,6 +498,9 @@ class _Audit:
             if not has_dependents and self._goes_at(self.keys.attempts + job_id) not in (None, goes_at):
                 yield f"the history of {job_id!r} goes at another time than its job"
 
+    def _of_groups(self) -> tuple[bytes, ...]:
+        return (self.keys.group, self.keys.members, self.keys.over, self.keys.sequel)
+
     def _other_keys(self) -> Iterator[str]:
         known = set(self.keys.by_name().values())
         known |= {registry + end for registry in self.registries.values() for end in (b":until", b":usual")}
@@ -506,6 +512,11 @@ class _Audit:
             elif key.startswith((self.keys.open, self.keys.dependents)):
                 if key.removeprefix(self.keys.open).removeprefix(self.keys.dependents) not in self.jobs:
                     yield f"{key!r} is of no job"
+            elif parts := [each for each in self._of_groups() if key.startswith(each)]:
+                name = key.removeprefix(parts[0]).split(b"/")[0]
+
+                if self.keys.group + name not in self.all_keys:
+                    yield f"{key!r} is of no group"
             elif key.startswith((self.keys.gone, self.keys.done)):
                 goes_at = self._goes_at(key)
 

@@ -19,6 +19,7 @@ from tests import interface
 TWINS: dict[type, type] = {
     aioq.Queue: aioq.sync.Queue,
     aioq.Job: aioq.sync.Job,
+    aioq.Group: aioq.sync.Group,
     aioq.types.Registry: aioq.sync.Registry,
     Using: plain.Using,
     BoundTask: plain.BoundTask,
@@ -55,6 +56,9 @@ def taken(value: Any) -> list[tuple[Any, ...]]:
 def given(value: Any) -> str:
     """The type of what a call gives, once it was awaited."""
     text = str(inspect.get_annotations(function_of(value)).get("return", ""))
+
+    if text.startswith("AsyncGenerator"):
+        return text.replace("AsyncGenerator", "Iterator", 1)
 
     return text.removeprefix("Coroutine[Any, Any, ").removesuffix("]") if text.startswith("Coroutine") else text
 

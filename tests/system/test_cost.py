@@ -206,6 +206,26 @@ async def test_series_of_ten_runs(queue: Queue, server: Server, meter: Meter) ->
     within(meter.per_job(JOBS), Cost(commands=16, trips=0.05, bytes=98, calls=66, replies=390))
 
 
+async def test_members_of_a_group_are_enqueued(queue: Queue, meter: Meter) -> None:
+    """As jobs of no group, but for two fields of each, and a few calls for all of them."""
+    await queue.enqueue(jobs.add, 0, 0)
+
+    with meter:
+        await queue.enqueue_group([Queue.prepare_data(jobs.add, (number, 1)) for number in range(JOBS)])
+
+    within(meter.per_job(JOBS), Cost(commands=3.05, trips=0.02, bytes=222, calls=17.5, replies=0.4))
+
+
+async def test_a_drain_of_a_group(queue: Queue, server: Server, meter: Meter) -> None:
+    await queue.enqueue_group([Queue.prepare_data(jobs.add, (number, 1)) for number in range(JOBS)])
+    worker = Worker("default", server.url)
+
+    with meter:
+        await worker.run(max_jobs=JOBS)
+
+    within(meter.per_job(JOBS), Cost(commands=7.6, trips=0.04, bytes=84, calls=30.5, replies=288))
+
+
 async def test_a_wait_for_each_of_a_hundred(queue: Queue, start_worker, meter: Meter) -> None:
     await start_worker()
     job = await queue.enqueue(jobs.add, 0, 0)

@@ -23,7 +23,7 @@ from aioq.store.outbox import UNKNOWN, End, Watch
 from aioq.store.scripts import server_scripts
 from aioq.values.claim import Claims
 from aioq.values.errors import ServerUnreachable
-from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, Retried
+from aioq.values.outcome import Failed, FailedRun, Finished, FinishedRun, Interrupted, Outcome, Retried
 from tests.conftest import Server
 from tests.store.tools import LEASE, audit, bring, clock, dump, job, passed, put, start, take
 from tests.system.proxy import Cut, Proxy
@@ -48,7 +48,7 @@ class Scene(NamedTuple):
 SCENES: dict[str, Scene] = {}
 
 #: Calls that get the answer of the first one when they are sent again, though it has changed something.
-ANSWERED_AGAIN = {"enqueue", "cancel", "stop", "delete", "requeue", "save_meta"}
+ANSWERED_AGAIN = {"add_members", "enqueue", "cancel", "stop", "delete", "requeue", "save_meta"}
 
 
 def scene(*differs: bytes) -> Callable[[Callable[[Store, redis.Redis], Awaitable[Call]]], None]:
@@ -120,6 +120,13 @@ async def to_fail(store: Store, client: redis.Redis) -> Call:
 @scene()
 async def to_retry(store: Store, client: redis.Redis) -> Call:
     return await _ends(store, Retried("boom", 0), Retried("bang", 60_000), Retried("boo", 0, at_front=True))
+
+
+@scene()
+async def to_repeat(store: Store, client: redis.Redis) -> Call:
+    later = int(client.time()[0]) * 1000 + 60_000
+
+    return await _ends(store, FinishedRun(b"p1", 60_000, due_ms=later), FailedRun("boom", due_ms=later))
 
 
 @scene()
@@ -261,6 +268,51 @@ async def to_outbox(store: Store, client: redis.Redis) -> Call:
     return lambda store: store.outbox.rows(["depend p@other 0 a"])
 
 
+def of_group(*jobs: str) -> list[Any]:
+    return [job(each, group=f"g/{place}") for place, each in enumerate(jobs)]
+
+
+SEQUELS: dict[Any, Any] = {"complete": {b"func": b"m.f", b"id": "made"}}
+
+
+@scene()
+async def to_open_group(store: Store, client: redis.Redis) -> Call:
+    return lambda store: store.groups.open("g", "token", 60_000, SEQUELS)
+
+
+@scene()
+async def to_add_members(store: Store, client: redis.Redis) -> Call:
+    await store.groups.open("g", "token", 60_000, SEQUELS)
+
+    return lambda store: store.groups.add("g", "token", ["a", "b"])
+
+
+@scene()
+async def to_close_group(store: Store, client: redis.Redis) -> Call:
+    await store.groups.open("g", "token", 60_000, SEQUELS)
+    await store.groups.add("g", "token", ["a", "b"])
+    await store.producing.enqueue_many(of_group("a"))
+    await store.changes.cancel("a")
+
+    return lambda store: store.groups.close("g", "token", [1])
+
+
+@scene()
+async def to_wait_group(store: Store, client: redis.Redis) -> Call:
+    await store.groups.open("g", "token", 60_000, SEQUELS)
+
+    return lambda store: store.groups.wait("channel", ["g", "g/0"])
+
+
+@scene()
+async def to_tell_group(store: Store, client: redis.Redis) -> Call:
+    await store.groups.open("g", "token", 60_000, SEQUELS)
+    await store.groups.add("g", "token", ["a@other", "b@other"])
+    await store.groups.close("g", "token")
+
+    return lambda store: store.groups.tell(["g 0 failed 0", "g 0 open 1", "g 0 finished 1", "g 1 gone 0"])
+
+
 @scene()
 async def to_examine(store: Store, client: redis.Redis) -> Call:
     await put(store, "a", "b")
@@ -310,7 +362,7 @@ async def test_a_cut_call_changes_as_much_as_a_whole_one(
 
 
 def test_each_script_has_its_scene() -> None:
-    readers = {"count", "holders", "ids", "load"}
+    readers = {"count", "holders", "ids", "load", "load_group"}
 
     assert SCENES.keys() == server_scripts().by_name.keys() - readers
 
@@ -344,7 +396,7 @@ def _words(value: Any) -> Any:
     match value:
         case bytes():
             return _MOMENT.sub(b"moment", _ENTRY.sub(b"entry", value))
-        case int() | float() if value > 1e12:
+        case int() | float() if abs(value) > 1e12:
             return "moment"
         case dict():
             return {name: _words(each) for name, each in sorted(value.items())}

@@ -10,6 +10,7 @@ from typing import Any, Unpack, assert_type
 from aioq import (
     Callback,
     Dependency,
+    Group,
     Job,
     Queue,
     Repeat,
@@ -203,3 +204,15 @@ async def lifespan(worker: Worker) -> AsyncIterator[Session]:
 
 
 WORKER = Worker(queue, lifespan=lifespan)
+
+
+async def groups() -> None:
+    group = await queue.enqueue_group([queue.using().call(shop.count, "a b")], on_complete=shop.nothing)
+    assert_type(group, Group[int])
+    assert_type(await group.results(), list[int])
+    assert_type(await group.jobs(), list[Job[int] | None])
+    assert_type((await group.progress()).failed, int)
+    assert_type(await Group.create(queue).enqueue_many(queue, [queue.using().call(shop.price, 7)]), list[Job[str]])
+
+    async for job in group.as_completed():
+        assert_type(job, Job[int])

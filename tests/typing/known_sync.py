@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, assert_type
 
 from aioq import JobStatus, Result, Retry
-from aioq.sync import CurrentJob, Job, Queue, Registry, current_job, get_current_job
+from aioq.sync import CurrentJob, Group, Job, Queue, Registry, current_job, get_current_job
 from aioq.types import EnqueueData, RetryBudget
 from tests.typing import shop
 from tests.typing.shop import Order, Session
@@ -108,3 +108,15 @@ def reads(job: Job[int]) -> None:
 
     with Queue() as entered:
         assert_type(entered, Queue)
+
+
+def groups() -> None:
+    group = queue.enqueue_group([queue.using().call(shop.count, "a b")], on_complete=shop.nothing)
+    assert_type(group, Group[int])
+    assert_type(group.results(), list[int])
+    assert_type(group.jobs(), list[Job[int] | None])
+    assert_type((group.progress()).failed, int)
+    assert_type(Group.create(queue).enqueue_many(queue, [queue.using().call(shop.price, 7)]), list[Job[str]])
+
+    for job in group.as_completed():
+        assert_type(job, Job[int])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from aioq import Dependency, Job, Queue, Repeat, Retry, get_resources
+from aioq import Dependency, Group, Job, Queue, Repeat, Retry, get_resources
 from tests.typing import shop
 from tests.typing.shop import Order, Session, queue
 
@@ -107,3 +107,10 @@ async def results(job: Job[int]) -> None:
     get_resources(Session())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     job.id = "other"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     print(text, other, number, session, job.identity)  # type: ignore[attr-defined]  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType, reportAttributeAccessIssue]
+
+
+async def groups() -> None:
+    await queue.enqueue_group([shop.count])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await queue.enqueue_group([], on_complete=7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await queue.enqueue_group([], on_complete=shop.count)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await Group.fetch("g")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

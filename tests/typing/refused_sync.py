@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from aioq.sync import Job, Queue
+from aioq.sync import Group, Job, Queue
 from tests.typing import shop
 
 WHEN = datetime.fromisoformat("2030-01-01")
@@ -66,3 +66,10 @@ def results(job: Job[int]) -> None:
     text: str = job.result()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     other: Job[str] = queue.enqueue(shop.count, "a b")  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     print(text, other)
+
+
+def groups() -> None:
+    queue.enqueue_group([shop.count])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    queue.enqueue_group([], on_complete=7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    queue.enqueue_group([], on_complete=shop.count)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Group.fetch("g")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

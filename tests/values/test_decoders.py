@@ -105,7 +105,8 @@ CALM = {
     *("func_name", "meta", "fence", "attempt", "deliveries", "worker", "failure", "description", "timeout_ms"),
     *("result_ttl_ms", "ttl_ms", "failure_ttl_ms", "retry", "created_at", "enqueued_at", "due_at", "started_at"),
     *("ended_at", "expires_at", "opts", "executor", "default_executor", "cause", "call_text", "edges", "reason"),
-    *("started_ms", "first_started_ms", "ended_ms", "repeat", "repeats", "due_ms"),
+    *("started_ms", "first_started_ms", "ended_ms", "repeat", "repeats", "due_ms", "group"),
+    *("callbacks", "followed"),
 }
 
 

@@ -6,9 +6,9 @@
 -- NEEDS: now wake tombstone
 -- A job is: id, head, then fields and values. The head is their count, and what is more to the job stands behind it as
 -- words: lane=<name>, due=+<ms from now> or due=<moment in ms>, ttl=<ms>, nonce=<text>, parents=<policy><id>,...,
--- callbacks=<kind>,... Most jobs need none of them, and each argument costs the server a tenth of a microsecond. A nonce
--- marks an id that a user chose, so that the same call sent twice is told from another call with the same id. A policy is
--- the first letter of its name.
+-- callbacks=<kind>,... and group=<group>/<place>. Most jobs need none of them, and each argument costs the server a tenth
+-- of a microsecond. A nonce marks an id that a user chose, so that the same call sent twice is told from another call with
+-- the same id. A policy is the first letter of its name.
 -- words: what holds for the whole call if a head has words: expired_ttl=<ms>, and whole=1 if one orphan refuses it.
 -- '' says that all heads are counts.
 -- Returns the clock, and a row (position from 0, verdict, id) for each job that was not simply stored. duplicate: a live
@@ -76,6 +76,13 @@ local function make_others()
       new.parents = parents
       fields[#fields + 1] = 'parents'
       fields[#fields + 1] = parents
+    end,
+    -- The place in the list of the group's members, which the job stands in already.
+    group = function(new, place, fields)
+      new.after = 'group=' .. place
+      fields[#fields + 1] = 'after'
+      fields[#fields + 1] = new.after
+      return string.find(place, '^[%w_-]+/%d+$') or string.find(place, '^[%w_-]+/%d+@[^#]+$') or false
     end,
   }
 
@@ -188,9 +195,10 @@ local function make_others()
       if status == 'queued' and known == entry and has_sequels(after) then
         expire(id, entry, after, number(expires_at, now))
       else
-        leave_lane(string.match(row, ' (%S+)$'))
+        leave_lane(entry)
       end
     end
+    flush_kept()
   end
 
   -- Many jobs of a call may depend on one, so what is known of that one is kept: how it has ended, whether it was told

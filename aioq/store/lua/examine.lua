@@ -2,18 +2,22 @@
 -- KEYS: main front wake scheduled expiring leases sessions job attempts registries damaged
 -- ARGV: repair expired_ttl subjects...
 -- SAYS: ok
--- MAKES: gone deferred open dependents undecided outbox sources
--- NEEDS: doors/follow finding more/dependents checks/job checks/index checks/lane checks/worker checks/key checks/dependents
+-- MAKES: gone deferred open dependents undecided outbox sources groups group members over sequel
 -- A subject is: the check, what the check needs to know (mostly a key), and a name (a job, an entry, a key).
 -- repair: 1 or ''. Returns for each finding its kind, the name that it is about, what is wrong, and whether it was
 -- repaired.
--- To register a check, put a function into `checks` in a file of checks/, name that file above, and put what leads to it
+-- To register a check, put a function into `checks` in a file of checks/, name that file below, and put what leads to it
 -- into store/examination.py.
 
-expired_ttl = tonumber(expired_ttl)
-for at = subjects, #ARGV, 3 do
-  checks[ARGV[at]](ARGV[at + 1], ARGV[at + 2])
+-- Lua gives a function 200 local variables; those of the checks and those of the keys come to more.
+local function look_at_all()
+  -- NEEDS: doors/follow finding more/dependents checks/job checks/index checks/lane checks/worker checks/key checks/dependents checks/groups
+  expired_ttl = tonumber(expired_ttl)
+  for at = subjects, #ARGV, 3 do
+    checks[ARGV[at]](ARGV[at + 1], ARGV[at + 2])
+  end
+  flush_decided()
+  flush_ends()
+  return {'ok', findings}
 end
-flush_decided()
-flush_ends()
-return {'ok', findings}
+return look_at_all()

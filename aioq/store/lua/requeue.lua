@@ -16,7 +16,7 @@ end
 local verdicts, moved = {}, false
 expired_ttl = tonumber(expired_ttl)
 
-local function bring_back(id, status, fence)
+local function bring_back(id, status, fence, after)
   leave_registry(id, status)
   archive(id, status)
   clear_run(id)
@@ -27,12 +27,25 @@ local function bring_back(id, status, fence)
     redis.call('HDEL', job .. id, 'deliveries', 'deaths', 'is_alone')
   end
   return_to_lane(id, lane)
+  if after then
+    -- MAKES: gone groups group members over sequel outbox
+    -- NEEDS: more/groups
+    local g, place, home, edition = string.match(' ' .. after, ' group=([^%s/]+)/(%d+)([^%s#!]*)#?(%d*)')
+    if g and home == '' then
+      return_to_group(g, place)
+    elseif g then
+      -- What another queue is told may come late, or in another order; so it is told of which edition it is.
+      local next_one = number(edition, 0) + 1
+      redis.call('HSET', job .. id, 'after', 'group=' .. g .. '/' .. place .. home .. '#' .. next_one)
+      send_to_group(g .. home .. '#' .. next_one, {place, 'open'})
+    end
+  end
   moved = true
 end
 
 for i = ids, #ARGV do
   local id = ARGV[i]
-  local stored, fence, expires_at, entry = peek(id, 'status', 'fence', 'expires_at', 'entry')
+  local stored, fence, expires_at, entry, after = peek(id, 'status', 'fence', 'expires_at', 'entry', 'after')
   local status, verdict = is_late(stored, expires_at) and 'expired' or stored, 'ok'
   if not status then
     leave_indexes(id)
@@ -45,7 +58,7 @@ for i = ids, #ARGV do
       leave_lane(entry)
       redis.call('ZREM', expiring, id .. ' ' .. (entry or ''))
     end
-    bring_back(id, status, fence)
+    bring_back(id, status, fence, after)
   end
   verdicts[#verdicts + 1] = verdict
 end

@@ -2,14 +2,15 @@
 -- KEYS: job attempts registries
 -- ARGV: chunk
 -- SAYS: ok
--- MAKES: main front gone
+-- MAKES: main front gone groups group
 -- NEEDS: now read REGISTRIES usual forget rewind own outlive doors/follow remove_job
 -- A record on which jobs depend that wait for a finish does not go by itself; it goes here, and its dependents are decided.
 -- Jobs that ended in the future, by a clock that was set back since, count as ended now.
--- Returns how many were taken out, or set right; a full chunk means that there may be more.
+-- Returns how many were taken out, or set right; a full chunk means that there may be more. And the groups to which somebody
+-- has begun to add members, and has not gone on in time.
 
 local STRAYS = 20 -- members of each registry that are looked at: over time, all of them
-local swept, indexes = 0, {}
+local swept, indexes, overdue = 0, {groups}, {}
 -- The server removes a key that has run out some time later, or at once if it is looked at. A record that was still there
 -- when the clock is set back would live again, in no registry.
 local function expire_records(ids)
@@ -27,8 +28,14 @@ for _, registry in pairs(REGISTRIES) do
   indexes[#indexes + 1] = registry .. ':until'
 end
 if redis.call('EXISTS', unpack(indexes)) == 0 then
-  return {'ok', 0} -- an idle worker of an empty queue sweeps, too
+  return {'ok', 0, overdue} -- an idle worker of an empty queue sweeps, too
 end
+for _, g in ipairs(redis.call('ZRANGEBYSCORE', groups, 0, '(' .. now, 'LIMIT', 0, chunk)) do
+  if redis.call('EXISTS', group .. g) == 0 then
+    redis.call('ZREM', groups, g)
+  end
+end
+overdue = redis.call('ZRANGEBYSCORE', groups, -now, '(0', 'LIMIT', 0, chunk) -- see more/groups.lua
 for _, registry in pairs(REGISTRIES) do
   local over = redis.call('ZRANGEBYSCORE', registry .. ':until', '-inf', '(' .. now, 'LIMIT', 0, chunk)
   if #over > 0 then
@@ -55,4 +62,4 @@ for status, registry in pairs(REGISTRIES) do
   end
 end
 flush_ends()
-return {'ok', swept}
+return {'ok', swept, overdue}

@@ -27,10 +27,19 @@ local function end_job(registry, id, status, ttl, after, has_history, ended_at, 
     leave_tombstone(id, ttl)
   end
   if after then
-    redis.call('HDEL', job .. id, 'after')
-    if string.find(' ' .. after, ' on_', 1, true) then
-      -- NEEDS: callback_words
-      redis.call('HSET', job .. id, 'after', table.concat(callbacks_in(after), ' ')) -- each end has them: see requeue
+    if not string.find(after, '^group=[^%s@!]+$') then -- what makes it a member of a group stays
+      local stays, member = {}, string.match(' ' .. after, ' (group=[^%s!]+)')
+      if string.find(' ' .. after, ' on_', 1, true) then
+        -- NEEDS: callback_words
+        stays = callbacks_in(after) -- each end has them: see requeue
+      end
+      if member then
+        stays[#stays + 1] = string.find(member, '@', 1, true) and member .. '!' or member
+      end
+      redis.call('HDEL', job .. id, 'after')
+      if #stays > 0 then
+        redis.call('HSET', job .. id, 'after', table.concat(stays, ' '))
+      end
     end
     follow(id, status, after, value, kept)
   end

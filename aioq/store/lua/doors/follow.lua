@@ -3,24 +3,42 @@
 -- "<id> <status> <length>\n<bytes>"; the length - says that the bytes are too long for a message and must be loaded.
 -- deps: other jobs depend on the job.
 -- on_success, on_failure and the like: the job has such a callback. See more/callbacks.lua.
+-- group=<group>/<place>: the job is a member of a group. This word stays: a requeue makes it a member again. The group of
+-- another queue stands there as <group>/<place>@<queue>, and after a requeue as <group>/<place>@<queue>#<edition>. With a !
+-- at its end, that queue is told of the end of this edition already.
 -- NEEDS: outlive
-local mail, ended, called = {}, {}, nil
+local mail, ended, called, left_groups = {}, {}, nil, nil
+local function send(channel, part)
+  local parts = mail[channel] or {}
+  parts[#parts + 1] = part
+  mail[channel] = parts
+end
 -- The dependents of a job are decided: it has ended, or one has come since. is_gone: its record is gone.
 local function decide_later(id, status, is_gone)
   ended[#ended + 1] = {id = id, status = status, is_gone = is_gone}
 end
+local function leave_later(g, place, status)
+  left_groups = left_groups or {}
+  local rows = left_groups[g] or {}
+  rows[#rows + 1] = place
+  rows[#rows + 1] = (status == 'deleted' or status == 'gone') and 'gone' or status
+  left_groups[g] = rows
+end
 -- value: the result or the error. is_only_copy: nothing is stored of it, so the message carries it whatever its length.
 -- is_gone: its record is gone.
 local function follow(id, status, after, value, is_only_copy, is_gone)
+  local g, place, home = string.match(after, '^group=([^%s/]+)/(%d+)([^%s!]*)$')
+  if g then -- and nothing else, as of most members
+    leave_later(home == '' and g or g .. home, place, status)
+    return
+  end
   value = value or ''
   local part = id .. ' ' .. status .. ' -\n'
   if is_only_copy or #value <= 4096 then
     part = id .. ' ' .. status .. ' ' .. #value .. '\n' .. value
   end
   for channel in string.gmatch(' ' .. after, ' @(%S+)') do
-    local parts = mail[channel] or {}
-    parts[#parts + 1] = part
-    mail[channel] = parts
+    send(channel, part)
   end
   if has_dependents(after) then
     decide_later(id, status, is_gone)
@@ -38,6 +56,10 @@ local function follow(id, status, after, value, is_only_copy, is_gone)
       }
     end
   end
+  g, place, home = string.match(' ' .. after .. ' ', ' group=([^%s/]+)/(%d+)([^%s!]*) ')
+  if g then
+    leave_later(g .. home, place, status)
+  end
 end
 local function flush_mail()
   for channel, parts in pairs(mail) do
@@ -45,21 +67,42 @@ local function flush_mail()
     mail[channel] = nil
   end
 end
+-- What follows from an end may end other jobs, from which more follows.
 local function flush_ends()
-  if #ended > 0 then
-    -- NEEDS: USUAL
-    local expired_ttl = USUAL.expired
-    -- MAKES: wake scheduled expiring failed canceled deferred open dependents undecided outbox sources
-    -- NEEDS: keep more/dependents
-    decide_dependents(ended)
-    ended = {}
-    flush_kept()
-  end
-  if called then
-    -- MAKES: wake finished failed canceled stopped expired
-    -- NEEDS: more/callbacks
-    make_callbacks(called)
-    called = nil
-  end
+  repeat
+    if left_groups then
+      -- NEEDS: USUAL
+      local expired_ttl = USUAL.expired
+      -- MAKES: wake scheduled expiring finished failed canceled stopped expired groups group members over sequel outbox
+      -- NEEDS: more/groups
+      local some = left_groups
+      left_groups = nil
+      for g, rows in pairs(some) do
+        if string.find(g, '@', 1, true) then
+          send_to_group(g, rows)
+        else
+          leave_group(g, rows)
+        end
+      end
+    end
+    if #ended > 0 then
+      -- NEEDS: USUAL
+      local expired_ttl = USUAL.expired
+      -- MAKES: wake scheduled expiring failed canceled deferred open dependents undecided outbox sources
+      -- NEEDS: keep more/dependents
+      decide_dependents(ended)
+      ended = {}
+      flush_kept()
+    end
+    if called then
+      -- NEEDS: USUAL
+      local expired_ttl = USUAL.expired
+      -- MAKES: wake expiring finished failed canceled stopped expired
+      -- NEEDS: more/callbacks
+      local some = called
+      called = nil
+      make_callbacks(some)
+    end
+  until #ended == 0 and not left_groups and not called
   flush_mail()
 end
