@@ -34,6 +34,7 @@ async def test_a_short_trial_with_all_faults_is_sound() -> None:
     await sound(Plan("day", "mixed", seconds=4, gap=0.6, workers=3, producers=2, rate=15), 3)
 
 
+@pytest.mark.chaos
 def test_the_same_seed_gives_the_same_orders_and_other_ones_do_not() -> None:
     one = list(orders("a", 1000, 10, loops=0.1))
     assert one == list(orders("a", 1000, 10, loops=0.1)) != list(orders("b", 1000, 10, loops=0.1))

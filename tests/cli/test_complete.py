@@ -29,6 +29,7 @@ def context(cli: Cli, **params: str) -> typer.Context:
     return found
 
 
+@pytest.mark.chaos
 def test_a_shell_asks(cli: Cli) -> None:
     cli.enqueue("a1", "a2", "b1", queue="mail")
     cli.enqueue("a3", queue="shop")

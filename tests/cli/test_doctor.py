@@ -109,6 +109,7 @@ def test_json(cli: Cli, damaged: None) -> None:
     assert {"name", "level", "value", "words", "server"} == set(document["server"][0])
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("columns", [80, 120])
 def test_the_screen_holds_it(cli: Cli, damaged: None, columns: int) -> None:
     status, seen = cli.on_terminal("doctor", columns=columns)

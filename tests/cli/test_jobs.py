@@ -342,6 +342,7 @@ def test_ls_on_a_terminal_of_80_columns(cli: Cli) -> None:
     assert "1 of 1 job" in seen
 
 
+@pytest.mark.chaos
 def test_a_list_says_what_its_times_are(cli: Cli) -> None:
     cli.do(lambda queue: queue.enqueue_in(7_199, jobs.noop, job_id="later"))
     seen = cli.on_terminal("ls")[1].split()
@@ -352,6 +353,7 @@ def test_a_list_says_what_its_times_are(cli: Cli) -> None:
     assert cli.on_terminal("ls", "--status", "failed")[1].split()[2] == "ended"
 
 
+@pytest.mark.chaos
 def test_colours_only_where_they_are_wanted(cli: Cli) -> None:
     cli.fail("f")
 

@@ -116,6 +116,7 @@ def test_h08_all_and_ids_together_are_a_usage_error(cli: Cli) -> None:
     assert cli.failed() == ["a"]
 
 
+@pytest.mark.chaos
 def test_h09_a_job_that_fails_again_meanwhile_is_requeued_once(cli: Cli, start) -> None:
     ids = [f"job-{number}" for number in range(700)]
     cli.fail(*ids)
@@ -133,6 +134,7 @@ def test_h09_a_job_that_fails_again_meanwhile_is_requeued_once(cli: Cli, start) 
     assert {job.status for job in cli.do(lambda queue: queue.fetch_many(ids))} == {"failed"}
 
 
+@pytest.mark.chaos
 def test_h10_an_unreachable_server_is_one_line(cli: Cli) -> None:
     url = f"redis://127.0.0.1:{free_port()}"
     done = cli.process("requeue", "--queue", "default", "-u", url, "a")
@@ -141,6 +143,7 @@ def test_h10_an_unreachable_server_is_one_line(cli: Cli) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.chaos
 def test_h13_many_jobs_take_few_round_trips(cli: Cli, server) -> None:
     ids = [f"job-{number}" for number in range(1_100)]
     cli.fail(*ids)
@@ -233,6 +236,7 @@ def test_at_front_and_retries(cli: Cli) -> None:
     assert (cli.job("a").attempt, cli.job("b").attempt) == (1, 0)
 
 
+@pytest.mark.chaos
 def test_an_id_that_cannot_be_decoded_does_not_stop_the_others(cli: Cli) -> None:
     cli.call("enqueue", "no.such.function", "--job-id", "good")
     cli.call("worker", "--burst")

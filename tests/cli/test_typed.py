@@ -37,6 +37,7 @@ def test_arguments_as_json_become_instances_and_the_result_is_json(
     assert shown["call"].startswith(f"{MODULE}.charge(order={{'items': [{{'name': 'tea', ")
 
 
+@pytest.mark.chaos
 def test_a_wrong_argument_is_the_job_s_failure_with_its_path(cli: Cli, start: Callable[..., Running]) -> None:
     start("worker").says("serves")
     wrong = 'order:={"items":[{"name":"tea"}],"at":"2026-03-01T08:00:00Z"}'

@@ -62,6 +62,7 @@ def test_exception_handlers_hear_of_failures(cli: Cli, shop: Path, name: str) ->
     assert cli.status("a") == "failed"
 
 
+@pytest.mark.chaos
 def test_processes_of_jobs_enter_a_lifespan(cli: Cli, shop: Path) -> None:
     cli.enqueue("a", func="tasks.in_a_process")
     done = cli.process("worker", "--burst", "--executor", "process", "--process-lifespan", "tasks:model", cwd=shop)

@@ -161,6 +161,7 @@ def test_a_level_that_the_application_sets_for_aioq_is_heeded(cli: Cli, tasks: P
     assert "job bad" not in log
 
 
+@pytest.mark.chaos
 def test_options_that_an_application_s_configuration_takes_away_are_told_once(cli: Cli, tasks: Path) -> None:
     tasks.write_text(TASKS.replace("import logging\n", "import logging\nlogging.basicConfig(level='INFO')\n"))
     log = log_of(cli, tasks, "--no-log-tracebacks", "--log-json")
@@ -170,6 +171,7 @@ def test_options_that_an_application_s_configuration_takes_away_are_told_once(cl
     assert "without effect" not in log_of(cli, tasks, "-v", enqueued=("fine-2",))
 
 
+@pytest.mark.chaos
 def test_levels_have_colours_on_a_terminal(cli: Cli) -> None:
     cli.enqueue("a", func="tests.jobs.div_by_zero")
     _, seen = cli.on_terminal("worker", "--burst", columns=200, colours=True)

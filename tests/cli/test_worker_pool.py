@@ -64,12 +64,14 @@ def test_what_cannot_be_used_is_a_usage_error(cli: Cli, words: str, error: str) 
     assert error in " ".join(done.stderr.replace("│", " ").split())
 
 
+@pytest.mark.chaos
 def test_a_pool_without_a_server_ends_with_one_error(cli: Cli, tmp_path: Path) -> None:
     done = cli.process("worker", "--processes", "2", "-u", f"unix://{tmp_path}/none.sock")
     assert done.returncode == 1
     assert [line for line in done.stderr.splitlines() if "Error: " in line] == done.stderr.splitlines()[:1]
 
 
+@pytest.mark.chaos
 def test_a_pool_whose_processes_cannot_begin_ends_with_their_exit_code(cli: Cli) -> None:
     done = cli.process("worker", "--processes", "2", "--import", "nowhere_at_all")
     assert done.returncode == 1
@@ -112,6 +114,7 @@ def test_lines_of_json_have_the_number_of_the_process(cli: Cli) -> None:
     assert {line["logger"] for line in lines if "child" not in line} <= {"aioq.pool", "aioq.cli"}
 
 
+@pytest.mark.chaos
 def test_a_format_may_name_the_process(cli: Cli) -> None:
     done = cli.process("worker", "-p", "1", "-b", "--log-format", "%(child)s %(name)s")
     assert {tuple(line.split()) for line in done.stderr.splitlines()} == {("-", "aioq.pool"), ("1", "aioq.worker")}
@@ -163,6 +166,7 @@ def test_ctrl_c_on_a_terminal_stops_the_pool_once(cli: Cli) -> None:
     assert cli.status("runs") == "finished"
 
 
+@pytest.mark.chaos
 def test_sighup_replaces_all_processes(cli: Cli, start: Start, tmp_path: Path) -> None:
     (tmp_path / "changing.py").write_text("VERSION = 'old'\n")
     pool = start("worker", "--processes", "2", "--import", "changing", "-P", str(tmp_path))
@@ -206,6 +210,7 @@ def test_a_killed_process_is_replaced(cli: Cli, start: Start, tmp_path: Path) ->
     assert pool.ends(30) == 0
 
 
+@pytest.mark.chaos
 def test_processes_stop_in_order_when_their_pool_is_killed(cli: Cli, start: Start, tmp_path: Path) -> None:
     go = tmp_path / "go"
     pool = start("worker", "--processes", "2")
@@ -236,6 +241,7 @@ def test_a_pool_is_reloaded_as_a_whole(cli: Cli, start: Start, folder: Path) -> 
     assert pool.ends(30) == 0
 
 
+@pytest.mark.chaos
 def test_the_processes_are_fresh_interpreters_that_find_the_modules_of_the_pool(cli: Cli, folder: Path) -> None:
     (folder / "own_jobs.py").write_text("def run():\n    return 'found'\n")
     (folder / "program.py").write_text(

@@ -30,6 +30,7 @@ WITHOUT_UVLOOP = (
 ALIKE = (wild.ignore, wild.reset, wild.own, wild.take_away, wild.serve)
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize(
     ("function", "uvloop"),
     [

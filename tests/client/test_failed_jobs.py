@@ -291,6 +291,7 @@ async def test_a_worker_drops_what_was_removed_by_hand(queue: Queue, raw: redis.
     assert await queue.failed_job_registry.count() == 1
 
 
+@pytest.mark.chaos
 async def test_counting_takes_no_longer_with_many_jobs(queue: Queue, raw: redis.Redis) -> None:  # E18
     names = "aioq:{default}:failed", "aioq:{default}:failed:until"
     fill = (

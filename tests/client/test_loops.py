@@ -316,11 +316,13 @@ async def test_a_loop_that_was_closed_while_it_waited_leaves_the_other_loops_alo
     await queue.aclose()
 
 
+@pytest.mark.chaos
 def test_a_thousand_loops_in_a_row_leave_nothing(program) -> None:
     first, last = program("many", "asyncio")
     assert last == first
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_threads_whose_loops_end_leave_nothing_open(program, runner: str) -> None:
     assert program("threads_that_end", runner) == [True, [], 0]
@@ -338,6 +340,7 @@ def test_a_forked_child_gets_connections_of_its_own(program, runner: str) -> Non
     assert before == after
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_a_fork_while_a_connection_is_made(program, runner: str) -> None:
     assert program("fork_during_an_open", runner) == [0] * 20

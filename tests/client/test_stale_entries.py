@@ -68,6 +68,7 @@ async def test_requeue_all_passes_over_what_is_gone_and_ends(
     await assert_sound(queue)
 
 
+@pytest.mark.chaos
 async def test_requeue_all_goes_through_more_than_a_chunk_of_it(queue: Queue, client: redis.Redis) -> None:
     made = await queue.enqueue_many([Queue.prepare_data("time.time") for _ in range(1200)])
 

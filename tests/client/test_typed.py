@@ -286,6 +286,7 @@ async def test_an_own_serializer_is_read_by_a_worker_that_has_it(server: Server,
         assert (await none.result(10), job.args, job.meta) == (None, (ORDER, CUSTOMER), {"a": (1,)})
 
 
+@pytest.mark.chaos
 async def test_a_worker_without_it_names_it_and_fails_the_job_at_once(server: Server, run) -> None:
     async with Queue("default", server.url, serializer=f"{MODULE}:Packed") as queue:
         job = await queue.enqueue("tests.jobs.noop", retry=3)

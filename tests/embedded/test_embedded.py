@@ -290,6 +290,7 @@ def test_the_server_stays_while_a_user_does(tmp_path):
             assert server.pid == pid
 
 
+@pytest.mark.chaos
 def test_opens_that_race_with_stops(tmp_path):
     runs = [User(tmp_path, COMER_AND_GOER) for _ in range(3)]
     try:
@@ -328,6 +329,7 @@ def test_the_server_ends_with_a_killed_keeper_and_the_next_open_starts_both(tmp_
             assert client.get("name") == b"value"
 
 
+@pytest.mark.chaos
 @linux_only
 def test_an_open_right_after_the_keepers_death(tmp_path):
     with closing(EmbeddedServer.open(tmp_path)) as server:

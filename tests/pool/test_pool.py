@@ -166,6 +166,7 @@ async def test_a_memory_limit_that_no_process_can_keep_ends_the_pool(start_pool:
 # Processes that are replaced
 
 
+@pytest.mark.chaos
 async def test_a_process_is_replaced_when_it_has_claimed_its_jobs(queue: Queue, start_pool: Start) -> None:
     await start_pool(max_jobs=5, concurrency=2)
     ran = [await job.result(timeout=30) for job in [await queue.enqueue(jobs.pid) for _ in range(23)]]

@@ -418,6 +418,7 @@ async def examine_all_damage(server: Server, user: str, *, repair: bool) -> set[
     return called
 
 
+@pytest.mark.chaos
 async def test_an_observer_with_more_rules_calls_the_doctor(server: Server, environment: dict[str, str]) -> None:
     with server.client() as admin:
         admin.execute_command("ACL", "SETUSER", "observer", *MORE)
@@ -634,6 +635,7 @@ async def test_a_producer_with_two_more_rules_may_ask_for_durability(own_server:
             assert (await queue.fetch_job(job.id)).is_queued
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize(
     ("level", "rule"),
     [("fsync", "+waitaof"), ("fsync", "+info"), ("replicated", "+wait"), ("fsync", "+waitaof +info")],

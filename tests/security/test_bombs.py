@@ -163,6 +163,7 @@ def place(tmp_path: Path) -> Path:
     return made
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("field", FIELDS)
 async def test_with_a_secret_no_reader_runs_what_somebody_has_planted(
     field: str, server: Server, bare: redis.Redis, environment: dict[str, str], place: Path

@@ -89,6 +89,7 @@ async def serves(queue: Queue) -> None:
     assert await job.result(10) == 42
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_damaged_jobs_hold_nothing_else_up(
     server, bare, populate, start_worker, cli: Cli, seed: int

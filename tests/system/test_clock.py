@@ -67,6 +67,7 @@ def clocked(
     return server, set_clock
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("step", [seldom(-600), seldom(-3), seldom(3), seldom(3.6), seldom(4.2), 600])
 async def test_nobody_who_beats_is_declared_dead(
     clocked: tuple[Server, Clock], spawn, tmp_path: Path, step: float
@@ -85,6 +86,7 @@ async def test_nobody_who_beats_is_declared_dead(
     assert not any("was lost" in worker.text() for worker in workers)
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("step", [-DAY_S, seldom(-20), seldom(20), seldom(DAY_S)])
 async def test_a_worker_that_dies_while_the_clock_is_set_is_noticed(
     clocked: tuple[Server, Clock], spawn, tmp_path: Path, step: float
@@ -103,6 +105,7 @@ async def test_a_worker_that_dies_while_the_clock_is_set_is_noticed(
         assert await job.result(timeout=2 * LEASE_S + INTERVAL_S + 3) == "attempt 1"
 
 
+@pytest.mark.chaos
 async def test_a_worker_that_died_before_the_clock_was_set_back_is_noticed_by_the_next_one(
     clocked: tuple[Server, Clock], spawn, tmp_path: Path
 ) -> None:

@@ -73,6 +73,7 @@ async def test_a_day_on_three_shards(scene: ClusterOfSix, tmp_path: Path) -> Non
         assert {queue.name for queue in await Queue.all(queues[0].connection)} == set(names)
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("atomic", [False, True], ids=["key-by-key", "as-a-whole"])
 async def test_a_day_while_slots_move(scene: ClusterOfSix, tmp_path: Path, atomic: bool) -> None:
     names = scene.queues()
@@ -117,6 +118,7 @@ async def test_what_is_asked_while_a_slot_is_half_moved(scene: ClusterOfSix, tmp
         assert len(notes(path, "start")) == 1
 
 
+@pytest.mark.chaos
 async def test_a_primary_dies_while_jobs_run_and_the_other_shards_go_on(
     scene: ClusterOfSix, spawn, tmp_path: Path
 ) -> None:
@@ -226,6 +228,7 @@ async def test_the_command_line(scene: ClusterOfSix, environment: dict[str, str]
         assert {each["name"] for each in said["queues"]} == set(names)
 
 
+@pytest.mark.chaos
 async def test_tls_and_users(spawn, tmp_path: Path) -> None:
     if why := lacking():
         pytest.skip(why)

@@ -103,6 +103,7 @@ async def test_a_worker_whose_heartbeat_ends_again_and_again_ends_in_order(
     assert await job.result(timeout=LEASE_S) == "attempt 1"  # nobody waits for the end of a lease
 
 
+@pytest.mark.chaos
 async def test_a_worker_without_heartbeats_claims_nothing_until_one_is_answered(
     queue: Queue, spawn, tmp_path: Path
 ) -> None:

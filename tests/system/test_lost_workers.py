@@ -41,6 +41,7 @@ async def test_the_job_of_a_killed_worker_is_run_by_another_within_ten_seconds(
     assert await queue.started_job_registry.count() == 0
 
 
+@pytest.mark.chaos
 async def test_the_only_worker_is_killed_and_started_again(queue: Queue, spawn, tmp_path: Path) -> None:
     path = tmp_path / "notes"
     victim = await spawn()
@@ -55,6 +56,7 @@ async def test_the_only_worker_is_killed_and_started_again(queue: Queue, spawn, 
     assert time.time() - restarted <= 10
 
 
+@pytest.mark.chaos
 async def test_a_worker_that_was_frozen_past_its_lease_writes_nothing(queue: Queue, spawn, tmp_path: Path) -> None:
     path = tmp_path / "notes"
     zombie = await spawn()
@@ -79,6 +81,7 @@ async def test_a_worker_that_was_frozen_past_its_lease_writes_nothing(queue: Que
     assert await queue.started_job_registry.count() == 0
 
 
+@pytest.mark.chaos
 async def test_a_job_that_blocks_the_event_loop_keeps_all_leases_and_is_named(
     queue: Queue, spawn, tmp_path: Path
 ) -> None:
@@ -148,6 +151,7 @@ async def test_a_job_that_kills_its_workers_fails_in_the_end(queue: Queue, spawn
     await blocker.cancel()
 
 
+@pytest.mark.chaos
 async def test_the_jobs_of_a_killed_worker_come_back_though_the_group_was_destroyed(
     queue: Queue, raw: redis.Redis, spawn, tmp_path: Path
 ) -> None:
@@ -192,6 +196,7 @@ async def test_sigterm_lets_a_running_job_end(queue: Queue, spawn, tmp_path: Pat
     assert await queue.connection.call(("SMEMBERS", "aioq:workers")) in ([], set())
 
 
+@pytest.mark.chaos
 async def test_what_is_left_after_the_grace_is_handed_back(queue: Queue, spawn, tmp_path: Path) -> None:
     path = tmp_path / "notes"
     worker = await spawn(shutdown_timeout=0.2)

@@ -112,6 +112,7 @@ def assert_blamed(job: Job[Any], deaths: int) -> None:
     assert (job.deliveries, job.attempt) == (deaths, 0)
 
 
+@pytest.mark.chaos
 async def test_a_job_that_kills_its_process_fails_alone(queue: Queue, supervise) -> None:
     bad = await queue.enqueue(jobs.crash, "exit", 0.3)
     innocents = [await queue.enqueue(asyncio.sleep, 0.6) for _ in range(12)]

@@ -82,6 +82,7 @@ async def test_a_full_memory_refuses_new_jobs_and_lets_the_others_end(own_server
         assert worker.process.poll() is None
 
 
+@pytest.mark.chaos
 async def test_workers_come_and_are_lost_while_the_memory_is_full(own_server, spawn, tmp_path: Path) -> None:
     """What drains the queue makes room, so workers can start then, and the jobs of killed ones come back."""
     server = own_server("--maxmemory-policy", "noeviction")

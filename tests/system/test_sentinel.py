@@ -153,6 +153,7 @@ async def test_the_command_line(scene: SentinelTrio, environment: dict[str, str]
 
 
 # A question to a sentinel is cancelled in the first moment of TLS: asyncio closes its socket when it is collected.
+@pytest.mark.chaos
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 async def test_tls_and_users(spawn, tmp_path: Path) -> None:
     if why := lacking():

@@ -51,6 +51,7 @@ async def listed(scene: ClusterOfThree) -> set[str]:
     return set(scene.node_of_key("aioq:queues").call("SMEMBERS", "aioq:queues"))
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize(
     ("how", "which"),
     [
@@ -115,6 +116,7 @@ async def test_all_that_is_on_other_shards_goes_on(
     await scene.healthy()
 
 
+@pytest.mark.chaos
 async def test_a_registration_is_made_up_for_by_the_queue_itself(
     scene: ClusterOfThree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +145,7 @@ async def test_a_worker_none_of_whose_shards_lives_does_not_start(scene: Cluster
         await Worker([name], scene.url()).run()
 
 
+@pytest.mark.chaos
 async def test_commands_do_what_lives_and_name_what_does_not(
     scene: ClusterOfThree, environment: dict[str, str]
 ) -> None:
@@ -224,6 +227,7 @@ async def all_failed(made: list[object]) -> bool:
     return [await job.get_status() for job in made] == ["failed"] * len(made)  # type: ignore[attr-defined]
 
 
+@pytest.mark.chaos
 async def test_a_server_without_slots_is_not_believed(scene: ClusterOfThree, spawn: Callable[..., object]) -> None:
     """One that was never in the Cluster, or has left it, stands first in the URL."""
     name = scene.queue_on(scene.nodes[0])
@@ -303,6 +307,7 @@ def leave(scene: ClusterOfThree, node: Node, heir: Node) -> None:
             each.call("CLUSTER", "FORGET", name)
 
 
+@pytest.mark.chaos
 async def test_waits_begin_and_go_on_over_a_failover() -> None:
     async with ClusterOfSix({"appendonly": "yes"}) as scene:
         (name,) = scene.queues(1)

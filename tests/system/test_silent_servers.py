@@ -60,6 +60,7 @@ def silent() -> Iterator[int]:
 # Stops
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize(
     ("how", "is_busy"),
     [
@@ -98,6 +99,7 @@ async def test_a_worker_leaves_four_seconds_after_its_shutdown_timeout(
     assert "Traceback" not in worker.text()
 
 
+@pytest.mark.chaos
 async def test_a_worker_leaves_in_time_when_its_server_goes_silent_long_before(
     own_server: Callable[..., Server], spawn
 ) -> None:
@@ -114,6 +116,7 @@ async def test_a_worker_leaves_in_time_when_its_server_goes_silent_long_before(
     assert time.monotonic() - begun < 1 + LEAVES_WITHIN + SLACK
 
 
+@pytest.mark.chaos
 async def test_a_shard_that_is_silent_holds_up_no_sign_off_at_the_others(spawn) -> None:
     async with ClusterOfSix({"cluster-node-timeout": "60000"}) as scene:
         names = ["a", "b", "c", "d"]

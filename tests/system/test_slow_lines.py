@@ -42,6 +42,7 @@ async def latencies(queue: Queue, until: asyncio.Future[object]) -> list[float]:
     return found
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize(
     ("count", "size", "rate"),
     [
@@ -93,6 +94,7 @@ async def test_large_payloads_are_claimed_over_a_slow_line(server: Server) -> No
             assert await asyncio.gather(*(each.result(timeout=60) for each in large)) == [size] * 10
 
 
+@pytest.mark.chaos
 async def test_a_large_result_whose_connection_dies_half_way_is_sent_again(server: Server) -> None:
     async with Queue("default", server.url) as queue, Proxy(server.socket, rate=2_000_000) as proxy:
         async with worker_behind(proxy):
@@ -151,6 +153,7 @@ async def test_a_result_that_the_server_does_not_take_fails_its_job_and_no_other
         assert await queue.failed_job_registry.count() == 1
 
 
+@pytest.mark.chaos
 async def test_a_job_whose_arguments_the_server_cannot_send_fails_and_no_other(
     own_server: Callable[..., Server],
 ) -> None:

@@ -488,6 +488,7 @@ async def test_nothing_unsigned_is_read_anywhere(server, burst, raw, tmp_path: P
     assert not (tmp_path / "meta").exists()
 
 
+@pytest.mark.chaos
 async def test_many_of_both_kinds_run_side_by_side(queue: Queue, start_worker) -> None:
     await start_worker(job_processes=2)
     options = ("process", "thread")

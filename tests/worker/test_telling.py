@@ -464,6 +464,7 @@ def test_levels_have_colours_where_they_are_wanted() -> None:
     assert SHOWN.format(record) == "ERROR ERROR \\x1b"
 
 
+@pytest.mark.chaos
 def test_a_stop_is_heard_also_where_nobody_has_configured_logging(environment: dict[str, str], server) -> None:
     program = (
         "import asyncio\nfrom aioq import Queue, Worker\n"

@@ -310,6 +310,7 @@ async def test_a_short_socket_timeout_ends_no_blocking_read(own_server: Callable
 # Slow lines
 
 
+@pytest.mark.chaos
 async def test_calls_and_replies_may_take_longer_than_the_timeout_while_bytes_move(server: Server) -> None:
     """Three seconds each way, with a patience of one and a half."""
     size = 900_000
@@ -340,6 +341,7 @@ async def test_large_calls_of_one_wire_arrive_whole_and_in_order(server: Server)
     await connection.aclose()
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize(
     ("is_tls", "loop_factory"),
     [
@@ -392,6 +394,7 @@ async def test_a_large_call_that_is_cut_half_way_is_sent_again(server: Server) -
         await connection.aclose()
 
 
+@pytest.mark.chaos
 async def test_many_jobs_are_enqueued_over_a_slow_line(server: Server) -> None:
     async with (
         Proxy(server.socket, rate=1_000_000) as proxy,

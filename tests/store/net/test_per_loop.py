@@ -34,6 +34,7 @@ def quick_turns() -> Iterator[None]:
     sys.setswitchinterval(usual)
 
 
+@pytest.mark.chaos
 async def test_threads_open_connections_while_others_look_for_ended_loops(quick_turns: None) -> None:
     loop, stop = asyncio.get_running_loop(), threading.Event()
     opened: list[Socket] = []
