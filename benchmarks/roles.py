@@ -60,6 +60,8 @@ async def worker(talk: Talk, system: str, url: str, concurrency: int | None, lim
                 talk.say(word, jobs.tally.report())
             elif word == "runs":
                 talk.say(word, sorted(jobs.tally.runs.items()))
+            elif word == "order":
+                talk.say(word, list(jobs.tally.runs))
 
         stop.set()
 

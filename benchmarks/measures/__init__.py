@@ -16,6 +16,8 @@ NAMES = (
     "shards",
     "threads",
     "processes",
+    "dependencies",
+    "group",
     "sync",
     "imports",
     "typed",

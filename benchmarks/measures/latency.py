@@ -24,8 +24,18 @@ def measure(bench: Bench) -> Iterator[Outcome]:
 
 
 def _run(bench: Bench, system: str) -> Outcome:
-    count = bench.size(2_000, system=system)
+    waits, check = wait(bench, system, bench.size(2_000, system=system))
+    figures = {}
 
+    for what, values in waits.items():
+        p50, p99 = (percentile(values, part) * 1000 for part in (0.5, 0.99))
+        figures |= {f"latency.{what}.p50": p50, f"latency.{what}.p99": p99, f"latency.{what}.spread": p99 / p50}
+
+    return Outcome(system, figures, [check])
+
+
+def wait(bench: Bench, system: str, count: int) -> tuple[dict[str, list[float]], tuple[str, bool]]:
+    """The seconds until so many jobs began, and until their results came: `start` and `result`; and a check."""
     with (
         bench.server() as server,
         Crew(bench, system, server.url) as crew,
@@ -33,15 +43,8 @@ def _run(bench: Bench, system: str) -> Outcome:
     ):
         waits = client.hear("waits")
         crew.await_ended(count + WARM)
-        checks = [crew.check(count + WARM)]
 
-    figures = {}
-
-    for what, values in waits.items():
-        p50, p99 = (percentile(values, part) * 1000 for part in (0.5, 0.99))
-        figures |= {f"latency.{what}.p50": p50, f"latency.{what}.p99": p99, f"latency.{what}.spread": p99 / p50}
-
-    return Outcome(system, figures, checks)
+        return waits, crew.check(count + WARM)
 
 
 async def client(talk: Talk, system: str, url: str, count: int) -> None:

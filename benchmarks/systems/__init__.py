@@ -36,6 +36,24 @@ class Client(Protocol):
     async def enqueue_many(self, job: Job, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
         """The system's way for many jobs."""
 
+    async def fan_out(self, job: Job, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """As `enqueue_many`; all but the first wait for the first. This and the next four are where they exist."""
+
+    async def fan_in(self, job: Job, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """The last waits for all others."""
+
+    async def chain(self, job: Job, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Each waits for the one before."""
+
+    async def group(self, job: Job, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """None waits; they are one group."""
+
+    async def ended(self) -> None:
+        """Wait for the end of that group."""
+
+    async def deferred(self) -> int:
+        """How many jobs wait for others."""
+
     async def enqueue_at(self, moment: datetime, job: Job, *args: Any) -> Any:
         """One job for later."""
 

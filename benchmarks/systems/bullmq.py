@@ -1,4 +1,7 @@
-"""bullmq (the Python port): 100 jobs at once (1 by default); results come with its event stream."""
+"""bullmq (the Python port): 100 jobs at once (1 by default); results come with its event stream.
+
+Its flows are trees: a job can wait for many, and no two for the same one. So there is no fan-out, and no group.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bullmq import Job, Queue, QueueEvents
+from bullmq import FlowProducer, Job, Queue, QueueEvents
 from bullmq import Worker as BullWorker
 
 from benchmarks import jobs
@@ -19,6 +22,7 @@ TUNED: dict[str, Any] = {}
 class Client:
     def __init__(self, url: str) -> None:
         self._queue = Queue(QUEUE, {"connection": url})
+        self._flows = FlowProducer({"connection": url})
         self._events = QueueEvents(QUEUE, {"connection": url, "lastEventId": "0"})
         self._events.on("completed", self._completed)
         self._results: dict[str, asyncio.Future[Any]] = {}
@@ -28,6 +32,26 @@ class Client:
 
     async def enqueue_many(self, job: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[str]:
         return [each.id for each in await self._queue.addBulk([{"name": job.__name__, "data": c} for c in calls])]
+
+    async def fan_in(self, job: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[str]:
+        *others, last = [_node(job, call) for call in calls]
+        tree = await self._flows.add(last | {"children": others})
+
+        return [*(each["job"].id for each in tree["children"]), tree["job"].id]
+
+    async def chain(self, job: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[str]:
+        first, *rest = [_node(job, call) for call in calls]
+
+        for node in rest:
+            first = node | {"children": [first]}
+
+        tree, handles = await self._flows.add(first), []
+
+        while tree:
+            handles.append(tree["job"].id)
+            (tree,) = tree.get("children", [None])
+
+        return handles[::-1]
 
     async def result(self, handle: str) -> Any:
         value = await asyncio.wait_for(self._future(handle), 30)
@@ -45,6 +69,7 @@ class Client:
 
     async def aclose(self) -> None:
         await self._events.close()
+        await self._flows.close()
         await self._queue.close()
 
     def _completed(self, event: dict[str, Any], _: str) -> None:
@@ -56,6 +81,10 @@ class Client:
             self._results[handle] = asyncio.get_running_loop().create_future()
 
         return self._results[handle]
+
+
+def _node(job: Callable[..., Any], call: tuple[Any, ...]) -> dict[str, Any]:
+    return {"name": job.__name__, "queueName": QUEUE, "data": call}
 
 
 async def _process(job: Job, _: str) -> Any:

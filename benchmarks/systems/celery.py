@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from celery import Celery
+from celery import Celery, chain, chord, group
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from redis import Redis
 
@@ -46,6 +46,44 @@ class Client:
 
     async def enqueue_many(self, job: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[str]:
         return [await self.enqueue(job, *call) for call in calls]
+
+    async def fan_out(self, job: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[str]:
+        first, *others = self._signatures(job, calls)
+        results = [each.freeze() for each in others]
+
+        return self._keep([first.apply_async(link=others), *results])
+
+    async def fan_in(self, job: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[str]:
+        *others, last = self._signatures(job, calls)
+        result = chord(others)(last)
+
+        return self._keep([*result.parent.results, result])
+
+    async def chain(self, job: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[str]:
+        result, results = chain(self._signatures(job, calls)).apply_async(), []
+
+        while result:
+            results.append(result)
+            result = result.parent
+
+        return self._keep(results[::-1])
+
+    async def group(self, job: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[str]:
+        self._group = group(self._signatures(job, calls)).apply_async()
+
+        return self._keep(self._group.results)
+
+    async def ended(self) -> None:
+        self._group.get()
+
+    def _signatures(self, job: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Calls that do not take the results of those before them."""
+        return [self._tasks[job.__name__].si(*call) for call in calls]
+
+    def _keep(self, results: Sequence[Any]) -> list[str]:
+        self._results |= {result.id: result for result in results}
+
+        return [result.id for result in results]
 
     async def result(self, handle: str) -> Any:
         try:
