@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from aioq.client.call import Call
 from aioq.client.view import JobView
@@ -25,14 +26,21 @@ def with_edges(call: Call, store: Store) -> Call:
     """
     edges = call.options.edges
     assert edges is not None
-    found = Edges(tuple(_placed(each, call, store) for each in edges.edges), edges.at_front)
+    queues = [_queue_of(each, call, store) for each in edges.edges]
 
-    own = JobOptions(edges=found, at_front=True) if edges.at_front else JobOptions(edges=found)
+    if not any(queues) and not edges.at_front:
+        return call  # which most are: to make another one takes longer than all else here
 
-    return replace(call, options=own.over(call.options))
+    found = tuple(edge._replace(queue=queue) for edge, queue in zip(edges.edges, queues, strict=True))
+    changed: dict[str, Any] = {"edges": Edges(found, edges.at_front)} | (
+        {"at_front": True} if edges.at_front else {}
+    )
+
+    return replace(call, options=JobOptions(**changed).over(call.options))
 
 
-def _placed(edge: Edge, call: Call, store: Store) -> Edge:
+def _queue_of(edge: Edge, call: Call, store: Store) -> str:
+    """As `Edge.queue`."""
     queue, job = "", edge.job
 
     if isinstance(job, JobView):
@@ -50,7 +58,7 @@ def _placed(edge: Edge, call: Call, store: Store) -> Edge:
     if not queue and edge.job_id == (call.options.job_id or call.job_id):
         raise InvalidInput(f"depends_on: job {edge.job_id} cannot depend on itself")
 
-    return edge._replace(queue=queue)
+    return queue
 
 
 def orphan(job_id: str, parent: str) -> NoSuchJobError:

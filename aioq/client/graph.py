@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Protocol, TypeVar
@@ -70,11 +70,10 @@ def in_order(jobs: Iterable[J], kind: type[J]) -> list[J]:
         raise InvalidInput(f"jobs: they depend on each other in a circle: {' → '.join(error.args[1])}") from None
 
 
-def among(job: CreatedJob, jobs: Sequence[CreatedJob]) -> GraphJob:
-    """A job whose dependencies among these jobs, which no queue has yet, are named by their ids."""
+def among(job: CreatedJob, ids: Collection[str]) -> GraphJob:
+    """A job whose dependencies among the jobs with these ids, which no queue has yet, are named by their ids."""
     assert job.call is not None
-    ids, edges = {each.id for each in jobs}, job.call.options.edges
-    call = job.call
+    call, edges = job.call, job.call.options.edges
 
     if edges is not None:
         found = tuple(edge._replace(job=None) if edge.job_id in ids else edge for edge in edges.edges)

@@ -188,7 +188,9 @@ class Using:
 
     def prepare_graph(self, ordered: Sequence[CreatedJob]) -> list[Call]:
         """Check and serialise the calls of `enqueue_graph`. For code without an event loop."""
-        return [self.prepare_job(among(job, ordered), at_front=False) for job in ordered]
+        ids = {job.id for job in ordered}
+
+        return [self.prepare_job(among(job, ids), at_front=False) for job in ordered]
 
     @overload
     def call(self, func: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> EnqueueData[R]: ...
