@@ -32,6 +32,7 @@ from aioq.values.repeat import Repeat
 from aioq.values.result import Result
 from aioq.values.retry import Retry
 from aioq.values.states import JobStatus
+from aioq.values.webhook import Webhook
 
 if typing.TYPE_CHECKING:
     from aioq.pool.pool import WorkerPool
@@ -60,6 +61,7 @@ __all__ = [
     "Result",
     "Retry",
     "ServerError",
+    "Webhook",
     "Worker",
     "WorkerPool",
     "current_job",

@@ -35,6 +35,8 @@ from aioq.values.errors import (
     ServerUnreachable,
     ServerUnsuitable,
     TimeoutFormatError,
+    WebhookFailed,
+    WebhookRefused,
     WorkerError,
     WrongContext,
 )
@@ -76,6 +78,8 @@ __all__ = [
     "ServerUnreachable",
     "ServerUnsuitable",
     "TimeoutFormatError",
+    "WebhookFailed",
+    "WebhookRefused",
     "WorkerError",
     "WrongContext",
 ]

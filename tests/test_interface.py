@@ -34,6 +34,8 @@ SEVERAL = {
     "func": "what a Callback calls is not told apart by its kind",
     "job": "enqueue_job takes what Job.create made, which has no record yet",
     "name": "a worker may have none",
+    "url": "a test kit may have none",
+    "secret": "a webhook has the name of one that workers know",
     "queues": "a pool passes it on to other processes",
     "connection": "a pool passes it on to other processes",
     "on_failure": "a dependency says what a failure means; a group, what is called then",

@@ -18,6 +18,7 @@ from aioq.values.options import ROWS
 from aioq.values.record import JobRecord
 from aioq.values.result import Result
 from aioq.values.signed import Unreadable
+from aioq.values.webhook import Webhook, shown_arguments
 
 #: The head of a column of times: when each job entered its state, or when a scheduled job is due.
 SINCE = "since/due"
@@ -38,6 +39,9 @@ def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
     meta = {name: _known(name, value, unreadable) for name, value in record.meta.items()}
     options = _options(record)
 
+    if call is not None and record.is_webhook:
+        call = call[0], tuple(shown_arguments(call[1])), {}
+
     return {
         "id": job.id,
         "queue": job.origin,
@@ -52,6 +56,7 @@ def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
         "depends_on": [_edge(letter, name) for letter, name in record.edges],
         "reason": record.reason,
         "callbacks": job.callbacks,
+        "webhooks": [_webhook(webhook) for webhook in job.webhooks],
         "follows": job.followed_id,
         "attempt": job.attempt,
         "deliveries": job.deliveries,
@@ -72,6 +77,13 @@ def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
         "unreadable": unreadable,
         "runs": [_run(run) for run in runs],
     }
+
+
+def _webhook(webhook: Webhook) -> dict[str, Any]:
+    """What is shown of a webhook. Its headers may have passwords."""
+    shown = {"url": webhook.url, "events": list(webhook.events), "timeout": webhook.timeout}
+
+    return shown if webhook.secret is None else shown | {"secret": webhook.secret}
 
 
 def _edge(letter: str, name: str) -> str:

@@ -15,6 +15,8 @@ from aioq.values.option import Flag
 from aioq.values.options import OPTIONS
 from aioq.values.repeat import Repeat
 from aioq.values.retry import Retry
+from aioq.values.webhook import Webhook
+from aioq.values.webhook_row import read_flag
 
 
 def with_job_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -83,9 +85,19 @@ def _repeat(values: Sequence[Any]) -> Repeat:
     return Repeat(times, intervals or 0, cron=cron, timezone=zone, until=moment, on_failure=on_failure or "stop")
 
 
+def _webhooks(values: Sequence[Any]) -> list[Webhook]:
+    texts, secret = values
+
+    if secret is not None and not texts:
+        raise typer.BadParameter("it needs --webhook", param_hint="'--webhook-secret'")
+
+    return read_flag(texts or [], "--webhook", secret)
+
+
 #: The options whose value is not simply that of their flag.
 _READ: Mapping[str, Callable[[Sequence[Any]], Any]] = {
     "meta": _meta,
     "repeat": _repeat,
     "retry": _retry,
+    "webhooks": _webhooks,
 }

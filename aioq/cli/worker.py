@@ -39,6 +39,7 @@ from aioq.cli.worker_options import (
     ResultsTtl,
     Serializers,
     Shutdown,
+    WebhookAllowPrivate,
     read_processes,
 )
 from aioq.store import Connection, Directory
@@ -75,6 +76,7 @@ def worker(
     logs: Logs,
     pid: PidFile = None,
     allow: Allow = None,
+    webhook_allow_private: WebhookAllowPrivate = False,
     imports: Imports = None,
     functions: Functions,
     serializer: Serializers = None,
@@ -92,7 +94,7 @@ def worker(
     options |= {"job_processes": job_processes, "job_process_max_jobs": job_process_max_jobs}
     options |= {"job_process_max_memory": job_process_max_memory, "result_ttl": results_ttl}
     options |= {"shutdown_timeout": shutdown_timeout, "cancel_grace": cancel_grace}
-    options |= {"serializers": serializer or []}
+    options |= {"serializers": serializer or [], "webhook_allow_private": webhook_allow_private}
     limits: dict[str, Any] = {"burst": burst, "max_idle_time": max_idle_time}
     served = queues or ["default"]
 

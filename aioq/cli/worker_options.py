@@ -188,6 +188,13 @@ Allow = Annotated[
         " Without it: AIOQ_ALLOW, else all.",
     ),
 ]
+WebhookAllowPrivate = Annotated[
+    bool,
+    typer.Option(
+        "--webhook-allow-private",
+        help="Send webhooks to addresses that are not public, too. Without it, such a webhook fails.",
+    ),
+]
 Imports = Annotated[
     list[str] | None,
     typer.Option(

@@ -19,6 +19,7 @@ from aioq.values.serializer import JSON, PICKLE, Serializer
 from aioq.values.signature import Signer
 from aioq.values.signed import META, Fields
 from aioq.values.submission import NO_WORDS, Submission
+from aioq.values.webhook import FIELD, pack_webhooks
 
 
 @dataclass(slots=True)  # one is made for each job, and a frozen one or a tuple takes twice as long
@@ -182,7 +183,7 @@ def submission_of(call: Call, signer: Signer | None = None) -> Submission:
 
     for field, word in WORDS:
         if field in given and (value := given[field] if word.write is None else word.write(given[field])):
-            words[word.name] = f"{words[word.name]},{value}" if word.name in words else value
+            words[word.name] = _joined(words[word.name], value) if word.name in words else value
 
     if call.group and words:
         words["group"] = call.group
@@ -190,6 +191,11 @@ def submission_of(call: Call, signer: Signer | None = None) -> Submission:
         record.fields[b"after"] = b"group=" + call.group.encode()
 
     return Submission(record, call.size, words, options.durability or "memory")
+
+
+def _joined(known: object, value: object) -> str:
+    """What several options tell by one word, each value once."""
+    return ",".join(dict.fromkeys(f"{known},{value}".split(",")))
 
 
 def _stored(call: Call, options: JobOptions) -> Fields:
@@ -206,6 +212,9 @@ def _stored(call: Call, options: JobOptions) -> Fields:
     for kind in KINDS:
         if kind in given:
             fields[kind.encode()] = described(given[kind], kind, call.serializer).pack()
+
+    if options.webhooks:
+        fields[FIELD] = pack_webhooks(each.stored() for each in options.webhooks)
 
     for field, stored in FIELDS:
         if field in given:

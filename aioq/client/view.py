@@ -16,6 +16,7 @@ from aioq.values.record import JobRecord
 from aioq.values.resolving import resolve
 from aioq.values.retrying import why_not
 from aioq.values.states import JobStatus
+from aioq.values.webhook import EVENTS, Webhook
 
 
 @part_of("Job")
@@ -241,6 +242,26 @@ class JobView:
         One that has done its work is gone after a minute.
         """
         return {kind: callback_id(self.id, self.fence, kind) for kind in self.callbacks}
+
+    @property
+    def webhooks(self) -> list[Webhook]:
+        """The webhooks that are sent when something becomes of it, in their order."""
+        return [each for each in self.record.webhooks if each is not None]
+
+    @property
+    def webhook_ids(self) -> dict[str, list[str]]:
+        """The ids of the jobs that send what becomes of its last run, or have sent it, by event; in that order.
+
+        `fetch_job` brings one. One that has done its work is gone after a minute.
+        """
+        found: dict[str, list[str]] = {}
+
+        for number, webhook in enumerate(self.record.webhooks, 1):
+            for event in () if webhook is None else webhook.events:
+                made = callback_id(self.id, self.fence, EVENTS[event], number)
+                found.setdefault(event, []).append(made)
+
+        return found
 
     @property
     def followed_id(self) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
@@ -77,6 +77,7 @@ class WorkerPool:
             that of each process; functions of modules, or their names such as "shop.worker:lifespan".
         serializers: as for Worker, by their names.
         imports: as for Worker.
+        webhook_allow_private, webhook_secrets: as for Worker. The processes get secrets on a socket.
         log_jobs: as for Worker.
 
     Raises:
@@ -87,6 +88,9 @@ class WorkerPool:
         >>> await pool.run(signals=True)  # doctest: +SKIP
 
     """
+
+    _supervisor: Supervisor | None = None
+    _stops = 0
 
     @tell_rq_arguments(POOL_ARGUMENTS)
     def __init__(
@@ -117,6 +121,8 @@ class WorkerPool:
         process_lifespan: ProcessLifespan | None = None,
         serializers: str | Sequence[str] = (),
         imports: str | Sequence[str] = (),
+        webhook_allow_private: bool = False,
+        webhook_secrets: Mapping[str, str | Sequence[str]] | None = None,
         log_jobs: bool = False,
     ) -> None:
         _check_plain(queues, connection, secret)
@@ -127,19 +133,17 @@ class WorkerPool:
         self._options: dict[str, Any] = {"concurrency": concurrency, "executor": executor, "name": name}
         self._options |= {"prefix": prefix, "allow": allow, "secret": secret, "log_jobs": log_jobs}
         self._options |= {"job_processes": job_processes, "job_process_max_jobs": job_process_max_jobs}
+        self._options |= {"webhook_allow_private": webhook_allow_private, "webhook_secrets": webhook_secrets}
         times = _in_seconds(result_ttl=result_ttl, shutdown_timeout=shutdown_timeout, cancel_grace=cancel_grace)
         self._options |= {"job_process_max_memory": job_process_max_memory, **times}
         # It refuses what the workers of the processes would refuse.
         options = self._options | without_names(functions)
         self.queue_names: list[str] = Worker(queues, connection, **options).queue_names
         self.processes: int = cores() if processes is None else whole(processes, "processes", 1)
-        # Only the processes load them.
-        self._options["serializers"] = _several(serializers)
+        self._options["serializers"] = _several(serializers)  # only the processes load them
         self._max_jobs = None if max_jobs is None else whole(max_jobs, "max_jobs", 1)
         self._max_memory = _read_max_memory(max_memory)
         self._imports, self._url = check_modules(imports), connection
-        self._supervisor: Supervisor | None = None
-        self._stops = 0
 
     def request_stop(self) -> None:
         """Let no process claim any more, and running jobs end; called again: hand them back at once.

@@ -1,12 +1,14 @@
 """Callback: a function that is called when something has become of a job. It runs as a job of its own.
 
 The job keeps how each of its callbacks is called in a field that has the name of the callback's kind. When the job
-ends, a script makes a job of that. The id of that job says which one it follows: `<id>.<fence>.<kind>`.
+ends, a script makes a job of that. The id of that job says which one it follows: `<id>.<fence>.<kind>`. That of a
+webhook is `<id>.<fence>.<kind>.<number>`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -25,6 +27,9 @@ KEPT_MS = 60_000
 
 #: What the names of fields begin with that a callback carries of its job.
 CARRIED = b"job."
+
+#: How the number of a webhook is written; a callback that is none has no number.
+_NUMBER = re.compile("|[1-9][0-9]?")
 
 _FIELDS = {kind.encode(): kind for kind in KINDS}
 
@@ -142,11 +147,18 @@ class Followed(NamedTuple):
     Args:
         job_id: of the job.
         kind: of the callback.
+        number: which of the job's webhooks it is, from 1; 0: it is none.
 
     """
 
     job_id: str
     kind: str
+    number: int = 0
+
+    @property
+    def signed_as(self) -> str:
+        """What the producer has signed the call for, beside the job."""
+        return f"webhook.{self.number}" if self.number else self.kind
 
 
 def followed_by(job_id: str) -> Followed | None:
@@ -155,15 +167,27 @@ def followed_by(job_id: str) -> Followed | None:
     if "." not in job_id:
         return None
 
-    head, _, kind = job_id.rpartition(".")
-    followed, _, fence = head.rpartition(".")
+    followed, *rest = job_id.split(".")
 
-    return Followed(followed, kind) if followed and fence.isdigit() and kind in KINDS else None
+    if not followed or not 2 <= len(rest) <= 3 or not rest[0].isdigit() or rest[1] not in KINDS:
+        return None
+
+    number = rest[2] if len(rest) == 3 else ""
+
+    return Followed(followed, rest[1], int(number or 0)) if _NUMBER.fullmatch(number) else None
 
 
-def callback_id(job_id: str, fence: int, kind: str) -> str:
-    """The id of the callback of this kind that the end of a job makes, after the claim with this fence."""
-    return f"{job_id}.{fence}.{kind}"
+def callback_id(job_id: str, fence: int, kind: str, number: int = 0) -> str:
+    """The id of the callback of this kind that the end of a job makes, after the claim with this fence.
+
+    Args:
+        job_id: of the job.
+        fence: of the claim.
+        kind: of the callback.
+        number: which of the job's webhooks it is, from 1; 0: it is none.
+
+    """
+    return f"{job_id}.{fence}.{kind}.{number}" if number else f"{job_id}.{fence}.{kind}"
 
 
 def carried_fields(fields: Mapping[bytes, bytes]) -> dict[bytes, bytes]:

@@ -14,6 +14,7 @@ from aioq.values.pickled import Opaque, Several, look_into
 from aioq.values.record import JobRecord
 from aioq.values.serializer import JSON, PICKLE, TYPED
 from aioq.values.signature import SIGNED, inner
+from aioq.values.webhook import shown_arguments
 
 #: The most characters of the arguments, of one text among them, and of a name.
 LONGEST, LONGEST_TEXT, LONGEST_NAME = 120, 60, 200
@@ -66,6 +67,9 @@ def _arguments(record: JobRecord) -> str:
 
     if call is None:
         return CUT
+
+    if record.is_webhook:
+        call = shown_arguments(call[0]), [], True
 
     text = _Text(LONGEST)
 

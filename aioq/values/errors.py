@@ -26,6 +26,8 @@ AioqError
 ├── JobTimeout                           = JobTimeoutException: the run took longer than its timeout
 ├── AbandonedJobError                    workers died while they ran the job, and the last one ran nothing else
 ├── JobProcessError                      the process that ran the job ended before the job did
+├── WebhookFailed                        a webhook was not received
+│   └── WebhookRefused                   it is not sent there, and is not tried again
 ├── RemoteError                          what a job raised in its process; the worker's own, nobody else sees it
 ├── WorkerError (RuntimeError)           raised by Worker.run(): the worker could not begin, or could not go on
 ├── NotDurable                           the job is in the queue, but not as safe as was asked for
@@ -210,6 +212,14 @@ class AbandonedJobError(AioqError):
 
 class JobProcessError(AioqError):
     """The process that ran the job crashed or was killed, or none could be started. Its worker goes on."""
+
+
+class WebhookFailed(AioqError):
+    """A webhook was not received: its server could not be reached, or has not answered with 2xx."""
+
+
+class WebhookRefused(WebhookFailed):
+    """A webhook is not sent there, and not tried again: the address is private, or the receiver has said 410."""
 
 
 class RemoteError(AioqError):

@@ -23,7 +23,6 @@ _MISSING = {
     "rate_limit": "the `concurrency` of a queue's only worker limits how many of its jobs run at the same time",
     "tenant": "each tenant can have a queue of its own",
     "unique": "`job_id` refuses a second job with the same id until the first has ended",
-    "webhooks": "the function can call the URL at its end",
 }
 
 #: Names that other queues have for what aioq has. A function may well have parameters of these names.

@@ -27,6 +27,8 @@ from aioq.values.repeat import REPEAT_OPTION, Repeat
 from aioq.values.retry import Retry
 from aioq.values.retry_option import RETRY_OPTION
 from aioq.values.states import KEPT_MS, JobStatus
+from aioq.values.webhook import Webhook
+from aioq.values.webhook_row import WEBHOOKS_OPTION, Webhooks
 
 TIMEOUT_MS = 180_000  # RQ's default
 RESULT_TTL_MS = KEPT_MS[JobStatus.FINISHED]
@@ -67,6 +69,7 @@ class Options(TypedDict, total=False):
     on_canceled: CallbackOption | None
     on_expired: CallbackOption | None
     on_retry: CallbackOption | None
+    webhooks: Webhooks | None
 
 
 def check_text(value: object, name: str) -> str:
@@ -211,6 +214,7 @@ OPTIONS = (
         flags=(Flag("depends_on", "ID", "Wait for this job to finish; any number.", read_depends_on, list),),
     ),
     *map(row_of, KINDS),
+    WEBHOOKS_OPTION,
     Option(
         "executor",
         check_executor,
@@ -265,6 +269,7 @@ class JobOptions:
     job_id: str | None = None
     meta: Mapping[str, Any] | None = None
     repeat: Repeat | None = None
+    webhooks: tuple[Webhook, ...] | None = None
 
     def __init__(self, **given: Any) -> None:
         self.__dict__ = given

@@ -20,6 +20,7 @@ from aioq.values.repeat import Repeat
 from aioq.values.retry import Retry
 from aioq.values.signed import SignedFields
 from aioq.values.states import JobStatus
+from aioq.values.webhook import FIELD, Webhook, stored_webhooks
 
 #: No moment, count or duration is larger; lua/lib/read.lua has the same limit.
 LARGEST = 10**15
@@ -212,9 +213,19 @@ class JobRecord(SignedFields):
         return {kind: each.func.decode(errors="replace") for kind, each in found.items()}
 
     @property
+    def webhooks(self) -> list[Webhook | None]:
+        """The webhooks that are sent when something becomes of the job; None: one that cannot be read."""
+        return [each.webhook() for each in stored_webhooks(self.fields.get(FIELD, b""))]
+
+    @property
     def followed(self) -> Followed | None:
         """The job that this one follows as its callback; None if it is no callback."""
         return followed_by(self.id)
+
+    @property
+    def is_webhook(self) -> bool:
+        """Whether it sends a webhook of the job that it follows."""
+        return self.followed is not None and self.followed.number > 0
 
     def carried(self) -> JobRecord:
         """The job that this callback follows, as it was when the callback was made.

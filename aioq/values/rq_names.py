@@ -130,6 +130,10 @@ GROUP_ARGUMENTS = {
     "job_datas": "await group.enqueue_many(queue, calls)",
     "id": "name=…",
 }
+WEBHOOK_ARGUMENTS = {
+    "job_status": "events=…",
+    "method": "It is always a POST: a request with another method has no body that all receivers read.",
+}
 ENQUEUE_MANY_ARGUMENTS = {
     "group_id": "await group.enqueue_many(queue, calls)",
     "pipeline": "Nobody needs it: all go in few round trips.",
@@ -142,7 +146,6 @@ REPEAT = {"intervals": "repeat.interval_ms"}
 MODULE = {
     "CronScheduler": _MISSING,
     "RateLimit": _MISSING,
-    "Webhook": _MISSING,
     "SimpleWorker": "Worker",
     "SpawnWorker": "Worker",
     "cancel_job": "await job.cancel()",

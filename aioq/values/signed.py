@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
-from aioq.values.callback import definitions_in, followed_by
+from aioq.values.callback import Followed, definitions_in, followed_by
 from aioq.values.cause import ExceptionClasses, rebuild
 from aioq.values.errors import BadSignature, DeserializationError, ResultNotKept, SerializationError
 from aioq.values.failure import Failure, unpack_failure
 from aioq.values.options import unpack_options
 from aioq.values.serializer import TYPED, Serializer, loads, written_by
 from aioq.values.signature import FIX, SIGNED, Signer, inner
+from aioq.values.webhook import FIELD, SENDER, pack_webhooks, stored_webhooks
 
 #: Fields of the hash that hold one meta value each begin with this.
 META = b"meta."
@@ -292,7 +293,7 @@ class SignedFields:
         func, opts = self.fields.get(b"func", b""), self.fields.get(b"opts", b"")
 
         if "." in self.id and field == b"data" and (followed := followed_by(self.id)) is not None:
-            return _called(followed.job_id, followed.kind, func, opts)
+            return _called(followed.job_id, followed.signed_as, func, opts)
 
         return self.id.encode(), field, func, opts
 
@@ -309,7 +310,16 @@ class SignedFields:
             signed = signer.sign(_called(self.id, kind, each.func, each.opts), each.data)
             fields[kind.encode()] = each._replace(data=signed).pack()
 
+        if FIELD in self.fields:
+            fields[FIELD] = pack_webhooks(
+                each._replace(data=signer.sign(self._webhook(number, each.opts), each.data))
+                for number, each in enumerate(stored_webhooks(self.fields[FIELD]), 1)
+            )
+
         return fields
+
+    def _webhook(self, number: int, opts: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+        return _called(self.id, Followed(self.id, "", number).signed_as, SENDER, opts)
 
     def _verified_call(self) -> bytes:
         if self._call is None:

@@ -35,6 +35,7 @@ from aioq.worker.series import check_series, in_series
 from aioq.worker.settings import ProcessLimits
 from aioq.worker.telling import Telling
 from aioq.worker.threads import ThreadCall
+from aioq.worker.webhook_settings import Message, WebhookSettings
 
 #: The most bytes of a result. A server takes no larger value (its proto-max-bulk-len, if nobody has changed it):
 #: it ends the connection, and with it the call that would record other jobs, too.
@@ -54,6 +55,7 @@ class Caller:
         middleware: what runs around each call, the outermost first.
         process_lifespan: the name of what each process enters at its beginning; None: nothing.
         overrides: functions that are called in the place of dependencies.
+        webhooks: how webhooks are sent.
 
     """
 
@@ -68,6 +70,7 @@ class Caller:
         middleware: Sequence[RunMiddleware] = (),
         process_lifespan: str | None = None,
         overrides: Overrides = NO_OVERRIDES,
+        webhooks: WebhookSettings = WebhookSettings(),  # noqa: B008 - it is frozen
     ) -> None:
         self._threads = CapacityLimiter(threads)
         self._result_ttl_ms = result_ttl_ms
@@ -77,6 +80,7 @@ class Caller:
         self._middleware = middleware
         self._default = default
         self._telling = telling or Telling()
+        self._webhooks = webhooks
 
     async def carry_out(self, run: Run, start_clock: StartClock) -> Outcome | None:
         """The life of a run: its function is found and called, and the outcome is decided.
@@ -156,7 +160,11 @@ class Caller:
         if "." in record.id:
             job = current.get()
             assert isinstance(job, FollowedJob)
-            args = called_with(job, func, instance, args, kwargs)
+            args = (
+                (Message(record, run.store.queue, self._webhooks), *args)
+                if job.is_webhook
+                else called_with(job, func, instance, args, kwargs)
+            )
         elif instance is not None:
             args = (instance, *args)
 

@@ -24,14 +24,16 @@ class FollowedJob(CurrentJob):
         kind: of the callback.
         record: what the callback carries of the job.
         store: the queue.
+        is_webhook: whether the callback is a webhook.
 
     """
 
-    __slots__ = ("_callback",)
+    __slots__ = ("_callback", "is_webhook")
 
-    def __init__(self, kind: str, record: JobRecord, store: Store) -> None:
+    def __init__(self, kind: str, record: JobRecord, store: Store, *, is_webhook: bool = False) -> None:
         super().__init__(record, store)
         self._callback = kind
+        self.is_webhook = is_webhook
 
     @property
     def callback(self) -> str:
@@ -55,7 +57,7 @@ def followed_job(record: JobRecord, store: Store) -> FollowedJob:
     if followed is None:
         raise DeserializationError(f"job {record.id} is no callback, and no other job can have such an id")
 
-    return FollowedJob(followed.kind, record.carried(), store)
+    return FollowedJob(followed.kind, record.carried(), store, is_webhook=followed.number > 0)
 
 
 def called_with(

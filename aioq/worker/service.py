@@ -92,6 +92,7 @@ class Service:
             code.middleware,
             code.process_lifespan,
             NO_OVERRIDES if tests is None else tests.overrides,
+            settings.webhooks,
         )
         report = outcomes.put if tests is None else tests.first(outcomes.put)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
 from dataclasses import dataclass, field
 
 from aioq.values.allowlist import Allowlist
+from aioq.values.errors import InvalidInput
 from aioq.values.numbers import whole
 from aioq.values.options import THREAD
 from aioq.values.sizes import Size, read_size
@@ -13,6 +16,7 @@ from aioq.worker.ending import CANCEL_GRACE_S
 from aioq.worker.for_tests import ForTests
 from aioq.worker.memory import check_readable
 from aioq.worker.user_code import UserCode
+from aioq.worker.webhook_settings import WebhookSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class WorkerSettings:
     executor: str = THREAD
     user_code: UserCode = field(default_factory=UserCode)
     schemas: str = ""
+    webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     for_tests: ForTests | None = None
 
 
@@ -69,3 +74,14 @@ def read_process_limits(number: int | None, max_jobs: int | None, max_memory: Si
         None if max_jobs is None else whole(max_jobs, "job_process_max_jobs", 1),
         None if max_memory is None else read_size(max_memory, "job_process_max_memory"),
     )
+
+
+def read_name(name: str | None) -> str:
+    """The beginning of a worker's name: as a user gives it, else the host and the process. Raises InvalidInput."""
+    if name is None:
+        return f"{re.sub('[^A-Za-z0-9_-]', '-', socket.gethostname())[:40]}.{os.getpid()}"
+
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name):
+        raise InvalidInput(f"name={name!r}: expected 1 to 100 of the characters A-Z a-z 0-9 _ . -")
+
+    return name

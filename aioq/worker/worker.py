@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import secrets
-import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from anyio import CancelScope
@@ -38,8 +36,9 @@ from aioq.worker.lines import keep_enabled
 from aioq.worker.middleware import RunMiddleware
 from aioq.worker.schemas import schemas_of
 from aioq.worker.service import Service
-from aioq.worker.settings import WorkerSettings, read_process_limits
+from aioq.worker.settings import WorkerSettings, read_name, read_process_limits
 from aioq.worker.user_code import ProcessLifespan, UserCode
+from aioq.worker.webhook_settings import read_webhook_settings
 
 log = logging.getLogger("aioq.worker")
 
@@ -100,6 +99,10 @@ class Worker:
             on. Others are imported on a thread of their own, when their first job comes.
         serializers: those of your own that jobs are written with; aioq's own are known. "typed": each task of
             `imports` is typed, also those that belong to no queue.
+        webhook_allow_private: send webhooks to addresses that are not public, too: of this machine, of its network
+            (default False: such a webhook fails).
+        webhook_secrets: what webhooks are signed with that name a secret: "whsec_…" by name; several as a list,
+            and each signs. Those of the environment are known, too: AIOQ_WEBHOOK_SECRET_BILLING is "billing".
         log_jobs: log the begin and the end of each job at the level INFO (default False: at DEBUG). If there are
             many of them, how many have finished is logged instead.
 
@@ -114,6 +117,10 @@ class Worker:
 
     #: For aioq.testing: what it lets this worker do otherwise.
     for_tests: ForTests | None = None
+
+    _opening: Lifespan | None = None
+    _service: Service | None = None
+    _stops = 0
 
     @tell_rq_arguments(WORKER_ARGUMENTS)
     def __init__(
@@ -141,32 +148,31 @@ class Worker:
         process_lifespan: ProcessLifespan | None = None,
         imports: str | Sequence[str] = (),
         serializers: str | OwnSerializer | Sequence[str | OwnSerializer] = (),
+        webhook_allow_private: bool = False,
+        webhook_secrets: Mapping[str, str | Sequence[str]] | None = None,
         log_jobs: bool = False,
     ) -> None:
         listed = _listed(queues)
         self._queues = [each for each in listed if isinstance(each, Queue)]
         self._server = self._queues[0].connection if connection is None and self._queues else connection
         self.queue_names: list[str] = _names_of(listed)
-        self.name: str = f"{_check_name(name)}.{secrets.token_hex(3)}"
+        self.name: str = f"{read_name(name)}.{secrets.token_hex(3)}"
         self.concurrency: int = whole(concurrency, "concurrency", 1)
         self._process_limits = read_process_limits(job_processes, job_process_max_jobs, job_process_max_memory)
         self.job_processes: int = self._process_limits.number
         self._executor = check_executor(executor, "executor") or THREAD
-        self._prefix, self._secret = prefix, read_secret(secret)
+        self._prefix, self._secret, self._log_jobs = prefix, read_secret(secret), log_jobs
         self._allow = read_allow(allow, os.environ.get(ALLOW_VARIABLE))
         self._imports = check_modules(imports)
         self._serializers = [find_serializer(each) for each in _several(serializers)]
         self._user_code = UserCode.read(
             lifespan, on_startup, on_shutdown, middleware, exception_handlers, process_lifespan
         )
-        self._log_jobs = log_jobs
+        self._webhooks = read_webhook_settings(webhook_allow_private, webhook_secrets)
         self._check_connection()
         self._result_ttl_ms = retention_ms(result_ttl, "result_ttl")
         self._shutdown_timeout = _check_seconds(shutdown_timeout, "shutdown_timeout")
         self._cancel_grace = _check_seconds(cancel_grace, "cancel_grace")
-        self._opening: Lifespan | None = None
-        self._service: Service | None = None
-        self._stops = 0
 
     @property
     def stops(self) -> int:
@@ -288,6 +294,7 @@ class Worker:
             log_jobs=self._log_jobs,
             executor=self._executor,
             user_code=self._user_code,
+            webhooks=self._webhooks,
             for_tests=self.for_tests,
         )
 
@@ -350,13 +357,3 @@ def _check_seconds(value: Duration, name: str) -> float:
         raise InvalidInput(f"{name}={value!r}: expected a duration of at least 0 seconds")
 
     return ms / 1000
-
-
-def _check_name(name: str | None) -> str:
-    if name is None:
-        return f"{re.sub('[^A-Za-z0-9_-]', '-', socket.gethostname())[:40]}.{os.getpid()}"
-
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name):
-        raise InvalidInput(f"name={name!r}: expected 1 to 100 of the characters A-Z a-z 0-9 _ . -")
-
-    return name

@@ -19,6 +19,9 @@ from .history import NO_FENCE, Event, Kind, append
 #: Names the folder in which every process of a trial notes what happens.
 FOLDER = "CHAOS_FOLDER"
 
+#: Names the URL to which webhooks of the load are sent.
+RECEIVER = "CHAOS_RECEIVER"
+
 
 def note(kind: Kind, name: str = "", job: str = "", **details: object) -> None:
     """Adds an event to this process's file."""

@@ -13,8 +13,9 @@ from typing import Any, Literal, get_args
 #: invoke, ok, fail, info: an operation of a client; info says that nobody knows whether it was carried out.
 #: begin, end: a job's body, noted outside the server; an end is named returned, raised, cancelled or killed.
 #: commit: a result that somebody read; its fence is NO_FENCE if it is the result of no run. call: a callback of a
-#: job began; it is named after its kind. fault: something was broken. start: a worker's process was started.
-#: final: one job in one index, after the drain. key: a key that is left. damaged: a line that is no event.
+#: job began, named after its kind, or a webhook has come, named after its type. fault: something was broken.
+#: start: a worker's process was started. final: one job in one index, after the drain. key: a key that is left.
+#: damaged: a line that is no event.
 Kind = Literal[
     "invoke", "ok", "fail", "info", "begin", "end", "commit", "call", "fault", "start", "final", "key", "damaged"
 ]
@@ -49,7 +50,7 @@ class Event:
     repeats: int = 0  # of an enqueue: how many runs of its series follow the first one
     brief: bool = False  # of an enqueue: no record is left soon after the job's end
     kills: bool = False  # of an enqueue: each run ends the process of its worker
-    called: bool = False  # of an enqueue: its end has a callback
+    called: bool = False  # of an enqueue: its end has a callback and a webhook
     queue: str = ""  # of an enqueue
     callback: str = ""  # of a begin: the group whose end it is called for
     until: float = 0  # of a fault: when it was over, if not at once

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 import sys
 import threading
 import time
@@ -16,7 +17,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from aioq import Dependency, Group, Job, JobFailed, Queue, Repeat, Retry
+from aioq import Dependency, Group, Job, JobFailed, Queue, Repeat, Retry, Webhook
 from aioq.values.errors import AioqError, ServerError, ServerFull
 
 from . import bodies
@@ -134,6 +135,7 @@ def make(order: Order, job_id: str | None) -> tuple[Job[Any], dict[str, Any]]:
             return Job.create(bodies.tell, (order.seconds,), **options), {}
         case "call":
             options |= {"on_success": bodies.tell_end, "on_failure": bodies.tell_end}
+            options["webhooks"] = Webhook(os.environ[bodies.RECEIVER], ["finished", "failed"])
             job = Job.create(bodies.fail, (order.seconds, 1000 * (order.number % 2)), **options)
             return job, {"called": True}
         case "large":

@@ -224,12 +224,12 @@ def whole_series(history: History) -> Found:
             yield Violation("I24", f"finished after {returned} of {repeats + 1} runs", tuple(events))
 
 
-#: The callback of each end that a job of the load with callbacks can have.
-CALLBACKS = {"finished": "on_success", "failed": "on_failure"}
+#: The callback and the webhook of each end that a job of the load with callbacks can have.
+CALLBACKS = {"finished": ("on_success", "job.finished"), "failed": ("on_failure", "job.failed")}
 
 
 def called_back(history: History) -> Found:
-    """I25. The end of a job has its callback, whoever has ended it, and no other one is called."""
+    """I25. The end of a job has its callback and its webhook, whoever has ended it, and no others come."""
     faults = losses(history)
     # Callbacks whose workers were lost again and again.
     failed = {e.job.partition(".")[0] for e in history if e.kind == "final" and "." in e.job}
@@ -238,7 +238,8 @@ def called_back(history: History) -> Found:
         if not any(e.called for e in events) or lost(events, faults) or job_id in failed:
             continue
 
-        expected = {CALLBACKS[e.name] for e in events if e.kind == "final" and e.name in CALLBACKS}
+        ends = [e.name for e in events if e.kind == "final" and e.name in CALLBACKS]
+        expected = {name for end in ends for name in CALLBACKS[end]}
         calls = {e.name for e in events if e.kind == "call"}
 
         if calls != expected:

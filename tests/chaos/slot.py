@@ -32,7 +32,7 @@ class CommandProcess(WorkerProcess):
         """See `tests.chaos.serve`."""
         given = [word for name, value in options.items() for word in (f"--{name}", str(value))]
 
-        return ["tests.chaos.serve", "--url", url, *given, *queues.split(",")]
+        return ["tests.chaos.serve", "--url", url, "--webhook-allow-private", *given, *queues.split(",")]
 
 
 class Slot:

@@ -105,10 +105,12 @@ def test_a_series_has_no_more_runs_than_it_was_told() -> None:
     assert "I4" in {violation.rule for violation in check(history)}
 
 
-def test_the_end_of_a_job_has_its_callback() -> None:
-    called = Event(4, "call", "on_success", "a", fence=1)
+def test_the_end_of_a_job_has_its_callback_and_its_webhook() -> None:
+    called, sent = Event(4, "call", "on_success", "a", fence=1), Event(4, "call", "job.finished", "a")
 
-    assert check([*whole(called=True), called]) == []
+    assert check([*whole(called=True), called, sent, sent]) == []
+    assert [violation.rule for violation in check([*whole(called=True), called])] == ["I25"]
+    assert [violation.rule for violation in check([*whole(called=True), sent])] == ["I25"]
     assert [violation.rule for violation in check(whole(called=True))] == ["I25"]
     assert check([*whole(called=True), flushed(3.2)]) == []
     assert check([*whole(called=True), Event(99, "final", "failed", "a.1.on_success")]) == []

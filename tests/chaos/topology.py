@@ -24,13 +24,14 @@ from typing import Self
 import redis
 
 from tests.conftest import Server
+from tests.receiver import Request, receiving
 from tests.servers.cluster import ClusterOfSix
 from tests.servers.node import Scene
 from tests.servers.sentinel import SentinelTrio
 from tests.system.proxy import Proxy
 from tests.tools import server_binary
 
-from .bodies import FOLDER, events_of
+from .bodies import FOLDER, RECEIVER, events_of
 from .clock import ServerClock
 from .history import Event, append, load
 from .promises import BY_A_JOB
@@ -126,9 +127,11 @@ class Topology:
         self.deaths = 0.0  # when a job has last ended its worker's process
         self._stack = AsyncExitStack()
         self._logs = 0
+        self._receiver = ""  # where webhooks are sent
 
     async def __aenter__(self) -> Self:
         workers, producers = self._counts
+        self._receiver = (await self._stack.enter_async_context(receiving(self._note_webhook))).url()
         await self._start_servers()
         self.workers = [await self._slot(f"worker-{number}") for number in range(workers)]
         self.producers = [await self._slot(f"producer-{number}") for number in range(producers)]
@@ -156,6 +159,10 @@ class Topology:
 
     def note(self, event: Event) -> None:
         append(self.folder / "nemesis.events", event)
+
+    def _note_webhook(self, request: Request) -> None:
+        told = request.told
+        self.note(Event(time.monotonic(), "call", told["type"], told["data"]["id"]))
 
     async def start_worker(self, slot: Slot) -> None:
         """Start a worker; where one was before, the new one has another name.
@@ -256,7 +263,9 @@ class Topology:
                 slot.busy = False
 
     def _environment(self) -> dict[str, str]:
-        return os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", FOLDER: str(self.folder)}
+        own = {FOLDER: str(self.folder), RECEIVER: self._receiver}
+
+        return os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"} | own
 
     async def _start_servers(self) -> None:
         raise NotImplementedError

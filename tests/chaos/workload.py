@@ -26,7 +26,7 @@ KINDS = {
     "stop": 20,  # is ended while it runs
     "ttl": 10,  # may not wait for long
     "meta": 10,  # writes meta
-    "call": 20,  # its end has a callback; half of them raise
+    "call": 20,  # its end has a callback and a webhook; half of them raise
     "forget": 12,  # its result is kept for no time, or for a second, and waited for
     "late": 10,  # the same, and who asks for its result may come too late
     "drop": 12,  # raises, and nothing is kept of it after a second at the most

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from aioq import JobStatus, Queue, Repeat, Retry, Worker
+from aioq import JobStatus, Queue, Repeat, Retry, Webhook, Worker
 from aioq.cli.words import duration, repeat, retry
 from aioq.values.repeat import shown_series
 from tests import jobs
@@ -419,6 +419,38 @@ def test_callbacks_are_listed_where_they_are_asked_for(cli: Cli) -> None:
     assert "1 callback" in cli.on_terminal("info")[1]
     assert json.loads(cli.call("info", "--json").stdout)["queues"][0]["callbacks"] == 1
     assert "cannot be combined with --status" in cli.call("ls", "--callbacks", "--status", "failed").stderr
+
+
+def test_a_job_is_enqueued_with_a_webhook(cli: Cli) -> None:
+    url = "https://example.com/jobs?a=b"
+    words = ["enqueue", "tests.jobs.noop", "--job-id", "x", "--webhook", f"failed,canceled={url}"]
+    cli.call(*words, "--webhook-secret", "billing")
+    assert shown(cli, "x")["webhooks"] == [
+        {"url": url, "events": ["failed", "canceled"], "timeout": 10.0, "secret": "billing"}
+    ]
+    assert f'"url": "{url}"' in cli.call("job", "show", "x").stdout
+    assert "expected EVENTS=URL" in cli.call("enqueue", "tests.jobs.noop", "--webhook", url).stderr
+    assert "'done' is no event" in cli.call("enqueue", "tests.jobs.noop", "--webhook", f"done={url}").stderr
+    assert "it needs --webhook" in cli.call("enqueue", "tests.jobs.noop", "--webhook-secret", "billing").stderr
+    assert "Webhook(secret)" in cli.call(*words, "--webhook-secret", "A B").stderr
+    cli.call("job", "cancel", "x")
+    (sender,) = json.loads(cli.call("ls", "--callbacks", "--json").stdout)["jobs"]
+    assert sender["id"].endswith(".on_canceled.1")
+    assert sender["call"] == f"aioq.worker.webhook.send({url!r})"
+    assert shown(cli, sender["id"])["follows"] == "x"
+
+
+def test_headers_of_webhooks_are_not_shown(cli: Cli) -> None:
+    async def cancel(queue: Queue) -> None:
+        hook = Webhook("https://example.com", "canceled", headers={"Authorization": "hunter2"})
+        job = await queue.using(job_id="x", webhooks=hook).enqueue(jobs.noop)
+        await job.cancel()
+
+    cli.do(cancel)
+    (sender,) = json.loads(cli.call("ls", "--callbacks", "--json").stdout)["jobs"]
+    assert shown(cli, sender["id"])["args"] == ["https://example.com"]
+    said = [cli.call("job", "show", "x"), cli.call("job", "show", sender["id"]), cli.call("ls", "--callbacks")]
+    assert not any("hunter2" in each.stdout for each in said)
 
 
 def test_a_job_is_enqueued_with_a_callback(cli: Cli) -> None:

@@ -301,6 +301,24 @@ async def with_a_callback_that_is_none(store: Store, client: redis.Redis) -> Non
     client.hset(JOB, "on_retry", "?")
 
 
+@damage("runs", "callback-untold")
+async def with_a_webhook_that_its_end_would_not_send(store: Store, client: redis.Redis) -> None:
+    await queued(store, webhooks="on_success,on_failure on_retry")
+    client.hset(JOB, "after", "on_success on_failure")
+
+
+@damage("runs", "callback-unreadable")
+async def with_webhooks_of_which_one_is_cut_off(store: Store, client: redis.Redis) -> None:
+    await queued(store, webhooks="on_retry on_retry")
+    client.hset(JOB, "webhooks", client.hget(JOB, "webhooks")[:-1])
+
+
+@damage("runs", "callback-unreadable")
+async def with_webhooks_that_are_none(store: Store, client: redis.Redis) -> None:
+    await queued(store, webhooks="on_retry")
+    client.hset(JOB, "webhooks", "?")
+
+
 @damage("canceled", "no-retention a.0.on_canceled")
 async def a_callback_that_has_finished_and_would_stay(store: Store, client: redis.Redis) -> None:
     await bring(store, client, "canceled", callbacks="on_canceled")

@@ -7,6 +7,7 @@ import redis
 
 from aioq.store import Store
 from aioq.values.outcome import Failed, Finished, Interrupted, Outcome, Retried
+from aioq.values.webhook import SENDER
 from tests.store.tools import (
     audit,
     bring,
@@ -63,6 +64,35 @@ async def test_a_job_that_has_not_ended_has_none(store: Store, client: redis.Red
     assert waiting(client, store) == []
     await store.changes.delete(["a"])
     assert waiting(client, store) == [], "nor has one that is deleted"
+
+
+@pytest.mark.parametrize("state", TABLE)
+async def test_each_end_has_the_webhooks_that_are_told_of_it(
+    store: Store, client: redis.Redis, state: str
+) -> None:
+    kind = TABLE[state]
+    await bring(store, client, state, callbacks=ALL, webhooks=f"{ALL} on_retry {kind}")
+    fence = fields(client, store).get(b"fence", b"0").decode()
+    assert waiting(client, store) == [f"a.{fence}.{kind}{number}" for number in ("", ".1", ".3")]
+    made = fields(client, store, f"a.{fence}.{kind}.3")
+    assert (made[b"func"], made[b"opts"], made[b"data"]) == (SENDER, b'{"timeout":1000}', b"j2")
+    assert made[b"job.status"] == state.encode()
+    assert b"job.webhooks" not in made
+    assert audit(client, store) == []
+
+
+async def test_a_retry_has_webhooks(store: Store, client: redis.Redis) -> None:
+    claimed = await start(store, webhooks="on_retry on_failure")
+    await end(store, (claimed, Retried("boom", 0)))
+    assert waiting(client, store) == [f"a.{claimed.fence}.on_retry.1"]
+
+
+async def test_webhooks_that_are_damaged_hold_up_no_end(store: Store, client: redis.Redis) -> None:
+    claimed = await start(store, webhooks="on_success on_success")
+    whole = fields(client, store)[b"webhooks"]
+    client.hset(store.keys.job + b"a", "webhooks", whole.replace(b" 16 2\n", b" 99999 2\n", 1))
+    await end(store, (claimed, Finished(b"p", 60_000)))
+    assert waiting(client, store) == [f"a.{claimed.fence}.on_success.1"]
 
 
 async def test_only_those_that_were_asked_for_are_made(store: Store, client: redis.Redis) -> None:

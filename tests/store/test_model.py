@@ -29,6 +29,7 @@ from aioq.values.failure import Failure, unpack_failure
 from aioq.values.outcome import Failed, FailedRun, Finished, FinishedRun, Interrupted, Outcome, Retried
 from aioq.values.states import FINAL, JobStatus, allows
 from aioq.values.submission import Submission
+from aioq.values.webhook import FIELD
 from tests.conftest import Server
 from tests.store.tools import LEASE, audit, beat, claim, clock, end, job, passed
 from tests.tools import assert_sound
@@ -82,6 +83,7 @@ class Spec(NamedTuple):
     failure_ttl: int | None
     deaths: int
     has_callbacks: bool
+    has_webhook: bool
 
 
 SPECS = st.builds(
@@ -93,6 +95,7 @@ SPECS = st.builds(
     failure_ttl=st.sampled_from([None, *KEPT]),
     deaths=st.sampled_from([0, 0, 1, 2, 3]),  # as if workers had died with it before
     has_callbacks=st.sampled_from([False, False, True]),
+    has_webhook=st.sampled_from([False, False, True]),
 )
 OUTCOMES = st.one_of(
     st.builds(Finished, st.just(b"p"), st.sampled_from(KEPT)),
@@ -172,6 +175,7 @@ class Job:
     is_past: bool = False  # it waits for another attempt, and the deadline of these is over
     history: list[tuple[str, str | None]] = field(default_factory=list)
     has_callbacks: bool = False
+    has_webhook: bool = False
 
     @property
     def is_hidden(self) -> bool:
@@ -288,14 +292,16 @@ class StoreMachine(RuleBasedStateMachine):
             del self.jobs[each.id]
 
     def call_back(self, each: Job, what: str) -> None:
-        """Something has become of a job: a callback is made, if none is left of an end with the same fence."""
+        """Something has become of a job: callbacks are made, if none is left of an end with the same fence."""
         job_id = f"{each.id}.{each.fence}.{CALLED[what]}"
+        made = [job_id] * each.has_callbacks + [f"{job_id}.1"] * each.has_webhook
 
-        if each.has_callbacks and (job_id not in self.jobs or self.jobs[job_id].status in FINAL):
-            self.used.add(job_id)
-            self.jobs[job_id] = Job(job_id, "", failure_ttl=each.failure_ttl)
-            self.enter(self.jobs[job_id], front=False)
-            self.made.append(self.jobs[job_id])
+        for job_id in made:
+            if job_id not in self.jobs or self.jobs[job_id].status in FINAL:
+                self.used.add(job_id)
+                self.jobs[job_id] = Job(job_id, "", failure_ttl=each.failure_ttl)
+                self.enter(self.jobs[job_id], front=False)
+                self.made.append(self.jobs[job_id])
 
     def let_time_pass(self) -> None:
         """Until all that was to last for a millisecond is over."""
@@ -330,9 +336,10 @@ class StoreMachine(RuleBasedStateMachine):
             own |= {} if spec.failure_ttl is None else {"failure_ttl": b"%d" % spec.failure_ttl}
             nonce = f"n{number}" if spec.own_id else ""
             self.used.add(job_id)
-            callbacks = ",".join(CALLED.values()) if spec.has_callbacks else ""
+            kinds = ",".join(CALLED.values())
+            called = {"callbacks": kinds * spec.has_callbacks, "webhooks": kinds * spec.has_webhook}
             words = {"front": spec.front, "due": due, "ttl_ms": spec.ttl_ms, "nonce": nonce}
-            self.sent.append(job(job_id, **words, callbacks=callbacks, **own))
+            self.sent.append(job(job_id, **words, **called, **own))
 
         self.send_again()
 
@@ -369,7 +376,8 @@ class StoreMachine(RuleBasedStateMachine):
             deaths=int(sent.record.fields[b"deliveries"]),
             fence=first,
             uncounted=first,
-            has_callbacks="callbacks" in words,
+            has_callbacks=b"on_success" in sent.record.fields,
+            has_webhook=FIELD in sent.record.fields,
         )
         self.jobs[new.id] = new
 

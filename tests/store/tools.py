@@ -21,6 +21,7 @@ from aioq.values.outcome import Failed, Finished, Outcome
 from aioq.values.record import JobRecord
 from aioq.values.states import FINAL, KEPT_MS
 from aioq.values.submission import Submission
+from aioq.values.webhook import StoredWebhook, pack_webhooks
 
 LEASE = 60_000
 DAY_MS = 86_400_000
@@ -42,12 +43,21 @@ def job(
     nonce: str = "",
     parents: str = "",
     callbacks: str = "",
+    webhooks: str = "",
     group: str = "",
     **fields: bytes,
 ) -> Submission:
-    """A job as `enqueue` takes it."""
+    """A job as `enqueue` takes it; `webhooks` are the kinds of each, with a space between them."""
     named = {name.encode(): value for name, value in fields.items()}
     named |= {kind.encode(): CALLED for kind in callbacks.split(",") if kind}
+
+    if webhooks:
+        callbacks = ",".join(dict.fromkeys(f"{callbacks},{webhooks.replace(' ', ',')}".strip(",").split(",")))
+        named[b"webhooks"] = pack_webhooks(
+            StoredWebhook(tuple(kinds.split(",")), b'{"timeout":1000}', b"j%d" % number)
+            for number, kinds in enumerate(webhooks.split())
+        )
+
     words = {"lane": "front" if front else "", "due": due, "ttl": ttl_ms, "nonce": nonce, "parents": parents}
     words["callbacks"] = callbacks
     words["group"] = group

@@ -18,16 +18,20 @@ from typing import Any, Self
 import pytest
 
 import aioq
-from aioq import Job, Queue, Repeat, Worker
+from aioq import Job, Queue, Repeat, Webhook, Worker
 from aioq.store.net.wire import Wire
 from tests import jobs
 from tests.client import typed_jobs
 from tests.conftest import Server
+from tests.receiver import receiving
 from tests.worker import tellers
 
 PACKAGE = str(Path(aioq.__file__).parent)
 
 JOBS = 2000
+
+#: Each sends a webhook, which takes a few milliseconds.
+HOOKED = 400
 
 
 @dataclass(frozen=True)
@@ -311,3 +315,30 @@ async def test_a_drain_of_jobs_with_a_callback(queue: Queue, server: Server, met
         await worker.run(max_jobs=2 * JOBS)
 
     within(meter.per_job(JOBS), Cost(commands=26.5, trips=0.04, bytes=170, calls=90, replies=965))
+
+
+async def test_jobs_with_a_webhook_are_enqueued(queue: Queue, meter: Meter) -> None:
+    hook = Webhook("http://127.0.0.1:1/jobs", ["finished", "failed"], secret="billing")
+    await queue.using(webhooks=hook).enqueue(jobs.add, 0, 0)
+    calls = [Queue.prepare_data(jobs.add, (number, 1), webhooks=hook) for number in range(JOBS)]
+
+    with meter:
+        await queue.enqueue_many(calls)
+
+    within(meter.per_job(JOBS), Cost(commands=6.05, trips=0.01, bytes=445, calls=39, replies=0.35))
+
+
+async def test_a_drain_of_jobs_with_a_webhook(queue: Queue, server: Server, meter: Meter) -> None:
+    """What sends it is a job as well; the calls are aioq's own, beside those of the library for HTTP."""
+    async with receiving() as receiver:
+        hook = Webhook(receiver.url(), "finished")
+        calls = [Queue.prepare_data(jobs.add, (number, 1), webhooks=hook) for number in range(HOOKED)]
+        await queue.enqueue_many(calls)
+        worker = Worker("default", server.url, webhook_allow_private=True)
+
+        with meter:
+            await worker.run(max_jobs=2 * HOOKED)
+
+        assert len(receiver.requests) == HOOKED
+
+    within(meter.per_job(HOOKED), Cost(commands=48, trips=0.14, bytes=290, calls=225, replies=2400))

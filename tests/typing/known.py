@@ -15,6 +15,7 @@ from aioq import (
     Queue,
     Repeat,
     Retry,
+    Webhook,
     Worker,
     current_job,
     get_current_job,
@@ -83,6 +84,14 @@ async def options_beside_the_arguments() -> None:
     assert_type(await queue.enqueue(shop.count, "a b", repeat=Repeat(3, [10, "1m"])), Job[int])
     assert_type(await queue.enqueue(shop.pages, 3, meta={"by": "ann"}), Job[list[bytes]])
     assert_type(await queue.enqueue(shop.price, args=(7,), kwargs={"currency": "CHF"}), Job[str])
+
+
+async def webhooks() -> None:
+    hook = Webhook("https://example.com", ["failed", "finished"], headers={"a": "b"}, timeout="5s", secret="s")
+    assert_type(await queue.enqueue(shop.count, "a b", webhooks=[hook]), Job[int])
+    assert_type(await queue.using(webhooks=hook).enqueue(shop.count, "a b"), Job[int])
+    assert_type((await queue.enqueue(shop.nothing)).webhooks, list[Webhook])
+    Worker(queue, webhook_allow_private=True, webhook_secrets={"a": "whsec_", "b": ["whsec_"]})
 
 
 async def callbacks() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from aioq import Dependency, Group, Job, Queue, Repeat, Retry, get_resources
+from aioq import Dependency, Group, Job, Queue, Repeat, Retry, Webhook, get_resources
 from tests.typing import shop
 from tests.typing.shop import Order, Session, queue
 
@@ -82,6 +82,8 @@ async def options() -> None:
     queue.using(retry="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     queue.using(depends_on=7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Dependency("id", on_failure="stop")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    queue.using(webhooks="https://example.com")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Webhook("https://example.com", "done")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     queue.using(on_success=7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     queue.using(executor="fiber")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     queue.task(durability="disk")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]

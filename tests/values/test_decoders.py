@@ -72,7 +72,7 @@ NAMES = [
         b"deliveries",
     ),
     *(b"worker", b"created_at", b"enqueued_at", b"due_at", b"expires_at", b"started_at", b"ended_at", b"result"),
-    *(b"first_started_at", b"start_by"),
+    *(b"first_started_at", b"start_by", b"on_success", b"webhooks"),
     *(b"error", b"after", b"more", b"nonce", b"meta.a", b"meta.\xff", b"meta."),
 ]
 FIELDS = st.builds(
@@ -106,7 +106,7 @@ CALM = {
     *("result_ttl_ms", "ttl_ms", "failure_ttl_ms", "retry", "created_at", "enqueued_at", "due_at", "started_at"),
     *("ended_at", "expires_at", "opts", "executor", "default_executor", "cause", "call_text", "edges", "reason"),
     *("started_ms", "first_started_ms", "ended_ms", "repeat", "repeats", "due_ms", "group"),
-    *("callbacks", "followed"),
+    *("callbacks", "followed", "webhooks", "is_webhook"),
 }
 
 

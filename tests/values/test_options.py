@@ -25,6 +25,7 @@ from aioq.values.options import (
 from aioq.values.record import JobRecord
 from aioq.values.repeat import Repeat
 from aioq.values.retry import Retry
+from aioq.values.webhook import Webhook
 
 #: A value for each part of a type in `Options`, and one that no such option takes.
 VALUES: dict[Any, tuple[Any, Any]] = {
@@ -33,6 +34,7 @@ VALUES: dict[Any, tuple[Any, Any]] = {
     bool: (True, 1),
     Retry: (Retry(2), "two"),
     Repeat: (Repeat(2), 2),
+    Webhook: (Webhook("https://example.com", "failed"), "https://example.com"),
     Level: ("fsync", "disk"),
     Executor: ("process", "fork"),
 }
