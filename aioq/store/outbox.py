@@ -19,6 +19,13 @@ ROWS_PER_CALL = 100
 #: What `depend` answers: the job has not ended; the job is missing.
 WAITS, GONE = "waits", "gone"
 
+#: What is added to the policy of a job that takes the result of the other one as an argument; and what stands in its
+#: place once the pair is decided. lua/more/dependents.lua and lua/lib/outlive.lua have these numbers, too.
+TAKES, TAKER = 0.5, 9.0
+
+#: What `decide` answers for a job that takes a result and has ended, or is gone.
+OVER = "over"
+
 #: What `decide` is told of a job that was never there: the one that was to depend on it goes.
 UNKNOWN = "unknown"
 
@@ -29,13 +36,13 @@ class Watch(NamedTuple):
     Args:
         job_id: of the job that is waited for.
         dependent: the job that waits, as `<id>@<queue>`.
-        policy: the number of its policy.
+        policy: the number of its policy; see also TAKES and TAKER.
 
     """
 
     job_id: str
     dependent: str
-    policy: int
+    policy: float
 
 
 class End(NamedTuple):
@@ -51,7 +58,7 @@ class End(NamedTuple):
 
     dependent: str
     parent: str
-    policy: int
+    policy: float
     status: str
 
 
@@ -73,14 +80,30 @@ class Outbox:
             For each: waits, gone, or the state in which the job has ended if that decides the dependent.
 
         """
-        rows = [f"{each.policy} {each.job_id} {each.dependent}" for each in watches]
+        rows = [f"{each.policy:g} {each.job_id} {each.dependent}" for each in watches]
 
         return [text(each) for each in (await self._calls.call("depend", rows=rows))[1]]
 
-    async def decide(self, ends: Sequence[End]) -> None:
-        """Let jobs of this queue know how jobs of other queues have ended."""
-        rows = [f"{each.dependent} {each.parent} {each.policy} {each.status}" for each in ends]
-        await self._calls.call("decide", expired_ttl=EXPIRED_TTL_MS, rows=rows)
+    async def decide(self, ends: Sequence[End]) -> list[End]:
+        """Let jobs of this queue know how jobs of other queues have ended.
+
+        Returns:
+            Those of jobs that took a result and have ended: the other queue is to let go of them.
+
+        """
+        rows = [f"{each.dependent} {each.parent} {each.policy:g} {each.status}" for each in ends]
+        found = (await self._calls.call("decide", expired_ttl=EXPIRED_TTL_MS, rows=rows))[1]
+
+        return [each for each, answer in zip(ends, found, strict=True) if text(answer) == OVER]
+
+    async def let_go(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Let jobs of this queue know that jobs of other queues, which took their results, have ended.
+
+        Args:
+            pairs: the job of this queue, and the one that took its result as `<id>@<queue>`.
+
+        """
+        await self._calls.call("let_go", rows=[f"{job_id} {taker}" for job_id, taker in pairs])
 
     async def rows(self, done: Sequence[str] = ()) -> tuple[list[str], list[str]]:
         """The oldest rows of this queue, and the queues whose rows may be for this one.

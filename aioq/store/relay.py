@@ -43,6 +43,8 @@ async def _carry(store: Store, rows: Sequence[str]) -> list[str]:
         try:
             if kind == "depend":
                 await _depend(store, other, each)
+            elif kind == "let_go":
+                await other.outbox.let_go([_let_go(row, store) for row in each])
             elif kind == "member":
                 await other.groups.tell([_told(row) for row in each])
             else:
@@ -62,7 +64,7 @@ def _by_queue(rows: Sequence[str]) -> dict[tuple[str, str], list[str]]:
     for row in rows:
         kind, name, *_ = row.split(" ")
 
-        if kind in ("depend", "decide", "member"):
+        if kind in ("depend", "decide", "let_go", "member"):
             found[kind, name.partition("@")[2]].append(row)
 
     return found
@@ -75,9 +77,15 @@ def _told(row: str) -> str:
     return " ".join((group.partition("@")[0], *rest))
 
 
+def _let_go(row: str, store: Store) -> tuple[str, str]:
+    _, parent, taker = row.split(" ")
+
+    return parent.partition("@")[0], f"{taker}@{store.queue}"
+
+
 async def _depend(store: Store, other: Store, rows: Sequence[str]) -> None:
     words = (row.split(" ") for row in rows)
-    await tell(store, other, [End(child, parent, int(policy), WAITS) for _, parent, policy, child in words])
+    await tell(store, other, [End(child, parent, float(policy), WAITS) for _, parent, policy, child in words])
 
 
 async def tell(store: Store, other: Store, ends: Sequence[End], gone: str = GONE) -> list[str]:
@@ -98,15 +106,23 @@ async def tell(store: Store, other: Store, ends: Sequence[End], gone: str = GONE
     ]
     answers = await other.outbox.depend(watches)
     pairs = zip(ends, answers, strict=True)
-    await store.outbox.decide([each._replace(status=gone if answer == GONE else answer) for each, answer in pairs])
+    over = await store.outbox.decide(
+        [each._replace(status=gone if answer == GONE else answer) for each, answer in pairs]
+    )
+
+    if over:
+        await other.outbox.let_go([(each.parent.partition("@")[0], f"{each.dependent}@{store.queue}") for each in over])
 
     return answers
 
 
 async def _decide(store: Store, other: Store, rows: Sequence[str]) -> None:
-    await other.outbox.decide(
+    over = await other.outbox.decide(
         [
-            End(child.partition("@")[0], f"{parent}@{store.queue}", int(policy), status)
+            End(child.partition("@")[0], f"{parent}@{store.queue}", float(policy), status)
             for _, child, parent, policy, status in (row.split(" ") for row in rows)
         ]
     )
+
+    if over:
+        await store.outbox.let_go([(each.parent.partition("@")[0], f"{each.dependent}@{other.queue}") for each in over])

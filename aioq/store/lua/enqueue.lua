@@ -8,7 +8,7 @@
 -- words: lane=<name>, due=+<ms from now> or due=<moment in ms>, ttl=<ms>, nonce=<text>, parents=<policy><id>,...,
 -- callbacks=<kind>,... and group=<group>/<place>. Most jobs need none of them, and each argument costs the server a tenth
 -- of a microsecond. A nonce marks an id that a user chose, so that the same call sent twice is told from another call with
--- the same id. A policy is the first letter of its name.
+-- the same id. A policy is the first letter of its name, a capital one if the job takes the other's result as an argument.
 -- words: what holds for the whole call if a head has words: expired_ttl=<ms>, and whole=1 if one orphan refuses it.
 -- '' says that all heads are counts.
 -- Returns the clock, and a row (position from 0, verdict, id) for each job that was not simply stored. duplicate: a live
@@ -34,13 +34,18 @@ local function make_others()
   -- MAKES: deferred open dependents sources outbox
   -- NEEDS: REGISTRIES FINAL read late lanes lane leave schedule doors/follow remove_job forget outlive outbox keep expire
 
-  local POLICIES = {w = 0, r = 1, c = 2, f = 3} -- as more/dependents.lua has them
+  local POLICIES, TAKES = {w = 0, r = 1, c = 2, f = 3}, 0.5 -- as more/dependents.lua has them
   local has_ttl = false
   expired_ttl = tonumber(string.match(words, 'expired_ttl=(%d+)'))
 
   local function moment(due)
     local delay = string.match(due, '^%+(%d+)$')
     return delay and now + tonumber(delay) or tonumber(due)
+  end
+
+  -- What follows from the end of a new job, as words of its field `after`.
+  local function follow_with(new, words)
+    new.after = new.after and new.after .. ' ' .. words or words
   end
 
   -- What the words of a head say of a new job. A feature that needs a word adds its handler, and no other place changes:
@@ -70,18 +75,19 @@ local function make_others()
       end
     end,
     callbacks = function(new, kinds)
-      new.after = string.gsub(kinds, ',', ' ')
+      follow_with(new, (string.gsub(kinds, ',', ' ')))
     end,
     parents = function(new, parents, fields)
       new.parents = parents
+      if string.find(',' .. parents, ',%u') then
+        follow_with(new, 'takes')
+      end
       fields[#fields + 1] = 'parents'
       fields[#fields + 1] = parents
     end,
     -- The place in the list of the group's members, which the job stands in already.
-    group = function(new, place, fields)
-      new.after = 'group=' .. place
-      fields[#fields + 1] = 'after'
-      fields[#fields + 1] = new.after
+    group = function(new, place)
+      follow_with(new, 'group=' .. place)
       return string.find(place, '^[%w_-]+/%d+$') or string.find(place, '^[%w_-]+/%d+@[^#]+$') or false
     end,
   }
@@ -137,7 +143,7 @@ local function make_others()
   local known = {} -- jobs that are stored, or stand in the call before the one that is looked at
   -- A job that this one depends on which is neither.
   local function missing_parent(new)
-    for parent in string.gmatch(new.parents or '', '%l([^,]+)') do
+    for parent in string.gmatch(new.parents or '', '%a([^,]+)') do
       if not known[parent] and not is_elsewhere(parent) then
         if redis.call('EXISTS', job .. parent) == 0 then
           return parent
@@ -180,6 +186,9 @@ local function make_others()
     -- `after` names the callers that still wait for a late job, and the callbacks of its end. One that has ended before
     -- has told these.
     remove_job(id, status == 'queued' and 'expired' or 'gone', after)
+    if after and string.find(' ' .. after .. ' ', ' takes ', 1, true) then
+      flush_ends() -- now: the new job may be listed in the same places
+    end
   end
 
   -- Jobs that ran out unseen, if no worker comes: their entries go here. Most records have gone by themselves; one from
@@ -204,33 +213,35 @@ local function make_others()
   -- Many jobs of a call may depend on one, so what is known of that one is kept: how it has ended, whether it was told
   -- to stay, and whether what its end means is to be decided.
   local ends, stay, told = {}, {}, {}
-  local function depend(parent, policy)
+  local function depend(parent, policy, takes)
     if ends[parent] == nil then
       local status = peek(parent, 'status')
       ends[parent] = FINAL[status] and status or false
     end
     local status = ends[parent]
-    if status and (status == 'finished' or policy ~= 'w') then
+    if status and (status == 'finished' or string.lower(policy) ~= 'w') then
       if not told[parent] then
         told[parent] = true
         decide_later(parent, status)
       end
-    elseif not stay[parent] then
-      stay[parent] = true
-      outlive(parent)
+    elseif not stay[parent] or takes and stay[parent] ~= 'wanted' then
+      stay[parent] = takes and 'wanted' or 'stays'
+      outlive(parent, takes)
     end
   end
 
   -- The job waits for the ends of others. An end that has come already is decided when the call has stored all jobs.
   local function defer(id, parents)
-    for policy, parent in string.gmatch(parents, '(%l)([^,]+)') do
+    for policy, parent in string.gmatch(parents, '(%a)([^,]+)') do
+      local takes = string.find(policy, '%u') ~= nil
+      local score = POLICIES[string.lower(policy)] + (takes and TAKES or 0)
       redis.call('SADD', open .. id, parent)
       if is_elsewhere(parent) then
-        put_row('depend', parent, POLICIES[policy], id)
+        put_row('depend', parent, score, id)
         redis.call('SADD', sources, string.match(parent, '@(.+)$'))
       else
-        redis.call('ZADD', dependents .. parent, POLICIES[policy], id)
-        depend(parent, policy)
+        redis.call('ZADD', dependents .. parent, score, id)
+        depend(parent, policy, takes)
       end
     end
   end

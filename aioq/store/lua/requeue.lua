@@ -16,7 +16,27 @@ end
 local verdicts, moved = {}, false
 expired_ttl = tonumber(expired_ttl)
 
-local function bring_back(id, status, fence, after)
+-- The job takes the results of others again, as far as they are there.
+local function take_again(id, parents, after)
+  -- MAKES: dependents outbox
+  -- NEEDS: outlive outbox more/takers
+  each_taken(parents, function(parent, is_elsewhere)
+    if is_elsewhere then
+      put_row('depend', parent, TAKER, id)
+      tell_outbox()
+    elseif redis.call('EXISTS', job .. parent) == 1 then
+      redis.call('ZADD', dependents .. parent, TAKER, id)
+      outlive(parent)
+    end
+  end)
+  if not after or not string.find(' ' .. after .. ' ', ' takes ', 1, true) then -- a late one has it still
+    after = after and after .. ' takes' or 'takes'
+    redis.call('HSET', job .. id, 'after', after)
+  end
+  return after
+end
+
+local function bring_back(id, status, fence, after, parents)
   leave_registry(id, status)
   archive(id, status)
   clear_run(id)
@@ -25,6 +45,9 @@ local function bring_back(id, status, fence, after)
   if reset == '1' then
     redis.call('HSET', job .. id, 'uncounted', number(fence, 0))
     redis.call('HDEL', job .. id, 'deliveries', 'deaths', 'is_alone')
+  end
+  if parents and string.find(',' .. parents, ',%u') then
+    after = take_again(id, parents, after)
   end
   return_to_lane(id, lane)
   if after then
@@ -36,7 +59,8 @@ local function bring_back(id, status, fence, after)
     elseif g then
       -- What another queue is told may come late, or in another order; so it is told of which edition it is.
       local next_one = number(edition, 0) + 1
-      redis.call('HSET', job .. id, 'after', 'group=' .. g .. '/' .. place .. home .. '#' .. next_one)
+      after = string.gsub(after, 'group=[^%s]+', 'group=' .. g .. '/' .. place .. home .. '#' .. next_one)
+      redis.call('HSET', job .. id, 'after', after)
       send_to_group(g .. home .. '#' .. next_one, {place, 'open'})
     end
   end
@@ -45,7 +69,8 @@ end
 
 for i = ids, #ARGV do
   local id = ARGV[i]
-  local stored, fence, expires_at, entry, after = peek(id, 'status', 'fence', 'expires_at', 'entry', 'after')
+  local stored, fence, expires_at, entry, after, parents =
+    peek(id, 'status', 'fence', 'expires_at', 'entry', 'after', 'parents')
   local status, verdict = is_late(stored, expires_at) and 'expired' or stored, 'ok'
   if not status then
     leave_indexes(id)
@@ -58,7 +83,7 @@ for i = ids, #ARGV do
       leave_lane(entry)
       redis.call('ZREM', expiring, id .. ' ' .. (entry or ''))
     end
-    bring_back(id, status, fence, after)
+    bring_back(id, status, fence, after, parents)
   end
   verdicts[#verdicts + 1] = verdict
 end

@@ -1,23 +1,46 @@
 -- sweep: take ids whose retention has passed out of the registries (the jobs themselves are gone already).
--- KEYS: job attempts registries
+-- KEYS: wake job attempts registries
 -- ARGV: chunk
 -- SAYS: ok
--- MAKES: main front gone groups group
--- NEEDS: now read REGISTRIES usual forget rewind own outlive doors/follow remove_job
--- A record on which jobs depend that wait for a finish does not go by itself; it goes here, and its dependents are decided.
+-- MAKES: main front gone groups group dependents outbox
+-- NEEDS: now read REGISTRIES FINAL usual forget rewind own outlive outbox keep doors/follow remove_job more/takers
+-- A record on which jobs depend that wait for a finish does not go by itself; it goes here, and its dependents are decided. As
+-- long as a job takes its result, it stays for some time more.
 -- Jobs that ended in the future, by a clock that was set back since, count as ended now.
 -- Returns how many were taken out, or set right; a full chunk means that there may be more. And the groups to which somebody
 -- has begun to add members, and has not gone on in time.
 
+local TAKERS = 100 -- jobs that take a result which are looked at: if one of them has not ended, that is enough
+local LONGER = 30000 -- ms for which a record stays that is taken
 local STRAYS = 20 -- members of each registry that are looked at: over time, all of them
 local swept, indexes, overdue = 0, {groups}, {}
+-- Whether jobs take what became of this one. A row of one that has ended is left by a call that never came.
+local function has_takers(id)
+  local key = dependents .. id
+  for _, taker in ipairs(redis.call('ZRANGEBYSCORE', key, TAKER, TAKER, 'LIMIT', 0, TAKERS)) do
+    if string.find(taker, '@', 1, true) then
+      put_row('decide', taker, id, TAKER, 'waits') -- whoever carries that hears whether it has ended
+      tell_outbox()
+    else
+      local status = peek(taker, 'status')
+      if not status or FINAL[status] then
+        redis.call('ZREM', key, taker)
+      end
+    end
+  end
+  return redis.call('ZCOUNT', key, TAKER, TAKER) > 0
+end
 -- The server removes a key that has run out some time later, or at once if it is looked at. A record that was still there
 -- when the clock is set back would live again, in no registry.
-local function expire_records(ids)
+local function expire_records(ids, registry)
   for _, id in ipairs(ids) do
     local after = redis.call('EXISTS', keys_of(id)) > 0 and peek(id, 'after')
     if has_dependents(after) then
-      remove_job(id, 'gone', after)
+      if has_takers(id) then
+        keep(registry, id, LONGER, number(peek(id, 'ended_at'), now))
+      else
+        remove_job(id, 'gone', after)
+      end
     end
   end
 end
@@ -39,14 +62,14 @@ overdue = redis.call('ZRANGEBYSCORE', groups, -now, '(0', 'LIMIT', 0, chunk) -- 
 for _, registry in pairs(REGISTRIES) do
   local over = redis.call('ZRANGEBYSCORE', registry .. ':until', '-inf', '(' .. now, 'LIMIT', 0, chunk)
   if #over > 0 then
-    expire_records(over)
+    expire_records(over, registry)
     redis.call('ZREM', registry, unpack(over))
     redis.call('ZREM', registry .. ':until', unpack(over))
     swept = math.max(swept, #over)
   end
   local count = redis.call('ZCOUNT', registry .. ':usual', '-inf', '(' .. (now - usual_life(registry)))
   if count > 0 then
-    expire_records(redis.call('ZRANGE', registry .. ':usual', 0, math.min(count, chunk) - 1))
+    expire_records(redis.call('ZRANGE', registry .. ':usual', 0, math.min(count, chunk) - 1), registry)
     swept = math.max(swept, redis.call('ZREMRANGEBYRANK', registry .. ':usual', 0, math.min(count, chunk) - 1))
   end
   swept = math.max(swept, rewind(registry, chunk))
@@ -61,5 +84,6 @@ for status, registry in pairs(REGISTRIES) do
     end
   end
 end
+flush_kept()
 flush_ends()
 return {'ok', swept, overdue}

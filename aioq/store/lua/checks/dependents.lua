@@ -18,12 +18,12 @@ end
 
 local POLICIES = {w = WAIT, r = RUN, f = FAIL}
 local function policy_of(id, parent)
-  for letter, name in string.gmatch(peek(id, 'parents') or '', '(%l)([^,]+)') do
+  for letter, name in string.gmatch(peek(id, 'parents') or '', '(%a)([^,]+)') do
     if name == parent then
-      return POLICIES[letter] or 2
+      return POLICIES[string.lower(letter)] or 2, string.find(letter, '%u') ~= nil
     end
   end
-  return 2
+  return 2, false
 end
 
 -- What a job waits for.
@@ -48,8 +48,9 @@ function checks.open(_, id)
       end)
     elseif not is_elsewhere and not score(dependents .. parent, id) then
       report('dependency-untold', id, 'it waits for job ' .. parent .. ', whose end it would not hear of', function()
-        redis.call('ZADD', dependents .. parent, policy_of(id, parent), id)
-        outlive(parent)
+        local policy, takes = policy_of(id, parent)
+        redis.call('ZADD', dependents .. parent, policy + (takes and TAKES or 0), id)
+        outlive(parent, takes)
         local ended_as = peek(parent, 'status')
         if FINAL[ended_as] then
           decide_later(parent, ended_as)

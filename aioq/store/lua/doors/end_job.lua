@@ -1,8 +1,9 @@
 -- end_job: the one way into a final state, whoever ends the job: its run, a user, its ttl, a lost worker, a repair.
 -- The caller has taken the job out of wherever its last state kept it.
--- NEEDS: keep doors/follow tombstone remove_job own callback
+-- NEEDS: keep doors/follow tombstone remove_job own callback outlive
 local VALUES = {finished = 'result', failed = 'error'} -- the field that keeps what a job came to
 local LONG = 500000 -- ms; a caller may repeat a call for no longer than that, so a record that stays needs no tombstone
+local BRIEFLY = 5000 -- ms for which what nobody keeps stays if other jobs take it as an argument; they may prolong that
 
 -- registry: that of the final state.
 -- ttl: the ms for which the record is kept (-1: for ever; 0: it goes now, and only those who wait hear of the end).
@@ -10,7 +11,9 @@ local LONG = 500000 -- ms; a caller may repeat a call for no longer than that, s
 -- has_history: whether the job may have had earlier runs.
 -- value: the result or the error. kept: what is stored in its place, if that is something else.
 local function end_job(registry, id, status, ttl, after, has_history, ended_at, value, kept)
-  if ttl == 0 then
+  if ttl == 0 and is_wanted(after) then
+    ttl = BRIEFLY
+  elseif ttl == 0 then
     remove_job(id, status, after, value)
     return
   end

@@ -1,13 +1,14 @@
 -- follow: what follows from the end of a job, by the words of its field `after`.
 -- @<channel>: a process waits for the job. It gets one message for all jobs that the script has ended. A part of it is
 -- "<id> <status> <length>\n<bytes>"; the length - says that the bytes are too long for a message and must be loaded.
--- deps: other jobs depend on the job.
+-- deps: other jobs depend on the job. wanted: some of them take its result.
+-- takes: the job takes the results of others as arguments; they are named in `parents`, with a capital letter.
 -- on_success, on_failure and the like: the job has such a callback. See more/callbacks.lua.
 -- group=<group>/<place>: the job is a member of a group. This word stays: a requeue makes it a member again. The group of
 -- another queue stands there as <group>/<place>@<queue>, and after a requeue as <group>/<place>@<queue>#<edition>. With a !
 -- at its end, that queue is told of the end of this edition already.
--- NEEDS: outlive
-local mail, ended, called, left_groups = {}, {}, nil, nil
+-- NEEDS: read outlive
+local mail, ended, called, left_groups, takers = {}, {}, nil, nil, nil
 local function send(channel, part)
   local parts = mail[channel] or {}
   parts[#parts + 1] = part
@@ -56,6 +57,11 @@ local function follow(id, status, after, value, is_only_copy, is_gone)
       }
     end
   end
+  if string.find(' ' .. after .. ' ', ' takes ', 1, true) then
+    takers = takers or {}
+    takers[#takers + 1] = id
+    takers[#takers + 1] = peek(id, 'parents') or ''
+  end
   g, place, home = string.match(' ' .. after .. ' ', ' group=([^%s/]+)/(%d+)([^%s!]*) ')
   if g then
     leave_later(g .. home, place, status)
@@ -94,6 +100,13 @@ local function flush_ends()
       ended = {}
       flush_kept()
     end
+    if takers then
+      -- MAKES: wake finished failed canceled stopped expired dependents outbox
+      -- NEEDS: USUAL keep more/takers
+      flush_kept()
+      let_go_of_all(takers)
+      takers = nil
+    end
     if called then
       -- NEEDS: USUAL
       local expired_ttl = USUAL.expired
@@ -103,6 +116,6 @@ local function flush_ends()
       called = nil
       make_callbacks(some)
     end
-  until #ended == 0 and not left_groups and not called
+  until #ended == 0 and not left_groups and not called and not takers
   flush_mail()
 end

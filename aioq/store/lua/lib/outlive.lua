@@ -4,14 +4,26 @@
 local function has_dependents(after)
   return after and string.find(' ' .. after .. ' ', ' deps ', 1, true) ~= nil
 end
+-- Whether jobs take what becomes of this one as an argument: then it is kept even if nothing else asks for it.
+local function is_wanted(after)
+  return after and string.find(' ' .. after .. ' ', ' wanted ', 1, true) ~= nil
+end
 -- Whether more follows from the end of the job than that waiting processes (@<channel>) hear of it.
 local function has_sequels(after)
   return after and string.find(' ' .. after, ' [^@ ]') ~= nil
 end
-local function outlive(id)
+local TAKER = 9 -- the score of a job that takes the result of the one which it is a dependent of, see more/dependents.lua
+local function outlive(id, wanted)
   local after = peek(id, 'after')
+  local words = after or ''
   if not has_dependents(after) then
-    redis.call('HSET', job .. id, 'after', after and after .. ' deps' or 'deps')
+    words = words .. ' deps'
+  end
+  if wanted and not is_wanted(after) then
+    words = words .. ' wanted'
+  end
+  if words ~= (after or '') then
+    redis.call('HSET', job .. id, 'after', (string.gsub(words, '^ ', '')))
   end
   for _, key in ipairs({keys_of(id)}) do
     redis.call('PERSIST', key)

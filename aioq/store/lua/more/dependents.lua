@@ -2,8 +2,11 @@
 -- A job that depends on others is `deferred` while it is open what one of them means to it: `open:<id>` has those others,
 -- and each of them has `dependents:<id>`. The score of a dependent there is its policy: what any end but a finish means.
 -- A job of another queue stands in both as `<id>@<queue>`. What the end means to it is decided there, by decide.lua.
+-- A taker is a dependent that takes the result of the other job as an argument. It stays listed when it is decided, until it
+-- has ended itself; see more/takers.lua.
 -- NEEDS: now read USUAL lane lanes schedule wake failure doors/end_job outlive outbox deferred
 local WAIT, RUN, FAIL = 0, 1, 3 -- and 2: cancel
+local TAKES = 0.5 -- is added to the policy of a taker; once it is decided, its score is TAKER
 local MOST = 200 -- dependents that one script decides; the others come with the next claim
 
 local has_released = false
@@ -60,20 +63,30 @@ local function decide_dependents(ended)
     -- Whoever waits for a finish goes on waiting while the record is there: a requeue may bring it.
     local lowest = (status == 'finished' or is_gone) and WAIT or RUN
     local key = dependents .. parent
-    local rows = redis.call('ZRANGEBYSCORE', key, lowest, FAIL, 'WITHSCORES', 'LIMIT', 0, left)
-    local names = {}
+    local highest = is_gone and TAKER or FAIL + TAKES
+    local rows = redis.call('ZRANGEBYSCORE', key, lowest, highest, 'WITHSCORES', 'LIMIT', 0, left)
+    local names, takers = {}, {}
     for i = 1, #rows, 2 do
-      names[#names + 1] = rows[i]
+      if is_gone or tonumber(rows[i + 1]) % 1 == 0 then
+        names[#names + 1] = rows[i]
+      else
+        takers[#takers + 1] = TAKER
+        takers[#takers + 1] = rows[i]
+      end
     end
     if #names > 0 then
       redis.call('ZREM', key, unpack(names))
     end
+    if #takers > 0 then
+      redis.call('ZADD', key, unpack(takers))
+    end
     for i = 1, #rows, 2 do
-      if string.find(rows[i], '@', 1, true) then
+      local score = tonumber(rows[i + 1])
+      if score ~= TAKER and string.find(rows[i], '@', 1, true) then
         put_row('decide', rows[i], parent, rows[i + 1], status)
         has_rows = true
-      else
-        decide(rows[i], tonumber(rows[i + 1]), parent, status)
+      elseif score ~= TAKER then
+        decide(rows[i], math.floor(score), parent, status)
       end
     end
     left = left - #rows / 2
