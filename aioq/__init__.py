@@ -13,6 +13,7 @@ from aioq.client.context import current_job, get_current_job, get_resources
 from aioq.client.group import Group
 from aioq.client.job import Job
 from aioq.client.queue import Queue
+from aioq.client.result_of import result_of
 from aioq.client.task import task
 from aioq.store.connection import Connection
 from aioq.values import distribution, rq_names
@@ -30,6 +31,7 @@ from aioq.values.errors import (
 )
 from aioq.values.repeat import Repeat
 from aioq.values.result import Result
+from aioq.values.result_of import ResultOf
 from aioq.values.retry import Retry
 from aioq.values.states import JobStatus
 from aioq.values.webhook import Webhook
@@ -59,6 +61,7 @@ __all__ = [
     "Queue",
     "Repeat",
     "Result",
+    "ResultOf",
     "Retry",
     "ServerError",
     "Webhook",
@@ -67,6 +70,7 @@ __all__ = [
     "current_job",
     "get_current_job",
     "get_resources",
+    "result_of",
     "task",
 ]
 

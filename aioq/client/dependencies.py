@@ -10,28 +10,38 @@ from typing import Any
 from aioq.client.call import Call
 from aioq.client.view import JobView
 from aioq.store import Store
-from aioq.store.outbox import GONE, UNKNOWN, WAITS, End
+from aioq.store.outbox import GONE, TAKES, UNKNOWN, WAITS, End
 from aioq.store.relay import tell
 from aioq.values.dependency import POLICIES, Edge, Edges
 from aioq.values.errors import InvalidInput, NoSuchJobError
 from aioq.values.options import JobOptions
+from aioq.values.result_of import check_results
 
 
 def with_edges(call: Call, store: Store) -> Call:
     """A call whose edges say in which queue each job is.
 
     Raises:
-        InvalidInput: one names a job of another server, one that was never enqueued, or the job itself.
+        InvalidInput: one names a job of another server, one that was never enqueued, or the job itself. Or an
+            argument is the result of a job that is not among them.
 
     """
     edges = call.options.edges
     assert edges is not None
     queues = [_queue_of(each, call, store) for each in edges.edges]
+    results = call.options.results
 
-    if not any(queues) and not edges.at_front:
+    if not any(queues) and not edges.at_front and results is None:
         return call  # which most are: to make another one takes longer than all else here
 
-    found = tuple(edge._replace(queue=queue) for edge, queue in zip(edges.edges, queues, strict=True))
+    if results is not None:
+        check_results(results, {each.job_id for each in edges.edges})
+
+    taken = {job_id for _, job_id in results or ()}
+    found = tuple(
+        edge._replace(queue=queue, takes=edge.job_id in taken)
+        for edge, queue in zip(edges.edges, queues, strict=True)
+    )
     changed: dict[str, Any] = {"edges": Edges(found, edges.at_front)} | (
         {"at_front": True} if edges.at_front else {}
     )
@@ -107,7 +117,8 @@ async def tell_others(store: Store, jobs: Sequence[tuple[str, Edges | None]]) ->
     for job_id, edges in jobs:
         for edge in _edges(edges):
             if edge.queue:
-                by_queue[edge.queue].append(End(job_id, edge.name, POLICIES.index(edge.policy), WAITS))
+                policy = POLICIES.index(edge.policy) + (TAKES if edge.takes else 0)
+                by_queue[edge.queue].append(End(job_id, edge.name, policy, WAITS))
 
     lost: list[tuple[End, str]] = []
 

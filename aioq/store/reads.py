@@ -9,6 +9,7 @@ from aioq.store.calls import Calls, verdict_of
 from aioq.store.examination import Finding, Subject, read_findings
 from aioq.store.listing import Callbacks, Listing
 from aioq.store.net.command import Command
+from aioq.store.outbox import TAKER
 from aioq.store.reply import fields_of
 from aioq.values.counts import Counts
 from aioq.values.options import EXPIRED_TTL_MS
@@ -57,8 +58,9 @@ class Reads:
         return [bool(reply) for reply in replies]
 
     async def dependents(self, job_id: str) -> list[str]:
-        """The ids of the jobs that wait for this one."""
-        found = await self._calls.send(("ZRANGE", self._calls.keys.dependents + job_id.encode(), 0, -1))
+        """The ids of the jobs that wait for this one, without those that only take its result still."""
+        key = self._calls.keys.dependents + job_id.encode()
+        found = await self._calls.send(("ZRANGE", key, "-inf", f"({TAKER:g}", "BYSCORE"))
 
         return [each.decode(errors="backslashreplace") for each in found]
 

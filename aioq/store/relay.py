@@ -111,7 +111,9 @@ async def tell(store: Store, other: Store, ends: Sequence[End], gone: str = GONE
     )
 
     if over:
-        await other.outbox.let_go([(each.parent.partition("@")[0], f"{each.dependent}@{store.queue}") for each in over])
+        await other.outbox.let_go(
+            [(each.parent.partition("@")[0], f"{each.dependent}@{store.queue}") for each in over]
+        )
 
     return answers
 
@@ -125,4 +127,6 @@ async def _decide(store: Store, other: Store, rows: Sequence[str]) -> None:
     )
 
     if over:
-        await store.outbox.let_go([(each.parent.partition("@")[0], f"{each.dependent}@{other.queue}") for each in over])
+        await store.outbox.let_go(
+            [(each.parent.partition("@")[0], f"{each.dependent}@{other.queue}") for each in over]
+        )

@@ -13,6 +13,7 @@ from aioq.store import Connection, Store
 from aioq.store.changes import Changes
 from aioq.testing.runs import Ended, Record, raise_error
 from aioq.values.claim import Claim
+from aioq.values.dependency import Edges
 from aioq.values.errors import JobStopped
 from aioq.values.middleware import check_middleware
 from aioq.values.options import OPTION_NAMES, RESULT_TTL_MS, Options
@@ -291,7 +292,14 @@ def record_of(
     else:
         job = Job.create(func, args, kwargs, serializer=serializer, **given)
 
-    return job.record.as_enqueued(_now_ms(), {})
+    record = job.record.as_enqueued(_now_ms(), {})
+    edges = None if job.call is None else job.call.options.edges
+
+    if edges is not None:  # whose results are arguments is read where they are
+        homes = [each._replace(queue=getattr(each.job, "origin", None) or "") for each in edges.edges]
+        record.fields[b"parents"] = Edges(tuple(homes)).word().encode()
+
+    return record
 
 
 def _now_ms() -> int:

@@ -74,13 +74,32 @@ def _arguments(record: JobRecord) -> str:
     text = _Text(LONGEST)
 
     with suppress(_Full):
-        text.call(*call)
+        text.call(*_with_results(call, record))
 
     return "".join(text.parts)
 
 
 #: The positional arguments, the keyword arguments as keys and values in turn, and whether that is all.
 _Call = tuple[list[object], list[object], bool]
+
+
+def _with_results(call: _Call, record: JobRecord) -> _Call:
+    """The arguments, of which some are results of other jobs."""
+    args, named, is_whole = call
+
+    for place, job_id in record.opts.get("results", ()):
+        if isinstance(place, str):
+            named = [
+                _result(job_id) if at % 2 and named[at - 1] == place else value for at, value in enumerate(named)
+            ]
+        else:
+            args = [_result(job_id) if at == place else value for at, value in enumerate(args)]
+
+    return args, named, is_whole
+
+
+def _result(job_id: str) -> Opaque:
+    return Opaque(f"result of {job_id}")
 
 
 def _call_of(data: bytes) -> _Call | None:

@@ -81,6 +81,7 @@ class Edge(NamedTuple):
         policy: what any end of it but a finish means.
         job: its handle, if it was given by one.
         queue: the name of its queue; empty for that of the job that waits.
+        takes: whether its result is an argument of the job that waits.
 
     """
 
@@ -88,11 +89,17 @@ class Edge(NamedTuple):
     policy: Policy
     job: Any = None
     queue: str = ""
+    takes: bool = False
 
     @property
     def name(self) -> str:
         """The id, with the queue behind it if that is another one."""
         return f"{self.job_id}@{self.queue}" if self.queue else self.job_id
+
+    @property
+    def letter(self) -> str:
+        """The policy as scripts read it: a capital letter says that the result is taken."""
+        return self.policy[0].upper() if self.takes else self.policy[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +111,7 @@ class Edges:
 
     def word(self) -> str:
         """As `enqueue.lua` reads it."""
-        return ",".join(f"{each.policy[0]}{each.name}" for each in self.edges)
+        return ",".join(f"{each.letter}{each.name}" for each in self.edges)
 
 
 def read_depends_on(value: DependsOn | Literal[False], name: str) -> Edges:

@@ -24,6 +24,7 @@ from aioq.values.ids import check_id
 from aioq.values.option import Field, Flag, Option, Packed, Shown, Word
 from aioq.values.option_names import asks_for_nothing, unknown_option
 from aioq.values.repeat import REPEAT_OPTION, Repeat
+from aioq.values.result_of import RESULTS_OPTION, Place
 from aioq.values.retry import Retry
 from aioq.values.retry_option import RETRY_OPTION
 from aioq.values.states import KEPT_MS, JobStatus
@@ -242,7 +243,7 @@ DEFAULT_EXECUTOR = Option(
     Shown("executor"),
 )
 
-ROWS = (*OPTIONS, DEFAULT_EXECUTOR)
+ROWS = (*OPTIONS, DEFAULT_EXECUTOR, RESULTS_OPTION)
 OPTION_NAMES: frozenset[str] = frozenset(row.name for row in OPTIONS)
 
 #: The rows by where they are stored: each with the attribute of JobOptions.
@@ -270,6 +271,7 @@ class JobOptions:
     meta: Mapping[str, Any] | None = None
     repeat: Repeat | None = None
     webhooks: tuple[Webhook, ...] | None = None
+    results: list[tuple[Place, str]] | None = None
 
     def __init__(self, **given: Any) -> None:
         self.__dict__ = given

@@ -10,6 +10,7 @@ from aioq.values.cause import ExceptionClasses, rebuild
 from aioq.values.errors import BadSignature, DeserializationError, ResultNotKept, SerializationError
 from aioq.values.failure import Failure, unpack_failure
 from aioq.values.options import unpack_options
+from aioq.values.result_of import Place, ResultOf, put_at
 from aioq.values.serializer import TYPED, Serializer, loads, written_by
 from aioq.values.signature import FIX, SIGNED, Signer, inner
 from aioq.values.webhook import FIELD, SENDER, pack_webhooks, stored_webhooks
@@ -20,6 +21,7 @@ META = b"meta."
 Fields = dict[bytes, bytes]
 
 _NO_OPTS: dict[str, Any] = {}
+_NONE: dict[Place, ResultOf] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class SignedFields:
         return self.fields.get(b"func", b"").decode(errors="replace")
 
     def call(self, *, plain: bool = False) -> tuple[object | None, tuple[Any, ...], dict[str, Any]]:
-        """The instance that the function is bound to (or None), and its arguments.
+        """The instance that the function is bound to (or None), and its arguments. A result is a ResultOf here.
 
         Args:
             plain: those of a typed call as JSON has them; the function is not needed then.
@@ -119,10 +121,12 @@ class SignedFields:
             DeserializationError: they cannot be read here, or the options of the call cannot.
 
         """
-        self._unpack()
+        opts = self._unpack()
 
         if self._damage:
             raise DeserializationError(f"the job's options cannot be read: {self._damage}")
+
+        results = {place: ResultOf(job_id) for place, job_id in opts["results"]} if "results" in opts else _NONE
 
         data = self.fields.get(b"data", b"") if self.signer is None else self._verified_call()
 
@@ -135,12 +139,13 @@ class SignedFields:
         if data[:1] == TYPED.tag and not plain:
             from aioq.values.typed import call_reader  # noqa: PLC0415 - few programs need it
 
-            decode = call_reader(self.func_name)
+            decode = call_reader(self.func_name, results) if results else call_reader(self.func_name)
 
         value = loads(data, "the job's arguments", decode)
 
         if type(value) is tuple and len(value) == 3 and type(value[1]) is tuple and type(value[2]) is dict:
-            return value  # what pickle brings
+            # What pickle brings.
+            return (value[0], *put_at(results, value[1], value[2])) if results else value
 
         if not isinstance(value, tuple | list) or len(value) != 3:
             raise DeserializationError("the job's arguments are not an instance, a tuple and a dict")
@@ -150,7 +155,7 @@ class SignedFields:
         if not isinstance(args, tuple | list) or not isinstance(kwargs, dict):
             raise DeserializationError("the job's arguments are not an instance, a tuple and a dict")
 
-        return instance, tuple(args), kwargs
+        return (instance, *put_at(results, args, kwargs)) if results else (instance, tuple(args), kwargs)
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -224,10 +229,7 @@ class SignedFields:
 
         if self.signer is not None:
             if data is None:
-                raise BadSignature(
-                    f"job {self.id} is stored as finished and has no signed result, so nobody can tell whether it"
-                    f" has run. Someone has changed what is stored, or a worker signs nothing. {FIX}"
-                )
+                raise self._unsigned()
 
             data = self._open(b"result", f"the result of job {self.id}")
 
@@ -245,6 +247,22 @@ class SignedFields:
             decode = result_reader(self.func_name)
 
         return loads(data, "the job's result", decode)
+
+    def proven(self) -> Self:
+        """The record without signatures, for a process without the secret that reads its result or its error.
+
+        Raises:
+            BadSignature: the queue signs, and the result is not signed for this job.
+
+        """
+        fields = self.fields
+
+        if self.signer is not None and b"result" in fields:
+            fields = fields | {b"result": self._open(b"result", f"the result of job {self.id}")}
+        elif self.signer is not None and self.fields.get(b"status") == b"finished":
+            raise self._unsigned()
+
+        return type(self)(self.id, fields)
 
     def has_signed_result(self) -> bool:
         """Whether the result is signed, if the queue signs."""
@@ -320,6 +338,12 @@ class SignedFields:
 
     def _webhook(self, number: int, opts: bytes) -> tuple[bytes, bytes, bytes, bytes]:
         return _called(self.id, Followed(self.id, "", number).signed_as, SENDER, opts)
+
+    def _unsigned(self) -> BadSignature:
+        return BadSignature(
+            f"job {self.id} is stored as finished and has no signed result, so nobody can tell whether it has run."
+            f" Someone has changed what is stored, or a worker signs nothing. {FIX}"
+        )
 
     def _verified_call(self) -> bytes:
         if self._call is None:

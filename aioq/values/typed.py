@@ -6,8 +6,8 @@ What is stored is plain JSON. So it can be read without the function, and writte
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Collection
+from functools import lru_cache, partial
 from typing import Any
 
 from aioq.values.annotations import annotations_of
@@ -15,6 +15,7 @@ from aioq.values.codecs import Codec, Plain, check_installed, codec_of
 from aioq.values.errors import DeserializationError, InvalidFunction, InvalidInput
 from aioq.values.plainjson import CallParts, Misfit, frame, pack_at, pack_plain_call
 from aioq.values.resolving import resolve
+from aioq.values.result_of import PLACE, Place
 
 _PLAIN = Plain()
 
@@ -73,14 +74,29 @@ class TypedFunction:
             try:
                 packed.append(codec.pack(value))
             except Misfit as error:
-                raise error.below(name) from None
+                if value is not PLACE:
+                    raise error.below(name) from None
 
-        named = {name: pack_at(name, self._by_name(name).pack, value) for name, value in kwargs.items()}
+                packed.append(b"null")
+
+        named = {
+            name: b"null" if value is PLACE else pack_at(name, self._by_name(name).pack, value)
+            for name, value in kwargs.items()
+        }
 
         return frame(b"null", packed, named)
 
-    def read_call(self, data: bytes) -> CallParts:
-        """The call that was stored. Raises Misfit: the function does not take it."""
+    def read_call(self, data: bytes, places: Collection[Place] = ()) -> CallParts:
+        """The call that was stored.
+
+        Args:
+            data: as `pack_call` made it.
+            places: those of results of other jobs, which are not there yet.
+
+        Raises:
+            Misfit: the function does not take it.
+
+        """
         try:
             _, args, kwargs = self._raw(data)
         except self._malformed as error:
@@ -90,6 +106,10 @@ class TypedFunction:
         read = []
 
         for position, value in enumerate(args):
+            if position in places:
+                read.append(None)
+                continue
+
             name, codec = self._at(position)
 
             try:
@@ -97,7 +117,11 @@ class TypedFunction:
             except Misfit as error:
                 raise error.below(name) from None
 
-        return None, tuple(read), {name: self._read(name, value) for name, value in kwargs.items()}
+        return (
+            None,
+            tuple(read),
+            {name: None if name in places else self._read(name, value) for name, value in kwargs.items()},
+        )
 
     def pack_result(self, value: Any) -> bytes:
         """What the function has returned, as it is stored. Raises Misfit: it is not of the annotated type."""
@@ -185,8 +209,12 @@ def call_packer(func: Any, name: str, instance: object | None) -> Callable[[Call
     return pack_plain_call if isinstance(func, str) else typed_function(func, name).pack_call
 
 
-def call_reader(name: str) -> Callable[[bytes], Any]:
+def call_reader(name: str, places: Collection[Place] = ()) -> Callable[[bytes], Any]:
     """What reads the calls of a function. Where there is no such module, they are read as plain JSON.
+
+    Args:
+        name: of the function.
+        places: as for `TypedFunction.read_call`.
 
     Raises:
         DeserializationError: the function cannot be had here, or its types cannot.
@@ -194,7 +222,10 @@ def call_reader(name: str) -> Callable[[bytes], Any]:
     """
     found = _at_hand(name)
 
-    return read_plain if found is None else found.read_call
+    if found is None:
+        return read_plain
+
+    return partial(found.read_call, places=places) if places else found.read_call
 
 
 def result_packer(name: str) -> Callable[[Any], bytes]:

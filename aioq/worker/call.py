@@ -1,4 +1,7 @@
-"""Caller: one call of a user's function for each run, from the claim to the outcome. It touches no server."""
+"""Caller: one call of a user's function for each run, from the claim to the outcome.
+
+It touches no server, unless the function takes results of other jobs.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,14 @@ from aioq.client.context import CurrentJob
 from aioq.client.plain import not_awaited
 from aioq.client.waits import current
 from aioq.values.allowlist import Allowlist
-from aioq.values.errors import InvalidFunction, NotAwaited, PayloadTooLarge
+from aioq.values.errors import InvalidFunction, NotAwaited, PayloadTooLarge, ServerUnreachable
 from aioq.values.options import PROCESS, THREAD
 from aioq.values.outcome import Finished, Outcome
 from aioq.values.record import JobRecord
 from aioq.values.reference import COROUTINE, GENERATOR, PLAIN, Function, Kind
 from aioq.values.repeat import MARK
 from aioq.values.resolving import resolve
+from aioq.values.result_of import MARK as TAKES
 from aioq.values.retry import Retry
 from aioq.worker.callbacks import FollowedJob, called_with, followed_job
 from aioq.worker.dependencies import NO_OVERRIDES, Dependencies, Overrides
@@ -33,6 +37,7 @@ from aioq.worker.processes import Packed, Processes
 from aioq.worker.run import Cause, Run, StartClock
 from aioq.worker.series import check_series, in_series
 from aioq.worker.settings import ProcessLimits
+from aioq.worker.taking import read_taken, with_results
 from aioq.worker.telling import Telling
 from aioq.worker.threads import ThreadCall
 from aioq.worker.webhook_settings import Message, WebhookSettings
@@ -152,10 +157,16 @@ class Caller:
         """
         record = run.claim.record
 
+        if b"opts" in record.fields and TAKES in record.fields[b"opts"] and run.taken is None:
+            return self._call_taking(run, func, kind, start_clock)
+
         if (self._default == PROCESS or b"opts" in record.fields) and self._is_for_process(record, kind):
             return self._call_in_process(run, start_clock)
 
         instance, args, kwargs = record.call()
+
+        if run.taken is not None:
+            args, kwargs = with_results(run.taken, args, kwargs)
 
         if "." in record.id:
             job = current.get()
@@ -187,6 +198,17 @@ class Caller:
         own_kind, needs = self._imports.injected[record.func_name]
 
         return self._dependencies.call(needs, args, kwargs, partial(self._call_given, run, func, own_kind, args))
+
+    async def _call_taking(self, run: Run, func: Function, kind: Kind, start_clock: StartClock) -> Any:
+        """Call a function that takes results of other jobs, once these were read."""
+        try:
+            run.taken = await read_taken(run.claim.record, run.store)
+        except ServerUnreachable:
+            run.cause = run.cause or Cause.INTERRUPTED  # it has not begun, so another worker can begin it
+
+            raise
+
+        return await self._call(run, func, kind, start_clock)
 
     def _call_given(
         self, run: Run, func: Function, kind: Kind, args: tuple[Any, ...], kwargs: dict[str, Any]

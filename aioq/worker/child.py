@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import Any, NoReturn
@@ -41,6 +41,7 @@ from aioq.worker.forks import SIGNALS, end_fork, forks
 from aioq.worker.frames import next_frame, pack_frame
 from aioq.worker.process_lifespan import process_lifespan
 from aioq.worker.streams import drop_what_nobody_takes
+from aioq.worker.taking import FIRST, Taken, unpack_taken, with_results
 from aioq.worker.tracebacks import error_text
 
 log = logging.getLogger("aioq.worker")
@@ -210,7 +211,8 @@ def _serve(channel: WorkerChannel) -> None:
 
         job_id, queue, fence, *flat = parts
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
-        reply = _run(ChildJob(JobRecord(job_id.decode(), fields), queue.decode(), int(fence), channel))
+        taken = unpack_taken(fields) if FIRST in fields else ()
+        reply = _run(ChildJob(JobRecord(job_id.decode(), fields), queue.decode(), int(fence), channel), taken)
 
         with suppress(Exception):  # a job may have closed it
             sys.stdout.flush()
@@ -226,7 +228,7 @@ def _know_serializers(packed: bytes) -> None:
         log.exception("the serializers that the worker was given cannot be loaded in the process of a job")
 
 
-def _run(job: ChildJob) -> tuple[bytes, ...]:
+def _run(job: ChildJob, taken: Sequence[Taken]) -> tuple[bytes, ...]:
     record, kind = job.record, b"raised"
     dropped_calls: list[str] = []
     current.set(job)
@@ -236,6 +238,10 @@ def _run(job: ChildJob) -> tuple[bytes, ...]:
         func = resolve(record.func_name)
         kind = b"unread"  # a call that cannot be read now cannot be later, mostly
         instance, args, kwargs = record.call()
+
+        if taken:
+            args, kwargs = with_results(taken, args, kwargs)
+
         kind = b"raised"
 
         if instance is not None:

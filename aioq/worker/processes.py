@@ -21,6 +21,7 @@ from aioq.values.sizes import shown_size
 from aioq.worker.process import JobProcess, how_it_ended, spawn
 from aioq.worker.run import Run, own_task
 from aioq.worker.settings import ProcessLimits
+from aioq.worker.taking import packed_taken
 from aioq.worker.tracebacks import rebuilt
 
 log = logging.getLogger("aioq.worker")
@@ -198,7 +199,7 @@ class Processes:
 def _described(run: Run) -> tuple[bytes, ...]:
     """The job as its process gets it: verified, and without signatures."""
     record = run.claim.record.opened()
-    fields = chain.from_iterable(record.fields.items())
+    fields = chain.from_iterable((record.fields | packed_taken(run.taken) if run.taken else record.fields).items())
 
     return run.id.encode(), run.store.queue.encode(), b"%d" % run.claim.fence, *fields
 

@@ -14,6 +14,7 @@ from aioq.values.claim import Claim
 from aioq.values.record import JobRecord
 from aioq.values.states import JobStatus
 from aioq.values.summary import printable
+from aioq.worker.taking import Taken
 from aioq.worker.threads import ThreadCall
 
 T = TypeVar("T")
@@ -67,6 +68,7 @@ class Run:
         "returned",
         "started_at",
         "store",
+        "taken",
         "taken_at",
         "task",
         "thread_call",
@@ -86,6 +88,7 @@ class Run:
         self.begun = False  # its function was called
         self.thread_call: ThreadCall | None = None  # the call on a thread, if its function is a plain one
         self.returned = False  # its function has returned; its result may still be one that cannot be kept
+        self.taken: list[Taken] | None = None  # the results of other jobs that are arguments, once they were read
         self.error: BaseException | None = None  # what it failed with, until the log has it
         self.cause: Cause | None = None  # why the worker ended it, or is ending it
         self.grace_timer: asyncio.TimerHandle | None = None  # when its time to clean up is over
