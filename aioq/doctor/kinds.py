@@ -57,6 +57,16 @@ KINDS = {
         "They would wait for ever.",
         "The other job lists them again. If it has ended, it is decided what that means to them.",
     ),
+    "result-held": Kind(
+        "jobs whose result is kept for one that has ended, or is gone",
+        "The record would stay for longer than its retention.",
+        "It is kept for that one no longer.",
+    ),
+    "result-not-held": Kind(
+        "jobs that take the result of another one, which would not be kept for them",
+        "They fail if the result goes before they run; or it stays when they have ended.",
+        "The result is kept until they have ended.",
+    ),
     "row-not-carried": Kind(
         "rows for other queues that nobody has carried on for a minute",
         "Jobs of another queue, which depend on jobs of this one or are depended on, wait for it.",

@@ -632,6 +632,50 @@ async def deferred_for_a_job_that_has_ended(store: Store, client: redis.Redis) -
     assert await end(store, (claimed, Finished(b"pr", LEASE))) == ["ok"]
 
 
+async def taker(store: Store) -> None:
+    """A job that takes the result of one that has finished."""
+    await put(store, "before", func=b"tests.jobs.noop")
+    await put(store, "a", func=b"tests.jobs.noop", parents="Wbefore")
+    (claimed,) = await take(store)
+    assert await end(store, (claimed, Finished(b"pr", LEASE))) == ["ok"]
+
+
+@damage("runs", "result-not-held")
+async def a_result_that_is_not_kept_for_a_job(store: Store, client: redis.Redis) -> None:
+    await taker(store)
+    client.zrem(store.keys.dependents + b"before", "a")
+    client.zadd(store.keys.dependents + b"before", {"other@other": 9})
+
+
+@damage("runs", "result-not-held")
+async def a_job_that_would_not_let_go_of_a_result(store: Store, client: redis.Redis) -> None:
+    await taker(store)
+    client.hdel(store.keys.job + b"a", "after")
+
+
+@damage("runs", "result-held before")
+async def a_result_that_is_kept_for_a_job_that_is_gone(store: Store, client: redis.Redis) -> None:
+    await taker(store)
+    client.zadd(store.keys.dependents + b"before", {"x": 9})
+
+
+@damage("runs", "result-held before")
+async def a_result_that_is_kept_for_a_job_that_has_ended(store: Store, client: redis.Redis) -> None:
+    await taker(store)
+    await put(store, "x", parents="Wbefore")
+    await store.changes.cancel("x")
+    client.zadd(store.keys.dependents + b"before", {"x": 9})
+
+
+@damage("runs", "dependency-untold")
+async def deferred_for_a_job_that_does_not_know_that_its_result_is_taken(
+    store: Store, client: redis.Redis
+) -> None:
+    await put(store, "before", func=b"tests.jobs.noop")
+    await put(store, "a", func=b"tests.jobs.noop", parents="Wbefore")
+    client.zrem(store.keys.dependents + b"before", "a")
+
+
 @damage("runs", "index-without-job b")
 async def an_index_of_deferred_jobs_with_one_that_is_gone(store: Store, client: redis.Redis) -> None:
     await queued(store)

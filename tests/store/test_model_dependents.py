@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from aioq import Queue
 from aioq.store import Connection, Store
-from aioq.store.outbox import UNKNOWN, WAITS, End
+from aioq.store.outbox import TAKER, TAKES, UNKNOWN, WAITS, End
 from aioq.store.relay import relay, tell
 from aioq.values.claim import Claim
 from aioq.values.dependency import POLICIES
@@ -29,7 +29,7 @@ from tests.tools import assert_sound
 T = TypeVar("T")
 
 QUEUES = ("default", "other")
-EDGES = st.lists(st.tuples(st.integers(0, 40), st.sampled_from(POLICIES)), max_size=3)
+EDGES = st.lists(st.tuples(st.integers(0, 40), st.sampled_from(POLICIES), st.booleans()), max_size=3)
 PICKS = st.integers(0, 40)
 
 
@@ -41,6 +41,7 @@ class Node:
     status: str = "queued"
     open: dict[str, str] = field(default_factory=dict)  # policies, by the names of the jobs that it waits for
     is_forgotten: bool = False  # its failure_ttl is 0
+    takes: set[str] = field(default_factory=set)  # the names of the jobs whose results it takes
     has_several: bool = False  # then what comes first may decide between canceled and failed
 
 
@@ -124,19 +125,22 @@ class DependentsMachine(RuleBasedStateMachine):
         self.enqueue("default", [], is_forgotten=False)
 
     @rule(queue=st.sampled_from(QUEUES), edges=EDGES, is_forgotten=st.booleans())
-    def enqueue(self, queue: str, edges: list[tuple[int, str]], is_forgotten: bool) -> None:
+    def enqueue(self, queue: str, edges: list[tuple[int, str, bool]], is_forgotten: bool) -> None:
         node = Node(f"j{len(self.used)}@{queue}")
         policies: dict[str, str] = {}
 
-        for number, policy in edges:
+        for number, policy, takes in edges:
             if (parent := self.picked(number)) is not None:
                 policies[parent.name] = policy
+
+                if takes and not parent.is_forgotten:  # one whose error is taken is not forgotten
+                    node.takes.add(parent.name)
 
         node.is_forgotten = is_forgotten and len(policies) < 2
         self.put(node, policies)
 
     @rule(queue=st.sampled_from(QUEUES), edges=EDGES)
-    def enqueue_after_one_that_is_gone(self, queue: str, edges: list[tuple[int, str]]) -> None:
+    def enqueue_after_one_that_is_gone(self, queue: str, edges: list[tuple[int, str, bool]]) -> None:
         gone = [name for name in self.used if name not in self.nodes and name.endswith(f"@{queue}")]
 
         if gone:
@@ -149,7 +153,10 @@ class DependentsMachine(RuleBasedStateMachine):
 
     def put(self, node: Node, policies: dict[str, str]) -> None:
         store, job_id = self.of(node.name)
-        words = [policy[0] + name.removesuffix(f"@{store.queue}") for name, policy in policies.items()]
+        words = [
+            (policy[0].upper() if name in node.takes else policy[0]) + name.removesuffix(f"@{store.queue}")
+            for name, policy in policies.items()
+        ]
         own = {"failure_ttl": b"0"} if node.is_forgotten else {}
         self.run(store.producing.enqueue_many([job(job_id, parents=",".join(words), **own)]))
         self.used.append(node.name)
@@ -157,7 +164,8 @@ class DependentsMachine(RuleBasedStateMachine):
 
         for name, policy in policies.items():
             if not name.endswith(f"@{store.queue}"):
-                watch = End(job_id, name, POLICIES.index(policy), WAITS)
+                number = POLICIES.index(policy) + (TAKES if name in node.takes else 0)
+                watch = End(job_id, name, number, WAITS)
                 self.run(tell(store, self.of(name)[0], [watch], gone=UNKNOWN))
 
         node.open = dict(policies)
@@ -248,6 +256,25 @@ class DependentsMachine(RuleBasedStateMachine):
             assert found == {name: each.status for name, each in self.nodes.items() if name.endswith(f"@{queue}")}
             assert not self.client.exists(store.keys.outbox)
             assert audit(self.client, store) == []
+
+        self.check_takers()
+
+    def check_takers(self) -> None:
+        """Each job that has not ended is listed by all whose results it takes, and these stay. None that has ended is."""
+        live = {each.name for each in self.nodes.values() if each.status not in FINAL}
+
+        for name, node in self.nodes.items():
+            store, job_id = self.of(name)
+            rows = self.client.zrange(store.keys.dependents + job_id.encode(), 0, -1, withscores=True)
+            known = {
+                f"{row.decode()}@{store.queue}" if b"@" not in row else row.decode(): score for row, score in rows
+            }
+            takers = {each.name for each in self.nodes.values() if name in each.takes and each.name in live}
+            assert takers <= known.keys()
+            assert {each for each, score in known.items() if score == TAKER} <= takers
+
+            if takers and node.status in FINAL:
+                assert self.client.pttl(store.keys.job + job_id.encode()) == -1
 
 
 @pytest.mark.timeout(3_600 if LONG else 180)

@@ -17,7 +17,7 @@ for i = rows, #ARGV do
   elseif FINAL[status] and score ~= TAKER and (status == 'finished' or score >= 1) then
     if takes then
       redis.call('ZADD', dependents .. id, TAKER, dependent)
-      outlive(id)
+      outlive(id, true)
     end
     found[#found + 1] = status
   else

@@ -26,7 +26,7 @@ local function take_again(id, parents, after)
       tell_outbox()
     elseif redis.call('EXISTS', job .. parent) == 1 then
       redis.call('ZADD', dependents .. parent, TAKER, id)
-      outlive(parent)
+      outlive(parent, true)
     end
   end)
   if not after or not string.find(' ' .. after .. ' ', ' takes ', 1, true) then -- a late one has it still

@@ -1,6 +1,6 @@
 -- dependents: a job that waits for others is listed by each of them, and they are there. Those of other queues are out of
 -- reach here: what is to be told them, or comes from them, stands in an outbox.
--- NEEDS: now FINAL read finding outlive doors/follow more/dependents
+-- NEEDS: now FINAL read finding outlive doors/follow more/dependents checks/takers
 local SOME = 100 -- of the jobs that one waits for: over time, all of them
 
 function checks.deferred(_, id)
@@ -63,7 +63,10 @@ end
 -- The jobs that wait for one.
 function checks.dependents(_, id)
   local key = dependents .. id
-  if not has_type(key, 'zset') or redis.call('EXISTS', job .. id) == 1 then
+  if not has_type(key, 'zset') then
+    return
+  elseif redis.call('EXISTS', job .. id) == 1 then
+    check_held(id)
     return
   end
   report('index-without-job', id, 'jobs wait for it, and it has no record', function()

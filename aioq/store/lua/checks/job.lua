@@ -1,5 +1,5 @@
 -- job: a record can be read, its job stands in the one index of its state, and goes when it is to go.
--- NEEDS: now read NEXT FINAL REGISTRIES late wake lanes delivered lane leave usual keep doors/end_job forget history failure finding doors/leave_run own outlive more/dependents callback checks/callbacks
+-- NEEDS: now read NEXT FINAL REGISTRIES late wake lanes delivered lane leave usual keep doors/end_job forget history failure finding doors/leave_run own outlive more/dependents callback checks/callbacks checks/takers
 local TEXTS = {'status', 'func', 'entry', 'worker', 'after'}
 local NUMBERS = {
   'fence', 'uncounted', 'deliveries', 'ttl', 'failure_ttl', 'created_at', 'enqueued_at', 'due_at', 'expires_at',
@@ -335,7 +335,8 @@ function checks.job(_, id)
       function()
         mend_field(id, record)
       end)
-  elseif not (STATES[status] or check_ended)(id, record) and not check_callbacks(id, record.after) then
+  elseif not (STATES[status] or check_ended)(id, record) and not check_callbacks(id, record.after)
+    and not check_takes(id, record) then
     check_history(id, record, length)
   end
 end

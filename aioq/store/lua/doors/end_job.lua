@@ -36,6 +36,9 @@ local function end_job(registry, id, status, ttl, after, has_history, ended_at, 
         -- NEEDS: callback_words
         stays = callbacks_in(after) -- each end has them: see requeue
       end
+      if is_wanted(after) then
+        stays[#stays + 1] = 'wanted' -- a requeue may bring what is taken
+      end
       if member then
         stays[#stays + 1] = string.find(member, '@', 1, true) and member .. '!' or member
       end

@@ -93,7 +93,7 @@ local function decide_dependents(ended)
     if left > 0 then
       at = at + 1
       if not is_gone and redis.call('EXISTS', key) == 1 then
-        outlive(parent)
+        outlive(parent, #takers > 0)
       end
     end
   end
