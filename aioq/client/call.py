@@ -15,7 +15,7 @@ from aioq.values.option_names import refuse_options
 from aioq.values.options import FIELDS, MAX_PAYLOAD, NO_OPTIONS, OPTION_NAMES, PROCESS, WORDS, JobOptions
 from aioq.values.record import JobRecord
 from aioq.values.reference import PLAIN, kind_of, refer
-from aioq.values.result_of import PLACE, check_results, find_results, put_at
+from aioq.values.result_of import PLACE, Place, check_results, find_results, put_at, refuse_results
 from aioq.values.serializer import JSON, PICKLE, TYPED, Serializer
 from aioq.values.signature import Signer
 from aioq.values.signed import META, Fields
@@ -124,45 +124,35 @@ def describe(
 
     fields: Fields = {b"func": reference.name.encode()}
 
-    # Elsewhere a result of another job is a value that no serializer takes, but for those of users, which may.
-    if options.edges is not None or serializer.own is not None:
-        args, kwargs, options = _with_places(args, kwargs, options, _place(func, serializer))
-
-        if options.results is not None:
-            fields[b"opts"] = options.packed()
-
     if args or kwargs or instance is not None or (serializer is not PICKLE and serializer is not JSON):
         pack = None if serializer.call_packer is None else serializer.call_packer(func, reference.name, instance)
 
         try:
+            if serializer.own is not None:
+                refuse_results(args, kwargs)
+
             fields[b"data"] = serializer.dumps((instance, args, kwargs), f"an argument of {reference.name}", pack)
         except SerializationError:
-            check_results(find_results(args, kwargs), ())
+            # No serializer takes a ResultOf. So calls without any are not searched for them.
+            if not (results := find_results(args, kwargs)):
+                raise
 
-            raise
+            options = _taking(results, options)
+            args, kwargs = put_at(dict.fromkeys((at for at, _ in results), _place(func, serializer)), args, kwargs)
+            fields[b"data"] = serializer.dumps((instance, args, kwargs), f"an argument of {reference.name}", pack)
+            fields[b"opts"] = options.packed()
     elif serializer is JSON:
         fields[b"data"] = JSON.tag
 
     return Call(reference.name, fields, options, serializer)
 
 
-def _with_places(
-    args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions, place: object
-) -> tuple[tuple[Any, ...], dict[str, Any], JobOptions]:
-    """The arguments with something that can be serialised in the place of results of other jobs, which become options.
-
-    Raises:
-        InvalidInput: the job does not depend on one of those.
-
-    """
-    if not (found := find_results(args, kwargs)):
-        return args, kwargs, options
-
+def _taking(results: list[tuple[Place, str]], options: JobOptions) -> JobOptions:
+    """The options of a job that takes results. Raises InvalidInput: it does not depend on one of those jobs."""
     edges = options.edges
-    check_results(found, () if edges is None else {each.job_id for each in edges.edges})
-    args, kwargs = put_at(dict.fromkeys((at for at, _ in found), place), args, kwargs)
+    check_results(results, () if edges is None else {each.job_id for each in edges.edges})
 
-    return args, kwargs, JobOptions(results=found).over(options)
+    return JobOptions(results=results).over(options)
 
 
 def _place(func: Any, serializer: Serializer) -> object:

@@ -19,8 +19,8 @@ ROWS_PER_CALL = 100
 #: What `depend` answers: the job has not ended; the job is missing.
 WAITS, GONE = "waits", "gone"
 
-#: What is added to the policy of a job that takes the result of the other one as an argument; and what stands in its
-#: place once the pair is decided. lua/more/dependents.lua and lua/lib/outlive.lua have these numbers, too.
+#: What is added to the policy of a job that takes the result of the other one as an argument; and what stands in
+#: its place once the pair is decided. lua/more/dependents.lua and lua/lib/outlive.lua have these numbers, too.
 TAKES, TAKER = 0.5, 9.0
 
 #: What `decide` answers for a job that takes a result and has ended, or is gone.

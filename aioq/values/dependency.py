@@ -96,11 +96,6 @@ class Edge(NamedTuple):
         """The id, with the queue behind it if that is another one."""
         return f"{self.job_id}@{self.queue}" if self.queue else self.job_id
 
-    @property
-    def letter(self) -> str:
-        """The policy as scripts read it: a capital letter says that the result is taken."""
-        return self.policy[0].upper() if self.takes else self.policy[0]
-
 
 @dataclass(frozen=True, slots=True)
 class Edges:
@@ -110,8 +105,10 @@ class Edges:
     at_front: bool = False
 
     def word(self) -> str:
-        """As `enqueue.lua` reads it."""
-        return ",".join(f"{each.letter}{each.name}" for each in self.edges)
+        """As `enqueue.lua` reads it: a capital letter says that the result is taken."""
+        return ",".join(
+            f"{each.policy[0].upper() if each.takes else each.policy[0]}{each.name}" for each in self.edges
+        )
 
 
 def read_depends_on(value: DependsOn | Literal[False], name: str) -> Edges:

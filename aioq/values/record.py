@@ -257,7 +257,7 @@ class JobRecord(SignedFields):
         """
         parents = self.fields.get(b"parents", b"").decode(errors="replace")
 
-        return [(each[0], each[1:]) for each in parents.split(",") if each]
+        return [(each[0].lower(), each[1:]) for each in parents.split(",") if each]
 
     @property
     def created_at(self) -> datetime | None:

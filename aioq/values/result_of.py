@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 from aioq.values.dependency import HasId
-from aioq.values.errors import InvalidInput, InvalidType
+from aioq.values.errors import InvalidInput, InvalidType, SerializationError
 from aioq.values.ids import check_id
 from aioq.values.option import Option, Packed
 
@@ -60,8 +60,8 @@ class ResultOf:
 
     def __reduce__(self) -> NoReturn:
         raise InvalidInput(
-            f"{self!r} stands for an argument as a whole, and for nothing inside of one; give it to the function as an"
-            " argument of its own"
+            f"{self!r} stands for an argument as a whole, and for nothing inside of one; give it to the function"
+            " as an argument of its own"
         )
 
 
@@ -80,6 +80,12 @@ def check_results(found: Iterable[tuple[Place, str]], parents: Collection[str]) 
                 f"{told(place)} is ResultOf({job_id!r}), and the job does not depend on that one; name it in"
                 " depends_on, too"
             )
+
+
+def refuse_results(args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """For serializers of users, which may take everything. Raises SerializationError: a result is an argument."""
+    if find_results(args, kwargs):
+        raise SerializationError("a result of another job is no value yet")
 
 
 def put_at(

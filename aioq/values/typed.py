@@ -103,7 +103,7 @@ class TypedFunction:
             raise Misfit(f"they are not null, a list and an object: {error}") from None
 
         self._check(len(args), kwargs)
-        read = []
+        read = list[Any]()
 
         for position, value in enumerate(args):
             if position in places:

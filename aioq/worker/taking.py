@@ -98,9 +98,7 @@ async def read_taken(record: JobRecord, store: Store) -> list[Taken]:
         for job_id, each in zip(ids, await home.reads.load(ids), strict=True):
             found[job_id, queue] = each
 
-    return [
-        Taken(place, job_id, letter in ("r", "R"), found[job_id, queue]) for place, job_id, letter, queue in wanted
-    ]
+    return [Taken(place, job_id, letter == "r", found[job_id, queue]) for place, job_id, letter, queue in wanted]
 
 
 def with_results(

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from aioq import Job, current_job, get_current_job
 
-from .history import NO_FENCE, Event, Kind, append
+from .history import NO_FENCE, TAKEN, Event, Kind, append
 
 #: Names the folder in which every process of a trial notes what happens.
 FOLDER = "CHAOS_FOLDER"
@@ -78,6 +78,15 @@ def fence_of(value: object) -> int:
 
 async def work(seconds: float, pad: bytes = b"") -> int:
     with noted() as fence:
+        await asyncio.sleep(seconds)
+
+        return fence
+
+
+async def take(seconds: float, taken_from: str, value: object) -> int:
+    """Takes the result of another job."""
+    with noted() as fence:
+        note("commit", TAKEN, taken_from, fence=fence_of(value))
         await asyncio.sleep(seconds)
 
         return fence

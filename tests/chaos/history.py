@@ -24,6 +24,10 @@ Kind = Literal[
 NO_FENCE = 0
 
 
+#: The name of a commit that is an argument of another job.
+TAKEN = "taken"
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One line of a history. Times are seconds of one monotonic clock; what does not apply keeps its default."""

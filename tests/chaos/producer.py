@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from aioq import Dependency, Group, Job, JobFailed, Queue, Repeat, Retry, Webhook
+from aioq import Dependency, Group, Job, JobFailed, Queue, Repeat, ResultOf, Retry, Webhook
 from aioq.values.errors import AioqError, ServerError, ServerFull
 
 from . import bodies
@@ -183,6 +183,14 @@ async def carry_out(order: Order, queue: Queue, seed: str) -> None:
             edge = Dependency(first.id, on_failure="cancel")
             then = queue.using(job_id=job_id, depends_on=edge).enqueue(bodies.work, order.seconds)
             await ask("enqueue", [job_id], then, queue=queue.name, after=first.id)
+
+        return
+
+    if order.kind == "take":
+        first = Job.create(bodies.work, (order.seconds,), result_ttl=0)
+        taken = (order.seconds, first.id, ResultOf(first))
+        then = Job.create(bodies.take, taken, job_id=job_id, depends_on=Dependency(first, on_failure="cancel"))
+        await ask("enqueue", [first.id, job_id], queue.enqueue_graph([then, first]), queue=queue.name, brief=True)
 
         return
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from itertools import pairwise
 
+from .history import TAKEN
 from .judging import Found, History, Violation, jobs, losses, lost
 
 #: The fault that nobody has planned: a job has ended the process of its worker.
@@ -247,9 +249,22 @@ def called_back(history: History) -> Found:
             yield Violation("I25", why, tuple(events))
 
 
+def taken_from_the_other(history: History) -> Found:
+    """I27. The result that a job takes as an argument is what a run of the other job has returned before that."""
+    faults = losses(history)
+
+    for events in jobs(history).values():
+        returned = {e.fence: e.at for e in events if e.kind == "end" and e.name == "returned"}
+
+        for taken in (e for e in events if e.kind == "commit" and e.name == TAKEN):
+            if returned.get(taken.fence, math.inf) > taken.at and not lost(events, faults):
+                yield Violation("I27", "a job took what no run had returned", tuple(events))
+
+
 PROMISES: tuple[Callable[[History], Found], ...] = (
     readable, results_of_runs, asked_for, answered, in_time, spares_innocents, three_deaths,
     living_shards, starts_beside, heard, before_deadline, whole_series, called_back,
+    taken_from_the_other,
 )  # fmt: skip
 
 

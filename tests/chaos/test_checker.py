@@ -14,7 +14,7 @@ from aioq.store.keys import SharedKeys
 
 from .bodies import fence_of, result_of
 from .checker import check
-from .history import NO_FENCE, Event, Kind, append, dump, load
+from .history import NO_FENCE, TAKEN, Event, Kind, append, dump, load
 from .promises import BY_A_JOB
 
 
@@ -78,6 +78,7 @@ PLANTED = {
             *(event for each in range(6) for event in unserved(f"j{each}", 20 + each))],
     "I20": [Event(0, "fault", "shard-away", until=60, away=("one",)), Event(5, "start", "w", pid=9)],
     "I26": [*without("end"), Event(9, "invoke", "group", "a"), Event(9.5, "ok", "group", "a")],
+    "I27": [*without("end"), Event(4, "end", "returned", "a", fence=1), Event(3, "commit", TAKEN, "a", fence=1)],
     "I22": [*whole("a", 3), *whole("b", after="a")],
     "I24": [*again("returned", repeats=2)],
     "I21": [*whole(), Event(4, "invoke", "result", "a"), Event(64, "info", "result", "a")],

@@ -32,6 +32,7 @@ KINDS = {
     "drop": 12,  # raises, and nothing is kept of it after a second at the most
     "large": 4,  # has a result of 1 KB to 5 MB, which is waited for
     "after": 40,  # depends on another job, which takes a while
+    "take": 30,  # takes the result of another job, which is kept for no time else
     "group": 20,  # three members of a group, whose end is waited for
     "kill": 1,  # ends the process of its worker
 }
@@ -39,9 +40,10 @@ KINDS = {
 #: Loads: other weights for some kinds; those that are not named do not come.
 LOADS: dict[str, dict[str, int]] = {
     "usual": KINDS,
-    "plain": KINDS | dict.fromkeys(("stick", "forget", "late", "drop", "large", "kill"), 0),
+    "plain": KINDS | dict.fromkeys(("stick", "forget", "late", "drop", "large", "take", "kill"), 0),
     "steady": KINDS | {"schedule": 0, "retry": 0, "deadline": 0, "repeat": 0},  # nothing is due at a moment
     "brief": {"quick": 20, "wait": 10, "slow": 10, "ttl": 5, "forget": 15, "late": 10, "drop": 30},
+    "take": {"quick": 30, "slow": 20, "take": 50},
     "large": {"quick": 40, "wait": 20, "slow": 28, "large": 12},
     "stick": {"quick": 40, "slow": 30, "thread": 15, "stick": 15},
     "kill": {"quick": 400, "wait": 100, "slow": 480, "kill": 20},

@@ -111,7 +111,7 @@ async def test_a_function_gets_results_in_place_of_arguments(
 async def test_it_works_with_every_serializer(
     server: Server, burst: Burst, serializer: str, secret: str | None
 ) -> None:
-    options = {} if secret is None else {"secret": secret}
+    options: Any = {} if secret is None else {"secret": secret}
 
     async with Queue("default", server.url, serializer=serializer, **options) as queue:
         some = await queue.enqueue(order, 4)

@@ -212,6 +212,34 @@ async def test_a_drain_of_dependents(queue: Queue, server: Server, meter: Meter)
     within(meter.per_job(JOBS), Cost(commands=13.5, trips=0.04, bytes=84, calls=30.5, replies=314))
 
 
+async def takers(queue: Queue) -> list[aioq.EnqueueData]:
+    """Jobs that take the result of one that has finished."""
+    first = await queue.enqueue(jobs.add, 0, 0)
+    await Worker(queue).run(burst=True)
+    return [Queue.prepare_data(jobs.add, (aioq.ResultOf(first), 1), depends_on=first) for _ in range(JOBS)]
+
+
+async def test_jobs_that_take_a_result_are_enqueued(queue: Queue, meter: Meter) -> None:
+    """As dependents, and they stay listed by the other job."""
+    calls = await takers(queue)
+
+    with meter:
+        await queue.enqueue_many(calls)
+
+    within(meter.per_job(JOBS), Cost(commands=15.2, trips=0.02, bytes=232, calls=66.5, replies=0.5))
+
+
+async def test_a_drain_of_jobs_that_take_a_result(queue: Queue, server: Server, meter: Meter) -> None:
+    """Each reads the result, and lets go of it when it has ended."""
+    await queue.enqueue_many(await takers(queue))
+    worker = Worker("default", server.url)
+
+    with meter:
+        await worker.run(max_jobs=JOBS)
+
+    within(meter.per_job(JOBS), Cost(commands=14.5, trips=1.05, bytes=238, calls=98, replies=763))
+
+
 async def test_series_of_ten_runs(queue: Queue, server: Server, meter: Meter) -> None:
     """Each run but the last costs more than a job: its result goes to the history, its job to the lane."""
     calls = [Queue.prepare_data(jobs.add, (number, 1), repeat=Repeat(9)) for number in range(JOBS // 10)]

@@ -14,12 +14,14 @@ from aioq import (
     Job,
     Queue,
     Repeat,
+    ResultOf,
     Retry,
     Webhook,
     Worker,
     current_job,
     get_current_job,
     get_resources,
+    result_of,
 )
 from aioq.client.context import CurrentJob
 from aioq.types import BoundTask, EnqueueData, Options, Registry, RetryBudget, Task
@@ -81,6 +83,11 @@ async def options_beside_the_arguments() -> None:
     assert_type(await waits.enqueue(shop.count, "a b"), Job[int])
     assert_type(await first.dependents(), list[Job[Any]])
     assert_type(await first.dependencies(), list[Job[Any] | None])
+    order = await queue.enqueue(shop.charge, 3)
+    assert_type(await queue.enqueue(shop.charge, ResultOf(order), depends_on=order), Job[float])
+    number = await queue.enqueue(shop.count, "a b")
+    assert_type(result_of(number), int)
+    assert_type(await queue.using(depends_on=number).enqueue(shop.price, result_of(number)), Job[str])
     assert_type(await queue.enqueue(shop.count, "a b", repeat=Repeat(3, [10, "1m"])), Job[int])
     assert_type(await queue.enqueue(shop.pages, 3, meta={"by": "ann"}), Job[list[bytes]])
     assert_type(await queue.enqueue(shop.price, args=(7,), kwargs={"currency": "CHF"}), Job[str])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from aioq import Dependency, Group, Job, Queue, Repeat, Retry, Webhook, get_resources
+from aioq import Dependency, Group, Job, Queue, Repeat, ResultOf, Retry, Webhook, get_resources, result_of
 from tests.typing import shop
 from tests.typing.shop import Order, Session, queue
 
@@ -81,6 +81,9 @@ async def options() -> None:
     queue.using(tll=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     queue.using(retry="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     queue.using(depends_on=7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ResultOf(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    text = await queue.enqueue(shop.price, 7)
+    await queue.using(depends_on=text).enqueue(shop.price, result_of(text))  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     Dependency("id", on_failure="stop")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     queue.using(webhooks="https://example.com")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Webhook("https://example.com", "done")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
