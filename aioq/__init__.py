@@ -13,7 +13,6 @@ from aioq.client.context import current_job, get_current_job, get_resources
 from aioq.client.group import Group
 from aioq.client.job import Job
 from aioq.client.queue import Queue
-from aioq.client.result_of import result_of
 from aioq.client.task import task
 from aioq.store.connection import Connection
 from aioq.values import distribution, rq_names
@@ -70,7 +69,6 @@ __all__ = [
     "current_job",
     "get_current_job",
     "get_resources",
-    "result_of",
     "task",
 ]
 

@@ -1,11 +1,12 @@
 """The types of what aioq takes and gives, for annotations: `from aioq.types import Registry`.
 
-Nobody makes objects of these classes: queues, jobs and decorators do.
+Nobody makes objects of these classes: queues, jobs and decorators do. `result_of` is ResultOf with a type.
 """
 
 from aioq.client.bound_task import BoundTask
 from aioq.client.producer import EnqueueData
 from aioq.client.registry import Registry
+from aioq.client.result_of import result_of
 from aioq.client.task import Task
 from aioq.client.using import Using
 from aioq.values.durability import Durability, Level
@@ -27,4 +28,5 @@ __all__ = [
     "RetryBudget",
     "Task",
     "Using",
+    "result_of",
 ]

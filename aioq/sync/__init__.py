@@ -11,6 +11,5 @@ from aioq.sync.group import Group
 from aioq.sync.job import Job
 from aioq.sync.queue import Queue
 from aioq.sync.registry import Registry
-from aioq.sync.result_of import result_of
 
-__all__ = ["CurrentJob", "Group", "Job", "Queue", "Registry", "current_job", "get_current_job", "result_of"]
+__all__ = ["CurrentJob", "Group", "Job", "Queue", "Registry", "current_job", "get_current_job"]

@@ -229,7 +229,10 @@ class SignedFields:
 
         if self.signer is not None:
             if data is None:
-                raise self._unsigned()
+                raise BadSignature(
+                    f"job {self.id} is stored as finished and has no signed result, so nobody can tell whether it"
+                    f" has run. Someone has changed what is stored, or a worker signs nothing. {FIX}"
+                )
 
             data = self._open(b"result", f"the result of job {self.id}")
 
@@ -247,22 +250,6 @@ class SignedFields:
             decode = result_reader(self.func_name)
 
         return loads(data, "the job's result", decode)
-
-    def proven(self) -> Self:
-        """The record without signatures, for a process without the secret that reads its result or its error.
-
-        Raises:
-            BadSignature: the queue signs, and the result is not signed for this job.
-
-        """
-        fields = self.fields
-
-        if self.signer is not None and b"result" in fields:
-            fields = fields | {b"result": self._open(b"result", f"the result of job {self.id}")}
-        elif self.signer is not None and self.fields.get(b"status") == b"finished":
-            raise self._unsigned()
-
-        return type(self)(self.id, fields)
 
     def has_signed_result(self) -> bool:
         """Whether the result is signed, if the queue signs."""
@@ -338,12 +325,6 @@ class SignedFields:
 
     def _webhook(self, number: int, opts: bytes) -> tuple[bytes, bytes, bytes, bytes]:
         return _called(self.id, Followed(self.id, "", number).signed_as, SENDER, opts)
-
-    def _unsigned(self) -> BadSignature:
-        return BadSignature(
-            f"job {self.id} is stored as finished and has no signed result, so nobody can tell whether it has run."
-            f" Someone has changed what is stored, or a worker signs nothing. {FIX}"
-        )
 
     def _verified_call(self) -> bytes:
         if self._call is None:

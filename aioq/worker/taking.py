@@ -12,6 +12,7 @@ from aioq.store import Store
 from aioq.values.errors import BadSignature, DeserializationError, JobFailed, ResultNotKept
 from aioq.values.record import JobRecord
 from aioq.values.result_of import Place, put_at, told
+from aioq.values.signature import FIX, SIGNED, inner
 from aioq.worker.frames import next_frame, pack_frame
 
 #: What the process of a job gets beside the fields of its job: each result under such a name.
@@ -129,10 +130,15 @@ def _packed(each: Taken) -> bytes:
     if each.record is None:
         return pack_frame(head)
 
-    try:
-        fields = each.record.proven().fields
-    except BadSignature as error:
-        raise BadSignature(f"{told(each.place)} is the result of job {each.job_id}: {error}") from None
+    fields, result = each.record.fields, each.record.fields.get(b"result", b"")
+
+    if each.record.signer is not None and fields.get(b"status") == b"finished":
+        if not each.record.has_signed_result():
+            raise BadSignature(
+                f"{told(each.place)} is the result of job {each.job_id}, and that is not signed. {FIX}"
+            )
+
+        fields = fields | {b"result": inner(result) if result[:1] == SIGNED else result}
 
     return pack_frame(head, *chain.from_iterable((name, fields[name]) for name in _READ if name in fields))
 

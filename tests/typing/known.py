@@ -21,10 +21,9 @@ from aioq import (
     current_job,
     get_current_job,
     get_resources,
-    result_of,
 )
 from aioq.client.context import CurrentJob
-from aioq.types import BoundTask, EnqueueData, Options, Registry, RetryBudget, Task
+from aioq.types import BoundTask, EnqueueData, Options, Registry, RetryBudget, Task, result_of
 from tests.typing import shop
 from tests.typing.shop import Order, Session, queue
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any, assert_type
 
 from aioq import JobStatus, Result, ResultOf, Retry
-from aioq.sync import CurrentJob, Group, Job, Queue, Registry, current_job, get_current_job, result_of
-from aioq.types import EnqueueData, RetryBudget
+from aioq.sync import CurrentJob, Group, Job, Queue, Registry, current_job, get_current_job
+from aioq.types import EnqueueData, RetryBudget, result_of
 from tests.typing import shop
 from tests.typing.shop import Order, Session
 
@@ -57,6 +57,7 @@ def options_beside_the_arguments() -> None:
 def dependencies(job: Job[int]) -> None:
     assert_type(queue.using(depends_on=[job, "id"]).enqueue(shop.price, 7), Job[str])
     assert_type(queue.enqueue(shop.price, 7, depends_on=job), Job[str])
+    assert_type(result_of(job), int)
     assert_type(queue.using(depends_on=job).enqueue(shop.price, result_of(job)), Job[str])
     assert_type(queue.enqueue(shop.price, ResultOf(job), depends_on=job), Job[str])
     assert_type(job.dependents(), list[Job[Any]])

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from aioq import Dependency, Group, Job, Queue, Repeat, ResultOf, Retry, Webhook, get_resources, result_of
+from aioq import Dependency, Group, Job, Queue, Repeat, ResultOf, Retry, Webhook, get_resources
+from aioq.types import result_of
 from tests.typing import shop
 from tests.typing.shop import Order, Session, queue
 

@@ -44,9 +44,7 @@ local function make_others()
   end
 
   -- What follows from the end of a new job, as words of its field `after`.
-  local function follow_with(new, words)
-    new.after = new.after and new.after .. ' ' .. words or words
-  end
+  local function follow_with(new, words) new.after = new.after and new.after .. ' ' .. words or words end
 
   -- What the words of a head say of a new job. A feature that needs a word adds its handler, and no other place changes:
   -- a handler writes what is known into `new`, and fields that are stored beside those of the call into `fields`. false
@@ -135,16 +133,11 @@ local function make_others()
     return 'duplicate'
   end
 
-  -- The name of a job of another queue has its queue behind it.
-  local function is_elsewhere(parent)
-    return string.find(parent, '@', 1, true) ~= nil
-  end
-
   local known = {} -- jobs that are stored, or stand in the call before the one that is looked at
   -- A job that this one depends on which is neither.
   local function missing_parent(new)
     for parent in string.gmatch(new.parents or '', '%a([^,]+)') do
-      if not known[parent] and not is_elsewhere(parent) then
+      if not known[parent] and not string.find(parent, '@', 1, true) then
         if redis.call('EXISTS', job .. parent) == 0 then
           return parent
         end
@@ -236,7 +229,7 @@ local function make_others()
       local takes = string.find(policy, '%u') ~= nil
       local score = POLICIES[string.lower(policy)] + (takes and TAKES or 0)
       redis.call('SADD', open .. id, parent)
-      if is_elsewhere(parent) then
+      if string.find(parent, '@', 1, true) then
         put_row('depend', parent, score, id)
         redis.call('SADD', sources, string.match(parent, '@(.+)$'))
       else
