@@ -125,15 +125,15 @@ async def a_series_that_nobody_can_count(store: Store, client: redis.Redis) -> N
     client.hset(JOB, "repeats", "often")
 
 
-@damage("runs", "job-without-index")
+@damage("scheduled", "job-without-index")
 async def a_job_between_two_runs_that_the_schedule_does_not_have(store: Store, client: redis.Redis) -> None:
-    await end(store, (await start(store), FinishedRun(b"j1", 60_000, b"", clock(client) + 1)))
+    await end(store, (await start(store), FinishedRun(b"j1", 60_000, b"", clock(client) + 60_000)))
     client.zrem(store.keys.scheduled, "a")
 
 
-@damage("runs", "unwanted-retention")
+@damage("scheduled", "unwanted-retention")
 async def a_job_between_two_runs_that_would_go(store: Store, client: redis.Redis) -> None:
-    await end(store, (await start(store), FinishedRun(b"j1", 60_000, b"", clock(client) + 1)))
+    await end(store, (await start(store), FinishedRun(b"j1", 60_000, b"", clock(client) + 60_000)))
     client.pexpire(JOB, 60_000)
     client.pexpire(store.keys.attempts + b"a", 60_000)
 
