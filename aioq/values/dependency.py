@@ -139,7 +139,7 @@ def read_depends_on(value: DependsOn | Literal[False], name: str) -> Edges:
 
 
 def _listed(value: object, name: str) -> Sequence[Any]:
-    if isinstance(value, str) or _is_handle(value):
+    if isinstance(value, str) or is_handle(value):
         return (value,)
 
     if isinstance(value, bytes) or not isinstance(value, Iterable):
@@ -152,12 +152,12 @@ def _id_of(job: object, name: str) -> str:
     if isinstance(job, str):
         return check_id(job, name)
 
-    if _is_handle(job):
+    if is_handle(job):
         return job.id
 
     raise InvalidType(f"{name}: {job!r} is neither a job nor an id")
 
 
-def _is_handle(value: object) -> TypeGuard[HasId]:
-    """What `isinstance` of a protocol asks. That takes a hundred times as long in Python 3.11."""
+def is_handle(value: object) -> TypeGuard[HasId]:
+    """What `isinstance` of a protocol asks; in Python 3.11 that takes a hundred times as long."""
     return hasattr(value, "id")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
-from aioq.values.dependency import HasId
+from aioq.values.dependency import HasId, is_handle
 from aioq.values.errors import InvalidInput, InvalidType, SerializationError
 from aioq.values.ids import check_id
 from aioq.values.option import Option, Packed
@@ -44,7 +44,7 @@ class ResultOf:
     def __init__(self, job: HasId | str) -> None:
         if isinstance(job, str):
             self.id = check_id(job, "ResultOf")
-        elif isinstance(job, HasId):
+        elif is_handle(job):
             self.id = job.id
         else:
             raise InvalidType(f"ResultOf({job!r}): expected a job or its id")

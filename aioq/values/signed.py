@@ -317,14 +317,11 @@ class SignedFields:
 
         if FIELD in self.fields:
             fields[FIELD] = pack_webhooks(
-                each._replace(data=signer.sign(self._webhook(number, each.opts), each.data))
+                each._replace(data=signer.sign(_sent(self.id, number, each.opts), each.data))
                 for number, each in enumerate(stored_webhooks(self.fields[FIELD]), 1)
             )
 
         return fields
-
-    def _webhook(self, number: int, opts: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-        return _called(self.id, Followed(self.id, "", number).signed_as, SENDER, opts)
 
     def _verified_call(self) -> bytes:
         if self._call is None:
@@ -357,10 +354,10 @@ def _called(job_id: str, kind: str, func: bytes, opts: bytes) -> tuple[bytes, by
     return job_id.encode(), kind.encode(), func, opts
 
 
-def _is_text(name: bytes) -> bool:
-    try:
-        name.decode()
-    except UnicodeDecodeError:
-        return False
+def _sent(job_id: str, number: int, opts: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    """The same for the webhook with this number."""
+    return _called(job_id, Followed(job_id, "", number).signed_as, SENDER, opts)
 
-    return True
+
+def _is_text(name: bytes) -> bool:
+    return name.decode(errors="replace").encode() == name

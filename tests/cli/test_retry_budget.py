@@ -32,11 +32,11 @@ def test_info_says_that_retries_are_held_back(cli: Cli, server) -> None:
     cli.enqueue("a")
     cli.call("retry-budget", "default", "--limit", "60", "--per", "1h")
     assert "held back" not in cli.call("info").stdout
-    ahead = (datetime.now(UTC).timestamp() + 7_140) * 1000  # all tokens are back in two hours
+    ahead = (datetime.now(UTC).timestamp() + 7_110) * 1000  # all tokens are back in two hours
     server.bare.hset("aioq:{default}:retry_budget", "spent_until", f"{ahead:.3f}")
     line = (
         "Retries of queue default are held back: at most 60 retries in 1 hour, 60 at once;"
-        " the next one is held back for 1 hour"
+        " the next one is held back for 59 minutes"
     )
     assert line in cli.call("info").stdout
     (queue,) = json.loads(cli.call("info", "--json").stdout)["queues"]

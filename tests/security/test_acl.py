@@ -18,6 +18,7 @@ from aioq import (
     JobFailed,
     JobStatus,
     Queue,
+    ResultOf,
     Retry,
     ServerError,
     Worker,
@@ -201,6 +202,8 @@ async def test_a_producer_enqueues_waits_and_cancels(server: Server, queue: Queu
 
         await first.cancel()
         assert await released.get_status() == "queued"
+        taker = await own.enqueue(jobs.add, ResultOf(first), 2, depends_on=depends_on)
+        await taker.cancel()
 
         group = await own.enqueue_group([Queue.prepare_data(jobs.add, (1, 2))], on_failure=jobs.noop)
         ending_group = asyncio.create_task(group.wait(5))

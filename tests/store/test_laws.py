@@ -86,9 +86,9 @@ def test_whoever_ends_a_job_calls_end_job() -> None:
         "more/dependents",
     }
     # A sweep prolongs the retention of a record that other jobs take as an argument.
-    assert {"keep", "sweep"} | ends >= {name for name, text in TEXTS.items() if re.search(r"\bkeep\(", bare(text))} - {
-        "doors/end_job"
-    }
+    assert {"keep", "sweep"} | ends >= {
+        name for name, text in TEXTS.items() if re.search(r"\bkeep\(", bare(text))
+    } - {"doors/end_job"}
 
 
 def test_a_script_that_ends_jobs_sends_what_was_gathered() -> None:

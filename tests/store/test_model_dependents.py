@@ -260,7 +260,7 @@ class DependentsMachine(RuleBasedStateMachine):
         self.check_takers()
 
     def check_takers(self) -> None:
-        """Each job that has not ended is listed by all whose results it takes, and these stay. None that has ended is."""
+        """Each job that has not ended is listed by all whose results it takes, and these stay; no other is."""
         live = {each.name for each in self.nodes.values() if each.status not in FINAL}
 
         for name, node in self.nodes.items():

@@ -239,6 +239,14 @@ async def to_sweep(store: Store, client: redis.Redis) -> Call:
 
 
 @scene()
+async def to_let_go(store: Store, client: redis.Redis) -> Call:
+    await put(store, "a", "b")
+    client.zadd(store.keys.dependents + b"a", {"x@other": 9, "y@other": 9})
+
+    return lambda store: store.outbox.let_go([("a", "x@other"), ("b", "x@other")])
+
+
+@scene()
 async def to_depend(store: Store, client: redis.Redis) -> Call:
     await put(store, "a")
     await bring(store, client, "finished", "b")
