@@ -52,7 +52,7 @@ async def send(message: Message, told: Mapping[str, Any]) -> None:
         raise InvalidFunction("this function sends webhooks, and this job is none: webhooks=Webhook(…) makes one")
 
     if not _has_client:
-        raise WebhookFailed("webhooks need httpx where the worker runs: pip install 'aioq-streams[webhooks]'")
+        raise WebhookFailed('webhooks need the package httpx where the worker runs: pip install "httpx>=0.28"')
 
     target = read_url(told["url"], "url")
     body = body_of(message.callback, message.queue)

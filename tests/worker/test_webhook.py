@@ -425,7 +425,7 @@ async def test_without_httpx_it_says_what_to_install(
     monkeypatch.setattr(webhook, "_has_client", False)
     job = await queue.enqueue(jobs.noop, webhooks=Webhook(receiver.url(), "finished", retry=None))
     await send()
-    assert "pip install 'aioq-streams[webhooks]'" in (await failed(queue, job, "finished")).error_message
+    assert 'pip install "httpx>=0.28"' in (await failed(queue, job, "finished")).error_message
 
 
 def test_the_module_can_be_imported_without_httpx() -> None:
