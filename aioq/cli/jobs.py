@@ -29,6 +29,7 @@ from aioq.cli.report import Report
 from aioq.client.job import Job
 from aioq.client.queue import Queue
 from aioq.client.registry import Registry
+from aioq.client.related import requeue_with_dependents
 from aioq.store import CALLBACKS
 from aioq.values.ids import lookup_id
 from aioq.values.numbers import whole
@@ -112,6 +113,23 @@ def cancel(
     asyncio.run(_each(report, target, ids, partial(_canceling, dependents=dependents)))
 
 
+def requeue(
+    ids: Ids,
+    *,
+    at_front: Annotated[bool, typer.Option("--at-front", help="Put them at the front of the queue.")] = False,
+    dependents: Annotated[
+        bool, typer.Option("--dependents", help="With them, those that their ends have canceled or failed.")
+    ] = False,
+    queue: QueueOption = None,
+    target: Target,
+    as_json: JsonOption = False,
+) -> None:
+    """Requeue jobs that have failed, expired, or were canceled or stopped."""
+    report = Report(queue, "requeued", as_json=as_json)
+    verb = partial(_requeueing, report=report, at_front=at_front, dependents=dependents)
+    asyncio.run(_each(report, target, ids, verb))
+
+
 def stop(ids: Ids, *, queue: QueueOption = None, target: Target, as_json: JsonOption = False) -> None:
     """End running jobs. They are not retried."""
     asyncio.run(
@@ -147,6 +165,21 @@ def _canceling(queue: Queue, *, dependents: bool) -> Verb:
         return await queue.store.changes.cancel(job_id)
 
     return cancel_one
+
+
+def _requeueing(queue: Queue, *, report: Report, at_front: bool, dependents: bool) -> Verb:
+    async def requeue_one(job_id: str) -> tuple[str, str]:
+        if dependents:
+            (verdict,), states = await requeue_with_dependents(
+                queue.store, [job_id], at_front=at_front, reset=True
+            )
+            report.add_dependents(states)
+        else:
+            (verdict,) = await queue.store.changes.requeue([job_id], at_front=at_front, reset=True)
+
+        return (verdict, "") if verdict in ("ok", "gone") else ("refused", verdict)
+
+    return requeue_one
 
 
 def _deleting(queue: Queue) -> Verb:

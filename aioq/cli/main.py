@@ -114,6 +114,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
 JOB_COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("show", jobs.show, "aioq job show my-id"),
     ("cancel", jobs.cancel, "aioq job cancel my-id other-id"),
+    ("requeue", jobs.requeue, "aioq job requeue my-id --dependents"),
     ("stop", jobs.stop, "aioq job stop my-id"),
     ("delete", jobs.delete, "aioq job delete my-id --json"),
 )

@@ -24,6 +24,7 @@ class Report:
         self.done: list[str] = []
         self._queues: dict[str, str] = {}
         self.refused: dict[str, str] = {}
+        self._dependents: dict[str, str] | None = None
         self._json = as_json
         self._quiet = quiet
 
@@ -46,11 +47,19 @@ class Report:
         if not self._json:
             output.warn(f"{job_id}: {refusal}")
 
+    def add_dependents(self, states: dict[str, str]) -> None:
+        """Report the dependents of the jobs, each with the state that it has now."""
+        self._dependents = (self._dependents or {}) | states
+
+        for name, state in states.items():
+            self.say(f"{name}: {state}")
+
     def end(self) -> None:
         """Print the document, if it was asked for. Exit with 1 if a job was refused."""
         if self._json:
             where = {"queues": self._queues} if self.queue is None else {"queue": self.queue}
-            output.say_json(where | {self.word: self.done, "refused": self.refused})
+            more = {} if self._dependents is None else {"dependents": self._dependents}
+            output.say_json(where | {self.word: self.done, "refused": self.refused} | more)
 
         if self.refused:
             raise typer.Exit(1)

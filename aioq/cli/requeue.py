@@ -18,6 +18,7 @@ from aioq.cli.report import Report
 from aioq.client.bulk import requeue_all
 from aioq.client.queue import Queue
 from aioq.client.registry import Registry
+from aioq.client.related import requeue_with_dependents
 from aioq.store import Connection, Directory
 from aioq.values.errors import InvalidInput
 from aioq.values.states import JobStatus
@@ -42,6 +43,9 @@ def requeue(
     every: Annotated[bool, typer.Option("--all", "-a", help="All jobs that are in the registry now.")] = False,
     source: Annotated[Source, typer.Option("--from", help="The state that the jobs must be in.")] = Source.FAILED,
     at_front: Annotated[bool, typer.Option("--at-front", help="Put them at the front of the queue.")] = False,
+    dependents: Annotated[
+        bool, typer.Option("--dependents", help="With them, those that their ends have canceled or failed.")
+    ] = False,
     keep_retries: Annotated[bool, typer.Option("--keep-retries", help="Do not reset their attempts.")] = False,
     target: Target,
     as_json: JsonOption = False,
@@ -57,27 +61,44 @@ def requeue(
     report = Report(queue, "requeued", as_json=as_json, quiet=quiet)
     state = JobStatus(source.value)
     options = {"at_front": at_front, "reset": not keep_retries}
-    asyncio.run(_requeue(report, target, state, None if every else list(dict.fromkeys(ids or [])), options))
+
+    if dependents and every:
+        raise InvalidInput("--dependents: give ids; it does not go with --all")
+
+    asyncio.run(
+        _requeue(report, target, state, None if every else list(dict.fromkeys(ids or [])), options, dependents)
+    )
     report.end()
 
 
 async def _requeue(
-    report: Report, target: Target, state: JobStatus, ids: Sequence[str] | None, options: dict[str, bool]
+    report: Report,
+    target: Target,
+    state: JobStatus,
+    ids: Sequence[str] | None,
+    options: dict[str, bool],
+    dependents: bool,
 ) -> None:
     async with connected(target) as connection:
         if ids is None:
             assert report.queue is not None  # it was asked for
             await _requeue_all(Queue(report.queue, connection), report, state, options)
         elif ids:
-            await _requeue_these(connection, report, state, ids, options)
+            await _requeue_these(connection, report, state, ids, options, dependents)
         else:
             report.say("Nothing to do")
 
 
 async def _requeue_these(
-    connection: Connection, report: Report, state: JobStatus, ids: Sequence[str], options: dict[str, bool]
+    connection: Connection,
+    report: Report,
+    state: JobStatus,
+    ids: Sequence[str],
+    options: dict[str, bool],
+    dependents: bool,
 ) -> None:
     has_begun = False
+    states: dict[str, str] = {}
 
     for start in range(0, len(ids), CHUNK):
         chunk = ids[start : start + CHUNK]
@@ -85,7 +106,12 @@ async def _requeue_these(
         done: dict[str, tuple[str | None, str]] = {}
 
         for queue, mine in by_queue(chunk, found).items():
-            verdicts = await queue.store.changes.requeue(mine, only=state, **options)
+            if dependents:
+                verdicts, some = await requeue_with_dependents(queue.store, mine, only=state, **options)
+                states |= some
+            else:
+                verdicts = await queue.store.changes.requeue(mine, only=state, **options)
+
             done |= {
                 job_id: (_refusal(verdict, state), queue.name)
                 for job_id, verdict in zip(mine, verdicts, strict=True)
@@ -101,6 +127,9 @@ async def _requeue_these(
             refused, name = done.get(job_id, (refusal(found[job_id]), ""))
             hint = f"; a queue has this name: --queue {job_id}" if job_id in queues else ""
             report.add(job_id, refused and refused + hint, name)
+
+    if dependents:
+        report.add_dependents(states)
 
 
 async def _queues_among(connection: Connection, ids: Sequence[str]) -> set[str]:

@@ -193,8 +193,10 @@ class Job(Related[R_co], Generic[R_co]):
     async def dependents(self) -> list[Job[Any]]:
         """The jobs that wait for this one. What was decided already is not among them."""
         found = await self._named(await self._enqueued_store.reads.dependents(self.id))
+        # One of another queue that was brought back may stand there twice.
+        jobs = {(job.origin, job.id): job for job in found if job is not None}
 
-        return [job for job in found if job is not None]
+        return list(jobs.values())
 
     # Changes
 
@@ -286,36 +288,6 @@ class Job(Related[R_co], Generic[R_co]):
         await self._end("stop", JobStatus.STOPPED, *await self._enqueued_store.changes.stop(self.id))
 
     @awaited
-    async def requeue(self, *, at_front: bool = False, reset_retries: bool = True) -> Job[R_co]:
-        """Bring a failed, canceled, stopped or expired job back to its queue.
-
-        Args:
-            at_front: put it at the front (default False).
-            reset_retries: count its attempts and deliveries anew (default True).
-
-        Returns:
-            This job, with a new snapshot.
-
-        Raises:
-            InvalidJobOperation: it is in another state; the text names it.
-            NoSuchJobError: it is gone.
-
-        """
-        (verdict,) = await self._enqueued_store.changes.requeue([self.id], at_front=at_front, reset=reset_retries)
-
-        if verdict == "gone":
-            raise self._gone()
-
-        if verdict != "ok":
-            raise InvalidJobOperation(
-                f"job {self.id} is {verdict}; only failed, canceled, stopped and expired jobs can be requeued"
-            )
-
-        await self._reload("queued")
-
-        return self
-
-    @awaited
     async def delete(self) -> None:
         """Remove the job and all that is kept of it; a run in progress is ended. Raises NoSuchJobError."""
         if not await self._enqueued_store.changes.delete([self.id]):
@@ -355,8 +327,3 @@ class Job(Related[R_co], Generic[R_co]):
             raise InvalidJobOperation(f"job {self.id} is {status}; {verb} does nothing to it")
 
         await self._reload(target)
-
-    async def _reload(self, status: str) -> None:
-        """Take a new snapshot after a change. If the job is gone by now, `status` is its last known state."""
-        (record,) = await self._enqueued_store.reads.load([self.id])
-        self.record, self._meta = record or self.record.as_ended(status), None

@@ -67,19 +67,40 @@ class Changes:
         self, ids: Sequence[str], *, at_front: bool, reset: bool, only: JobStatus | None = None
     ) -> list[str]:
         """Bring jobs back (only those in a state). For each id: ok, gone, or the status that does not allow it."""
+        verdicts, _ = await self._requeue(ids, at_front=at_front, reset=reset, only=only, dependents=False)
+
+        return verdicts
+
+    async def requeue_with_dependents(
+        self, ids: Sequence[str], *, at_front: bool, reset: bool, only: JobStatus | None = None
+    ) -> tuple[list[str], dict[str, str]]:
+        """As requeue. Dependents that the ends of these jobs had ended come back, too, and wait for them again.
+
+        Returns:
+            The verdicts; and those dependents, by their names, each with the state that it has now. "gone": there
+            is no record. "": it is of another queue, where a row of the outbox brings it back.
+
+        """
+        return await self._requeue(ids, at_front=at_front, reset=reset, only=only, dependents=True)
+
+    async def _requeue(
+        self, ids: Sequence[str], *, at_front: bool, reset: bool, only: JobStatus | None, dependents: bool
+    ) -> tuple[list[str], dict[str, str]]:
         if not ids:
-            return []
+            return [], {}
 
         reply = await self._calls.call_once(
             "requeue",
             only=only or "",
             lane="front" if at_front else "",
             reset=int(reset),
+            with_dependents=int(dependents),
             expired_ttl=EXPIRED_TTL_MS,
             ids=list(ids),
         )
+        names, states = reply[2][::2], reply[2][1::2]
 
-        return [text(verdict) for verdict in reply[1]]
+        return [text(verdict) for verdict in reply[1]], dict(zip(map(text, names), map(text, states), strict=True))
 
     async def save_meta(
         self, job_id: str, fence: int | None, changes: Sequence[bytes], removed: Sequence[bytes]

@@ -108,6 +108,7 @@ FAMILIES = (
     Family("done", "brief"),
     Family("open", "open"),
     Family("dependents", "dependents"),
+    Family("ended_by", "ended_by"),
     Family("group", "group"),
     Family("members", "group_part"),
     Family("over", "group_part"),

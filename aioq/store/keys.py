@@ -28,9 +28,10 @@ class Keys:
     makes names of its own from what it declares declares one of them and another key. So a Cluster that is moving
     the slot key by key refuses it before it begins (TRYAGAIN), and never in its middle.
 
-    `damaged` is a beginning, too: what follows is the end of a key that was moved there. So are `gone`, `open` and
-    `dependents`, which an id follows, and `done`, which the word of a call follows; and `group`, `members`, `over`
-    and `sequel`, which the name of a group follows. No caller passes these: scripts make them from `job`.
+    `damaged` is a beginning, too: what follows is the end of a key that was moved there. So are `gone`, `open`,
+    `dependents` and `ended_by`, which an id follows, and `done`, which the word of a call follows; and `group`,
+    `members`, `over` and `sequel`, which the name of a group follows. No caller passes these: scripts make them
+    from `job`.
 
     The registry of a final state has the state's name. It has a companion `<registry>:until`, ordered by when its
     jobs are forgotten, and `<registry>:usual`, with those that have the usual retention.
@@ -63,6 +64,7 @@ class Keys:
     done: bytes
     open: bytes
     dependents: bytes
+    ended_by: bytes
     group: bytes
     members: bytes
     over: bytes
@@ -91,7 +93,10 @@ _OWN = tuple(each.name for each in fields(Keys) if each.name != "registries")
 
 
 _BEGINNINGS = frozenset(
-    ("job", "attempts", "damaged", "gone", "done", "open", "dependents", "group", "members", "over", "sequel")
+    (
+        *("job", "attempts", "damaged", "gone", "done", "open", "dependents", "ended_by"),
+        *("group", "members", "over", "sequel"),
+    )
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Generic, TypeVar, Unpack, cast, overload
+from typing import Any, Generic, Literal, Self, TypeVar, Unpack, cast, overload
 
 from aioq.client.call import Call
 from aioq.client.job import HasStore
@@ -298,21 +298,27 @@ class Job(JobView, Generic[R_co]):
         """
         run(self._job.stop)
 
-    def requeue(self, *, at_front: bool = False, reset_retries: bool = True) -> Job[R_co]:
+    @overload
+    def requeue(
+        self, *, at_front: bool = False, reset_retries: bool = True, dependents: Literal[False] = False
+    ) -> Self: ...
+
+    @overload
+    def requeue(
+        self, *, at_front: bool = False, reset_retries: bool = True, dependents: Literal[True]
+    ) -> dict[str, str]: ...
+
+    def requeue(
+        self, *, at_front: bool = False, reset_retries: bool = True, dependents: bool = False
+    ) -> Self | dict[str, str]:
         """Bring a failed, canceled, stopped or expired job back to its queue.
 
-        Args:
-            at_front: put it at the front (default False).
-            reset_retries: count its attempts and deliveries anew (default True).
-
-        Returns:
-            This job, with a new snapshot.
-
-        Raises:
-            InvalidJobOperation: it is in another state; the text names it.
-            NoSuchJobError: it is gone.
-
+        As `aioq.Job.requeue`. With `dependents`, what its end had ended comes back, too, and is returned in the
+        place of the job. Raises InvalidJobOperation and NoSuchJobError.
         """
+        if dependents:
+            return run(self._job.requeue, at_front=at_front, reset_retries=reset_retries, dependents=True)
+
         run(self._job.requeue, at_front=at_front, reset_retries=reset_retries)
 
         return self

@@ -78,8 +78,12 @@ STATES: dict[JobStatus, Row] = {
         }
     ),
     S.FINISHED: Row({}, kept_ms=500_000),  # RQ's default
-    S.FAILED: Row({"requeue": (S.QUEUED,), "cancel": (S.CANCELED,)}, kept_ms=365 * _DAY_MS),  # RQ's default
-    S.CANCELED: Row({"requeue": (S.QUEUED,)}, kept_ms=_DAY_MS),  # long enough to see it, and to requeue it
+    S.FAILED: Row(  # RQ's default
+        {"requeue": (S.QUEUED,), "defer": (S.DEFERRED,), "cancel": (S.CANCELED,)}, kept_ms=365 * _DAY_MS
+    ),
+    S.CANCELED: Row(  # long enough to see it, and to requeue it
+        {"requeue": (S.QUEUED,), "defer": (S.DEFERRED,)}, kept_ms=_DAY_MS
+    ),
     S.STOPPED: Row({"requeue": (S.QUEUED,)}, kept_ms=365 * _DAY_MS),  # as long as a failed one
     S.EXPIRED: Row({"requeue": (S.QUEUED,)}, kept_ms=_HOUR_MS),  # long enough to notice that it was never run
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -12,6 +13,7 @@ from aioq.cli.requeue import Source
 from aioq.values.states import allows
 from tests.cli.tools import Cli
 from tests.conftest import free_port
+from tests.store.tools import put
 
 
 def test_the_states_to_requeue_from_are_those_of_the_table() -> None:
@@ -269,3 +271,28 @@ def test_neither_does_it_for_other_commands(cli: Cli) -> None:
         done = cli.process(*words)
         assert done.returncode in (1, 2)
         assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [["requeue"], ["job", "requeue"]])
+def test_dependents_that_an_end_has_ended_come_back(cli: Cli, words: list[str]) -> None:
+    cli.fail("a")
+    store = Queue("default", cli.url).store
+    asyncio.run(put(store, "b", parents="ca"))
+    done = cli.call(*words, "a", "--dependents", "--json")
+    assert json.loads(done.stdout)["dependents"] == {"b": "deferred"}
+    assert json.loads(done.stdout)["requeued"] == ["a"]
+
+
+def test_dependents_do_not_go_with_all(cli: Cli) -> None:
+    cli.fail("a")
+    result = cli.call("requeue", "--queue", "default", "--all", "--dependents")
+    assert (result.exit_code, result.stderr) == (2, "Error: --dependents: give ids; it does not go with --all\n")
+
+
+def test_a_job_of_any_state_that_allows_it_is_requeued(cli: Cli) -> None:
+    cli.fail("a")
+    cli.enqueue("b")
+    cli.call("job", "cancel", "a")
+    result = cli.call("job", "requeue", "a", "b", "--at-front")
+    assert (result.exit_code, result.stdout) == (1, "a: requeued\n")
+    assert result.stderr == "b: not requeued (queued)\n"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from aioq import InvalidInput, Job, NoSuchJobError, Queue
+from aioq.errors import InvalidJobOperation
 from aioq.values.dependency import Dependency
 from tests import jobs
 from tests.worker.notes import note, notes
@@ -118,3 +119,30 @@ async def test_what_cannot_be_depended_on_is_refused_and_nothing_is_written(
     assert await queue.deferred_job_registry.count() == 0
     await other.delete()
     await other.aclose()
+
+
+async def test_a_requeue_brings_back_those_that_the_end_has_ended(queue: Queue, burst, key: str) -> None:
+    failing = await queue.enqueue(note, key, "first")
+    canceled = await queue.enqueue(note, key, "second", depends_on=Dependency(failing, on_failure="cancel"))
+    last = await queue.enqueue(note, key, "third", depends_on=Dependency(canceled, on_failure="fail"))
+    await failing.cancel()
+    assert await states(canceled, last) == ["canceled", "failed"]
+    assert await failing.requeue(dependents=True) == {canceled.id: "deferred", last.id: "deferred"}
+    assert failing.is_queued
+    await burst()
+    assert notes[key] == ["first", "second", "third"]
+
+    with pytest.raises(InvalidJobOperation, match="is finished; only failed"):
+        await failing.requeue(dependents=True)
+
+
+async def test_a_member_of_a_group_comes_back_too(queue: Queue, burst, key: str) -> None:
+    first = await queue.enqueue(note, key, "first")
+    depends_on = Dependency(first, on_failure="cancel")
+    group = await queue.enqueue_group([Queue.prepare_data(note, (key, "second"), depends_on=depends_on)])
+    await first.cancel()
+    assert (await group.progress()).canceled == 1
+    assert list((await first.requeue(dependents=True)).values()) == ["deferred"]
+    assert (await group.progress()).ended == 0
+    await burst()
+    assert (await group.progress()).finished == 1

@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from aioq import Job, NoSuchJobError, Queue
+from aioq.store.outbox import End
 from aioq.store.relay import relay
 from aioq.values.dependency import Dependency
 from tests import jobs
@@ -172,3 +173,39 @@ async def test_many_jobs_depend_on_one_of_another_queue(
     await burst("default", "other")
     assert notes[key] == [0, *[1] * 600]
     assert rows(raw, "other") == []
+
+
+async def test_a_requeue_brings_back_those_that_the_end_has_ended(
+    queue: Queue, other: Queue, burst: Any, key: str
+) -> None:
+    first = await other.enqueue(note, key, 1)
+    second = await queue.enqueue(note, key, 2, depends_on=Dependency(first, on_failure="cancel"))
+    third = await other.enqueue(note, key, 3, depends_on=Dependency(second, on_failure="fail"))
+
+    for _ in range(2):  # the second time they are of another edition
+        await first.cancel()
+        await eventually(lambda: relayed(second, other, "canceled"))
+        await eventually(lambda: relayed(third, queue, "failed"))
+        assert await first.requeue(dependents=True) == {f"{second.id}@default": "deferred"}
+        assert await first.dependents() == [second]
+        await eventually(lambda: relayed(third, queue, "deferred"))
+
+    await burst("default", "other")
+    assert notes[key] == [1, 2, 3]
+
+
+async def test_what_is_told_late_of_an_end_that_was_taken_back_means_nothing(
+    queue: Queue, other: Queue, burst: Any, key: str
+) -> None:
+    first = await other.enqueue(note, key, 1)
+    second = await queue.enqueue(note, key, 2, depends_on=Dependency(first, on_failure="cancel"))
+    await first.cancel()
+    late = [End(second.id, f"{first.id}@other", 2, "canceled")]
+    await eventually(lambda: relayed(second, other, "canceled"))
+    again = [End(second.id, f"{first.id}@other", 2, "again")]
+    assert await first.requeue(dependents=True) == {f"{second.id}@default": "deferred"}
+    await queue.store.outbox.decide(late)
+    assert await state(second) == "deferred"
+    await second.cancel()
+    await queue.store.outbox.decide(again)
+    assert await state(second) == "canceled"

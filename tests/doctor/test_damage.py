@@ -676,6 +676,31 @@ async def deferred_for_a_job_that_does_not_know_that_its_result_is_taken(
     client.zrem(store.keys.dependents + b"before", "a")
 
 
+async def ended_by_another(store: Store) -> None:
+    await put(store, "before", func=b"tests.jobs.noop")
+    await put(store, "a", parents="cbefore")
+    assert await store.changes.cancel("before") == ("ok", "")
+
+
+@damage("canceled", "index-without-job before", "index-without-job before", "index-without-job before")
+async def a_list_of_ended_dependents_whose_job_is_gone(store: Store, client: redis.Redis) -> None:
+    await ended_by_another(store)
+    client.delete(store.keys.job + b"before")
+    client.persist(store.keys.ended_by + b"before")
+
+
+@damage("canceled", "index-differs before")
+async def a_list_of_ended_dependents_that_its_job_does_not_know_of(store: Store, client: redis.Redis) -> None:
+    await ended_by_another(store)
+    client.hdel(store.keys.job + b"before", "after")
+
+
+@damage("canceled", "no-retention before")
+async def a_list_of_ended_dependents_that_would_stay(store: Store, client: redis.Redis) -> None:
+    await ended_by_another(store)
+    client.persist(store.keys.ended_by + b"before")
+
+
 @damage("runs", "index-without-job b")
 async def an_index_of_deferred_jobs_with_one_that_is_gone(store: Store, client: redis.Redis) -> None:
     await queued(store)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from aioq import Queue
+from aioq.client.related import requeue_with_dependents
 from aioq.store import Connection, Store
 from aioq.store.outbox import TAKER, TAKES, UNKNOWN, WAITS, End
 from aioq.store.relay import relay, tell
@@ -40,6 +42,9 @@ class Node:
     name: str  # <id>@<queue>
     status: str = "queued"
     open: dict[str, str] = field(default_factory=dict)  # policies, by the names of the jobs that it waits for
+    parents: dict[str, str] = field(default_factory=dict)  # as `open` was at first
+    ended_by: str | None = None  # the job whose end has ended this one
+    waited_for: set[str] = field(default_factory=set)  # what it was open for then
     is_forgotten: bool = False  # its failure_ttl is 0
     takes: set[str] = field(default_factory=set)  # the names of the jobs whose results it takes
     has_several: bool = False  # then what comes first may decide between canceled and failed
@@ -106,10 +111,17 @@ class DependentsMachine(RuleBasedStateMachine):
                 if not each.open:
                     each.status = "queued"
             else:
-                self.change(each, "failed" if policy == "fail" else "canceled")
+                self.end_by(each, name, policy)
+
+    def end_by(self, node: Node, name: str, policy: str) -> None:
+        """The end of the job with this name ends one that has waited for it."""
+        waited_for = {name, *node.open}
+        self.change(node, "failed" if policy == "fail" else "canceled")
+        node.ended_by, node.waited_for = name, waited_for
 
     def change(self, node: Node, status: str) -> None:
         node.status = status
+        node.ended_by = None
         node.open.clear()
 
         if node.is_forgotten and status in ("failed", "stopped"):
@@ -168,7 +180,7 @@ class DependentsMachine(RuleBasedStateMachine):
                 watch = End(job_id, name, number, WAITS)
                 self.run(tell(store, self.of(name)[0], [watch], gone=UNKNOWN))
 
-        node.open = dict(policies)
+        node.open, node.parents = dict(policies), dict(policies)
         node.has_several = len(policies) > 1
         node.status = "deferred" if policies else "queued"
 
@@ -183,7 +195,23 @@ class DependentsMachine(RuleBasedStateMachine):
         if status == "finished" or policy == "run":
             node.status = "queued" if not node.open else "deferred"
         else:
-            self.change(node, "failed" if policy == "fail" else "canceled")
+            self.end_by(node, name, policy)
+
+    def bring_back(self, name: str) -> None:
+        """The job with this name was requeued, and with it all that its last end has ended."""
+        for node in [each for each in self.nodes.values() if each.ended_by == name]:
+            node.status, node.ended_by = "deferred", None
+            node.open = {each: node.parents[each] for each in node.waited_for}
+
+            for each in sorted(node.waited_for):
+                known = self.nodes.get(each)
+                status = "gone" if known is None else known.status
+
+                if each in node.open and (status == "gone" or status in FINAL):
+                    if status in ("finished", "gone") or node.open[each] != "wait":
+                        self.judge(node, each, status)
+
+            self.bring_back(node.name)
 
     @rule(queue=st.sampled_from(QUEUES), limit=st.integers(1, 4))
     def claim(self, queue: str, limit: int) -> None:
@@ -221,7 +249,22 @@ class DependentsMachine(RuleBasedStateMachine):
         if (node := self.picked(number, "requeue")) is not None:
             store, job_id = self.of(node.name)
             assert self.run(store.changes.requeue([job_id], at_front=False, reset=True)) == ["ok"]
-            node.status = "queued"
+            node.status, node.ended_by = "queued", None
+            self.forget_whom_it_ended(node.name)
+
+    @rule(number=PICKS)
+    def requeue_with_dependents(self, number: int) -> None:
+        if (node := self.picked(number, "requeue")) is not None:
+            store, job_id = self.of(node.name)
+            verdicts, _ = self.run(requeue_with_dependents(store, [job_id], at_front=False, reset=True))
+            assert verdicts == ["ok"]
+            node.status, node.ended_by = "queued", None
+            self.bring_back(node.name)
+
+    def forget_whom_it_ended(self, name: str) -> None:
+        for each in self.nodes.values():
+            if each.ended_by == name:
+                each.ended_by = None
 
     @rule(number=PICKS)
     def delete(self, number: int) -> None:
@@ -229,6 +272,7 @@ class DependentsMachine(RuleBasedStateMachine):
             store, job_id = self.of(node.name)
             assert self.run(store.changes.delete([job_id])) == 1
             del self.nodes[node.name]
+            self.forget_whom_it_ended(node.name)
             self.ended(node.name, "gone")
 
     @rule()
@@ -267,7 +311,8 @@ class DependentsMachine(RuleBasedStateMachine):
             store, job_id = self.of(name)
             rows = self.client.zrange(store.keys.dependents + job_id.encode(), 0, -1, withscores=True)
             known = {
-                f"{row.decode()}@{store.queue}" if b"@" not in row else row.decode(): score for row, score in rows
+                f"{row.decode()}@{store.queue}" if b"@" not in row else re.sub("#.*@", "@", row.decode()): score
+                for row, score in rows
             }
             takers = {each.name for each in self.nodes.values() if name in each.takes and each.name in live}
             assert takers <= known.keys()

@@ -508,6 +508,9 @@ class _Audit:
             if not has_dependents and self._goes_at(self.keys.attempts + job_id) not in (None, goes_at):
                 yield f"the history of {job_id!r} goes at another time than its job"
 
+    def _of_dependents(self) -> tuple[bytes, ...]:
+        return (self.keys.open, self.keys.dependents, self.keys.ended_by)
+
     def _of_groups(self) -> tuple[bytes, ...]:
         return (self.keys.group, self.keys.members, self.keys.over, self.keys.sequel)
 
@@ -519,8 +522,8 @@ class _Audit:
             if key.startswith(self.keys.attempts):
                 if key.removeprefix(self.keys.attempts) not in self.jobs:
                     yield f"{key!r} is the history of no job"
-            elif key.startswith((self.keys.open, self.keys.dependents)):
-                if key.removeprefix(self.keys.open).removeprefix(self.keys.dependents) not in self.jobs:
+            elif parts := [each for each in self._of_dependents() if key.startswith(each)]:
+                if key.removeprefix(parts[0]).split(b"/")[0] not in self.jobs:
                     yield f"{key!r} is of no job"
             elif parts := [each for each in self._of_groups() if key.startswith(each)]:
                 name = key.removeprefix(parts[0]).split(b"/")[0]

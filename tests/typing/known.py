@@ -78,6 +78,8 @@ async def options_beside_the_arguments() -> None:
     first = await queue.enqueue(shop.nothing)
     assert_type(await queue.enqueue(shop.count, "a b", depends_on=first), Job[int])
     assert_type(await queue.enqueue(shop.count, "a b", depends_on=[first, "id"]), Job[int])
+    assert_type(await first.requeue(at_front=True), Job[None])
+    assert_type(await first.requeue(dependents=True), dict[str, str])
     waits = queue.using(depends_on=Dependency([first], on_failure="run"))
     assert_type(await waits.enqueue(shop.count, "a b"), Job[int])
     assert_type(await first.dependents(), list[Job[Any]])

@@ -60,6 +60,7 @@ def dependencies(job: Job[int]) -> None:
     assert_type(result_of(job), int)
     assert_type(queue.using(depends_on=job).enqueue(shop.price, result_of(job)), Job[str])
     assert_type(queue.enqueue(shop.price, ResultOf(job), depends_on=job), Job[str])
+    assert_type(job.requeue(dependents=True), dict[str, str])
     assert_type(job.dependents(), list[Job[Any]])
     assert_type(job.dependencies(), list[Job[Any] | None])
 

@@ -24,6 +24,9 @@ if not allows(status, 'cancel') then
   return {'refused', status}
 end
 take_out(id, 'canceled', stored, entry, runner, fence)
+if status == 'failed' then
+  redis.call('HDEL', job .. id, 'waited_for') -- it is this that has ended it now, and not a job that it waited for
+end
 leave_registry(id, status)
 end_job(canceled, id, 'canceled', tonumber(canceled_ttl), after, true, now)
 flush_kept()

@@ -2,29 +2,43 @@
 -- KEYS: main front wake scheduled expiring job attempts registries
 -- ARGV: expired_ttl rows...
 -- SAYS: ok
--- MAKES: gone deferred open dependents undecided outbox sources
+-- MAKES: gone deferred open dependents ended_by undecided outbox sources
 -- NEEDS: read FINAL outlive more/dependents doors/follow remove_job keep deferred
 -- A row is: the dependent, the other job as <id>@<queue>, the policy, and how that one ended. waits: it has not ended, and
--- knows of the dependent. unknown: there is none, and the dependent is not to be. Each pair is decided once.
--- Returns for each row whether it is of a taker that has ended or is gone: over, else live. The other queue is to let go of it.
+-- knows of the dependent. unknown: there is none, and the dependent is not to be. again: it was requeued, and brings the
+-- dependent back, if its end had ended that. Each pair is decided once. A row that has an older edition of the dependent is
+-- late, and means nothing: <id>#<edition>.
+-- Returns for each row whether it is of a taker, and this edition of it has ended or is gone: over, else live. The other queue
+-- is to let go of it.
 expired_ttl = tonumber(expired_ttl)
+local function return_to(id, parent)
+  -- NEEDS: more/returning
+  wait_again(id, parent)
+end
 local found = {}
 for i = rows, #ARGV do
-  local id, parent, number_of_policy, status = string.match(ARGV[i], '^(%S+) (%S+) ([%d.]+) (%l+)$')
+  local dependent, parent, number_of_policy, status = string.match(ARGV[i], '^(%S+) (%S+) ([%d.]+) (%l+)$')
+  local id, edition = string.match(dependent, '^([^#]+)#?(%d*)$')
   local score = tonumber(number_of_policy)
-  redis.call('ZREM', outbox, 'depend ' .. parent .. ' ' .. number_of_policy .. ' ' .. id)
+  redis.call('ZREM', outbox, 'depend ' .. parent .. ' ' .. number_of_policy .. ' ' .. dependent)
+  if edition ~= (peek(id, 'edition') or '') then
+    status = 'waits'
+  end
   if status == 'unknown' then
     if peek(id, 'status') == 'deferred' then
       leave_deferred(id)
       redis.call('DEL', open .. id)
       remove_job(id, 'gone', (peek(id, 'after')))
     end
+  elseif status == 'again' then
+    return_to(id, parent)
   elseif status ~= 'waits' then
     decide(id, math.floor(score), parent, status)
   end
-  local becomes = peek(id, 'status')
+  local becomes, edition_now = peek(id, 'status', 'edition')
+  local has_ended = not becomes or FINAL[becomes] or edition ~= (edition_now or '')
   local is_taker = score % 1 ~= 0 or score == TAKER
-  found[#found + 1] = is_taker and (not becomes or FINAL[becomes]) and 'over' or 'live'
+  found[#found + 1] = is_taker and has_ended and 'over' or 'live'
 end
 flush_decided()
 flush_kept()

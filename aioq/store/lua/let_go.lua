@@ -2,7 +2,7 @@
 -- KEYS: wake job attempts registries
 -- ARGV: rows...
 -- SAYS: ok
--- MAKES: main front dependents outbox
+-- MAKES: main front dependents ended_by outbox
 -- NEEDS: more/takers
 -- A row is: id, and the taker as <id>@<queue>. Sent twice it does no harm.
 for i = rows, #ARGV do

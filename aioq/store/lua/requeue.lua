@@ -1,76 +1,72 @@
 -- requeue: bring jobs that ended without a result back to their queue.
 -- KEYS: main front wake scheduled expiring job attempts registries
--- ARGV: only lane reset expired_ttl call repeat_ms ids...
+-- ARGV: only lane reset with_dependents expired_ttl call repeat_ms ids...
 -- SAYS: ok
 -- MAKES: done
--- NEEDS: read allows late wake lane leave forget stale history receipt own
+-- NEEDS: read allows late wake lane leave stale receipt revive retake
 -- only: a status that the jobs must have, or ''. lane: '' for the main one. reset 1: the attempts and deliveries are
--- counted anew. What is known of the last run moves to the history, and the retention that it had is taken off. Returns
--- for each id: ok, gone, or the status that does not allow it. A registry that lists a job which is gone, or is in another
--- state, lists it no longer.
+-- counted anew. with_dependents 1: with a job come those that its end had ended, and wait for it again.
+-- Returns for each id: ok, gone, or the status that does not allow it; and the names of the dependents that the ends of these
+-- jobs had ended, at most as many as one script decides, each with the state that it has now ('': it is of another queue).
+-- A registry that lists a job which is gone, or is in another state, lists it no longer.
 
 local sent_before = receipt()
 if sent_before then
   return sent_before
 end
-local verdicts, moved = {}, false
+local verdicts, moved, has_ends = {}, {}, with_dependents == '1'
 expired_ttl = tonumber(expired_ttl)
 
--- The job takes the results of others again, as far as they are there.
-local function take_again(id, parents, after)
-  -- MAKES: dependents outbox
-  -- NEEDS: outlive outbox more/takers
-  each_taken(parents, function(parent, is_elsewhere)
-    if is_elsewhere then
-      put_row('depend', parent, TAKER, id)
-      tell_outbox()
-    elseif redis.call('EXISTS', job .. parent) == 1 then
-      redis.call('ZADD', dependents .. parent, TAKER, id)
-      outlive(parent, true)
-    end
-  end)
-  if not after or not string.find(' ' .. after .. ' ', ' takes ', 1, true) then -- a late one has it still
-    after = after and after .. ' takes' or 'takes'
-    redis.call('HSET', job .. id, 'after', after)
-  end
-  return after
-end
-
-local function bring_back(id, status, fence, after, parents)
-  leave_registry(id, status)
-  archive(id, status)
-  clear_run(id)
-  redis.call('HDEL', job .. id, 'error', 'expires_at', 'due_at', 'first_started_at', 'start_by')
-  keep_record(id, -1)
+local function bring_back(id, status, fence, after, parents, edition)
+  revive(id, status)
+  redis.call('HDEL', job .. id, 'due_at')
   if reset == '1' then
     redis.call('HSET', job .. id, 'uncounted', number(fence, 0))
     redis.call('HDEL', job .. id, 'deliveries', 'deaths', 'is_alone')
   end
-  if parents and string.find(',' .. parents, ',%u') then
+  if takes_results(parents) then
+    -- A row that lets go of the results, as of its end, may be under way.
+    redis.call('HSET', job .. id, 'edition', number(edition, 0) + 1)
     after = take_again(id, parents, after)
   end
   return_to_lane(id, lane)
   if after then
-    -- MAKES: gone groups group members over sequel outbox
-    -- NEEDS: more/groups
-    local g, place, home, edition = string.match(' ' .. after, ' group=([^%s/]+)/(%d+)([^%s#!]*)#?(%d*)')
-    if g and home == '' then
-      return_to_group(g, place)
-    elseif g then
-      -- What another queue is told may come late, or in another order; so it is told of which edition it is.
-      local next_one = number(edition, 0) + 1
-      after = string.gsub(after, 'group=[^%s]+', 'group=' .. g .. '/' .. place .. home .. '#' .. next_one)
-      redis.call('HSET', job .. id, 'after', after)
-      send_to_group(g .. home .. '#' .. next_one, {place, 'open'})
+    return_member(id, after)
+    has_ends = has_ends or string.find(' ' .. after .. ' ', ' ended ', 1, true) ~= nil
+  end
+  moved[#moved + 1] = id
+  moved[#moved + 1] = status
+end
+
+-- What the ends of jobs have meant to their dependents is taken back, if that is wanted; else it is forgotten. Returns the
+-- names of the dependents that were ended, each with the state that it has now; '' for one of another queue.
+local function take_ends_back()
+  -- MAKES: gone ended_by undecided
+  -- NEEDS: doors/follow ended_by
+  told = {}
+  for i = 1, #moved, 2 do
+    local id, status = moved[i], moved[i + 1]
+    local after = peek(id, 'after')
+    if with_dependents == '1' then
+      redis.call('ZREM', undecided, id .. ' ' .. status) -- those that it has not come to yet wait on
+    end
+    if has_ended_others(after) and take_back(id, after, with_dependents == '1') then
+      decide_later(id, 'again')
     end
   end
-  moved = true
+  flush_ends()
+  local found = {}
+  for i, name in ipairs(told) do
+    found[2 * i - 1] = name
+    found[2 * i] = string.find(name, '@', 1, true) and '' or peek(name, 'status') or 'gone'
+  end
+  return found
 end
 
 for i = ids, #ARGV do
   local id = ARGV[i]
-  local stored, fence, expires_at, entry, after, parents =
-    peek(id, 'status', 'fence', 'expires_at', 'entry', 'after', 'parents')
+  local stored, fence, expires_at, entry, after, parents, edition =
+    peek(id, 'status', 'fence', 'expires_at', 'entry', 'after', 'parents', 'edition')
   local status, verdict = is_late(stored, expires_at) and 'expired' or stored, 'ok'
   if not status then
     leave_indexes(id)
@@ -83,13 +79,13 @@ for i = ids, #ARGV do
       leave_lane(entry)
       redis.call('ZREM', expiring, id .. ' ' .. (entry or ''))
     end
-    bring_back(id, status, fence, after, parents)
+    bring_back(id, status, fence, after, parents, edition)
   end
   verdicts[#verdicts + 1] = verdict
 end
 flush_lanes()
-if not moved then
-  return {'ok', verdicts}
+if #moved == 0 then
+  return {'ok', verdicts, {}}
 end
 wake_one()
-return keep_receipt({'ok', verdicts})
+return keep_receipt({'ok', verdicts, has_ends and take_ends_back() or {}})

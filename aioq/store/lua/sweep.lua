@@ -2,7 +2,7 @@
 -- KEYS: wake job attempts registries
 -- ARGV: chunk
 -- SAYS: ok
--- MAKES: main front gone groups group dependents outbox
+-- MAKES: main front gone groups group dependents ended_by outbox
 -- NEEDS: now read REGISTRIES FINAL usual forget rewind own outlive outbox keep doors/follow remove_job more/takers
 -- A record on which jobs depend that wait for a finish does not go by itself; it goes here, and its dependents are decided. As
 -- long as a job takes its result, it stays for some time more.

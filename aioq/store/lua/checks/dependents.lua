@@ -1,6 +1,6 @@
 -- dependents: a job that waits for others is listed by each of them, and they are there. Those of other queues are out of
 -- reach here: what is to be told them, or comes from them, stands in an outbox.
--- NEEDS: now FINAL read finding outlive doors/follow more/dependents checks/takers
+-- NEEDS: now FINAL read finding own outlive doors/follow ended_by more/dependents checks/takers
 local SOME = 100 -- of the jobs that one waits for: over time, all of them
 
 function checks.deferred(_, id)
@@ -72,6 +72,31 @@ function checks.dependents(_, id)
   report('index-without-job', id, 'jobs wait for it, and it has no record', function()
     decide_later(id, 'gone', true)
   end)
+end
+
+-- The jobs that the end of one has ended: they go with the record, which says that there are some.
+function checks.ended_by(_, name)
+  local key, id = ended_by .. name, string.match(name, '^[^/]+')
+  if not has_type(key, 'zset') then
+    return
+  end
+  local is_readable, status = look(id)
+  local left = redis.call('PTTL', key)
+  if is_readable and not status and left >= 0 and left <= SLACK then
+    return
+  elseif is_readable and not status then
+    report('index-without-job', id, 'jobs are listed that its end has ended, and it has no record', function()
+      redis.call('DEL', key)
+    end)
+  elseif is_readable and not has_ended_others((peek(id, 'after'))) then
+    report('index-differs', id, 'jobs are listed that its end has ended, and its record does not say so', function()
+      redis.call('DEL', key)
+    end)
+  elseif left == -1 and redis.call('PTTL', job .. id) >= 0 then
+    report('no-retention', id, 'the list of the jobs that its end has ended would stay for ever', function()
+      set_retention(key, redis.call('PTTL', job .. id))
+    end)
+  end
 end
 
 -- A row is carried on within seconds by whoever wrote it, or by any worker of one of the two queues.

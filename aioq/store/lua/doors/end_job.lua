@@ -42,6 +42,11 @@ local function end_job(registry, id, status, ttl, after, has_history, ended_at, 
       if member then
         stays[#stays + 1] = string.find(member, '@', 1, true) and member .. '!' or member
       end
+      if string.find(' ' .. after .. ' ', ' ended ', 1, true) then
+        -- MAKES: ended_by
+        set_retention(ended_by .. id, ttl) -- a failed job that is canceled may still bring them back
+        stays[#stays + 1] = 'ended'
+      end
       redis.call('HDEL', job .. id, 'after')
       if #stays > 0 then
         redis.call('HSET', job .. id, 'after', table.concat(stays, ' '))

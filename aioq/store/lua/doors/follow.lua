@@ -3,12 +3,14 @@
 -- "<id> <status> <length>\n<bytes>"; the length - says that the bytes are too long for a message and must be loaded.
 -- deps: other jobs depend on the job. wanted: some of them take its result.
 -- takes: the job takes the results of others as arguments; they are named in `parents`, with a capital letter.
+-- ended: its last end has ended other jobs. See lib/ended_by.lua.
 -- on_success, on_failure and the like: the job has such a callback. See more/callbacks.lua.
 -- group=<group>/<place>: the job is a member of a group. This word stays: a requeue makes it a member again. The group of
 -- another queue stands there as <group>/<place>@<queue>, and after a requeue as <group>/<place>@<queue>#<edition>. With a !
 -- at its end, that queue is told of the end of this edition already.
 -- NEEDS: read outlive
 local mail, ended, called, left_groups, takers = {}, {}, nil, nil, nil
+local told -- the names of jobs that come back with one that is requeued, for a caller who has asked
 local function send(channel, part)
   local parts = mail[channel] or {}
   parts[#parts + 1] = part
@@ -59,8 +61,8 @@ local function follow(id, status, after, value, is_only_copy, is_gone)
   end
   if string.find(' ' .. after .. ' ', ' takes ', 1, true) then
     takers = takers or {}
-    takers[#takers + 1] = id
-    takers[#takers + 1] = peek(id, 'parents') or ''
+    local parents, edition = peek(id, 'parents', 'edition')
+    takers[#takers + 1] = {id = id, parents = parents or '', edition = edition}
   end
   g, place, home = string.match(' ' .. after .. ' ', ' group=([^%s/]+)/(%d+)([^%s!]*) ')
   if g then
@@ -94,14 +96,14 @@ local function flush_ends()
     if #ended > 0 then
       -- NEEDS: USUAL
       local expired_ttl = USUAL.expired
-      -- MAKES: wake scheduled expiring failed canceled deferred open dependents undecided outbox sources
+      -- MAKES: wake scheduled expiring failed canceled deferred open dependents ended_by undecided outbox sources
       -- NEEDS: keep more/dependents
       decide_dependents(ended)
       ended = {}
       flush_kept()
     end
     if takers then
-      -- MAKES: wake finished failed canceled stopped expired dependents outbox
+      -- MAKES: wake finished failed canceled stopped expired dependents ended_by outbox
       -- NEEDS: USUAL keep more/takers
       flush_kept()
       let_go_of_all(takers)

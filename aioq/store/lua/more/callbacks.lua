@@ -6,7 +6,9 @@
 -- NEEDS: now read REGISTRIES wake lane forget own
 local MOST = 1000 -- values that one call takes
 -- These concern the way of the job through the queue, and nobody who hears of its end.
-local OWN = {after = true, entry = true, lane = true, more = true, nonce = true, repeat_ms = true}
+local OWN = {
+  after = true, edition = true, entry = true, lane = true, more = true, nonce = true, repeat_ms = true, waited_for = true,
+}
 local VALUES = {finished = 'result', failed = 'error'} -- the field that keeps what a job came to
 
 local function set_all(key, values)

@@ -4,12 +4,13 @@
 -- A job of another queue stands in both as `<id>@<queue>`. What the end means to it is decided there, by decide.lua.
 -- A taker is a dependent that takes the result of the other job as an argument. It stays listed when it is decided, until it
 -- has ended itself; see more/takers.lua.
--- NEEDS: now read USUAL lane lanes schedule wake failure doors/end_job outlive outbox deferred
+-- A job that ends so keeps in `waited_for` whose end that was, and for which jobs it was open then: see more/returning.lua.
+-- NEEDS: now read USUAL lane lanes schedule wake failure doors/end_job outlive outbox deferred ended_by
 local WAIT, RUN, FAIL = 0, 1, 3 -- and 2: cancel
 local TAKES = 0.5 -- is added to the policy of a taker; once it is decided, its score is TAKER
 local MOST = 200 -- dependents that one script decides; the others come with the next claim
 
-local has_released = false
+local has_released, has_rows = false, false
 local function release(id)
   leave_deferred(id)
   local lane, due_at = peek(id, 'lane', 'due_at')
@@ -22,87 +23,117 @@ local function release(id)
   end
   has_released = true
 end
--- The job ends, since one that it depends on has not finished.
+-- The job ends, since one that it depends on has not finished. Returns whether its record is kept.
 local function end_dependent(id, policy, parent, status)
   leave_deferred(id)
+  local names = redis.call('SMEMBERS', open .. id)
+  names[#names + 1] = parent
   redis.call('DEL', open .. id)
+  redis.call('HSET', job .. id, 'waited_for', parent .. ' ' .. table.concat(names, ' '))
   local after, failure_ttl = peek(id, 'after', 'failure_ttl')
   local reason = 'job ' .. parent .. ', on which this one depends, ' .. (status == 'gone' and 'is gone' or 'is ' .. status)
   if policy == FAIL then
     local ttl = number(failure_ttl, USUAL.failed)
     end_job(failed, id, 'failed', ttl, after, false, now, failure('DependencyFailed', reason))
-  else
-    redis.call('HSET', job .. id, 'reason', reason)
-    end_job(canceled, id, 'canceled', USUAL.canceled, after, false, now)
+    return ttl ~= 0 or is_wanted(after)
   end
+  redis.call('HSET', job .. id, 'reason', reason)
+  end_job(canceled, id, 'canceled', USUAL.canceled, after, false, now)
+  return true
 end
--- status: how the job `parent` ended. Each pair is decided once.
+-- status: how the job `parent` ended. Each pair is decided once. Returns whether the job has ended by it, and is kept.
 local function decide(id, policy, parent, status)
   if redis.call('SREM', open .. id, parent) == 0 then
     return -- it has ended, or was decided before
   end
   if status ~= 'finished' and policy ~= RUN then
-    end_dependent(id, policy, parent, status)
+    return end_dependent(id, policy, parent, status)
   elseif redis.call('EXISTS', open .. id) == 0 then
     release(id)
   end
 end
 local function flush_decided()
-  if has_released then
+  if has_rows then
+    redis.call('HSET', lanes, 'follows', '1') -- a claim that finds this hash looks at more than the lanes
+  end
+  if has_rows or has_released then
     wake_one()
   end
-  has_released = false
+  has_released, has_rows = false, false
   flush_deferred()
 end
--- Decides the dependents of jobs that have ended, each with its status and whether its record is gone. The list grows:
--- a dependent that ends may have dependents itself.
+-- Decides up to `limit` dependents of a job that has ended. Returns how many there were, and whether some are takers, whose
+-- rows stay.
+local function decide_some(parent, status, is_gone, limit)
+  -- Whoever waits for a finish goes on waiting while the record is there: a requeue may bring it.
+  local lowest = (status == 'finished' or is_gone) and WAIT or RUN
+  local key = dependents .. parent
+  local highest = is_gone and TAKER or FAIL + TAKES
+  local rows = redis.call('ZRANGEBYSCORE', key, lowest, highest, 'WITHSCORES', 'LIMIT', 0, limit)
+  local names, takers, ended_now = {}, {}, {}
+  for i = 1, #rows, 2 do
+    if is_gone or tonumber(rows[i + 1]) % 1 == 0 then
+      names[#names + 1] = rows[i]
+    else
+      takers[#takers + 1] = TAKER
+      takers[#takers + 1] = rows[i]
+    end
+  end
+  if #names > 0 then
+    redis.call('ZREM', key, unpack(names))
+  end
+  if #takers > 0 then
+    redis.call('ZADD', key, unpack(takers))
+  end
+  for i = 1, #rows, 2 do
+    local has_ended, score = false, tonumber(rows[i + 1])
+    if score == TAKER then -- it was decided before
+      has_ended = false
+    elseif string.find(rows[i], '@', 1, true) then
+      put_row('decide', rows[i], parent, rows[i + 1], status)
+      has_rows, has_ended = true, math.floor(score) > RUN -- as far as is known here
+    else
+      has_ended = decide(rows[i], math.floor(score), parent, status)
+    end
+    if has_ended and status ~= 'finished' then
+      ended_now[#ended_now + 1] = rows[i + 1]
+      ended_now[#ended_now + 1] = rows[i]
+    end
+  end
+  if not is_gone then
+    remember(parent, ended_now)
+  end
+  return #rows / 2, #takers > 0
+end
+local function bring_some_back(parent, limit)
+  -- MAKES: finished stopped expired
+  -- NEEDS: more/returning
+  return return_some(parent, limit)
+end
+-- Decides the dependents of jobs that have ended, each with its status and whether its record is gone; `again` says that
+-- the job was requeued. The list grows: a dependent that ends may have dependents itself.
 local function decide_dependents(ended)
-  local left, at, has_rows = MOST, 1, false
+  local left, at = MOST, 1
   while at <= #ended and left > 0 do
     local parent, status, is_gone = ended[at].id, ended[at].status, ended[at].is_gone
-    -- Whoever waits for a finish goes on waiting while the record is there: a requeue may bring it.
-    local lowest = (status == 'finished' or is_gone) and WAIT or RUN
-    local key = dependents .. parent
-    local highest = is_gone and TAKER or FAIL + TAKES
-    local rows = redis.call('ZRANGEBYSCORE', key, lowest, highest, 'WITHSCORES', 'LIMIT', 0, left)
-    local names, takers = {}, {}
-    for i = 1, #rows, 2 do
-      if is_gone or tonumber(rows[i + 1]) % 1 == 0 then
-        names[#names + 1] = rows[i]
-      else
-        takers[#takers + 1] = TAKER
-        takers[#takers + 1] = rows[i]
-      end
+    local has_takers = false
+    if status == 'again' then
+      left = left - bring_some_back(parent, left)
+    else
+      local count
+      count, has_takers = decide_some(parent, status, is_gone, left)
+      left = left - count
     end
-    if #names > 0 then
-      redis.call('ZREM', key, unpack(names))
-    end
-    if #takers > 0 then
-      redis.call('ZADD', key, unpack(takers))
-    end
-    for i = 1, #rows, 2 do
-      local score = tonumber(rows[i + 1])
-      if score ~= TAKER and string.find(rows[i], '@', 1, true) then
-        put_row('decide', rows[i], parent, rows[i + 1], status)
-        has_rows = true
-      elseif score ~= TAKER then
-        decide(rows[i], math.floor(score), parent, status)
-      end
-    end
-    left = left - #rows / 2
     if left > 0 then
       at = at + 1
-      if not is_gone and redis.call('EXISTS', key) == 1 then
-        outlive(parent, #takers > 0)
+      if status ~= 'again' and not is_gone and redis.call('EXISTS', dependents .. parent) == 1 then
+        outlive(parent, has_takers)
       end
     end
   end
   for i = at, #ended do
     redis.call('ZADD', undecided, now, ended[i].id .. ' ' .. (ended[i].is_gone and 'gone/' or '') .. ended[i].status)
   end
+  has_rows = has_rows or at <= #ended
   flush_decided()
-  if at <= #ended or has_rows then
-    redis.call('HSET', lanes, 'follows', '1') -- a claim that finds this hash looks at more than the lanes
-    wake_one()
-  end
 end
