@@ -154,11 +154,16 @@ def leaks(client: redis.Redis) -> list[str]:
         if _is_of_lasting_group(client, key):
             continue
 
-        if (owner := re.sub(":(open|dependents):", ":job:", key, count=1)) != key and client.exists(owner):
+        if (owner := re.sub(":(open|dependents|ended_by):", ":job:", key, count=1)) != key and client.exists(
+            owner
+        ):
             continue
 
         if ":job:" in key and client.exists(key.replace(":job:", ":dependents:", 1)):
             continue  # jobs depend on it
+
+        if _is_among_children(client, key):
+            continue
 
         if key.endswith(":sources") and client.exists(key.replace(":sources", ":deferred")):
             continue
@@ -176,6 +181,24 @@ def leaks(client: redis.Redis) -> list[str]:
         found.append(key)
 
     return found
+
+
+def _is_among_children(client: redis.Redis, key: str) -> bool:
+    """The list of a job and its children, if one of them is there; a record that stands in such a list."""
+    if ":children:" in key:
+        base = key.partition(":children:")[0]
+
+        return any(client.exists(f"{base}:job:{member}") for member in client.zrange(key, 0, -1))
+
+    if ":job:" not in key:
+        return ":dependents:" in key and bool(client.exists(key.replace(":dependents:", ":children:", 1)))
+
+    base, _, job_id = key.partition(":job:")
+    found = re.search(r"(?:^| )child=(\S+)", client.hget(key, "after") or "")
+
+    return any(
+        client.zscore(f"{base}:children:{each}", job_id) for each in (job_id, found[1] if found else job_id)
+    )
 
 
 def _is_of_lasting_group(client: redis.Redis, key: str) -> bool:

@@ -36,6 +36,7 @@ class Call:
         job_id: the id that was made for the job before; "" for a new one.
         size: of the values in fields, in bytes, once the call is complete.
         group: the job's place in a group, "<name>/<number>"; "": it is no member.
+        child: the run that it is a child of, "<id>/<fence>"; "": it is none.
 
     """
 
@@ -47,6 +48,7 @@ class Call:
     job_id: str = ""
     size: int = 0
     group: str = ""
+    child: str = ""
 
 
 def arguments(args: object, kwargs: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -176,7 +178,7 @@ def complete(call: Call, defaults: JobOptions = NO_OPTIONS, max_payload: int = M
 
     if options is not NO_OPTIONS:
         fields = call.fields | _stored(call, options)
-        call = Call(call.name, fields, options, call.serializer, call.due, call.job_id, group=call.group)
+        call = Call(call.name, fields, options, call.serializer, call.due, call.job_id, 0, call.group, call.child)
 
     call.size = sum(map(len, call.fields.values()))
 
@@ -203,7 +205,7 @@ def submission_of(call: Call, signer: Signer | None = None) -> Submission:
     if signer is not None:
         record = record.sealed()
 
-    if options is NO_OPTIONS and not call.group:
+    if options is NO_OPTIONS and not call.group and not call.child:
         return Submission(record, call.size, {"due": due} if due else NO_WORDS)
 
     words: dict[str, str | int] = {"due": due} if due else {}
@@ -212,6 +214,9 @@ def submission_of(call: Call, signer: Signer | None = None) -> Submission:
     for field, word in WORDS:
         if field in given and (value := given[field] if word.write is None else word.write(given[field])):
             words[word.name] = _joined(words[word.name], value) if word.name in words else value
+
+    if call.child:
+        words["child"] = call.child
 
     if call.group and words:
         words["group"] = call.group

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncIterable, Awaitable, Callable
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar, overload
 
 from aioq.client.job import Job
+from aioq.client.plain import awaited
 from aioq.client.queue import Queue
 from aioq.client.waits import current
 from aioq.values.errors import InvalidJobOperation, NoCurrentJob
 
+P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
 
 #: What the lifespan of the worker has yielded. Each run gets a copy of the context in which it is set.
@@ -42,6 +46,49 @@ class CurrentJob(Job[Any]):
         store = self._enqueued_store
 
         return store.opened_by if isinstance(store.opened_by, Queue) else Queue.of(store)
+
+    @overload
+    async def add_child(self, func: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+
+    @overload
+    async def add_child(
+        self, func: Callable[P, AsyncIterable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[list[R]]: ...
+
+    @overload
+    async def add_child(self, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+
+    @overload
+    async def add_child(self, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Job[Any]: ...
+
+    @awaited
+    async def add_child(self, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Job[Any]:
+        """Enqueue a job that the dependents of this one wait for, too, as they wait for this one.
+
+        The forms are those of `Queue.enqueue`: options stand beside the arguments of the function. The child goes
+        to the queue of this job. Only the run itself may add children, as long as it holds its claim; those of an
+        attempt that is retried still count.
+
+        Raises:
+            InvalidJobOperation: this run has ended or lost its claim; or it is that of a callback, or in a process
+                of its own. Nothing was written.
+            Others: as `Queue.enqueue`.
+
+        Example:
+            >>> await current_job().add_child(fetch_page, 2, retry=3)  # doctest: +SKIP
+
+        """
+        if self.callback is not None or self._fence is None:
+            raise InvalidJobOperation(
+                f"add_child: this is the callback {self.callback} of job {self.id}, which has ended. Only the run"
+                " of the job itself may add children"
+            )
+
+        queue = self.queue
+        call = queue.prepare(func, args, kwargs)
+        call.child = f"{self.id}/{self._fence}"
+
+        return await queue.producer.enqueue(call)
 
     @property
     def worker_loop(self) -> asyncio.AbstractEventLoop | None:

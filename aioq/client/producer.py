@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from aioq.client.call import Call, complete, describe, submission_of
+from aioq.client.children import refuse_lost_run
 from aioq.client.dependencies import orphan, refuse_orphans, tell_others, with_edges
 from aioq.client.job import Job
 from aioq.client.middleware import EnqueueMiddleware, run_through
@@ -115,6 +116,8 @@ class Producer:
         if answer.verdict == "orphan":
             raise orphan(submission.record.id, answer.job_id)
 
+        refuse_lost_run(call, answer)
+
         if answer.verdict != "stored":
             raise _duplicate(self.store.queue, submission.record.id)
 
@@ -201,7 +204,12 @@ class Producer:
         if submissions[0].durability != "memory":
             return await self._store_durably(submissions)
 
-        return self._jobs(submissions, await self.store.producing.enqueue_many(submissions))
+        answers = await self.store.producing.enqueue_many(submissions)
+
+        for call, answer in zip(calls, answers, strict=True) if calls[0].child else ():
+            refuse_lost_run(call, answer)
+
+        return self._jobs(submissions, answers)
 
     async def _store_durably(self, submissions: list[Submission]) -> list[Job[Any] | None]:
         level = submissions[0].durability

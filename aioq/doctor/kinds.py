@@ -67,6 +67,11 @@ KINDS = {
         "They fail if the result goes before they run; or it stays when they have ended.",
         "The result is kept until they have ended.",
     ),
+    "child-differs": Kind(
+        "jobs whose list of children is wrong",
+        "Their dependents would wait for ever, or not for all.",
+        "The list is put right, and it is decided what that means to the dependents.",
+    ),
     "row-not-carried": Kind(
         "rows for other queues that nobody has carried on for a minute",
         "Jobs of another queue, which depend on jobs of this one or are depended on, wait for it.",

@@ -109,6 +109,7 @@ FAMILIES = (
     Family("open", "open"),
     Family("dependents", "dependents"),
     Family("ended_by", "ended_by"),
+    Family("children", "children"),
     Family("group", "group"),
     Family("members", "group_part"),
     Family("over", "group_part"),

@@ -29,9 +29,9 @@ class Keys:
     the slot key by key refuses it before it begins (TRYAGAIN), and never in its middle.
 
     `damaged` is a beginning, too: what follows is the end of a key that was moved there. So are `gone`, `open`,
-    `dependents` and `ended_by`, which an id follows, and `done`, which the word of a call follows; and `group`,
-    `members`, `over` and `sequel`, which the name of a group follows. No caller passes these: scripts make them
-    from `job`.
+    `dependents`, `ended_by` and `children`, which an id follows, and `done`, which the word of a call follows; and
+    `group`, `members`, `over` and `sequel`, which the name of a group follows. No caller passes these: scripts
+    make them from `job`.
 
     The registry of a final state has the state's name. It has a companion `<registry>:until`, ordered by when its
     jobs are forgotten, and `<registry>:usual`, with those that have the usual retention.
@@ -65,6 +65,7 @@ class Keys:
     open: bytes
     dependents: bytes
     ended_by: bytes
+    children: bytes
     group: bytes
     members: bytes
     over: bytes
@@ -94,7 +95,7 @@ _OWN = tuple(each.name for each in fields(Keys) if each.name != "registries")
 
 _BEGINNINGS = frozenset(
     (
-        *("job", "attempts", "damaged", "gone", "done", "open", "dependents", "ended_by"),
+        *("job", "attempts", "damaged", "gone", "done", "open", "dependents", "ended_by", "children"),
         *("group", "members", "over", "sequel"),
     )
 )

@@ -52,7 +52,8 @@ class End(NamedTuple):
         dependent: the id of the job that waits.
         parent: the job that is waited for, as `<id>@<queue>`.
         policy: the number of the policy.
-        status: how that job has ended; or waits, gone, unknown.
+        status: how that job has ended; or waits, gone, unknown, again.
+        child: that child of it which has, as `<id>@<queue>`; "": it is the job itself.
 
     """
 
@@ -60,6 +61,7 @@ class End(NamedTuple):
     parent: str
     policy: float
     status: str
+    child: str = ""
 
 
 class Outbox:
@@ -77,7 +79,8 @@ class Outbox:
         """Let jobs of this queue know of dependents in other queues.
 
         Returns:
-            For each: waits, gone, or the state in which the job has ended if that decides the dependent.
+            For each: waits, gone, or the state in which the job has ended if that decides the dependent. Behind
+            that stands the child of the job that has ended so, if it was one.
 
         """
         rows = [f"{each.policy:g} {each.job_id} {each.dependent}" for each in watches]
@@ -91,7 +94,9 @@ class Outbox:
             Those of jobs that took a result and have ended: the other queue is to let go of them.
 
         """
-        rows = [f"{each.dependent} {each.parent} {each.policy:g} {each.status}" for each in ends]
+        rows = [
+            f"{each.dependent} {each.parent} {each.policy:g} {each.status} {each.child}".rstrip() for each in ends
+        ]
         found = (await self._calls.call("decide", expired_ttl=EXPIRED_TTL_MS, rows=rows))[1]
 
         return [each for each, answer in zip(ends, found, strict=True) if text(answer) == OVER]

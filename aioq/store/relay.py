@@ -104,29 +104,32 @@ async def tell(store: Store, other: Store, ends: Sequence[End], gone: str = GONE
     watches = [
         Watch(each.parent.partition("@")[0], f"{each.dependent}@{store.queue}", each.policy) for each in ends
     ]
-    answers = await other.outbox.depend(watches)
-    pairs = zip(ends, answers, strict=True)
-    over = await store.outbox.decide(
-        [each._replace(status=gone if answer == GONE else answer) for each, answer in pairs]
-    )
+    answers = [answer.split(" ") for answer in await other.outbox.depend(watches)]
+    decided: list[End] = []
 
-    if over:
-        await other.outbox.let_go(
-            [(each.parent.partition("@")[0], f"{each.dependent}@{store.queue}") for each in over]
-        )
+    for each, (status, *child) in zip(ends, answers, strict=True):
+        by = f"{child[0]}@{other.queue}" if child else ""
+        decided.append(each._replace(status=gone if status == GONE else status, child=by))
 
-    return answers
+    await _decide_in(store, other, decided)
+
+    return [status for status, *_ in answers]
 
 
 async def _decide(store: Store, other: Store, rows: Sequence[str]) -> None:
-    over = await other.outbox.decide(
-        [
-            End(child.partition("@")[0], f"{parent}@{store.queue}", float(policy), status)
-            for _, child, parent, policy, status in (row.split(" ") for row in rows)
-        ]
-    )
+    ends: list[End] = []
 
-    if over:
-        await store.outbox.let_go(
-            [(each.parent.partition("@")[0], f"{each.dependent}@{other.queue}") for each in over]
+    for row in rows:
+        _, dependent, parent, policy, status, *child = row.split(" ")
+        by = f"{child[0]}@{store.queue}" if child else ""
+        ends.append(End(dependent.partition("@")[0], f"{parent}@{store.queue}", float(policy), status, by))
+
+    await _decide_in(other, store, ends)
+
+
+async def _decide_in(store: Store, other: Store, ends: Sequence[End]) -> None:
+    """Decide the jobs of a queue. The other queue lets go of those whose results it keeps for nothing."""
+    if over := await store.outbox.decide(ends):
+        await other.outbox.let_go(
+            [(each.parent.partition("@")[0], f"{each.dependent}@{store.queue}") for each in over]
         )

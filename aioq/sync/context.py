@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import AsyncIterable, Awaitable, Callable
+from typing import Any, ParamSpec, TypeVar, overload
 
 from aioq.client import context
 from aioq.client.context import CurrentJob as AsyncCurrentJob
+from aioq.sync.calling import run
 from aioq.sync.job import Job
 from aioq.sync.queue import Queue
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class CurrentJob(Job[Any]):
@@ -45,6 +50,27 @@ class CurrentJob(Job[Any]):
     def callback(self) -> str | None:
         """The option of the callback that runs, such as "on_success"; None in the function of the job itself."""
         return self._current.callback
+
+    @overload
+    def add_child(self, func: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+
+    @overload
+    def add_child(
+        self, func: Callable[P, AsyncIterable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[list[R]]: ...
+
+    @overload
+    def add_child(self, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+
+    @overload
+    def add_child(self, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Job[Any]: ...
+
+    def add_child(self, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Job[Any]:
+        """Enqueue a job that the dependents of this one wait for, too, as they wait for this one.
+
+        The forms are those of `Queue.enqueue`, and it raises as `CurrentJob.add_child` of aioq does.
+        """
+        return Job(run(self._current.add_child, func, *args, **kwargs), self.queue)
 
     def save_meta(self) -> None:
         """As `Job.save_meta`. The worker stores the meta of a job that runs in a process of its own."""

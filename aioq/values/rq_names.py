@@ -41,6 +41,7 @@ REGISTRY = {
     "schedule": "await queue.enqueue_at(…)",
 }
 JOB = {
+    "add_child": "Only the run of a job adds children to it: `await current_job().add_child(…)`.",
     "connection": "job.queue.connection",
     "dependency": "await job.dependencies()",
     "fetch_dependencies": "await job.dependencies()",

@@ -35,7 +35,8 @@ class Answer(NamedTuple):
     Args:
         clock: the server's clock in ms.
         verdict: "stored"; or "duplicate": another job has the id, and has not ended; or "orphan": a job that it
-            depends on is missing.
+            depends on is missing; or "stale", "gone": the run that it is to be a child of has lost its claim, or
+            its job is gone.
         job_id: the job that a verdict other than "stored" is about.
 
     """

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from aioq import InvalidInput, Job, NoSuchJobError, Queue
+from aioq import InvalidInput, Job, NoSuchJobError, Queue, Worker, current_job
 from aioq.errors import InvalidJobOperation
+from aioq.sync import context as plain
 from aioq.values.dependency import Dependency
 from tests import jobs
+from tests.tools import eventually
 from tests.worker.notes import note, notes
 
 
@@ -146,3 +149,93 @@ async def test_a_member_of_a_group_comes_back_too(queue: Queue, burst, key: str)
     assert (await group.progress()).ended == 0
     await burst()
     assert (await group.progress()).finished == 1
+
+
+async def add_two(key: str) -> None:
+    job = current_job()
+    await job.add_child(note, key, "first child", description="added")
+    child = await job.add_child(note, args=(key, "second child"))
+    assert child.origin == job.origin
+    notes[key].append("job")
+
+
+def add_two_plainly(key: str) -> None:
+    job = plain.current_job()
+    job.add_child(note, key, "first child", description="added")
+    assert job.add_child(note, args=(key, "second child")).is_queued
+    notes[key].append("job")
+
+
+@pytest.mark.parametrize("func", [add_two, add_two_plainly])
+async def test_a_dependent_waits_for_the_children_of_a_run_too(queue: Queue, burst, key: str, func: Any) -> None:
+    job = await queue.enqueue(func, key)
+    last = await queue.enqueue(note, key, "last", depends_on=job)
+    await burst()
+    assert notes[key] == ["job", "first child", "second child", "last"]
+    assert await states(job, last) == ["finished", "finished"]
+
+
+async def add_child_late(key: str) -> None:
+    job = current_job()
+
+    async def later() -> None:
+        while not notes[f"{key} over"]:
+            await asyncio.sleep(0.01)
+
+        with pytest.raises(InvalidJobOperation, match=r"does not count any more.*was not enqueued"):
+            await job.add_child(note, key)
+
+        notes[key].append("refused")
+
+    notes[f"{key} tasks"].append(asyncio.create_task(later()))
+
+
+async def test_only_the_run_itself_adds_children(queue: Queue, start_worker, key: str) -> None:
+    job = await queue.enqueue(add_child_late, key)
+
+    with pytest.raises(AttributeError, match=r"Only the run of a job adds children to it"):
+        job.add_child  # type: ignore[attr-defined]
+
+    await start_worker("default")
+    await job.result(timeout=10)
+    notes[f"{key} over"].append(None)
+    await eventually(lambda: notes[key] == ["refused"])
+    assert await queue.count() == 0
+
+
+async def add_child_in_callback(job: Any, result: Any) -> None:
+    with pytest.raises(InvalidJobOperation, match="this is the callback on_success of job"):
+        await current_job().add_child(note, "key")
+
+    notes[f"callback {job.id}"].append("refused")
+
+
+async def test_a_callback_adds_no_children(queue: Queue, burst, key: str) -> None:
+    job = await queue.enqueue(note, key, on_success=add_child_in_callback)
+    await burst()
+    assert notes[f"callback {job.id}"] == ["refused"]
+
+
+async def test_a_job_in_a_process_adds_no_children(queue: Queue, burst) -> None:
+    job = await queue.enqueue(add_two_plainly, "key", executor="process")
+    await burst()
+    await job.refresh()
+    assert job.is_failed
+    assert "runs in a process of its own" in (job.exc_info or "")
+
+
+async def test_a_child_goes_through_the_middleware(queue: Queue, burst, key: str) -> None:
+    seen: list[str] = []
+
+    async def look(calls: Any, call_next: Any) -> Any:
+        seen.extend(call.func_name for call in calls)
+        return await call_next(calls)
+
+    async with Queue("default", queue.connection, middleware=[look]) as other:
+        job = await queue.enqueue(add_two, key)
+        last = await other.enqueue(note, key, "last", depends_on=job)
+        await Worker(other).run(burst=True)
+
+    assert notes[key][-1] == "last"
+    assert await states(last) == ["finished"]
+    assert len(seen) >= 1

@@ -701,6 +701,31 @@ async def a_list_of_ended_dependents_that_would_stay(store: Store, client: redis
     client.persist(store.keys.ended_by + b"before")
 
 
+async def waiting_for_a_child(store: Store) -> None:
+    await put(store, "before", func=b"tests.jobs.noop")
+    await put(store, "a", parents="wbefore")
+    (claimed,) = await take(store)
+    await put(store, "child", func=b"tests.jobs.noop", child=f"before/{claimed.fence}")
+    assert await end(store, (claimed, Finished(b"pr", LEASE))) == ["ok"]
+
+
+@damage("runs", "child-differs before")
+async def a_child_that_has_finished_and_is_listed(store: Store, client: redis.Redis) -> None:
+    await waiting_for_a_child(store)
+    (claimed,) = await take(store)
+    client.rename(store.keys.children + b"before", "aside")
+    assert await end(store, (claimed, Finished(b"pr", LEASE))) == ["ok"]
+    client.rename("aside", store.keys.children + b"before")
+
+
+@damage("canceled", "child-differs before")
+async def a_child_that_is_gone_and_is_listed(store: Store, client: redis.Redis) -> None:
+    await waiting_for_a_child(store)
+    (entry,) = client.xrange(store.keys.main)
+    client.xdel(store.keys.main, entry[0])
+    client.delete(store.keys.job + b"child")
+
+
 @damage("runs", "index-without-job b")
 async def an_index_of_deferred_jobs_with_one_that_is_gone(store: Store, client: redis.Redis) -> None:
     await queued(store)

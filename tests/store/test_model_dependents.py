@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from aioq.store.relay import relay, tell
 from aioq.values.claim import Claim
 from aioq.values.dependency import POLICIES
 from aioq.values.outcome import Failed, Finished
+from aioq.values.record import JobRecord
 from aioq.values.states import FINAL, JobStatus, allows
 from tests.conftest import Server
 from tests.store.test_model import LONG, PROFILE
@@ -45,6 +46,7 @@ class Node:
     parents: dict[str, str] = field(default_factory=dict)  # as `open` was at first
     ended_by: str | None = None  # the job whose end has ended this one
     waited_for: set[str] = field(default_factory=set)  # what it was open for then
+    child_of: str = ""
     is_forgotten: bool = False  # its failure_ttl is 0
     takes: set[str] = field(default_factory=set)  # the names of the jobs whose results it takes
     has_several: bool = False  # then what comes first may decide between canceled and failed
@@ -68,6 +70,8 @@ class DependentsMachine(RuleBasedStateMachine):
         self.nodes: dict[str, Node] = {}
         self.used: list[str] = []
         self.claims: dict[str, Claim] = {}
+        #: For a job with children: it and these, as far as they have not finished. 1: has ended; 2: is gone.
+        self.families: dict[str, dict[str, int]] = {}
 
     def teardown(self) -> None:
         for name in QUEUES:
@@ -93,16 +97,52 @@ class DependentsMachine(RuleBasedStateMachine):
 
     # The model
 
-    def ended(self, name: str, status: str) -> None:
+    def ended(self, node: Node, status: str) -> None:
         """What an end means, as the table in the documentation says it."""
+        if node.name in self.families:
+            self.leave_family(node.name, node.name, status)
+        else:
+            self.decide(node.name, status)
+
+        if node.name in self.families.get(node.child_of, {}):
+            self.leave_family(node.child_of, node.name, status)
+
+    def leave_family(self, parent: str, member: str, status: str) -> None:
+        """One of a job and its children has ended."""
+        if status == "finished":
+            self.families[parent].pop(member, None)
+        elif member in self.families[parent]:
+            self.families[parent][member] = 2 if status == "gone" else 1
+
+        self.judge_family(parent)
+
+    def judge_family(self, parent: str) -> None:
+        """A job and its children are one to the dependents of the job."""
+        stands = self.families[parent]
+
+        if not stands:
+            del self.families[parent]
+            self.decide(parent, "finished")
+            return
+
+        best, worst = min(stands.values()), max(stands.values())
+        _, by = max((stand, name) for name, stand in stands.items())
+
+        if best == 2:
+            del self.families[parent]
+
+        if worst > 0:
+            status = "gone" if worst == 2 else "failed"
+            self.decide(parent, status, ("cancel", "fail") if best == 0 else POLICIES, by)
+
+    def decide(self, name: str, status: str, policies: Sequence[str] = POLICIES, by: str = "") -> None:
         for each in list(self.nodes.values()):
             policy = each.open.get(name)
 
-            if (
-                policy is None
-                or each.name not in self.nodes
-                or (policy == "wait" and status not in ("finished", "gone"))
-            ):
+            if policy not in policies or each.name not in self.nodes:
+                continue
+
+            if policy == "wait" and status not in ("finished", "gone"):
                 continue
 
             del each.open[name]
@@ -111,13 +151,13 @@ class DependentsMachine(RuleBasedStateMachine):
                 if not each.open:
                     each.status = "queued"
             else:
-                self.end_by(each, name, policy)
+                self.end_by(each, name, policy, by or name)
 
-    def end_by(self, node: Node, name: str, policy: str) -> None:
-        """The end of the job with this name ends one that has waited for it."""
+    def end_by(self, node: Node, name: str, policy: str, by: str) -> None:
+        """The end of a job ends one that has waited for `name`: for that job, or for one that it is a child of."""
         waited_for = {name, *node.open}
         self.change(node, "failed" if policy == "fail" else "canceled")
-        node.ended_by, node.waited_for = name, waited_for
+        node.ended_by, node.waited_for = by, waited_for
 
     def change(self, node: Node, status: str) -> None:
         node.status = status
@@ -126,9 +166,9 @@ class DependentsMachine(RuleBasedStateMachine):
 
         if node.is_forgotten and status in ("failed", "stopped"):
             del self.nodes[node.name]
-            self.ended(node.name, "gone")
+            self.ended(node, "gone")
         else:
-            self.ended(node.name, status)
+            self.ended(node, status)
 
     # What happens
 
@@ -184,18 +224,17 @@ class DependentsMachine(RuleBasedStateMachine):
         node.has_several = len(policies) > 1
         node.status = "deferred" if policies else "queued"
 
-        for name in policies:
-            if name in node.open and (status := self.nodes[name].status) in FINAL:
-                if status == "finished" or policies[name] != "wait":
-                    self.judge(node, name, status)
+        self.judge_all(policies)
 
-    def judge(self, node: Node, name: str, status: str) -> None:
-        policy = node.open.pop(name)
-
-        if status == "finished" or policy == "run":
-            node.status = "queued" if not node.open else "deferred"
-        else:
-            self.end_by(node, name, policy)
+    def judge_all(self, names: Iterable[str]) -> None:
+        """Whoever has come to wait for jobs with these names waits for ends that may have come already."""
+        for name in names:
+            if name in self.families:
+                self.judge_family(name)
+            elif name not in self.nodes:
+                self.decide(name, "gone")
+            elif self.nodes[name].status in FINAL:
+                self.decide(name, self.nodes[name].status)
 
     def bring_back(self, name: str) -> None:
         """The job with this name was requeued, and with it all that its last end has ended."""
@@ -203,15 +242,33 @@ class DependentsMachine(RuleBasedStateMachine):
             node.status, node.ended_by = "deferred", None
             node.open = {each: node.parents[each] for each in node.waited_for}
 
-            for each in sorted(node.waited_for):
-                known = self.nodes.get(each)
-                status = "gone" if known is None else known.status
-
-                if each in node.open and (status == "gone" or status in FINAL):
-                    if status in ("finished", "gone") or node.open[each] != "wait":
-                        self.judge(node, each, status)
-
+            self.return_to_families(node)
+            self.judge_all(sorted(node.waited_for))
             self.bring_back(node.name)
+
+    def return_to_families(self, node: Node) -> None:
+        """A job was requeued: it and its children, or it and its parent, have not all ended any more."""
+        if node.name in self.families:
+            stands = {name: stand for name, stand in self.families[node.name].items() if stand != 2}
+            self.families[node.name] = stands | ({node.name: 0} if node.name in stands else {})
+
+        if node.name in self.families.get(node.child_of, {}):
+            self.families[node.child_of][node.name] = 0
+
+    @rule(number=PICKS)
+    def add_child(self, number: int) -> None:
+        if (parent := self.picked(number, "stop")) is None:
+            return
+
+        store, parent_id = self.of(parent.name)
+        node = Node(f"j{len(self.used)}@{store.queue}", child_of=parent.name)
+        submission = job(node.name.partition("@")[0])
+        submission.words["child"] = f"{parent_id}/{self.claims[parent.name].fence}"
+        (answer,) = self.run(store.producing.enqueue_many([submission], whole=False))
+        assert answer.verdict == "stored"
+        self.used.append(node.name)
+        self.nodes[node.name] = node
+        self.families.setdefault(parent.name, {parent.name: 0})[node.name] = 0
 
     @rule(queue=st.sampled_from(QUEUES), limit=st.integers(1, 4))
     def claim(self, queue: str, limit: int) -> None:
@@ -250,6 +307,7 @@ class DependentsMachine(RuleBasedStateMachine):
             store, job_id = self.of(node.name)
             assert self.run(store.changes.requeue([job_id], at_front=False, reset=True)) == ["ok"]
             node.status, node.ended_by = "queued", None
+            self.return_to_families(node)
             self.forget_whom_it_ended(node.name)
 
     @rule(number=PICKS)
@@ -259,6 +317,7 @@ class DependentsMachine(RuleBasedStateMachine):
             verdicts, _ = self.run(requeue_with_dependents(store, [job_id], at_front=False, reset=True))
             assert verdicts == ["ok"]
             node.status, node.ended_by = "queued", None
+            self.return_to_families(node)
             self.bring_back(node.name)
 
     def forget_whom_it_ended(self, name: str) -> None:
@@ -273,7 +332,7 @@ class DependentsMachine(RuleBasedStateMachine):
             assert self.run(store.changes.delete([job_id])) == 1
             del self.nodes[node.name]
             self.forget_whom_it_ended(node.name)
-            self.ended(node.name, "gone")
+            self.ended(node, "gone")
 
     @rule()
     def sweep(self) -> None:
@@ -297,11 +356,25 @@ class DependentsMachine(RuleBasedStateMachine):
                 if each.has_several and {each.status, found.get(name)} == {"canceled", "failed"}:
                     each.status = found[name]
 
+            for record in records:
+                self.learn_who_ended(record, queue)
+
             assert found == {name: each.status for name, each in self.nodes.items() if name.endswith(f"@{queue}")}
             assert not self.client.exists(store.keys.outbox)
             assert audit(self.client, store) == []
 
         self.check_takers()
+
+    def learn_who_ended(self, record: JobRecord | None, queue: str) -> None:
+        """If several ends came at once, any of them may have ended the job."""
+        node = None if record is None else self.nodes.get(f"{record.id}@{queue}")
+
+        if record is None or node is None or node.ended_by is None or not node.has_several:
+            return
+
+        names = record.fields[b"waited_for"].decode().split()
+        by, *waited_for = [name if "@" in name else f"{name}@{queue}" for name in names]
+        node.ended_by, node.waited_for = by, set(waited_for)
 
     def check_takers(self) -> None:
         """Each job that has not ended is listed by all whose results it takes, and these stay; no other is."""

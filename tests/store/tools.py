@@ -45,6 +45,7 @@ def job(
     callbacks: str = "",
     webhooks: str = "",
     group: str = "",
+    child: str = "",
     **fields: bytes,
 ) -> Submission:
     """A job as `enqueue` takes it; `webhooks` are the kinds of each, with a space between them."""
@@ -60,7 +61,7 @@ def job(
 
     words = {"lane": "front" if front else "", "due": due, "ttl": ttl_ms, "nonce": nonce, "parents": parents}
     words["callbacks"] = callbacks
-    words["group"] = group
+    words["group"], words["child"] = group, child
 
     return Submission(
         JobRecord(job_id, FUNC | named), 100, {name: value for name, value in words.items() if value}
@@ -302,6 +303,7 @@ class _Audit:
         self.all_keys = sorted(client.scan_iter(self.keys.job.removesuffix(b"job:") + b"*", count=10_000))
         ids = [key.removeprefix(self.keys.job) for key in self.all_keys if key.startswith(self.keys.job)]
         zsets = [self.keys.scheduled, self.keys.deferred, self.keys.expiring, *self.registries.values()]
+        zsets += (families := [key for key in self.all_keys if key.startswith(self.keys.children)])
         zsets += [registry + end for registry in self.registries.values() for end in (b":until", b":usual")]
         lanes = [self.keys[name] for name in LANES]
 
@@ -327,6 +329,7 @@ class _Audit:
         }
         self.jobs = {job_id: found for job_id in ids if (found := next(replies))}
         self.zsets: dict[bytes, dict[bytes, float]] = {key: dict(next(replies)) for key in zsets}
+        self.children = {key.removeprefix(self.keys.children): self.zsets[key] for key in families}
         self.lanes = {lane: next(replies) for lane in lanes}
         self.held = {}
         for lane in lanes:
@@ -466,7 +469,10 @@ class _Audit:
 
     def _kept(self, job_id: bytes, until: int) -> int:
         """When a record is to go: one on which jobs depend goes with its registry's row."""
-        return -1 if self.keys.dependents + job_id in self.all_keys else until
+        is_among = any(members.get(job_id) == 1 for members in self.children.values())
+        is_waited_for = self.keys.dependents + job_id in self.all_keys and job_id not in self.children
+
+        return -1 if is_among or is_waited_for else until
 
     def _goes_at(self, key: bytes) -> int | None:
         """When a key goes (-1: never); None for one that is not there."""
@@ -508,8 +514,19 @@ class _Audit:
             if not has_dependents and self._goes_at(self.keys.attempts + job_id) not in (None, goes_at):
                 yield f"the history of {job_id!r} goes at another time than its job"
 
+    def _children(self, parent: bytes) -> Iterator[str]:
+        for member, stands in self.children[parent].items():
+            known = self.jobs.get(member)
+            status = known and known[b"status"].decode()
+
+            if status == "finished" or stands != (2 if status is None else 1 if status in FINAL else 0):
+                yield f"{member!r} stands among the children of {parent!r} as {stands}, and is {status}"
+
+            if member != parent and known and b"child=" + parent not in known.get(b"after", b"").split():
+                yield f"{member!r} is a child of {parent!r}, and says {known}"
+
     def _of_dependents(self) -> tuple[bytes, ...]:
-        return (self.keys.open, self.keys.dependents, self.keys.ended_by)
+        return (self.keys.open, self.keys.ended_by)
 
     def _of_groups(self) -> tuple[bytes, ...]:
         return (self.keys.group, self.keys.members, self.keys.over, self.keys.sequel)
@@ -525,6 +542,13 @@ class _Audit:
             elif parts := [each for each in self._of_dependents() if key.startswith(each)]:
                 if key.removeprefix(parts[0]).split(b"/")[0] not in self.jobs:
                     yield f"{key!r} is of no job"
+            elif key.startswith(self.keys.dependents):
+                job_id = key.removeprefix(self.keys.dependents)
+
+                if job_id not in self.jobs and self.keys.children + job_id not in self.all_keys:
+                    yield f"{key!r} is of no job"
+            elif key.startswith(self.keys.children):
+                yield from self._children(key.removeprefix(self.keys.children))
             elif parts := [each for each in self._of_groups() if key.startswith(each)]:
                 name = key.removeprefix(parts[0]).split(b"/")[0]
 

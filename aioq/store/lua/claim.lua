@@ -50,7 +50,11 @@ local function make_others()
   local function decide_rest()
     for _, row in ipairs(redis.call('ZRANGE', undecided, 0, -1)) do
       local id, how = string.match(row, '^(%S+) (%S+)$')
-      decide_later(id, string.match(how, '%l+$'), string.find(how, 'gone/', 1, true) == 1)
+      if string.find(how, 'children/', 1, true) == 1 then
+        decide_children_later(id)
+      else
+        decide_later(id, string.match(how, '%l+$'), string.find(how, 'gone/', 1, true) == 1)
+      end
     end
     redis.call('DEL', undecided)
   end

@@ -2,9 +2,10 @@
 -- KEYS: main front wake scheduled expiring job attempts registries
 -- ARGV: expired_ttl rows...
 -- SAYS: ok
--- MAKES: gone deferred open dependents ended_by undecided outbox sources
+-- MAKES: gone deferred open dependents ended_by children undecided outbox sources
 -- NEEDS: read FINAL outlive more/dependents doors/follow remove_job keep deferred
--- A row is: the dependent, the other job as <id>@<queue>, the policy, and how that one ended. waits: it has not ended, and
+-- A row is: the dependent, the other job as <id>@<queue>, the policy, how that one ended, and the child of it that did, if it
+-- was one, as <id>@<queue>. waits: it has not ended, and
 -- knows of the dependent. unknown: there is none, and the dependent is not to be. again: it was requeued, and brings the
 -- dependent back, if its end had ended that. Each pair is decided once. A row that has an older edition of the dependent is
 -- late, and means nothing: <id>#<edition>.
@@ -17,7 +18,8 @@ local function return_to(id, parent)
 end
 local found = {}
 for i = rows, #ARGV do
-  local dependent, parent, number_of_policy, status = string.match(ARGV[i], '^(%S+) (%S+) ([%d.]+) (%l+)$')
+  local dependent, parent, number_of_policy, status, child =
+    string.match(ARGV[i], '^(%S+) (%S+) ([%d.]+) (%l+) ?(%S*)$')
   local id, edition = string.match(dependent, '^([^#]+)#?(%d*)$')
   local score = tonumber(number_of_policy)
   redis.call('ZREM', outbox, 'depend ' .. parent .. ' ' .. number_of_policy .. ' ' .. dependent)
@@ -33,7 +35,7 @@ for i = rows, #ARGV do
   elseif status == 'again' then
     return_to(id, parent)
   elseif status ~= 'waits' then
-    decide(id, math.floor(score), parent, status)
+    decide(id, math.floor(score), parent, status, child ~= '' and child or nil)
   end
   local becomes, edition_now = peek(id, 'status', 'edition')
   local has_ended = not becomes or FINAL[becomes] or edition ~= (edition_now or '')

@@ -6,15 +6,15 @@
 -- NEEDS: now wake tombstone
 -- A job is: id, head, then fields and values. The head is their count, and what is more to the job stands behind it as
 -- words: lane=<name>, due=+<ms from now> or due=<moment in ms>, ttl=<ms>, nonce=<text>, parents=<policy><id>,...,
--- callbacks=<kind>,... and group=<group>/<place>. Most jobs need none of them, and each argument costs the server a tenth
--- of a microsecond. A nonce marks an id that a user chose, so that the same call sent twice is told from another call with
+-- callbacks=<kind>,..., group=<group>/<place> and child=<id>/<fence>: of the job whose run adds this one to it. Most jobs
+-- need none of them, and each argument costs the server a tenth of a microsecond. A nonce marks an id that a user chose, so that the same call sent twice is told from another call with
 -- the same id. A policy is the first letter of its name, a capital one if the job takes the other's result as an argument.
 -- words: what holds for the whole call if a head has words: expired_ttl=<ms>, and whole=1 if one orphan refuses it.
 -- '' says that all heads are counts.
 -- Returns the clock, and a row (position from 0, verdict, id) for each job that was not simply stored. duplicate: a live
--- job has this id. orphan: it depends on a job that is neither in the queue nor before it in the call; the row names that
--- one, too. unknown brings the first word that nobody here can read; then nothing is stored, and neither
--- is it if an orphan refuses the call. A job of another queue stands in `parents` as <id>@<queue>; depend.lua asks for it.
+-- job has this id. stale, gone: the run that it is to be a child of has lost its claim, or its job is gone. orphan: it depends
+-- on a job that is neither in the queue nor before it in the call; the row names that one, too. unknown brings the first word
+-- that nobody here can read; then nothing is stored, and neither is it if an orphan refuses the call. A job of another queue stands in `parents` as <id>@<queue>; depend.lua asks for it.
 
 local MOST = 1000 -- values that one call takes; unpack takes less than 8000
 
@@ -32,9 +32,8 @@ end
 local expired_ttl
 local function make_others()
   -- MAKES: deferred open dependents sources outbox
-  -- NEEDS: REGISTRIES FINAL read late lanes lane leave schedule doors/follow remove_job forget outlive outbox keep expire
+  -- NEEDS: REGISTRIES read late lanes lane leave schedule doors/follow remove_job forget outlive keep expire defer
 
-  local POLICIES, TAKES = {w = 0, r = 1, c = 2, f = 3}, 0.5 -- as more/dependents.lua has them
   local has_ttl = false
   expired_ttl = tonumber(string.match(words, 'expired_ttl=(%d+)'))
 
@@ -87,6 +86,11 @@ local function make_others()
     group = function(new, place)
       follow_with(new, 'group=' .. place)
       return string.find(place, '^[%w_-]+/%d+$') or string.find(place, '^[%w_-]+/%d+@[^#]+$') or false
+    end,
+    child = function(new, of)
+      new.parent, new.parents_fence = string.match(of, '^([^/]+)/(%d+)$')
+      follow_with(new, 'child=' .. (new.parent or ''))
+      return new.parent ~= nil
     end,
   }
 
@@ -203,42 +207,6 @@ local function make_others()
     flush_kept()
   end
 
-  -- Many jobs of a call may depend on one, so what is known of that one is kept: how it has ended, whether it was told
-  -- to stay, and whether what its end means is to be decided.
-  local ends, stay, told = {}, {}, {}
-  local function depend(parent, policy, takes)
-    if ends[parent] == nil then
-      local status = peek(parent, 'status')
-      ends[parent] = FINAL[status] and status or false
-    end
-    local status = ends[parent]
-    if status and (status == 'finished' or string.lower(policy) ~= 'w') then
-      if not told[parent] then
-        told[parent] = true
-        decide_later(parent, status)
-      end
-    elseif not stay[parent] or takes and stay[parent] ~= 'wanted' then
-      stay[parent] = takes and 'wanted' or 'stays'
-      outlive(parent, takes)
-    end
-  end
-
-  -- The job waits for the ends of others. An end that has come already is decided when the call has stored all jobs.
-  local function defer(id, parents)
-    for policy, parent in string.gmatch(parents, '(%a)([^,]+)') do
-      local takes = string.find(policy, '%u') ~= nil
-      local score = POLICIES[string.lower(policy)] + (takes and TAKES or 0)
-      redis.call('SADD', open .. id, parent)
-      if string.find(parent, '@', 1, true) then
-        put_row('depend', parent, score, id)
-        redis.call('SADD', sources, string.match(parent, '@(.+)$'))
-      else
-        redis.call('ZADD', dependents .. parent, score, id)
-        depend(parent, policy, takes)
-      end
-    end
-  end
-
   local function put(new, ended, ended_entry, ended_after)
     -- The way in comes first: it is the write that is refused when memory is full.
     local id, first, fields = new.id, new.first, new.fields
@@ -276,6 +244,9 @@ local function make_others()
       local known = peek(id, 'after')
       redis.call('HSET', key, 'after', known and known .. ' ' .. new.after or new.after)
     end
+    if new.parent then
+      add_child(new.parent, id)
+    end
     if new.parents then
       defer(id, new.parents)
     end
@@ -295,6 +266,7 @@ local function make_others()
     take = function(at)
       local new = news[at]
       local verdict, ended, entry, after = look(new.id, new.nonce)
+      verdict = verdict or new.parent and refuse_child(new.parent, new.parents_fence)
       local parent = not verdict and missing_parent(new)
       if verdict == 'again' then
         write_again(new.id, new.nonce)

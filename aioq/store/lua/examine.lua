@@ -2,7 +2,7 @@
 -- KEYS: main front wake scheduled expiring leases sessions job attempts registries damaged
 -- ARGV: repair expired_ttl subjects...
 -- SAYS: ok
--- MAKES: gone deferred open dependents ended_by undecided outbox sources groups group members over sequel
+-- MAKES: gone deferred open dependents ended_by children undecided outbox sources groups group members over sequel
 -- A subject is: the check, what the check needs to know (mostly a key), and a name (a job, an entry, a key).
 -- repair: 1 or ''. Returns for each finding its kind, the name that it is about, what is wrong, and whether it was
 -- repaired.

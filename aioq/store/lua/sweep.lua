@@ -15,11 +15,11 @@ local LONGER = 30000 -- ms for which a record stays that is taken
 local STRAYS = 20 -- members of each registry that are looked at: over time, all of them
 local swept, indexes, overdue = 0, {groups}, {}
 -- Whether jobs take what became of this one. A row of one that has ended is left by a call that never came.
-local function has_takers(id)
+local function has_takers(id, score)
   local key = dependents .. id
-  for _, taker in ipairs(redis.call('ZRANGEBYSCORE', key, TAKER, TAKER, 'LIMIT', 0, TAKERS)) do
+  for _, taker in ipairs(redis.call('ZRANGEBYSCORE', key, score, score, 'LIMIT', 0, TAKERS)) do
     if string.find(taker, '@', 1, true) then
-      put_row('decide', taker, id, TAKER, 'waits') -- whoever carries that hears whether it has ended
+      put_row('decide', taker, id, score, 'waits') -- whoever carries that hears whether it has ended
       tell_outbox()
     else
       local status = peek(taker, 'status')
@@ -28,7 +28,20 @@ local function has_takers(id)
       end
     end
   end
-  return redis.call('ZCOUNT', key, TAKER, TAKER) > 0
+  return redis.call('ZCOUNT', key, score, score) > 0
+end
+-- Those that wait for its children still will take its result, too: see lib/children.lua.
+local function is_taken(id, after)
+  if has_takers(id, TAKER) then
+    return true
+  elseif is_wanted(after) and string.find(' ' .. after .. ' ', ' children ', 1, true) then
+    for score = peek(id, 'status') == 'finished' and 0.5 or 1.5, 3.5 do
+      if has_takers(id, score) then
+        return true
+      end
+    end
+  end
+  return false
 end
 -- The server removes a key that has run out some time later, or at once if it is looked at. A record that was still there
 -- when the clock is set back would live again, in no registry.
@@ -36,7 +49,7 @@ local function expire_records(ids, registry)
   for _, id in ipairs(ids) do
     local after = redis.call('EXISTS', keys_of(id)) > 0 and peek(id, 'after')
     if has_dependents(after) then
-      if has_takers(id) then
+      if is_taken(id, after) then
         keep(registry, id, LONGER, number(peek(id, 'ended_at'), now))
       else
         remove_job(id, 'gone', after)

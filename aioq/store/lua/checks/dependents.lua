@@ -1,7 +1,6 @@
 -- dependents: a job that waits for others is listed by each of them, and they are there. Those of other queues are out of
 -- reach here: what is to be told them, or comes from them, stands in an outbox.
--- NEEDS: now FINAL read finding own outlive doors/follow ended_by more/dependents checks/takers
-local SOME = 100 -- of the jobs that one waits for: over time, all of them
+-- NEEDS: now FINAL read finding own outlive doors/follow ended_by children more/dependents checks/takers
 
 function checks.deferred(_, id)
   if not score(deferred, id) then
@@ -41,7 +40,7 @@ function checks.open(_, id)
   end
   for _, parent in ipairs(redis.call('SRANDMEMBER', key, SOME)) do
     local is_elsewhere = string.find(parent, '@', 1, true)
-    if not is_elsewhere and redis.call('EXISTS', job .. parent) == 0 then
+    if not is_elsewhere and redis.call('EXISTS', job .. parent, children .. parent) == 0 then
       report('dependency-gone', id, 'it waits for job ' .. parent .. ', which is gone', function()
         redis.call('ZREM', dependents .. parent, id)
         decide(id, policy_of(id, parent), parent, 'gone')
@@ -50,10 +49,14 @@ function checks.open(_, id)
       report('dependency-untold', id, 'it waits for job ' .. parent .. ', whose end it would not hear of', function()
         local policy, takes = policy_of(id, parent)
         redis.call('ZADD', dependents .. parent, policy + (takes and TAKES or 0), id)
-        outlive(parent, takes)
-        local ended_as = peek(parent, 'status')
-        if FINAL[ended_as] then
-          decide_later(parent, ended_as)
+        local status, after = peek(parent, 'status', 'after')
+        if status then
+          outlive(parent, takes)
+        end
+        if has_children(parent, status and after or 'children') then
+          decide_children_later(parent)
+        elseif FINAL[status] then
+          decide_later(parent, status)
         end
       end)
     end
@@ -65,7 +68,7 @@ function checks.dependents(_, id)
   local key = dependents .. id
   if not has_type(key, 'zset') then
     return
-  elseif redis.call('EXISTS', job .. id) == 1 then
+  elseif redis.call('EXISTS', job .. id, children .. id) > 0 then
     check_held(id)
     return
   end
@@ -96,6 +99,28 @@ function checks.ended_by(_, name)
     report('no-retention', id, 'the list of the jobs that its end has ended would stay for ever', function()
       set_retention(key, redis.call('PTTL', job .. id))
     end)
+  end
+end
+
+-- A job and its children, as far as they have not finished.
+function checks.children(_, id)
+  local key = children .. id
+  if not has_type(key, 'zset') then
+    return
+  end
+  for _, member in ipairs(redis.call('ZRANDMEMBER', key, SOME)) do
+    local is_readable, status = look(member)
+    local stands = not status and GONE or FINAL[status] and UNFINISHED or OPEN
+    if is_readable and (status == 'finished' or score(key, member) ~= stands) then
+      report('child-differs', id, 'it is listed how its child ' .. member .. ' stands, and that is not so', function()
+        if stands == OPEN then
+          redis.call('ZADD', key, OPEN, member)
+        else
+          leave_children(id, member, status, stands == GONE)
+          decide_children_later(id, member)
+        end
+      end)
+    end
   end
 end
 

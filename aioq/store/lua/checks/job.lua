@@ -1,5 +1,5 @@
 -- job: a record can be read, its job stands in the one index of its state, and goes when it is to go.
--- NEEDS: now read NEXT FINAL REGISTRIES late wake lanes delivered lane leave usual keep doors/end_job forget history failure finding doors/leave_run own outlive more/dependents callback checks/callbacks checks/takers
+-- NEEDS: now read NEXT FINAL REGISTRIES late wake lanes delivered lane leave usual keep doors/end_job forget history failure finding doors/leave_run own outlive more/dependents callback children checks/callbacks checks/takers
 local TEXTS = {'status', 'func', 'entry', 'worker', 'after'}
 local NUMBERS = {
   'fence', 'uncounted', 'deliveries', 'ttl', 'failure_ttl', 'created_at', 'enqueued_at', 'due_at', 'expires_at',
@@ -193,7 +193,8 @@ local function check_ended(id, record)
     kind, words = 'job-without-index', 'it is ' .. status .. ', and is not in that registry'
   elseif math.floor(usual or own) ~= record.ended_at then
     kind, words = 'index-differs', 'its registry and its record name two moments at which it ended'
-  elseif has_dependents(record.after) and redis.call('EXISTS', dependents .. id) == 1 then
+  elseif has_dependents(record.after)
+    and (redis.call('EXISTS', dependents .. id) == 1 or is_counted(id, record.after)) then
     return -- its dependents wait for a finish, so it goes when its registry is swept
   elseif goes and record.left == -1 then
     kind, words = 'no-retention', 'it is ' .. status .. ', and would stay for ever'
@@ -210,7 +211,8 @@ local function check_ended(id, record)
   end
 end
 
-local function check_scheduled(id, record)
+local CHECKS = {} -- of jobs that have not ended, by their states
+function CHECKS.scheduled(id, record)
   local due = due_of(id)
   if not due then
     report('job-without-index', id, 'it is scheduled, and the schedule has no moment for it', function()
@@ -248,7 +250,7 @@ local function check_deadline(id, record)
   end
   return true
 end
-local function check_queued(id, record)
+function CHECKS.queued(id, record)
   if is_late('queued', record.expires_at) then
     return check_deadline(id, record) -- its deadline is what ends it, whatever became of its entry
   end
@@ -278,7 +280,7 @@ local function check_queued(id, record)
   return true
 end
 
-local function check_started(id, record)
+function CHECKS.started(id, record)
   local lane, bare = lane_of(record.entry)
   local words
   if not lane or id_at(lane, bare) ~= id then
@@ -300,7 +302,7 @@ local function check_started(id, record)
   return true
 end
 
-local function check_deferred(id, record)
+function CHECKS.deferred(id, record)
   if not score(deferred, id) then
     report('job-without-index', id, 'it is deferred, and the index of such jobs does not list it', function()
       redis.call('ZADD', deferred, record.created_at or now, id)
@@ -315,9 +317,6 @@ local function check_deferred(id, record)
   return true
 end
 
-local STATES = {
-  queued = check_queued, scheduled = check_scheduled, started = check_started, deferred = check_deferred,
-}
 function checks.job(_, id)
   if not has_type(job .. id, 'hash') or not has_type(attempts .. id, 'list', true) then
     return
@@ -335,7 +334,7 @@ function checks.job(_, id)
       function()
         mend_field(id, record)
       end)
-  elseif not (STATES[status] or check_ended)(id, record) and not check_callbacks(id, record.after)
+  elseif not (CHECKS[status] or check_ended)(id, record) and not check_callbacks(id, record.after)
     and not check_takes(id, record) then
     check_history(id, record, length)
   end

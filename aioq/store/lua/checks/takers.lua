@@ -1,7 +1,7 @@
 -- takers: a job that takes the results of others is listed by each of them until it has ended, and no longer. Those of other
 -- queues are out of reach here; a record whose retention is over asks them, see sweep.lua.
 -- NEEDS: FINAL finding outlive more/takers
-local SOME = 100 -- of the jobs that take the result of one: over time, all of them
+local SOME = 100 -- of the jobs that wait for one, or that one waits for: over time, all of them
 
 -- A job that has not ended takes what it was told to.
 local function check_takes(id, record)

@@ -47,6 +47,9 @@ local function end_job(registry, id, status, ttl, after, has_history, ended_at, 
         set_retention(ended_by .. id, ttl) -- a failed job that is canceled may still bring them back
         stays[#stays + 1] = 'ended'
       end
+      for word in string.gmatch(' ' .. after, ' (child%S+)') do
+        stays[#stays + 1] = word
+      end
       redis.call('HDEL', job .. id, 'after')
       if #stays > 0 then
         redis.call('HSET', job .. id, 'after', table.concat(stays, ' '))

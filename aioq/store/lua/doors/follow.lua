@@ -3,6 +3,7 @@
 -- "<id> <status> <length>\n<bytes>"; the length - says that the bytes are too long for a message and must be loaded.
 -- deps: other jobs depend on the job. wanted: some of them take its result.
 -- takes: the job takes the results of others as arguments; they are named in `parents`, with a capital letter.
+-- children, child=<id>: it has children, or is one. See lib/children.lua.
 -- ended: its last end has ended other jobs. See lib/ended_by.lua.
 -- on_success, on_failure and the like: the job has such a callback. See more/callbacks.lua.
 -- group=<group>/<place>: the job is a member of a group. This word stays: a requeue makes it a member again. The group of
@@ -19,6 +20,10 @@ end
 -- The dependents of a job are decided: it has ended, or one has come since. is_gone: its record is gone.
 local function decide_later(id, status, is_gone)
   ended[#ended + 1] = {id = id, status = status, is_gone = is_gone}
+end
+-- The same for a job with children. member: that one of them which has ended, if that is why.
+local function decide_children_later(id, member)
+  ended[#ended + 1] = {id = id, status = 'finished', is_parent = true, member = member}
 end
 local function leave_later(g, place, status)
   left_groups = left_groups or {}
@@ -43,7 +48,20 @@ local function follow(id, status, after, value, is_only_copy, is_gone)
   for channel in string.gmatch(' ' .. after, ' @(%S+)') do
     send(channel, part)
   end
-  if has_dependents(after) then
+  if string.find(' ' .. after, ' child', 1, true) then
+    -- MAKES: children
+    -- NEEDS: children
+    local parent, is_parent = parent_in(after), has_children(id, after)
+    if is_parent then
+      leave_children(id, id, status, is_gone)
+      decide_children_later(id, id)
+    elseif has_dependents(after) then
+      decide_later(id, status, is_gone)
+    end
+    if parent and leave_children(parent, id, status, is_gone) then
+      decide_children_later(parent, id)
+    end
+  elseif has_dependents(after) then
     decide_later(id, status, is_gone)
   end
   if string.find(' ' .. after, ' on_', 1, true) then
@@ -96,7 +114,7 @@ local function flush_ends()
     if #ended > 0 then
       -- NEEDS: USUAL
       local expired_ttl = USUAL.expired
-      -- MAKES: wake scheduled expiring failed canceled deferred open dependents ended_by undecided outbox sources
+      -- MAKES: wake scheduled expiring failed canceled deferred open dependents ended_by children undecided outbox sources
       -- NEEDS: keep more/dependents
       decide_dependents(ended)
       ended = {}

@@ -1,7 +1,6 @@
 -- ended_by: the jobs that the end of one has ended, by the policies of their edges. Its record says in `after` that there
 -- are some: `ended`. A requeue of that job may bring them back; then they stand in `ended_by:<id>/back` until that is done.
 -- NEEDS: read own
-local ENDED = 'ended'
 local function has_ended_others(after)
   return after and string.find(' ' .. after .. ' ', ' ended ', 1, true) ~= nil
 end
@@ -15,7 +14,7 @@ local function remember(id, rows)
   set_retention(ended_by .. id, left)
   local after = peek(id, 'after')
   if not has_ended_others(after) then
-    redis.call('HSET', job .. id, 'after', after and after .. ' ' .. ENDED or ENDED)
+    redis.call('HSET', job .. id, 'after', after and after .. ' ended' or 'ended')
   end
 end
 -- The job was requeued: its last end has been taken back. Returns whether there are jobs to bring back.
@@ -36,7 +35,7 @@ local function take_back(id, after, wanted)
   end
   local others = {}
   for word in string.gmatch(after, '%S+') do
-    others[#others + 1] = word ~= ENDED and word or nil
+    others[#others + 1] = word ~= 'ended' and word or nil
   end
   if #others > 0 then
     redis.call('HSET', job .. id, 'after', table.concat(others, ' '))

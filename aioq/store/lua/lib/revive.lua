@@ -8,8 +8,13 @@ local function revive(id, status)
   redis.call('HDEL', job .. id, 'error', 'reason', 'waited_for', 'expires_at', 'first_started_at', 'start_by')
   keep_record(id, -1)
 end
--- It is a member of its group again.
+-- It is a member of its group again, and one of the children of another job.
 local function return_member(id, after)
+  if string.find(' ' .. after, ' child', 1, true) then
+    -- MAKES: children
+    -- NEEDS: children
+    return_to_children(id, after)
+  end
   -- MAKES: gone groups group members over sequel outbox
   -- NEEDS: more/groups
   local g, place, home, edition = string.match(' ' .. after, ' group=([^%s/]+)/(%d+)([^%s#!]*)#?(%d*)')

@@ -23,15 +23,16 @@ local function release(id)
   end
   has_released = true
 end
--- The job ends, since one that it depends on has not finished. Returns whether its record is kept.
-local function end_dependent(id, policy, parent, status)
+-- The job ends, since one that it depends on has not finished, or a child of that one. Returns whether its record is kept.
+local function end_dependent(id, policy, parent, status, child)
   leave_deferred(id)
   local names = redis.call('SMEMBERS', open .. id)
   names[#names + 1] = parent
   redis.call('DEL', open .. id)
-  redis.call('HSET', job .. id, 'waited_for', parent .. ' ' .. table.concat(names, ' '))
+  redis.call('HSET', job .. id, 'waited_for', (child or parent) .. ' ' .. table.concat(names, ' '))
   local after, failure_ttl = peek(id, 'after', 'failure_ttl')
-  local reason = 'job ' .. parent .. ', on which this one depends, ' .. (status == 'gone' and 'is gone' or 'is ' .. status)
+  local whose = child and child .. ', a child of job ' .. parent or parent
+  local reason = 'job ' .. whose .. ', on which this one depends, ' .. (status == 'gone' and 'is gone' or 'is ' .. status)
   if policy == FAIL then
     local ttl = number(failure_ttl, USUAL.failed)
     end_job(failed, id, 'failed', ttl, after, false, now, failure('DependencyFailed', reason))
@@ -42,12 +43,12 @@ local function end_dependent(id, policy, parent, status)
   return true
 end
 -- status: how the job `parent` ended. Each pair is decided once. Returns whether the job has ended by it, and is kept.
-local function decide(id, policy, parent, status)
+local function decide(id, policy, parent, status, child)
   if redis.call('SREM', open .. id, parent) == 0 then
     return -- it has ended, or was decided before
   end
   if status ~= 'finished' and policy ~= RUN then
-    return end_dependent(id, policy, parent, status)
+    return end_dependent(id, policy, parent, status, child)
   elseif redis.call('EXISTS', open .. id) == 0 then
     release(id)
   end
@@ -62,11 +63,10 @@ local function flush_decided()
   has_released, has_rows = false, false
   flush_deferred()
 end
--- Decides up to `limit` dependents of a job that has ended. Returns how many there were, and whether some are takers, whose
--- rows stay.
-local function decide_some(parent, status, is_gone, limit)
-  -- Whoever waits for a finish goes on waiting while the record is there: a requeue may bring it.
-  local lowest = (status == 'finished' or is_gone) and WAIT or RUN
+-- Decides up to `limit` dependents of a job that has ended, from the lowest policy on. child: the child that has, if it is
+-- not the job itself. is_gone: the record of the job is. Returns how many there were, and whether some are takers, whose rows
+-- stay.
+local function decide_some(parent, status, lowest, limit, child, is_gone)
   local key = dependents .. parent
   local highest = is_gone and TAKER or FAIL + TAKES
   local rows = redis.call('ZRANGEBYSCORE', key, lowest, highest, 'WITHSCORES', 'LIMIT', 0, limit)
@@ -90,20 +90,40 @@ local function decide_some(parent, status, is_gone, limit)
     if score == TAKER then -- it was decided before
       has_ended = false
     elseif string.find(rows[i], '@', 1, true) then
-      put_row('decide', rows[i], parent, rows[i + 1], status)
+      put_row('decide', rows[i], parent, rows[i + 1], status, child)
       has_rows, has_ended = true, math.floor(score) > RUN -- as far as is known here
     else
-      has_ended = decide(rows[i], math.floor(score), parent, status)
+      has_ended = decide(rows[i], math.floor(score), parent, status, child)
     end
     if has_ended and status ~= 'finished' then
       ended_now[#ended_now + 1] = rows[i + 1]
       ended_now[#ended_now + 1] = rows[i]
     end
   end
-  if not is_gone then
-    remember(parent, ended_now)
+  if child or not is_gone then
+    remember(child or parent, ended_now)
   end
   return #rows / 2, #takers > 0
+end
+-- The same for a job with children.
+local function decide_some_of_parent(parent, member, limit)
+  -- NEEDS: children
+  local status, lowest, by = judge_children(parent)
+  local own_status, after = peek(parent, 'status', 'after')
+  local child = by ~= parent and by or nil
+  local count = lowest and decide_some(parent, status, lowest, limit, child, not own_status) or 0
+  if own_status and is_wanted(after) and redis.call('EXISTS', dependents .. parent) == 1 then
+    outlive(parent, true) -- its result is to be there when the last of its children has ended
+  end
+  if count < limit then
+    local best = redis.call('ZRANGE', children .. parent, 0, 0, 'WITHSCORES')[2]
+    if best and tonumber(best) == GONE then
+      redis.call('DEL', children .. parent) -- nothing can come of any of them
+    elseif member and redis.call('ZSCORE', children .. parent, member) == '1' then
+      outlive(member)
+    end
+  end
+  return count
 end
 local function bring_some_back(parent, limit)
   -- MAKES: finished stopped expired
@@ -115,24 +135,29 @@ end
 local function decide_dependents(ended)
   local left, at = MOST, 1
   while at <= #ended and left > 0 do
-    local parent, status, is_gone = ended[at].id, ended[at].status, ended[at].is_gone
-    local has_takers = false
+    local each = ended[at]
+    local parent, status, is_gone = each.id, each.status, each.is_gone
     if status == 'again' then
       left = left - bring_some_back(parent, left)
+    elseif each.is_parent then
+      left = left - decide_some_of_parent(parent, each.member, left)
     else
-      local count
-      count, has_takers = decide_some(parent, status, is_gone, left)
+      -- Whoever waits for a finish goes on waiting while the record is there: a requeue may bring it.
+      local lowest = (status == 'finished' or is_gone) and WAIT or RUN
+      local count, has_takers = decide_some(parent, status, lowest, left, nil, is_gone)
       left = left - count
-    end
-    if left > 0 then
-      at = at + 1
-      if status ~= 'again' and not is_gone and redis.call('EXISTS', dependents .. parent) == 1 then
+      if left > 0 and not is_gone and redis.call('EXISTS', dependents .. parent) == 1 then
         outlive(parent, has_takers)
       end
     end
+    if left > 0 then
+      at = at + 1
+    end
   end
   for i = at, #ended do
-    redis.call('ZADD', undecided, now, ended[i].id .. ' ' .. (ended[i].is_gone and 'gone/' or '') .. ended[i].status)
+    local each = ended[i]
+    local how = each.is_gone and 'gone/' or each.is_parent and 'children/' or ''
+    redis.call('ZADD', undecided, now, each.id .. ' ' .. how .. each.status)
   end
   has_rows = has_rows or at <= #ended
   flush_decided()

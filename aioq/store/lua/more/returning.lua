@@ -1,7 +1,7 @@
 -- returning: a job was requeued, and the jobs that its end had ended wait for it again.
 -- Each of them keeps in `waited_for` whose end that was, and for which jobs it was open then. It waits for these again; the
 -- edges that had been decided before stay decided. What one of them means to it that has ended since is decided at once.
--- NEEDS: now read allows deferred doors/follow more/dependents revive retake ended_by outlive outbox FINAL
+-- NEEDS: now read allows deferred doors/follow more/dependents revive retake ended_by outlive outbox children FINAL
 -- What a job of another queue is told, and what it is told of, carries its edition: how often it has come back. So what is
 -- told late, or twice, of an edge that is open again since means nothing.
 local NUMBERS = {w = WAIT, r = RUN, c = 2, f = FAIL}
@@ -22,13 +22,19 @@ local function wait_for(id, name, score, edition)
     return
   end
   redis.call('ZADD', dependents .. name, score, id)
-  local status = peek(name, 'status')
-  if not status then
+  local status, after = peek(name, 'status', 'after')
+  local takes = score % 1 ~= 0
+  if has_children(name, status and after or 'children') then -- its record may have gone since it has finished
+    if status and takes then
+      outlive(name, true)
+    end
+    decide_children_later(name)
+  elseif not status then
     decide_later(name, 'gone', true)
   elseif FINAL[status] and (status == 'finished' or score >= RUN) then
     decide_later(name, status)
   else
-    outlive(name, score % 1 ~= 0)
+    outlive(name, takes)
   end
 end
 -- A job that has ended in another way since, that is gone or that was brought back by somebody else is left alone.

@@ -21,6 +21,12 @@ local function resume_retention(id)
   local registry = REGISTRIES[status]
   if not registry then
     return -- it has not ended
+  elseif after and string.find(' ' .. after, ' child', 1, true) then
+    -- MAKES: children
+    -- NEEDS: children
+    if is_counted(id, after) then
+      return -- it goes when its registry is swept, which the dependents of the job with children hear of
+    end
   end
   local words = {}
   for word in string.gmatch(after or '', '%S+') do

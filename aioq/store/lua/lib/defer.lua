@@ -1,0 +1,66 @@
+-- defer: a new job waits for others, or is a child of one.
+-- NEEDS: FINAL read doors/follow outlive outbox
+local POLICIES, TAKES = {w = 0, r = 1, c = 2, f = 3}, 0.5 -- as more/dependents.lua has them
+
+-- The name of a job of another queue has its queue behind it.
+local function is_elsewhere(parent)
+  return string.find(parent, '@', 1, true) ~= nil
+end
+-- Many jobs of a call may depend on one, so what is known of that one is kept: how it has ended, whether it is judged with
+-- its children, whether it was told to stay, and whether what its end means is to be decided.
+local ends, judged, stay, decided = {}, {}, {}, {}
+local function look_at_parent(parent)
+  local status, after = peek(parent, 'status', 'after')
+  ends[parent] = FINAL[status] and status or false
+  if after and string.find(' ' .. after, ' child', 1, true) then
+    -- MAKES: children
+    -- NEEDS: children
+    if has_children(parent, after) then
+      judged[parent] = true
+      decide_children_later(parent)
+    end
+  end
+end
+local function depend(parent, policy, takes)
+  if ends[parent] == nil then
+    look_at_parent(parent)
+  end
+  local status = ends[parent]
+  if not judged[parent] and status and (status == 'finished' or policy ~= 'w') then
+    if not decided[parent] then
+      decided[parent] = true
+      decide_later(parent, status)
+    end
+  elseif takes and stay[parent] ~= 'wanted' or not (stay[parent] or judged[parent]) then
+    stay[parent] = takes and 'wanted' or 'stays'
+    outlive(parent, takes)
+  end
+end
+-- The job waits for the ends of others. An end that has come already is decided when the call has stored all jobs.
+local function defer(id, parents)
+  for letter, parent in string.gmatch(parents, '(%a)([^,]+)') do
+    local takes, policy = string.find(letter, '%u') ~= nil, string.lower(letter)
+    local score = POLICIES[policy] + (takes and TAKES or 0)
+    redis.call('SADD', open .. id, parent)
+    if is_elsewhere(parent) then
+      put_row('depend', parent, score, id)
+      redis.call('SADD', sources, string.match(parent, '@(.+)$'))
+    else
+      redis.call('ZADD', dependents .. parent, score, id)
+      depend(parent, policy, takes)
+    end
+  end
+end
+-- Why a job cannot be a child of the run with this fence; false if it can.
+local function refuse_child(parent, fence)
+  local status, last_fence = peek(parent, 'status', 'fence')
+  return not status and 'gone' or (status ~= 'started' or last_fence ~= fence) and 'stale'
+end
+local function add_child(parent, id)
+  -- MAKES: children
+  local after = peek(parent, 'after')
+  redis.call('ZADD', children .. parent, 'NX', 0, parent, 0, id)
+  if not string.find(' ' .. (after or '') .. ' ', ' children ', 1, true) then
+    redis.call('HSET', job .. parent, 'after', after and after .. ' children' or 'children')
+  end
+end
