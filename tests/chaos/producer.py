@@ -1,4 +1,4 @@
-"""A producer in a process of its own: `python -m tests.chaos.producer URL QUEUE SEED SECONDS RATE LOAD LOOPS`.
+"""A producer in a process of its own: `python -m tests.chaos.producer URL QUEUES SEED SECONDS RATE LOAD LOOPS`.
 
 It has one Queue. Most orders are carried out on its main event loop; a share of them on a second loop that lives
 as long, or each on a loop that a thread makes for it, as synchronous views of a web application do.
@@ -148,8 +148,16 @@ def make(order: Order, job_id: str | None) -> tuple[Job[Any], dict[str, Any]]:
     return Job.create(bodies.work, (order.seconds, b"x" * order.pad), **options), {}
 
 
-async def carry_out(order: Order, queue: Queue, seed: str) -> None:
-    """One order, with all that follows from it."""
+async def carry_out(order: Order, queue: Queue, other: Queue, seed: str) -> None:
+    """One order, with all that follows from it.
+
+    Args:
+        order: the order.
+        queue: where the producer puts its jobs.
+        other: the queue of some of the jobs that these depend on.
+        seed: of the producer.
+
+    """
     job_id = f"{seed}-{order.number}"
 
     if order.kind == "many":
@@ -178,9 +186,12 @@ async def carry_out(order: Order, queue: Queue, seed: str) -> None:
 
     if order.kind == "after":
         first = Job.create(bodies.work, (order.seconds,))
+        # A shard of a Cluster may lose that a job of another shard waits for one of its own. That shard keeps the
+        # job, which waits for ever then; so there, both are of one queue.
+        home = other if order.number % 2 and not queue.store.connection.is_cluster else queue
 
-        if await ask("enqueue", [first.id], queue.enqueue_job(first), queue=queue.name):
-            edge = Dependency(first.id, on_failure="cancel")
+        if await ask("enqueue", [first.id], home.enqueue_job(first), queue=home.name):
+            edge = Dependency(first, on_failure="cancel")
             then = queue.using(job_id=job_id, depends_on=edge).enqueue(bodies.work, order.seconds)
             await ask("enqueue", [job_id], then, queue=queue.name, after=first.id)
 
@@ -264,14 +275,29 @@ async def on_its_loop(order: Order, second: asyncio.AbstractEventLoop, work: Wor
         traceback.print_exc()
 
 
-async def main(url: str, name: str, seed: str, seconds: str, rate: str, load: str, loops: str) -> None:
+async def main(url: str, names: str, seed: str, seconds: str, rate: str, load: str, loops: str) -> None:
+    """Carry out all orders of a seed.
+
+    Args:
+        url: the server.
+        names: the queue of the jobs, and behind a comma another one, of jobs that these depend on.
+        seed: of the orders; these words are as the trial gives them.
+        seconds: for how long.
+        rate: orders a second.
+        load: what they are.
+        loops: the share that other event loops carry out.
+
+    """
     begun = time.monotonic()
+    name, _, other_name = names.partition(",")
 
     with second_loop() as second:
         async with Queue(name, url) as queue, asyncio.TaskGroup() as group:
+            other = Queue(other_name, queue.connection) if other_name else queue
+
             for order in orders(seed, float(seconds), float(rate), load, float(loops)):
                 await asyncio.sleep(max(0.0, begun + order.at - time.monotonic()))
-                work = lambda order=order: carry_out(order, queue, seed)  # noqa: E731
+                work = lambda order=order: carry_out(order, queue, other, seed)  # noqa: E731
                 group.create_task(on_its_loop(order, second, work))
 
     if broken:

@@ -106,6 +106,15 @@ def test_a_series_has_no_more_runs_than_it_was_told() -> None:
     assert "I4" in {violation.rule for violation in check(history)}
 
 
+def test_a_job_of_another_queue_must_have_returned_too() -> None:
+    early = [*whole("a", 3, queue="two"), *whole("b", queue="one", after="a")]
+    assert [violation.rule for violation in check(early)] == ["I22"]
+    first = [
+        replace(event, name="returned") if event.kind == "end" else event for event in whole("a", queue="two")
+    ]
+    assert check([*first, *whole("b", 5, queue="one", after="a")]) == []
+
+
 def test_the_end_of_a_job_has_its_callback_and_its_webhook() -> None:
     called, sent = Event(4, "call", "on_success", "a", fence=1), Event(4, "call", "job.finished", "a")
 

@@ -232,7 +232,7 @@ class Topology:
         for number, slot in enumerate(self.producers):
             self._logs += 1
             details = [
-                names[number % len(names)],
+                f"{names[number % len(names)]},{names[(number + 1) % len(names)]}",
                 f"{seed}-{number}",
                 str(seconds),
                 str(rate / len(self.producers)),

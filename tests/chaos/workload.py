@@ -31,7 +31,7 @@ KINDS = {
     "late": 10,  # the same, and who asks for its result may come too late
     "drop": 12,  # raises, and nothing is kept of it after a second at the most
     "large": 4,  # has a result of 1 KB to 5 MB, which is waited for
-    "after": 40,  # depends on another job, which takes a while
+    "after": 40,  # depends on another job, which takes a while; in half of them that is of another queue
     "take": 30,  # takes the result of another job, which is kept for no time else
     "group": 20,  # three members of a group, whose end is waited for
     "kill": 1,  # ends the process of its worker
