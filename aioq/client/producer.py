@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from aioq.client.call import Call, complete, describe, submission_of
-from aioq.client.children import refuse_lost_run
+from aioq.client.children import LOST_RUN, lost_run
 from aioq.client.dependencies import orphan, refuse_orphans, tell_others, with_edges
 from aioq.client.job import Job
 from aioq.client.middleware import EnqueueMiddleware, run_through
@@ -20,7 +20,7 @@ from aioq.store import Store
 from aioq.store.net.batcher import MAX_BYTES
 from aioq.store.net.per_loop import check_loop
 from aioq.values.durability import MEMORY
-from aioq.values.errors import DuplicateJobError, InvalidInput, InvalidType, NotDurable
+from aioq.values.errors import AioqError, DuplicateJobError, InvalidInput, InvalidType, NotDurable
 from aioq.values.options import MAX_PAYLOAD, NO_OPTIONS, JobOptions
 from aioq.values.serializer import PICKLE, Serializer
 from aioq.values.submission import Answer, Submission
@@ -113,18 +113,23 @@ class Producer:
 
         answer = await self.store.producing.enqueue(submission)
 
-        if answer.verdict == "orphan":
-            raise orphan(submission.record.id, answer.job_id)
-
-        refuse_lost_run(call, answer)
-
         if answer.verdict != "stored":
-            raise _duplicate(self.store.queue, submission.record.id)
+            raise self._refusal(call, submission.record.id, answer)
 
         if call.options.edges is not None:
             await tell_others(self.store, [(submission.record.id, call.options.edges)])
 
         return Job(submission.record.as_enqueued(answer.clock, submission.words), self.store, durability=MEMORY)
+
+    def _refusal(self, call: Call, job_id: str, answer: Answer) -> AioqError:
+        """The error for a job that was not stored."""
+        if answer.verdict == "orphan":
+            return orphan(job_id, answer.job_id)
+
+        if answer.verdict in LOST_RUN:
+            return lost_run(call, answer)
+
+        return _duplicate(self.store.queue, job_id)
 
     async def enqueue_many(
         self, calls: Iterable[EnqueueData[R]], options: JobOptions = NO_OPTIONS
@@ -207,7 +212,8 @@ class Producer:
         answers = await self.store.producing.enqueue_many(submissions)
 
         for call, answer in zip(calls, answers, strict=True) if calls[0].child else ():
-            refuse_lost_run(call, answer)
+            if answer.verdict in LOST_RUN:
+                raise lost_run(call, answer)
 
         return self._jobs(submissions, answers)
 

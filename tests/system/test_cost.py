@@ -18,7 +18,7 @@ from typing import Any, Self
 import pytest
 
 import aioq
-from aioq import Job, Queue, Repeat, Webhook, Worker
+from aioq import Dependency, Job, Queue, Repeat, Webhook, Worker, current_job
 from aioq.store.net.wire import Wire
 from tests import jobs
 from tests.client import typed_jobs
@@ -238,6 +238,35 @@ async def test_a_drain_of_jobs_that_take_a_result(queue: Queue, server: Server, 
         await worker.run(max_jobs=JOBS)
 
     within(meter.per_job(JOBS), Cost(commands=14.5, trips=1.05, bytes=239, calls=98.5, replies=770))
+
+
+async def test_dependents_that_an_end_has_ended_come_back(queue: Queue, meter: Meter) -> None:
+    first = await queue.enqueue(jobs.add, 1, 1)
+    edge = Dependency(first, on_failure="cancel")
+    await queue.enqueue_many([Queue.prepare_data(jobs.add, (1, 1), depends_on=edge) for _ in range(200)])
+    await first.cancel()
+
+    with meter:
+        await first.requeue(dependents=True)
+
+    within(meter.per_job(200), Cost(commands=18.5, trips=0.01, bytes=3.6, calls=2.6, replies=49))
+
+
+async def add_children(count: int) -> None:
+    for number in range(count):
+        await current_job().add_child(jobs.add, number, 1)
+
+
+async def test_a_drain_of_a_job_with_children(queue: Queue, server: Server, meter: Meter) -> None:
+    """Each is enqueued alone, by the run of the first one."""
+    job = await queue.enqueue(add_children, JOBS // 10 - 2)
+    await queue.enqueue(jobs.add, 1, 1, depends_on=job)
+    worker = Worker(queue, concurrency=50)
+
+    with meter:
+        await worker.run(burst=True)
+
+    within(meter.per_job(JOBS // 10), Cost(commands=43, trips=1.8, bytes=1300, calls=142, replies=220))
 
 
 async def test_series_of_ten_runs(queue: Queue, server: Server, meter: Meter) -> None:
