@@ -209,3 +209,15 @@ async def test_what_is_told_late_of_an_end_that_was_taken_back_means_nothing(
     await second.cancel()
     await queue.store.outbox.decide(again)
     assert await state(second) == "canceled"
+
+
+async def test_a_ttl_counts_from_the_release(queue: Queue, other: Queue, burst: Any, key: str) -> None:
+    first = await other.enqueue(note, key, 1)
+    second = await queue.enqueue(note, key, 2, depends_on=first, ttl=60)
+    await burst("other")
+    await eventually(lambda: relayed(second, other, "queued"))
+    await second.refresh()
+    assert second.expires_at is not None
+    assert await queue.deferred_job_registry.count() == 0
+    await burst("default")
+    assert notes[key] == [1, 2]

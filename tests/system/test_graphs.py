@@ -62,9 +62,10 @@ async def meddle(rng: random.Random, nodes: list[Node]) -> None:
     """What users do meanwhile."""
     for _ in range(len(nodes) // 8):
         chosen, act = rng.choice(nodes), rng.choice(["cancel", "stop", "delete", "requeue"])
+        options = {"dependents": True} if act == "requeue" and rng.random() < 0.5 else {}
 
         with suppress(AioqError):  # its state may not allow it
-            await getattr(chosen.job, act)()
+            await getattr(chosen.job, act)(**options)
             chosen.acts.append(act)
 
         await asyncio.sleep(rng.uniform(0, 0.05))
