@@ -41,7 +41,7 @@ def options(command: Any) -> list[Any]:
 
 
 def test_the_commands() -> None:
-    jobs = {f"aioq job {verb}" for verb in ("show", "cancel", "stop", "delete")} | {
+    jobs = {f"aioq job {verb}" for verb in ("show", "cancel", "requeue", "stop", "delete")} | {
         "aioq group ls",
         "aioq group show",
     }
