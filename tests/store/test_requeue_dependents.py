@@ -160,3 +160,11 @@ async def test_the_same_call_sent_twice_gets_the_same_answer(store: Store, clien
     call = store.changes._calls
     replies = [await call.call("requeue", call=f"w{id(sent)}", ids=["a"], **words) for _ in range(2)]
     assert replies[0] == replies[1] == [b"ok", [b"ok"], [b"b", b"deferred"]]
+
+
+async def test_one_that_is_ended_again_and_not_kept_goes(store: Store, client: redis.Redis) -> None:
+    await put(store, "a", "b")
+    await put(store, "x", parents=f"{edges('cancel', 'a')},{edges('fail', 'b')}", failure_ttl=b"0")
+    await come_to(store, client, "canceled", "a")
+    await come_to(store, client, "failed", "b")
+    assert await requeue(store, "a") == {"x": "gone"}
