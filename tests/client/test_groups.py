@@ -202,6 +202,27 @@ async def test_the_options_of_its_job_hold(queue: Queue, burst, key: str) -> Non
     assert notes[key] == ["made", "other"]
 
 
+async def keep(job: Job[int], result: int) -> None:
+    notes[job.id] = [result]
+
+
+async def test_members_have_options_and_callbacks_of_their_own(
+    queue: Queue, burst, key: str, raw: redis.Redis
+) -> None:
+    calls = adds(1, job_id=key, on_success=keep, ttl=100) + adds(2, at_front=True)
+    group = await queue.enqueue_group(calls)
+    first, second = await group.jobs()
+    assert first is not None
+    assert second is not None
+    # What follows from their ends, each once.
+    assert raw.hget(f"aioq:{{default}}:job:{key}", "after") == f"on_success group={group.name}/0"
+    assert raw.hget(f"aioq:{{default}}:job:{second.id}", "after") == f"group={group.name}/1"
+
+    await burst()
+    assert await group.results(10) == [2, 3]
+    assert notes[key] == [2]
+
+
 async def test_an_empty_group_ends_at_once(queue: Queue) -> None:
     group = await queue.enqueue_group([])
     assert await group.wait(timeout=0) == GroupProgress(0, 0, 0, 0, 0, 0, 0, has_ended=True)

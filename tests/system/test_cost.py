@@ -183,7 +183,7 @@ async def test_dependents_of_one_job_are_enqueued(queue: Queue, meter: Meter) ->
     with meter:
         await queue.enqueue_many([Queue.prepare_data(jobs.add, (1, 1), depends_on=first) for _ in range(JOBS)])
 
-    within(meter.per_job(JOBS), Cost(commands=7.1, trips=0.01, bytes=153.5, calls=54.5, replies=0.4))
+    within(meter.per_job(JOBS), Cost(commands=6.1, trips=0.01, bytes=153.5, calls=54.5, replies=0.4))
 
 
 async def test_a_graph_is_enqueued(queue: Queue, meter: Meter) -> None:
@@ -197,7 +197,7 @@ async def test_a_graph_is_enqueued(queue: Queue, meter: Meter) -> None:
     with meter:
         await queue.enqueue_graph(chain)
 
-    within(meter.per_job(JOBS), Cost(commands=12.1, trips=0.01, bytes=153.5, calls=45.5, replies=0.4))
+    within(meter.per_job(JOBS), Cost(commands=11.1, trips=0.01, bytes=153.5, calls=45.5, replies=0.4))
 
 
 async def test_a_drain_of_dependents(queue: Queue, server: Server, meter: Meter) -> None:
@@ -209,7 +209,7 @@ async def test_a_drain_of_dependents(queue: Queue, server: Server, meter: Meter)
     with meter:
         await worker.run(max_jobs=JOBS)
 
-    within(meter.per_job(JOBS), Cost(commands=13.5, trips=0.04, bytes=84, calls=30.5, replies=314))
+    within(meter.per_job(JOBS), Cost(commands=12.5, trips=0.04, bytes=84, calls=30.5, replies=314))
 
 
 async def takers(queue: Queue) -> list[aioq.EnqueueData]:
@@ -278,7 +278,7 @@ async def test_series_of_ten_runs(queue: Queue, server: Server, meter: Meter) ->
     with meter:
         await worker.run(max_jobs=JOBS)
 
-    within(meter.per_job(JOBS), Cost(commands=16, trips=0.05, bytes=98, calls=66, replies=390))
+    within(meter.per_job(JOBS), Cost(commands=15, trips=0.05, bytes=98, calls=66, replies=390))
 
 
 async def test_members_of_a_group_are_enqueued(queue: Queue, meter: Meter) -> None:
@@ -298,7 +298,7 @@ async def test_a_drain_of_a_group(queue: Queue, server: Server, meter: Meter) ->
     with meter:
         await worker.run(max_jobs=JOBS)
 
-    within(meter.per_job(JOBS), Cost(commands=7.6, trips=0.04, bytes=84, calls=30.5, replies=288))
+    within(meter.per_job(JOBS), Cost(commands=6.6, trips=0.04, bytes=84, calls=30.5, replies=288))
 
 
 async def test_a_wait_for_each_of_a_hundred(queue: Queue, start_worker, meter: Meter) -> None:
@@ -341,7 +341,7 @@ async def test_a_drain_of_jobs_that_fail_once(queue: Queue, server: Server, mete
 async def test_a_deadline_costs_a_job_that_has_one(queue: Queue, server: Server, meter: Meter) -> None:
     found = await drained_with_retries(queue, server, meter, aioq.Retry(1, within="1h"))
 
-    within(found, Cost(commands=27.7, trips=0.06, bytes=440, calls=198, replies=925))
+    within(found, Cost(commands=26.7, trips=0.06, bytes=440, calls=198, replies=925))
 
 
 async def test_a_budget_costs_each_call_that_records_retries(queue: Queue, server: Server, meter: Meter) -> None:

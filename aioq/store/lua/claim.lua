@@ -166,14 +166,21 @@ local function start(id, entry, lane)
   end
   local key, fence, fields = job .. id, 1, nil
   if more then
-    local last_fence, expires_at, after, start_by = peek(id, 'fence', 'expires_at', 'after', 'start_by')
-    if start_by and others().is_past_retries(id, entry, start_by, after) then
+    fields = redis.call('HGETALL', key)
+    local known = {}
+    for i = 1, #fields, 2 do
+      known[fields[i]] = fields[i + 1]
+    end
+    if known.start_by and others().is_past_retries(id, entry, known.start_by, known.after) then
       return
     end
-    if expires_at and others().is_over(id, entry, expires_at, after, last_fence ~= false) then
+    if known.expires_at and others().is_over(id, entry, known.expires_at, known.after, known.fence ~= nil) then
       return
     end
-    fence, fields = number(last_fence, 0) + 1, redis.call('HGETALL', key)
+    if known.start_by or known.expires_at then
+      fields = redis.call('HGETALL', key) -- these two hold for the wait that is over
+    end
+    fence = number(known.fence, 0) + 1
     -- The door into a run (`admit`): here all that is stored of the job is known, and it has not started. What may keep
     -- it from running now that its turn has come, such as a limit that is full, is asked here, of these jobs alone. A job
     -- that is not let in leaves its lane. What is taken here for the run, `leave_run` gives back.

@@ -42,6 +42,13 @@ local function make_others()
     return delay and now + tonumber(delay) or tonumber(due)
   end
 
+  local function add(fields, name, value)
+    if value then
+      fields[#fields + 1] = name
+      fields[#fields + 1] = value
+    end
+  end
+
   -- What follows from the end of a new job, as words of its field `after`.
   local function follow_with(new, words) new.after = new.after and new.after .. ' ' .. words or words end
 
@@ -59,17 +66,16 @@ local function make_others()
     end,
     ttl = function(new, ttl, fields)
       new.ttl = tonumber(ttl)
-      fields[#fields + 1] = 'ttl'
-      fields[#fields + 1] = ttl
+      add(fields, 'ttl', ttl)
       return new.ttl ~= nil
     end,
     -- An id that a user chose may come again after a delete. Fences that begin at the clock keep growing over that, so a
     -- run of the old job can never write into the new one.
     nonce = function(new, nonce, fields)
       new.nonce = nonce
-      for _, each in ipairs({'nonce', nonce, 'fence', now, 'uncounted', now}) do
-        fields[#fields + 1] = each
-      end
+      add(fields, 'nonce', nonce)
+      add(fields, 'fence', now)
+      add(fields, 'uncounted', now)
     end,
     callbacks = function(new, kinds)
       follow_with(new, (string.gsub(kinds, ',', ' ')))
@@ -79,8 +85,7 @@ local function make_others()
       if string.find(',' .. parents, ',%u') then
         follow_with(new, 'takes')
       end
-      fields[#fields + 1] = 'parents'
-      fields[#fields + 1] = parents
+      add(fields, 'parents', parents)
     end,
     -- The place in the list of the group's members, which the job stands in already.
     group = function(new, place)
@@ -223,23 +228,17 @@ local function make_others()
     if ended then
       replace(id, ended, ended_entry, ended_after)
     end
-    local until_rest = math.min(new.last, first + MOST - 1)
-    if entry then
-      redis.call('HSET', key, 'status', 'queued', 'created_at', now, 'entry', entry, unpack(ARGV, first, until_rest))
-    else
-      local status = new.parents and 'deferred' or 'scheduled'
-      redis.call('HSET', key, 'status', status, 'created_at', now, unpack(ARGV, first, until_rest))
-      if new.due_at then
-        redis.call('HSET', key, 'due_at', new.due_at)
-      end
-      if new.lane ~= 'main' then
-        redis.call('HSET', key, 'lane', new.lane)
-      end
+    local status = entry and 'queued' or new.parents and 'deferred' or 'scheduled'
+    if #fields > 0 or new.due_at or new.after then
+      add(fields, 'more', '1')
     end
+    add(fields, entry and 'entry' or 'due_at', entry or new.due_at)
+    add(fields, 'lane', not entry and new.lane ~= 'main' and new.lane)
+    for i = first, math.min(new.last, first + MOST - 1) do
+      fields[#fields + 1] = ARGV[i]
+    end
+    redis.call('HSET', key, 'status', status, 'created_at', now, unpack(fields))
     put_rest(key, first, new.last)
-    if #fields > 0 or new.due_at then
-      redis.call('HSET', key, 'more', '1', unpack(fields))
-    end
     if new.after then
       local known = peek(id, 'after')
       redis.call('HSET', key, 'after', known and known .. ' ' .. new.after or new.after)

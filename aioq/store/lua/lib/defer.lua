@@ -38,10 +38,11 @@ local function depend(parent, policy, takes)
 end
 -- The job waits for the ends of others. An end that has come already is decided when the call has stored all jobs.
 local function defer(id, parents)
+  local all = {}
   for letter, parent in string.gmatch(parents, '(%a)([^,]+)') do
     local takes, policy = string.find(letter, '%u') ~= nil, string.lower(letter)
     local score = POLICIES[policy] + (takes and TAKES or 0)
-    redis.call('SADD', open .. id, parent)
+    all[#all + 1] = parent
     if is_elsewhere(parent) then
       put_row('depend', parent, score, id)
       redis.call('SADD', sources, string.match(parent, '@(.+)$'))
@@ -49,6 +50,9 @@ local function defer(id, parents)
       redis.call('ZADD', dependents .. parent, score, id)
       depend(parent, policy, takes)
     end
+  end
+  for from = 1, #all, 1000 do -- unpack takes less than 8000
+    redis.call('SADD', open .. id, unpack(all, from, math.min(from + 999, #all)))
   end
 end
 -- Why a job cannot be a child of the run with this fence; false if it can.
