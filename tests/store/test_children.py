@@ -211,3 +211,40 @@ async def test_a_member_may_have_callbacks_too(store: Store, client: redis.Redis
     submission.words.update(callbacks="on_success", group="g/0")
     await store.producing.enqueue_many([submission])
     assert client.hget(f"{PREFIX}job:m", "after").split() == [b"on_success", b"group=g/0"]
+
+
+async def test_the_result_of_the_job_is_kept_for_whoever_takes_it_after_the_children(
+    store: Store, client: redis.Redis
+) -> None:
+    claimed = await start(store)
+    await put(store, "t", parents="Ca")
+    await add(store, "x")
+    assert await end(store, (claimed, Finished(b"p", 0))) == ["ok"]
+    assert client.hget(f"{PREFIX}job:a", "result") == b"p"
+    assert client.pttl(f"{PREFIX}job:a") == -1
+    await fail(store, "x")
+    assert await status(store, "t") == "canceled"
+    assert client.exists(f"{PREFIX}dependents:a") == 0
+    assert await requeue(store, "x") == {"t": "deferred"}
+    assert client.zscore(f"{PREFIX}dependents:a", "t") == 2.5
+    assert client.pttl(f"{PREFIX}job:a") == -1
+    await finish(store, "x")
+    assert await status(store, "t") == "queued"
+    assert client.exists(f"{PREFIX}dependents:x") == 0, "of the child it takes nothing"
+    assert client.pttl(f"{PREFIX}job:a") == -1
+    await finish(store, "t")
+    assert client.pttl(f"{PREFIX}job:a") > 0
+
+
+async def test_a_sweep_leaves_the_result_that_is_taken_after_the_children(
+    store: Store, client: redis.Redis
+) -> None:
+    claimed = await start(store)
+    await put(store, "t", parents="Wa")
+    await add(store, "x")
+    assert await end(store, (claimed, Finished(b"p", 50))) == ["ok"]
+    await passed(client, clock(client) + 60)
+    await store.duty.sweep()
+    assert client.hget(f"{PREFIX}job:a", "result") == b"p"
+    await finish(store, "x")
+    assert await status(store, "t") == "queued"

@@ -5,8 +5,11 @@ from __future__ import annotations
 import redis
 
 from aioq.store import Store
+from aioq.store.outbox import TAKER
+from aioq.store.relay import relay
+from aioq.values.outcome import Finished
 from tests.store.test_dependents import PREFIX, come_to, edges
-from tests.store.tools import put, status, take
+from tests.store.tools import end, put, status, take
 
 
 async def requeue(store: Store, *ids: str) -> dict[str, str]:
@@ -168,3 +171,55 @@ async def test_one_that_is_ended_again_and_not_kept_goes(store: Store, client: r
     await come_to(store, client, "canceled", "a")
     await come_to(store, client, "failed", "b")
     assert await requeue(store, "a") == {"x": "gone"}
+
+
+async def test_one_that_takes_results_takes_them_again(store: Store, client: redis.Redis) -> None:
+    await put(store, "b", "a")
+    await come_to(store, client, "finished", "b")
+    await put(store, "x", parents="Ca,Cb")
+    await come_to(store, client, "failed", "a")
+    assert client.exists(f"{PREFIX}dependents:a", f"{PREFIX}dependents:b") == 0, "it has let go of both"
+    assert client.pttl(f"{PREFIX}job:a") > 0 and client.pttl(f"{PREFIX}job:b") > 0
+    assert await requeue(store, "a") == {"x": "deferred"}
+    assert client.zscore(f"{PREFIX}dependents:a", "x") == 2.5
+    assert client.zscore(f"{PREFIX}dependents:b", "x") == TAKER
+    assert client.pttl(f"{PREFIX}job:b") == -1
+    await come_to(store, client, "finished", "a")
+    assert await status(store, "x") == "queued"
+    assert client.zscore(f"{PREFIX}dependents:a", "x") == TAKER
+    await come_to(store, client, "finished", "x")
+    assert client.exists(f"{PREFIX}dependents:a", f"{PREFIX}dependents:b") == 0
+    assert client.pttl(f"{PREFIX}job:a") > 0 and client.pttl(f"{PREFIX}job:b") > 0
+
+
+async def test_one_of_another_queue_takes_results_again_in_its_next_edition(
+    store: Store, client: redis.Redis
+) -> None:
+    other = Store(store.connection, "other")
+    await put(store, "a")
+    await put(other, "x", parents=f"Ca@{store.queue}")
+    key = f"{PREFIX}dependents:a"
+
+    async def carry() -> None:
+        for each in (other, store, other, store):
+            await relay(each)
+
+    await carry()
+    assert client.zrange(key, 0, -1, withscores=True) == [(b"x@other", 2.5)]
+    await come_to(store, client, "failed", "a")
+    await carry()
+    assert await status(other, "x") == "canceled"
+    assert client.exists(key) == 0
+    assert await requeue(store, "a") == {"x@other": ""}
+    await carry()
+    assert client.zrange(key, 0, -1, withscores=True) == [(b"x#1@other", 2.5)]
+    await store.outbox.let_go([("a", "x@other")])  # a row that is late
+    await come_to(store, client, "finished", "a")
+    await carry()
+    assert await status(other, "x") == "queued"
+    assert client.zrange(key, 0, -1, withscores=True) == [(b"x#1@other", TAKER)]
+    (claimed,) = await take(other)
+    assert await end(other, (claimed, Finished(b"p", 60_000))) == ["ok"]
+    await carry()
+    assert client.exists(key) == 0
+    assert client.pttl(f"{PREFIX}job:a") > 0
