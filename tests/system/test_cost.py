@@ -249,7 +249,7 @@ async def test_dependents_that_an_end_has_ended_come_back(queue: Queue, meter: M
     with meter:
         await first.requeue(dependents=True)
 
-    within(meter.per_job(200), Cost(commands=18.5, trips=0.01, bytes=3.6, calls=2.6, replies=49))
+    within(meter.per_job(200), Cost(commands=19.5, trips=0.01, bytes=3.6, calls=2.6, replies=49))
 
 
 async def add_children(count: int) -> None:

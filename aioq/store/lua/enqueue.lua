@@ -89,6 +89,7 @@ local function make_others()
     end,
     -- The place in the list of the group's members, which the job stands in already.
     group = function(new, place)
+      new.is_member = true -- a run knows its group
       follow_with(new, 'group=' .. place)
       return string.find(place, '^[%w_-]+/%d+$') or string.find(place, '^[%w_-]+/%d+@[^#]+$') or false
     end,
@@ -229,7 +230,7 @@ local function make_others()
       replace(id, ended, ended_entry, ended_after)
     end
     local status = entry and 'queued' or new.parents and 'deferred' or 'scheduled'
-    if #fields > 0 or new.due_at or new.after then
+    if #fields > 0 or new.due_at or new.is_member then
       add(fields, 'more', '1')
     end
     add(fields, entry and 'entry' or 'due_at', entry or new.due_at)

@@ -1,6 +1,6 @@
 -- defer: a new job waits for others, or is a child of one.
 -- NEEDS: FINAL read doors/follow outlive outbox
-local POLICIES, TAKES = {w = 0, r = 1, c = 2, f = 3}, 0.5 -- as more/dependents.lua has them
+local POLICIES, PLUS_TAKES = {w = 0, r = 1, c = 2, f = 3}, 0.5 -- as more/dependents.lua has them
 
 -- The name of a job of another queue has its queue behind it.
 local function is_elsewhere(parent)
@@ -41,7 +41,7 @@ local function defer(id, parents)
   local all = {}
   for letter, parent in string.gmatch(parents, '(%a)([^,]+)') do
     local takes, policy = string.find(letter, '%u') ~= nil, string.lower(letter)
-    local score = POLICIES[policy] + (takes and TAKES or 0)
+    local score = POLICIES[policy] + (takes and PLUS_TAKES or 0)
     all[#all + 1] = parent
     if is_elsewhere(parent) then
       put_row('depend', parent, score, id)
