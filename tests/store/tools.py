@@ -470,9 +470,11 @@ class _Audit:
     def _kept(self, job_id: bytes, until: int) -> int:
         """When a record is to go: one on which jobs depend goes with its registry's row."""
         is_among = any(members.get(job_id) == 1 for members in self.children.values())
-        is_waited_for = self.keys.dependents + job_id in self.all_keys and job_id not in self.children
+        # Of one that has children its dependents need nothing but what these come to, unless they take its result.
+        is_taken = b"wanted" in self.jobs[job_id].get(b"after", b"").split()
+        is_waited_for = job_id not in self.children or is_taken
 
-        return -1 if is_among or is_waited_for else until
+        return -1 if is_among or (is_waited_for and self.keys.dependents + job_id in self.all_keys) else until
 
     def _goes_at(self, key: bytes) -> int | None:
         """When a key goes (-1: never); None for one that is not there."""
