@@ -89,7 +89,7 @@ def test_enqueue_has_a_handler_for_the_word_of_every_option() -> None:
     handlers = set(re.findall(r"^    (\w+) = function\(new", script, re.MULTILINE))
     words = {row.stored.name for row in ROWS if isinstance(row.stored, Word)}
 
-    assert words < handlers == {*words, "due", "group"}
+    assert words < handlers == {*words, "due", "group", "child"}
 
 
 def test_the_executor_of_the_queue_is_not_stored_beside_the_job_s_own() -> None:
