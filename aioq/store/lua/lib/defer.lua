@@ -1,6 +1,7 @@
 -- defer: a new job waits for others, or is a child of one.
 -- NEEDS: FINAL read doors/follow outlive outbox
-local POLICIES, PLUS_TAKES = {w = 0, r = 1, c = 2, f = 3}, 0.5 -- as more/dependents.lua has them
+-- As more/dependents.lua has them; the capital letters are of takers.
+local POLICIES = {w = 0, r = 1, c = 2, f = 3, W = 0.5, R = 1.5, C = 2.5, F = 3.5}
 
 -- The name of a job of another queue has its queue behind it.
 local function is_elsewhere(parent)
@@ -21,12 +22,12 @@ local function look_at_parent(parent)
     end
   end
 end
-local function depend(parent, policy, takes)
+local function depend(parent, score)
   if ends[parent] == nil then
     look_at_parent(parent)
   end
-  local status = ends[parent]
-  if not judged[parent] and status and (status == 'finished' or policy ~= 'w') then
+  local status, takes = ends[parent], score % 1 ~= 0
+  if not judged[parent] and status and (status == 'finished' or score >= 1) then
     if not decided[parent] then
       decided[parent] = true
       decide_later(parent, status)
@@ -40,15 +41,14 @@ end
 local function defer(id, parents)
   local all = {}
   for letter, parent in string.gmatch(parents, '(%a)([^,]+)') do
-    local takes, policy = string.find(letter, '%u') ~= nil, string.lower(letter)
-    local score = POLICIES[policy] + (takes and PLUS_TAKES or 0)
+    local score = POLICIES[letter]
     all[#all + 1] = parent
     if is_elsewhere(parent) then
       put_row('depend', parent, score, id)
       redis.call('SADD', sources, string.match(parent, '@(.+)$'))
     else
       redis.call('ZADD', dependents .. parent, score, id)
-      depend(parent, policy, takes)
+      depend(parent, score)
     end
   end
   for from = 1, #all, 1000 do -- unpack takes less than 8000

@@ -59,8 +59,8 @@ local function wait_again(id, parent)
   end
   if after then
     return_member(id, after)
+    after = peek(id, 'after')
   end
-  after = peek(id, 'after')
   if has_ended_others(after) and take_back(id, after, true) then
     decide_later(id, 'again')
   end
