@@ -445,6 +445,7 @@ async def examine_all_damage(server: Server, user: str, *, repair: bool) -> set[
     return called
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.chaos
 async def test_an_observer_with_more_rules_calls_the_doctor(server: Server, environment: dict[str, str]) -> None:
     with server.client() as admin:
