@@ -365,9 +365,9 @@ async def test_a_stop_ends_the_series(queue: Queue, start_worker: Any, key: str)
 
 
 async def test_a_series_expires_if_no_worker_comes_for_a_run(queue: Queue, burst: Any, key: str) -> None:
-    job = await queue.enqueue(note, key, ttl=0.05, repeat=Repeat(9))
-    await Worker(queue).run(max_jobs=1)
-    await asyncio.sleep(0.06)
+    job = await queue.enqueue(note, key, ttl=1, repeat=Repeat(9))
+    await Worker(queue).run(burst=True, max_jobs=1)
+    await asyncio.sleep(1.01)
     await burst()
 
     with pytest.raises(JobExpired):
