@@ -73,8 +73,8 @@ local function make_others()
     redis.call('ZADD', leases, 'NX', now + GRACE, holder)
   end
 
-  -- The deadline of a job that comes back from a retry: its attempts had to begin by then. Returns whether it was over, and
-  -- the job has failed with the error of its last run. It is for this wait alone: a run that a worker gives back or loses
+  -- A job that comes back from a retry may have a deadline for its attempts. If it is over, the job fails with the error of
+  -- its last run, and this returns true. The deadline holds for this wait alone: a run that a worker gives back or loses
   -- was in time.
   local function is_past_retries(id, entry, start_by, after)
     redis.call('HDEL', job .. id, 'start_by')
