@@ -465,6 +465,8 @@ async def test_an_observer_with_more_rules_calls_the_doctor(server: Server, envi
     assert "Not readable here: " not in (await asyncio.to_thread(cli.call, "doctor")).output
 
 
+# It starts a process for each command.
+@pytest.mark.timeout(240)
 async def test_an_operator_calls_every_command_and_repairs(
     server: Server, queue: Queue, environment: dict[str, str]
 ) -> None:
