@@ -123,7 +123,7 @@ class Related(Waiting[R_co], Generic[R_co]):
     async def _reload(self, status: str) -> None:
         """Take a new snapshot after a change. If the job is gone by now, `status` is its last known state."""
         (record,) = await self._enqueued_store.reads.load([self.id])
-        self.record, self._meta = record or self.record.as_ended(status), None
+        self._renew(record or self.record.as_ended(status))
 
 
 async def requeue_with_dependents(

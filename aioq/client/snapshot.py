@@ -80,7 +80,7 @@ class Snapshot(JobView):
         if record is None:
             raise self._gone()
 
-        self.record, self._meta = record, None
+        self._renew(record)
 
     @awaited
     async def get_status(self) -> JobStatus:
@@ -95,3 +95,7 @@ class Snapshot(JobView):
         await self.refresh()
 
         return self.meta
+
+    def _renew(self, record: JobRecord) -> None:
+        """Take another record as what is known; changes of meta that were not saved are dropped."""
+        self.record, self._meta = record, None

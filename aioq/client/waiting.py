@@ -77,7 +77,7 @@ class Waiting(Snapshot, Generic[R_co]):
                 if record is None:
                     await self.refresh()
                 else:
-                    self.record, self._meta = record, None
+                    self._renew(record)
 
                 if self.record.fields.get(b"status") == b"finished":
                     return self.read_value(self.record)  # type: ignore[no-any-return]

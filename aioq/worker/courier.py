@@ -31,6 +31,7 @@ from aioq.worker.relaying import Relaying
 from aioq.worker.route import SHORTEST_PAUSE_S, Ended, Route, jobs_may_come
 from aioq.worker.run import Cause, Run, own_task
 from aioq.worker.slots import Slots
+from aioq.worker.stray import is_stray
 
 log = logging.getLogger("aioq.worker")
 
@@ -98,7 +99,10 @@ class Courier:
             while not self._is_done():
                 try:
                     await self._turn()
-                except Exception:  # whatever it is: the whole worker rests on this loop
+                except BaseException as error:  # whatever it is: the whole worker rests on this loop
+                    if not isinstance(error, Exception) and not is_stray(error):
+                        raise
+
                     log.exception("the courier has met an error that nobody foresaw; it goes on")
                     self._recovery.in_doubt = self._demand.expects_jobs = True
                     await asyncio.sleep(SHORTEST_PAUSE_S)

@@ -39,6 +39,7 @@ from aioq.worker.settings import WorkerSettings
 from aioq.worker.signals import StopSignals
 from aioq.worker.slots import Slots
 from aioq.worker.stopping import LEAVING_S, Stopping
+from aioq.worker.stray import is_stray
 from aioq.worker.sweeper import Sweeper
 from aioq.worker.telling import Telling, tally
 from aioq.worker.waker import Waker
@@ -281,7 +282,10 @@ async def _keep_up(loop: Loop) -> None:
     while True:
         try:
             await loop()
-        except Exception:
+        except BaseException as error:
+            if not isinstance(error, Exception) and not is_stray(error):
+                raise
+
             log.exception("%s: an error that nobody foresaw; it goes on", getattr(loop, "__qualname__", loop))
             await anyio.sleep(UNFORESEEN_PAUSE_S)
         else:

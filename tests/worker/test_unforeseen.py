@@ -30,7 +30,9 @@ class Thrown(Exception):
     """What nobody foresaw."""
 
 
-def throw_into(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, times: int = 1) -> list[None]:
+def throw_into(
+    monkeypatch: pytest.MonkeyPatch, owner: type, name: str, times: int = 1, error: type[BaseException] = Thrown
+) -> list[None]:
     """The next calls of a method raise; gives a list that grows with them."""
     thrown: list[None] = []
     method = getattr(owner, name)
@@ -38,7 +40,7 @@ def throw_into(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, times: i
     def call(*args: Any, **kwargs: Any) -> Any:
         if len(thrown) < times:
             thrown.append(None)
-            raise Thrown(name)
+            raise error(name)
 
         return method(*args, **kwargs)
 
@@ -47,9 +49,11 @@ def throw_into(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, times: i
     return thrown
 
 
-def is_logged(caplog: pytest.LogCaptureFixture, level: int = logging.ERROR) -> bool:
+def is_logged(
+    caplog: pytest.LogCaptureFixture, level: int = logging.ERROR, error: type[BaseException] = Thrown
+) -> bool:
     return any(
-        each.levelno >= level and each.exc_info is not None and each.exc_info[0] is Thrown
+        each.levelno >= level and each.exc_info is not None and each.exc_info[0] is error
         for each in caplog.records
     )
 
@@ -92,6 +96,29 @@ async def test_a_loop_goes_on(
     assert [await job.result(20) for job in made] == [number + 2 for number in range(20)]
     await eventually(lambda: len(thrown) == times, timeout=20)
     await eventually(lambda: is_logged(caplog))
+    assert not running.task.done()
+
+
+@pytest.mark.parametrize(("owner", "name"), [(Duty, "sweep"), (Courier, "_turn"), (Recovery, "_resync")])
+async def test_a_cancellation_that_was_meant_for_something_else_ends_no_loop(
+    queue: Queue,
+    start_worker: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    at_once: None,
+    owner: type,
+    name: str,
+) -> None:
+    """Who awaits a future that somebody cancels meets a CancelledError, and nobody has stopped the worker."""
+    thrown = throw_into(monkeypatch, owner, name, 2, asyncio.CancelledError)
+    running: RunningWorker = await start_worker(concurrency=1)
+    assert running.worker._service is not None
+    running.worker._service.courier._recovery.in_doubt = True
+
+    made = [await queue.enqueue(jobs.add, number, 2) for number in range(20)]
+    assert [await job.result(20) for job in made] == [number + 2 for number in range(20)]
+    await eventually(lambda: len(thrown) == 2, timeout=20)
+    await eventually(lambda: is_logged(caplog, error=asyncio.CancelledError))
     assert not running.task.done()
 
 

@@ -23,7 +23,7 @@ from aioq.store.net.refusals import unreachable
 from aioq.store.net.slots import SLOTS, SlotMap
 from aioq.store.net.stream import ReplyError
 from aioq.store.net.subscription import Subscription
-from aioq.store.net.tasks import all_settled, see_end, within
+from aioq.store.net.tasks import all_settled, see_end, shared, within
 from aioq.store.net.translation import translated
 from aioq.store.net.wire import Wire
 from aioq.values.errors import ServerError, ServerUnreachable
@@ -217,7 +217,8 @@ class Cluster:
 
         """
         try:
-            await asyncio.shield(self._begin_asking())
+            with translated(self.url):
+                await shared(self._begin_asking())
         except ServerError:
             if not self._slots.primaries:
                 raise

@@ -17,7 +17,7 @@ from aioq.store.net.place import Place
 from aioq.store.net.refusals import ALONE, AWAY, PASSING, refusal, unreachable
 from aioq.store.net.stream import ReplyError, pack
 from aioq.store.net.subscription import Subscription
-from aioq.store.net.tasks import within
+from aioq.store.net.tasks import shared, within
 from aioq.store.net.translation import advice_on_opening, translated
 from aioq.store.net.wire import Wire
 from aioq.values.errors import ServerError, ServerUnreachable
@@ -175,7 +175,7 @@ class Node:
         try:
             # A caller that gives up must not take the wire from the others.
             with translated(self.url):
-                return await within(asyncio.shield(self._opening), left)
+                return await within(shared(self._opening), left)
         except ServerUnreachable as error:
             error.silence = loop.time() - begun
             error.advice = advice_on_opening(self.url, error)

@@ -1,4 +1,4 @@
-"""Tasks: how long one may take, how it ended, and how several ended."""
+"""Tasks: how long one may take, how it ended, how several ended, and how one that several wait for."""
 
 from __future__ import annotations
 
@@ -54,6 +54,22 @@ async def all_settled(awaited: Iterable[Awaitable[T]]) -> list[T | BaseException
         ends.append(task.result() if failure is None else failure)
 
     return ends
+
+
+async def shared(task: asyncio.Task[T]) -> T:
+    """The result of a task for which others may wait, too. It goes on if the caller is cancelled.
+
+    Raises:
+        ConnectionResetError: the task was cancelled. Awaiting the task itself would raise CancelledError here, and that
+            would end a caller whom nobody has cancelled.
+
+    """
+    await asyncio.wait((task,))
+
+    if task.cancelled():
+        raise ConnectionResetError("it was closed meanwhile")
+
+    return task.result()
 
 
 def see_end(task: asyncio.Task[Any]) -> None:

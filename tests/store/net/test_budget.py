@@ -19,12 +19,14 @@ from redis.asyncio.cluster import ClusterNode
 from aioq import InvalidInput, Queue, Worker
 from aioq.store import Connection
 from aioq.store.net.budget import Budget, attempt_timeout
+from aioq.store.net.node import Node
 from aioq.store.net.source import address_of
 from aioq.values.errors import ServerUnreachable
 from tests import jobs
 from tests.conftest import Server, free_port
 from tests.servers.tls import Certificates, lacking, tls_binary
 from tests.system.proxy import Proxy
+from tests.tools import eventually
 
 
 @pytest.fixture
@@ -170,6 +172,18 @@ async def test_a_server_that_falls_silent_in_the_handshake_has_the_same_budget(w
         connection = Connection(f"redis://user:secret@127.0.0.1:{port}/3", call_timeout=1)
         assert 0.7 < await seconds_until_given_up(connection.call(("PING",))) < 4
         await connection.aclose()
+
+
+async def test_a_call_that_waits_for_a_connection_that_is_closed_fails_and_is_not_cancelled() -> None:
+    """A CancelledError would end the caller, whom nobody has cancelled: a worker, say."""
+    async with silent_after(b"SETINFO") as port:
+        node = Node(address_of(f"redis://127.0.0.1:{port}"), 20)
+        call = asyncio.create_task(node.round_trip((("PING",),)))
+        await eventually(lambda: node._opening is not None)
+        await node.aclose()
+
+        with pytest.raises(ServerUnreachable, match="closed meanwhile"):
+            await call
 
 
 async def test_a_server_that_falls_silent_in_a_reply_has_the_same_budget(server: Server) -> None:

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 import aioq
-from aioq.store.net.tasks import all_settled, see_end, within
+from aioq.store.net.tasks import all_settled, see_end, shared, within
 
 
 @pytest.mark.parametrize("seconds", [5, math.inf])
@@ -34,6 +34,27 @@ async def test_a_timeout_of_what_is_awaited_keeps_its_text() -> None:
 
     with pytest.raises(TimeoutError, match="the disk is slow"):
         await within(fail(), 5)
+
+
+async def test_who_waits_for_a_task_that_somebody_cancels_is_not_cancelled() -> None:
+    task = asyncio.create_task(asyncio.sleep(60))
+    waits = [asyncio.create_task(shared(task)) for _ in range(2)]
+    await asyncio.sleep(0)
+    task.cancel()
+
+    for wait in waits:
+        with pytest.raises(ConnectionResetError, match="closed meanwhile"):
+            await wait
+
+
+async def test_a_task_goes_on_for_others_when_one_who_waits_is_cancelled() -> None:
+    task = asyncio.create_task(asyncio.sleep(0.05, "done"))
+    given_up = asyncio.create_task(shared(task))
+    await asyncio.sleep(0)
+    given_up.cancel()
+
+    assert await shared(task) == "done"
+    assert given_up.cancelled()
 
 
 async def test_an_error_that_was_seen_is_not_reported() -> None:
