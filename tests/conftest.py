@@ -183,6 +183,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@functools.cache
+def port_of_nobody() -> int:
+    """A port where nobody listens, and where nobody can: it is bound as long as the tests run."""
+    _bound.bind(("127.0.0.1", 0))
+    return int(_bound.getsockname()[1])
+
+
+_bound = socket.socket()
+
+
 @pytest.fixture(scope="session")
 def shared_server() -> Iterator[Server]:
     # A short path of its own: unix socket names have at most 107 bytes.

@@ -1,4 +1,4 @@
-"""Stray cancellations: a loop of the worker awaits what somebody else has cancelled, and nobody has cancelled the loop."""
+"""Stray cancellations: what a loop of the worker awaits was cancelled, and nobody has cancelled the loop."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import asyncio
 def is_stray(error: BaseException) -> bool:
     """Whether it is a CancelledError although nobody has asked the current task to end.
 
-    Such an error would end a loop that the worker rests on, and the worker would seem to have been stopped. asyncio and
-    anyio both count the cancellations of a task, so a task without any has met one that was meant for something else.
+    Such an error would end a loop that the worker rests on, and the worker would seem to have been stopped. asyncio
+    and anyio both count the cancellations of a task, so a task without any has met one that was meant for something
+    else.
     """
     task = asyncio.current_task()
 

@@ -12,7 +12,7 @@ from aioq import JobStatus, Queue
 from aioq.cli.requeue import Source
 from aioq.values.states import allows
 from tests.cli.tools import Cli
-from tests.conftest import free_port
+from tests.conftest import port_of_nobody
 from tests.store.tools import put
 
 
@@ -138,7 +138,7 @@ def test_h09_a_job_that_fails_again_meanwhile_is_requeued_once(cli: Cli, start) 
 
 @pytest.mark.chaos
 def test_h10_an_unreachable_server_is_one_line(cli: Cli) -> None:
-    url = f"redis://127.0.0.1:{free_port()}"
+    url = f"redis://127.0.0.1:{port_of_nobody()}"
     done = cli.process("requeue", "--queue", "default", "-u", url, "a")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"Error: no server at {url}")

@@ -18,7 +18,7 @@ from aioq.values.durations import to_ms
 from tests import jobs
 from tests.cli import jobs as wild
 from tests.cli.tools import Cli, Running
-from tests.conftest import Server, free_port
+from tests.conftest import Server, port_of_nobody
 from tests.tools import eventually_sync
 
 Start = Callable[..., Running]
@@ -165,7 +165,7 @@ def test_suspended_workers_wait(cli: Cli, start: Start) -> None:
 
 
 def test_what_stops_it_at_the_start_is_one_line(cli: Cli, server: Server, tmp_path: Path) -> None:
-    url = f"redis://127.0.0.1:{free_port()}"
+    url = f"redis://127.0.0.1:{port_of_nobody()}"
     pid_file = tmp_path / "pid"
 
     for words, error in [

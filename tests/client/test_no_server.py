@@ -14,7 +14,7 @@ from aioq.embedded import EmbeddedServer
 from aioq.errors import ServerUnreachable
 from aioq.store.net.refusals import unreachable
 from aioq.store.net.translation import advice_on_opening
-from tests.conftest import free_port
+from tests.conftest import port_of_nobody
 
 PROGRAM = """
 import asyncio
@@ -31,7 +31,7 @@ asyncio.run(main())
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> int:
     """A port where nobody listens, which is where a program looks that has named no server."""
-    port = free_port()
+    port = port_of_nobody()
     monkeypatch.setattr("aioq.store.net.url.DEFAULT_URL", f"redis://localhost:{port}/0")
 
     return port
@@ -83,7 +83,7 @@ async def test_what_happened_inside_is_not_shown(port: int) -> None:
 
 
 def test_a_program_s_last_words(environment: dict[str, str], tmp_path: Path) -> None:
-    program = PROGRAM.replace("Queue()", f"Queue(connection='redis://localhost:{free_port()}')")
+    program = PROGRAM.replace("Queue()", f"Queue(connection='redis://localhost:{port_of_nobody()}')")
     done = subprocess.run(
         [sys.executable, "-c", program],
         env=environment,

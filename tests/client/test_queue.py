@@ -14,7 +14,7 @@ from aioq import Connection, InvalidInput, JobStatus, Queue, ServerError
 from aioq.errors import ServerUnreachable
 from tests import jobs
 from tests.client.work import gates, hold, note, note_and_fail, notes
-from tests.conftest import Server, free_port
+from tests.conftest import Server, port_of_nobody
 from tests.tools import eventually
 
 
@@ -294,7 +294,7 @@ async def test_a_url_of_the_environment_is_used(server: Server, monkeypatch: pyt
 
 
 async def test_a_server_that_is_not_there_is_one_error_with_its_address() -> None:
-    port = free_port()
+    port = port_of_nobody()
     async with Queue("default", f"redis://user:secret@127.0.0.1:{port}/0") as queue:
         for call in (queue.count, lambda: queue.enqueue(jobs.noop), queue.job_ids, queue.pause):
             with pytest.raises(ServerUnreachable, match=f"127.0.0.1:{port}") as caught:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from aioq import Queue
-from tests.conftest import Server, free_port
+from tests.conftest import Server, free_port, port_of_nobody
 from tests.pages import blocks
 from tests.tools import eventually_sync
 
@@ -157,7 +157,7 @@ def test_an_application_whose_own_worker_cannot_begin_does_not_begin(tmp_path: P
             (tmp_path / block.file).write_text(block.code)
 
     command = [sys.executable, "-m", "uvicorn", "small_app:app", "--port", str(free_port())]
-    environment = {"AIOQ_REDIS_URL": f"redis://127.0.0.1:{free_port()}"}
+    environment = {"AIOQ_REDIS_URL": f"redis://127.0.0.1:{port_of_nobody()}"}
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=30
     )

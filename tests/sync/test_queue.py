@@ -17,7 +17,7 @@ from aioq import InvalidInput, NoSuchJobError, errors
 from aioq.errors import InvalidJobOperation
 from aioq.sync import Job, Queue
 from tests import jobs
-from tests.conftest import Server, free_port
+from tests.conftest import Server, port_of_nobody
 from tests.tools import eventually_sync
 
 
@@ -206,7 +206,7 @@ def test_names_of_rq_are_told_without_await(queue: Queue) -> None:
 
 
 def test_a_server_that_is_away_is_told_in_time(own_server: Callable[..., Server]) -> None:
-    nobody = f"redis://127.0.0.1:{free_port()}/0"
+    nobody = f"redis://127.0.0.1:{port_of_nobody()}/0"
 
     with Queue("default", nobody, call_timeout=1) as queue:
         with pytest.raises(errors.ServerUnreachable, match=r"127\.0\.0\.1"):

@@ -15,7 +15,7 @@ import pytest
 from aioq import InvalidInput, JobStatus, Queue, Worker
 from aioq.errors import ServerUnreachable
 from tests import jobs
-from tests.conftest import Server, free_port
+from tests.conftest import Server, port_of_nobody
 from tests.tools import RunningWorker
 from tests.worker.notes import gates, hold, note, notes
 
@@ -156,7 +156,7 @@ async def test_names_are_kept_apart(server: Server) -> None:
 
 
 async def test_a_server_that_is_not_there_is_an_error_at_the_start() -> None:
-    port = free_port()
+    port = port_of_nobody()
     with pytest.raises(ServerUnreachable, match=str(port)):
         await Worker("default", f"redis://127.0.0.1:{port}").run(burst=True)
 

@@ -60,8 +60,8 @@ async def shared(task: asyncio.Task[T]) -> T:
     """The result of a task for which others may wait, too. It goes on if the caller is cancelled.
 
     Raises:
-        ConnectionResetError: the task was cancelled. Awaiting the task itself would raise CancelledError here, and that
-            would end a caller whom nobody has cancelled.
+        ConnectionResetError: the task was cancelled. Awaiting the task itself would raise CancelledError here, and
+            that would end a caller whom nobody has cancelled.
 
     """
     await asyncio.wait((task,))

@@ -23,7 +23,7 @@ from aioq.store.net.node import Node
 from aioq.store.net.source import address_of
 from aioq.values.errors import ServerUnreachable
 from tests import jobs
-from tests.conftest import Server, free_port
+from tests.conftest import Server, free_port, port_of_nobody
 from tests.servers.tls import Certificates, lacking, tls_binary
 from tests.system.proxy import Proxy
 from tests.tools import eventually
@@ -232,7 +232,7 @@ async def test_durable_calls_have_the_same_budget(own_server: Callable[..., Serv
 
 
 async def test_calls_to_a_port_where_nobody_listens_fail_at_once_and_name_it() -> None:
-    port = free_port()
+    port = port_of_nobody()
 
     async with Queue("default", f"redis://127.0.0.1:{port}/0") as queue:
         assert await seconds_until_given_up(queue.enqueue(jobs.noop)) < 4
