@@ -96,6 +96,7 @@ PLACES = (
     Place("suspended", "string", ""),
     Place("format", "string", "lasting"),
     Place("retry_budget", "hash", "lasting", own="budget"),
+    Place("departed", "zset", _DAYS_30),
     *(Place(state, "zset", "members", "registry") for state in KEPT_MS),
     *(Place(state, "zset", "members", "companion", b":until") for state in KEPT_MS),
     *(Place(state, "zset", "members", "registry", b":usual") for state in KEPT_MS),
@@ -114,6 +115,9 @@ FAMILIES = (
     Family("members", "group_part"),
     Family("over", "group_part"),
     Family("sequel", "group_part"),
+    Family("minutes", "page"),
+    Family("hours", "page"),
+    Family("told", "brief"),
     Family("damaged"),
 )
 

@@ -10,6 +10,7 @@
 -- job: func, data and created_at of one that is nothing but a call, else names and values of all of them.
 -- If there is a lane that is there only sometimes: whether the worker is reserved for a job that must run alone (1), so that it may
 -- claim nothing more, of any queue, until this queue says otherwise; and how many of the jobs, the first, are suspects.
+-- If jobs have expired: how many.
 -- missing: the worker has no lease here, or the call is of a session that is over; it must join (again) first.
 
 local claims, taken = {}, 0
@@ -31,6 +32,8 @@ local function make_others()
     end
   end
 
+  local expired_count = 0
+
   local function expire_late(rows)
     for _, row in ipairs(rows) do
       local id, entry = string.match(row, '^(%S+) (%S+)$')
@@ -42,6 +45,7 @@ local function make_others()
         leave_lane(entry) -- the job has run out by itself; what has its id now is another one
       elseif allows(status, 'expire') then
         expire(id, entry, after, number(expires_at, now))
+        expired_count = expired_count + 1
       end
     end
   end
@@ -97,6 +101,7 @@ local function make_others()
     end_ttl(id, entry, has_begun)
     if deadline <= now then
       expire(id, entry, after, deadline)
+      expired_count = expired_count + 1
     end
     return deadline <= now
   end
@@ -128,6 +133,9 @@ local function make_others()
     flush_endings = function()
       flush_kept()
       flush_ends()
+    end,
+    expired_count = function()
+      return expired_count
     end,
     SOON = SOON,
   }
@@ -272,5 +280,8 @@ end
 -- this one is reserved.
 if taken >= limit or (is_reserved and made.has_waiting()) then
   wake_one()
+end
+if made and made.expired_count() > 0 then
+  return {'ok', now, next_due, claims, quarantine or false, made.expired_count()}
 end
 return {'ok', now, next_due, claims, quarantine}
