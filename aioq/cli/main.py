@@ -23,6 +23,7 @@ from aioq.cli import (
     requeue,
     retry_budget,
     server,
+    stats,
     worker,
 )
 from aioq.cli.common import with_target
@@ -102,6 +103,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("enqueue", enqueue.enqueue, "aioq enqueue shop.mail.send you@example.org copies:=3 --ttl 1h"),
     ("requeue", requeue.requeue, "aioq requeue --queue mail --all"),
     ("info", info.info, "aioq info --interval 1"),
+    ("stats", stats.stats, "aioq stats mail --last 6h"),
     ("ls", jobs.ls, "aioq ls mail --status failed --limit 10"),
     ("doctor", doctor.doctor, "aioq doctor mail --repair"),
     ("empty", queues.empty, "aioq empty mail"),
