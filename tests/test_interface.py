@@ -37,6 +37,7 @@ SEVERAL = {
     "url": "a test kit may have none",
     "secret": "a webhook has the name of one that workers know",
     "queues": "a pool passes it on to other processes",
+    "until": "that of a series is a moment; statistics take also how long ago it was",
     "connection": "a pool passes it on to other processes",
     "on_failure": "a dependency says what a failure means; a group, what is called then",
     "lifespan": "a pool passes it on to other processes, so it also takes a name",

@@ -172,12 +172,15 @@ def _backlog(statistics: QueueStatistics) -> str:
         waiting = f"{output.count(now.waiting, 'job')} {'waits' if now.waiting == 1 else 'wait'}"
         waiting += f", the oldest one for {shown_seconds(now.oldest_age)}"
 
-    parts = [waiting, f"{now.running} run{'s' if now.running == 1 else ''}", output.count(now.workers, "worker")]
+    running = f"{now.running} run{'s' if now.running == 1 else ''}" if now.running else "none runs"
+    parts = [waiting, running, output.count(now.workers, "worker")]
+
+    told = "; ".join(parts) + "."
 
     if now.waiting and statistics.empty_in is not None:
-        parts.append(f"empty in about {words.duration(round(statistics.empty_in))}")
+        told += f"\nIf it goes on like this, none waits in {words.duration(round(statistics.empty_in))}."
 
-    return "; ".join(parts) + "."
+    return told
 
 
 def shown_seconds(seconds: float | None) -> str:

@@ -61,12 +61,14 @@ class Period:
         lost: how many runs ended with their worker.
         expired: how many jobs workers found that had waited for longer than their `ttl`.
         arrived: how many jobs came into the queue to wait: new ones, and those that came back. None: not known.
-        waiting, running, scheduled: how many jobs waited, ran and were scheduled at a moment of the period; of an
-            hour, the most. None: no worker was there to look.
+        waiting: how many jobs waited at a moment of the period; of an hour, the most. None: nobody looked.
+        running: how many jobs ran then.
+        scheduled: how many jobs were scheduled then.
         oldest_age: for how many seconds the oldest of them had waited then. None: as above.
         wait: how long jobs waited, from when they could be claimed until they were.
         run: how long runs took.
-        wait_seconds, run_seconds: all waits and all runs together.
+        wait_seconds: all waits together.
+        run_seconds: all runs together.
 
     """
 

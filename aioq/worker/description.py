@@ -13,6 +13,8 @@ from aioq.worker.presence import Presence
 from aioq.worker.slots import Slots
 from aioq.worker.stopping import Stopping
 
+MIB = 1024 * 1024
+
 
 class Description:
     """What a worker says of itself with its heartbeats.
@@ -58,6 +60,9 @@ class Description:
             "successful": slots.successful,
             "failed": slots.failed,
             "blocks": self._guard.blocks,
+            # Rounded: a description goes to the server whenever it has changed.
+            "lag_ms": round(100 * self._guard.lag) * 10,
+            "memory": self._guard.memory // MIB * MIB,
         }
 
     def _state(self) -> str:

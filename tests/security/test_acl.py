@@ -30,6 +30,7 @@ from aioq.errors import JobCanceled, JobExpired, ServerRefused
 from aioq.store import Directory, Store
 from aioq.store.scripts import server_scripts
 from aioq.types import Durability
+from aioq.worker import figures
 from tests import jobs
 from tests.cli.tools import Cli
 from tests.conftest import Server
@@ -59,9 +60,9 @@ SCRIPTS = {
     },
     "worker": {
         *("join", "claim", "finish", "fail", "retry", "give_back", "reclaim", "beat", "leave", "sweep", "wake"),
-        *("save_meta", "load", "repeat", "depend", "decide", "outbox", "tell_group", "close_group"),
+        *("save_meta", "load", "repeat", "depend", "decide", "outbox", "tell_group", "close_group", "tally"),
     },
-    "observer": {"count", "ids", "load", "load_group"},
+    "observer": {"count", "ids", "load", "load_group", "statistics"},
     "operator": {
         *(
             "enqueue",
@@ -83,6 +84,8 @@ SCRIPTS = {
             "close_group",
             "load_group",
             "wait_group",
+            "statistics",
+            "forget_statistics",
         ),
     },
 }
@@ -90,7 +93,8 @@ SCRIPTS = {
 #: In the scripts of a role, but only in included functions that these scripts do not call, or never like this.
 UNREACHED: dict[str, set[str]] = {
     "producer": {"hincrby", "ltrim", "rename", "sismember", "type", "zremrangebyscore", "zunionstore"},
-    "worker": {"rename", "zremrangebyscore", "zunionstore"},
+    "worker": {"rename", "zunionstore"},
+    "operator": {"zremrangebyrank"},
 }
 
 #: Sent on a subscription that has been silent for long; no test waits for that.
@@ -273,7 +277,8 @@ def resume(server: Server) -> None:
         admin.delete("aioq:suspended", *admin.scan_iter("aioq:{*}:suspended"))
 
 
-async def test_a_worker_runs_jobs_and_looks_after_others(server: Server, queue: Queue) -> None:
+async def test_a_worker_runs_jobs_and_looks_after_others(server: Server, queue: Queue, monkeypatch) -> None:
+    monkeypatch.setattr(figures, "TELL_S", 0.5)
     first = await canceled_with_many(queue)
     await failed_twice_by_hand(queue, server)
     await run_without_a_group(queue, server)
@@ -303,6 +308,7 @@ async def test_a_worker_runs_jobs_and_looks_after_others(server: Server, queue: 
         resume(server)
         await eventually(lambda: slots.ended >= 764 and not slots.held, timeout=20)
         await eventually(lambda: not courier._outcomes.small and not courier._under_way)
+        await eventually(lambda: has_told(server))
         mine = used(server)
         held = await queue.enqueue(jobs.sleep, 60)
         stopped = await queue.enqueue(jobs.sleep, 60)
@@ -348,6 +354,11 @@ async def failed_twice_by_hand(queue: Queue, server: Server) -> None:
         admin.sadd("aioq:workers", "killed")
 
 
+def has_told(server: Server) -> bool:
+    with server.client() as admin:
+        return bool(admin.keys("aioq:{mail}:told:*"))
+
+
 def takes_over(server: Server, queue: str) -> bool:
     with server.client() as admin:
         return bool(admin.exists(f"aioq:{{{queue}}}:suspended"))
@@ -387,7 +398,7 @@ async def test_an_observer_sees_and_changes_nothing(server: Server, queue: Queue
     cli = Cli(url(server, "observer"), environment)
     words = [("info",), ("info", "--json"), ("ls", "--queue", "mail"), ("ls", "--queue", "mail", "--desc")]
 
-    words += [("group", "ls", "mail"), ("group", "show", "g")]
+    words += [("group", "ls", "mail"), ("group", "show", "g"), ("stats", "mail"), ("info", "--departed")]
     words += [("ls", "--queue", "mail", "--status", str(state)) for state in JobStatus]
     words += [("job", "show", each, "--queue", "mail") for each in ids]
 
