@@ -45,7 +45,7 @@ class Statistics:
             words: what it has counted, as `pack_figures` makes it.
 
         """
-        return self._calls.command("tally", worker=worker, number=number, words=words)
+        return self._calls.command("tally", worker=worker, serial=number, counted=words)
 
     async def tally(self, worker: str, number: int, words: str) -> bool:
         """As `tally_command`. False: it was counted before."""

@@ -3,7 +3,7 @@
 -- ARGV: step page
 -- SAYS: ok
 -- MAKES: minutes hours
--- NEEDS: now lanes sample
+-- NEEDS: now sample
 -- page: its number; '': none, only what waits. Returns the clock, the fields of the page with their words; and without a
 -- page how many jobs wait, run and are scheduled, the ms for which the oldest one has waited (-1: none waits), how many
 -- entries the lanes have ever got, and the number of workers.

@@ -1,26 +1,26 @@
 -- tally: what a worker has counted is added to the statistics of the queue; and once a minute, what waits in it.
 -- KEYS: main front scheduled job
--- ARGV: worker number words
+-- ARGV: worker serial counted
 -- SAYS: ok already
 -- MAKES: minutes hours told
--- NEEDS: now lanes sample figures
--- number: of this call, among those of the worker on this queue: it grows. The last one is remembered for as long as the
+-- NEEDS: sample figures
+-- serial: the number of this call, among those of the worker on this queue: it grows. The last one is remembered for as long as the
 -- call may be sent again, so that the same call sent twice is counted once.
 local REMEMBERED = 600000 -- ms
 
 local last = tonumber(redis.call('GET', told .. worker) or '')
-if last and tonumber(number) <= last then
+if last and tonumber(serial) <= last then
   return {'already'}
 end
 local key, name = place_of(PAGES[1])
 local is_sampled = string.find(' ' .. (redis.call('HGET', key, name) or ''), ' waiting=', 1, true)
-redis.call('SET', told .. worker, number, 'PX', REMEMBERED)
+redis.call('SET', told .. worker, serial, 'PX', REMEMBERED)
 if not is_sampled then
   for word, value in pairs(sample()) do
     if value >= 0 then
-      words = words .. ' ' .. word .. '=' .. string.format('%.0f', value)
+      counted = counted .. ' ' .. word .. '=' .. string.format('%.0f', value)
     end
   end
 end
-note(words)
+note(counted)
 return {'ok'}
