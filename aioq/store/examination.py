@@ -117,7 +117,7 @@ FAMILIES = (
     Family("sequel", "group_part"),
     Family("minutes", "page"),
     Family("hours", "page"),
-    Family("told", "brief"),
+    Family("tallied", "brief"),
     Family("damaged"),
 )
 

@@ -356,7 +356,7 @@ async def failed_twice_by_hand(queue: Queue, server: Server) -> None:
 
 def has_told(server: Server) -> bool:
     with server.client() as admin:
-        return bool(admin.keys("aioq:{mail}:told:*"))
+        return bool(admin.keys("aioq:{mail}:tallied:*"))
 
 
 def takes_over(server: Server, queue: str) -> bool:

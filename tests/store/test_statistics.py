@@ -63,10 +63,10 @@ async def test_the_pages_go_and_so_does_what_makes_a_call_count_once(
     store: Store, statistics: Statistics, client: redis.Redis
 ) -> None:
     await statistics.tally("w1", 1, "finished=2")
-    lives = {key.split(b":")[2]: client.pttl(key) for key in [*pages(client, store), store.keys.told + b"w1"]}
+    lives = {key.split(b":")[2]: client.pttl(key) for key in [*pages(client, store), store.keys.tallied + b"w1"]}
     assert DAY_MS < lives[b"minutes"] <= DAY_MS + 60 * MINUTE_MS
     assert 30 * DAY_MS < lives[b"hours"] <= 31 * DAY_MS
-    assert 0 < lives[b"told"] <= 10 * MINUTE_MS
+    assert 0 < lives[b"tallied"] <= 10 * MINUTE_MS
 
     await statistics.forget()
     assert pages(client, store) == []

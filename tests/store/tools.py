@@ -561,7 +561,7 @@ class _Audit:
 
                 if goes_at is not None and not self.now < goes_at <= self.now + LONGEST_REPEAT_MS:
                     yield f"{key!r} goes at {goes_at}"
-            elif key.startswith((self.keys.minutes, self.keys.hours, self.keys.told)):
+            elif key.startswith((self.keys.minutes, self.keys.hours, self.keys.tallied)):
                 goes_at = self._goes_at(key)
 
                 if goes_at is not None and not self.now < goes_at <= self.now + 32 * DAY_MS:

@@ -1,0 +1,1 @@
+"""Web: what shows queues in a browser."""
