@@ -78,9 +78,9 @@ class Scale(NamedTuple):
 
             return [10.0**exponent for exponent in range(first, last + 1, step)]
 
-        step = _round_up(self.high / VALUES)
+        between = _round_up(self.high / VALUES)
 
-        return [at * step for at in range(int(self.high / step + 1e-9) + 1)]
+        return [at * between for at in range(int(self.high / between + 1e-9) + 1)]
 
     def _at(self, value: float) -> float:
         return math.log10(max(value, self.low)) if self.log else value
