@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal, TypeAlias
 
-from aioq.values.histogram import Histogram, edges_ms
+from aioq.values.histogram import BUCKETS_PER_DECADE, Histogram, edges_ms
 from aioq.values.statistics import Period, QueueStatistics
 from aioq.web.plots_frame import (
     HEIGHT,
@@ -191,9 +191,9 @@ def _rows(histogram: Histogram) -> dict[int, int]:
 
 def _row_edges(row: int) -> tuple[float, float]:
     """Where a row of a heat map begins and ends, in seconds."""
-    first = 1 + row * BUCKETS_PER_ROW
+    low = edges_ms(1 + row * BUCKETS_PER_ROW)[0] / 1000
 
-    return edges_ms(first)[0] / 1000, edges_ms(first + BUCKETS_PER_ROW - 1)[1] / 1000
+    return low, low * 10 ** (BUCKETS_PER_ROW / BUCKETS_PER_DECADE)
 
 
 def _runs(
