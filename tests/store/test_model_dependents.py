@@ -26,7 +26,7 @@ from aioq.values.record import JobRecord
 from aioq.values.states import FINAL, JobStatus, allows
 from tests.conftest import Server
 from tests.store.test_model import LONG, PROFILE
-from tests.store.tools import audit, end, job, take
+from tests.store.tools import audit, clock, end, job, take
 from tests.tools import assert_sound
 
 T = TypeVar("T")
@@ -49,6 +49,7 @@ class Node:
     child_of: str = ""
     is_forgotten: bool = False  # its failure_ttl is 0
     takes: set[str] = field(default_factory=set)  # the names of the jobs whose results it takes
+    deferred_ttl: int = 0  # in ms
     has_several: bool = False  # then what comes first may decide between canceled and failed
 
 
@@ -176,9 +177,16 @@ class DependentsMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         self.enqueue("default", [], is_forgotten=False)
 
-    @rule(queue=st.sampled_from(QUEUES), edges=EDGES, is_forgotten=st.booleans())
-    def enqueue(self, queue: str, edges: list[tuple[int, str, bool]], is_forgotten: bool) -> None:
-        node = Node(f"j{len(self.used)}@{queue}")
+    @rule(
+        queue=st.sampled_from(QUEUES),
+        edges=EDGES,
+        is_forgotten=st.booleans(),
+        deferred_ttl=st.sampled_from([0, 60_000]),
+    )
+    def enqueue(
+        self, queue: str, edges: list[tuple[int, str, bool]], is_forgotten: bool, deferred_ttl: int = 0
+    ) -> None:
+        node = Node(f"j{len(self.used)}@{queue}", deferred_ttl=deferred_ttl)
         policies: dict[str, str] = {}
 
         for number, policy, takes in edges:
@@ -210,7 +218,12 @@ class DependentsMachine(RuleBasedStateMachine):
             for name, policy in policies.items()
         ]
         own = {"failure_ttl": b"0"} if node.is_forgotten else {}
-        self.run(store.producing.enqueue_many([job(job_id, parents=",".join(words), **own)]))
+        submission = job(job_id, parents=",".join(words), **own)
+
+        if node.deferred_ttl:
+            submission.words["deferred_ttl"] = node.deferred_ttl
+
+        self.run(store.producing.enqueue_many([submission]))
         self.used.append(node.name)
         self.nodes[node.name] = node
 
@@ -300,6 +313,33 @@ class DependentsMachine(RuleBasedStateMachine):
             verdict, _ = self.run(changes.cancel(job_id) if verb == "cancel" else changes.stop(job_id))
             assert verdict == "ok"
             self.change(node, "canceled" if verb == "cancel" else "stopped")
+
+    @rule(number=PICKS, is_seen=st.booleans())
+    def wait_too_long(self, number: int, is_seen: bool) -> None:
+        """The deferred_ttl of a job is over. A claim sees that; or what a parent comes to, which means nothing."""
+        found = [each for each in self.nodes.values() if each.status == "deferred" and each.deferred_ttl]
+
+        if not found:
+            return
+
+        node = found[number % len(found)]
+        store, job_id = self.of(node.name)
+        over = clock(self.client) - 1
+        self.client.hset(store.keys.job + job_id.encode(), "expires_at", over)
+        self.client.zadd(store.keys.deferred + b":until", {job_id: over})
+
+        if not is_seen and len(node.open) == 1 and (parent := self.nodes.get(next(iter(node.open)))):
+            other, parent_id = self.of(parent.name)
+
+            if allows(JobStatus(parent.status), "cancel") and node.open[parent.name] != "wait":
+                assert self.run(other.changes.cancel(parent_id))[0] == "ok"
+                self.change(node, "expired")
+                self.change(parent, "canceled")
+
+                return
+
+        assert self.run(take(store, limit=0)) == []
+        self.change(node, "expired")
 
     @rule(number=PICKS)
     def requeue(self, number: int) -> None:

@@ -186,6 +186,19 @@ async def test_dependents_of_one_job_are_enqueued(queue: Queue, meter: Meter) ->
     within(meter.per_job(JOBS), Cost(commands=6.1, trips=0.01, bytes=153.5, calls=54.5, replies=0.4))
 
 
+async def test_a_limit_for_the_wait_costs_a_dependent_that_has_one(queue: Queue, meter: Meter) -> None:
+    """Two commands more: where a claim looks for the end of the wait, and when that is."""
+    first = await queue.enqueue(jobs.add, 0, 0)
+    calls = [
+        Queue.prepare_data(jobs.add, (1, 1), depends_on=first, deferred_ttl=60 + number) for number in range(JOBS)
+    ]
+
+    with meter:
+        await queue.enqueue_many(calls)
+
+    within(meter.per_job(JOBS), Cost(commands=8.15, trips=0.01, bytes=220, calls=54.5, replies=0.4))
+
+
 async def test_a_graph_is_enqueued(queue: Queue, meter: Meter) -> None:
     """What a job of it costs does not depend on how many there are."""
     await queue.enqueue(jobs.add, 0, 0)
