@@ -147,7 +147,7 @@ class JobView:
 
     @property
     def expires_at(self) -> datetime | None:
-        """Until when a queued job must have been started (its ttl), or a deferred one released (its deferred_ttl)."""
+        """Until when a queued job must be started, by its ttl, or a deferred one released, by its deferred_ttl."""
         return self.record.expires_at
 
     @property
