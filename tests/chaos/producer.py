@@ -186,9 +186,7 @@ async def carry_out(order: Order, queue: Queue, other: Queue, seed: str) -> None
 
     if order.kind == "after":
         first = Job.create(bodies.work, (order.seconds,))
-        # A shard of a Cluster may lose that a job of another shard waits for one of its own. That shard keeps the
-        # job, which waits for ever then; so there, both are of one queue.
-        home = other if order.number % 2 and not queue.store.connection.is_cluster else queue
+        home = other if order.number % 2 else queue
 
         if await ask("enqueue", [first.id], home.enqueue_job(first), queue=home.name):
             edge = Dependency(first, on_failure="cancel")

@@ -360,6 +360,27 @@ class DependentsMachine(RuleBasedStateMachine):
             self.return_to_families(node)
             self.bring_back(node.name)
 
+    @rule(number=PICKS)
+    def lose_what_was_told(self, number: int) -> None:
+        """A server has lost that one of its jobs is waited for in the other queue. That one tells it again."""
+        pairs = [
+            (node, parent)
+            for node in self.nodes.values()
+            for parent in node.open
+            if node.status == "deferred" and self.of(parent)[0] is not self.of(node.name)[0]
+        ]
+
+        if pairs:
+            node, parent = pairs[number % len(pairs)]
+            (store, job_id), (other, parent_id) = self.of(node.name), self.of(parent)
+            key = other.keys.dependents + parent_id.encode()
+            known = [
+                row for row in self.client.zrange(key, 0, -1) if re.sub(b"#.*@", b"@", row) == node.name.encode()
+            ]
+            assert self.client.zrem(key, *known) == 1
+            assert self.run(store.outbox.tell_again([job_id])) >= 1
+            assert self.run(store.outbox.tell_again([job_id])) == 0
+
     def forget_whom_it_ended(self, name: str) -> None:
         for each in self.nodes.values():
             if each.ended_by == name:
