@@ -186,19 +186,16 @@ local function make_others()
     end
   end
 
-  -- is_deferred: the new job is, and stands there already.
-  local function replace(id, status, entry, after, is_deferred)
+  local function replace(id, status, entry, after)
+    flush_waiting() -- what follows now is for those before it in the call, too
     local is_late = status == 'queued' or status == 'deferred'
     if status == 'queued' then
       leave_lane(entry)
       redis.call('ZREM', expiring, id .. ' ' .. (entry or ''))
     elseif status == 'deferred' then
-      redis.call('ZREM', deferred .. ':until', id)
+      leave_deferred(id, true)
       redis.call('DEL', open .. id)
-      if not is_deferred then
-        leave_deferred(id)
-        flush_deferred()
-      end
+      flush_deferred()
     end
     leave_registry(id, status)
     -- `after` names the callers that still wait for a late job, and the callbacks of its end. One that has ended before
@@ -229,20 +226,22 @@ local function make_others()
   end
 
   local function put(new, ended, ended_entry, ended_after)
-    -- The way in comes first: it is the write that is refused when memory is full.
+    -- The way in comes first: it is the write that is refused when memory is full. Deferred jobs are listed together, at the
+    -- end of the call; of them, the record comes first, or the row that is written here before another job goes.
     local id, first, fields = new.id, new.first, new.fields
     local key, entry = job .. id, nil
-    if new.parents then
-      redis.call('ZADD', deferred, now, id)
-    elseif not new.due_at then
+    if not new.parents and not new.due_at then
       entry = enter_lane(new.lane, id)
       queued = true
-    else
+    elseif not new.parents then
       sooner = sooner or is_next(new.due_at)
       enter_schedule(id, new.due_at)
     end
     if ended then
-      replace(id, ended, ended_entry, ended_after, new.parents ~= nil)
+      if new.parents then
+        redis.call('ZADD', deferred, now, id)
+      end
+      replace(id, ended, ended_entry, ended_after)
     end
     local status = entry and 'queued' or new.parents and 'deferred' or 'scheduled'
     if #fields > 0 or new.due_at or new.is_member then
@@ -298,6 +297,7 @@ local function make_others()
       return new.count, verdict, parent
     end,
     flush = function()
+      flush_waiting()
       if has_ttl then
         clear_lanes()
       end
