@@ -57,16 +57,13 @@ def describe(
         "queue": job.origin,
         "status": str(job.status),
         "group": _group(job),
-        "child_of": parent_in(record.fields.get(b"after", b"")),
         "function": job.func_name,
         "call": call_text(record),
         "description": options.pop("description"),
         "args": None if call is None else [as_json(value) for value in call[1]],
         "kwargs": None if call is None else {name: as_json(value) for name, value in call[2].items()},
         "meta": meta,
-        "depends_on": [_edge(letter, name) for letter, name in record.edges],
-        "dependents": _bounded([_dependent(name, number) for name, number in dependents]),
-        "children": _bounded(children),
+        **_relations(record, dependents, children),
         "reason": record.reason,
         "callbacks": job.callbacks,
         "webhooks": [_webhook(webhook) for webhook in job.webhooks],
@@ -104,6 +101,18 @@ def _edge(letter: str, name: str) -> str:
     policy = next((each for each in POLICIES if each[0] == letter), letter)
 
     return name if policy == POLICIES[0] else f"{name} ({policy} on failure)"
+
+
+def _relations(
+    record: JobRecord, dependents: Sequence[tuple[str, float]], children: Sequence[str]
+) -> dict[str, Any]:
+    """The jobs that it waits for or belongs to, and those that wait for it or belong to it."""
+    return {
+        "depends_on": [_edge(letter, name) for letter, name in record.edges],
+        "dependents": _bounded([_dependent(name, number) for name, number in dependents]),
+        "child_of": parent_in(record.fields.get(b"after", b"")),
+        "children": _bounded(children),
+    }
 
 
 def _group(job: Job[Any]) -> str | None:

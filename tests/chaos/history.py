@@ -125,7 +125,9 @@ def _is_flag(value: object) -> bool:
 _FIELDS: dict[str, Callable[[Any], bool]] = {
     "at": lambda value: _is_number(value) and value != math.inf,
     "kind": lambda value: value in get_args(Kind),
-    **dict.fromkeys(("name", "job", "unique", "sequence", "after", "slot", "queue", "callback"), _is_text),
+    **dict.fromkeys(
+        ("name", "job", "unique", "sequence", "after", "child_of", "slot", "queue", "callback"), _is_text
+    ),
     **dict.fromkeys(("fence", "pid", "retries", "repeats"), _is_count),
     **dict.fromkeys(("brief", "kills", "called", "redelivers"), _is_flag),
     **dict.fromkeys(("until", "loses", "within", "shift", "deadline"), _is_number),

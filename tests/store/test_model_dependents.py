@@ -181,7 +181,7 @@ class DependentsMachine(RuleBasedStateMachine):
         queue=st.sampled_from(QUEUES),
         edges=EDGES,
         is_forgotten=st.booleans(),
-        deferred_ttl=st.sampled_from([0, 60_000]),
+        deferred_ttl=st.sampled_from([0, 3_600_000]),
     )
     def enqueue(
         self, queue: str, edges: list[tuple[int, str, bool]], is_forgotten: bool, deferred_ttl: int = 0
