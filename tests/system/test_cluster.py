@@ -170,6 +170,10 @@ async def test_a_shard_that_forgets_who_waits_for_its_jobs_is_told_again(
 
         replica = scene.replica_of(scene.node_of(hurt))
         replica.freeze()
+
+        with scene.node_of(hurt).client() as admin:
+            assert admin.execute_command("CLIENT", "KILL", "TYPE", "replica")  # or its kernel would still hear
+
         last = await waiting.enqueue(simple.add, 2, 3, depends_on=first)
         assert await first.dependents() == [last]
         dead = scene.kill_primary(hurt)
