@@ -143,8 +143,9 @@ class Job(Related[R_co], Generic[R_co]):
         submission = submission_of(complete(call, max_payload=sys.maxsize))
         fields = submission.record.fields
 
-        if "ttl" in submission.words:
-            fields[b"ttl"] = str(submission.words["ttl"]).encode()
+        for word in ("ttl", "deferred_ttl"):
+            if word in submission.words:
+                fields[word.encode()] = str(submission.words[word]).encode()
 
         job = cls(submission.record, None)
         job.call = call

@@ -85,6 +85,7 @@ PLACES = (
     Place("wake", "list", "60000", own="tokens"),
     Place("scheduled", "zset", "lasting", "scheduled"),
     Place("deferred", "zset", "lasting", "deferred"),
+    Place("deferred", "zset", "lasting", "deferred_deadline", b":until", "announced"),
     Place("undecided", "zset", "lasting"),
     Place("outbox", "zset", "lasting", "outbox"),
     Place("sources", "set", "lasting"),

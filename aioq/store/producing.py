@@ -27,7 +27,7 @@ REPEATED_MS = 15_000
 
 #: A job of which `enqueue` is told one of these is not waited for ahead. That a ttl is over, only a wait tells;
 #: whose job has an id that a user chose, only the reply; and in the record of a member, that field has its group.
-_UNAWAITED = frozenset(("ttl", "nonce", "group"))
+_UNAWAITED = frozenset(("ttl", "deferred_ttl", "nonce", "group"))
 
 #: The longest time, in ms, for which a call may be sent again. lua/lib/end_job.lua has this number, too.
 LONGEST_REPEAT_MS = 500_000

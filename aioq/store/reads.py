@@ -10,12 +10,15 @@ from aioq.store.examination import Finding, Subject, read_findings
 from aioq.store.listing import Callbacks, Listing
 from aioq.store.net.command import Command
 from aioq.store.outbox import TAKER
-from aioq.store.reply import fields_of
+from aioq.store.reply import fields_of, text
 from aioq.values.counts import Counts
 from aioq.values.options import EXPIRED_TTL_MS
 from aioq.values.record import JobRecord
 from aioq.values.retry_budget import FIELDS, RetryBudget, read_budget
 from aioq.values.states import JobStatus
+
+#: Of how many jobs that follow from one `followers` tells, and one more.
+MOST_FOLLOWERS = 1000
 
 
 class Reads:
@@ -63,6 +66,26 @@ class Reads:
         found = await self._calls.send(("ZRANGE", key, "-inf", f"({TAKER:g}", "BYSCORE"))
 
         return [each.decode(errors="backslashreplace") for each in found]
+
+    async def followers(self, job_id: str) -> tuple[list[tuple[str, float]], list[str]]:
+        """What a job is to others, at most 1,001 of each: one more than anybody shows.
+
+        Returns:
+            The jobs that depend on it or take its result, by their names, each with the number of its policy (see
+            `store/outbox.py`). And the ids of its children that have not finished.
+
+        """
+        keys, name = self._calls.keys, job_id.encode()
+        ranges: list[Command] = [
+            ("ZRANGE", keys.dependents + name, 0, MOST_FOLLOWERS, "WITHSCORES"),
+            ("ZRANGE", keys.children + name, 0, MOST_FOLLOWERS),
+        ]
+        dependents, children = await self._calls.connection.calls(ranges)
+        flat = iter(dependents)
+
+        return [(text(each), float(number)) for each, number in zip(flat, flat, strict=True)], [
+            child for each in children if (child := text(each)) != job_id
+        ]
 
     async def count(self) -> Counts:
         """How many jobs are in each state."""

@@ -318,7 +318,11 @@ async def test_a_worker_runs_jobs_and_looks_after_others(server: Server, queue: 
         await eventually(lambda: slots.running == 1)
 
     assert await held.get_status() == "queued"
+    news = await Queue("news", queue.connection).enqueue_in(60, jobs.add, 1, 2)
+    await queue.enqueue(jobs.add, 1, 2, depends_on=news)
     store = Store(Connection(url(server, "worker")), "mail")
+    assert await store.outbox.tell_again() == 1
+    mine |= {"srandmember"} & used(server)
     await store.changes.wake()
     await store.connection.aclose()
     assert denied(server) == []

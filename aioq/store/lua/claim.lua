@@ -20,8 +20,8 @@ expired_ttl, limit, held, slots = tonumber(expired_ttl), tonumber(limit), tonumb
 -- function, which is called when it is needed: each function and each table that a script makes costs the server a tenth
 -- of a microsecond, and more.
 local function make_others()
-  -- MAKES: undecided outbox failed
-  -- NEEDS: USUAL allows entries lane leave lease keep doors/follow doors/end_job expire quarantine drop_lanes
+  -- MAKES: undecided outbox failed deferred open sources
+  -- NEEDS: USUAL allows entries lane leave lease keep doors/follow doors/end_job expire expire_deferred quarantine drop_lanes
 
   local function promote(ids)
     for _, id in ipairs(ids) do
@@ -112,6 +112,15 @@ local function make_others()
       expire_late(rows)
       flush_lanes() -- before the lanes are read, so that what has expired takes nobody's place
       return has_filled_rare
+    end,
+    expire_deferred = function()
+      if expire_deferred(chunk) then
+        flush_kept()
+        flush_ends() -- before the lanes are read, so that this claim finds what is released
+      end
+    end,
+    next_deferred = function()
+      return redis.call('ZRANGE', deferred .. ':until', 0, 0, 'WITHSCORES')[2]
     end,
     decide_rest = decide_rest,
     outbox = outbox,
@@ -249,6 +258,7 @@ end
 local is_reserved, has_rest, quarantine = false, false, nil
 if has_rare then
   redis.call('PERSIST', lanes) -- not refused when memory is full, and then neither is what follows
+  others().expire_deferred()
   others().decide_rest()
   is_reserved, has_rest = others().serve_quarantine(take, claims)
   quarantine = {is_reserved and 1 or 0, #claims / 3, redis.call('EXISTS', others().outbox)}
@@ -272,6 +282,11 @@ end
 local next_due, soonest = -1, redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2]
 if soonest then
   next_due = math.max(0, math.floor(tonumber(soonest)) - now)
+end
+local next_deferred = quarantine and others().next_deferred()
+if next_deferred then
+  local left = math.max(0, tonumber(next_deferred) - now)
+  next_due = next_due < 0 and left or math.min(next_due, left)
 end
 if is_reserved or has_rest then
   next_due = next_due < 0 and made.SOON or math.min(next_due, made.SOON)
