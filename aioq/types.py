@@ -11,6 +11,7 @@ from aioq.client.task import Task
 from aioq.client.using import Using
 from aioq.values.durability import Durability, Level
 from aioq.values.durations import Duration
+from aioq.values.explanation import Explanation, Reason, ReasonKind
 from aioq.values.group import GroupProgress
 from aioq.values.options import Executor, Options
 from aioq.values.retry_budget import RetryBudget
@@ -21,9 +22,12 @@ __all__ = [
     "Duration",
     "EnqueueData",
     "Executor",
+    "Explanation",
     "GroupProgress",
     "Level",
     "Options",
+    "Reason",
+    "ReasonKind",
     "Registry",
     "RetryBudget",
     "Task",

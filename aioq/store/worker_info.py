@@ -11,12 +11,16 @@ from aioq.store.reply import text
 #: What a worker tells with each description. The types of its tasks are larger, and read only when asked for.
 FACTS = (
     *("hostname", "pid", "queues", "state", "running", "concurrency", "successful", "failed", "blocks"),
-    *("started_at", "version"),
+    *("started_at", "version", "allow"),
 )
 
 
 class WorkerInfo(NamedTuple):
-    """What a worker tells of itself. blocks: how often its event loop did not turn for more than half a second."""
+    """What a worker tells of itself.
+
+    blocks: how often its event loop did not turn for more than half a second. allow: the patterns of the functions
+    that it may run; none: it may run all.
+    """
 
     name: str
     hostname: str
@@ -30,6 +34,7 @@ class WorkerInfo(NamedTuple):
     blocks: int
     started_at_ms: int
     version: str
+    allow: list[str]
 
 
 def worker_info(name: str, row: Mapping[bytes, bytes]) -> WorkerInfo:
@@ -49,6 +54,7 @@ def worker_info(name: str, row: Mapping[bytes, bytes]) -> WorkerInfo:
         blocks=_number(facts, "blocks"),
         started_at_ms=_number(facts, "started_at"),
         version=facts.get("version", "?"),
+        allow=facts.get("allow", "").split(),
     )
 
 
