@@ -31,6 +31,9 @@ from aioq.values.summary import printable
 #: So many parents have a sentence of their own.
 MOST_PARENTS = 10
 
+#: A queue that begins fewer jobs a second than this has no rate worth telling.
+SLOWEST = 1e-6
+
 #: A retry that waits for so many ms longer than its Retry says was held back by the budget of its queue.
 HELD_MS = 1_000
 
@@ -110,18 +113,18 @@ def _queued(facts: JobFacts, rate: float | None) -> Iterator[Reason]:
 
 
 def _ahead(facts: JobFacts, place: Place, rate: float | None) -> Reason:
-    number, lane = place.ahead, "" if place.lane == "main" else f" It waits in the lane {place.lane}."
+    number, lane = place.ahead, "" if place.lane == "main" else f" It waits in the lane {printable(place.lane)}."
     has_way = not facts.pauses and facts.workers > 0
     data = {"ahead": number, "is_exact": place.is_exact, "lane": place.lane}
 
     if not number:
-        text = "It is the next one" + (", and starts when a worker has a free slot" if has_way else "")
+        text = "No job is ahead of it" + (": it starts when a worker has a free slot" if has_way else "")
     elif place.is_exact:
         text = f"{count(number, 'job')} {'is' if number == 1 else 'are'} ahead of it"
     else:
         text = f"About {_rounded(number):,} jobs are ahead of it (an estimate)"
 
-    if rate and has_way:
+    if has_way and rate is not None and rate > SLOWEST:
         starts_ms = 1000 * number / rate
         text += f"; at the recent rate of {rate:.3g} jobs a second it starts in about {span(starts_ms)}"
         data["expected_at"] = moment(facts.now_ms + starts_ms)
@@ -169,15 +172,16 @@ def _budget(facts: JobFacts) -> Iterator[Reason]:
         return
 
     now, held_ms = moment(facts.now_ms), _held_ms(facts)
+    is_spent = now is not None and budget.next_at > now
 
-    if held_ms < HELD_MS and (now is None or budget.next_at <= now):
+    if held_ms < HELD_MS and not is_spent:
         return
 
     share = f" It holds this one back by about {span(held_ms)}." if held_ms >= HELD_MS else ""
     yield Reason(
         K.RETRY_BUDGET,
-        f"The retry budget of queue {facts.queue} is spent: {_retries(budget.limit)}"
-        f" in {span(1000 * budget.per)}.{share}",
+        f"The retry budget of queue {facts.queue} {'is' if is_spent else 'was'} spent: {_retries(budget.limit)} in"
+        f" {span(1000 * budget.per)}.{share}",
         f"See it, or raise it: {command('retry-budget', facts.queue)}",
         {"limit": budget.limit, "per": budget.per, "next_at": budget.next_at, "held_ms": max(0, held_ms)},
     )
@@ -270,13 +274,13 @@ def _parent(facts: JobFacts, parent: Parent, policy: str) -> Reason:
 def _started(facts: JobFacts, _: float | None) -> Iterator[Reason]:
     record = facts.record
     worker, lease_ms = record.worker or "?", facts.lease_ms
-    since = f" since {span(facts.now_ms - record.started_ms)}" if record.started_ms else ""
+    lasts = f" for {span(facts.now_ms - record.started_ms)}" if record.started_ms else ""
     data = {"worker": worker, "started_at": record.started_at, "attempt": record.attempt}
 
     if lease_ms is not None and lease_ms > facts.now_ms:
         yield Reason(
             K.RUNS,
-            f"Worker {printable(worker)} runs it{since}.{_timeout(facts)}",
+            f"Worker {printable(worker)} has run it{lasts}.{_timeout(facts)}",
             f"If it hangs, end its run: {job_command(facts, 'job', 'stop')}",
             data,
         )
@@ -284,10 +288,9 @@ def _started(facts: JobFacts, _: float | None) -> Iterator[Reason]:
         ended = "is gone" if not lease_ms else f"ended {span(facts.now_ms - lease_ms)} ago"
         yield Reason(
             K.LEASE_ENDED,
-            f"Worker {printable(worker)} has run it{since}, and has died or cannot reach the server: its lease"
+            f"Worker {printable(worker)}, which has run it{lasts}, has died or cannot reach the server: its lease"
             f" {ended}. A live worker of the queue brings the job back.",
-            "" if facts.workers else f"Start a worker: {command('worker', facts.queue)}",
-            {**data, "lease_ended_at": moment(lease_ms)},
+            data={**data, "lease_ended_at": moment(lease_ms)},
         )
         yield from unserved(facts)
 
