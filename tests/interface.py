@@ -13,7 +13,7 @@ import aioq
 import aioq.testing
 from aioq.logs import JobLogFilter
 from aioq.middleware import EnqueuedCall
-from aioq.types import BoundTask, GroupProgress, Registry, Task, Using
+from aioq.types import BoundTask, Explanation, GroupProgress, Reason, Registry, Task, Using
 from aioq.values.options import Options
 
 PAGE = Path(__file__).parent.parent / "docs/interface.md"
@@ -34,6 +34,8 @@ OWNERS: dict[type, str] = {
     Task: "task",
     BoundTask: "task",
     aioq.Job: "job",
+    Explanation: "explanation",
+    Reason: "reason",
     aioq.Group: "group",
     GroupProgress: "progress",
     Registry: "registry",

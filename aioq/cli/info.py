@@ -215,6 +215,7 @@ def _parts(snapshot: Snapshot, view: View) -> Iterable[str | output.Table]:
     if view.queues:
         table = _short_queue_table if sys.stdout.isatty() else _queue_table
         yield table(snapshot.queues) if snapshot.queues else "No queues."
+        yield from _pauses(snapshot.queues)
 
     remarks = list(_remarks(snapshot.queues))
     yield from remarks
@@ -236,12 +237,16 @@ def _suspension(snapshot: Snapshot) -> str:
     return next((each.told() for queue in snapshot.queues for each in queue.pauses if each.everywhere), "")
 
 
-def _remarks(queues: Sequence[QueueInfo]) -> Iterable[str]:
+def _pauses(queues: Sequence[QueueInfo]) -> Iterable[str]:
+    """What is known of the pauses of single queues. That there are some stands in the table."""
     for queue in queues:
         for pause in queue.pauses:
-            if not pause.everywhere and pause.told():  # that it is paused stands in the table
-                yield f"Queue {queue.name} is paused{pause.told()}."
+            if not pause.everywhere and (told := pause.told()):
+                yield f"Queue {queue.name} is paused{told}."
 
+
+def _remarks(queues: Sequence[QueueInfo]) -> Iterable[str]:
+    for queue in queues:
         for name in queue.late_workers:
             yield f"Worker {name} holds jobs of queue {queue.name}, but its lease has ended."
 

@@ -61,7 +61,7 @@ SCRIPTS = {
         *("join", "claim", "finish", "fail", "retry", "give_back", "reclaim", "beat", "leave", "sweep", "wake"),
         *("save_meta", "load", "repeat", "depend", "decide", "outbox", "tell_group", "close_group"),
     },
-    "observer": {"count", "ids", "load", "load_group"},
+    "observer": {"count", "ids", "load", "load_group", "explain"},
     "operator": {
         *(
             "enqueue",
@@ -71,6 +71,7 @@ SCRIPTS = {
             "load",
             "count",
             "ids",
+            "explain",
             "cancel",
             "stop",
             "delete",
@@ -378,6 +379,8 @@ async def test_an_observer_sees_and_changes_nothing(server: Server, queue: Queue
     await queue.store.duty.join("dead", 60_000)
     await queue.connection.call(queue.store.duty.claim_command("dead", 1))
     ids.append((await queue.enqueue(jobs.add, 1, 2)).id)
+    ids.append((await queue.enqueue(jobs.add, 1, 2, depends_on=ids[-1])).id)
+    await queue.pause(60)
 
     with server.client() as admin:
         admin.sadd("aioq:workers", "w")
@@ -389,7 +392,7 @@ async def test_an_observer_sees_and_changes_nothing(server: Server, queue: Queue
 
     words += [("group", "ls", "mail"), ("group", "show", "g")]
     words += [("ls", "--queue", "mail", "--status", str(state)) for state in JobStatus]
-    words += [("job", "show", each, "--queue", "mail") for each in ids]
+    words += [(*verb, each, "--queue", "mail") for verb in (("job", "show"), ("explain",)) for each in ids]
 
     for each in words:
         result = await asyncio.to_thread(cli.call, *each)
@@ -487,6 +490,7 @@ async def test_an_operator_calls_every_command_and_repairs(
         await again.cancel()
         await again.requeue(dependents=True)
 
+    await queue.enqueue(jobs.noop, depends_on=await queue.enqueue_in(60, jobs.noop), job_id="waits")
     await call_all(Cli(url(server, "operator"), environment), held.id)
 
     async with Queue("mail", url(server, "operator")) as own:
@@ -513,6 +517,7 @@ async def call_all(cli: Cli, held: str) -> None:
         ("job", "delete", "two", *mail),
         *(("ls", *mail, "--status", str(state)) for state in JobStatus),
         ("info",),
+        ("explain", "waits", *mail),
         ("enqueue", "tests.jobs.add", "1", "2", *mail, "--wait", "--wait-timeout", "0.05"),
         ("suspend",),
         ("suspend", "--queue", "mail", "--duration", "5"),
