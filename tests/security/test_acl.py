@@ -380,7 +380,6 @@ async def test_an_observer_sees_and_changes_nothing(server: Server, queue: Queue
     await queue.connection.call(queue.store.duty.claim_command("dead", 1))
     ids.append((await queue.enqueue(jobs.add, 1, 2)).id)
     ids.append((await queue.enqueue(jobs.add, 1, 2, depends_on=ids[-1])).id)
-    await queue.pause(60)
 
     with server.client() as admin:
         admin.sadd("aioq:workers", "w")

@@ -3,7 +3,7 @@
 -- ARGV: id nonce exact most
 -- SAYS: ok gone
 -- MAKES: gone open children
--- NEEDS: now read lanes leave late entries delivered tombstone
+-- NEEDS: now read lanes lane_of late entries delivered tombstone_of
 -- exact: up to so many jobs ahead of it in its lane are counted; of more it is told between which entries it stands, so
 -- that the caller can estimate. most: so many workers and parents are told.
 -- ok brings the clock, some fields of the record, and facts as names and values in turn. None of them is the call, a result
