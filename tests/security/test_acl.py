@@ -391,7 +391,8 @@ async def test_an_observer_sees_and_changes_nothing(server: Server, queue: Queue
 
     words += [("group", "ls", "mail"), ("group", "show", "g")]
     words += [("ls", "--queue", "mail", "--status", str(state)) for state in JobStatus]
-    words += [(*verb, each, "--queue", "mail") for verb in (("job", "show"), ("explain",)) for each in ids]
+    words += [("job", "show", each, "--queue", "mail") for each in ids]
+    words += [("explain", each, "--queue", "mail") for each in (ids[0], ids[-1])]
 
     for each in words:
         result = await asyncio.to_thread(cli.call, *each)
