@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import sys
 import textwrap
@@ -17,6 +18,11 @@ from aioq.cli.find import find, nowhere
 from aioq.cli.jobs import Id
 from aioq.client.explained import explain_job
 from aioq.values.explanation import Explanation, ReasonKind
+
+_COMMAND = re.compile(r"`[^`]*`")
+
+#: Stands for a space at which no line is broken.
+_KEPT_SPACE = "\N{NO-BREAK SPACE}"
 
 
 def explain(job_id: Id, *, queue: QueueOption = None, target: Target, as_json: JsonOption = False) -> None:
@@ -77,10 +83,12 @@ def _shown(explanation: Explanation) -> str:
     if not sys.stdout.isatty():
         return text
 
+    # A command stays on one line if that has room for it, so that it can be copied.
+    kept = _COMMAND.sub(lambda found: found[0].replace(" ", _KEPT_SPACE), text)
     width = max(40, shutil.get_terminal_size().columns)
     lines = [
         textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-        for line in text.splitlines()
+        for line in kept.splitlines()
     ]
 
-    return "\n".join(lines)
+    return "\n".join(lines).replace(_KEPT_SPACE, " ")

@@ -64,7 +64,7 @@ def _failed(facts: JobFacts, _: float | None) -> Iterator[Reason]:
     data = {**_data(facts), "attempt": facts.record.attempt, "error": error}
 
     if kind == K.ENDED_BY_PARENT:
-        yield _ended_by_parent(facts, "failed", failure.message if failure else "", data)
+        yield _ended_by_parent(facts, "It failed", failure.message if failure else "", data)
 
         return
 
@@ -105,7 +105,7 @@ def _canceled(facts: JobFacts, _: float | None) -> Iterator[Reason]:
     record, data = facts.record, _data(facts)
 
     if b"waited_for" in record.fields or record.reason is not None:
-        yield _ended_by_parent(facts, "canceled", record.reason or "", data)
+        yield _ended_by_parent(facts, "It was canceled", record.reason or "", data)
 
         return
 
@@ -123,7 +123,7 @@ def _ended_by_parent(facts: JobFacts, how: str, reason: str, data: dict[str, Any
     parent, _, queue = waited_for.partition(" ")[0].partition("@")
     parent = parent.partition("#")[0]
     told = f": {printable(reason)}" if reason else ""
-    text = f"It was {how}{_when(facts)}{told}."
+    text = f"{how}{_when(facts)}{told}."
 
     if not parent:
         remedy = f"Run it after all: {job_command(facts, 'job', 'requeue')}"

@@ -65,7 +65,7 @@ def explain(facts: JobFacts, rate: float | None = None) -> Explanation:
                 Reason(
                     K.DAMAGED,
                     "Its record has no state that is known; it can only be deleted.",
-                    job_command(facts, "job", "delete"),
+                    f"Delete it: {job_command(facts, 'job', 'delete')}",
                 )
             ]
         else:
@@ -118,7 +118,10 @@ def _ahead(facts: JobFacts, place: Place, rate: float | None) -> Reason:
     data = {"ahead": number, "is_exact": place.is_exact, "lane": place.lane}
 
     if not number:
-        text = "No job is ahead of it" + (": it starts when a worker has a free slot" if has_way else "")
+        is_usual = place.lane not in ("alone", "suspects")  # which jobs of these may run, quarantine tells
+        text = "No job is ahead of it" + (
+            ": it starts when a worker has a free slot" if has_way and is_usual else ""
+        )
     elif place.is_exact:
         text = f"{count(number, 'job')} {'is' if number == 1 else 'are'} ahead of it"
     else:

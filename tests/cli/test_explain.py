@@ -79,7 +79,7 @@ def test_lines_fit_into_a_terminal(cli: Cli) -> None:
     status, seen = cli.on_terminal("explain", "a-rather-long-name-of-a-job", columns=80)
     assert status == 0
     assert max(map(len, seen.splitlines())) <= 80
-    assert "requeue" in seen
+    assert "`aioq job requeue a-rather-long-name-of-a-job --queue mail`" in seen
 
 
 def test_a_job_whose_code_and_arguments_cannot_be_loaded_is_explained(cli: Cli) -> None:
