@@ -310,7 +310,7 @@ async def test_an_explanation_is_one_call_and_its_work_is_bounded(queue: Queue, 
             await found[-1].explain()
 
     # The server answers with what explains a job, and not with the jobs ahead of it.
-    within(meter.per_job(10), Cost(commands=23, trips=1.1, bytes=700, calls=120, replies=900))
+    within(meter.per_job(10), Cost(commands=21, trips=1.1, bytes=400, calls=120, replies=600))
 
 
 async def test_a_wait_for_each_of_a_hundred(queue: Queue, start_worker, meter: Meter) -> None:
