@@ -62,8 +62,11 @@ local function tell_last_run()
   local rows = redis.pcall('LRANGE', attempts .. id, -1, -1)
   local is_row, row = pcall(cjson.decode, first_line(not rows.err and rows[1] or ''))
   if is_row and type(row) == 'table' then
-    local error = type(row.error) == 'string' and string.sub(first_line(row.error), 1, LONGEST) or ''
-    put(facts, 'last_run', {tostring(row.outcome), tostring(row.worker or ''), tostring(row.ended_at), error})
+    local told = {}
+    for _, name in ipairs({'outcome', 'worker', 'ended_at', 'error'}) do
+      told[#told + 1] = type(row[name]) == 'string' and string.sub(first_line(row[name]), 1, LONGEST) or ''
+    end
+    put(facts, 'last_run', told)
   end
 end
 
