@@ -12,6 +12,7 @@ from aioq.client.using import Using
 from aioq.values.departed import DepartedWorker
 from aioq.values.durability import Durability, Level
 from aioq.values.durations import Duration
+from aioq.values.explanation import Explanation, Reason, ReasonKind
 from aioq.values.group import GroupProgress
 from aioq.values.histogram import Histogram
 from aioq.values.options import Executor, Options
@@ -26,12 +27,15 @@ __all__ = [
     "Duration",
     "EnqueueData",
     "Executor",
+    "Explanation",
     "GroupProgress",
     "Histogram",
     "Level",
     "Options",
     "Period",
     "QueueStatistics",
+    "Reason",
+    "ReasonKind",
     "Registry",
     "RetryBudget",
     "Task",

@@ -13,7 +13,18 @@ import aioq
 import aioq.testing
 from aioq.logs import JobLogFilter
 from aioq.middleware import EnqueuedCall
-from aioq.types import BoundTask, GroupProgress, Histogram, Period, QueueStatistics, Registry, Task, Using
+from aioq.types import (
+    BoundTask,
+    Explanation,
+    GroupProgress,
+    Histogram,
+    Period,
+    QueueStatistics,
+    Reason,
+    Registry,
+    Task,
+    Using,
+)
 from aioq.values.options import Options
 
 PAGE = Path(__file__).parent.parent / "docs/interface.md"
@@ -34,6 +45,8 @@ OWNERS: dict[type, str] = {
     Task: "task",
     BoundTask: "task",
     aioq.Job: "job",
+    Explanation: "explanation",
+    Reason: "reason",
     aioq.Group: "group",
     GroupProgress: "progress",
     Registry: "registry",

@@ -23,6 +23,7 @@ from tests.client.kinds import plain
 
 #: Arguments that take another thing in another call, as in RQ.
 SEVERAL = {
+    "by": "a pause is made by someone, and the clock of a test kit is moved by a time",
     "args": "a call's own arguments, or a tuple of them",
     "kwargs": "a call's own arguments, or a dict of them",
     "middleware": "that of a queue and that of a worker run around different things; a pool takes names, too",

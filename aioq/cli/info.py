@@ -22,6 +22,7 @@ from aioq.store.directory import QueueInfo
 from aioq.store.worker_info import WorkerInfo
 from aioq.values.departed import DepartedWorker
 from aioq.values.errors import ServerError
+from aioq.values.pause import Pause
 from aioq.values.sizes import shown_size
 from aioq.values.states import JobStatus
 
@@ -169,7 +170,7 @@ def _document(snapshot: Snapshot, view: View) -> dict[str, Any]:
 
     if view.queues:
         document["queues"] = [
-            {"name": queue.name, "paused": queue.paused}
+            {"name": queue.name, "paused": queue.paused, "pauses": [_shown_pause(each) for each in queue.pauses]}
             | dict(queue.counts.jobs)
             | {"callbacks": queue.counts.callbacks, "workers": queue.counts.workers}
             | {"late_workers": queue.late_workers}
@@ -188,6 +189,13 @@ def _document(snapshot: Snapshot, view: View) -> dict[str, Any]:
         document["away"] = {what: str(error) for what, error in snapshot.away.items()}
 
     return document
+
+
+def _shown_pause(pause: Pause) -> dict[str, Any]:
+    """A pause for JSON; how long it still lasts in seconds."""
+    left = None if pause.left_ms is None else pause.left_ms / 1000
+
+    return {"everywhere": pause.everywhere, "reason": pause.reason, "by": pause.by, "left": left}
 
 
 def _print(snapshot: Snapshot, view: View) -> None:
@@ -219,11 +227,12 @@ def _parts(snapshot: Snapshot, view: View) -> Iterable[str | output.Table]:
         return
 
     if snapshot.suspended:
-        yield "All workers are suspended."
+        yield f"All workers are suspended{_suspension(snapshot)}."
 
     if view.queues:
         table = _short_queue_table if sys.stdout.isatty() else _queue_table
         yield table(snapshot.queues) if snapshot.queues else "No queues."
+        yield from _pauses(snapshot.queues)
 
     remarks = list(_remarks(snapshot.queues))
     yield from remarks
@@ -242,6 +251,19 @@ def _parts(snapshot: Snapshot, view: View) -> Iterable[str | output.Table]:
     if view.queues and view.workers:
         yield ""
         yield f"Server: {snapshot.server}"
+
+
+def _suspension(snapshot: Snapshot) -> str:
+    """By whom, why and for how long, as the queues tell it."""
+    return next((each.told() for queue in snapshot.queues for each in queue.pauses if each.everywhere), "")
+
+
+def _pauses(queues: Sequence[QueueInfo]) -> Iterable[str]:
+    """What is known of the pauses of single queues. That there are some stands in the table."""
+    for queue in queues:
+        for pause in queue.pauses:
+            if not pause.everywhere and (told := pause.told()):
+                yield f"Queue {queue.name} is paused{told}."
 
 
 def _remarks(queues: Sequence[QueueInfo]) -> Iterable[str]:

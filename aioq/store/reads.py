@@ -7,12 +7,15 @@ from typing import Any
 
 from aioq.store.calls import Calls, verdict_of
 from aioq.store.examination import Finding, Subject, read_findings
+from aioq.store.explained import EXACT, MOST, read_facts
 from aioq.store.listing import Callbacks, Listing
 from aioq.store.net.command import Command
 from aioq.store.outbox import TAKER
 from aioq.store.reply import fields_of, text
 from aioq.values.counts import Counts
+from aioq.values.facts import JobFacts
 from aioq.values.options import EXPIRED_TTL_MS
+from aioq.values.pause import Pause, read_pause
 from aioq.values.record import JobRecord
 from aioq.values.retry_budget import FIELDS, RetryBudget, read_budget
 from aioq.values.states import JobStatus
@@ -43,6 +46,19 @@ class Reads:
             JobRecord(job_id, fields_of(row), self._calls.signer) if row else None
             for job_id, row in zip(ids, reply[1], strict=True)
         ]
+
+    async def explain(self, job_id: str, nonce: bytes = b"") -> JobFacts:
+        """What keeps a job from running, or how it ended.
+
+        Args:
+            job_id: the job.
+            nonce: that of the call which chose the id, if it is known; so a job that is gone is known longer.
+
+        """
+        calls = self._calls
+        reply = await calls.call("explain", id=job_id, nonce=nonce, exact=EXACT, most=MOST)
+
+        return read_facts(calls.queue, job_id, calls.signer, reply)
 
     async def attempts(self, job_id: str) -> list[bytes]:
         """What is kept of the job's earlier runs, oldest first, each as JSON."""
@@ -176,6 +192,12 @@ class Reads:
         """The call that asks for the budget; `read_budget` reads its reply."""
         return ("HMGET", self._calls.keys.retry_budget, *FIELDS)
 
+    def pauses_commands(self) -> list[Command]:
+        """The calls that ask what keeps all workers from the queue; `read_pauses` reads their replies."""
+        keys = self._calls.keys
+
+        return [(word, key) for key in (keys.suspended, keys.paused) for word in ("GET", "PTTL")]
+
     async def is_paused(self) -> bool:
         return bool(await self._calls.send(("EXISTS", self._calls.keys.paused, self._calls.keys.suspended)))
 
@@ -187,3 +209,14 @@ def read_counts(reply: Any) -> Counts:
     found = {JobStatus(name.decode()): number for name, number in zip(flat, flat, strict=True)}
 
     return Counts({state: found[state] for state in JobStatus}, reply[2], reply[3])
+
+
+def read_pauses(replies: Sequence[Any]) -> list[Pause]:
+    """The pauses in the replies of `pauses_commands`."""
+    suspended, left_suspended, paused, left_paused = replies
+    found = [
+        read_pause(suspended, left_suspended, everywhere=True),
+        read_pause(paused, left_paused, everywhere=False),
+    ]
+
+    return [each for each in found if each is not None]

@@ -11,7 +11,7 @@ from aioq.store.reply import text
 #: What a worker tells with each description. The types of its tasks are larger, and read only when asked for.
 FACTS = (
     *("hostname", "pid", "queues", "state", "running", "concurrency", "successful", "failed", "blocks"),
-    *("started_at", "version", "lag_ms", "memory"),
+    *("started_at", "version", "lag_ms", "memory", "allow"),
 )
 
 
@@ -20,7 +20,7 @@ class WorkerInfo(NamedTuple):
 
     blocks: how often its event loop did not turn for more than half a second. lag_ms: by how long the loop was
     late at the most in the last ten seconds. memory: how much resident memory its process holds, in bytes; 0: not
-    told.
+    told. allow: the patterns of the functions that it may run; none: it may run all.
     """
 
     name: str
@@ -37,6 +37,7 @@ class WorkerInfo(NamedTuple):
     version: str
     lag_ms: int
     memory: int
+    allow: list[str]
 
 
 def worker_info(name: str, row: Mapping[bytes, bytes]) -> WorkerInfo:
@@ -58,6 +59,7 @@ def worker_info(name: str, row: Mapping[bytes, bytes]) -> WorkerInfo:
         version=facts.get("version", "?"),
         lag_ms=_number(facts, "lag_ms"),
         memory=_number(facts, "memory"),
+        allow=facts.get("allow", "").split(),
     )
 
 

@@ -323,6 +323,11 @@ class JobRecord(SignedFields):
         """Until when a queued job may be started, by its ttl, or a deferred one may wait, by its deferred_ttl."""
         return self._moment(b"expires_at")
 
+    @property
+    def expires_ms(self) -> int:
+        """As `expires_at`, in ms since 1970."""
+        return self._int(b"expires_at")
+
     def option(self, option: Option) -> Any:
         """What is stored of an option, or what holds if nothing is."""
         stored = option.stored.field if isinstance(option.stored, Word) else option.stored

@@ -206,7 +206,9 @@ class Service:
 
         presence, stopping = self._presence, self._stopping
         guard = Guard(lambda: self.slots.held, presence.judge, stopping.give_up)
-        description = Description(self.slots, stopping, presence, guard, self._settings.schemas)
+        description = Description(
+            self.slots, stopping, presence, guard, self._settings.schemas, self._settings.allow
+        )
         presence.prepare(description.facts, guard.awake, stopping.give_up)
         guard.watched = presence.threads
         task = asyncio.current_task()

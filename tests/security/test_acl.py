@@ -62,7 +62,7 @@ SCRIPTS = {
         *("join", "claim", "finish", "fail", "retry", "give_back", "reclaim", "beat", "leave", "sweep", "wake"),
         *("save_meta", "load", "repeat", "depend", "decide", "outbox", "tell_group", "close_group", "tally"),
     },
-    "observer": {"count", "ids", "load", "load_group", "statistics"},
+    "observer": {"count", "ids", "load", "load_group", "statistics", "explain"},
     "operator": {
         *(
             "enqueue",
@@ -72,6 +72,7 @@ SCRIPTS = {
             "load",
             "count",
             "ids",
+            "explain",
             "cancel",
             "stop",
             "delete",
@@ -396,6 +397,7 @@ async def test_an_observer_sees_and_changes_nothing(server: Server, queue: Queue
     await queue.store.duty.join("dead", 60_000)
     await queue.connection.call(queue.store.duty.claim_command("dead", 1))
     ids.append((await queue.enqueue(jobs.add, 1, 2)).id)
+    ids.append((await queue.enqueue(jobs.add, 1, 2, depends_on=ids[-1])).id)
 
     with server.client() as admin:
         admin.sadd("aioq:workers", "w")
@@ -408,6 +410,7 @@ async def test_an_observer_sees_and_changes_nothing(server: Server, queue: Queue
     words += [("group", "ls", "mail"), ("group", "show", "g"), ("stats", "mail"), ("info", "--departed")]
     words += [("ls", "--queue", "mail", "--status", str(state)) for state in JobStatus]
     words += [("job", "show", each, "--queue", "mail") for each in ids]
+    words += [("explain", each, "--queue", "mail") for each in (ids[0], ids[-1])]
 
     for each in words:
         result = await asyncio.to_thread(cli.call, *each)
@@ -505,6 +508,7 @@ async def test_an_operator_calls_every_command_and_repairs(
         await again.cancel()
         await again.requeue(dependents=True)
 
+    await queue.enqueue(jobs.noop, depends_on=await queue.enqueue_in(60, jobs.noop), job_id="waits")
     await call_all(Cli(url(server, "operator"), environment), held.id)
 
     async with Queue("mail", url(server, "operator")) as own:
@@ -532,6 +536,7 @@ async def call_all(cli: Cli, held: str) -> None:
         *(("ls", *mail, "--status", str(state)) for state in JobStatus),
         ("info",),
         ("stats", "mail"),
+        ("explain", "waits", *mail),
         ("enqueue", "tests.jobs.add", "1", "2", *mail, "--wait", "--wait-timeout", "0.05"),
         ("suspend",),
         ("suspend", "--queue", "mail", "--duration", "5"),

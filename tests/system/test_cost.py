@@ -314,6 +314,18 @@ async def test_a_drain_of_a_group(queue: Queue, server: Server, meter: Meter) ->
     within(meter.per_job(JOBS), Cost(commands=6.6, trips=0.04, bytes=84, calls=30.5, replies=288))
 
 
+async def test_an_explanation_is_one_call_and_its_work_is_bounded(queue: Queue, meter: Meter) -> None:
+    found = await queue.enqueue_many([Queue.prepare_data(jobs.noop)] * JOBS)
+    await found[-1].explain()
+
+    with meter:
+        for _ in range(10):
+            await found[-1].explain()
+
+    # The server answers with what explains a job, and not with the jobs ahead of it.
+    within(meter.per_job(10), Cost(commands=21, trips=1.1, bytes=400, calls=120, replies=600))
+
+
 async def test_a_wait_for_each_of_a_hundred(queue: Queue, start_worker, meter: Meter) -> None:
     await start_worker()
     job = await queue.enqueue(jobs.add, 0, 0)

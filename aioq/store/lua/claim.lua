@@ -21,7 +21,7 @@ expired_ttl, limit, held, slots = tonumber(expired_ttl), tonumber(limit), tonumb
 -- of a microsecond, and more.
 local function make_others()
   -- MAKES: undecided outbox failed deferred open sources
-  -- NEEDS: USUAL allows entries lane leave lease keep doors/follow doors/end_job expire expire_deferred quarantine drop_lanes
+  -- NEEDS: USUAL allows entries lane lane_of leave lease keep doors/follow doors/end_job expire expire_deferred quarantine drop_lanes
 
   local function promote(ids)
     for _, id in ipairs(ids) do

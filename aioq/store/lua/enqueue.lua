@@ -3,7 +3,7 @@
 -- ARGV: words jobs...
 -- SAYS: ok unknown orphan
 -- MAKES: gone
--- NEEDS: now wake tombstone
+-- NEEDS: now wake tombstone_of
 -- A job is: id, head, then fields and values. The head is their count, and what is more to the job stands behind it as
 -- words: lane=<name>, due=+<ms from now> or due=<moment in ms>, ttl=<ms>, deferred_ttl=<ms>, nonce=<text>,
 -- parents=<policy><id>,...,
