@@ -7,10 +7,13 @@ from aioq.client.bound_task import BoundTask
 from aioq.client.producer import EnqueueData
 from aioq.client.registry import Registry
 from aioq.client.result_of import result_of
+from aioq.client.searching import SearchPage
 from aioq.client.task import Task
 from aioq.client.using import Using
 from aioq.values.durability import Durability, Level
 from aioq.values.durations import Duration
+from aioq.values.failure_group import FailureGroup
+from aioq.values.filter import Filter
 from aioq.values.group import GroupProgress
 from aioq.values.options import Executor, Options
 from aioq.values.retry_budget import RetryBudget
@@ -21,11 +24,14 @@ __all__ = [
     "Duration",
     "EnqueueData",
     "Executor",
+    "FailureGroup",
+    "Filter",
     "GroupProgress",
     "Level",
     "Options",
     "Registry",
     "RetryBudget",
+    "SearchPage",
     "Task",
     "Using",
     "result_of",

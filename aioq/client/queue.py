@@ -14,6 +14,7 @@ from aioq.client.middleware import EnqueueMiddleware
 from aioq.client.plain import awaited
 from aioq.client.producer import Producer
 from aioq.client.registries import Registries
+from aioq.client.searching import Searches
 from aioq.client.share import Share
 from aioq.store import CALLBACKS, Connection, Directory, Server, Store, connect
 from aioq.values.cause import read_exceptions
@@ -31,7 +32,7 @@ from aioq.values.states import JobStatus
 
 
 @tell_rq_names(QUEUE)
-class Queue(Enqueuing, Registries, Holding):
+class Queue(Enqueuing, Registries, Holding, Searches):
     """A queue of jobs on one server. Methods that ask the server are awaited.
 
     Args:
@@ -304,6 +305,7 @@ class Queue(Enqueuing, Registries, Holding):
         await delete_all(self.store, CALLBACKS)
         await self.store.changes.resume()
         await self.store.changes.set_retry_budget(None)
+        await self.store.failures.forget()
         # The last worker that leaves takes empty lanes along. If there is none, it is done in the name of nobody.
         await self.store.duty.leave("")
         await self.store.producing.unregister()

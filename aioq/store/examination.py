@@ -89,6 +89,8 @@ PLACES = (
     Place("outbox", "zset", "lasting", "outbox"),
     Place("sources", "set", "lasting"),
     Place("groups", "zset", "", "listed_group"),
+    Place("fingerprints", "zset", "", "fingerprinted"),
+    Place("tags", "zset", "", "listed_tag"),
     Place("expiring", "zset", "lasting", "deadline"),
     Place("leases", "zset", _DAYS_30, "lease"),
     Place("sessions", "hash", _DAYS_30),
@@ -114,6 +116,9 @@ FAMILIES = (
     Family("members", "group_part"),
     Family("over", "group_part"),
     Family("sequel", "group_part"),
+    Family("fingerprint", "fingerprint"),
+    Family("alike", "alike"),
+    Family("tag", "tag"),
     Family("damaged"),
 )
 

@@ -30,7 +30,8 @@ class Keys:
 
     `damaged` is a beginning, too: what follows is the end of a key that was moved there. So are `gone`, `open`,
     `dependents`, `ended_by` and `children`, which an id follows, and `done`, which the word of a call follows; and
-    `group`, `members`, `over` and `sequel`, which the name of a group follows. No caller passes these: scripts
+    `group`, `members`, `over` and `sequel`, which the name of a group follows, and `fingerprint` and `alike`, which
+    a fingerprint follows, and `tag`, which a tag follows. No caller passes these: scripts
     make them from `job`.
 
     The registry of a final state has the state's name. It has a companion `<registry>:until`, ordered by when its
@@ -70,6 +71,11 @@ class Keys:
     members: bytes
     over: bytes
     sequel: bytes
+    fingerprints: bytes
+    fingerprint: bytes
+    alike: bytes
+    tags: bytes
+    tag: bytes
     registries: Mapping[str, bytes]
 
     @classmethod
@@ -96,7 +102,7 @@ _OWN = tuple(each.name for each in fields(Keys) if each.name != "registries")
 _BEGINNINGS = frozenset(
     (
         *("job", "attempts", "damaged", "gone", "done", "open", "dependents", "ended_by", "children"),
-        *("group", "members", "over", "sequel"),
+        *("group", "members", "over", "sequel", "fingerprint", "alike", "tag"),
     )
 )
 

@@ -320,6 +320,10 @@ class _Audit:
         for lane in lanes:
             pipeline.xpending_range(lane, "workers", "-", "+", 100_000)
         pipeline.llen(self.keys.wake)
+        pipeline.zrange(self.keys.fingerprints, 0, -1, withscores=True)
+        alike = [key for key in self.all_keys if key.startswith(self.keys.alike)]
+        for key in alike:
+            pipeline.zrange(key, 0, -1, withscores=True)
         replies = iter(pipeline.execute(raise_on_error=False))
 
         seconds, micros = next(replies)
@@ -338,6 +342,8 @@ class _Audit:
                 {} if isinstance(rows, Exception) else {row["message_id"]: row["consumer"] for row in rows}
             )
         self.tokens = next(replies)
+        self.fingerprints = dict(next(replies))
+        self.alike = {key.removeprefix(self.keys.alike): dict(next(replies)) for key in alike}
 
     def run(self) -> Iterator[str]:
         yield from self._in_lanes()
@@ -345,6 +351,7 @@ class _Audit:
         yield from self._deferred()
         yield from self._deadlines()
         yield from self._ended()
+        yield from self._fingerprints()
         yield from self._hashes()
         yield from self._other_keys()
 
@@ -431,6 +438,35 @@ class _Audit:
                 yield from self._life(registry, members, until)
 
             yield from self._usual(state, registry + b":usual", usual)
+
+    def _fingerprints(self) -> Iterator[str]:
+        until = self.zsets[self.keys["failed"] + b":until"]
+        usual = self.zsets[self.keys["failed"] + b":usual"]
+        listed = dict.fromkeys(self.zsets[self.keys["failed"]], float("inf")) | until
+        listed |= {job_id: int(ended_at) + USUAL["failed"] for job_id, ended_at in usual.items()}
+        listed = {each: goes for each, goes in listed.items() if goes > self.now}
+        found = {
+            job_id: goes for jobs in self.alike.values() for job_id, goes in jobs.items() if goes > self.now
+        }
+
+        if not self.ghosts and found != listed:
+            yield f"under fingerprints stand {found}; expected {listed}"
+
+        for name, jobs in self.alike.items():
+            for job_id, goes in jobs.items():
+                if goes > self.now and self.jobs.get(job_id, {}).get(b"fingerprint", name) != name:
+                    yield f"{job_id!r} stands under {name!r}, and says {self.jobs[job_id]}"
+
+        if set(self.fingerprints) - {
+            each.removeprefix(self.keys.fingerprint)
+            for each in self.all_keys
+            if each.startswith(self.keys.fingerprint)
+        }:
+            yield f"nothing is known of one of these fingerprints: {self.fingerprints}"
+
+        for job_id, known in self.jobs.items():
+            if (b"fingerprint" in known) != (known.get(b"status") == b"failed"):
+                yield f"{job_id!r} has a fingerprint, or none, and should not: {known}"
 
     def _usual(self, state: str, key: bytes, members: dict[bytes, float]) -> Iterator[str]:
         for job_id, ended_at in members.items():
@@ -541,6 +577,9 @@ class _Audit:
             if key.startswith(self.keys.attempts):
                 if key.removeprefix(self.keys.attempts) not in self.jobs:
                     yield f"{key!r} is the history of no job"
+            elif key.startswith((self.keys.fingerprint, self.keys.alike)):
+                if key.split(b":")[-1] not in self.fingerprints:
+                    yield f"{key!r} is of no fingerprint"
             elif parts := [each for each in self._of_dependents() if key.startswith(each)]:
                 if key.removeprefix(parts[0]).split(b"/")[0] not in self.jobs:
                     yield f"{key!r} is of no job"
