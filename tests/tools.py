@@ -187,14 +187,16 @@ def leaks(client: redis.Redis) -> list[str]:
 
 
 def _is_of_lasting_failure(client: redis.Redis, key: str) -> bool:
-    """What lists a job by its fingerprint or its tags that has not ended, or that a user asked to keep for ever."""
+    """What lists a job by its fingerprint or tags that has not ended, or that is kept for ever."""
     match = re.fullmatch(r"(.*):(?:fingerprints|tags|(?:fingerprint|alike|tag):(.+))", key)
 
     if match is None:
         return False
 
     base, kind = match[1], "tag" if ":tag" in key else "alike"
-    names = [match[2]] if match[2] else client.zrange(f"{base}:{'tags' if kind == 'tag' else 'fingerprints'}", 0, -1)
+    names = (
+        [match[2]] if match[2] else client.zrange(f"{base}:{'tags' if kind == 'tag' else 'fingerprints'}", 0, -1)
+    )
 
     return any(client.zcount(f"{base}:{kind}:{each}", "+inf", "+inf") for each in names)
 

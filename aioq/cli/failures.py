@@ -54,9 +54,7 @@ def failures(
         output.say_table(output.Table(columns, [_row(name, group) for name, group in found]))
 
 
-def mute(
-    fingerprint: Fingerprint, *, duration: For = None, queue: QueueOption = None, target: Target
-) -> None:
+def mute(fingerprint: Fingerprint, *, duration: For = None, queue: QueueOption = None, target: Target) -> None:
     """Leave a failure out of the list. Its jobs are counted and kept as before."""
 
     async def mute_one(found: Queue) -> None:

@@ -229,7 +229,9 @@ def ls(
     ] = None,
     filter: Annotated[  # noqa: A002 - the option's name
         str | None,
-        typer.Option("--filter", metavar="FILTER", help="Only jobs that it is for, such as 'fn:shop.* error:refused'."),
+        typer.Option(
+            "--filter", metavar="FILTER", help="Only jobs that it is for, such as 'fn:shop.* error:refused'."
+        ),
     ] = None,
     target: Target,
     as_json: JsonOption = False,

@@ -112,7 +112,9 @@ async def _act(
 
         if not quiet:
             output.say_table((short_list_table if sys.stdout.isatty() else list_table)(first.jobs))
-            output.say(f"{output.count(count, 'job')} of queue {name}" + ("; nothing was changed" if dry_run else ""))
+            output.say(
+                f"{output.count(count, 'job')} of queue {name}" + ("; nothing was changed" if dry_run else "")
+            )
 
         if not dry_run:
             async for moved in on_all(queue.store, verb, found, **options):

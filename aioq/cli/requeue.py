@@ -50,7 +50,9 @@ def requeue(
     filter: FilterOption = None,  # noqa: A002 - the option's name
     fingerprint: Annotated[
         str | None,
-        typer.Option("--fingerprint", metavar="FINGERPRINT", help="All jobs with it, as `aioq failures` shows it."),
+        typer.Option(
+            "--fingerprint", metavar="FINGERPRINT", help="All jobs with it, as `aioq failures` shows it."
+        ),
     ] = None,
     dry_run: DryRun = False,
     keep_retries: Annotated[bool, typer.Option("--keep-retries", help="Do not reset their attempts.")] = False,

@@ -77,7 +77,9 @@ def list_matching(names: Sequence[str], target: Target, wanted: Filter, limit: i
             output.say_table((short_list_table if on_terminal else list_table)(page.jobs))
 
         told = f"{output.count(len(page.jobs), 'job')} found; {page.scanned} of {page.total} were looked at"
-        (output.say if on_terminal else output.warn)(told + ("" if page.cursor is None else "; --limit shows more"))
+        (output.say if on_terminal else output.warn)(
+            told + ("" if page.cursor is None else "; --limit shows more")
+        )
 
     if as_json:
         output.say_json(documents[0] if len(documents) == 1 else documents)

@@ -12,8 +12,8 @@ from aioq.client.parts import part_of
 from aioq.client.plain import awaited
 from aioq.store import Store
 from aioq.store.searching import STEP, Progress, read_cursor
-from aioq.values.errors import InvalidInput, InvalidType, NoSuchFailureError
 from aioq.values.durations import FOREVER, Duration, positive_ms
+from aioq.values.errors import InvalidInput, InvalidType, NoSuchFailureError
 from aioq.values.failure_group import FailureGroup, check_fingerprint
 from aioq.values.filter import Filter, make_filter
 from aioq.values.numbers import whole
@@ -69,8 +69,8 @@ class Searches:
                 `Filter.parse`).
             limit: the most jobs of this page (default 100).
             cursor: that of the page before; None: from the beginning.
-            scan: how many jobs this call may look at, about (default 10,000). Then it brings what it has found, and
-                the cursor with which to go on.
+            scan: about how many jobs this call may look at (default 10,000). Then it brings what it has found,
+                and the cursor with which to go on.
             conditions: instead of a filter its parts: ids, states, functions, tags, errors, workers, meta,
                 fingerprint, after, before, texts.
 
@@ -201,7 +201,9 @@ class Searches:
             raise InvalidInput(f"by={by!r:.50}: expected a text of at most {_MAX_BY} characters")
 
         if not await self.store.failures.mute(fingerprint, ms, by):
-            raise NoSuchFailureError(f"no failed job of queue {self.store.queue} has the fingerprint {fingerprint}")
+            raise NoSuchFailureError(
+                f"no failed job of queue {self.store.queue} has the fingerprint {fingerprint}"
+            )
 
     async def _begin(self, filter: Filter) -> Progress:  # noqa: A002 - what it is
         return await self.store.searching.begin(filter)
@@ -238,7 +240,9 @@ def read_filter(filter: Filter | str, conditions: dict[str, Any]) -> Filter:  # 
         raise InvalidInput(f"give a filter, or its parts ({', '.join(conditions)}), and not both")
 
     if unknown := conditions.keys() - set(Filter.__slots__):
-        raise InvalidInput(f"{', '.join(sorted(unknown))}: no such condition; there are {', '.join(Filter.__slots__)}")
+        raise InvalidInput(
+            f"{', '.join(sorted(unknown))}: no such condition; there are {', '.join(Filter.__slots__)}"
+        )
 
     if isinstance(filter, Filter):
         return make_filter(**conditions) if conditions else filter

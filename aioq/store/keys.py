@@ -30,9 +30,8 @@ class Keys:
 
     `damaged` is a beginning, too: what follows is the end of a key that was moved there. So are `gone`, `open`,
     `dependents`, `ended_by` and `children`, which an id follows, and `done`, which the word of a call follows; and
-    `group`, `members`, `over` and `sequel`, which the name of a group follows, and `fingerprint` and `alike`, which
-    a fingerprint follows, and `tag`, which a tag follows. No caller passes these: scripts
-    make them from `job`.
+    `group`, `members`, `over` and `sequel`, which the name of a group follows, `fingerprint` and `alike`, which a
+    fingerprint follows, and `tag`, which a tag follows. No caller passes these: scripts make them from `job`.
 
     The registry of a final state has the state's name. It has a companion `<registry>:until`, ordered by when its
     jobs are forgotten, and `<registry>:usual`, with those that have the usual retention.

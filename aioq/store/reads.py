@@ -104,7 +104,7 @@ class Reads:
         )
 
     async def page(self, place: str, cursor: bytes, size: int, order: str) -> Any:
-        """One page of a list as `ids.lua` answers it: of a state, or of what is listed under a fingerprint or a tag."""
+        """One page of a list as `ids.lua` answers it: of a state, a fingerprint or a tag."""
         return await self._calls.call(
             "ids",
             state=place,

@@ -2,8 +2,8 @@
 
 A step is two short calls: one brings the ids of a page of a list, the other says which of these jobs the filter is
 for. So no step takes the server longer than about a millisecond, wherever in whatever list it is. What narrows the
-search is used first: ids are looked up, fingerprints and tags have lists of their own, and of the states only those
-are gone through that may have a job.
+search is used first: ids are looked up, fingerprints and tags have lists of their own, and only those states are
+gone through that may have a job.
 """
 
 from __future__ import annotations
@@ -134,8 +134,8 @@ class Searching:
             if len(found) <= room and looked == len(ids):
                 break
 
-            # Then the page is asked for again, and ends with the last job that there is room for, or that was looked
-            # at. So the next step begins right behind it, whatever comes and goes meanwhile.
+            # Then the page is asked for again, and ends with the last job that there is room for, or that was
+            # looked at. So the next step begins right behind it, whatever comes and goes meanwhile.
             fitting = 1 + ids.index(found[room - 1]) if len(found) > room else looked
 
             if fitting >= size or size == 1:  # jobs that expired in one millisecond come together

@@ -18,7 +18,7 @@ from aioq.values.filter import Filter
 
 @dataclass(frozen=True, slots=True)
 class SearchPage:
-    """What a search has found so far. The attributes are those of aioq.types.SearchPage; its jobs have plain calls."""
+    """What a search has found so far, as aioq.types.SearchPage says; its jobs have plain calls."""
 
     jobs: list[Job[Any]]
     cursor: str | None
@@ -54,8 +54,8 @@ class Searches:
                 `Filter.parse`).
             limit: the most jobs of this page (default 100).
             cursor: that of the page before; None: from the beginning.
-            scan: how many jobs this call may look at, about (default 10,000). Then it brings what it has found, and
-                the cursor with which to go on.
+            scan: about how many jobs this call may look at (default 10,000). Then it brings what it has found,
+                and the cursor with which to go on.
             conditions: instead of a filter its parts: ids, states, functions, tags, errors, workers, meta,
                 fingerprint, after, before, texts.
 
@@ -96,7 +96,9 @@ class Searches:
             InvalidInput: the filter cannot be used.
 
         """
-        return run(self._queue.requeue_matching, filter, at_front=at_front, reset_retries=reset_retries, progress=progress)
+        return run(
+            self._queue.requeue_matching, filter, at_front=at_front, reset_retries=reset_retries, progress=progress
+        )
 
     def cancel_matching(
         self,

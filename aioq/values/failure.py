@@ -49,7 +49,7 @@ class Failure:
             head["origin"] = base64.b64encode(self.origin).decode()
 
         if self.fingerprint:  # first, since the scripts look for it there
-            head = {"fingerprint": self.fingerprint} | head
+            head = {"fingerprint": self.fingerprint, **head}
 
         return f"{_encode(head)}\n{self.text}"
 

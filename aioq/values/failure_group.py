@@ -11,6 +11,7 @@ from aioq.values.failure import unpack_failure
 from aioq.values.fingerprint import LENGTH, OTHER
 from aioq.values.moments import moment_of
 
+
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
     """The failed jobs of a queue that have one fingerprint.

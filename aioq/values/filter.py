@@ -152,7 +152,9 @@ def make_filter(
         before=_moment(before, "before"),
         texts=_several(texts, "text"),
     )
-    count = sum(len(each) for each in (getattr(made, name) for name in Filter.__slots__) if isinstance(each, tuple))
+    count = sum(
+        len(each) for each in (getattr(made, name) for name in Filter.__slots__) if isinstance(each, tuple)
+    )
 
     if count > MAX_CONDITIONS and len(made.ids) < count - MAX_CONDITIONS:
         raise InvalidInput(f"filter: it has {count} conditions; at most {MAX_CONDITIONS} can be used")

@@ -1,9 +1,9 @@
 """Fingerprint: what tells a failure from others, so that jobs which failed of one cause can be seen as one.
 
-It is made of the function, the class of the exception, the place in the code where it was raised, and its message. What
-changes from job to job or from machine to machine is left out of these: numbers, ids, addresses, quoted values, folders
-and numbers of lines. `lua/lib/fingerprint.lua` makes that of a failure which a script finds: it has neither place nor
-message.
+It is made of the function, the class of the exception, the place in the code where it was raised, and its message.
+What changes from job to job or from machine to machine is left out: numbers, ids, addresses, quoted values,
+folders and numbers of lines. `lua/lib/fingerprint.lua` makes that of a failure which a script finds: it has
+neither place nor message.
 """
 
 from __future__ import annotations
@@ -69,12 +69,12 @@ def normalised(message: str) -> str:
 
 
 def place_of(text: str) -> str:
-    """The place where an exception was raised: the last frame of a traceback that is no library's, as file and function.
+    r"""The place where an exception was raised: the last frame of the user's code, as file and function.
 
     Numbers of lines are left out, since each deploy moves them; and folders, since each machine has others.
 
     Example:
-        >>> place_of('  File "/srv/app-17/shop/pay.py", line 12, in charge\\n    raise TimeoutError')
+        >>> place_of('  File "/srv/app-17/shop/pay.py", line 12, in charge\n    raise TimeoutError')
         'shop/pay.py charge'
 
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from aioq.values.pickled import Opaque, Several, look_into
-from aioq.values.serializer import JSON, PICKLE
+from aioq.values.serializer import PICKLE
 from aioq.values.signature import SIGNED, inner
 
 #: Longer values are not looked at.

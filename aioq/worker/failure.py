@@ -51,7 +51,7 @@ def packed_failure(record: JobRecord, error: BaseException, text: str, *, is_las
         record: the job that it ended; it signs, if its queue does.
         error: the exception.
         text: the traceback.
-        is_last: the job fails with it, so it gets a fingerprint. A run that is followed by another one pays for none.
+        is_last: the job fails with it, so it gets a fingerprint; other runs pay for none.
 
     """
     made_of = origin(error)

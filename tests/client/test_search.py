@@ -26,7 +26,9 @@ async def refuse(reason: str) -> None:
 
 
 async def test_each_condition_finds_what_it_is_for(queue: Queue, burst) -> None:
-    await queue.using(job_id="bad", tags=["vip", "eu"], meta={"user": 7, "name": "Ann"}).enqueue(refuse, "Time Out")
+    await queue.using(job_id="bad", tags=["vip", "eu"], meta={"user": 7, "name": "Ann"}).enqueue(
+        refuse, "Time Out"
+    )
     await queue.using(job_id="good", tags=["eu"], meta={"user": 8}).enqueue(jobs.add, 1, 2)
     await burst()
     await queue.using(job_id="later", tags=["vip"]).enqueue_in("1h", jobs.add, 1, 2)

@@ -11,7 +11,19 @@ from typing import Any
 import pytest
 import redis
 
-from aioq.store import Connection, Store, changes, duty, examination, failures, groups, outbox, producing, reads, searching
+from aioq.store import (
+    Connection,
+    Store,
+    changes,
+    duty,
+    examination,
+    failures,
+    groups,
+    outbox,
+    producing,
+    reads,
+    searching,
+)
 from aioq.store.keys import LANES, RARE_LANES, Keys
 from aioq.store.scripts import Script, Scripts, server_scripts
 from aioq.values.errors import ServerError

@@ -445,9 +445,7 @@ class _Audit:
         listed = dict.fromkeys(self.zsets[self.keys["failed"]], float("inf")) | until
         listed |= {job_id: int(ended_at) + USUAL["failed"] for job_id, ended_at in usual.items()}
         listed = {each: goes for each, goes in listed.items() if goes > self.now}
-        found = {
-            job_id: goes for jobs in self.alike.values() for job_id, goes in jobs.items() if goes > self.now
-        }
+        found = {job_id: goes for jobs in self.alike.values() for job_id, goes in jobs.items() if goes > self.now}
 
         if not self.ghosts and found != listed:
             yield f"under fingerprints stand {found}; expected {listed}"

@@ -11,11 +11,7 @@
 
 -- Lua gives a function 200 local variables; those of the checks and those of the keys come to more.
 local function look_at_all()
-  -- NEEDS: doors/follow finding more/dependents checks/fingerprints checks/tags checks/job checks/index checks/lane checks/dependents checks/groups
-  local function add_checks()
-    -- NEEDS: checks/worker checks/key
-  end
-  add_checks()
+  -- NEEDS: doors/follow finding more/dependents checks/fingerprints checks/tags checks/job checks/index checks/lane checks/dependents checks/groups checks/rest
   expired_ttl = tonumber(expired_ttl)
   for at = subjects, #ARGV, 3 do
     checks[ARGV[at]](ARGV[at + 1], ARGV[at + 2])
