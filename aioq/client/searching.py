@@ -92,7 +92,9 @@ class Searches:
             some, progress = await self.store.searching.step(found, progress, min(STEP, most - len(ids)))
             ids += some
 
-        jobs = [Job(record, self.store) for record in await self.store.reads.load(ids) if record is not None]
+        jobs: list[Job[Any]] = [
+            Job(record, self.store) for record in await self.store.reads.load(ids) if record is not None
+        ]
 
         return SearchPage(
             jobs,
@@ -274,7 +276,7 @@ async def on_all(store: Store, verb: Verb, filter: Filter, **options: bool) -> A
             yield await _do(store, verb, ids, options)
 
 
-async def _do(store: Store, verb: Verb, ids: list[str], options: dict[str, bool]) -> int:
+async def _do(store: Store, verb: Verb, ids: list[str], options: dict[str, Any]) -> int:
     if verb == "delete":
         return await store.changes.delete(ids)
 

@@ -211,7 +211,7 @@ OPTIONS = (
         check_tags,
         "tags",
         Word("tags", ",".join),
-        flags=(Flag("tags", "TAG", "A text by which the job is found; any number.", check_tags, list),),
+        flags=(Flag("tag", "TAG", "A text by which the job is found; any number.", check_tags, list),),
     ),
     RETRY_OPTION,
     REPEAT_OPTION,
