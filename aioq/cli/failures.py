@@ -58,7 +58,7 @@ def mute(fingerprint: Fingerprint, *, duration: For = None, queue: QueueOption =
     """Leave a failure out of the list. Its jobs are counted and kept as before."""
 
     async def mute_one(found: Queue) -> None:
-        await found.mute_failure(fingerprint, duration, by=actor())
+        await found.mute_failure(fingerprint, duration, muted_by=actor())
 
     asyncio.run(_on_each(fingerprint, queue, target, mute_one, "muted"))
 

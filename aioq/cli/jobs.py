@@ -69,6 +69,15 @@ Dependents = Annotated[
 Callbacks = Annotated[
     bool, typer.Option("--callbacks", help="The callbacks that wait or run, in the place of the jobs.")
 ]
+Tag = Annotated[
+    list[str] | None, typer.Option("--tag", metavar="TAG", help="Only jobs with this tag; any number.")
+]
+OnlyFilter = Annotated[
+    str | None,
+    typer.Option(
+        "--filter", metavar="FILTER", help="Only jobs that it is for, such as 'fn:shop.* error:refused'."
+    ),
+]
 Desc = Annotated[bool, typer.Option("--desc", help="The last ones first.")]
 
 
@@ -224,15 +233,8 @@ def ls(
     offset: Offset = 0,
     desc: Desc = False,
     callbacks: Callbacks = False,
-    tag: Annotated[
-        list[str] | None, typer.Option("--tag", metavar="TAG", help="Only jobs with this tag; any number.")
-    ] = None,
-    filter: Annotated[  # noqa: A002 - the option's name
-        str | None,
-        typer.Option(
-            "--filter", metavar="FILTER", help="Only jobs that it is for, such as 'fn:shop.* error:refused'."
-        ),
-    ] = None,
+    tag: Tag = None,
+    filter: OnlyFilter = None,  # noqa: A002 - the option's name
     target: Target,
     as_json: JsonOption = False,
 ) -> None:

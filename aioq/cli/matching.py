@@ -26,9 +26,18 @@ FilterOption = Annotated[
         "--filter", metavar="FILTER", help="All jobs that it is for, such as 'state:failed error:\"time out\"'."
     ),
 ]
+FingerprintOption = Annotated[
+    str | None,
+    typer.Option("--fingerprint", metavar="FINGERPRINT", help="All jobs with it, as `aioq failures` shows it."),
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="With --filter: count the jobs and show some; change nothing.")
 ]
+
+
+def joined(text: str | None, fingerprint: str | None) -> str:
+    """The text of a filter, and what else it is for."""
+    return " ".join(filter(None, (fingerprint and f"fingerprint:{fingerprint}", text)))
 
 
 def act_on_all(

@@ -13,7 +13,7 @@ from aioq.cli.checks import refuse_names_with_all
 from aioq.cli.common import CHUNK, JsonOption, QueueOption, Target, connected, lookup_ids, tell_of_missing
 from aioq.cli.complete import job_ids
 from aioq.cli.find import by_queue, find, refusal
-from aioq.cli.matching import DryRun, FilterOption, act_on_all
+from aioq.cli.matching import DryRun, FilterOption, FingerprintOption, act_on_all, joined
 from aioq.cli.output import count, progress
 from aioq.cli.report import Report
 from aioq.client.bulk import requeue_all
@@ -48,12 +48,7 @@ def requeue(
         bool, typer.Option("--dependents", help="With them, those that their ends have canceled or failed.")
     ] = False,
     filter: FilterOption = None,  # noqa: A002 - the option's name
-    fingerprint: Annotated[
-        str | None,
-        typer.Option(
-            "--fingerprint", metavar="FINGERPRINT", help="All jobs with it, as `aioq failures` shows it."
-        ),
-    ] = None,
+    fingerprint: FingerprintOption = None,
     dry_run: DryRun = False,
     keep_retries: Annotated[bool, typer.Option("--keep-retries", help="Do not reset their attempts.")] = False,
     target: Target,
@@ -68,19 +63,10 @@ def requeue(
         if ids or every or dependents:
             raise InvalidInput("--filter and --fingerprint go neither with ids nor with --all or --dependents")
 
-        words = [] if fingerprint is None else [f"fingerprint:{fingerprint}"]
-        act_on_all(
-            "requeue",
-            "requeued",
-            " ".join([*words, *([] if filter is None else [filter])]),
-            queue=queue,
-            target=target,
-            dry_run=dry_run,
-            as_json=as_json,
-            quiet=quiet,
-            at_front=at_front,
-            reset=not keep_retries,
-        )
+        text = joined(filter, fingerprint)
+        told = {"dry_run": dry_run, "as_json": as_json, "quiet": quiet}
+        options = {"at_front": at_front, "reset": not keep_retries}
+        act_on_all("requeue", "requeued", text, queue=queue, target=target, **told, **options)
 
         return
 

@@ -53,7 +53,7 @@ class Searches:
         self,
         filter: Filter | str = "",  # noqa: A002 - what it is
         *,
-        limit: int = 100,
+        limit: int | None = None,
         cursor: str | None = None,
         scan: int = 10_000,
         **conditions: Any,
@@ -67,7 +67,7 @@ class Searches:
         Args:
             filter: a Filter, or its text, such as `state:failed fn:shop.mail.* error:"time out"` (see
                 `Filter.parse`).
-            limit: the most jobs of this page (default 100).
+            limit: the most jobs of this page (default None: 100).
             cursor: that of the page before; None: from the beginning.
             scan: about how many jobs this call may look at (default 10,000). Then it brings what it has found,
                 and the cursor with which to go on.
@@ -84,7 +84,7 @@ class Searches:
 
         """
         found = read_filter(filter, conditions)
-        most, looks = whole(limit, "limit", 1), whole(scan, "scan", 1)
+        most, looks = 100 if limit is None else whole(limit, "limit", 1), whole(scan, "scan", 1)
         progress = await self._begin(found) if cursor is None else read_cursor(cursor, found)
         began, ids = progress.scanned, list[str]()
 
@@ -176,14 +176,14 @@ class Searches:
 
     @awaited
     async def mute_failure(
-        self, fingerprint: FailureGroup | str, duration: Duration | None = None, *, by: str = ""
+        self, fingerprint: FailureGroup | str, duration: Duration | None = None, *, muted_by: str = ""
     ) -> None:
         """Say that nobody needs to look at the failures with a fingerprint. They are counted and kept as before.
 
         Args:
             fingerprint: that of the group, or the group.
             duration: for how long (default None: until `unmute_failure`).
-            by: who says so; it is shown.
+            muted_by: who says so; it is shown.
 
         Raises:
             InvalidInput: a value cannot be used.
@@ -191,7 +191,7 @@ class Searches:
 
         """
         ms = FOREVER if duration is None else positive_ms(duration, "duration")
-        await self._mute(check_fingerprint(fingerprint), ms, by)
+        await self._mute(check_fingerprint(fingerprint), ms, muted_by)
 
     @awaited
     async def unmute_failure(self, fingerprint: FailureGroup | str) -> None:
@@ -200,7 +200,7 @@ class Searches:
 
     async def _mute(self, fingerprint: str, ms: int, by: str) -> None:
         if not isinstance(by, str) or len(by) > _MAX_BY:
-            raise InvalidInput(f"by={by!r:.50}: expected a text of at most {_MAX_BY} characters")
+            raise InvalidInput(f"muted_by={by!r:.50}: expected a text of at most {_MAX_BY} characters")
 
         if not await self.store.failures.mute(fingerprint, ms, by):
             raise NoSuchFailureError(

@@ -38,7 +38,7 @@ class Searches:
         self,
         filter: Filter | str = "",  # noqa: A002 - what it is
         *,
-        limit: int = 100,
+        limit: int | None = None,
         cursor: str | None = None,
         scan: int = 10_000,
         **conditions: Any,
@@ -52,7 +52,7 @@ class Searches:
         Args:
             filter: a Filter, or its text, such as `state:failed fn:shop.mail.* error:"time out"` (see
                 `Filter.parse`).
-            limit: the most jobs of this page (default 100).
+            limit: the most jobs of this page (default None: 100).
             cursor: that of the page before; None: from the beginning.
             scan: about how many jobs this call may look at (default 10,000). Then it brings what it has found,
                 and the cursor with which to go on.
@@ -136,21 +136,21 @@ class Searches:
         return run(self._queue.failures, limit, muted=muted)
 
     def mute_failure(
-        self, fingerprint: FailureGroup | str, duration: Duration | None = None, *, by: str = ""
+        self, fingerprint: FailureGroup | str, duration: Duration | None = None, *, muted_by: str = ""
     ) -> None:
         """Say that nobody needs to look at the failures with a fingerprint. They are counted and kept as before.
 
         Args:
             fingerprint: that of the group, or the group.
             duration: for how long (default None: until `unmute_failure`).
-            by: who says so; it is shown.
+            muted_by: who says so; it is shown.
 
         Raises:
             InvalidInput: a value cannot be used.
             NoSuchFailureError: no failed job has this fingerprint.
 
         """
-        run(self._queue.mute_failure, fingerprint, duration, by=by)
+        run(self._queue.mute_failure, fingerprint, duration, muted_by=muted_by)
 
     def unmute_failure(self, fingerprint: FailureGroup | str) -> None:
         """Take back `mute_failure`. Raises as that does."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from aioq.values.pickled import Opaque, Several, look_into
+from aioq.values.pickled import look_into
 from aioq.values.serializer import PICKLE
 from aioq.values.signature import SIGNED, inner
 
@@ -28,17 +28,13 @@ def meta_text(data: bytes) -> str | None:
     try:
         value = _pickled(data[1:]) if data[:1] == PICKLE.tag else json.loads(data[1:])
 
-        return value if isinstance(value, str) else json.dumps(value)
+        return value if isinstance(value, str) else json.dumps(value)  # an object is of no type that JSON has
     except (ValueError, TypeError, RecursionError, LookupError):
         return None
 
 
 def _pickled(data: bytes) -> object:
-    """The plain value in a pickle. Raises ValueError: it holds something else."""
+    """The plain value in a pickle; an object that JSON does not take if it holds something else."""
     found = look_into(data)
-    (value,) = found.items
 
-    if not found.is_whole or isinstance(value, Several | Opaque):
-        raise ValueError("it is no plain value")
-
-    return value
+    return found.items[0] if found.is_whole else found

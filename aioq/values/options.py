@@ -28,7 +28,7 @@ from aioq.values.result_of import RESULTS_OPTION, Place
 from aioq.values.retry import Retry
 from aioq.values.retry_option import RETRY_OPTION
 from aioq.values.states import KEPT_MS, JobStatus
-from aioq.values.tags import check_tags
+from aioq.values.tags import check_tag, check_tags
 from aioq.values.webhook import Webhook
 from aioq.values.webhook_row import WEBHOOKS_OPTION, Webhooks
 
@@ -211,7 +211,7 @@ OPTIONS = (
         check_tags,
         "tags",
         Word("tags", ",".join),
-        flags=(Flag("tag", "TAG", "A text by which the job is found; any number.", check_tags, list),),
+        flags=(Flag("tag", "TAG", "A text by which the job is found; any number.", check_tag, list),),
     ),
     RETRY_OPTION,
     REPEAT_OPTION,

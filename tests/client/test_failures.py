@@ -63,7 +63,7 @@ async def test_a_group_is_muted(queue: Queue, burst) -> None:
     (job_id,) = await put(queue, 1)
     await burst()
     (group,) = await queue.failures()
-    await queue.mute_failure(group, by="ann@desk")
+    await queue.mute_failure(group, muted_by="ann@desk")
     (group,) = await queue.failures(muted=True)
     assert (group.is_muted, group.muted_until, group.muted_by) == (True, None, "ann@desk")
     assert await queue.failures(muted=False) == []
