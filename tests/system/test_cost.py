@@ -358,7 +358,7 @@ async def test_jobs_with_tags_are_enqueued(queue: Queue, meter: Meter) -> None:
     with meter:
         await queue.enqueue_many(calls)
 
-    within(meter.per_job(JOBS), Cost(commands=6, trips=0.01, bytes=165, calls=30, replies=0.35))
+    within(meter.per_job(JOBS), Cost(commands=7.4, trips=0.01, bytes=165, calls=30, replies=0.35))
 
 
 async def test_a_drain_of_jobs_with_tags(queue: Queue, server: Server, meter: Meter) -> None:
@@ -370,7 +370,7 @@ async def test_a_drain_of_jobs_with_tags(queue: Queue, server: Server, meter: Me
     with meter:
         await worker.run(max_jobs=JOBS)
 
-    within(meter.per_job(JOBS), Cost(commands=14, trips=0.03, bytes=90, calls=36, replies=250))
+    within(meter.per_job(JOBS), Cost(commands=14, trips=0.03, bytes=90, calls=36, replies=275))
 
 
 async def test_a_drain_of_jobs_that_fail(queue: Queue, server: Server, meter: Meter) -> None:
@@ -381,7 +381,7 @@ async def test_a_drain_of_jobs_that_fail(queue: Queue, server: Server, meter: Me
     with meter:
         await worker.run(max_jobs=JOBS)
 
-    within(meter.per_job(JOBS), Cost(commands=14, trips=0.03, bytes=1200, calls=80, replies=250))
+    within(meter.per_job(JOBS), Cost(commands=14, trips=0.03, bytes=1200, calls=111, replies=250))
 
 
 async def test_jobs_with_a_callback_are_enqueued(queue: Queue, meter: Meter) -> None:
