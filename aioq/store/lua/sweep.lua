@@ -57,6 +57,23 @@ local function expire_records(ids, registry)
     end
   end
 end
+-- What lists jobs by when their retention is over, and drops them then: fingerprints and tags. index: all their names.
+-- Jobs without a record are listed no longer, either.
+local function sweep_listed(index, beginning, settle)
+  for _, name in ipairs(redis.call('ZRANDMEMBER', index, STRAYS)) do
+    local key = beginning .. name
+    local gone = redis.call('ZRANGEBYSCORE', key, '-inf', '(' .. now, 'LIMIT', 0, chunk)
+    for _, id in ipairs(redis.call('ZRANDMEMBER', key, 5)) do
+      if redis.call('EXISTS', job .. id) == 0 then
+        gone[#gone + 1] = id
+      end
+    end
+    if #gone > 0 then
+      redis.call('ZREM', key, unpack(gone))
+    end
+    settle(name)
+  end
+end
 chunk = tonumber(chunk)
 for _, registry in pairs(REGISTRIES) do
   indexes[#indexes + 1] = registry
@@ -87,8 +104,8 @@ for _, registry in pairs(REGISTRIES) do
   end
   swept = math.max(swept, rewind(registry, chunk))
 end
-sweep_fingerprints(STRAYS, chunk)
-sweep_tags(STRAYS, chunk)
+sweep_listed(fingerprints, alike, settle_fingerprint)
+sweep_listed(tags, tag, settle_tag)
 -- A job that was evicted, or removed by hand, has left its id behind.
 for status, registry in pairs(REGISTRIES) do
   for _, index in ipairs({registry, registry .. ':usual'}) do

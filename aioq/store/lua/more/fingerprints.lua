@@ -94,18 +94,3 @@ local function unlist_failure(id)
     settle_fingerprint(f)
   end
 end
--- Jobs whose retention is over, and some without a record, are listed no longer. limit: the most jobs of each.
-local function sweep_fingerprints(count, limit)
-  for _, f in ipairs(redis.call('ZRANDMEMBER', fingerprints, count)) do
-    local gone = redis.call('ZRANGEBYSCORE', alike .. f, '-inf', '(' .. now, 'LIMIT', 0, limit)
-    for _, id in ipairs(redis.call('ZRANDMEMBER', alike .. f, 5)) do
-      if redis.call('EXISTS', job .. id) == 0 then
-        gone[#gone + 1] = id
-      end
-    end
-    if #gone > 0 then
-      redis.call('ZREM', alike .. f, unpack(gone))
-    end
-    settle_fingerprint(f)
-  end
-end

@@ -45,18 +45,3 @@ local function list_tags(rows)
     settle_tag(t)
   end
 end
--- Jobs whose retention is over, and some without a record, are listed no longer. limit: the most jobs of each.
-local function sweep_tags(count, limit)
-  for _, t in ipairs(redis.call('ZRANDMEMBER', tags, count)) do
-    local gone = redis.call('ZRANGEBYSCORE', tag .. t, '-inf', '(' .. now, 'LIMIT', 0, limit)
-    for _, id in ipairs(redis.call('ZRANDMEMBER', tag .. t, 5)) do
-      if redis.call('EXISTS', job .. id) == 0 then
-        gone[#gone + 1] = id
-      end
-    end
-    if #gone > 0 then
-      redis.call('ZREM', tag .. t, unpack(gone))
-    end
-    settle_tag(t)
-  end
-end
