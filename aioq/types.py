@@ -7,12 +7,15 @@ from aioq.client.bound_task import BoundTask
 from aioq.client.producer import EnqueueData
 from aioq.client.registry import Registry
 from aioq.client.result_of import result_of
+from aioq.client.searching import SearchPage
 from aioq.client.task import Task
 from aioq.client.using import Using
 from aioq.values.departed import DepartedWorker
 from aioq.values.durability import Durability, Level
 from aioq.values.durations import Duration
 from aioq.values.explanation import Explanation, Reason, ReasonKind
+from aioq.values.failure_group import FailureGroup
+from aioq.values.filter import Filter
 from aioq.values.group import GroupProgress
 from aioq.values.histogram import Histogram
 from aioq.values.options import Executor, Options
@@ -28,6 +31,8 @@ __all__ = [
     "EnqueueData",
     "Executor",
     "Explanation",
+    "FailureGroup",
+    "Filter",
     "GroupProgress",
     "Histogram",
     "Level",
@@ -38,6 +43,7 @@ __all__ = [
     "ReasonKind",
     "Registry",
     "RetryBudget",
+    "SearchPage",
     "Task",
     "Using",
     "result_of",

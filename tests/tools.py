@@ -179,9 +179,27 @@ def leaks(client: redis.Redis) -> list[str]:
             if any(client.ttl(key.rpartition(":")[0] + f":job:{job}") == -1 for job in client.zrange(key, 0, -1)):
                 continue  # it holds a job that a user asked to keep for ever
 
+        if _is_of_lasting_failure(client, key):
+            continue
+
         found.append(key)
 
     return found
+
+
+def _is_of_lasting_failure(client: redis.Redis, key: str) -> bool:
+    """What lists a job by its fingerprint or tags that has not ended, or that is kept for ever."""
+    match = re.fullmatch(r"(.*):(?:fingerprints|tags|(?:fingerprint|alike|tag):(.+))", key)
+
+    if match is None:
+        return False
+
+    base, kind = match[1], "tag" if ":tag" in key else "alike"
+    names = (
+        [match[2]] if match[2] else client.zrange(f"{base}:{'tags' if kind == 'tag' else 'fingerprints'}", 0, -1)
+    )
+
+    return any(client.zcount(f"{base}:{kind}:{each}", "+inf", "+inf") for each in names)
 
 
 def _is_among_children(client: redis.Redis, key: str) -> bool:

@@ -25,12 +25,15 @@ from aioq.cli.common import (
 from aioq.cli.complete import job_ids, queue_names
 from aioq.cli.describe import describe, describe_text, list_table, read_result, row, short_list_table
 from aioq.cli.find import find, nowhere, refusal
+from aioq.cli.matching import DryRun, FilterOption, is_for_all
 from aioq.cli.report import Report
+from aioq.cli.search import list_matching, parted, read_words
 from aioq.client.job import Job
 from aioq.client.queue import Queue
 from aioq.client.registry import Registry
 from aioq.client.related import requeue_with_dependents
 from aioq.store import CALLBACKS
+from aioq.values.errors import InvalidInput
 from aioq.values.ids import lookup_id
 from aioq.values.numbers import whole
 from aioq.values.result import earlier_result
@@ -42,6 +45,9 @@ Verb = Callable[[str], Awaitable[tuple[str, str]]]
 Id = Annotated[str, typer.Argument(metavar="ID", callback=lookup_id, autocompletion=job_ids, help="The job.")]
 Ids = Annotated[
     list[str], typer.Argument(metavar="IDS", callback=lookup_ids, autocompletion=job_ids, help="The jobs.")
+]
+SomeIds = Annotated[
+    list[str] | None, typer.Argument(metavar="IDS", callback=lookup_ids, autocompletion=job_ids, help="The jobs.")
 ]
 
 Names = Annotated[
@@ -62,6 +68,15 @@ Dependents = Annotated[
 ]
 Callbacks = Annotated[
     bool, typer.Option("--callbacks", help="The callbacks that wait or run, in the place of the jobs.")
+]
+Tag = Annotated[
+    list[str] | None, typer.Option("--tag", metavar="TAG", help="Only jobs with this tag; any number.")
+]
+OnlyFilter = Annotated[
+    str | None,
+    typer.Option(
+        "--filter", metavar="FILTER", help="Only jobs that it is for, such as 'fn:shop.* error:refused'."
+    ),
 ]
 Desc = Annotated[bool, typer.Option("--desc", help="The last ones first.")]
 
@@ -103,16 +118,21 @@ async def _facts(queue: Queue, job_id: str) -> dict[str, Any] | None:
 
 
 def cancel(
-    ids: Ids,
+    ids: SomeIds = None,
     *,
     dependents: Dependents = False,
+    filter: FilterOption = None,  # noqa: A002 - the option's name
+    dry_run: DryRun = False,
     queue: QueueOption = None,
     target: Target,
     as_json: JsonOption = False,
 ) -> None:
     """Cancel jobs that have not finished. A running job is ended."""
+    if is_for_all("cancel", "canceled", ids, filter, queue, target, dry_run=dry_run, as_json=as_json):
+        return
+
     report = Report(queue, "canceled", as_json=as_json)
-    asyncio.run(_each(report, target, ids, partial(_canceling, dependents=dependents)))
+    asyncio.run(_each(report, target, ids or [], partial(_canceling, dependents=dependents)))
 
 
 def requeue(
@@ -139,9 +159,20 @@ def stop(ids: Ids, *, queue: QueueOption = None, target: Target, as_json: JsonOp
     )
 
 
-def delete(ids: Ids, *, queue: QueueOption = None, target: Target, as_json: JsonOption = False) -> None:
+def delete(
+    ids: SomeIds = None,
+    *,
+    filter: FilterOption = None,  # noqa: A002 - the option's name
+    dry_run: DryRun = False,
+    queue: QueueOption = None,
+    target: Target,
+    as_json: JsonOption = False,
+) -> None:
     """Remove jobs and everything stored about them. A running job is ended."""
-    asyncio.run(_each(Report(queue, "deleted", as_json=as_json), target, ids, _deleting))
+    if is_for_all("delete", "deleted", ids, filter, queue, target, dry_run=dry_run, as_json=as_json):
+        return
+
+    asyncio.run(_each(Report(queue, "deleted", as_json=as_json), target, ids or [], _deleting))
 
 
 async def _each(report: Report, target: Target, ids: Sequence[str], verb: Callable[[Queue], Verb]) -> None:
@@ -204,11 +235,24 @@ def ls(
     offset: Offset = 0,
     desc: Desc = False,
     callbacks: Callbacks = False,
+    tag: Tag = None,
+    filter: OnlyFilter = None,  # noqa: A002 - the option's name
     target: Target,
     as_json: JsonOption = False,
 ) -> None:
-    """List the jobs of a queue, by state and then by time."""
-    names = list(dict.fromkeys([*(queues or []), *([] if queue is None else [queue])])) or ["default"]
+    """List the jobs of a queue, by state and then by time. QUEUES may hold a filter, such as state:failed."""
+    given, words = parted(queues or [])
+    names = list(dict.fromkeys([*given, *([] if queue is None else [queue])])) or ["default"]
+    wanted = read_words([*words, *([] if filter is None else [filter])], tag or [], status)
+
+    if wanted is not None:
+        if callbacks or offset or desc:
+            raise InvalidInput("a filter goes without --callbacks, --offset and --desc")
+
+        list_matching(names, target, wanted, limit, as_json=as_json)
+
+        return
+
     states = list(JobStatus) if status is None else [status]
 
     if callbacks and status is not None:

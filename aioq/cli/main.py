@@ -16,6 +16,7 @@ from aioq.cli import (
     doctor,
     enqueue,
     explain,
+    failures,
     groups,
     info,
     jobs,
@@ -128,6 +129,11 @@ GROUP_COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("show", groups.show, "aioq group show report-7 --json"),
 )
 
+FAILURE_COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
+    ("mute", failures.mute, "aioq failures mute 3f0c9a51b2de --for 1d"),
+    ("unmute", failures.unmute, "aioq failures unmute 3f0c9a51b2de"),
+)
+
 
 def _with_options(name: str, command: Callable[..., None]) -> Callable[..., None]:
     """The command with the options of all commands that use a server."""
@@ -153,7 +159,16 @@ def _build() -> typer.Typer:
     group = typer.Typer(help="Look at groups of jobs.", no_args_is_help=True, rich_markup_mode=None)
     app.add_typer(group, name="group", epilog="Example: aioq group show report-7")
 
-    for parent, commands in ((app, COMMANDS), (job, JOB_COMMANDS), (group, GROUP_COMMANDS)):
+    failing = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+    failing.callback(epilog="Example: aioq failures --queue mail")(_with_options("failures", failures.failures))
+    app.add_typer(failing, name="failures")
+
+    for parent, commands in (
+        (app, COMMANDS),
+        (job, JOB_COMMANDS),
+        (group, GROUP_COMMANDS),
+        (failing, FAILURE_COMMANDS),
+    ):
         for name, command, example in commands:
             parent.command(name, epilog=f"Example: {example}")(_with_options(name, command))
 

@@ -13,6 +13,7 @@ from aioq.cli.checks import refuse_names_with_all
 from aioq.cli.common import CHUNK, JsonOption, QueueOption, Target, connected, lookup_ids, tell_of_missing
 from aioq.cli.complete import job_ids
 from aioq.cli.find import by_queue, find, refusal
+from aioq.cli.matching import DryRun, FilterOption, FingerprintOption, act_on_all, joined
 from aioq.cli.output import count, progress
 from aioq.cli.report import Report
 from aioq.client.bulk import requeue_all
@@ -46,6 +47,9 @@ def requeue(
     dependents: Annotated[
         bool, typer.Option("--dependents", help="With them, those that their ends have canceled or failed.")
     ] = False,
+    filter: FilterOption = None,  # noqa: A002 - the option's name
+    fingerprint: FingerprintOption = None,
+    dry_run: DryRun = False,
     keep_retries: Annotated[bool, typer.Option("--keep-retries", help="Do not reset their attempts.")] = False,
     target: Target,
     as_json: JsonOption = False,
@@ -54,6 +58,17 @@ def requeue(
     """Put failed jobs back into their queue. Each id is reported; a refused id does not stop the others."""
     if every:
         refuse_names_with_all(ids or [])
+
+    if filter is not None or fingerprint is not None:
+        if ids or every or dependents:
+            raise InvalidInput("--filter and --fingerprint go neither with ids nor with --all or --dependents")
+
+        text = joined(filter, fingerprint)
+        told = {"dry_run": dry_run, "as_json": as_json, "quiet": quiet}
+        options = {"at_front": at_front, "reset": not keep_retries}
+        act_on_all("requeue", "requeued", text, queue=queue, target=target, **told, **options)
+
+        return
 
     if queue is None and not ids:
         raise InvalidInput("give ids, or --queue with --all")

@@ -14,6 +14,7 @@ from aioq.client.middleware import EnqueueMiddleware
 from aioq.client.plain import awaited
 from aioq.client.producer import Producer
 from aioq.client.registries import Registries
+from aioq.client.searching import Searches
 from aioq.client.share import Share
 from aioq.client.statistics import Statistics
 from aioq.store import CALLBACKS, Connection, Directory, Server, Store, connect
@@ -32,7 +33,7 @@ from aioq.values.states import JobStatus
 
 
 @tell_rq_names(QUEUE)
-class Queue(Enqueuing, Registries, Holding, Statistics):
+class Queue(Enqueuing, Registries, Holding, Statistics, Searches):
     """A queue of jobs on one server. Methods that ask the server are awaited.
 
     Args:
@@ -305,6 +306,7 @@ class Queue(Enqueuing, Registries, Holding, Statistics):
         await delete_all(self.store, CALLBACKS)
         await self.store.changes.resume()
         await self.store.changes.set_retry_budget(None)
+        await self.store.failures.forget()
         # The last worker that leaves takes empty lanes along. If there is none, it is done in the name of nobody.
         await self.store.duty.leave("")
         await self.store.statistics.forget()

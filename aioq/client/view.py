@@ -166,6 +166,16 @@ class JobView:
         return self.record.worker
 
     @property
+    def tags(self) -> tuple[str, ...]:
+        """Texts by which the job is found, as they were given when it was enqueued."""
+        return self.record.tags
+
+    @property
+    def fingerprint(self) -> str | None:
+        """What tells its failure from others; None unless it has failed. See `Queue.failures`."""
+        return self.record.fingerprint
+
+    @property
     def attempt(self) -> int:
         """The number of runs so far that count against the retries."""
         return self.record.attempt

@@ -112,6 +112,16 @@ KINDS = {
         "Nothing is lost; they take memory.",
         "They are removed.",
     ),
+    "fingerprint-differs": Kind(
+        "failed jobs and fingerprints that do not fit together",
+        "The list of failures has wrong numbers. No job is lost.",
+        "The jobs are listed under their fingerprints, and nothing else is.",
+    ),
+    "tag-differs": Kind(
+        "jobs and tags that do not fit together",
+        "A search for a tag finds too many jobs, or too few. No job is lost.",
+        "The jobs are listed under their tags, and nothing else is.",
+    ),
     "companion-alone": Kind(
         "rows of a registry's companion without their job",
         "Nothing is lost; the rows take memory.",

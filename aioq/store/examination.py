@@ -90,6 +90,8 @@ PLACES = (
     Place("outbox", "zset", "lasting", "outbox"),
     Place("sources", "set", "lasting"),
     Place("groups", "zset", "", "listed_group"),
+    Place("fingerprints", "zset", "", "fingerprinted"),
+    Place("tags", "zset", "", "listed_tag"),
     Place("expiring", "zset", "lasting", "deadline"),
     Place("leases", "zset", _DAYS_30, "lease"),
     Place("sessions", "hash", _DAYS_30),
@@ -119,6 +121,9 @@ FAMILIES = (
     Family("minutes", "page"),
     Family("hours", "page"),
     Family("tallied", "brief"),
+    Family("fingerprint", "fingerprint"),
+    Family("alike", "alike"),
+    Family("tag", "tag"),
     Family("damaged"),
 )
 

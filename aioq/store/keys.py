@@ -31,8 +31,8 @@ class Keys:
     `damaged` is a beginning, too: what follows is the end of a key that was moved there. So are `gone`, `open`,
     `dependents`, `ended_by` and `children`, which an id follows, and `done`, which the word of a call follows; and
     `group`, `members`, `over` and `sequel`, which the name of a group follows; `minutes` and `hours`, which the
-    number of a page follows; and `tallied`, which the name of a worker follows. No caller passes these: scripts
-    make them from `job`.
+    number of a page follows; and `tallied`, which the name of a worker follows, `fingerprint` and `alike`, which a
+    fingerprint follows, and `tag`, which a tag follows. No caller passes these: scripts make them from `job`.
 
     The registry of a final state has the state's name. It has a companion `<registry>:until`, ordered by when its
     jobs are forgotten, and `<registry>:usual`, with those that have the usual retention.
@@ -75,6 +75,11 @@ class Keys:
     minutes: bytes
     hours: bytes
     tallied: bytes
+    fingerprints: bytes
+    fingerprint: bytes
+    alike: bytes
+    tags: bytes
+    tag: bytes
     registries: Mapping[str, bytes]
 
     @classmethod
@@ -101,7 +106,7 @@ _OWN = tuple(each.name for each in fields(Keys) if each.name != "registries")
 _BEGINNINGS = frozenset(
     (
         *("job", "attempts", "damaged", "gone", "done", "open", "dependents", "ended_by", "children"),
-        *("group", "members", "over", "sequel", "minutes", "hours", "tallied"),
+        *("group", "members", "over", "sequel", "minutes", "hours", "tallied", "fingerprint", "alike", "tag"),
     )
 )
 

@@ -142,6 +142,20 @@ class Reads:
             self._page, state, offset, limit, desc=desc, size=size, before_ms=before_ms, is_closed=is_closed
         )
 
+    async def page(self, place: str, cursor: bytes, size: int, order: str) -> Any:
+        """One page of a list as `ids.lua` answers it: of a state, a fingerprint or a tag."""
+        return await self._calls.call(
+            "ids",
+            state=place,
+            cursor=cursor,
+            skip=0,
+            limit=size,
+            page=size,
+            order=order,
+            before="",
+            expired_ttl=EXPIRED_TTL_MS,
+        )
+
     async def _page(
         self,
         state: JobStatus | Callbacks,

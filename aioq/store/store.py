@@ -6,11 +6,13 @@ from aioq.store.calls import Calls
 from aioq.store.changes import Changes
 from aioq.store.connection import Connection
 from aioq.store.duty import Duty
+from aioq.store.failures import Failures
 from aioq.store.groups import Groups
 from aioq.store.keys import Keys
 from aioq.store.outbox import Outbox
 from aioq.store.producing import Producing
 from aioq.store.reads import Reads
+from aioq.store.searching import Searching
 from aioq.store.statistics import Statistics
 from aioq.values.cause import ExceptionClasses
 from aioq.values.signature import Signer
@@ -42,6 +44,10 @@ class Store:
         self.changes: Changes = Changes(self.calls, self.producing.forget)
         #: For whoever looks.
         self.reads: Reads = Reads(self.calls)
+        #: For whoever looks at what jobs have failed of.
+        self.failures: Failures = Failures(self.calls)
+        #: For whoever looks for jobs.
+        self.searching: Searching = Searching(self.calls, self.reads)
         #: For what goes from queue to queue.
         self.outbox: Outbox = Outbox(self.calls)
         #: For whoever makes groups of jobs, and waits for them.

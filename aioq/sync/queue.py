@@ -18,6 +18,7 @@ from aioq.sync.holding import Holding
 from aioq.sync.job import Job, bare_given
 from aioq.sync.names import plain
 from aioq.sync.registry import Registry
+from aioq.sync.searching import Searches
 from aioq.sync.statistics import Statistics
 from aioq.values.durability import Level
 from aioq.values.durations import Duration
@@ -29,7 +30,7 @@ from aioq.values.signature import Secret
 
 
 @tell_rq_names(plain(QUEUE))
-class Queue(Enqueuing, Holding, Statistics):
+class Queue(Enqueuing, Holding, Statistics, Searches):
     """A queue of jobs on one server, for code without an event loop.
 
     It is what aioq.Queue is, with the same arguments and plain calls. Any number of threads may use one, and a

@@ -98,6 +98,10 @@ class NoSuchGroupError(AioqError, LookupError):
     """The queue has no group of this name: it was not stored yet, was deleted, or its retention has passed."""
 
 
+class NoSuchFailureError(AioqError, LookupError):
+    """No failed job of the queue has this fingerprint (any more)."""
+
+
 class DuplicateGroupError(AioqError):
     """The queue has another group of this name."""
 

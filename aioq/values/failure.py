@@ -26,6 +26,7 @@ class Failure:
         message: the first line of its message.
         origin: what the exception is made of, as `values/cause.py` packs it; signed if the queue signs; b"" if it
             is not kept.
+        fingerprint: what tells it from other failures, see `values/fingerprint.py`; "" if nobody has made one.
 
     """
 
@@ -33,6 +34,7 @@ class Failure:
     type: str | None = None
     message: str = ""
     origin: bytes = b""
+    fingerprint: str = ""
 
     @property
     def line(self) -> str:
@@ -41,10 +43,13 @@ class Failure:
 
     def pack(self) -> str:
         """The failure as it is stored."""
-        head = {"type": self.type, "message": self.message}
+        head: dict[str, str | None] = {"type": self.type, "message": self.message}
 
         if self.origin:
             head["origin"] = base64.b64encode(self.origin).decode()
+
+        if self.fingerprint:  # first, since the scripts look for it there
+            head = {"fingerprint": self.fingerprint, **head}
 
         return f"{_encode(head)}\n{self.text}"
 
@@ -59,8 +64,10 @@ def unpack_failure(packed: str) -> Failure:
             kind, message = found["type"], found["message"]
             origin = base64.b64decode(found.get("origin", ""), validate=True)
 
-            if isinstance(kind, str | None) and isinstance(message, str):
-                return Failure(text, kind and first_line(kind, MAX_TYPE), first_line(message), origin)
+            told = found.get("fingerprint", "")
+
+            if isinstance(kind, str | None) and isinstance(message, str) and isinstance(told, str):
+                return Failure(text, kind and first_line(kind, MAX_TYPE), first_line(message), origin, told[:12])
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
             pass
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypedDict, Unpack
 
 from aioq.values.callback import KINDS
@@ -28,6 +28,7 @@ from aioq.values.result_of import RESULTS_OPTION, Place
 from aioq.values.retry import Retry
 from aioq.values.retry_option import RETRY_OPTION
 from aioq.values.states import KEPT_MS, JobStatus
+from aioq.values.tags import check_tag, check_tags
 from aioq.values.webhook import Webhook
 from aioq.values.webhook_row import WEBHOOKS_OPTION, Webhooks
 
@@ -59,6 +60,7 @@ class Options(TypedDict, total=False):
     job_id: str | None
     at_front: bool
     meta: Mapping[str, Any] | None
+    tags: Iterable[str] | None
     retry: Retry | int | None
     repeat: Repeat | None
     durability: Level | None
@@ -204,6 +206,13 @@ OPTIONS = (
         check_meta,
         "meta",
         flags=(Flag("meta", "KEY=JSON", "A value of the job's meta; any number.", kind=list),),
+    ),
+    Option(
+        "tags",
+        check_tags,
+        "tags",
+        Word("tags", ",".join),
+        flags=(Flag("tag", "TAG", "A text by which the job is found; any number.", check_tag, list),),
     ),
     RETRY_OPTION,
     REPEAT_OPTION,

@@ -20,6 +20,7 @@ from aioq.values.repeat import Repeat
 from aioq.values.retry import Retry
 from aioq.values.signed import SignedFields
 from aioq.values.states import JobStatus
+from aioq.values.tags import read_tags
 from aioq.values.webhook import FIELD, Webhook, stored_webhooks
 
 #: No moment, count or duration is larger; lua/lib/read.lua has the same limit.
@@ -259,6 +260,16 @@ class JobRecord(SignedFields):
             return place.group
 
         return self.fields[b"group"].decode(errors="replace") if b"group" in self.fields else None
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Its tags, in the order in which they were given."""
+        return read_tags(self.fields.get(b"tags", b""))
+
+    @property
+    def fingerprint(self) -> str | None:
+        """What it has failed of, as `aioq failures` groups it; None unless it is in the failed registry."""
+        return self.fields[b"fingerprint"].decode(errors="replace") if b"fingerprint" in self.fields else None
 
     @property
     def edges(self) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from aioq.values.cause import origin
 from aioq.values.durations import spelled
 from aioq.values.errors import JobTimeout
 from aioq.values.failure import Failure
+from aioq.values.fingerprint import fingerprint
 from aioq.values.outcome import Again, Failed, Interrupted, Outcome, Retried, decide, is_final
 from aioq.values.record import JobRecord
 from aioq.values.retry import Retry
@@ -43,18 +44,21 @@ def outcome_of_end(run: Run) -> Outcome | None:
     return _failed(run, JobTimeout(f"the run took longer than its timeout of {spelled(seconds)}{at}"))
 
 
-def packed_failure(record: JobRecord, error: BaseException, text: str) -> str:
+def packed_failure(record: JobRecord, error: BaseException, text: str, *, is_last: bool = True) -> str:
     """An exception as it is stored: at a glance, in full, and what a client can build it from.
 
     Args:
         record: the job that it ended; it signs, if its queue does.
         error: the exception.
         text: the traceback.
+        is_last: the job fails with it, so it gets a fingerprint; other runs pay for none.
 
     """
     made_of = origin(error)
+    kind, message = summary(error)
+    told = fingerprint(record.func_name, kind, message, text) if is_last else ""
 
-    return Failure(text, *summary(error), record.seal(b"error", made_of) if made_of else b"").pack()
+    return Failure(text, kind, message, record.seal(b"error", made_of) if made_of else b"", told).pack()
 
 
 def _failed(run: Run, error: BaseException) -> Outcome:
@@ -68,7 +72,7 @@ def _failed(run: Run, error: BaseException) -> Outcome:
     if isinstance(error, Retry):
         error = _request(run, error, plan if isinstance(plan, str) else "")
 
-    failure = packed_failure(record, error, error_text(error))
+    failure = packed_failure(record, error, error_text(error), is_last=isinstance(plan, str))
     run.error = error
 
     if isinstance(plan, str):

@@ -98,6 +98,9 @@ async def until(condition: str, job: Job[Any]) -> bool:
 def make(order: Order, job_id: str | None) -> tuple[Job[Any], dict[str, Any]]:
     """The job of an order, and what the history must know of it: how often it may be retried, say."""
     options: dict[str, Any] = {"job_id": job_id}
+
+    if order.number % 5 == 0:  # the doctor looks whether tags list these jobs, and no others
+        options["tags"] = [f"tenth-{order.number % 10}", "fifth"]
     soon = order.number % 2  # seconds that a brief job is kept
 
     match order.kind:

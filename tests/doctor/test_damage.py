@@ -496,6 +496,23 @@ def a_registry_with_a_job_of_another_state(store: Store, client: redis.Redis) ->
     client.pexpire(store.keys["stopped"] + b":usual", 400 * 86_400_000)
 
 
+@_registry("failed", "fingerprint-differs")
+def a_failed_job_without_a_fingerprint(store: Store, client: redis.Redis) -> None:
+    client.hdel(JOB, "fingerprint")
+
+
+@_registry("failed", "fingerprint-differs b")
+def a_fingerprint_with_a_job_that_is_gone(store: Store, client: redis.Redis) -> None:
+    client.zadd(store.keys.alike + client.hget(JOB, "fingerprint"), {"b": clock(client) + LEASE})
+
+
+@damage("runs", "tag-differs")
+async def a_tag_that_has_lost_a_job(store: Store, client: redis.Redis) -> None:
+    await queued(store, tags="x,y")
+    client.zrem(store.keys.tag + b"x", "a")
+    client.zadd(store.keys.tag + b"x", {"other": clock(client)})
+
+
 @_registry("finished", "companion-alone b")
 def a_companion_with_a_job_of_its_own(store: Store, client: redis.Redis) -> None:
     client.zadd(store.keys["finished"] + b":until", {"b": clock(client) + 10})

@@ -86,6 +86,7 @@ class Spec(NamedTuple):
     deaths: int
     has_callbacks: bool
     has_webhook: bool
+    tags: str
 
 
 SPECS = st.builds(
@@ -98,6 +99,7 @@ SPECS = st.builds(
     deaths=st.sampled_from([0, 0, 1, 2, 3]),  # as if workers had died with it before
     has_callbacks=st.sampled_from([False, False, True]),
     has_webhook=st.sampled_from([False, False, True]),
+    tags=st.sampled_from(["", "", "x", "x,y"]),
 )
 OUTCOMES = st.one_of(
     st.builds(Finished, st.just(b"p"), st.sampled_from(KEPT)),
@@ -340,7 +342,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.used.add(job_id)
             kinds = ",".join(CALLED.values())
             called = {"callbacks": kinds * spec.has_callbacks, "webhooks": kinds * spec.has_webhook}
-            words = {"front": spec.front, "due": due, "ttl_ms": spec.ttl_ms, "nonce": nonce}
+            words = {"front": spec.front, "due": due, "ttl_ms": spec.ttl_ms, "nonce": nonce, "tags": spec.tags}
             self.sent.append(job(job_id, **words, **called, **own))
 
         self.send_again()

@@ -11,7 +11,19 @@ from typing import Any
 import pytest
 import redis
 
-from aioq.store import Connection, Store, changes, duty, examination, groups, outbox, producing, reads
+from aioq.store import (
+    Connection,
+    Store,
+    changes,
+    duty,
+    examination,
+    failures,
+    groups,
+    outbox,
+    producing,
+    reads,
+    searching,
+)
 from aioq.store.keys import LANES, RARE_LANES, Keys
 from aioq.store.scripts import Script, Scripts, server_scripts
 from aioq.values.errors import ServerError
@@ -165,7 +177,7 @@ def test_fields_are_read_by_their_names() -> None:
 
 def calls() -> Iterator[tuple[str, set[str]]]:
     """The scripts that Store calls, each with the names of the arguments that it passes."""
-    for module in (producing, changes, reads, groups, duty, outbox):
+    for module in (producing, changes, reads, groups, duty, outbox, failures, searching):
         for node in ast.walk(ast.parse(inspect.getsource(module))):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                 continue

@@ -46,6 +46,7 @@ def job(
     webhooks: str = "",
     group: str = "",
     child: str = "",
+    tags: str = "",
     **fields: bytes,
 ) -> Submission:
     """A job as `enqueue` takes it; `webhooks` are the kinds of each, with a space between them."""
@@ -61,7 +62,7 @@ def job(
 
     words = {"lane": "front" if front else "", "due": due, "ttl": ttl_ms, "nonce": nonce, "parents": parents}
     words["callbacks"] = callbacks
-    words["group"], words["child"] = group, child
+    words["group"], words["child"], words["tags"] = group, child, tags
 
     return Submission(
         JobRecord(job_id, FUNC | named), 100, {name: value for name, value in words.items() if value}
@@ -323,6 +324,11 @@ class _Audit:
         for lane in lanes:
             pipeline.xpending_range(lane, "workers", "-", "+", 100_000)
         pipeline.llen(self.keys.wake)
+        pipeline.zrange(self.keys.fingerprints, 0, -1, withscores=True)
+        alike = [key for key in self.all_keys if key.startswith(self.keys.alike)]
+        tagged = [key for key in self.all_keys if key.startswith(self.keys.tag)]
+        for key in [*alike, *tagged]:
+            pipeline.zrange(key, 0, -1, withscores=True)
         replies = iter(pipeline.execute(raise_on_error=False))
 
         seconds, micros = next(replies)
@@ -341,6 +347,9 @@ class _Audit:
                 {} if isinstance(rows, Exception) else {row["message_id"]: row["consumer"] for row in rows}
             )
         self.tokens = next(replies)
+        self.fingerprints = dict(next(replies))
+        self.alike = {key.removeprefix(self.keys.alike): dict(next(replies)) for key in alike}
+        self.tagged = {key.removeprefix(self.keys.tag): dict(next(replies)) for key in tagged}
 
     def run(self) -> Iterator[str]:
         yield from self._in_lanes()
@@ -348,6 +357,8 @@ class _Audit:
         yield from self._deferred()
         yield from self._deadlines()
         yield from self._ended()
+        yield from self._fingerprints()
+        yield from self._tags()
         yield from self._hashes()
         yield from self._other_keys()
 
@@ -446,6 +457,56 @@ class _Audit:
                 yield from self._life(registry, members, until)
 
             yield from self._usual(state, registry + b":usual", usual)
+
+    def _fingerprints(self) -> Iterator[str]:
+        until = self.zsets[self.keys["failed"] + b":until"]
+        usual = self.zsets[self.keys["failed"] + b":usual"]
+        listed = dict.fromkeys(self.zsets[self.keys["failed"]], float("inf")) | until
+        listed |= {job_id: int(ended_at) + USUAL["failed"] for job_id, ended_at in usual.items()}
+        listed = {each: goes for each, goes in listed.items() if goes > self.now}
+        found = {job_id: goes for jobs in self.alike.values() for job_id, goes in jobs.items() if goes > self.now}
+
+        if not self.ghosts and found != listed:
+            yield f"under fingerprints stand {found}; expected {listed}"
+
+        for name, jobs in self.alike.items():
+            for job_id, goes in jobs.items():
+                if goes > self.now and self.jobs.get(job_id, {}).get(b"fingerprint", name) != name:
+                    yield f"{job_id!r} stands under {name!r}, and says {self.jobs[job_id]}"
+
+        if set(self.fingerprints) - {
+            each.removeprefix(self.keys.fingerprint)
+            for each in self.all_keys
+            if each.startswith(self.keys.fingerprint)
+        }:
+            yield f"nothing is known of one of these fingerprints: {self.fingerprints}"
+
+        for job_id, known in self.jobs.items():
+            if (b"fingerprint" in known) != (known.get(b"status") == b"failed"):
+                yield f"{job_id!r} has a fingerprint, or none, and should not: {known}"
+
+    def _tags(self) -> Iterator[str]:
+        found = {
+            (name, each) for name, jobs in self.tagged.items() for each, goes in jobs.items() if goes > self.now
+        }
+        expected = {
+            (name, each)
+            for each, known in self.jobs.items()
+            for name in known.get(b"tags", b"").split(b",")
+            if name
+        }
+
+        if not self.ghosts and found != expected:
+            yield f"tags list {found}; expected {expected}"
+
+        for name, jobs in self.tagged.items():
+            for each, goes in jobs.items():
+                status = self.jobs.get(each, {}).get(b"status", b"?").decode()
+
+                if (status in FINAL and goes > self.now and goes == float("inf")) != (
+                    status in FINAL and self._goes_at(self.keys.job + each) == -1
+                ):
+                    yield f"{each!r} is {status}, and goes at {goes} by its tag {name!r}"
 
     def _usual(self, state: str, key: bytes, members: dict[bytes, float]) -> Iterator[str]:
         for job_id, ended_at in members.items():
@@ -558,6 +619,12 @@ class _Audit:
             if key.startswith(self.keys.attempts):
                 if key.removeprefix(self.keys.attempts) not in self.jobs:
                     yield f"{key!r} is the history of no job"
+            elif key.startswith((self.keys.fingerprint, self.keys.alike)):
+                if key.split(b":")[-1] not in self.fingerprints:
+                    yield f"{key!r} is of no fingerprint"
+            elif key.startswith(self.keys.tag):
+                if self.keys.tags not in self.all_keys:
+                    yield f"{key!r} is of no tag"
             elif parts := [each for each in self._of_dependents() if key.startswith(each)]:
                 if key.removeprefix(parts[0]).split(b"/")[0] not in self.jobs:
                     yield f"{key!r} is of no job"

@@ -376,6 +376,39 @@ async def test_a_budget_costs_each_call_that_records_retries(queue: Queue, serve
     within(found, Cost(commands=24.8, trips=0.06, bytes=420, calls=190, replies=840))
 
 
+async def test_jobs_with_tags_are_enqueued(queue: Queue, meter: Meter) -> None:
+    await queue.using(tags=["vip", "eu"]).enqueue(jobs.add, 0, 0)
+    calls = [Queue.prepare_data(jobs.add, (number, 1), tags=["vip", "eu"]) for number in range(JOBS)]
+
+    with meter:
+        await queue.enqueue_many(calls)
+
+    within(meter.per_job(JOBS), Cost(commands=7.4, trips=0.01, bytes=165, calls=30, replies=0.35))
+
+
+async def test_a_drain_of_jobs_with_tags(queue: Queue, server: Server, meter: Meter) -> None:
+    """The end of a job tells its tags for how long it is kept."""
+    calls = [Queue.prepare_data(jobs.add, (number, 1), tags=["vip", "eu"]) for number in range(JOBS)]
+    await queue.enqueue_many(calls)
+    worker = Worker("default", server.url)
+
+    with meter:
+        await worker.run(max_jobs=JOBS)
+
+    within(meter.per_job(JOBS), Cost(commands=14, trips=0.03, bytes=90, calls=36, replies=275))
+
+
+async def test_a_drain_of_jobs_that_fail(queue: Queue, server: Server, meter: Meter) -> None:
+    """The end of a job that fails lists it under its fingerprint."""
+    await queue.enqueue_many([Queue.prepare_data(fail_first) for _ in range(JOBS)])
+    worker = Worker("default", server.url)
+
+    with meter:
+        await worker.run(max_jobs=JOBS)
+
+    within(meter.per_job(JOBS), Cost(commands=14, trips=0.03, bytes=1200, calls=111, replies=250))
+
+
 async def test_jobs_with_a_callback_are_enqueued(queue: Queue, meter: Meter) -> None:
     called = queue.using(on_success=tellers.nothing)
     await called.enqueue(jobs.add, 0, 0)

@@ -7,7 +7,7 @@
 -- A job is: id, head, then fields and values. The head is their count, and what is more to the job stands behind it as
 -- words: lane=<name>, due=+<ms from now> or due=<moment in ms>, ttl=<ms>, deferred_ttl=<ms>, nonce=<text>,
 -- parents=<policy><id>,...,
--- callbacks=<kind>,..., group=<group>/<place> and child=<id>/<fence>: of the job whose run adds this one to it. Most jobs
+-- callbacks=<kind>,..., group=<group>/<place>, tags=<tag>,... and child=<id>/<fence>: of the job whose run adds this one to it. Most jobs
 -- need none of them, and each argument costs the server a tenth of a microsecond. A nonce marks an id that a user chose, so that the same call sent twice is told from another call with
 -- the same id. A policy is the first letter of its name, a capital one if the job takes the other's result as an argument.
 -- words: what holds for the whole call if a head has words: expired_ttl=<ms>, and whole=1 if one orphan refuses it.
@@ -98,6 +98,11 @@ local function make_others()
       new.is_member = true -- a run knows its group
       follow_with(new, 'group=' .. place)
       return string.find(place, '^[%w_-]+/%d+$') or string.find(place, '^[%w_-]+/%d+@[^#]+$') or false
+    end,
+    tags = function(new, given, fields)
+      new.has_tags = true
+      follow_with(new, 'tags')
+      add(fields, 'tags', given)
     end,
     child = function(new, of)
       new.parent, new.parents_fence = string.match(of, '^([^/]+)/(%d+)$')
@@ -257,6 +262,9 @@ local function make_others()
     if new.after then
       local known = peek(id, 'after')
       redis.call('HSET', key, 'after', known and known .. ' ' .. new.after or new.after)
+    end
+    if new.has_tags then
+      tag_later(id, '+inf')
     end
     if new.parent then
       add_child(new.parent, id)

@@ -2,8 +2,10 @@
 -- KEYS: main front scheduled deferred expiring job registries
 -- ARGV: state cursor skip limit page order before expired_ttl
 -- SAYS: ok
+-- MAKES: alike tag
 -- NEEDS: now read REGISTRIES lanes delivered usual ordered
--- state: one of them, or `callbacks` for the callbacks that wait or run; the lists of jobs do not have these.
+-- state: one of them, or `callbacks` for the callbacks that wait or run; the lists of jobs do not have these; or
+-- `fingerprint <name>`, `tag <name>` for the jobs that are listed under one.
 -- cursor: where the page before has ended, or ''. skip: so many jobs are passed over. limit: the most ids. page: the most
 -- entries that are looked at. order: asc or desc. before: only what entered the registry up to this moment in ms, or ''.
 -- Returns the ids, the clock, the cursor of the next page or '', and how many jobs were passed over.
@@ -246,6 +248,9 @@ elseif state == 'scheduled' then
   list_sets({{key = scheduled}})
 elseif state == 'deferred' then
   list_deferred()
+elseif string.find(state, '^%l+ ') then
+  local kind, name = string.match(state, '^(%l+) (.*)$')
+  list_sets({{key = (kind == 'tag' and tag or alike) .. name, after = '(' .. now}})
 elseif state == 'expired' then
   list_expired()
 else

@@ -2,8 +2,8 @@
 -- KEYS: wake job attempts registries
 -- ARGV: chunk
 -- SAYS: ok
--- MAKES: main front gone groups group dependents ended_by outbox
--- NEEDS: now read REGISTRIES FINAL usual forget rewind own outlive outbox keep doors/follow remove_job more/takers
+-- MAKES: main front gone groups group dependents ended_by outbox fingerprints fingerprint alike tags tag
+-- NEEDS: now read REGISTRIES FINAL usual forget rewind own outlive outbox keep doors/follow remove_job more/takers more/fingerprints more/tags
 -- A record on which jobs depend that wait for a finish does not go by itself; it goes here, and its dependents are decided. As
 -- long as a job takes its result, it stays for some time more.
 -- Jobs that ended in the future, by a clock that was set back since, count as ended now.
@@ -13,7 +13,7 @@
 local TAKERS = 100 -- jobs that take a result which are looked at: if one of them has not ended, that is enough
 local LONGER = 30000 -- ms for which a record stays that is taken
 local STRAYS = 20 -- members of each registry that are looked at: over time, all of them
-local swept, indexes, overdue = 0, {groups}, {}
+local swept, indexes, overdue = 0, {groups, fingerprints, tags}, {}
 -- Whether jobs take what became of this one. A row of one that has ended is left by a call that never came.
 local function has_takers(id, score)
   local key = dependents .. id
@@ -57,6 +57,23 @@ local function expire_records(ids, registry)
     end
   end
 end
+-- What lists jobs by when their retention is over, and drops them then: fingerprints and tags. index: all their names.
+-- Jobs without a record are listed no longer, either.
+local function sweep_listed(index, beginning, settle)
+  for _, name in ipairs(redis.call('ZRANDMEMBER', index, STRAYS)) do
+    local key = beginning .. name
+    local gone = redis.call('ZRANGEBYSCORE', key, '-inf', '(' .. now, 'LIMIT', 0, chunk)
+    for _, id in ipairs(redis.call('ZRANDMEMBER', key, 5)) do
+      if redis.call('EXISTS', job .. id) == 0 then
+        gone[#gone + 1] = id
+      end
+    end
+    if #gone > 0 then
+      redis.call('ZREM', key, unpack(gone))
+    end
+    settle(name)
+  end
+end
 chunk = tonumber(chunk)
 for _, registry in pairs(REGISTRIES) do
   indexes[#indexes + 1] = registry
@@ -87,6 +104,8 @@ for _, registry in pairs(REGISTRIES) do
   end
   swept = math.max(swept, rewind(registry, chunk))
 end
+sweep_listed(fingerprints, alike, settle_fingerprint)
+sweep_listed(tags, tag, settle_tag)
 -- A job that was evicted, or removed by hand, has left its id behind.
 for status, registry in pairs(REGISTRIES) do
   for _, index in ipairs({registry, registry .. ':usual'}) do

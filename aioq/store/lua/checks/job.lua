@@ -1,5 +1,5 @@
 -- job: a record can be read, its job stands in the one index of its state, and goes when it is to go.
--- NEEDS: now read NEXT FINAL REGISTRIES late wake lanes delivered lane lane_of leave usual keep doors/end_job forget history failure finding doors/leave_run own outlive more/dependents callback children checks/callbacks checks/takers
+-- NEEDS: now read NEXT FINAL REGISTRIES late wake lanes delivered lane lane_of leave usual keep fingerprint doors/end_job forget history failure finding doors/leave_run own outlive more/dependents callback children checks/callbacks checks/takers checks/fingerprints checks/tags
 local TEXTS = {'status', 'func', 'entry', 'worker', 'after'}
 local NUMBERS = {
   'fence', 'uncounted', 'deliveries', 'ttl', 'deferred_ttl', 'failure_ttl', 'created_at', 'enqueued_at', 'due_at',
@@ -110,6 +110,9 @@ local function enter_registry(id, record)
   end
   leave_everything(id, record)
   keep_record(id, ttl)
+  if record.status == 'failed' then
+    redis.call('HSET', job .. id, 'fingerprint', fingerprint_of(id, peek(id, 'error') or ''))
+  end
   keep(registry, id, ttl, record.ended_at)
   flush_kept()
 end
@@ -209,6 +212,7 @@ local function check_ended(id, record)
     end)
     return true
   end
+  return status == 'failed' and check_fingerprint(id, record, goes)
 end
 
 local CHECKS = {} -- of jobs that have not ended, by their states
@@ -342,7 +346,7 @@ function checks.job(_, id)
         mend_field(id, record)
       end)
   elseif not (CHECKS[status] or check_ended)(id, record) and not check_callbacks(id, record.after)
-    and not check_takes(id, record) then
+    and not check_takes(id, record) and not check_tags(id, record) then
     check_history(id, record, length)
   end
 end

@@ -1,7 +1,6 @@
 -- end_job: the one way into a final state, whoever ends the job: its run, a user, its ttl, a lost worker, a repair.
 -- The caller has taken the job out of wherever its last state kept it.
--- NEEDS: keep doors/follow tombstone remove_job own callback outlive
-local VALUES = {finished = 'result', failed = 'error'} -- the field that keeps what a job came to
+-- NEEDS: now keep doors/follow tombstone remove_job own callback outlive
 local LONG = 500000 -- ms; a caller may repeat a call for no longer than that, so a record that stays needs no tombstone
 local BRIEFLY = 5000 -- ms for which what nobody keeps stays if other jobs take it as an argument; they may prolong that
 
@@ -17,8 +16,12 @@ local function end_job(registry, id, status, ttl, after, has_history, ended_at, 
     remove_job(id, status, after, value)
     return
   end
-  if value then
-    redis.call('HSET', job .. id, 'status', status, 'ended_at', ended_at, VALUES[status], kept or value)
+  if status == 'failed' then
+    -- NEEDS: fingerprint
+    redis.call('HSET', job .. id, 'status', status, 'ended_at', ended_at, 'error', value, 'fingerprint',
+      fingerprint_of(id, value))
+  elseif value then
+    redis.call('HSET', job .. id, 'status', status, 'ended_at', ended_at, 'result', kept or value)
   else
     redis.call('HSET', job .. id, 'status', status, 'ended_at', ended_at)
   end
@@ -46,6 +49,10 @@ local function end_job(registry, id, status, ttl, after, has_history, ended_at, 
         -- MAKES: ended_by
         set_retention(ended_by .. id, ttl) -- a failed job that is canceled may still bring them back
         stays[#stays + 1] = 'ended'
+      end
+      if has_tags(after) then
+        stays[#stays + 1] = 'tags'
+        tag_later(id, ttl < 0 and '+inf' or now + ttl)
       end
       for word in string.gmatch(' ' .. after, ' (child%S+)') do
         stays[#stays + 1] = word

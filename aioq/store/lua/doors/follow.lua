@@ -9,8 +9,10 @@
 -- group=<group>/<place>: the job is a member of a group. This word stays: a requeue makes it a member again. The group of
 -- another queue stands there as <group>/<place>@<queue>, and after a requeue as <group>/<place>@<queue>#<edition>. With a !
 -- at its end, that queue is told of the end of this edition already.
+-- tags: the job has tags, which list it. This word stays, too. See more/tags.lua.
 -- NEEDS: read outlive
 local mail, ended, called, left_groups, takers = {}, {}, nil, nil, nil
+local tagged -- what has become of jobs with tags, as rows of more/tags.lua
 local told -- the names of jobs that come back with one that is requeued, for a caller who has asked
 local function send(channel, part)
   local parts = mail[channel] or {}
@@ -24,6 +26,15 @@ end
 -- The same for a job with children. member: that one of them which has ended, if that is why.
 local function decide_children_later(id, member)
   ended[#ended + 1] = {id = id, status = 'finished', is_parent = true, member = member}
+end
+local function tag_later(id, goes)
+  tagged = tagged or {}
+  tagged[#tagged + 1] = id
+  tagged[#tagged + 1] = peek(id, 'tags') or ''
+  tagged[#tagged + 1] = goes
+end
+local function has_tags(after)
+  return after and string.find(' ' .. after .. ' ', ' tags ', 1, true) ~= nil
 end
 local function leave_later(g, place, status)
   left_groups = left_groups or {}
@@ -76,6 +87,9 @@ local function follow(id, status, after, value, is_only_copy, is_gone)
         id = id, kind = KINDS[status], fields = redis.call('HGETALL', job .. id), status = status, value = value,
       }
     end
+  end
+  if is_gone and has_tags(after) then
+    tag_later(id, 0)
   end
   if string.find(' ' .. after .. ' ', ' takes ', 1, true) then
     takers = takers or {}
@@ -135,6 +149,13 @@ local function flush_ends()
       local some = called
       called = nil
       make_callbacks(some)
+    end
+    if tagged then
+      -- MAKES: tags tag
+      -- NEEDS: more/tags
+      local some = tagged
+      tagged = nil
+      list_tags(some)
     end
   until #ended == 0 and not left_groups and not called and not takers
   flush_mail()

@@ -5,6 +5,11 @@ local function leave_registry(id, status)
   if not registry then
     return
   end
+  if status == 'failed' then
+    -- MAKES: fingerprints fingerprint alike
+    -- NEEDS: more/fingerprints
+    unlist_failure(id)
+  end
   redis.call('ZREM', registry .. ':usual', id)
   if redis.call('ZREM', registry, id) == 0 then
     return

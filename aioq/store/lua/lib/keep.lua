@@ -15,9 +15,15 @@ local function keep(registry, id, ttl, ended_at)
   local rows = kept[registry]
   if not rows then
     rows = {usual = {}, ended = {}, forgotten = {}, longest = 0, life = usual_life(registry)}
+    rows.failed = string.match(registry, '%a+$') == 'failed' and {} or nil
     kept[registry] = rows
   end
   ended_at = ended_at or now
+  if rows.failed then
+    rows.failed[#rows.failed + 1] = id
+    rows.failed[#rows.failed + 1] = ttl < 0 and '+inf' or now + ttl
+    rows.failed[#rows.failed + 1] = ended_at
+  end
   if now + ttl == ended_at + rows.life then
     rows.usual[#rows.usual + 1] = in_order(ended_at)
     rows.usual[#rows.usual + 1] = id
@@ -66,6 +72,11 @@ local function flush_kept()
       add_members(registry .. ':until', rows.forgotten)
       set_retention(registry, life)
       set_retention(registry .. ':until', life)
+    end
+    if rows.failed then
+      -- MAKES: fingerprints fingerprint alike
+      -- NEEDS: more/fingerprints
+      list_failures(rows.failed)
     end
     kept[registry] = nil
   end

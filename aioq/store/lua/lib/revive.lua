@@ -15,6 +15,11 @@ local function return_member(id, after)
     -- NEEDS: children
     return_to_children(id, after)
   end
+  if string.find(' ' .. after .. ' ', ' tags ', 1, true) then
+    -- MAKES: tags tag
+    -- NEEDS: more/tags
+    list_tags({id, peek(id, 'tags') or '', '+inf'})
+  end
   -- MAKES: gone groups group members over sequel outbox
   -- NEEDS: more/groups
   local g, place, home, edition = string.match(' ' .. after, ' group=([^%s/]+)/(%d+)([^%s#!]*)#?(%d*)')

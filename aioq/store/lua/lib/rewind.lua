@@ -1,7 +1,7 @@
 -- rewind: a job that ended in the future, because the server's clock was set back since, counts as ended now.
 -- Otherwise it would be kept for longer than it should be. And the next job that ends gives the registry a life that is
 -- counted from now, so the registry would go before such a job, which would then be in no list.
--- NEEDS: now spare usual own
+-- NEEDS: now read spare usual own
 local function end_now(id, key, until_key, left)
   -- This takes nothing out. It is a write that is not refused when memory is full, and then the others are not either.
   redis.call('ZREM', key, '')
@@ -13,6 +13,11 @@ local function end_now(id, key, until_key, left)
     redis.call('HSET', job .. id, 'ended_at', now)
     if left then
       keep_record(id, left)
+    end
+    local f = peek(id, 'fingerprint')
+    if f and left then
+      -- MAKES: alike
+      redis.call('ZADD', alike .. f, 'XX', now + left, id)
     end
   end
 end
