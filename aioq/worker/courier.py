@@ -22,9 +22,8 @@ from aioq.store.duty import read_holders
 from aioq.store.net.command import Command
 from aioq.values.claim import Claim, Claims
 from aioq.values.errors import ServerError
-from aioq.values.outcome import Outcome
 from aioq.worker.demand import JOBS_PER_ROUND_TRIP, Demand
-from aioq.worker.large_outcomes import is_large, report_refused
+from aioq.worker.large_outcomes import report_refused
 from aioq.worker.outcomes import Outcomes
 from aioq.worker.recovery import Recovery, audit
 from aioq.worker.relaying import Relaying
@@ -93,7 +92,7 @@ class Courier:
     async def run(self) -> None:
         """Send and receive until everything is done that the limits ask for."""
         self._recovery.begin()
-        large = own_task(self._outcomes.large.run(self._on_large_recorded, self._on_large_refused))
+        large = own_task(self._outcomes.large.run(self._on_large_recorded, self._recovery.refuse_large))
 
         try:
             while not self._is_done():
@@ -358,12 +357,3 @@ class Courier:
 
         if self._demand.limits.burst:  # a job may follow from it, and a burst waits for no token
             self._demand.expect_jobs()
-
-    def _on_large_refused(self, run: Run, outcome: Outcome, error: ServerError) -> None:
-        """Record it as a small outcome if it was too large for the server; else it waits with its queue."""
-        if is_large(outcome):
-            self._recovery.set_aside(self._outcomes.routes[run.store], [(run, outcome)], error)
-        else:
-            self._outcomes.put_small(run, outcome)
-
-        self._demand.changed.set()

@@ -11,7 +11,9 @@ import logging
 import threading
 import time
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Collection, Iterable
+from functools import partial
 
 from aioq.store.net.command import Command
 from aioq.store.statistics import Statistics
@@ -37,6 +39,9 @@ _COUNTERS: dict[type[Outcome], str] = {
     Interrupted: "given_back",
 }
 _DROPS = {Cause.CANCELED: "canceled", Cause.DELETED: "canceled", Cause.STOPPED: "stopped"}
+
+#: The number of the bucket of a duration. It stays in C, since it is asked for each job.
+_bucket_of = partial(bisect_left, BOUNDS_MS)
 
 _WAITS = [f"{WAIT}{bucket}" for bucket in range(len(BOUNDS_MS) + 1)]
 _RUNS = [f"{RUN}{bucket}" for bucket in range(len(BOUNDS_MS) + 1)]
@@ -68,9 +73,9 @@ class Figures:
             counted["wait_ms"] = counted.get("wait_ms", 0) + sum(claims.waits_ms)
             counted["expired"] = counted.get("expired", 0) + claims.expired
 
-            for wait_ms in claims.waits_ms:
-                word = _WAITS[bisect_left(BOUNDS_MS, wait_ms)]
-                counted[word] = counted.get(word, 0) + 1
+            for bucket, number in Counter(map(_bucket_of, claims.waits_ms)).items():
+                word = _WAITS[bucket]
+                counted[word] = counted.get(word, 0) + number
 
     def note_recorded(self, ended: Iterable[tuple[Run, Outcome]], refused: Collection[Claim] = ()) -> None:
         """Count runs whose outcomes were recorded. Callbacks are not counted.
@@ -80,21 +85,28 @@ class Figures:
             refused: the claims of those among them that were not recorded.
 
         """
+        kinds: list[type[Outcome]] = []
+        runs_ms: list[float] = []
+
+        for run, outcome in ended:
+            if "." in run.claim.record.id or (refused and run.claim in refused):
+                continue
+
+            kinds.append(type(outcome))
+
+            if 0 < run.started_at <= run.ended_at:
+                runs_ms.append(1000 * (run.ended_at - run.started_at))
+
         with self._lock:
             counted = self._counted
+            counted["run_ms"] = counted.get("run_ms", 0) + sum(runs_ms)
 
-            for run, outcome in ended:
-                if "." in run.claim.record.id or (refused and run.claim in refused):
-                    continue
+            for kind, number in Counter(kinds).items():
+                counted[_COUNTERS[kind]] = counted.get(_COUNTERS[kind], 0) + number
 
-                word = _COUNTERS[type(outcome)]
-                counted[word] = counted.get(word, 0) + 1
-
-                if run.started_at:
-                    run_ms = 1000 * (run.ended_at - run.started_at)
-                    counted["run_ms"] = counted.get("run_ms", 0) + max(0.0, run_ms)
-                    word = _RUNS[bisect_left(BOUNDS_MS, run_ms)]
-                    counted[word] = counted.get(word, 0) + 1
+            for bucket, number in Counter(map(_bucket_of, runs_ms)).items():
+                word = _RUNS[bucket]
+                counted[word] = counted.get(word, 0) + number
 
     def note_dropped(self, run: Run) -> None:
         """Count a run of which nothing is recorded."""

@@ -14,10 +14,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aioq.store import Connection
 from aioq.values.errors import ServerError, ServerUnreachable
+from aioq.values.outcome import Outcome
 from aioq.worker.demand import Demand
+from aioq.worker.large_outcomes import is_large
 from aioq.worker.outcomes import Outcomes
 from aioq.worker.route import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, Ended, Route
-from aioq.worker.run import own_task
+from aioq.worker.run import Run, own_task
 from aioq.worker.slots import Slots
 
 log = logging.getLogger("aioq.worker")
@@ -114,6 +116,15 @@ class Recovery:
 
         if is_new:
             self._heal_later(route)
+
+    def refuse_large(self, run: Run, outcome: Outcome, error: ServerError) -> None:
+        """Record a large outcome as a small one if it was too large for the server; else its queue waits."""
+        if is_large(outcome):
+            self.set_aside(self._outcomes.routes[run.store], [(run, outcome)], error)
+        else:
+            self._outcomes.put_small(run, outcome)
+
+        self._demand.changed.set()
 
     async def _resync(self) -> None:
         for route in self._routes:
