@@ -61,7 +61,7 @@ SCRIPTS = {
         *("join", "claim", "finish", "fail", "retry", "give_back", "reclaim", "beat", "leave", "sweep", "wake"),
         *("save_meta", "load", "repeat", "depend", "decide", "outbox", "tell_group", "close_group"),
     },
-    "observer": {"count", "ids", "load", "load_group"},
+    "observer": {"count", "ids", "load", "load_group", "glance"},
     "operator": {
         *(
             "enqueue",
@@ -69,6 +69,7 @@ SCRIPTS = {
             "decide",
             "wait",
             "load",
+            "glance",
             "count",
             "ids",
             "cancel",

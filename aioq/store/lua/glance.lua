@@ -1,0 +1,48 @@
+-- glance: what a list shows of jobs: their short fields, and longer ones cut; nothing for a job that is not there.
+-- KEYS: job
+-- ARGV: most ids...
+-- SAYS: ok
+-- NEEDS: late
+-- most: a call of more bytes is left out, and `cut` says so. Of an error comes its first line, which is of programs.
+-- However much the jobs hold, the reply is short, and what is long is not even read.
+
+local names = {'status', 'func', 'opts', 'fence', 'uncounted', 'deliveries', 'worker', 'created_at', 'enqueued_at',
+  'due_at', 'expires_at', 'started_at', 'ended_at', 'parents', 'reason', 'repeats'}
+most = tonumber(most)
+
+local function add(fields, name, value)
+  fields[#fields + 1] = name
+  fields[#fields + 1] = value
+end
+local function glance(key)
+  local values = redis.pcall('HMGET', key, unpack(names))
+  if values.err or not values[1] then
+    return {} -- something else than a job, or nothing
+  end
+  local fields = {}
+  for i, name in ipairs(names) do
+    if values[i] and #values[i] <= most then
+      add(fields, name, values[i])
+    end
+  end
+  if is_late(values[1], values[11]) then
+    fields[2] = 'expired'
+    add(fields, 'ended_at', values[11])
+  end
+  if redis.call('HSTRLEN', key, 'data') > most then
+    add(fields, 'cut', '1')
+  else
+    add(fields, 'data', redis.call('HGET', key, 'data') or '')
+  end
+  local failure = redis.call('HGET', key, 'error')
+  if failure then
+    add(fields, 'error', string.match(string.sub(failure, 1, most), '^[^\n]*'))
+  end
+  return fields
+end
+
+local found = {}
+for i = ids, #ARGV do
+  found[#found + 1] = glance(job .. ARGV[i])
+end
+return {'ok', found}
