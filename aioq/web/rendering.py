@@ -7,8 +7,10 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from aioq.values.states import JobStatus
+from aioq.values.summary import printable
 from aioq.web import words
 from aioq.web.timeline import ENDS
 
@@ -22,6 +24,7 @@ def environment() -> Environment:
         loader=PackageLoader("aioq.web"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -35,6 +38,14 @@ def environment() -> Environment:
     made.globals.update(ago=words.ago, count=words.count, ms=words.milliseconds, states=list(JobStatus), ends=ENDS)
 
     return made
+
+
+def _visible(value: object) -> object:
+    """What a template shows of a value: of a text, escapes in the place of characters that would not be seen."""
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
+        return value
+
+    return "".join(each if each in "\n\t" else printable(each) for each in value)
 
 
 def rendered(templates: Environment, name: str, facts: Mapping[str, Any], *, whole: bool) -> str:

@@ -32,9 +32,9 @@ local function glance(key)
   if redis.call('HSTRLEN', key, 'data') > most then
     add(fields, 'cut', '1')
   else
-    add(fields, 'data', redis.call('HGET', key, 'data') or '')
+    add(fields, 'data', redis.call('HMGET', key, 'data')[1] or '')
   end
-  local failure = redis.call('HGET', key, 'error')
+  local failure = redis.call('HMGET', key, 'error')[1]
   if failure then
     add(fields, 'error', string.match(string.sub(failure, 1, most), '^[^\n]*'))
   end
