@@ -6,10 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import urlencode
 
+from aioq.client.bulk import requeue_all
 from aioq.client.queue import Queue
 from aioq.values.durations import positive_ms
 from aioq.values.errors import InvalidInput
 from aioq.values.ids import check_queue_name, lookup_id
+from aioq.values.states import JobStatus
 from aioq.web.board import Board
 from aioq.web.words import count
 
@@ -29,6 +31,12 @@ class Done(NamedTuple):
     number: int = 0
 
 
+#: The most failed jobs that one form brings back.
+MOST_REQUEUED = 10_000
+
+#: No number of jobs has so many digits.
+LONGEST_NUMBER = 12
+
 #: What is told after an action, by its word. An address cannot bring a sentence of its own.
 TOLD: dict[str, str] = {
     "requeued": "The job waits in its queue again.",
@@ -37,7 +45,8 @@ TOLD: dict[str, str] = {
     "deleted": "The job is deleted.",
     "paused": "The queue is paused. Runs in progress go on.",
     "resumed": "The queue is resumed.",
-    "emptied": "The jobs that waited are deleted.",
+    "emptied": "{jobs} that waited: deleted.",
+    "back": "{jobs} requeued.",
     "late": "Nothing was done: the job is in another state by now.",
     "gone": "Nothing was done: there is no such job any more.",
 }
@@ -47,10 +56,9 @@ def told(query: Mapping[str, str]) -> str:
     """The sentence that an address asks for, after an action; "" for none."""
     word, number = query.get("told", ""), query.get("n", "")
 
-    if word == "emptied" and number.isdecimal() and len(number) < 10:
-        return f"{count(int(number), 'job')} that waited {'was' if number == '1' else 'were'} deleted."
+    jobs = count(int(number), "job") if number.isdecimal() and len(number) < LONGEST_NUMBER else "No job"
 
-    return TOLD.get(word, "")
+    return TOLD.get(word, "").format(jobs=jobs)
 
 
 async def carry_out(board: Board, form: Form) -> str:
@@ -117,6 +125,19 @@ async def _resume(queue: Queue, _: Form) -> Done:
     return Done("resumed")
 
 
+async def _requeue_failed(queue: Queue, _: Form) -> Done:
+    """So many at once that a browser waits for it."""
+    number = 0
+
+    async for chunk in requeue_all(queue.store, JobStatus.FAILED, at_front=False, reset=True):
+        number += sum(verdict == "ok" for _, verdict in chunk)
+
+        if number >= MOST_REQUEUED:
+            break
+
+    return Done("back", number)
+
+
 async def _empty(queue: Queue, form: Form) -> Done:
     if form.get("typed", "").strip() != queue.name:
         raise InvalidInput(f"to empty queue {queue.name}, type its name; {form.get('typed', '')!r} is another one")
@@ -134,5 +155,6 @@ _JOB_VERBS: dict[str, Callable[[Queue, str], Awaitable[Done]]] = {
 _QUEUE_VERBS: dict[str, Callable[[Queue, Form], Awaitable[Done]]] = {
     "pause": _pause,
     "resume": _resume,
+    "requeue_failed": _requeue_failed,
     "empty": _empty,
 }

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, quote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -29,9 +28,7 @@ from aioq.web.live import Live
 from aioq.web.page import Ask, Elsewhere, NotFound, Page
 from aioq.web.pages import PAGES
 from aioq.web.rendering import FORM_TOKEN, environment, rendered
-
-#: The most bytes of a form.
-MOST_FORM_BYTES = 65_536
+from aioq.web.requests import base_of, below, form_of
 
 #: After a wrong token, the next one is looked at after so many seconds.
 WRONG_TOKEN_S = 0.5
@@ -120,7 +117,7 @@ class Dashboard:
             try:
                 response = await answer(request, visitor)
             except Elsewhere as other:
-                return RedirectResponse(_base(request) + str(other), 303)
+                return RedirectResponse(base_of(request) + str(other), 303)
             except NotFound as error:
                 response = self._trouble(request, visitor, 404, "Not here", str(error))
             except InvalidInput as error:
@@ -139,16 +136,22 @@ class Dashboard:
         ask = Ask(self._board, request.path_params, request.query_params, visitor.role == "act")
         facts = await page.read(ask)
 
-        return self._html(request, visitor, page.name, facts | {"live": f"/live{_below(request)}"}, 200)
+        return self._html(request, visitor, page.name, facts | {"live": f"/live{below(request)}"}, 200)
 
     async def _part(self, key: LiveKey) -> str:
         """The main part of a page, for all browsers that show it."""
-        facts = await key.page.read(Ask(self._board, dict(key.path), dict(key.query), key.may_act))
+        name = key.page.name
+
+        try:
+            facts = await key.page.read(Ask(self._board, dict(key.path), dict(key.query), key.may_act))
+        except NotFound as error:  # it was there when the browser began to listen
+            name, facts = "trouble", {"head": "Not here any more", "text": str(error), "recovers": False}
+
         query = {name: value for name, value in key.query if name not in ("told", "n")}
 
         return rendered(
             self._templates,
-            key.page.name,
+            name,
             facts | {"base": key.base, "may_act": key.may_act, "query": query, "path": key.shown},
             whole=False,
         )
@@ -161,8 +164,8 @@ class Dashboard:
             page,
             tuple(request.path_params.items()),
             tuple(request.query_params.items()),
-            _base(request),
-            _below(request).removeprefix("/live"),
+            base_of(request),
+            below(request).removeprefix("/live"),
             visitor.role == "act",
         )
 
@@ -177,12 +180,12 @@ class Dashboard:
         return StreamingResponse(events(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     async def _nothing(self, request: Request, _: Visitor) -> Response:
-        raise NotFound(f"There is no page {_below(request)}. The pages are named above.")
+        raise NotFound(f"There is no page {below(request)}. The pages are named above.")
 
     # Acting
 
     async def _act(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
 
         async def answer(request: Request, visitor: Visitor) -> Response:
             if visitor.role != "act":
@@ -193,7 +196,7 @@ class Dashboard:
                 text = "The form did not come from a page of this dashboard. Load the page, and repeat it there."
                 return self._trouble(request, visitor, 403, "Not from here", text)
 
-            return RedirectResponse(_base(request) + await carry_out(self._board, form), 303)
+            return RedirectResponse(base_of(request) + await carry_out(self._board, form), 303)
 
         response: Response = await self._guarded(answer)(request)
 
@@ -204,12 +207,12 @@ class Dashboard:
             return refused
 
         if not self._access.has_login:
-            return RedirectResponse(f"{_base(request)}/", 303)
+            return RedirectResponse(f"{base_of(request)}/", 303)
 
         if request.method == "GET":
             return self._login_page(request, 200, "")
 
-        form = await _form(request)
+        form = await form_of(request)
 
         if is_foreign(request):
             return self._login_page(request, 403, "The form did not come from this page.")
@@ -221,13 +224,13 @@ class Dashboard:
                 await asyncio.sleep(WRONG_TOKEN_S)
                 return self._login_page(request, 403, "That is not the token.")
 
-        response = RedirectResponse(f"{_base(request)}/", 303)
+        response = RedirectResponse(f"{base_of(request)}/", 303)
         keep_session(request, response, session)
 
         return response
 
     async def _logout(self, request: Request) -> Response:
-        response = RedirectResponse(f"{_base(request)}/login", 303)
+        response = RedirectResponse(f"{base_of(request)}/login", 303)
 
         if not is_foreign(request):
             keep_session(request, response, "")
@@ -239,11 +242,11 @@ class Dashboard:
     def _html(self, request: Request, visitor: Visitor, name: str, facts: dict[str, Any], code: int) -> Response:
         query = dict(request.query_params)
         head = {
-            "base": _base(request),
+            "base": base_of(request),
             "may_act": visitor.role == "act",
             "has_login": self._access.has_login,
             "query": query,
-            "path": _below(request),
+            "path": below(request),
             "pages": [page for page in PAGES if page.title],
             "told": told(query),
             "version": self._version,
@@ -261,7 +264,7 @@ class Dashboard:
         if not self._access.has_login:
             return PlainTextResponse("You may not see this.\n", 403)
 
-        return RedirectResponse(f"{_base(request)}/login", 303)
+        return RedirectResponse(f"{base_of(request)}/login", 303)
 
     def _login_page(self, request: Request, code: int, problem: str) -> Response:
         return self._html(
@@ -331,26 +334,3 @@ def dashboard(
     opened = connect(connection, prefix=prefix, secret=secret)
 
     return Dashboard(opened, access, redact, owns=not isinstance(connection, Connection))
-
-
-def _base(request: Request) -> str:
-    """Where the dashboard is mounted: "" or a path that does not end in a slash."""
-    return str(request.scope.get("root_path", "")).rstrip("/")
-
-
-def _below(request: Request) -> str:
-    """The path below the place where the dashboard is mounted, as it was asked for."""
-    return quote(request.scope["path"].removeprefix(_base(request)) or "/", safe="/:@+")
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """The fields of a form. Raises nothing: what is too long or none has no fields."""
-    body = b""
-
-    async for part in request.stream():
-        body += part
-
-        if len(body) > MOST_FORM_BYTES:
-            return {}
-
-    return dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))

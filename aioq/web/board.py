@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -55,6 +56,7 @@ class Board:
         self._redact = redact
         self._facts: ServerSight | None = None
         self._facts_until = 0.0
+        self._asking: asyncio.Task[ServerSight] | None = None
 
     def store(self, queue: str) -> Store:
         """One queue. No page makes one: a name without keys has empty lists."""
@@ -76,12 +78,17 @@ class Board:
         return await Directory(self.connection, away={}).workers()
 
     async def server(self) -> ServerSight:
-        """What the server says of itself; it is asked once a minute."""
-        if self._facts is None or time.monotonic() >= self._facts_until:
-            self._facts = await self._ask_server()
-            self._facts_until = time.monotonic() + FACTS_S
+        """What the server says of itself. It is asked once a minute, and only the first page waits for it."""
+        if time.monotonic() >= self._facts_until and (self._asking is None or self._asking.done()):
+            self._asking = asyncio.create_task(self._ask_server(), name="aioq web: facts of the server")
+            self._asking.add_done_callback(_heard)
 
-        return self._facts
+        if self._facts is not None:
+            return self._facts
+
+        assert self._asking is not None
+
+        return await asyncio.shield(self._asking)
 
     async def now_ms(self) -> int:
         """The moment by the server's clock, in ms since 1970."""
@@ -99,11 +106,15 @@ class Board:
             ahead = 0.0
 
         try:
-            return ServerSight(await examine_server(self.connection), ahead)
+            settings = await examine_server(self.connection)
         except ServerUnreachable:
             raise
         except ServerError:
-            return ServerSight([], ahead)
+            settings = []
+
+        self._facts, self._facts_until = ServerSight(settings, ahead), time.monotonic() + FACTS_S
+
+        return self._facts
 
     def shown(self, record: JobRecord, name: str, text: str) -> str:
         """A text of a job as it may leave the process."""
@@ -119,3 +130,9 @@ class Board:
     def hides(self) -> bool:
         """Whether texts are changed before they leave the process."""
         return self._redact is not None
+
+
+def _heard(asking: asyncio.Task[ServerSight]) -> None:
+    """An error is told by the calls that the page itself makes."""
+    if not asking.cancelled():
+        asking.exception()

@@ -85,7 +85,7 @@ def _note(board: Board, record: JobRecord) -> str:
     if record.edges and record.fields.get(b"status") == b"deferred":
         return f"after {', '.join(name for _, name in record.edges[:3])}"
 
-    return printable(record.description or record.reason or "")
+    return printable(board.shown(record, "description", record.description or record.reason or ""))
 
 
 #: The fields that say since when a job has been in its state, the first one that is there.

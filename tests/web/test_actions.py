@@ -60,8 +60,16 @@ async def test_a_queue_is_paused_resumed_and_emptied(queue, visitor) -> None:
     refused = await visitor.post("/act", data=form | {"typed": "another"})
     assert (refused.status_code, await queue.count()) == (400, 1)
     done = await visitor.post("/act", data=form | {"typed": "default"})
-    assert "1 job that waited was deleted." in (await visitor.get(done.headers["location"])).text
+    assert "1 job that waited: deleted." in (await visitor.get(done.headers["location"])).text
     assert await queue.count() == 0
+
+
+async def test_all_failed_jobs_of_a_queue_are_requeued(queue, visitor) -> None:
+    ids = await fill(queue)
+    form = form_of((await visitor.get("/queues/default")).text, "requeue_failed")
+    done = await visitor.post("/act", data=form)
+    assert "1 job requeued." in (await visitor.get(done.headers["location"])).text
+    assert await has_status(queue, ids["failed"], "queued")
 
 
 async def test_forms_that_ask_for_nothing_known_are_refused(queue, visitor) -> None:

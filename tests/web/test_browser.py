@@ -133,8 +133,16 @@ def test_every_action_by_clicks(visit, scene) -> None:
     _, server, _ = scene
     page = visit()
 
+    page.goto("/jobs?state=failed")
+    page.locator("button >> text=Requeue").first.click()
+    page.wait_for_selector("text=The job waits in its queue again.")
+    page.goto("/queues/billing")
+    page.click("summary >> text=Requeue all failed…")
+    page.locator("details[open] button").click()
+    page.wait_for_selector("text=requeued.")
+    page.wait_for_function("document.querySelector('.figures a:has(.failed) b').textContent == '3'")
     a_failed_job(page)
-    page.click("text=Requeue")
+    page.click("main >> text=Requeue")
     page.wait_for_selector("text=The job waits in its queue again.")
     a_failed_job(page)
     page.click("summary >> text=Cancel…")
@@ -165,7 +173,7 @@ def test_every_action_by_clicks(visit, scene) -> None:
     page.click("summary >> text=Empty…")
     page.fill("input[name=typed]", "reports")
     page.click("text=Delete the waiting jobs")
-    page.wait_for_selector("text=jobs that waited were deleted.")
+    page.wait_for_selector("text=that waited: deleted.")
     assert ask(server, "reports", lambda queue: queue.count()) == 0
 
 

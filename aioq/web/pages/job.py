@@ -71,6 +71,7 @@ async def read(ask: Ask) -> Facts:
         "pieces": pieces(spent),
         "spent_words": told(spent),
         "options": option_rows(record),
+        "reason": ask.board.shown(record, "description", printable(record.reason)) if record.reason else "",
         "graph": around,
         "members": members,
         "verbs": _verbs(status),
