@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from aioq import Queue, Retry
-from tests.web import shop
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -50,8 +49,12 @@ def command(url: str, folder: Path, *words: str) -> Iterator[subprocess.Popen[st
 @contextmanager
 def shown(url: str, folder: Path) -> Iterator[str]:
     """The address of a dashboard that allows actions, while a worker serves three queues of four."""
+    shutil.copy(Path(__file__).with_name("shop.py"), folder)
+
     with ExitStack() as stack:
-        stack.enter_context(command(url, folder, "worker", "mail", "billing", "nightly", "-c", "8"))
+        stack.enter_context(
+            command(url, folder, "worker", "mail", "billing", "nightly", "-c", "8", "--name", "web-1")
+        )
         web = stack.enter_context(command(url, folder, "web", "--port", "0", "--allow-actions"))
         yield re.search(r"http://\S+(?=/)", web.stdout.readline())[0]
 
@@ -61,25 +64,31 @@ async def fill(url: str) -> None:
     async with Queue("mail", url) as mail:
         billing, nightly, reports = (Queue(name, mail.connection) for name in ("billing", "nightly", "reports"))
         sent = [
-            await mail.enqueue(shop.send, f"user{n}@example.org", copies=n, result_ttl=3600) for n in range(24)
+            await mail.enqueue("shop.send", f"user{n}@example.org", copies=n, result_ttl=3600) for n in range(24)
         ]
-        await mail.enqueue_in(3600, shop.send, "later@example.org")
+        await mail.enqueue_in(3600, "shop.send", "later@example.org")
         failed = [
             await billing.enqueue(
-                shop.charge, order=n, amount=12.5, retry=Retry(2, interval=0.5), meta={"order": n, "shop": "web-2"}
+                "shop.charge",
+                order=n,
+                amount=12.5,
+                retry=Retry(2, interval=0.5),
+                meta={"order": n, "shop": "web-2"},
             )
             for n in range(3)
         ]
         await nightly.pause(3600)
-        await nightly.enqueue(shop.report, "night")
+        await nightly.enqueue("shop.report", "night")
 
         for week in range(3):
-            await reports.enqueue(shop.report, f"week-{week}")
+            await reports.enqueue("shop.report", f"week-{week}")
 
-        long = [await billing.enqueue(shop.report, f"{month} 2026", job_timeout=900) for month in ("May", "June")]
-        middle = await billing.enqueue(shop.send, "boss@example.org", depends_on=long, job_id="summary")
-        await billing.enqueue(shop.charge, order=8, amount=1.0, depends_on=middle, job_id="bill")
-        await billing.enqueue(shop.send, "archive@example.org", depends_on=middle, job_id="archive")
+        long = [
+            await billing.enqueue("shop.report", f"{month} 2026", job_timeout=900) for month in ("May", "June")
+        ]
+        middle = await billing.enqueue("shop.send", "boss@example.org", depends_on=long, job_id="summary")
+        await billing.enqueue("shop.charge", order=8, amount=1.0, depends_on=middle, job_id="bill")
+        await billing.enqueue("shop.send", "archive@example.org", depends_on=middle, job_id="archive")
         deadline = time.monotonic() + 60
 
         while [await job.get_status() for job in (*sent, *failed)] != ["finished"] * 24 + ["failed"] * 3:

@@ -12,7 +12,6 @@ import pytest
 from aioq import Queue
 from tests.conftest import Server
 from tests.tools import eventually_sync
-from tests.web import shop
 from tests.web.browsing import PATIENCE_MS, browser, browser_path, fill, log_in, run_apart, shown
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed; `make test-web` does that")
@@ -120,7 +119,7 @@ def test_every_page_is_reached_by_clicks(visit) -> None:
     assert "ConnectionError: 503 Service Unavailable" in page.inner_text("main")
     page.goto("/jobs/summary")
     page.click("svg.graph a >> nth=0")
-    page.wait_for_selector("h1 >> text=tests.web.shop.report")
+    page.wait_for_selector("h1 >> text=shop.report")
     page.click("nav >> text=Workers")
     page.wait_for_selector("text=slots busy")
     page.click("nav >> text=Overview")
@@ -155,7 +154,7 @@ def test_every_action_by_clicks(visit, scene) -> None:
     page.goto("/workers")
     page.locator("text=Stop").first.click()
     page.wait_for_selector("text=The run is stopped.")
-    job = ask(server, "reports", lambda queue: queue.enqueue(shop.report, "x", job_id="to-delete"))
+    job = ask(server, "reports", lambda queue: queue.enqueue("shop.report", "x", job_id="to-delete"))
     assert job.id == "to-delete"
 
     page.goto("/queues/reports")
@@ -181,14 +180,14 @@ def test_a_page_is_live_and_a_pause_stops_all_of_it(visit, scene) -> None:
     _, server, _ = scene
     page = visit()
     page.goto("/queues/fresh")
-    ask(server, "fresh", lambda queue: queue.enqueue(shop.report, "first", job_id="first"))
+    ask(server, "fresh", lambda queue: queue.enqueue("shop.report", "first", job_id="first"))
     page.goto("/queues/fresh")
-    ask(server, "fresh", lambda queue: queue.enqueue(shop.report, "second", job_id="second"))
+    ask(server, "fresh", lambda queue: queue.enqueue("shop.report", "second", job_id="second"))
     page.wait_for_selector("main >> text=second")
     page.click("header button >> text=Pause")
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
-    ask(server, "fresh", lambda queue: queue.enqueue(shop.report, "third", job_id="third"))
+    ask(server, "fresh", lambda queue: queue.enqueue("shop.report", "third", job_id="third"))
     page.wait_for_timeout(5000)
     assert "third" not in page.inner_text("main")
     assert requests == []
