@@ -17,9 +17,9 @@ def test_it_serves_and_ends_while_a_page_is_live(cli: Cli, start: Callable[..., 
     running = start("web", "--port", "0")
     running.says("The dashboard is at http://127.0.0.1:", 50)
     base = re.search(r"http://\S+", running.stdout)[0]
-    assert "default" in httpx.get(base).text
+    assert "default" in httpx.get(base, timeout=60).text
 
-    with httpx.stream("GET", f"{base}live/queues", timeout=20) as stream:
+    with httpx.stream("GET", f"{base}live/queues", timeout=60) as stream:
         lines = stream.iter_lines()
         found = [next(lines) for _ in range(12)]
         assert "event: page" in found

@@ -1,5 +1,5 @@
 -- glance: what a list shows of jobs: their short fields, and longer ones cut; nothing for a job that is not there.
--- KEYS: job
+-- KEYS: job attempts
 -- ARGV: most ids...
 -- SAYS: ok
 -- NEEDS: late
@@ -16,18 +16,20 @@ local function add(fields, name, value)
 end
 local function glance(key)
   local values = redis.pcall('HMGET', key, unpack(names))
-  if values.err or not values[1] then
-    return {} -- something else than a job, or nothing
-  end
-  local fields = {}
+  local found, fields = {}, {}
   for i, name in ipairs(names) do
-    if values[i] and #values[i] <= most then
-      add(fields, name, values[i])
-    end
+    found[name] = not values.err and values[i]
   end
-  if is_late(values[1], values[11]) then
-    fields[2] = 'expired'
-    add(fields, 'ended_at', values[11])
+  if not found.status then
+    return fields -- something else than a job, or nothing
+  end
+  if is_late(found.status, found.expires_at) then
+    found.status, found.ended_at = 'expired', found.expires_at
+  end
+  for _, name in ipairs(names) do
+    if found[name] and #found[name] <= most then
+      add(fields, name, found[name])
+    end
   end
   if redis.call('HSTRLEN', key, 'data') > most then
     add(fields, 'cut', '1')
