@@ -141,12 +141,12 @@ def _serve(
         root_path=root_path,
         log_level="warning",
         access_log=False,
-        timeout_graceful_shutdown=1,  # live pages would keep it for minutes
+        timeout_graceful_shutdown=5,
         server_header=False,
     )
 
     class Announced(uvicorn.Server):
-        """Says where it listens, once it does."""
+        """Says where it listens, once it does; and lets live pages go before it ends."""
 
         async def startup(self, sockets: list[socket] | None = None) -> None:
             await super().startup(sockets)
@@ -155,5 +155,9 @@ def _serve(
                 bound = self.servers[0].sockets[0].getsockname()[1]
                 name = f"[{host}]" if ":" in host else host
                 output.say(f"The dashboard is at http://{name}:{bound}{root_path}/")
+
+        async def shutdown(self, sockets: list[socket] | None = None) -> None:
+            app.end_live()
+            await super().shutdown(sockets)
 
     Announced(config).run()

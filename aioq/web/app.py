@@ -80,6 +80,10 @@ class Dashboard:
         if self._owns:
             await self._board.connection.aclose()
 
+    def end_live(self) -> None:
+        """Let all browsers go that show a live page. For whoever ends the server, which waits for them else."""
+        self._live.end()
+
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         try:

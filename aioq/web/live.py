@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Generic, NamedTuple, TypeVar
@@ -39,11 +38,12 @@ class _Channel:
     """One page, and who hears of it. Whoever is slow hears the last news only."""
 
     def __init__(self) -> None:
-        self.heard_by: set[asyncio.Queue[News]] = set()
+        self.heard_by: set[asyncio.Queue[News | None]] = set()
         self.last: News | None = None
         self.task: asyncio.Task[None] | None = None
 
-    def tell(self, news: News) -> None:
+    def tell(self, news: News | None) -> None:
+        """Let all hear this; None: there will be no more."""
         self.last = news
 
         for each in self.heard_by:
@@ -78,7 +78,7 @@ class Live(Generic[K]):
     async def listen(self, key: K) -> AsyncIterator[News]:
         """What becomes of a page, until it is time to ask anew. The page is read while anybody listens."""
         channel = self._channels.setdefault(key, _Channel())
-        mine: asyncio.Queue[News] = asyncio.Queue(1)
+        mine: asyncio.Queue[News | None] = asyncio.Queue(1)
         channel.heard_by.add(mine)
 
         if channel.last is not None:
@@ -91,14 +91,26 @@ class Live(Generic[K]):
 
         try:
             while (left := deadline - time.monotonic()) > 0:
-                with contextlib.suppress(TimeoutError):
-                    yield await asyncio.wait_for(mine.get(), left)
+                try:
+                    news = await asyncio.wait_for(mine.get(), left)
+                except TimeoutError:
+                    return
+
+                if news is None:
+                    return
+
+                yield news
         finally:
             channel.heard_by.discard(mine)
 
             if not channel.heard_by and channel.task is not None:
                 channel.task.cancel()
                 self._channels.pop(key, None)
+
+    def end(self) -> None:
+        """Let all browsers go, since the process ends."""
+        for channel in self._channels.values():
+            channel.tell(None)
 
     async def _watch(self, key: K, channel: _Channel) -> None:
         while True:
