@@ -53,7 +53,20 @@ def shown(url: str, folder: Path) -> Iterator[str]:
 
     with ExitStack() as stack:
         stack.enter_context(
-            command(url, folder, "worker", "mail", "billing", "nightly", "-c", "8", "--name", "web-1")
+            command(
+                url,
+                folder,
+                "worker",
+                "mail",
+                "billing",
+                "nightly",
+                "-c",
+                "8",
+                "--name",
+                "web-1",
+                "--shutdown-timeout",
+                "1",
+            )
         )
         web = stack.enter_context(command(url, folder, "web", "--port", "0", "--allow-actions"))
         yield re.search(r"http://\S+(?=/)", web.stdout.readline())[0]

@@ -139,7 +139,7 @@ def test_every_action_by_clicks(visit, scene) -> None:
     page.click("summary >> text=Requeue all failed…")
     page.locator("details[open] button").click()
     page.wait_for_selector("text=requeued.")
-    page.wait_for_function("document.querySelector('.figures a:has(.failed) b').textContent == '3'")
+    page.wait_for_selector("a:has(.state.failed) b >> text='3'")  # they have failed again, and the page is live
     a_failed_job(page)
     page.click("main >> text=Requeue")
     page.wait_for_selector("text=The job waits in its queue again.")
