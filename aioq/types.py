@@ -9,21 +9,33 @@ from aioq.client.registry import Registry
 from aioq.client.result_of import result_of
 from aioq.client.task import Task
 from aioq.client.using import Using
+from aioq.values.departed import DepartedWorker
 from aioq.values.durability import Durability, Level
 from aioq.values.durations import Duration
+from aioq.values.explanation import Explanation, Reason, ReasonKind
 from aioq.values.group import GroupProgress
+from aioq.values.histogram import Histogram
 from aioq.values.options import Executor, Options
 from aioq.values.retry_budget import RetryBudget
+from aioq.values.statistics import Backlog, Period, QueueStatistics
 
 __all__ = [
+    "Backlog",
     "BoundTask",
+    "DepartedWorker",
     "Durability",
     "Duration",
     "EnqueueData",
     "Executor",
+    "Explanation",
     "GroupProgress",
+    "Histogram",
     "Level",
     "Options",
+    "Period",
+    "QueueStatistics",
+    "Reason",
+    "ReasonKind",
     "Registry",
     "RetryBudget",
     "Task",

@@ -13,7 +13,18 @@ import aioq
 import aioq.testing
 from aioq.logs import JobLogFilter
 from aioq.middleware import EnqueuedCall
-from aioq.types import BoundTask, GroupProgress, Registry, Task, Using
+from aioq.types import (
+    BoundTask,
+    Explanation,
+    GroupProgress,
+    Histogram,
+    Period,
+    QueueStatistics,
+    Reason,
+    Registry,
+    Task,
+    Using,
+)
 from aioq.values.options import Options
 
 PAGE = Path(__file__).parent.parent / "docs/interface.md"
@@ -34,10 +45,15 @@ OWNERS: dict[type, str] = {
     Task: "task",
     BoundTask: "task",
     aioq.Job: "job",
+    Explanation: "explanation",
+    Reason: "reason",
     aioq.Group: "group",
     GroupProgress: "progress",
     Registry: "registry",
     aioq.Result: "result",
+    QueueStatistics: "statistics",
+    Period: "period",
+    Histogram: "histogram",
     aioq.Repeat: "repeat",
     aioq.Retry: "retry",
     aioq.Callback: "callback",
@@ -100,6 +116,7 @@ INTERNAL: dict[type, set[str]] = {
     aioq.Callback: {"opts"},
     aioq.Webhook: {"stored"},
     JobLogFilter: {"filter"},
+    Histogram: {"of"},
     aioq.Worker: {"for_tests", "has_claimed_all", "stops"},
     aioq.Connection: {
         "by_server",
@@ -218,6 +235,10 @@ WORDS = {
     "Repeat | None": "a Repeat",
     "OnFailure": '"stop" or "continue"',
     "datetime | None": "a datetime",
+    "Since | None": "a datetime, or how long ago as a duration",
+    "Step": '"minute" or "hour"',
+    "Iterable[float]": "numbers",
+    "Histogram": "a Histogram",
     "Interval": "a duration, or a list of durations",
     "ExceptionTypes": "a class, or a tuple of classes",
     "str | Sequence[str]": "a text, or a list of texts",

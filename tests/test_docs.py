@@ -253,6 +253,7 @@ def test_the_key_table_names_every_key() -> None:
     keys, shared = Keys.of("q"), SharedKeys()
     own = {key.decode().replace("aioq:{q}:", "p:") for key in keys.by_name().values()}
     until = {f"p:{state}:{end}" for state in states.FINAL for end in ("until", "usual")}
+    own.add("p:deferred:until")
     common = {shared.queues, shared.workers, shared.suspended, shared.clock, shared.worker("")}
     assert listed == own | until | common
 

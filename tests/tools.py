@@ -129,6 +129,7 @@ _LIVE = (
     ":retry_budget",
     ":scheduled",
     ":deferred",
+    ":deferred:until",
     ":undecided",
     ":outbox",
     ":expiring",

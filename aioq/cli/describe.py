@@ -11,9 +11,12 @@ from typing import Any
 from aioq.cli import words
 from aioq.cli.output import Table, age, as_json, moment, one_line
 from aioq.client.job import Job
+from aioq.store.outbox import TAKER
+from aioq.store.reads import MOST_FOLLOWERS
 from aioq.values.calltext import call_text
-from aioq.values.dependency import POLICIES
+from aioq.values.dependency import POLICIES, parent_in
 from aioq.values.errors import DeserializationError, ResultNotKept
+from aioq.values.group import read_place
 from aioq.values.options import ROWS
 from aioq.values.record import JobRecord
 from aioq.values.result import Result
@@ -25,12 +28,19 @@ SINCE = "since/due"
 _HEADS = {"queued": "enqueued", "scheduled": "due", "started": "started"}
 
 
-def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
+def describe(
+    job: Job[Any],
+    runs: Sequence[Result],
+    dependents: Sequence[tuple[str, float]] = (),
+    children: Sequence[str] = (),
+) -> dict[str, Any]:
     """Everything known about a job, as JSON values.
 
     Args:
         job: the job.
         runs: its earlier runs, the last one first.
+        dependents: the jobs that depend on it, each with the number of its policy.
+        children: its children that have not finished.
 
     """
     record = job.record
@@ -46,14 +56,14 @@ def describe(job: Job[Any], runs: Sequence[Result]) -> dict[str, Any]:
         "id": job.id,
         "queue": job.origin,
         "status": str(job.status),
-        "group": job.group_id,
+        "group": _group(job),
         "function": job.func_name,
         "call": call_text(record),
         "description": options.pop("description"),
         "args": None if call is None else [as_json(value) for value in call[1]],
         "kwargs": None if call is None else {name: as_json(value) for name, value in call[2].items()},
         "meta": meta,
-        "depends_on": [_edge(letter, name) for letter, name in record.edges],
+        **_relations(record, dependents, children),
         "reason": record.reason,
         "callbacks": job.callbacks,
         "webhooks": [_webhook(webhook) for webhook in job.webhooks],
@@ -91,6 +101,39 @@ def _edge(letter: str, name: str) -> str:
     policy = next((each for each in POLICIES if each[0] == letter), letter)
 
     return name if policy == POLICIES[0] else f"{name} ({policy} on failure)"
+
+
+def _relations(
+    record: JobRecord, dependents: Sequence[tuple[str, float]], children: Sequence[str]
+) -> dict[str, Any]:
+    """The jobs that it waits for or belongs to, and those that wait for it or belong to it."""
+    return {
+        "depends_on": [_edge(letter, name) for letter, name in record.edges],
+        "dependents": _bounded([_dependent(name, number) for name, number in dependents]),
+        "child_of": parent_in(record.fields.get(b"after", b"")),
+        "children": _bounded(children),
+    }
+
+
+def _group(job: Job[Any]) -> str | None:
+    """The name of its group, with the queue that keeps it if that is another one."""
+    place = read_place(job.record.fields.get(b"after", b""))
+
+    return f"{place.group}@{place.home}" if place is not None and place.home else job.group_id
+
+
+def _dependent(name: str, number: float) -> str:
+    """A job that depends on this one, with the policy if it is not the usual one."""
+    if number == TAKER:
+        return f"{name} (takes the result)"
+
+    policy = POLICIES[int(number)] if 0 <= number < len(POLICIES) else POLICIES[0]
+
+    return _edge(policy[0], name)
+
+
+def _bounded(names: Sequence[str]) -> list[str]:
+    return [*names[:MOST_FOLLOWERS], "and others"] if len(names) > MOST_FOLLOWERS else list(names)
 
 
 def describe_text(facts: dict[str, Any], *, on_terminal: bool = False) -> str:

@@ -15,11 +15,15 @@ from aioq.cli import output
 from aioq.cli.checks import read_seconds
 from aioq.cli.common import MOST_NAMED, JsonOption, Target, away_lines, connected, tell_of_away, tell_of_missing
 from aioq.cli.complete import queue_names
+from aioq.cli.departed import departed_of, departed_rows, departed_table
 from aioq.cli.retry_budget import held_seconds, shown_budget, told_budget
 from aioq.store import Connection, Directory
 from aioq.store.directory import QueueInfo
 from aioq.store.worker_info import WorkerInfo
+from aioq.values.departed import DepartedWorker
 from aioq.values.errors import ServerError
+from aioq.values.pause import Pause
+from aioq.values.sizes import shown_size
 from aioq.values.states import JobStatus
 
 if TYPE_CHECKING:
@@ -29,12 +33,15 @@ if TYPE_CHECKING:
 #: The states with a column of their own on a terminal.
 MAIN_STATES = (JobStatus.QUEUED, JobStatus.STARTED, JobStatus.FINISHED, JobStatus.FAILED)
 
+#: A lag of an event loop has a column of its own if some worker has had at least this one, in ms.
+LAG_SHOWN_MS = 100
+
 
 class Snapshot(NamedTuple):
     """The state of a server at one moment.
 
     server: its URL, without a password. suspended: None if that is not known now. schemas: the types of tasks, if
-    they were asked for.
+    they were asked for. departed: the workers that have left each queue, if they were asked for.
     """
 
     server: str
@@ -43,6 +50,7 @@ class Snapshot(NamedTuple):
     workers: list[WorkerInfo]
     away: dict[str, ServerError]
     schemas: Mapping[str, Any] = MappingProxyType({})
+    departed: Mapping[str, Sequence[DepartedWorker]] = MappingProxyType({})
 
 
 class View(NamedTuple):
@@ -52,6 +60,7 @@ class View(NamedTuple):
     workers: bool
     by_queue: bool
     raw: bool
+    departed: bool
 
 
 Names = Annotated[
@@ -64,6 +73,9 @@ Raw = Annotated[bool, typer.Option("--raw", "-r", help="Bare lines: queue NAME Q
 OnlyQueues = Annotated[bool, typer.Option("--only-queues", "-Q", help="Show queues only.")]
 OnlyWorkers = Annotated[bool, typer.Option("--only-workers", "-W", help="Show workers only.")]
 ByQueue = Annotated[bool, typer.Option("--by-queue", "-R", help="Show for each queue the workers that serve it.")]
+Departed = Annotated[
+    bool, typer.Option("--departed", help="Show also the workers that have left: when, why, and what they held.")
+]
 Interval = Annotated[
     str | None,
     typer.Option("--interval", "-i", metavar="DURATION", help="Repeat after this pause: 5, 500ms, 1m."),
@@ -77,6 +89,7 @@ def info(
     only_queues: OnlyQueues = False,
     only_workers: OnlyWorkers = False,
     by_queue: ByQueue = False,
+    departed: Departed = False,
     interval: Interval = None,
     target: Target,
     as_json: JsonOption = False,
@@ -88,12 +101,12 @@ def info(
     if as_json and interval is not None:
         raise typer.BadParameter("it cannot be combined with --json", param_hint="'--interval'")
 
-    view = View(not only_workers, not only_queues, by_queue, raw)
+    view = View(not only_workers, not only_queues, by_queue, raw, departed)
 
     seconds = read_seconds(interval, "--interval", 0.1)
 
     if seconds is None:
-        snapshot = asyncio.run(_look_once(target, queues, schemas=as_json and view.workers))
+        snapshot = asyncio.run(_look_once(target, queues, view, schemas=as_json and view.workers))
         output.say_json(_document(snapshot, view)) if as_json else _print(snapshot, view)
 
         if snapshot.away:
@@ -107,10 +120,10 @@ def info(
         return
 
 
-async def _look_once(target: Target, names: Sequence[str] | None, *, schemas: bool) -> Snapshot:
+async def _look_once(target: Target, names: Sequence[str] | None, view: View, *, schemas: bool) -> Snapshot:
     async with connected(target) as connection:
         await tell_of_missing(connection, names or [])
-        snapshot = await _snapshot(connection, names)
+        snapshot = await _snapshot(connection, names, view)
 
         if not schemas:
             return snapshot
@@ -127,18 +140,18 @@ async def _watch(target: Target, names: Sequence[str] | None, view: View, interv
 
         if not sys.stdout.isatty():
             while True:
-                _print(await _snapshot(connection, names), view)
+                _print(await _snapshot(connection, names, view), view)
                 await asyncio.sleep(interval)
 
         from rich.live import Live  # noqa: PLC0415 - rich takes longer to import than most commands to run
 
         with Live(auto_refresh=False) as live:
             while True:
-                live.update(_screen(await _snapshot(connection, names), view), refresh=True)
+                live.update(_screen(await _snapshot(connection, names, view), view), refresh=True)
                 await asyncio.sleep(interval)
 
 
-async def _snapshot(connection: Connection, names: Sequence[str] | None) -> Snapshot:
+async def _snapshot(connection: Connection, names: Sequence[str] | None, view: View) -> Snapshot:
     away: dict[str, ServerError] = {}
     directory = Directory(connection, away=away)
     shown = list(dict.fromkeys(names)) if names else await directory.queues()
@@ -147,7 +160,9 @@ async def _snapshot(connection: Connection, names: Sequence[str] | None) -> Snap
     )
     serving = [worker for worker in workers if not names or set(names) & set(worker.queues)]
 
-    return Snapshot(connection.url, suspended, queues, serving, away)
+    departed = await departed_of(connection, shown, away) if view.departed else {}
+
+    return Snapshot(connection.url, suspended, queues, serving, away, departed=departed)
 
 
 def _document(snapshot: Snapshot, view: View) -> dict[str, Any]:
@@ -155,7 +170,7 @@ def _document(snapshot: Snapshot, view: View) -> dict[str, Any]:
 
     if view.queues:
         document["queues"] = [
-            {"name": queue.name, "paused": queue.paused}
+            {"name": queue.name, "paused": queue.paused, "pauses": [_shown_pause(each) for each in queue.pauses]}
             | dict(queue.counts.jobs)
             | {"callbacks": queue.counts.callbacks, "workers": queue.counts.workers}
             | {"late_workers": queue.late_workers}
@@ -167,10 +182,20 @@ def _document(snapshot: Snapshot, view: View) -> dict[str, Any]:
         document["workers"] = [worker._asdict() for worker in snapshot.workers]
         document["schemas"] = dict(snapshot.schemas)
 
+    if view.departed:
+        document["departed"] = departed_rows(snapshot.departed)
+
     if snapshot.away:
         document["away"] = {what: str(error) for what, error in snapshot.away.items()}
 
     return document
+
+
+def _shown_pause(pause: Pause) -> dict[str, Any]:
+    """A pause for JSON; how long it still lasts in seconds."""
+    left = None if pause.left_ms is None else pause.left_ms / 1000
+
+    return {"everywhere": pause.everywhere, "reason": pause.reason, "by": pause.by, "left": left}
 
 
 def _print(snapshot: Snapshot, view: View) -> None:
@@ -202,11 +227,12 @@ def _parts(snapshot: Snapshot, view: View) -> Iterable[str | output.Table]:
         return
 
     if snapshot.suspended:
-        yield "All workers are suspended."
+        yield f"All workers are suspended{_suspension(snapshot)}."
 
     if view.queues:
         table = _short_queue_table if sys.stdout.isatty() else _queue_table
         yield table(snapshot.queues) if snapshot.queues else "No queues."
+        yield from _pauses(snapshot.queues)
 
     remarks = list(_remarks(snapshot.queues))
     yield from remarks
@@ -218,9 +244,26 @@ def _parts(snapshot: Snapshot, view: View) -> Iterable[str | output.Table]:
         yield from [""] * view.queues
         yield _worker_table(snapshot.workers) if snapshot.workers else "No workers."
 
+    if view.departed:
+        yield ""
+        yield departed_table(snapshot.departed) if any(snapshot.departed.values()) else "No workers have left."
+
     if view.queues and view.workers:
         yield ""
         yield f"Server: {snapshot.server}"
+
+
+def _suspension(snapshot: Snapshot) -> str:
+    """By whom, why and for how long, as the queues tell it."""
+    return next((each.told() for queue in snapshot.queues for each in queue.pauses if each.everywhere), "")
+
+
+def _pauses(queues: Sequence[QueueInfo]) -> Iterable[str]:
+    """What is known of the pauses of single queues. That there are some stands in the table."""
+    for queue in queues:
+        for pause in queue.pauses:
+            if not pause.everywhere and (told := pause.told()):
+                yield f"Queue {queue.name} is paused{told}."
 
 
 def _remarks(queues: Sequence[QueueInfo]) -> Iterable[str]:
@@ -287,7 +330,7 @@ def _others(queue: QueueInfo) -> Iterable[str]:
 
 
 def _worker_table(workers: Sequence[WorkerInfo]) -> output.Table:
-    heads = ["worker", "host", "pid", "state", "queues", "running", "ok runs", "failed runs"]
+    heads = ["worker", "host", "pid", "state", "queues", "running", "ok runs", "failed runs", "memory"]
     rows: list[list[str | int | None]] = [
         [
             each.name,
@@ -298,11 +341,16 @@ def _worker_table(workers: Sequence[WorkerInfo]) -> output.Table:
             f"{each.running}/{each.concurrency}",
             each.successful,
             each.failed,
+            shown_size(each.memory) if each.memory else "?",
         ]
         for each in workers
     ]
 
-    if any(each.blocks for each in workers):  # rare, and the column needs room
+    if any(each.lag_ms >= LAG_SHOWN_MS for each in workers):  # rare, and the column needs room
+        heads.append("lag ms")
+        rows = [[*row, each.lag_ms] for row, each in zip(rows, workers, strict=True)]
+
+    if any(each.blocks for each in workers):  # as above
         heads.append("blocks")
         rows = [[*row, each.blocks] for row, each in zip(rows, workers, strict=True)]
 

@@ -95,9 +95,11 @@ async def _facts(queue: Queue, job_id: str) -> dict[str, Any] | None:
     if job is None:
         return None
 
-    packed = await queue.store.reads.attempts(job_id)
+    reads = queue.store.reads
+    packed = await reads.attempts(job_id)
+    runs = [earlier_result(job.record, each, read_result) for each in reversed(packed)]
 
-    return describe(job, [earlier_result(job.record, each, read_result) for each in reversed(packed)])
+    return describe(job, runs, *await reads.followers(job_id))
 
 
 def cancel(

@@ -16,6 +16,7 @@ from unicodedata import category
 import typer
 
 from aioq.values import numbers
+from aioq.values.durations import in_two_units
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -160,15 +161,7 @@ def age(value: datetime | None) -> str:
         return ""
 
     seconds = int((datetime.now(UTC) - value).total_seconds())
-    left, parts = abs(seconds), list[str]()
-
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
-        number, left = divmod(left, size)
-
-        if parts or number or unit == "s":
-            parts.append(f"{number}{unit}")
-
-    shown = " ".join(part for part in parts[:2] if not part.startswith("0") or len(parts) == 1)
+    shown = in_two_units(abs(seconds))
 
     return f"in {shown}" if seconds < 0 else f"{shown} ago"
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
+import socket
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -15,6 +17,7 @@ from aioq.cli.complete import queue_names
 from aioq.client.queue import Queue
 from aioq.store import Connection, Directory
 from aioq.values.errors import ServerError
+from aioq.values.pause import MAX_BY, pack_pause
 
 #: What could not be reached, and why.
 Away = dict[str, ServerError]
@@ -34,6 +37,14 @@ Only = Annotated[
 Limit = Annotated[
     str | None,
     typer.Option("--duration", metavar="DURATION", help="Resume by itself after this time: 90s, 5m, 1h30m."),
+]
+
+Why = Annotated[
+    str | None,
+    typer.Option("--reason", metavar="TEXT", help="Why; `info` and `explain` tell it."),
+]
+By = Annotated[
+    str | None, typer.Option("--by", metavar="NAME", help="Who does it. Without it: the user and this machine.")
 ]
 
 
@@ -97,9 +108,14 @@ def _end(missing: Sequence[str], away: Away) -> None:
         raise typer.Exit(1)
 
 
-def suspend(queues: Only = None, *, duration: Limit = None, target: Target) -> None:
+def suspend(
+    queues: Only = None, *, duration: Limit = None, reason: Why = None, by: By = None, target: Target
+) -> None:
     """Stop workers from starting jobs, of all queues or of some. Running jobs go on."""
-    done, missing, away = asyncio.run(_suspend(target, queues or [], read_seconds(duration, "--duration", 1)))
+    seconds = read_seconds(duration, "--duration", 1)
+    told = {"reason": reason, "by": _this_user() if by is None else by}
+    pack_pause(**told)  # what cannot be used is refused before anything is asked
+    done, missing, away = asyncio.run(_suspend(target, queues or [], seconds, told))
     limit = "" if duration is None else f" for {_spelled(duration)}"
 
     for name in done:
@@ -116,15 +132,28 @@ def _spelled(duration: str) -> str:
     return output.count(int(duration), "second") if duration.isdecimal() else duration
 
 
-async def _suspend(target: Target, names: list[str], seconds: float | None) -> tuple[list[str], list[str], Away]:
+def _this_user() -> str | None:
+    """The user and the machine, as far as they have names that can be told."""
+    try:
+        found = f"{getpass.getuser()}@{socket.gethostname()}"
+    except (OSError, KeyError, ImportError):  # the user has no name on this machine
+        return None
+
+    return found if found.isprintable() and len(found) <= MAX_BY else None
+
+
+async def _suspend(
+    target: Target, names: list[str], seconds: float | None, told: dict[str, str | None]
+) -> tuple[list[str], list[str], Away]:
     away: Away = {}
 
     async with connected(target, starts=True) as connection:
         missing = await tell_of_missing(connection, names)
-        done = await on_each(_queues(connection, names, missing), lambda queue: queue.pause(seconds), away)
+        done = await on_each(_queues(connection, names, missing), lambda queue: queue.pause(seconds, **told), away)
 
         if not names:
-            await Directory(connection, away=away).suspend(None if seconds is None else round(seconds * 1000))
+            ttl_ms = None if seconds is None else round(seconds * 1000)
+            await Directory(connection, away=away).suspend(ttl_ms, told=pack_pause(**told))
 
     return list(done), missing, away
 

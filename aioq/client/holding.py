@@ -6,6 +6,7 @@ from aioq.client.parts import part_of
 from aioq.client.plain import awaited
 from aioq.store import Store
 from aioq.values.durations import Duration, positive_ms
+from aioq.values.pause import pack_pause
 from aioq.values.retry_budget import RetryBudget, check_budget
 
 
@@ -16,9 +17,25 @@ class Holding:
     store: Store
 
     @awaited
-    async def pause(self, duration: Duration | None = None) -> None:
-        """Let no worker claim from the queue until `resume` (or for a duration). Runs in progress go on."""
-        await self.store.changes.pause(None if duration is None else positive_ms(duration, "duration"))
+    async def pause(
+        self, duration: Duration | None = None, *, reason: str | None = None, by: str | None = None
+    ) -> None:
+        """Let no worker claim from the queue until `resume` (or for a duration). Runs in progress go on.
+
+        Args:
+            duration: for how long (default None: until `resume`).
+            reason: why, in one line of at most 500 characters; `aioq info` and `Job.explain` tell it.
+            by: who does it, in at most 100 characters; they tell that, too.
+
+        Raises:
+            InvalidInput: a value cannot be used; nothing is paused.
+
+        Example:
+            >>> await queue.pause("30m", reason="the mail server moves", by="ann")  # doctest: +SKIP
+
+        """
+        ttl_ms = None if duration is None else positive_ms(duration, "duration")
+        await self.store.changes.pause(ttl_ms, told=pack_pause(reason, by))
 
     @awaited
     async def resume(self) -> None:

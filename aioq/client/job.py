@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar, Unpack, overload
 
 from aioq.client.across import call_across
 from aioq.client.call import Call, arguments, complete, describe, submission_of
+from aioq.client.explained import Explained
 from aioq.client.given import id_of, ids_of
 from aioq.client.meta import MetaChanges, changed_meta, with_meta
 from aioq.client.plain import DONE, awaited, coroutine_method
@@ -38,7 +39,7 @@ class HasStore(Protocol):
 
 
 @tell_rq_names(JOB)
-class Job(Related[R_co], Generic[R_co]):
+class Job(Related[R_co], Explained, Generic[R_co]):
     """A call that a worker runs, or has run.
 
     A Job comes from `Queue.enqueue`, from `Queue.fetch_job`, or from `Job.create` if it is to be enqueued later.
@@ -143,8 +144,9 @@ class Job(Related[R_co], Generic[R_co]):
         submission = submission_of(complete(call, max_payload=sys.maxsize))
         fields = submission.record.fields
 
-        if "ttl" in submission.words:
-            fields[b"ttl"] = str(submission.words["ttl"]).encode()
+        for word in ("ttl", "deferred_ttl"):
+            if word in submission.words:
+                fields[word.encode()] = str(submission.words[word]).encode()
 
         job = cls(submission.record, None)
         job.call = call

@@ -15,6 +15,7 @@ from aioq.client.plain import awaited
 from aioq.client.producer import Producer
 from aioq.client.registries import Registries
 from aioq.client.share import Share
+from aioq.client.statistics import Statistics
 from aioq.store import CALLBACKS, Connection, Directory, Server, Store, connect
 from aioq.values.cause import read_exceptions
 from aioq.values.durability import Level
@@ -31,7 +32,7 @@ from aioq.values.states import JobStatus
 
 
 @tell_rq_names(QUEUE)
-class Queue(Enqueuing, Registries, Holding):
+class Queue(Enqueuing, Registries, Holding, Statistics):
     """A queue of jobs on one server. Methods that ask the server are awaited.
 
     Args:
@@ -298,7 +299,7 @@ class Queue(Enqueuing, Registries, Holding):
 
     @awaited
     async def delete(self) -> int:
-        """Delete the queue, its groups, pause, retry budget and all its jobs; how many jobs there were."""
+        """Delete the queue with its groups, pause, retry budget, statistics and jobs; how many jobs there were."""
         await self.store.groups.delete(*await self.store.groups.names())
         removed = sum([await delete_all(self.store, state) for state in JobStatus])
         await delete_all(self.store, CALLBACKS)
@@ -306,6 +307,7 @@ class Queue(Enqueuing, Registries, Holding):
         await self.store.changes.set_retry_budget(None)
         # The last worker that leaves takes empty lanes along. If there is none, it is done in the name of nobody.
         await self.store.duty.leave("")
+        await self.store.statistics.forget()
         await self.store.producing.unregister()
 
         return removed

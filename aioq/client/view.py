@@ -114,6 +114,11 @@ class JobView:
         return seconds(self.record.ttl_ms)
 
     @property
+    def deferred_ttl(self) -> float | None:
+        """Seconds that the job may wait for those that it depends on; None for no limit."""
+        return seconds(self.record.deferred_ttl_ms)
+
+    @property
     def result_ttl(self) -> float:
         """Seconds that the result is kept; -1 for ever. A worker's own default is not known here."""
         own = self.record.result_ttl_ms
@@ -142,7 +147,7 @@ class JobView:
 
     @property
     def expires_at(self) -> datetime | None:
-        """The moment until which a queued job must have been started, if it has a ttl."""
+        """Until when a queued job must be started, by its ttl, or a deferred one released, by its deferred_ttl."""
         return self.record.expires_at
 
     @property
@@ -310,7 +315,7 @@ class JobView:
 
     @property
     def is_expired(self) -> bool:
-        """Whether its ttl was over before a worker started it, when the snapshot was taken."""
+        """Whether its ttl or deferred_ttl was over before a worker started it, when the snapshot was taken."""
         return self.status == JobStatus.EXPIRED
 
     def _gone(self) -> NoSuchJobError:

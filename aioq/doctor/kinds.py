@@ -133,8 +133,9 @@ KINDS = {
         "The budget is removed. Set it again with `aioq retry-budget`.",
     ),
     "lane-not-served": Kind(
-        "lanes of quarantine or of callbacks that no claim reads",
-        "Jobs of dead workers, or callbacks, would not run. A key was evicted, or deleted by hand.",
+        "lanes of quarantine or of callbacks, or deadlines of deferred jobs, that no claim reads",
+        "Jobs of dead workers, or callbacks, would not run; or a deferred_ttl would end no job. A key was evicted,"
+        " or deleted by hand.",
         "The lanes are announced to the workers again.",
     ),
     "run-without-holder": Kind(

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from aioq.client.queue import Queue
-from aioq.doctor.examining import Examinee, Round
+from aioq.doctor.across import examine_across
+from aioq.doctor.examinee import Examinee
+from aioq.doctor.examining import Round
 from aioq.doctor.finding import Examined, Finding
 from aioq.store import Connection
 
@@ -72,6 +74,7 @@ async def examine_queues(
     groups = await connection.by_server([each.store.keys.job for each in examinees])
     round_ = Round(connection, repair, advance or _ignore, finished or _ignore)
     await asyncio.gather(*(round_.examine(server, [examinees[at] for at in mine]) for server, mine in groups))
+    await examine_across(connection, examinees, repair=repair)
 
     return [each.report() for each in examinees]
 

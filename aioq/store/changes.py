@@ -9,6 +9,7 @@ from aioq.store.calls import Calls
 from aioq.store.net.command import Command
 from aioq.store.reply import text
 from aioq.values.options import CANCELED_TTL_MS, EXPIRED_TTL_MS, FAILURE_TTL_MS
+from aioq.values.pause import BARE
 from aioq.values.states import JobStatus
 
 
@@ -116,9 +117,9 @@ class Changes:
 
         return reply[0].decode()  # type: ignore[no-any-return]
 
-    async def pause(self, ttl_ms: int | None = None) -> None:
-        """No worker claims from the queue, until resume or for ttl_ms."""
-        await self._calls.send(_set(self._calls.keys.paused, ttl_ms))
+    async def pause(self, ttl_ms: int | None = None, *, told: str = BARE) -> None:
+        """No worker claims from the queue, until resume or for ttl_ms. told: why, as `pack_pause` packs it."""
+        await self._calls.send(_set(self._calls.keys.paused, told, ttl_ms))
 
     async def resume(self) -> None:
         """End a pause."""
@@ -147,5 +148,5 @@ def _verdict(reply: Any) -> tuple[str, str]:
     return reply[0].decode(), text(reply[1]) if len(reply) > 1 else ""
 
 
-def _set(key: bytes | str, ttl_ms: int | None) -> Command:
-    return ("SET", key, "1") if ttl_ms is None else ("SET", key, "1", "PX", ttl_ms)
+def _set(key: bytes | str, value: str, ttl_ms: int | None) -> Command:
+    return ("SET", key, value) if ttl_ms is None else ("SET", key, value, "PX", ttl_ms)

@@ -12,7 +12,7 @@ from aioq.store.duty import read_late_workers
 from aioq.store.examination import PLACES, scan
 from aioq.store.keys import Keys
 from aioq.store.net.command import Command
-from aioq.store.reads import read_counts
+from aioq.store.reads import read_counts, read_pauses
 from aioq.store.reply import text
 from aioq.store.scatter import Answers, scatter
 from aioq.store.store import Store
@@ -20,6 +20,7 @@ from aioq.store.worker_info import FACTS, WorkerInfo, read_schemas, worker_info
 from aioq.values.counts import Counts
 from aioq.values.errors import ServerError, ServerUnreachable
 from aioq.values.ids import check_queue_name, is_queue_name
+from aioq.values.pause import BARE, Pause
 from aioq.values.retry_budget import RetryBudget, read_budget
 
 #: How long a worker's description outlives its last renewal, in ms.
@@ -32,15 +33,21 @@ IDS_PER_ROUND_TRIP = 50
 class QueueInfo(NamedTuple):
     """One queue as it is now. A suspension of all workers pauses it, too.
 
+    pauses: what keeps all workers from it.
     late_workers: those that hold jobs of it although their lease has ended.
     retry_budget: how many retries it takes; None: as many as come.
     """
 
     name: str
-    paused: bool
+    pauses: list[Pause]
     counts: Counts
     late_workers: list[str]
     retry_budget: RetryBudget | None
+
+    @property
+    def paused(self) -> bool:
+        """Whether workers claim nothing from it."""
+        return bool(self.pauses)
 
 
 class Directory:
@@ -135,7 +142,7 @@ class Directory:
             store = Store(self.connection, name)
 
             return [
-                ("EXISTS", store.keys.paused, store.keys.suspended),
+                *store.reads.pauses_commands(),
                 store.reads.count_command(),
                 store.duty.holders_command(""),
                 store.reads.retry_budget_command(),
@@ -144,10 +151,12 @@ class Directory:
         found = self._noted(await self._scatter(names, ask), "queue")
 
         return [
-            QueueInfo(name, bool(paused), read_counts(counts), read_late_workers(holders), read_budget(budget))
+            QueueInfo(
+                name, read_pauses(pauses), read_counts(counts), read_late_workers(holders), read_budget(budget)
+            )
             for name in names
             if name in found
-            for paused, counts, holders, budget in (found[name],)
+            for *pauses, counts, holders, budget in (found[name],)
         ]
 
     async def holders(self, ids: Sequence[str]) -> dict[str, list[str]]:
@@ -185,13 +194,13 @@ class Directory:
         """All workers whose description has not run out, by name."""
         rows = await self._told_by_workers(FACTS)
 
-        return [
-            worker_info(
-                name, {fact.encode(): value for fact, value in zip(FACTS, row, strict=True) if value is not None}
-            )
-            for name, row in rows.items()
-            if any(value is not None for value in row)
-        ]
+        return [found for name, row in rows.items() if (found := _told(name, row)) is not None]
+
+    async def described(self, names: Sequence[str]) -> list[WorkerInfo]:
+        """Those of these workers whose description has not run out."""
+        rows = await self._descriptions(names, FACTS)
+
+        return [found for name, row in rows.items() if (found := _told(name, row)) is not None]
 
     async def schemas(self, queue: str | None = None) -> dict[str, Any]:
         """The JSON schemas of typed tasks, by the dotted names of their functions.
@@ -217,6 +226,9 @@ class Directory:
 
             return {}
 
+        return await self._descriptions(names, facts)
+
+    async def _descriptions(self, names: Sequence[str], facts: Sequence[str]) -> dict[str, list[bytes | None]]:
         found = await scatter(
             self.connection,
             names,
@@ -258,11 +270,17 @@ class Directory:
         if dead:
             await self.connection.call(("SREM", self._shared.workers, *dead))
 
-    async def suspend(self, ttl_ms: int | None = None) -> None:
-        """No worker claims anything, until resume or for ttl_ms. It holds for queues that come later, too."""
+    async def suspend(self, ttl_ms: int | None = None, *, told: str = BARE) -> None:
+        """No worker claims anything, until resume or for ttl_ms. It holds for queues that come later, too.
+
+        Args:
+            ttl_ms: for how long; None: until resume.
+            told: why, as `pack_pause` packs it.
+
+        """
         limit: Command = () if ttl_ms is None else ("PX", ttl_ms)
-        await self._on_shared(("SET", self._shared.suspended, "1", *limit))
-        await self._on_queues(lambda name: [("SET", self._keys(name).suspended, "1", *limit)])
+        await self._on_shared(("SET", self._shared.suspended, told, *limit))
+        await self._on_queues(lambda name: [("SET", self._keys(name).suspended, told, *limit)])
 
     async def resume(self) -> None:
         """End a suspension."""
@@ -317,3 +335,10 @@ class Directory:
             raise error
 
         self._away[what] = error
+
+
+def _told(name: str, row: Sequence[bytes | None]) -> WorkerInfo | None:
+    """What a worker tells of itself; None if its description has run out."""
+    facts = {fact.encode(): value for fact, value in zip(FACTS, row, strict=True) if value is not None}
+
+    return worker_info(name, facts) if facts else None

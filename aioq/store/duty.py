@@ -11,6 +11,7 @@ from aioq.store.net.command import Argument, Command
 from aioq.store.reply import fields_of, text
 from aioq.values.beat import Beat
 from aioq.values.claim import Claim, Claims
+from aioq.values.departed import STOPPED
 from aioq.values.options import EXPIRED_TTL_MS, FAILURE_TTL_MS
 from aioq.values.outcome import Failed, FailedRun, Finished, FinishedRun, Interrupted, Outcome, Retried
 from aioq.values.record import JobRecord
@@ -46,9 +47,15 @@ class Duty:
         if reply[0] == b"newer":
             refuse_newer(self._calls.queue, reply[1])
 
-    async def leave(self, worker: str) -> bool:
-        """Stop serving the queue. False: the worker still holds jobs, and keeps its lease."""
-        return bool((await self._calls.call("leave", worker=worker))[0] == b"ok")
+    async def leave(self, worker: str, reason: str = STOPPED) -> bool:
+        """Stop serving the queue. False: the worker still holds jobs, and keeps its lease.
+
+        Args:
+            worker: its name.
+            reason: why it leaves, one of values/departed.py; "": it has never served the queue.
+
+        """
+        return bool((await self._calls.call("leave", worker=worker, reason=reason))[0] == b"ok")
 
     async def reclaim(
         self, worker: str, held: Sequence[Claim] | None = None, session: int = 0, *, reaped: bool = False
@@ -127,14 +134,21 @@ class Duty:
         started_at, name = b"%d" % reply[1], worker.encode()
         flat = iter(reply[3])
         jobs = []
+        waits_ms = []
 
         for job_id, fence, row in zip(flat, flat, flat, strict=True):
             # The fields are those from before the claim. Most jobs are nothing but a call.
             if len(row) == 3:
                 func, data, created_at = row
+                since = created_at
                 fields = {b"func": func, b"data": data, b"created_at": created_at}
             else:
                 fields = fields_of(row)
+                since = fields.get(b"enqueued_at") or fields.get(b"created_at")
+
+            # The path of every job. Callbacks are not counted, and a damaged moment is no number.
+            if since and b"." not in job_id and since.isdigit():
+                waits_ms.append(reply[1] - int(since))
 
             if None in row:  # a damaged job lacks one of the three
                 fields = {field: value for field, value in fields.items() if value is not None}
@@ -142,9 +156,10 @@ class Duty:
             record = JobRecord(job_id.decode(), fields, self._calls.signer)
             jobs.append(Claim(record.as_claimed(fence, started_at, name), fence))
 
-        is_reserved, suspects, has_rows = reply[4] if len(reply) > 4 else (0, 0, 0)
+        is_reserved, suspects, has_rows = (reply[4] if len(reply) > 4 else None) or (0, 0, 0)
+        expired = reply[5] if len(reply) > 5 else 0
 
-        return Claims("ok", jobs, int(reply[2]), bool(is_reserved), suspects, bool(has_rows))
+        return Claims("ok", jobs, int(reply[2]), bool(is_reserved), suspects, bool(has_rows), waits_ms, expired)
 
     def end_commands(self, ended: Iterable[tuple[Claim, Outcome]]) -> list[tuple[Command, list[Claim]]]:
         """The calls that record how runs ended, each with the claims that it covers, in its order."""

@@ -85,6 +85,7 @@ PLACES = (
     Place("wake", "list", "60000", own="tokens"),
     Place("scheduled", "zset", "lasting", "scheduled"),
     Place("deferred", "zset", "lasting", "deferred"),
+    Place("deferred", "zset", "lasting", "deferred_deadline", b":until", "announced"),
     Place("undecided", "zset", "lasting"),
     Place("outbox", "zset", "lasting", "outbox"),
     Place("sources", "set", "lasting"),
@@ -96,6 +97,7 @@ PLACES = (
     Place("suspended", "string", ""),
     Place("format", "string", "lasting"),
     Place("retry_budget", "hash", "lasting", own="budget"),
+    Place("departed", "zset", _DAYS_30),
     *(Place(state, "zset", "members", "registry") for state in KEPT_MS),
     *(Place(state, "zset", "members", "companion", b":until") for state in KEPT_MS),
     *(Place(state, "zset", "members", "registry", b":usual") for state in KEPT_MS),
@@ -114,6 +116,9 @@ FAMILIES = (
     Family("members", "group_part"),
     Family("over", "group_part"),
     Family("sequel", "group_part"),
+    Family("minutes", "page"),
+    Family("hours", "page"),
+    Family("tallied", "brief"),
     Family("damaged"),
 )
 

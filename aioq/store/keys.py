@@ -30,7 +30,8 @@ class Keys:
 
     `damaged` is a beginning, too: what follows is the end of a key that was moved there. So are `gone`, `open`,
     `dependents`, `ended_by` and `children`, which an id follows, and `done`, which the word of a call follows; and
-    `group`, `members`, `over` and `sequel`, which the name of a group follows. No caller passes these: scripts
+    `group`, `members`, `over` and `sequel`, which the name of a group follows; `minutes` and `hours`, which the
+    number of a page follows; and `tallied`, which the name of a worker follows. No caller passes these: scripts
     make them from `job`.
 
     The registry of a final state has the state's name. It has a companion `<registry>:until`, ordered by when its
@@ -57,6 +58,7 @@ class Keys:
     suspended: bytes
     format: bytes
     retry_budget: bytes
+    departed: bytes
     job: bytes
     attempts: bytes
     damaged: bytes
@@ -70,6 +72,9 @@ class Keys:
     members: bytes
     over: bytes
     sequel: bytes
+    minutes: bytes
+    hours: bytes
+    tallied: bytes
     registries: Mapping[str, bytes]
 
     @classmethod
@@ -96,7 +101,7 @@ _OWN = tuple(each.name for each in fields(Keys) if each.name != "registries")
 _BEGINNINGS = frozenset(
     (
         *("job", "attempts", "damaged", "gone", "done", "open", "dependents", "ended_by", "children"),
-        *("group", "members", "over", "sequel"),
+        *("group", "members", "over", "sequel", "minutes", "hours", "tallied"),
     )
 )
 

@@ -16,6 +16,9 @@ from aioq.values.options import EXPIRED_TTL_MS
 #: Rows that one call reads.
 ROWS_PER_CALL = 100
 
+#: Deferred jobs of which one call tells jobs of other queues again.
+TOLD_AGAIN = 50
+
 #: What `depend` answers: the job has not ended; the job is missing.
 WAITS, GONE = "waits", "gone"
 
@@ -109,6 +112,20 @@ class Outbox:
 
         """
         await self._calls.call("let_go", rows=[f"{job_id} {taker}" for job_id, taker in pairs])
+
+    async def tell_again(self, ids: Sequence[str] = ()) -> int:
+        """Write rows that tell jobs of other queues again of deferred jobs that wait for them.
+
+        A server that takes over from another one may have lost that they know it. Told again, it does no harm.
+
+        Args:
+            ids: the jobs. Without any: some that are deferred, whichever.
+
+        Returns:
+            How many rows were written, which were not there before.
+
+        """
+        return int((await self._calls.call("tell_again", chunk=TOLD_AGAIN, ids=list(ids)))[1])
 
     async def rows(self, done: Sequence[str] = ()) -> tuple[list[str], list[str]]:
         """The oldest rows of this queue, and the queues whose rows may be for this one.

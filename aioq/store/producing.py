@@ -20,6 +20,7 @@ from aioq.store.reply import fields_of, text
 from aioq.values.durability import MEMORY, Durability, Level
 from aioq.values.errors import NoSuchJobError, ServerError
 from aioq.values.options import EXPIRED_TTL_MS
+from aioq.values.pause import BARE
 from aioq.values.submission import Answer, Submission
 
 #: For how long, in ms, a call may be sent again, unless its record says longer. lua/lib/tombstone.lua repeats it.
@@ -27,7 +28,7 @@ REPEATED_MS = 15_000
 
 #: A job of which `enqueue` is told one of these is not waited for ahead. That a ttl is over, only a wait tells;
 #: whose job has an id that a user chose, only the reply; and in the record of a member, that field has its group.
-_UNAWAITED = frozenset(("ttl", "nonce", "group"))
+_UNAWAITED = frozenset(("ttl", "deferred_ttl", "nonce", "group"))
 
 #: The longest time, in ms, for which a call may be sent again. lua/lib/end_job.lua has this number, too.
 LONGEST_REPEAT_MS = 500_000
@@ -178,10 +179,10 @@ class Producing:
             _, left, is_new = await self._calls.connection.calls([*commands, number])
             await self._check_format(is_new)
 
-        if left == -1:
-            await self._calls.send(("SET", keys.suspended, "1"))
-        elif left > 0:
-            await self._calls.send(("SET", keys.suspended, "1", "PX", left))
+        if left == -1 or left > 0:
+            told = await self._calls.connection.call(("GET", shared.suspended)) or BARE
+            limit: Command = () if left == -1 else ("PX", left)
+            await self._calls.send(("SET", keys.suspended, told, *limit))
 
         self._is_registered = True
 

@@ -7,18 +7,24 @@ from typing import Any
 
 from aioq.store.calls import Calls, verdict_of
 from aioq.store.examination import Finding, Subject, read_findings
+from aioq.store.explained import EXACT, MOST, read_facts
 from aioq.store.listing import PAGE, Callbacks, Listing
 from aioq.store.net.command import Command
 from aioq.store.outbox import TAKER
 from aioq.store.reply import fields_of, text
 from aioq.values.counts import Counts
+from aioq.values.facts import JobFacts
 from aioq.values.options import EXPIRED_TTL_MS
+from aioq.values.pause import Pause, read_pause
 from aioq.values.record import JobRecord
 from aioq.values.retry_budget import FIELDS, RetryBudget, read_budget
 from aioq.values.states import JobStatus
 
 #: The most bytes of a field that a list shows of a job.
 GLANCE_BYTES = 2048
+
+#: Of how many jobs that follow from one `followers` tells, and one more.
+MOST_FOLLOWERS = 1000
 
 
 class Reads:
@@ -61,6 +67,19 @@ class Reads:
             for job_id, row in zip(ids, reply[1], strict=True)
         ]
 
+    async def explain(self, job_id: str, nonce: bytes = b"") -> JobFacts:
+        """What keeps a job from running, or how it ended.
+
+        Args:
+            job_id: the job.
+            nonce: that of the call which chose the id, if it is known; so a job that is gone is known longer.
+
+        """
+        calls = self._calls
+        reply = await calls.call("explain", id=job_id, nonce=nonce, exact=EXACT, most=MOST)
+
+        return read_facts(calls.queue, job_id, calls.signer, reply)
+
     async def attempts(self, job_id: str) -> list[bytes]:
         """What is kept of the job's earlier runs, oldest first, each as JSON."""
         reply: list[bytes] = await self._calls.send(("LRANGE", self._calls.keys.attempts + job_id.encode(), 0, -1))
@@ -89,6 +108,26 @@ class Reads:
         found = await self._calls.send(("ZRANGE", key, "-inf", f"({TAKER:g}", "BYSCORE", "LIMIT", 0, most))
 
         return [each.decode(errors="backslashreplace") for each in found]
+
+    async def followers(self, job_id: str) -> tuple[list[tuple[str, float]], list[str]]:
+        """What a job is to others, at most 1,001 of each: one more than anybody shows.
+
+        Returns:
+            The jobs that depend on it or take its result, by their names, each with the number of its policy (see
+            `store/outbox.py`). And the ids of its children that have not finished.
+
+        """
+        keys, name = self._calls.keys, job_id.encode()
+        ranges: list[Command] = [
+            ("ZRANGE", keys.dependents + name, 0, MOST_FOLLOWERS, "WITHSCORES"),
+            ("ZRANGE", keys.children + name, 0, MOST_FOLLOWERS),
+        ]
+        dependents, children = await self._calls.connection.calls(ranges)
+        flat = iter(dependents)
+
+        return [(text(each), float(number)) for each, number in zip(flat, flat, strict=True)], [
+            child for each in children if (child := text(each)) != job_id
+        ]
 
     async def count(self) -> Counts:
         """How many jobs are in each state."""
@@ -210,6 +249,12 @@ class Reads:
         """The call that asks for the budget; `read_budget` reads its reply."""
         return ("HMGET", self._calls.keys.retry_budget, *FIELDS)
 
+    def pauses_commands(self) -> list[Command]:
+        """The calls that ask what keeps all workers from the queue; `read_pauses` reads their replies."""
+        keys = self._calls.keys
+
+        return [(word, key) for key in (keys.suspended, keys.paused) for word in ("GET", "PTTL")]
+
     async def is_paused(self) -> bool:
         return bool(await self._calls.send(("EXISTS", self._calls.keys.paused, self._calls.keys.suspended)))
 
@@ -228,3 +273,14 @@ def read_counts(reply: Any) -> Counts:
     found = {JobStatus(name.decode()): number for name, number in zip(flat, flat, strict=True)}
 
     return Counts({state: found[state] for state in JobStatus}, reply[2], reply[3])
+
+
+def read_pauses(replies: Sequence[Any]) -> list[Pause]:
+    """The pauses in the replies of `pauses_commands`."""
+    suspended, left_suspended, paused, left_paused = replies
+    found = [
+        read_pause(suspended, left_suspended, everywhere=True),
+        read_pause(paused, left_paused, everywhere=False),
+    ]
+
+    return [each for each in found if each is not None]

@@ -9,16 +9,14 @@ from aioq.store.connection import Connection
 from aioq.store.directory import QueueInfo
 from aioq.store.duty import read_late_workers
 from aioq.store.net.command import Command
-from aioq.store.reads import read_counts, read_page
+from aioq.store.reads import read_counts, read_page, read_pauses
 from aioq.store.scatter import Answers, scatter
 from aioq.store.store import Store
 from aioq.values.errors import ServerError
+from aioq.values.pause import Pause
 from aioq.values.record import JobRecord
 from aioq.values.retry_budget import read_budget
 from aioq.values.states import JobStatus
-
-#: What PTTL answers for a key that is not there.
-NO_KEY = -2
 
 #: The most runs that are shown of one queue.
 MOST_RUNS = 100
@@ -28,19 +26,20 @@ class QueueSight(NamedTuple):
     """A queue as a page shows it.
 
     Args:
-        info: its numbers. `info.paused` is also true while all workers are suspended.
-        is_paused: whether the queue itself is paused.
-        pause_left_ms: for how long; None if it is not paused, or without an end.
+        info: its numbers, and what keeps workers from it.
         next_up: the job that will be claimed next; None if none waits.
         next_due: the scheduled job that is due first; None if there is none.
 
     """
 
     info: QueueInfo
-    is_paused: bool
-    pause_left_ms: int | None
     next_up: JobRecord | None
     next_due: JobRecord | None
+
+    @property
+    def pause(self) -> Pause | None:
+        """The pause of the queue itself, and not of all workers; None if it is not paused."""
+        return next((each for each in self.info.pauses if not each.everywhere), None)
 
 
 async def look_at(connection: Connection, names: Sequence[str], away: dict[str, ServerError]) -> list[QueueSight]:
@@ -55,8 +54,7 @@ async def look_at(connection: Connection, names: Sequence[str], away: dict[str, 
 
     def ask(store: Store) -> list[Command]:
         return [
-            ("EXISTS", store.keys.suspended),
-            ("PTTL", store.keys.paused),
+            *store.reads.pauses_commands(),
             store.reads.count_command(),
             store.duty.holders_command(""),
             store.reads.retry_budget_command(),
@@ -66,21 +64,21 @@ async def look_at(connection: Connection, names: Sequence[str], away: dict[str, 
 
     stores = {name: Store(connection, name) for name in names}
     found = await _scatter(connection, stores, {name: ask(store) for name, store in stores.items()}, away)
-    ids = {name: [*read_page(row[5])[0], *read_page(row[6])[0]] for name, row in found.items()}
+    ids = {name: [*read_page(row[-2])[0], *read_page(row[-1])[0]] for name, row in found.items()}
     records = await _glance(connection, stores, ids, away)
     sights = []
 
-    for name, (suspended, left, counts, holders, budget, first, due) in found.items():
+    for name, (*pauses, counts, holders, budget, first, due) in found.items():
         info = QueueInfo(
             name,
-            bool(suspended) or left != NO_KEY,
+            read_pauses(pauses),
             read_counts(counts),
             read_late_workers(holders),
             read_budget(budget),
         )
         known = records.get(name, {})
         next_up, next_due = (next(map(known.get, read_page(page)[0]), None) for page in (first, due))
-        sights.append(QueueSight(info, left != NO_KEY, left if left >= 0 else None, next_up, next_due))
+        sights.append(QueueSight(info, next_up, next_due))
 
     return sights
 

@@ -11,6 +11,7 @@ from aioq.store.keys import Keys
 from aioq.store.outbox import Outbox
 from aioq.store.producing import Producing
 from aioq.store.reads import Reads
+from aioq.store.statistics import Statistics
 from aioq.values.cause import ExceptionClasses
 from aioq.values.signature import Signer
 
@@ -45,5 +46,7 @@ class Store:
         self.outbox: Outbox = Outbox(self.calls)
         #: For whoever makes groups of jobs, and waits for them.
         self.groups: Groups = Groups(self.calls)
+        #: For whoever counts what the queue does, and for whoever reads it.
+        self.statistics: Statistics = Statistics(self.calls)
         #: For workers.
         self.duty: Duty = Duty(self.calls)

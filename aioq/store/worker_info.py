@@ -11,12 +11,17 @@ from aioq.store.reply import text
 #: What a worker tells with each description. The types of its tasks are larger, and read only when asked for.
 FACTS = (
     *("hostname", "pid", "queues", "state", "running", "concurrency", "successful", "failed", "blocks"),
-    *("started_at", "version"),
+    *("started_at", "version", "lag_ms", "memory", "allow"),
 )
 
 
 class WorkerInfo(NamedTuple):
-    """What a worker tells of itself. blocks: how often its event loop did not turn for more than half a second."""
+    """What a worker tells of itself.
+
+    blocks: how often its event loop did not turn for more than half a second. lag_ms: by how long the loop was
+    late at the most in the last ten seconds. memory: how much resident memory its process holds, in bytes; 0: not
+    told. allow: the patterns of the functions that it may run; none: it may run all.
+    """
 
     name: str
     hostname: str
@@ -30,6 +35,9 @@ class WorkerInfo(NamedTuple):
     blocks: int
     started_at_ms: int
     version: str
+    lag_ms: int
+    memory: int
+    allow: list[str]
 
 
 def worker_info(name: str, row: Mapping[bytes, bytes]) -> WorkerInfo:
@@ -49,6 +57,9 @@ def worker_info(name: str, row: Mapping[bytes, bytes]) -> WorkerInfo:
         blocks=_number(facts, "blocks"),
         started_at_ms=_number(facts, "started_at"),
         version=facts.get("version", "?"),
+        lag_ms=_number(facts, "lag_ms"),
+        memory=_number(facts, "memory"),
+        allow=facts.get("allow", "").split(),
     )
 
 

@@ -15,9 +15,22 @@ class Holding:
 
     _queue: AsyncQueue
 
-    def pause(self, duration: Duration | None = None) -> None:
-        """Let no worker claim from the queue until `resume` (or for a duration). Runs in progress go on."""
-        run(self._queue.pause, duration)
+    def pause(self, duration: Duration | None = None, *, reason: str | None = None, by: str | None = None) -> None:
+        """Let no worker claim from the queue until `resume` (or for a duration). Runs in progress go on.
+
+        Args:
+            duration: for how long (default None: until `resume`).
+            reason: why, in one line of at most 500 characters; `aioq info` and `Job.explain` tell it.
+            by: who does it, in at most 100 characters; they tell that, too.
+
+        Raises:
+            InvalidInput: a value cannot be used; nothing is paused.
+
+        Example:
+            >>> queue.pause("30m", reason="the mail server moves", by="ann")  # doctest: +SKIP
+
+        """
+        run(self._queue.pause, duration, reason=reason, by=by)
 
     def resume(self) -> None:
         """End a pause."""

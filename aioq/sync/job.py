@@ -12,6 +12,7 @@ from aioq.client.meta import changed_meta
 from aioq.client.view import JobView
 from aioq.store import Store
 from aioq.sync.calling import run
+from aioq.sync.explained import Explained
 from aioq.sync.names import plain
 from aioq.sync.unread import Unread
 from aioq.values.durability import Durability
@@ -28,7 +29,7 @@ T = TypeVar("T")
 
 
 @tell_rq_names(plain(JOB))
-class Job(JobView, Generic[R_co]):
+class Job(Explained, JobView, Generic[R_co]):
     """A call that a worker runs, or has run, for code without an event loop.
 
     It is what aioq.Job is: the same properties, which show a snapshot, and the same methods, as plain calls. Any

@@ -18,6 +18,7 @@ from aioq.sync.holding import Holding
 from aioq.sync.job import Job, bare_given
 from aioq.sync.names import plain
 from aioq.sync.registry import Registry
+from aioq.sync.statistics import Statistics
 from aioq.values.durability import Level
 from aioq.values.durations import Duration
 from aioq.values.options import MAX_PAYLOAD, Executor
@@ -28,7 +29,7 @@ from aioq.values.signature import Secret
 
 
 @tell_rq_names(plain(QUEUE))
-class Queue(Enqueuing, Holding):
+class Queue(Enqueuing, Holding, Statistics):
     """A queue of jobs on one server, for code without an event loop.
 
     It is what aioq.Queue is, with the same arguments and plain calls. Any number of threads may use one, and a
@@ -314,7 +315,7 @@ class Queue(Enqueuing, Holding):
         return run(self._queue.empty)
 
     def delete(self) -> int:
-        """Delete the queue, its groups, pause, retry budget and all its jobs; how many jobs there were."""
+        """Delete the queue with its groups, pause, retry budget, statistics and jobs; how many jobs there were."""
         return run(self._queue.delete)
 
     def close(self) -> None:

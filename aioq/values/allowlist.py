@@ -49,7 +49,7 @@ class Allowlist:
         return self._resolve(name)
 
     def _find(self, name: str) -> Callable[..., Any]:
-        if not self._covers(name):
+        if not self.covers(name):
             raise FunctionNotAllowed(
                 f"{name} is not covered by --allow {' '.join(self.patterns)}; it was not loaded."
                 " Start the worker with a pattern that covers it, and requeue the job"
@@ -58,9 +58,7 @@ class Allowlist:
         owner, target = locate(name)
         own = _own_name(target)
 
-        if not self._covers(own) and not (
-            isclass(owner) and self._covers(_own_name(owner)) and _is_method(target)
-        ):
+        if not self.covers(own) and not (isclass(owner) and self.covers(_own_name(owner)) and _is_method(target)):
             raise FunctionNotAllowed(
                 f"{name} is {own}, and that is not covered by --allow {' '.join(self.patterns)}."
                 " Start the worker with a pattern that covers it, too, and requeue the job"
@@ -68,7 +66,8 @@ class Allowlist:
 
         return target
 
-    def _covers(self, name: str) -> bool:
+    def covers(self, name: str) -> bool:
+        """Whether a pattern covers this name. What stands under it must be covered by its own name, too."""
         return any(fnmatchcase(name, pattern) for pattern in self.patterns)
 
     def __repr__(self) -> str:

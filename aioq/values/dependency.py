@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeGuard
@@ -161,3 +162,10 @@ def _id_of(job: object, name: str) -> str:
 def is_handle(value: object) -> TypeGuard[HasId]:
     """What `isinstance` of a protocol asks; in Python 3.11 that takes a hundred times as long."""
     return hasattr(value, "id")
+
+
+def parent_in(after: bytes) -> str | None:
+    """The id of the job that this one is a child of, from its field `after`; None if it is none."""
+    found = re.search(rb"(?:^| )child=(\S+)", after)
+
+    return None if found is None else found[1].decode(errors="replace")

@@ -139,6 +139,25 @@ def spelled(seconds: float) -> str:
     return "1 second" if seconds == 1 else f"{seconds:g} seconds"
 
 
+def in_two_units(seconds: float) -> str:
+    """Whole seconds with at most two units, for short texts.
+
+    Example:
+        >>> in_two_units(7_199), in_two_units(86_400), in_two_units(0.5)
+        ('1h 59m', '1d', '0s')
+
+    """
+    left, parts = int(seconds), list[str]()
+
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        number, left = divmod(left, size)
+
+        if parts or number or unit == "s":
+            parts.append(f"{number}{unit}")
+
+    return " ".join(part for part in parts[:2] if not part.startswith("0") or len(parts) == 1)
+
+
 def _parse(text: str, name: str) -> float:
     bare = text.strip()
 

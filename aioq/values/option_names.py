@@ -15,7 +15,6 @@ _RENAMED = {"timeout": "job_timeout", "enqueue_at_front": "at_front"}
 
 #: Options that aioq does not have, and what comes nearest to each.
 _MISSING = {
-    "deferred_ttl": "",
     "group_id": "`queue.enqueue_group(…)` makes a group",
     "limits": "the `concurrency` of a queue's only worker limits how many of its jobs run at the same time",
     "pipeline": "`enqueue_many` sends many jobs in few round trips",
@@ -108,7 +107,7 @@ def unknown_option(name: str, known: Iterable[str]) -> str:
         return f"aioq has no option {name}; {_MEANT[name]}."
 
     if name in _MISSING:
-        return f"aioq has no option {name}" + (f"; {_MISSING[name]}." if _MISSING[name] else ".")
+        return f"aioq has no option {name}; {_MISSING[name]}."
 
     if close := get_close_matches(name, sorted(known), 1, 0.7):
         return f"aioq has no option {name}; did you mean {close[0]}?"

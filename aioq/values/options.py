@@ -64,6 +64,7 @@ class Options(TypedDict, total=False):
     durability: Level | None
     executor: Executor | None
     depends_on: DependsOn | None
+    deferred_ttl: Duration | None
     on_success: CallbackOption | None
     on_failure: CallbackOption | None
     on_stopped: CallbackOption | None
@@ -213,6 +214,14 @@ OPTIONS = (
         "edges",
         Word("parents", Edges.word),
         flags=(Flag("depends_on", "ID", "Wait for this job to finish; any number.", read_depends_on, list),),
+    ),
+    Option(
+        "deferred_ttl",
+        positive_ms,
+        "deferred_ttl_ms",
+        Word("deferred_ttl", field=Field(b"deferred_ttl", 0)),
+        Shown("deferred_ttl", lambda ms: whole_seconds(ms) or None, "duration"),
+        (Flag("deferred_ttl", "DURATION", "How long the job may wait for those.", positive_ms),),
     ),
     *map(row_of, KINDS),
     WEBHOOKS_OPTION,

@@ -55,6 +55,7 @@ class JobRecord(SignedFields):
             return self
 
         due, ttl_ms = str(words.get("due", "")), int(words.get("ttl", 0))
+        deferred_ms = int(words.get("deferred_ttl", 0))
 
         if due:
             fields[b"status"] = b"scheduled"
@@ -71,6 +72,12 @@ class JobRecord(SignedFields):
 
             if not due and not parents:
                 fields[b"expires_at"] = b"%d" % (created_ms + ttl_ms)
+
+        if deferred_ms:
+            fields[b"deferred_ttl"] = b"%d" % deferred_ms
+
+            if parents:
+                fields[b"expires_at"] = b"%d" % (created_ms + deferred_ms)
 
         if "nonce" in words:  # the id may have been another job's; the fences of this one are higher
             fields[b"fence"] = fields[b"uncounted"] = fields[b"created_at"]
@@ -178,6 +185,10 @@ class JobRecord(SignedFields):
     @property
     def ttl_ms(self) -> int | None:
         return self._int(b"ttl") or None
+
+    @property
+    def deferred_ttl_ms(self) -> int | None:
+        return self._int(b"deferred_ttl") or None
 
     @property
     def failure_ttl_ms(self) -> int:
@@ -309,8 +320,13 @@ class JobRecord(SignedFields):
 
     @property
     def expires_at(self) -> datetime | None:
-        """Until when a queued job may be started, if it has a ttl."""
+        """Until when a queued job may be started, by its ttl, or a deferred one may wait, by its deferred_ttl."""
         return self._moment(b"expires_at")
+
+    @property
+    def expires_ms(self) -> int:
+        """As `expires_at`, in ms since 1970."""
+        return self._int(b"expires_at")
 
     def option(self, option: Option) -> Any:
         """What is stored of an option, or what holds if nothing is."""

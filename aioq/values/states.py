@@ -12,7 +12,7 @@ finished   its function returned
 failed     its function raised, it ran out of time or attempts, or its workers died too often
 canceled   someone took it back
 stopped    someone ended its run
-expired    it waited in its lane for longer than its ttl
+expired    it waited in its lane for longer than its ttl, or for other jobs for longer than its deferred_ttl
 """
 
 from __future__ import annotations
@@ -64,7 +64,14 @@ _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 STATES: dict[JobStatus, Row] = {
     S.QUEUED: Row({"claim": (S.STARTED,), "expire": (S.EXPIRED,), "fail": (S.FAILED,), "cancel": (S.CANCELED,)}),
     S.SCHEDULED: Row({"promote": (S.QUEUED,), "cancel": (S.CANCELED,)}),
-    S.DEFERRED: Row({"release": (S.QUEUED, S.SCHEDULED), "fail": (S.FAILED,), "cancel": (S.CANCELED,)}),
+    S.DEFERRED: Row(
+        {
+            "release": (S.QUEUED, S.SCHEDULED),
+            "expire": (S.EXPIRED,),
+            "fail": (S.FAILED,),
+            "cancel": (S.CANCELED,),
+        }
+    ),
     S.STARTED: Row(
         {
             "finish": (S.FINISHED,),

@@ -114,7 +114,7 @@ async def _pause(queue: Queue, form: Form) -> Done:
     if given:
         positive_ms(given, "duration")
 
-    await queue.pause(given or None)
+    await queue.pause(given or None, reason=form.get("reason", "").strip() or None)
 
     return Done("paused")
 

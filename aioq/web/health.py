@@ -72,8 +72,8 @@ def _of_queue(sight: QueueSight, now_ms: int) -> Iterator[Concern]:
         yield Concern("warn", f"{text} Others take them over soon.", path)
 
     if info.paused:
-        left = "" if sight.pause_left_ms is None else f" for another {duration(sight.pause_left_ms)}"
-        text = f"Queue {info.name} is paused{left}" if sight.is_paused else f"Queue {info.name} is suspended"
+        told = info.pauses[-1].told()
+        text = f"Queue {info.name} is {'suspended' if sight.pause is None else 'paused'}{told}"
         yield Concern(
             "note", f"{text}; {count(waiting, 'job')} in it {'waits' if waiting == 1 else 'wait'}.", path
         )

@@ -271,8 +271,8 @@ class Courier:
         replies = await self._connection.calls(commands)
 
         if ended:
-            report_refused(route.store.queue, covered, replies, self._sent_before)
-
+            stale = report_refused(route.store.queue, covered, replies, self._sent_before)
+            route.figures.note_recorded(ended, stale)
             if demand.alone is not None:
                 for run, _ in ended:
                     demand.note_recorded(run)
@@ -315,6 +315,7 @@ class Courier:
     def _receive(self, route: Route, claims: Claims) -> None:
         """Let the jobs of a claim run."""
         slots, demand = self._slots, self._demand
+        route.figures.note_claims(claims)
         # Since the claim was sent, another round trip may have brought jobs of another queue: then these go back.
         is_crowded = bool(slots.held) if claims.is_reserved else demand.reserved_for not in (None, route)
 
@@ -346,8 +347,9 @@ class Courier:
 
     # What becomes of large outcomes
 
-    def _on_large_recorded(self, run: Run) -> None:
+    def _on_large_recorded(self, run: Run, recorded: Sequence[Ended]) -> None:
         self._demand.note_recorded(run)
+        self._outcomes.routes[run.store].figures.note_recorded(recorded)
 
         if run.claim.record.callbacks:  # its end has made one, and this round trip has asked for nothing
             self._demand.expects_jobs = True

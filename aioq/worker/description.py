@@ -6,12 +6,18 @@ import os
 import socket
 import time
 
+from aioq.values.allowlist import Allowlist
 from aioq.values.distribution import VERSION
 from aioq.worker.guard import Guard
 from aioq.worker.heartbeat import BEATS_PER_DESCRIPTION
 from aioq.worker.presence import Presence
 from aioq.worker.slots import Slots
 from aioq.worker.stopping import Stopping
+
+MIB = 1024 * 1024
+
+#: A worker tells the patterns of the functions that it may run, if they have no more characters together.
+MOST_ALLOWED = 4096
 
 
 class Description:
@@ -23,11 +29,18 @@ class Description:
         presence: whether it keeps its leases.
         guard: counts how often the event loop was blocked.
         schemas: the types of its tasks, as `schemas_of` makes them. They are told with few of the heartbeats.
+        allow: the functions that it may run; None: all.
 
     """
 
     def __init__(
-        self, slots: Slots, stopping: Stopping, presence: Presence, guard: Guard, schemas: str = ""
+        self,
+        slots: Slots,
+        stopping: Stopping,
+        presence: Presence,
+        guard: Guard,
+        schemas: str = "",
+        allow: Allowlist | None = None,
     ) -> None:
         self._slots = slots
         self._stopping = stopping
@@ -42,6 +55,10 @@ class Description:
             "started_at": time.time_ns() // 1_000_000,
             "version": VERSION,
         }
+        patterns = "" if allow is None else " ".join(allow.patterns)
+
+        if 0 < len(patterns) <= MOST_ALLOWED:  # a part of them would tell that it may not run the others
+            self._identity["allow"] = patterns
 
     def facts(self) -> dict[str, str | int]:
         """The facts as they are now. Called on the heartbeat's thread."""
@@ -58,6 +75,9 @@ class Description:
             "successful": slots.successful,
             "failed": slots.failed,
             "blocks": self._guard.blocks,
+            # Rounded: a description goes to the server whenever it has changed.
+            "lag_ms": round(100 * self._guard.lag) * 10,
+            "memory": self._guard.memory // MIB * MIB,
         }
 
     def _state(self) -> str:

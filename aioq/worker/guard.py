@@ -7,15 +7,19 @@ loop does the same for the guard.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+import os
 import sys
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType
 
 from aioq.worker.lasting import LastingThread
+from aioq.worker.memory import resident
 from aioq.worker.run import Run
 from aioq.worker.tracebacks import user_frames
 
@@ -25,6 +29,9 @@ log = logging.getLogger("aioq.worker")
 #: as blocked, in seconds. Both together are less than a second: so soon a block is told.
 TICK_S = 0.25
 BLOCKED_AFTER_S = 0.6
+
+#: For how long the longest lag of the loop is remembered, in seconds; and of how many looks one reads the memory.
+LAG_S, LOOKS_PER_MEMORY = 10.0, 20
 
 
 class Guard:
@@ -44,6 +51,8 @@ class Guard:
         give_up: Callable[[str], None] = log.error,
     ) -> None:
         self.blocks = 0
+        #: How much memory the process holds, in bytes; 0 if the system does not tell.
+        self.memory = 0
         self.watched: Sequence[LastingThread] = ()
         self.thread = LastingThread("aioq-guard", self._watch, give_up)
         self._runs = runs
@@ -51,6 +60,8 @@ class Guard:
         self._loop = asyncio.get_running_loop()
         self._ident = threading.get_ident()
         self._turned = time.monotonic()
+        self._lags: deque[float] = deque(maxlen=round(LAG_S / TICK_S))
+        self._pid = os.getpid()
         self._timer: asyncio.TimerHandle | None = None
         # When this thread last ran, and for how many seconds the process has stood still: read together by others.
         self._looked = (time.monotonic(), 0.0)
@@ -76,15 +87,28 @@ class Guard:
 
         return now - still - _standstill(now - looked)
 
+    @property
+    def lag(self) -> float:
+        """The longest time in seconds by which the loop was late of late: a callback that was due had to wait."""
+        return max(self._lags, default=0.0)
+
     def _tick(self) -> None:
-        self._turned = time.monotonic()
+        now = time.monotonic()
+        self._lags.append(max(0.0, now - self._turned - TICK_S) if self._timer is not None else 0.0)
+        self._turned = now
         self._timer = self._loop.call_later(TICK_S, self._tick)
         self.thread.check()
         self._on_turn()
 
     def _watch(self) -> None:
-        while not self.thread.stopped.wait(TICK_S):
+        for look in itertools.count():
+            if self.thread.stopped.wait(TICK_S):
+                return
+
             try:
+                if look % LOOKS_PER_MEMORY == 0:
+                    self.memory = resident(self._pid) or 0
+
                 for thread in self.watched:
                     thread.check()
 

@@ -64,12 +64,14 @@ class LargeOutcomes:
         self._added.set()
 
     async def run(
-        self, recorded: Callable[[Run], None], refused: Callable[[Run, Outcome, ServerError], None]
+        self,
+        recorded: Callable[[Run, list[tuple[Run, Outcome]]], None],
+        refused: Callable[[Run, Outcome, ServerError], None],
     ) -> None:
         """Send outcomes until cancelled. Those that the server has not confirmed until then stay in `waiting`.
 
         Args:
-            recorded: called with a run whose outcome has been recorded.
+            recorded: called with a run whose call was answered, and with its outcome if that was recorded.
             refused: called with an outcome that the server does not take, and with the refusal. If it was refused
                 for its size, a small outcome that says so takes its place.
 
@@ -85,7 +87,7 @@ class LargeOutcomes:
                     run, outcome = self.waiting[0]
 
                     try:
-                        await self._send(run, outcome)
+                        is_recorded = await self._send(run, outcome)
                     except ServerUnreachable as error:
                         log.warning("the large result of %s: %s; trying again", run.named, error)
 
@@ -104,7 +106,7 @@ class LargeOutcomes:
                     else:
                         self._remove_first()
                         pause = SHORTEST_PAUSE_S
-                        recorded(run)
+                        recorded(run, [(run, outcome)] if is_recorded else [])
         finally:
             if self.waiting:
                 self._added.set()
@@ -132,10 +134,13 @@ class LargeOutcomes:
 
         return self._failures_in_a_row[run] >= FAILURES_UNTIL_TOO_LARGE
 
-    async def _send(self, run: Run, outcome: Outcome) -> None:
+    async def _send(self, run: Run, outcome: Outcome) -> bool:
+        """Record an outcome. False: another claim is the valid one."""
         ((command, claims),) = run.store.duty.end_commands([(run.claim, outcome)])
         sent_before = {run.claim} if run in self._failures_in_a_row else set()
-        report_refused(run.store.queue, [claims], await self._connection.calls((command,)), sent_before)
+        replies = await self._connection.calls((command,))
+
+        return not report_refused(run.store.queue, [claims], replies, sent_before)
 
 
 def is_large(outcome: Outcome) -> bool:
@@ -145,8 +150,8 @@ def is_large(outcome: Outcome) -> bool:
 
 def report_refused(
     queue: str, covered: Sequence[Sequence[Claim]], replies: Sequence[object], sent_before: set[Claim]
-) -> None:
-    """Log which runs were not recorded.
+) -> list[Claim]:
+    """Log which runs were not recorded, and name their claims.
 
     Args:
         queue: the name of the queue.
@@ -156,11 +161,14 @@ def report_refused(
             are covered are taken out.
 
     """
+    refused = []
+
     for claims, reply in zip(covered, replies, strict=False):
         for position, verdict in read_refused(reply).items():
             claim = claims[position]
 
             if verdict != "already":
+                refused.append(claim)
                 log.log(
                     logging.INFO if claim in sent_before else logging.WARNING,
                     "%s (queue %s, job %s): the run with fence %d was not recorded%s (%s)",
@@ -174,6 +182,8 @@ def report_refused(
 
         if sent_before:
             sent_before.difference_update(claims)
+
+    return refused
 
 
 def _too_large(run: Run, outcome: Outcome, refusal: ServerError) -> Outcome:

@@ -37,6 +37,7 @@ class Outcomes:
         """Take what a run came to; None: nothing is to be recorded."""
         if outcome is None:
             self._demand.note_recorded(run)
+            self.routes[run.store].figures.note_dropped(run)
         elif isinstance(outcome, Finished) and len(outcome.result) > LARGE_BYTES:
             self._put_large(run, outcome)
         else:

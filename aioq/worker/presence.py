@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from typing import Any
 
 import anyio
 from anyio import to_thread
@@ -13,6 +14,7 @@ from aioq.store import Connection, Directory
 from aioq.store.net.command import Command
 from aioq.store.net.tasks import all_settled
 from aioq.values.beat import Beat
+from aioq.values.departed import STOPPED
 from aioq.values.errors import ServerError
 from aioq.worker.demand import Demand
 from aioq.worker.heartbeat import LEASE_MS, Heartbeat
@@ -90,7 +92,7 @@ class Presence:
         self._heartbeats = [
             (
                 Heartbeat(
-                    Leases(self._connection, [route.store for route in group], self._worker, LEASE_MS),
+                    self._leases(group),
                     describe if group is self._groups[0] else list,
                     partial(self._on_beat, group),
                     awake,
@@ -100,6 +102,11 @@ class Presence:
             )
             for group in self._groups
         ]
+
+    def _leases(self, group: Sequence[Route]) -> Leases:
+        stores, figures = [route.store for route in group], [route.figures for route in group]
+
+        return Leases(self._connection, stores, self._worker, LEASE_MS, figures)
 
     def start(self) -> None:
         """Begin to beat."""
@@ -145,17 +152,18 @@ class Presence:
                     names,
                 )
 
-    async def sign_off(self, seconds: float) -> None:
+    async def sign_off(self, seconds: float, reason: str = STOPPED) -> None:
         """Give up the leases, on all servers at the same time: one that is silent holds up none of the others.
 
         Args:
             seconds: how long that may take.
+            reason: why the worker leaves, one of values/departed.py.
 
         """
         with anyio.move_on_after(seconds) as scope:
             async with anyio.create_task_group() as tasks:
                 for heartbeat, group in self._heartbeats:
-                    tasks.start_soon(self._end_beating, heartbeat, group)
+                    tasks.start_soon(self._end_beating, heartbeat, group, reason)
 
         if scope.cancelled_caught:
             log.warning("worker %s could not sign off: no answer; its lease ends by itself", self._worker)
@@ -170,7 +178,7 @@ class Presence:
         with anyio.move_on_after(seconds):
             async with anyio.create_task_group() as tasks:
                 for group in self._groups:
-                    tasks.start_soon(self._leave, group)
+                    tasks.start_soon(self._leave, group, "")
 
     def _on_beat(self, group: Sequence[Route], beats: list[Beat]) -> None:
         self._reclaimer.note([route.store for route in group], beats)
@@ -180,18 +188,18 @@ class Presence:
             log.warning("a lease of worker %s had ended; its runs are checked", self._worker)
             self._on_lapse()
 
-    async def _end_beating(self, heartbeat: Heartbeat, group: Sequence[Route]) -> None:
+    async def _end_beating(self, heartbeat: Heartbeat, group: Sequence[Route], reason: str) -> None:
         await to_thread.run_sync(heartbeat.stop)  # no beat may renew a lease that was given up
-        await self._leave(group)
+        await self._leave(group, reason)
 
-    async def _leave(self, group: Sequence[Route]) -> None:
+    async def _leave(self, group: Sequence[Route], reason: str) -> None:
         """Give up the leases on queues of one server; with the first ones, the worker's description."""
-        goodbyes: list[Callable[[str], Awaitable[object]]] = [route.store.duty.leave for route in group]
+        goodbyes: list[Coroutine[Any, Any, object]] = [self._leave_queue(route, reason) for route in group]
 
         if group is self._groups[0]:
-            goodbyes.append(self._directory.remove_worker)
+            goodbyes.append(self._directory.remove_worker(self._worker))
 
-        found = await all_settled(each(self._worker) for each in goodbyes)
+        found = await all_settled(goodbyes)
         errors = {str(error): error for error in found if isinstance(error, BaseException)}
 
         for text, error in errors.items():
@@ -199,3 +207,11 @@ class Presence:
                 raise error
 
             log.warning("worker %s could not sign off: %s; its lease ends by itself", self._worker, text)
+
+    async def _leave_queue(self, route: Route, reason: str) -> None:
+        """Tell what was counted since the last beat, and leave."""
+        if (command := route.figures.command(at_once=True)) is not None:
+            (reply,) = await self._connection.each([command])
+            route.figures.confirm(reply)
+
+        await route.store.duty.leave(self._worker, reason)

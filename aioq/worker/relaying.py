@@ -51,18 +51,29 @@ class Relaying:
             # Rows that come while others are carried on are not overlooked: what is told of them sets this again.
             self._is_carrying = self._told.is_set()
             self._told.clear()
-            await self._relay_all()
+            await self._relay_all(tell_again=not self._is_carrying)
 
             if self._is_carrying:
                 self._is_carrying = False
                 self._carried()
 
-    async def _relay_all(self) -> None:
+    async def _relay_all(self, *, tell_again: bool) -> None:
+        """Carry all rows on.
+
+        Args:
+            tell_again: tell jobs of other queues again of some that wait for them. A queue without such jobs costs
+                no call more.
+
+        """
         own = {store.queue for store in self._stores}
         others: dict[str, Store] = {}
 
         for store in self._stores:
-            others |= {name: Store(store.connection, name) for name in await _relay(store) if name not in own}
+            sources = await _relay(store)
+            others |= {name: Store(store.connection, name) for name in sources if name not in own}
+
+            if sources and tell_again and await _tell_again(store):
+                await _relay(store)
 
         for other in others.values():
             await _relay(other)
@@ -76,3 +87,13 @@ async def _relay(store: Store) -> list[str]:
         log.log(level, "the outbox of queue %s could not be carried on: %s", store.queue, error)
 
         return []
+
+
+async def _tell_again(store: Store) -> int:
+    try:
+        return await store.outbox.tell_again()
+    except ServerError as error:
+        level = logging.DEBUG if isinstance(error, ServerUnreachable) else logging.WARNING
+        log.log(level, "jobs of queue %s that wait for others could not be told again: %s", store.queue, error)
+
+        return 0

@@ -14,6 +14,7 @@ from aioq.values.claim import Claim
 from aioq.values.errors import ServerError, ServerUnreachable
 from aioq.values.numbers import count
 from aioq.values.outcome import Outcome
+from aioq.worker.figures import Figures
 from aioq.worker.holders import Holders
 from aioq.worker.lost_claim import LOSSES_UNTIL_FAILED, LostClaim
 from aioq.worker.run import Cause, Run, cause_of_loss
@@ -47,6 +48,8 @@ class Route:
 
     def __init__(self, connection: Connection, store: Store, worker: str, lease_ms: int) -> None:
         self.store = store
+        #: What is counted of the queue's jobs here.
+        self.figures = Figures(store.statistics, worker)
         #: The number of the worker's session on this queue. A claim with an older number brings nothing.
         self.session = 0
         #: Outcomes that wait until the queue is served again; None: it is not set aside.

@@ -60,6 +60,7 @@ class Run:
         "cause",
         "claim",
         "deadline",
+        "ended_at",
         "entered",
         "error",
         "found",
@@ -82,6 +83,7 @@ class Run:
         self.task: asyncio.Task[None] | None = None  # None: it waits for a slot
         self.entered = False  # its task has made its first step
         self.started_at = 0.0  # by the clock of the event loop; 0.0: its time has not begun
+        self.ended_at = 0.0  # by the same clock
         self.deadline = math.inf  # by the same clock: when its timeout is over
         self.found = False  # its function was found
         self.waits_for_process = False

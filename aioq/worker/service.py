@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 
 from aioq.store import Connection, Directory, Store
+from aioq.values.departed import SIGNAL, STOPPED
 from aioq.values.distribution import NAME_AND_VERSION, clash
 from aioq.values.errors import ServerError, WorkerError
 from aioq.values.numbers import count
@@ -136,9 +137,14 @@ class Service:
         """How often a stop was asked for."""
         return self._stopping.requests
 
-    def request_stop(self) -> None:
-        """Stop claiming and let running jobs end; called again: hand them back at once."""
-        self._stopping.request()
+    def request_stop(self, reason: str = STOPPED) -> None:
+        """Stop claiming and let running jobs end; called again: hand them back at once.
+
+        Args:
+            reason: why, one of values/departed.py.
+
+        """
+        self._stopping.request(reason)
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve the queues until a stop is asked for, or the limits are reached.
@@ -148,7 +154,7 @@ class Service:
 
         """
         signals = self._settings.signals
-        heard = StopSignals(asyncio.get_running_loop(), lambda _: self.request_stop()) if signals else None
+        heard = StopSignals(asyncio.get_running_loop(), lambda _: self.request_stop(SIGNAL)) if signals else None
 
         with forks.watched(signals=signals):
             if not await self._has_joined():
@@ -200,7 +206,9 @@ class Service:
 
         presence, stopping = self._presence, self._stopping
         guard = Guard(lambda: self.slots.held, presence.judge, stopping.give_up)
-        description = Description(self.slots, stopping, presence, guard, self._settings.schemas)
+        description = Description(
+            self.slots, stopping, presence, guard, self._settings.schemas, self._settings.allow
+        )
         presence.prepare(description.facts, guard.awake, stopping.give_up)
         guard.watched = presence.threads
         task = asyncio.current_task()
@@ -216,6 +224,7 @@ class Service:
 
                 ready()
                 await self.courier.run()
+                stopping.note_done()
             finally:
                 # Shielded: what has ended is recorded and what runs is handed back, also if this is cancelled.
                 with anyio.CancelScope(shield=True):
@@ -228,7 +237,7 @@ class Service:
 
                     await self._caller.close()
                     self._telling.close(self._settings.name)
-                    await presence.sign_off(LEAVING_S / 2)
+                    await presence.sign_off(LEAVING_S / 2, stopping.reason)
                     guard.stop()
 
                 self._loops.cancel_scope.cancel()

@@ -162,7 +162,7 @@ class Slots:
 
             return
 
-        run.is_over = True
+        run.is_over, run.ended_at = True, time.monotonic()
         del self.held[run]
 
         if run.grace_timer is not None:

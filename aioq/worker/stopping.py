@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import anyio
 
+from aioq.values.departed import FAILED, LIMIT, STOPPED
 from aioq.values.numbers import count
 from aioq.worker.courier import Courier
 from aioq.worker.demand import Demand
@@ -60,6 +61,8 @@ class Stopping:
     ) -> None:
         #: Why the worker ends although nobody has asked for it.
         self.failure: str | None = None
+        #: The same for the list of workers that have left, one of values/departed.py.
+        self.reason = STOPPED
         #: How often a stop was asked for.
         self.requests = 0
         self._settings = settings
@@ -77,8 +80,16 @@ class Stopping:
         """Whether a stop was asked for."""
         return self._requested.is_set()
 
-    def request(self) -> None:
-        """Stop claiming and let running jobs end; called again: hand them back at once."""
+    def request(self, reason: str = STOPPED) -> None:
+        """Stop claiming and let running jobs end; called again: hand them back at once.
+
+        Args:
+            reason: why, one of values/departed.py. Only the first one counts.
+
+        """
+        if not self.requests:
+            self.reason = reason
+
         self.requests += 1
         self._joining.cancel()
         self._demand.stop()  # at once: a run that has been asked to stop before it began claims nothing
@@ -89,6 +100,11 @@ class Stopping:
             self._tell_of_stop()
 
         self._requested.set()
+
+    def note_done(self) -> None:
+        """The courier has come to its end. If no stop was asked for, its limits are reached."""
+        if not self.requests:
+            self.reason = LIMIT
 
     def give_up(self, reason: str) -> None:
         """End in order, at once: a thread without which leases end cannot be kept alive. Called on any thread."""
@@ -127,7 +143,7 @@ class Stopping:
             if self._slots.held or self._demand.claimed != claimed:
                 busy_at, claimed = time.monotonic(), self._demand.claimed
             elif time.monotonic() - busy_at >= longest and await self._courier.may_be_left():
-                self.request()
+                self.request(LIMIT)
 
                 return
 
@@ -151,7 +167,7 @@ class Stopping:
     def _fail(self, reason: str) -> None:
         if self.failure is None:
             self.failure = reason
-            self.request()
+            self.request(FAILED)
             self.request()
 
     def _tell_of_stop(self) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from aioq import Job, current_job, get_current_job
+from aioq import AioqError, Job, ServerError, current_job, get_current_job
 
 from .history import NO_FENCE, TAKEN, Event, Kind, append
 
@@ -78,6 +78,27 @@ def fence_of(value: object) -> int:
 
 async def work(seconds: float, pad: bytes = b"") -> int:
     with noted() as fence:
+        await asyncio.sleep(seconds)
+
+        return fence
+
+
+async def adopt(seconds: float) -> int:
+    """Adds a child to its job, another one in each run."""
+    with noted() as fence:
+        job = current_job()
+        child = f"{job.id}-c{fence}"
+        note("invoke", "enqueue", child, queue=job.origin, child_of=job.id)
+        outcome: Kind = "ok"
+
+        try:
+            await job.add_child(work, seconds, job_id=child)
+        except ServerError:
+            outcome = "info"  # nobody knows
+        except AioqError:
+            outcome = "fail"  # the run does not count any more
+
+        note(outcome, "enqueue", child)
         await asyncio.sleep(seconds)
 
         return fence

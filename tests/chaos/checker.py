@@ -233,6 +233,45 @@ def after_the_other(history: History) -> Found:
             yield Violation("I22", f"began before job {parent} has returned", (*ends[:1], begun[0]))
 
 
+def after_the_children(history: History) -> Found:
+    """I28. A job that depends on one with children begins after these have returned."""
+    faults, by_id = losses(history), jobs(history)
+    children: dict[str, list[History]] = defaultdict(list)
+
+    for events in by_id.values():
+        if (parent := max((e.child_of for e in events), default="")) and acked(events):
+            children[parent].append(events)
+
+    for events in by_id.values():
+        parent = max((e.after for e in events), default="")
+        begun = [e for e in events if e.kind == "begin"]
+
+        if not begun or lost(events, faults) or lost(by_id.get(parent, []), faults):
+            continue
+
+        for child in children.get(parent, []):
+            returned = any(e.kind == "end" and e.name == "returned" and e.at <= begun[0].at for e in child)
+
+            if not returned and not lost(child, faults):
+                yield Violation("I28", f"began before a child of {parent} has returned", (*child, begun[0]))
+
+
+def came_back(history: History) -> Found:
+    """I29. A job that has come back with the one that it depends on runs when that one has returned."""
+    faults, by_id = losses(history), jobs(history)
+
+    for events in by_id.values():
+        parent = max((e.after for e in events), default="")
+        back = [e for e in events if e.kind == "ok" and e.name == "requeue"]
+        others = by_id.get(parent, [])
+
+        if not parent or not back or any(e.kind == "begin" for e in events) or buried(events, history):
+            continue
+
+        if math.isfinite(_returned_at(others)) and not lost(events, faults) and not lost(others, faults):
+            yield Violation("I29", f"came back with job {parent}, and never ran", tuple(events))
+
+
 def group_ended(history: History) -> Found:
     """I26. A group ends after its members have returned, and not long after the last of them."""
     faults, by_id = losses(history), jobs(history)
@@ -264,7 +303,7 @@ def _returned_at(events: History) -> float:
 RULES: tuple[Callable[[History], Found], ...] = (
     ended_once, one_index, one_result, few_repeats, unique_holder, within_limit,
     not_early, one_callback, never_twice, memory_returns, in_order, one_for_each_slot, after_the_other,
-    group_ended, *PROMISES,
+    group_ended, after_the_children, came_back, *PROMISES,
 )  # fmt: skip
 
 

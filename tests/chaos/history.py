@@ -46,6 +46,7 @@ class Event:
     limit: tuple[str, int] | None = None  # of an enqueue: the key, and how many may run at once
     sequence: str = ""  # of an enqueue: runs of one sequence begin in the order of their enqueues
     after: str = ""  # of an enqueue: the job that must have returned before it begins
+    child_of: str = ""  # of an enqueue: the job whose run has added this one to it
     slot: str = ""  # of an enqueue: the moment of a cron that it stands for
     retries: int = 0  # of an enqueue: how often a run that raised may be followed by another
     deadline: float = (
@@ -124,7 +125,9 @@ def _is_flag(value: object) -> bool:
 _FIELDS: dict[str, Callable[[Any], bool]] = {
     "at": lambda value: _is_number(value) and value != math.inf,
     "kind": lambda value: value in get_args(Kind),
-    **dict.fromkeys(("name", "job", "unique", "sequence", "after", "slot", "queue", "callback"), _is_text),
+    **dict.fromkeys(
+        ("name", "job", "unique", "sequence", "after", "child_of", "slot", "queue", "callback"), _is_text
+    ),
     **dict.fromkeys(("fence", "pid", "retries", "repeats"), _is_count),
     **dict.fromkeys(("brief", "kills", "called", "redelivers"), _is_flag),
     **dict.fromkeys(("until", "loses", "within", "shift", "deadline"), _is_number),

@@ -148,6 +148,23 @@ def make(order: Order, job_id: str | None) -> tuple[Job[Any], dict[str, Any]]:
     return Job.create(bodies.work, (order.seconds, b"x" * order.pad), **options), {}
 
 
+async def carry_out_pair(order: Order, queue: Queue, job_id: str) -> None:
+    """A job that adds children, or that fails at first; and one that depends on it."""
+    is_back = order.kind == "back"
+    first = Job.create(bodies.fail, (order.seconds, 1)) if is_back else Job.create(bodies.adopt, (order.seconds,))
+
+    if not await ask("enqueue", [first.id], queue.enqueue_job(first), queue=queue.name):
+        return
+
+    edge = Dependency(first, on_failure="cancel")
+    then = queue.using(job_id=job_id, depends_on=edge).enqueue(bodies.work, order.seconds)
+    is_there = await ask("enqueue", [job_id], then, queue=queue.name, after=first.id)
+
+    if is_back and is_there and await until("failed", first):
+        back = first.requeue(dependents=True, reset_retries=False)
+        await ask("requeue", [first.id, job_id], back)
+
+
 async def carry_out(order: Order, queue: Queue, other: Queue, seed: str) -> None:
     """One order, with all that follows from it.
 
@@ -186,14 +203,17 @@ async def carry_out(order: Order, queue: Queue, other: Queue, seed: str) -> None
 
     if order.kind == "after":
         first = Job.create(bodies.work, (order.seconds,))
-        # A shard of a Cluster may lose that a job of another shard waits for one of its own. That shard keeps the
-        # job, which waits for ever then; so there, both are of one queue.
-        home = other if order.number % 2 and not queue.store.connection.is_cluster else queue
+        home = other if order.number % 2 else queue
 
         if await ask("enqueue", [first.id], home.enqueue_job(first), queue=home.name):
             edge = Dependency(first, on_failure="cancel")
             then = queue.using(job_id=job_id, depends_on=edge).enqueue(bodies.work, order.seconds)
             await ask("enqueue", [job_id], then, queue=queue.name, after=first.id)
+
+        return
+
+    if order.kind in ("adopt", "back"):
+        await carry_out_pair(order, queue, job_id)
 
         return
 

@@ -32,6 +32,8 @@ KINDS = {
     "drop": 12,  # raises, and nothing is kept of it after a second at the most
     "large": 4,  # has a result of 1 KB to 5 MB, which is waited for
     "after": 40,  # depends on another job, which takes a while; in half of them that is of another queue
+    "adopt": 15,  # adds a child to itself, and another job depends on it
+    "back": 15,  # raises, and is brought back with a job that depends on it
     "take": 30,  # takes the result of another job, which is kept for no time else
     "group": 20,  # three members of a group, whose end is waited for
     "kill": 1,  # ends the process of its worker

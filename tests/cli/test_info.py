@@ -27,7 +27,7 @@ def scene(cli: Cli, start: Callable[..., Running]) -> Running:
     cli.enqueue("c")
     cli.call("job", "cancel", "c")
     cli.enqueue("m1", "m2", "m3", queue="mail")
-    cli.call("suspend", "--queue", "mail")
+    cli.call("suspend", "--queue", "mail", "--by", "ann")
     worker = start("worker", "default", "mail", "-c", "7", "-n", "web")
     worker.says("serves")
     eventually_sync(lambda: json.loads(cli.call("info", "--json").stdout)["workers"])
@@ -41,8 +41,10 @@ def test_json(cli: Cli, scene: Running) -> None:
     assert document["suspended"] is False
     default, mail = document["queues"]
     none = dict.fromkeys(STATES, 0) | {"callbacks": 0, "workers": 1, "late_workers": [], "retry_budget": None}
-    assert default == none | {"name": "default", "paused": False, "failed": 2, "finished": 1, "canceled": 1}
-    assert mail == none | {"name": "mail", "paused": True, "queued": 3}
+    none |= {"paused": False, "pauses": []}
+    assert default == none | {"name": "default", "failed": 2, "finished": 1, "canceled": 1}
+    pause = {"everywhere": False, "reason": None, "by": "ann", "left": None}
+    assert mail == none | {"name": "mail", "paused": True, "pauses": [pause], "queued": 3}
     (worker,) = document["workers"]
     assert worker["name"].startswith("web.")
     assert (worker["pid"], worker["state"], worker["queues"]) == (scene.process.pid, "idle", ["default", "mail"])
@@ -55,6 +57,7 @@ def test_plain_and_on_a_terminal(cli: Cli, scene: Running) -> None:
     assert lines[0].split() == ["queue", *STATES, "paused"]
     assert lines[1].split() == ["default", "0", "0", "0", "0", "1", "2", "1", "0", "0", "no"]
     assert lines[2].split() == ["mail", "3", "0", "0", "0", "0", "0", "0", "0", "0", "yes"]
+    assert lines.pop(3) == "Queue mail is paused by ann."
     assert lines[3] == ""
     heads = "worker  host  pid  state  queues  running  ok runs  failed runs"
     assert re.sub(" {2,}", "  ", lines[4]) == heads

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from aioq import JobStatus, Queue, Repeat, Retry, Webhook, Worker
+from aioq import Dependency, Group, JobStatus, Queue, Repeat, Retry, Webhook, Worker, current_job
 from aioq.cli.words import duration, repeat, retry
 from aioq.values.repeat import shown_series
 from tests import jobs
@@ -401,6 +401,32 @@ def test_ls_loads_nothing(cli: Cli, raw: redis.Redis, tmp_path: Path) -> None:
     assert all(text in cli.call("ls").stdout for text in calls)
     assert shown(cli, "y")["call"] == calls[1]
     assert not (tmp_path / "made").exists()
+
+
+def test_what_a_job_has_to_do_with_others_is_shown(cli: Cli) -> None:
+    async def relate(queue: Queue) -> None:
+        job = await queue.using(job_id="x").enqueue(adding)
+        mail = Queue("mail", queue.connection)
+        await queue.using(job_id="y", depends_on=job).enqueue(jobs.noop)
+        await mail.using(job_id="z", depends_on=Dependency(job, on_failure="run")).enqueue(jobs.noop)
+        await Worker(queue).run(max_jobs=1)
+        await Group.create(queue, "all").enqueue_many(mail, [Queue.prepare_data(jobs.noop, job_id="m")])
+
+    cli.do(relate)
+    known = {name: shown(cli, "x")[name] for name in ("dependents", "children", "child_of", "group")}
+    assert known == {
+        "dependents": ["y", "z@mail (run on failure)"],
+        "children": ["c"],
+        "child_of": None,
+        "group": None,
+    }
+    assert shown(cli, "c")["child_of"] == "x"
+    assert shown(cli, "m")["group"] == "all@default"
+    assert "child_of:" in cli.call("job", "show", "c").stdout
+
+
+async def adding() -> None:
+    await current_job().add_child(jobs.noop, job_id="c")
 
 
 def test_callbacks_are_listed_where_they_are_asked_for(cli: Cli) -> None:

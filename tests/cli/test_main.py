@@ -52,6 +52,7 @@ def test_the_commands() -> None:
         "requeue",
         "info",
         "ls",
+        "explain",
         "doctor",
         "empty",
         "suspend",

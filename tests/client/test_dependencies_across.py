@@ -9,9 +9,11 @@ import pytest
 import redis
 
 from aioq import Job, NoSuchJobError, Queue
+from aioq.doctor.queue import examine_queues
 from aioq.store.outbox import End
 from aioq.store.relay import relay
 from aioq.values.dependency import Dependency
+from aioq.worker import relaying
 from tests import jobs
 from tests.store.tools import audit, clock
 from tests.tools import eventually
@@ -221,3 +223,43 @@ async def test_a_ttl_counts_from_the_release(queue: Queue, other: Queue, burst: 
     assert await queue.deferred_job_registry.count() == 0
     await burst("default")
     assert notes[key] == [1, 2]
+
+
+async def test_what_the_other_server_has_lost_is_told_again(
+    queue: Queue, other: Queue, start_worker: Any, burst: Any, key: str, raw: redis.Redis, monkeypatch: Any
+) -> None:
+    first, second = await other.enqueue_in(60, note, key), await other.enqueue(note, key, "second")
+    waiting = await queue.enqueue(note, key, depends_on=first)
+    last = await queue.enqueue(note, key, "last", depends_on=second)
+    raw.delete(*(f"aioq:{{other}}:dependents:{each.id}" for each in (first, second)))
+    await burst("other")  # nobody hears of this end
+    monkeypatch.setattr(relaying, "PAUSE_S", 0.1)
+    await start_worker()
+    assert await last.result(timeout=10) == "last"
+
+    async def is_known() -> bool:
+        return await first.dependents() == [waiting]
+
+    await eventually(is_known)
+    assert rows(raw, "default") == rows(raw, "other") == []
+
+
+async def test_the_doctor_sees_what_the_other_server_has_lost(
+    queue: Queue, other: Queue, raw: redis.Redis
+) -> None:
+    first = await other.enqueue_in(60, jobs.noop)
+    waiting = await queue.enqueue(jobs.noop, depends_on=first)
+    names = ["default", "other"]
+    assert [each.findings for each in await examine_queues(queue.connection, names)] == [[], []]
+    raw.delete(f"aioq:{{other}}:dependents:{first.id}")
+    assert (await examine_queues(queue.connection, ["default"]))[0].findings == []  # it looks at no other queue
+
+    for is_repaired in (False, True):
+        (finding,), nothing = [
+            each.findings for each in await examine_queues(queue.connection, names, repair=is_repaired)
+        ]
+        assert (finding.kind, finding.name, nothing) == ("dependency-untold", waiting.id, [])
+        assert finding.repaired == is_repaired
+
+    assert [each.findings for each in await examine_queues(queue.connection, names)] == [[], []]
+    assert await first.dependents() == [waiting]

@@ -632,6 +632,39 @@ async def deferred_for_a_job_that_has_ended(store: Store, client: redis.Redis) -
     assert await end(store, (claimed, Finished(b"pr", LEASE))) == ["ok"]
 
 
+async def deferred_with_a_deadline(store: Store) -> None:
+    await put(store, "before", func=b"tests.jobs.noop")
+    submission = job("a", parents="wbefore")
+    submission.words["deferred_ttl"] = LEASE
+    await store.producing.enqueue_many([submission])
+
+
+@damage("runs", "index-differs")
+async def deferred_with_another_deadline_in_the_index(store: Store, client: redis.Redis) -> None:
+    await deferred_with_a_deadline(store)
+    client.zadd(store.keys.deferred + b":until", {"a": 1})
+
+
+@damage("runs", "index-differs")
+async def deferred_with_a_deadline_that_is_lost(store: Store, client: redis.Redis) -> None:
+    await deferred_with_a_deadline(store)
+    client.delete(store.keys.deferred + b":until")
+    client.hdel(store.keys.job + b"a", "expires_at")
+
+
+@damage("runs", "lane-not-served aioq:{default}:deferred:until")
+async def deferred_with_a_deadline_at_which_no_claim_looks(store: Store, client: redis.Redis) -> None:
+    await deferred_with_a_deadline(store)
+    client.delete(store.keys.lanes)
+
+
+@damage("runs", "job-in-wrong-index")
+async def queued_with_a_deadline_of_a_deferred_job(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.zadd(store.keys.deferred + b":until", {"a": clock(client) + LEASE})
+    client.hset(store.keys.lanes, "follows", "1")
+
+
 async def taker(store: Store) -> None:
     """A job that takes the result of one that has finished."""
     await put(store, "before", func=b"tests.jobs.noop")

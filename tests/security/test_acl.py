@@ -32,6 +32,7 @@ from aioq.store import Directory, Store
 from aioq.store.scripts import server_scripts
 from aioq.types import Durability
 from aioq.web import dashboard
+from aioq.worker import figures
 from tests import jobs
 from tests.cli.tools import Cli
 from tests.conftest import Server
@@ -61,9 +62,9 @@ SCRIPTS = {
     },
     "worker": {
         *("join", "claim", "finish", "fail", "retry", "give_back", "reclaim", "beat", "leave", "sweep", "wake"),
-        *("save_meta", "load", "repeat", "depend", "decide", "outbox", "tell_group", "close_group"),
+        *("save_meta", "load", "repeat", "depend", "decide", "outbox", "tell_group", "close_group", "tally"),
     },
-    "observer": {"count", "ids", "load", "load_group", "glance"},
+    "observer": {"count", "ids", "load", "load_group", "statistics", "explain", "glance"},
     "operator": {
         *(
             "enqueue",
@@ -74,6 +75,7 @@ SCRIPTS = {
             "glance",
             "count",
             "ids",
+            "explain",
             "cancel",
             "stop",
             "delete",
@@ -86,6 +88,8 @@ SCRIPTS = {
             "close_group",
             "load_group",
             "wait_group",
+            "statistics",
+            "forget_statistics",
         ),
     },
 }
@@ -93,7 +97,8 @@ SCRIPTS = {
 #: In the scripts of a role, but only in included functions that these scripts do not call, or never like this.
 UNREACHED: dict[str, set[str]] = {
     "producer": {"hincrby", "ltrim", "rename", "sismember", "type", "zremrangebyscore", "zunionstore"},
-    "worker": {"rename", "zremrangebyscore", "zunionstore"},
+    "worker": {"rename", "zunionstore"},
+    "operator": {"zremrangebyrank"},
 }
 
 #: Sent on a subscription that has been silent for long; no test waits for that.
@@ -276,7 +281,8 @@ def resume(server: Server) -> None:
         admin.delete("aioq:suspended", *admin.scan_iter("aioq:{*}:suspended"))
 
 
-async def test_a_worker_runs_jobs_and_looks_after_others(server: Server, queue: Queue) -> None:
+async def test_a_worker_runs_jobs_and_looks_after_others(server: Server, queue: Queue, monkeypatch) -> None:
+    monkeypatch.setattr(figures, "TELL_S", 0.5)
     first = await canceled_with_many(queue)
     await failed_twice_by_hand(queue, server)
     await run_without_a_group(queue, server)
@@ -296,6 +302,7 @@ async def test_a_worker_runs_jobs_and_looks_after_others(server: Server, queue: 
 
     with server.client() as admin:
         admin.hset(f"aioq:{{mail}}:job:{told.id}", "after", "@aioq:waiter:x")
+        admin.delete(*admin.keys("aioq:{mail}:minutes:*"))  # so that this worker looks at the backlog
 
     suspend(server)
     forget_scripts(server)
@@ -306,6 +313,7 @@ async def test_a_worker_runs_jobs_and_looks_after_others(server: Server, queue: 
         resume(server)
         await eventually(lambda: slots.ended >= 764 and not slots.held, timeout=20)
         await eventually(lambda: not courier._outcomes.small and not courier._under_way)
+        await eventually(lambda: has_told(server))
         mine = used(server)
         held = await queue.enqueue(jobs.sleep, 60)
         stopped = await queue.enqueue(jobs.sleep, 60)
@@ -314,7 +322,11 @@ async def test_a_worker_runs_jobs_and_looks_after_others(server: Server, queue: 
         await eventually(lambda: slots.running == 1)
 
     assert await held.get_status() == "queued"
+    news = await Queue("news", queue.connection).enqueue_in(60, jobs.add, 1, 2)
+    await queue.enqueue(jobs.add, 1, 2, depends_on=news)
     store = Store(Connection(url(server, "worker")), "mail")
+    assert await store.outbox.tell_again() == 1
+    mine |= {"srandmember"} & used(server)
     await store.changes.wake()
     await store.connection.aclose()
     assert denied(server) == []
@@ -351,6 +363,13 @@ async def failed_twice_by_hand(queue: Queue, server: Server) -> None:
         admin.sadd("aioq:workers", "killed")
 
 
+def has_told(server: Server) -> bool:
+    with server.client() as admin:
+        pages = [admin.hgetall(key) for key in admin.keys("aioq:{mail}:minutes:*")]
+
+    return any("waiting=" in str(words) for page in pages for words in page.values())
+
+
 def takes_over(server: Server, queue: str) -> bool:
     with server.client() as admin:
         return bool(admin.exists(f"aioq:{{{queue}}}:suspended"))
@@ -381,6 +400,7 @@ async def test_an_observer_sees_and_changes_nothing(server: Server, queue: Queue
     await queue.store.duty.join("dead", 60_000)
     await queue.connection.call(queue.store.duty.claim_command("dead", 1))
     ids.append((await queue.enqueue(jobs.add, 1, 2)).id)
+    ids.append((await queue.enqueue(jobs.add, 1, 2, depends_on=ids[-1])).id)
 
     with server.client() as admin:
         admin.sadd("aioq:workers", "w")
@@ -390,9 +410,10 @@ async def test_an_observer_sees_and_changes_nothing(server: Server, queue: Queue
     cli = Cli(url(server, "observer"), environment)
     words = [("info",), ("info", "--json"), ("ls", "--queue", "mail"), ("ls", "--queue", "mail", "--desc")]
 
-    words += [("group", "ls", "mail"), ("group", "show", "g")]
+    words += [("group", "ls", "mail"), ("group", "show", "g"), ("stats", "mail"), ("info", "--departed")]
     words += [("ls", "--queue", "mail", "--status", str(state)) for state in JobStatus]
     words += [("job", "show", each, "--queue", "mail") for each in ids]
+    words += [("explain", each, "--queue", "mail") for each in (ids[0], ids[-1])]
 
     for each in words:
         result = await asyncio.to_thread(cli.call, *each)
@@ -502,6 +523,7 @@ async def test_an_operator_calls_every_command_and_repairs(
         await again.cancel()
         await again.requeue(dependents=True)
 
+    await queue.enqueue(jobs.noop, depends_on=await queue.enqueue_in(60, jobs.noop), job_id="waits")
     await call_all(Cli(url(server, "operator"), environment), held.id)
     await look_at_the_dashboard(server, "operator", held.id)
 
@@ -529,6 +551,8 @@ async def call_all(cli: Cli, held: str) -> None:
         ("job", "delete", "two", *mail),
         *(("ls", *mail, "--status", str(state)) for state in JobStatus),
         ("info",),
+        ("stats", "mail"),
+        ("explain", "waits", *mail),
         ("enqueue", "tests.jobs.add", "1", "2", *mail, "--wait", "--wait-timeout", "0.05"),
         ("suspend",),
         ("suspend", "--queue", "mail", "--duration", "5"),

@@ -19,12 +19,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from aioq import Queue
+from aioq.client.explained import explain_job
 from aioq.store import Connection, listing
 from aioq.store.keys import TEST_PREFIX
 from aioq.store.net.command import Command
 from aioq.store.scripts import server_scripts, travelling_scripts
 from aioq.store.time_travel import advance
 from aioq.values.claim import Claim, Claims
+from aioq.values.explanation import ReasonKind
 from aioq.values.failure import Failure, unpack_failure
 from aioq.values.outcome import Failed, FailedRun, Finished, FinishedRun, Interrupted, Outcome, Retried
 from aioq.values.states import FINAL, JobStatus, allows
@@ -754,6 +756,15 @@ class StoreMachine(RuleBasedStateMachine):
                 assert (record.attempt, record.repeats) == (each.fence - each.uncounted, each.repeats)
                 assert (record.worker or "") == each.worker
                 assert (record.failure and record.failure.type) == each.error
+
+    @invariant()
+    def a_job_is_explained_by_its_state(self) -> None:
+        if ids := sorted(self.used):
+            job_id = ids[self.looks % len(ids)]  # one after the other
+            each, found = self.jobs.get(job_id), self.run(explain_job(self.store, job_id))
+            assert found.status == (None if each is None else each.seen)
+            assert (ReasonKind.GONE in {reason.kind for reason in found.reasons}) == (each is None)
+            assert ReasonKind.DAMAGED not in {reason.kind for reason in found.reasons}, found
 
     @invariant()
     def what_must_run_alone_runs_alone(self) -> None:

@@ -26,7 +26,7 @@ from aioq.values.record import JobRecord
 from aioq.values.states import FINAL, JobStatus, allows
 from tests.conftest import Server
 from tests.store.test_model import LONG, PROFILE
-from tests.store.tools import audit, end, job, take
+from tests.store.tools import audit, clock, end, job, take
 from tests.tools import assert_sound
 
 T = TypeVar("T")
@@ -49,6 +49,7 @@ class Node:
     child_of: str = ""
     is_forgotten: bool = False  # its failure_ttl is 0
     takes: set[str] = field(default_factory=set)  # the names of the jobs whose results it takes
+    deferred_ttl: int = 0  # in ms
     has_several: bool = False  # then what comes first may decide between canceled and failed
 
 
@@ -176,9 +177,16 @@ class DependentsMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         self.enqueue("default", [], is_forgotten=False)
 
-    @rule(queue=st.sampled_from(QUEUES), edges=EDGES, is_forgotten=st.booleans())
-    def enqueue(self, queue: str, edges: list[tuple[int, str, bool]], is_forgotten: bool) -> None:
-        node = Node(f"j{len(self.used)}@{queue}")
+    @rule(
+        queue=st.sampled_from(QUEUES),
+        edges=EDGES,
+        is_forgotten=st.booleans(),
+        deferred_ttl=st.sampled_from([0, 3_600_000]),
+    )
+    def enqueue(
+        self, queue: str, edges: list[tuple[int, str, bool]], is_forgotten: bool, deferred_ttl: int = 0
+    ) -> None:
+        node = Node(f"j{len(self.used)}@{queue}", deferred_ttl=deferred_ttl)
         policies: dict[str, str] = {}
 
         for number, policy, takes in edges:
@@ -210,7 +218,12 @@ class DependentsMachine(RuleBasedStateMachine):
             for name, policy in policies.items()
         ]
         own = {"failure_ttl": b"0"} if node.is_forgotten else {}
-        self.run(store.producing.enqueue_many([job(job_id, parents=",".join(words), **own)]))
+        submission = job(job_id, parents=",".join(words), **own)
+
+        if node.deferred_ttl:
+            submission.words["deferred_ttl"] = node.deferred_ttl
+
+        self.run(store.producing.enqueue_many([submission]))
         self.used.append(node.name)
         self.nodes[node.name] = node
 
@@ -301,6 +314,33 @@ class DependentsMachine(RuleBasedStateMachine):
             assert verdict == "ok"
             self.change(node, "canceled" if verb == "cancel" else "stopped")
 
+    @rule(number=PICKS, is_seen=st.booleans())
+    def wait_too_long(self, number: int, is_seen: bool) -> None:
+        """The deferred_ttl of a job is over. A claim sees that; or what a parent comes to, which means nothing."""
+        found = [each for each in self.nodes.values() if each.status == "deferred" and each.deferred_ttl]
+
+        if not found:
+            return
+
+        node = found[number % len(found)]
+        store, job_id = self.of(node.name)
+        over = clock(self.client) - 1
+        self.client.hset(store.keys.job + job_id.encode(), "expires_at", over)
+        self.client.zadd(store.keys.deferred + b":until", {job_id: over})
+
+        if not is_seen and len(node.open) == 1 and (parent := self.nodes.get(next(iter(node.open)))):
+            other, parent_id = self.of(parent.name)
+
+            if allows(JobStatus(parent.status), "cancel") and node.open[parent.name] != "wait":
+                assert self.run(other.changes.cancel(parent_id))[0] == "ok"
+                self.change(node, "expired")
+                self.change(parent, "canceled")
+
+                return
+
+        assert self.run(take(store, limit=0)) == []
+        self.change(node, "expired")
+
     @rule(number=PICKS)
     def requeue(self, number: int) -> None:
         if (node := self.picked(number, "requeue")) is not None:
@@ -319,6 +359,27 @@ class DependentsMachine(RuleBasedStateMachine):
             node.status, node.ended_by = "queued", None
             self.return_to_families(node)
             self.bring_back(node.name)
+
+    @rule(number=PICKS)
+    def lose_what_was_told(self, number: int) -> None:
+        """A server has lost that one of its jobs is waited for in the other queue. That one tells it again."""
+        pairs = [
+            (node, parent)
+            for node in self.nodes.values()
+            for parent in node.open
+            if node.status == "deferred" and self.of(parent)[0] is not self.of(node.name)[0]
+        ]
+
+        if pairs:
+            node, parent = pairs[number % len(pairs)]
+            (store, job_id), (other, parent_id) = self.of(node.name), self.of(parent)
+            key = other.keys.dependents + parent_id.encode()
+            known = [
+                row for row in self.client.zrange(key, 0, -1) if re.sub(b"#.*@", b"@", row) == node.name.encode()
+            ]
+            assert self.client.zrem(key, *known) == 1
+            assert self.run(store.outbox.tell_again([job_id])) >= 1
+            assert self.run(store.outbox.tell_again([job_id])) == 0
 
     def forget_whom_it_ended(self, name: str) -> None:
         for each in self.nodes.values():

@@ -153,7 +153,7 @@ def test_lua_knows_the_same_lanes_as_python(client: redis.Redis) -> None:
 
 def test_the_keys_of_its_own_that_a_job_has_stand_in_one_include() -> None:
     """What is about the history alone may name its key; whatever ends or keeps a job asks `own`."""
-    about_history = {"own", "history", "checks/job", "checks/index"}
+    about_history = {"own", "history", "checks/job", "checks/index", "explain"}
 
     assert {name for name, text in (SOURCES | LIBRARY).items() if "attempts .." in bare(text)} == about_history
 
@@ -321,11 +321,11 @@ def test_the_scripts_that_record_outcomes_say_the_one_word_that_is_asked_of_them
 def test_no_command_is_sent_whose_reply_is_read_without_its_verdict() -> None:
     """Each method that makes a call for others to send has a reader, and those are tested above.
 
-    That of the retry budget calls no script, so its reply has no verdict.
+    Those of the retry budget and of pauses call no script, so their replies have no verdict.
     """
     source = "".join(inspect.getsource(module) for module in (producing, changes, reads, duty))
     makers = set(re.findall(r"def (\w+)_commands?\(", source))
 
-    assert makers - {"retry_budget"} == {
+    assert makers - {"retry_budget", "pauses"} == {
         *("claim", "end", "beat", "holders", "count", "examine", "wake", "page", "glance"),
     }

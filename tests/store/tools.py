@@ -280,6 +280,7 @@ _NUMBERS = (
     b"deliveries",
     b"repeats",
     b"ttl",
+    b"deferred_ttl",
 )
 
 
@@ -302,7 +303,9 @@ class _Audit:
         """All of it in three round trips: it is asked for after each test, and after each step of the model."""
         self.all_keys = sorted(client.scan_iter(self.keys.job.removesuffix(b"job:") + b"*", count=10_000))
         ids = [key.removeprefix(self.keys.job) for key in self.all_keys if key.startswith(self.keys.job)]
-        zsets = [self.keys.scheduled, self.keys.deferred, self.keys.expiring, *self.registries.values()]
+        self.deferred_until = self.keys.deferred + b":until"
+        zsets = [self.keys.scheduled, self.keys.deferred, self.deferred_until, self.keys.expiring]
+        zsets += self.registries.values()
         zsets += (families := [key for key in self.all_keys if key.startswith(self.keys.children)])
         zsets += [registry + end for registry in self.registries.values() for end in (b":until", b":usual")]
         lanes = [self.keys[name] for name in LANES]
@@ -390,6 +393,18 @@ class _Audit:
 
             if self.keys.open + job_id not in self.all_keys:
                 yield f"{job_id!r} is deferred, and waits for no job"
+
+        expected = {
+            job_id: float(known[b"expires_at"])
+            for job_id, known in self.jobs.items()
+            if known.get(b"status") == b"deferred" and b"expires_at" in known
+        }
+
+        if (rows := self.zsets[self.deferred_until]) != expected:
+            yield f"deadlines of deferred jobs are {rows}; expected {expected}"
+
+        if rows and self.keys.lanes not in self.all_keys:
+            yield "no claim looks at the deadlines of deferred jobs"
 
     def _deadlines(self) -> Iterator[str]:
         rows = self.zsets[self.keys.expiring]
@@ -510,7 +525,9 @@ class _Audit:
 
             has_dependents = b"deps" in after
 
-            if status not in FINAL and (goes_at != -1) != (b"expires_at" in known and not has_sequels):
+            goes = status == "queued" and b"expires_at" in known and not has_sequels
+
+            if status not in FINAL and (goes_at != -1) != goes:
                 yield f"{job_id!r} is {status} and goes at {goes_at}: {known}"
 
             if not has_dependents and self._goes_at(self.keys.attempts + job_id) not in (None, goes_at):
@@ -534,7 +551,7 @@ class _Audit:
         return (self.keys.group, self.keys.members, self.keys.over, self.keys.sequel)
 
     def _other_keys(self) -> Iterator[str]:
-        known = set(self.keys.by_name().values())
+        known = {*self.keys.by_name().values(), self.deferred_until}
         known |= {registry + end for registry in self.registries.values() for end in (b":until", b":usual")}
 
         for key in self.all_keys:
@@ -560,6 +577,11 @@ class _Audit:
                 goes_at = self._goes_at(key)
 
                 if goes_at is not None and not self.now < goes_at <= self.now + LONGEST_REPEAT_MS:
+                    yield f"{key!r} goes at {goes_at}"
+            elif key.startswith((self.keys.minutes, self.keys.hours, self.keys.tallied)):
+                goes_at = self._goes_at(key)
+
+                if goes_at is not None and not self.now < goes_at <= self.now + 32 * DAY_MS:
                     yield f"{key!r} goes at {goes_at}"
             elif not key.startswith(self.keys.job) and key not in known:
                 yield f"{key!r} is no key of a queue"

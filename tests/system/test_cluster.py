@@ -14,12 +14,13 @@ import anyio
 import pytest
 
 from aioq import Job, Queue, Repeat, Worker
+from aioq.worker import relaying
 from tests import jobs as simple
 from tests.cli.tools import Cli
 from tests.servers.cluster import ClusterOfSix, slot_of
 from tests.servers.tls import lacking
 from tests.system import jobs
-from tests.system.day import counts, day, insist, put, value
+from tests.system.day import PATIENCE, counts, day, insist, put, value
 from tests.system.jobs import notes
 from tests.tools import RunningWorker, assert_all_sound, eventually
 
@@ -149,6 +150,50 @@ async def test_a_primary_dies_while_jobs_run_and_the_other_shards_go_on(
         assert {len(notes(path, "start")) for path in paths.values()} == {1}
         after = await insist(lambda: queues[0].enqueue(simple.add, 1, 2))
         assert await value(after) == 3
+        await scene.restart(dead)
+
+
+@pytest.mark.chaos
+async def test_a_shard_that_forgets_who_waits_for_its_jobs_is_told_again(
+    scene: ClusterOfSix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its replica has not heard that a job of another shard waits, and takes over."""
+    home, hurt, _ = scene.queues()
+    monkeypatch.setattr(relaying, "PAUSE_S", 1.0)
+
+    async with AsyncExitStack() as stack:
+        waiting, other = await queues_of(scene, stack, [home, hurt])
+        first = await other.enqueue_in(3600, simple.add, 1, 1)
+
+        with scene.node_of(hurt).client() as admin:
+            assert admin.wait(1, 2000) == 1
+
+        replica = scene.replica_of(scene.node_of(hurt))
+        replica.freeze()
+
+        with scene.node_of(hurt).client() as admin:
+            assert admin.execute_command("CLIENT", "KILL", "TYPE", "replica")  # or its kernel would still hear
+
+        last = await waiting.enqueue(simple.add, 2, 3, depends_on=first)
+        assert await first.dependents() == [last]
+        dead = scene.kill_primary(hurt)
+        replica.thaw()
+        await scene.taken_over(dead)
+        assert await insist(first.dependents) == []
+
+        async with RunningWorker([home], connection=scene.url()):
+
+            async def is_known() -> bool:
+                return await insist(first.dependents) == [last]
+
+            await eventually(is_known, timeout=PATIENCE)
+
+        await insist(first.cancel)
+        await insist(first.requeue)
+
+        async with RunningWorker([home, hurt], connection=scene.url()):
+            assert await value(last) == 5
+
         await scene.restart(dead)
 
 

@@ -183,7 +183,20 @@ async def test_dependents_of_one_job_are_enqueued(queue: Queue, meter: Meter) ->
     with meter:
         await queue.enqueue_many([Queue.prepare_data(jobs.add, (1, 1), depends_on=first) for _ in range(JOBS)])
 
-    within(meter.per_job(JOBS), Cost(commands=6.1, trips=0.01, bytes=153.5, calls=54.5, replies=0.4))
+    within(meter.per_job(JOBS), Cost(commands=4.1, trips=0.01, bytes=153.5, calls=54.5, replies=0.4))
+
+
+async def test_a_limit_for_the_wait_costs_a_dependent_that_has_one(queue: Queue, meter: Meter) -> None:
+    """Two commands more: where a claim looks for the end of the wait, and when that is."""
+    first = await queue.enqueue(jobs.add, 0, 0)
+    calls = [
+        Queue.prepare_data(jobs.add, (1, 1), depends_on=first, deferred_ttl=60 + number) for number in range(JOBS)
+    ]
+
+    with meter:
+        await queue.enqueue_many(calls)
+
+    within(meter.per_job(JOBS), Cost(commands=6.1, trips=0.01, bytes=174, calls=54.5, replies=0.4))
 
 
 async def test_a_graph_is_enqueued(queue: Queue, meter: Meter) -> None:
@@ -197,7 +210,7 @@ async def test_a_graph_is_enqueued(queue: Queue, meter: Meter) -> None:
     with meter:
         await queue.enqueue_graph(chain)
 
-    within(meter.per_job(JOBS), Cost(commands=11.1, trips=0.01, bytes=153.5, calls=45.5, replies=0.4))
+    within(meter.per_job(JOBS), Cost(commands=7.1, trips=0.01, bytes=153.5, calls=45.5, replies=0.4))
 
 
 async def test_a_drain_of_dependents(queue: Queue, server: Server, meter: Meter) -> None:
@@ -209,7 +222,7 @@ async def test_a_drain_of_dependents(queue: Queue, server: Server, meter: Meter)
     with meter:
         await worker.run(max_jobs=JOBS)
 
-    within(meter.per_job(JOBS), Cost(commands=12.5, trips=0.04, bytes=84, calls=30.5, replies=314))
+    within(meter.per_job(JOBS), Cost(commands=11.6, trips=0.04, bytes=84, calls=30.5, replies=314))
 
 
 async def takers(queue: Queue) -> list[aioq.EnqueueData]:
@@ -226,7 +239,7 @@ async def test_jobs_that_take_a_result_are_enqueued(queue: Queue, meter: Meter) 
     with meter:
         await queue.enqueue_many(calls)
 
-    within(meter.per_job(JOBS), Cost(commands=15.2, trips=0.02, bytes=232, calls=67.5, replies=0.5))
+    within(meter.per_job(JOBS), Cost(commands=11.3, trips=0.02, bytes=232, calls=67.5, replies=0.5))
 
 
 async def test_a_drain_of_jobs_that_take_a_result(queue: Queue, server: Server, meter: Meter) -> None:
@@ -299,6 +312,18 @@ async def test_a_drain_of_a_group(queue: Queue, server: Server, meter: Meter) ->
         await worker.run(max_jobs=JOBS)
 
     within(meter.per_job(JOBS), Cost(commands=6.6, trips=0.04, bytes=84, calls=30.5, replies=288))
+
+
+async def test_an_explanation_is_one_call_and_its_work_is_bounded(queue: Queue, meter: Meter) -> None:
+    found = await queue.enqueue_many([Queue.prepare_data(jobs.noop)] * JOBS)
+    await found[-1].explain()
+
+    with meter:
+        for _ in range(10):
+            await found[-1].explain()
+
+    # The server answers with what explains a job, and not with the jobs ahead of it.
+    within(meter.per_job(10), Cost(commands=21, trips=1.1, bytes=400, calls=120, replies=600))
 
 
 async def test_a_wait_for_each_of_a_hundred(queue: Queue, start_worker, meter: Meter) -> None:

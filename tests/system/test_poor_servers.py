@@ -328,10 +328,8 @@ async def test_a_replica_whose_primary_is_away_is_waited_for(own_server, spawn, 
         await eventually(lambda: notes(path, "start"))
 
         with server.client() as client, other.client() as successor:
-            await eventually(
             # WAIT is about the writes of its own connection.
             await eventually(lambda: client.set("mark", 1, px=60_000) and client.wait(1, 100) == 1)
-            )  # WAIT is for own writes
             successor.execute_command("REPLICAOF", "NO", "ONE")
             client.execute_command("REPLICAOF", "127.0.0.1", str(other.port))
             await eventually(lambda: client.info("replication")["master_link_status"] == "up")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from aioq import Queue, Repeat, Worker
+from aioq import Callback, Queue, Repeat, Worker
 from aioq.errors import ServerRefused, ServerUnreachable
 from aioq.store.net.sentinels import SENTINEL_TIMEOUT_S
 from tests import jobs as simple
@@ -20,7 +20,7 @@ from tests.servers.node import Access, Node, free_ports
 from tests.servers.sentinel import SERVICE, SentinelTrio
 from tests.servers.tls import lacking
 from tests.system import jobs
-from tests.system.day import counts, day, insist, value
+from tests.system.day import PATIENCE, counts, day, insist, value
 from tests.system.jobs import notes
 from tests.tools import RunningWorker, assert_all_sound, eventually
 
@@ -80,6 +80,30 @@ async def test_a_primary_dies_while_jobs_run_and_wait(scene: SentinelTrio, spawn
         await series.refresh()
         assert series.repeats == 3
         assert await value(await insist(lambda: queue.enqueue(simple.add, 1, 2))) == 3
+
+
+@pytest.mark.chaos
+async def test_a_primary_dies_while_members_of_a_group_run(scene: SentinelTrio, spawn, tmp_path: Path) -> None:
+    """The group ends with its members, its job is made once, and each end is told once."""
+    path, called, over = tmp_path / "notes", tmp_path / "called", tmp_path / "over"
+    await spawn(url=scene.url(), concurrency=10)
+
+    async with Queue("default", scene.url()) as queue:
+        callback = Callback(jobs.note_call, args=(str(called),))
+        calls = [Queue.prepare_data(jobs.work, (str(path), 3.0), on_success=callback) for _ in range(5)]
+        last = Queue.prepare_data(jobs.work, (str(over), 0.01))
+        group = await queue.enqueue_group(calls, on_complete=last)
+        await eventually(lambda: len(notes(path, "start")) == 5)
+        waiting = asyncio.create_task(insist(lambda: group.wait(timeout=PATIENCE)))
+        await in_sync(scene)
+        dead = scene.kill_primary()
+        await scene.another_than(dead)
+        await waiting
+        progress = await insist(group.progress)
+        assert (progress.finished, progress.has_ended) == (5, True)
+        assert await insist(group.results) == ["attempt 1"] * 5
+        await eventually(lambda: len(notes(called, "on_success")) == 5 and notes(over, "start"), timeout=PATIENCE)
+        assert len(notes(over, "start")) == 1
 
 
 @pytest.mark.chaos

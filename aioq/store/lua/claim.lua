@@ -10,6 +10,7 @@
 -- job: func, data and created_at of one that is nothing but a call, else names and values of all of them.
 -- If there is a lane that is there only sometimes: whether the worker is reserved for a job that must run alone (1), so that it may
 -- claim nothing more, of any queue, until this queue says otherwise; and how many of the jobs, the first, are suspects.
+-- If jobs have expired: how many.
 -- missing: the worker has no lease here, or the call is of a session that is over; it must join (again) first.
 
 local claims, taken = {}, 0
@@ -19,8 +20,8 @@ expired_ttl, limit, held, slots = tonumber(expired_ttl), tonumber(limit), tonumb
 -- function, which is called when it is needed: each function and each table that a script makes costs the server a tenth
 -- of a microsecond, and more.
 local function make_others()
-  -- MAKES: undecided outbox failed
-  -- NEEDS: USUAL allows entries lane leave lease keep doors/follow doors/end_job expire quarantine drop_lanes
+  -- MAKES: undecided outbox failed deferred open sources
+  -- NEEDS: USUAL allows entries lane lane_of leave lease keep doors/follow doors/end_job expire expire_deferred quarantine drop_lanes
 
   local function promote(ids)
     for _, id in ipairs(ids) do
@@ -30,6 +31,8 @@ local function make_others()
       end
     end
   end
+
+  local expired_count = 0
 
   local function expire_late(rows)
     for _, row in ipairs(rows) do
@@ -42,6 +45,7 @@ local function make_others()
         leave_lane(entry) -- the job has run out by itself; what has its id now is another one
       elseif allows(status, 'expire') then
         expire(id, entry, after, number(expires_at, now))
+        expired_count = expired_count + 1
       end
     end
   end
@@ -97,6 +101,7 @@ local function make_others()
     end_ttl(id, entry, has_begun)
     if deadline <= now then
       expire(id, entry, after, deadline)
+      expired_count = expired_count + 1
     end
     return deadline <= now
   end
@@ -107,6 +112,15 @@ local function make_others()
       expire_late(rows)
       flush_lanes() -- before the lanes are read, so that what has expired takes nobody's place
       return has_filled_rare
+    end,
+    expire_deferred = function()
+      if expire_deferred(chunk) then
+        flush_kept()
+        flush_ends() -- before the lanes are read, so that this claim finds what is released
+      end
+    end,
+    next_deferred = function()
+      return redis.call('ZRANGE', deferred .. ':until', 0, 0, 'WITHSCORES')[2]
     end,
     decide_rest = decide_rest,
     outbox = outbox,
@@ -128,6 +142,9 @@ local function make_others()
     flush_endings = function()
       flush_kept()
       flush_ends()
+    end,
+    expired_count = function()
+      return expired_count
     end,
     SOON = SOON,
   }
@@ -241,6 +258,7 @@ end
 local is_reserved, has_rest, quarantine = false, false, nil
 if has_rare then
   redis.call('PERSIST', lanes) -- not refused when memory is full, and then neither is what follows
+  others().expire_deferred()
   others().decide_rest()
   is_reserved, has_rest = others().serve_quarantine(take, claims)
   quarantine = {is_reserved and 1 or 0, #claims / 3, redis.call('EXISTS', others().outbox)}
@@ -265,6 +283,11 @@ local next_due, soonest = -1, redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES'
 if soonest then
   next_due = math.max(0, math.floor(tonumber(soonest)) - now)
 end
+local next_deferred = quarantine and others().next_deferred()
+if next_deferred then
+  local left = math.max(0, tonumber(next_deferred) - now)
+  next_due = next_due < 0 and left or math.min(next_due, left)
+end
 if is_reserved or has_rest then
   next_due = next_due < 0 and made.SOON or math.min(next_due, made.SOON)
 end
@@ -272,5 +295,8 @@ end
 -- this one is reserved.
 if taken >= limit or (is_reserved and made.has_waiting()) then
   wake_one()
+end
+if made and made.expired_count() > 0 then
+  return {'ok', now, next_due, claims, quarantine or false, made.expired_count()}
 end
 return {'ok', now, next_due, claims, quarantine}

@@ -28,11 +28,12 @@ for _, name in ipairs(SERVED) do
 end
 local late = redis.call('ZCOUNT', expiring, '-inf', now)
 local forgotten = redis.call('ZCOUNT', expiring, '-inf', now - expired_ttl)
+local unseen = late - forgotten + redis.call('ZCOUNT', deferred .. ':until', '(' .. (now - expired_ttl), now)
 tell('queued', math.max(0, queued - late))
 tell('scheduled', redis.call('ZCARD', scheduled))
-tell('deferred', redis.call('ZCARD', deferred))
+tell('deferred', redis.call('ZCARD', deferred) - redis.call('ZCOUNT', deferred .. ':until', '-inf', now))
 tell('started', started)
 for status, registry in pairs(REGISTRIES) do
-  tell(status, in_registry(registry) + (registry == expired and late - forgotten or 0))
+  tell(status, in_registry(registry) + (registry == expired and unseen or 0))
 end
 return {'ok', found, redis.call('ZCOUNT', leases, now, '+inf'), callbacks}

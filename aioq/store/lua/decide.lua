@@ -28,7 +28,7 @@ for i = rows, #ARGV do
   end
   if status == 'unknown' then
     if peek(id, 'status') == 'deferred' then
-      leave_deferred(id)
+      leave_deferred(id, true)
       redis.call('DEL', open .. id)
       remove_job(id, 'gone', (peek(id, 'after')))
     end

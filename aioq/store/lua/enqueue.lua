@@ -3,9 +3,10 @@
 -- ARGV: words jobs...
 -- SAYS: ok unknown orphan
 -- MAKES: gone
--- NEEDS: now wake tombstone
+-- NEEDS: now wake tombstone_of
 -- A job is: id, head, then fields and values. The head is their count, and what is more to the job stands behind it as
--- words: lane=<name>, due=+<ms from now> or due=<moment in ms>, ttl=<ms>, nonce=<text>, parents=<policy><id>,...,
+-- words: lane=<name>, due=+<ms from now> or due=<moment in ms>, ttl=<ms>, deferred_ttl=<ms>, nonce=<text>,
+-- parents=<policy><id>,...,
 -- callbacks=<kind>,..., group=<group>/<place> and child=<id>/<fence>: of the job whose run adds this one to it. Most jobs
 -- need none of them, and each argument costs the server a tenth of a microsecond. A nonce marks an id that a user chose, so that the same call sent twice is told from another call with
 -- the same id. A policy is the first letter of its name, a capital one if the job takes the other's result as an argument.
@@ -32,9 +33,9 @@ end
 local expired_ttl
 local function make_others()
   -- MAKES: deferred open dependents sources outbox
-  -- NEEDS: REGISTRIES read late lanes lane leave schedule doors/follow remove_job forget outlive keep expire defer
+  -- NEEDS: REGISTRIES read late lanes lane leave schedule deferred_ttl doors/follow remove_job forget outlive keep expire deferred expire_deferred defer
 
-  local has_ttl = false
+  local has_ttl, has_deferred_ttl = false, false
   expired_ttl = tonumber(string.match(words, 'expired_ttl=(%d+)'))
 
   local function moment(due)
@@ -68,6 +69,11 @@ local function make_others()
       new.ttl = tonumber(ttl)
       add(fields, 'ttl', ttl)
       return new.ttl ~= nil
+    end,
+    deferred_ttl = function(new, ttl, fields)
+      new.deferred_ttl = tonumber(ttl)
+      add(fields, 'deferred_ttl', ttl)
+      return new.deferred_ttl ~= nil
     end,
     -- An id that a user chose may come again after a delete. Fences that begin at the clock keep growing over that, so a
     -- run of the old job can never write into the new one.
@@ -181,14 +187,20 @@ local function make_others()
   end
 
   local function replace(id, status, entry, after)
+    flush_waiting() -- what follows now is for those before it in the call, too
+    local is_late = status == 'queued' or status == 'deferred'
     if status == 'queued' then
       leave_lane(entry)
       redis.call('ZREM', expiring, id .. ' ' .. (entry or ''))
+    elseif status == 'deferred' then
+      leave_deferred(id, true)
+      redis.call('DEL', open .. id)
+      flush_deferred()
     end
     leave_registry(id, status)
     -- `after` names the callers that still wait for a late job, and the callbacks of its end. One that has ended before
     -- has told these.
-    remove_job(id, status == 'queued' and 'expired' or 'gone', after)
+    remove_job(id, is_late and 'expired' or 'gone', after)
     if after and string.find(' ' .. after .. ' ', ' takes ', 1, true) then
       flush_ends() -- now: the new job may be listed in the same places
     end
@@ -214,19 +226,21 @@ local function make_others()
   end
 
   local function put(new, ended, ended_entry, ended_after)
-    -- The way in comes first: it is the write that is refused when memory is full.
+    -- The way in comes first: it is the write that is refused when memory is full. Deferred jobs are listed together, at the
+    -- end of the call; of them, the record comes first, or the row that is written here before another job goes.
     local id, first, fields = new.id, new.first, new.fields
     local key, entry = job .. id, nil
-    if new.parents then
-      redis.call('ZADD', deferred, now, id)
-    elseif not new.due_at then
+    if not new.parents and not new.due_at then
       entry = enter_lane(new.lane, id)
       queued = true
-    else
+    elseif not new.parents then
       sooner = sooner or is_next(new.due_at)
       enter_schedule(id, new.due_at)
     end
     if ended then
+      if new.parents then
+        redis.call('ZADD', deferred, now, id)
+      end
       replace(id, ended, ended_entry, ended_after)
     end
     local status = entry and 'queued' or new.parents and 'deferred' or 'scheduled'
@@ -249,6 +263,10 @@ local function make_others()
     end
     if new.parents then
       defer(id, new.parents)
+      if new.deferred_ttl then
+        start_deferred_ttl(id, new.deferred_ttl)
+        has_deferred_ttl, sooner = true, true
+      end
     end
     if new.ttl and entry then
       start_ttl(id, entry, new.ttl, false, new.after)
@@ -279,8 +297,12 @@ local function make_others()
       return new.count, verdict, parent
     end,
     flush = function()
+      flush_waiting()
       if has_ttl then
         clear_lanes()
+      end
+      if has_deferred_ttl then
+        expire_deferred(100) -- if no worker comes
       end
       flush_lanes()
       flush_kept()

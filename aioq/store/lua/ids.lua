@@ -223,7 +223,17 @@ local function list_expired()
     return string.match(row, '^%S+')
   end
   sets[3] = {key = expiring, after = now - expired_ttl, up_to = up_to, added = LAST_PLACE, name = name}
+  sets[4] = {key = deferred .. ':until', after = now - expired_ttl, up_to = up_to, added = LAST_PLACE}
   list_sets(sets, true)
+end
+-- Those that have waited for too long are among the expired ones.
+local function list_deferred()
+  local late = deferred .. ':until'
+  local function waits(id)
+    local deadline = redis.call('ZSCORE', late, id)
+    return not (deadline and tonumber(deadline) <= now)
+  end
+  list_sets({{key = deferred, shown = redis.call('ZCOUNT', late, '-inf', now) > 0 and waits}})
 end
 
 if state == 'queued' then
@@ -235,7 +245,7 @@ elseif state == 'callbacks' then
 elseif state == 'scheduled' then
   list_sets({{key = scheduled}})
 elseif state == 'deferred' then
-  list_sets({{key = deferred}})
+  list_deferred()
 elseif state == 'expired' then
   list_expired()
 else

@@ -1,15 +1,19 @@
 -- leave: a worker stops serving a queue. It keeps its lease while it still holds jobs.
 -- KEYS: main front leases sessions wake job
--- ARGV: worker
+-- ARGV: worker reason
 -- SAYS: ok holding
--- NEEDS: wake lanes entries consumer drop_lanes
+-- MAKES: departed
+-- NEEDS: wake lanes entries consumer drop_lanes departed
+-- reason: why it leaves, for the list of those that have left; '': it never served the queue, and is not listed.
 
 for _, name in ipairs(SERVED) do
   if #pending_for(worker, name, 1) > 0 then
     return {'holding'}
   end
 end
-redis.call('ZREM', leases, worker)
+if redis.call('ZREM', leases, worker) == 1 and reason ~= '' then
+  note_departed(worker, reason, 0, {})
+end
 redis.call('HDEL', sessions, worker)
 remove_consumer(worker)
 for _, name in ipairs(SERVED) do

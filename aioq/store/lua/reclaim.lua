@@ -2,8 +2,8 @@
 -- KEYS: main front wake leases sessions expiring job attempts failed
 -- ARGV: worker cause session chunk expired_ttl failure_ttl held...
 -- SAYS: ok alive
--- MAKES: gone
--- NEEDS: now read wake lanes entries deaths lane leave lease keep doors/follow doors/end_job history failure consumer doors/leave_run
+-- MAKES: gone minutes hours departed
+-- NEEDS: now read wake lanes entries deaths lane leave lease keep doors/follow doors/end_job history failure consumer doors/leave_run callback figures departed
 -- cause lost: the worker's lease has ended. Its runs count as deliveries. A job fails if it was alone on this worker,
 -- and on enough other ones that died; all others run again.
 -- cause reaped: the same, whatever its lease says: whoever has started the worker's process has seen its end.
@@ -79,7 +79,7 @@ local function tell_deaths(deaths)
   return table.concat(told, ', ')
 end
 
-local back, dead = {}, {}
+local back, dead, held_ids = {}, {}, {}
 local function add_death(deaths, beside)
   return (deaths or '') .. beside .. ' ' .. string.gsub(worker, '%c', '?') .. '\n'
 end
@@ -87,6 +87,9 @@ for _, run in ipairs(found) do
   local id, is_alone, deaths = run.id, run.is_alone == '1', run.deaths
   local beside = is_alone and 0 or total and total - 1
   count_up(id, 'uncounted')
+  if not is_callback(id) then
+    held_ids[#held_ids + 1] = id
+  end
   if lost then
     count_up(id, 'deliveries')
     deaths = add_death(deaths, beside)
@@ -115,9 +118,14 @@ if lost and more == 1 then
   redis.call('ZADD', leases, 'XX', 0, worker) -- should it wake up meanwhile, it is told
   redis.call('HSET', sessions, worker, 'lost ' .. total)
 elseif lost then
-  redis.call('ZREM', leases, worker)
+  if redis.call('ZREM', leases, worker) == 1 or total > 0 then
+    note_departed(worker, cause == 'reaped' and 'died' or 'lost', total, held_ids)
+  end
   redis.call('HDEL', sessions, worker)
   remove_consumer(worker)
+end
+if lost and #held_ids > 0 then
+  note('lost=' .. #held_ids .. ' failed=' .. #dead)
 end
 if #back > 0 then
   wake_one()

@@ -38,6 +38,15 @@ local function bring_back(id, status, fence, after, parents, edition)
   moved[#moved + 1] = status
 end
 
+-- Of one whose deferred_ttl is over, and nobody has seen that.
+local function stop_waiting(id)
+  -- MAKES: deferred open sources
+  -- NEEDS: deferred
+  leave_deferred(id, true)
+  redis.call('DEL', open .. id)
+  flush_deferred()
+end
+
 -- What the ends of jobs have meant to their dependents is taken back, if that is wanted; else it is forgotten. Returns the
 -- names of the dependents that were ended, each with the state that it has now; '' for one of another queue.
 local function take_ends_back()
@@ -78,6 +87,8 @@ for i = ids, #ARGV do
     if stored == 'queued' then
       leave_lane(entry)
       redis.call('ZREM', expiring, id .. ' ' .. (entry or ''))
+    elseif stored == 'deferred' then
+      stop_waiting(id)
     end
     bring_back(id, status, fence, after, parents, edition)
   end

@@ -15,6 +15,20 @@ function checks.deferred(_, id)
   end
 end
 
+-- The end of the deferred_ttl of a job.
+function checks.deferred_deadline(_, id)
+  if not score(deferred .. ':until', id) then
+    return
+  end
+  local is_readable, status, expires_at = look(id, 'expires_at')
+  if is_readable and not (status == 'deferred' and expires_at) then
+    report(status and 'job-in-wrong-index' or 'index-without-job', id, 'it is in the index of deadlines of deferred jobs, and '
+      .. (status and 'does not wait there' or 'has no record'), function()
+      redis.call('ZREM', deferred .. ':until', id)
+    end)
+  end
+end
+
 local POLICIES = {w = WAIT, r = RUN, f = FAIL}
 local function policy_of(id, parent)
   for letter, name in string.gmatch(peek(id, 'parents') or '', '(%a)([^,]+)') do

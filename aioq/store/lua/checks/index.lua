@@ -1,5 +1,5 @@
 -- index: what stands in an index has a record that says so. What is over and not swept yet may have none.
--- NEEDS: now REGISTRIES leave usual doors/end_job forget finding
+-- NEEDS: now REGISTRIES lane_of leave usual doors/end_job forget finding
 local function is_over(moment)
   return moment and moment <= now + SLACK
 end

@@ -1,9 +1,9 @@
 -- job: a record can be read, its job stands in the one index of its state, and goes when it is to go.
--- NEEDS: now read NEXT FINAL REGISTRIES late wake lanes delivered lane leave usual keep doors/end_job forget history failure finding doors/leave_run own outlive more/dependents callback children checks/callbacks checks/takers
+-- NEEDS: now read NEXT FINAL REGISTRIES late wake lanes delivered lane lane_of leave usual keep doors/end_job forget history failure finding doors/leave_run own outlive more/dependents callback children checks/callbacks checks/takers
 local TEXTS = {'status', 'func', 'entry', 'worker', 'after'}
 local NUMBERS = {
-  'fence', 'uncounted', 'deliveries', 'ttl', 'failure_ttl', 'created_at', 'enqueued_at', 'due_at', 'expires_at',
-  'started_at', 'ended_at', 'first_started_at', 'start_by', 'repeats',
+  'fence', 'uncounted', 'deliveries', 'ttl', 'deferred_ttl', 'failure_ttl', 'created_at', 'enqueued_at', 'due_at',
+  'expires_at', 'started_at', 'ended_at', 'first_started_at', 'start_by', 'repeats',
 }
 -- Without these fields no script can go on with a job in that state.
 local NEEDED = {scheduled = {'due_at'}, started = {'fence'}}
@@ -306,6 +306,13 @@ function CHECKS.deferred(id, record)
   if not score(deferred, id) then
     report('job-without-index', id, 'it is deferred, and the index of such jobs does not list it', function()
       redis.call('ZADD', deferred, record.created_at or now, id)
+    end)
+  elseif record.deferred_ttl and (not record.expires_at or score(deferred .. ':until', id) ~= record.expires_at) then
+    local deadline = record.expires_at or now + record.deferred_ttl
+    report('index-differs', id, 'it has a deferred_ttl, and its deadline is not where a claim looks for it', function()
+      redis.call('ZADD', deferred .. ':until', deadline, id)
+      redis.call('HSET', job .. id, 'expires_at', deadline)
+      redis.call('HSET', lanes, 'follows', '1')
     end)
   elseif redis.call('EXISTS', open .. id) == 0 then
     report('job-without-index', id, 'it is deferred, and waits for no job', function()

@@ -71,3 +71,14 @@ function checks.budget(_, key)
     end
   end
 end
+
+-- A page of the statistics goes when its last period has been kept for as long as it is to be.
+local PAGE_LEFT = 86400000 -- ms, for one that would stay for ever
+function checks.page(beginning, number)
+  local key = beginning .. number
+  if has_type(key, 'hash') and redis.call('PTTL', key) == -1 then
+    report('no-retention', key, 'it is a page of the statistics, and would stay for ever', function()
+      redis.call('PEXPIRE', key, PAGE_LEFT)
+    end)
+  end
+end

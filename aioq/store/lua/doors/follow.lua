@@ -114,7 +114,7 @@ local function flush_ends()
     if #ended > 0 then
       -- NEEDS: USUAL
       local expired_ttl = USUAL.expired
-      -- MAKES: wake scheduled expiring failed canceled deferred open dependents ended_by children undecided outbox sources
+      -- MAKES: wake scheduled expiring failed canceled expired deferred open dependents ended_by children undecided outbox sources
       -- NEEDS: keep more/dependents
       decide_dependents(ended)
       ended = {}

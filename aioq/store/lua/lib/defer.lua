@@ -1,5 +1,5 @@
 -- defer: a new job waits for others, or is a child of one.
--- NEEDS: FINAL read doors/follow outlive outbox
+-- NEEDS: now FINAL read doors/follow outlive outbox
 -- As more/dependents.lua has them; the capital letters are of takers.
 local POLICIES = {w = 0, r = 1, c = 2, f = 3, W = 0.5, R = 1.5, C = 2.5, F = 3.5}
 
@@ -10,8 +10,9 @@ end
 -- Many jobs of a call may depend on one, so what is known of that one is kept: how it has ended, whether it is judged with
 -- its children, whether it was told to stay, and whether what its end means is to be decided.
 local ends, judged, stay, decided = {}, {}, {}, {}
+-- Returns its `after`, and whether its record does not go by itself.
 local function look_at_parent(parent)
-  local status, after = peek(parent, 'status', 'after')
+  local status, after, expires_at = peek(parent, 'status', 'after', 'expires_at')
   ends[parent] = FINAL[status] and status or false
   if after and string.find(' ' .. after, ' child', 1, true) then
     -- MAKES: children
@@ -21,10 +22,12 @@ local function look_at_parent(parent)
       decide_children_later(parent)
     end
   end
+  return after, not ends[parent] and not expires_at
 end
 local function depend(parent, score)
+  local after, lasts
   if ends[parent] == nil then
-    look_at_parent(parent)
+    after, lasts = look_at_parent(parent)
   end
   local status, takes = ends[parent], score % 1 ~= 0
   if not judged[parent] and status and (status == 'finished' or score >= 1) then
@@ -34,12 +37,31 @@ local function depend(parent, score)
     end
   elseif takes and stay[parent] ~= 'wanted' or not (stay[parent] or judged[parent]) then
     stay[parent] = takes and 'wanted' or 'stays'
-    outlive(parent, takes)
+    outlive(parent, takes, after, lasts)
   end
+end
+-- Rows of many jobs go into an index together: those of the deferred jobs, and those of the dependents of one job.
+local waiting, listed = {}, {}
+local function add_rows(key, rows)
+  for from = 1, #rows, 1000 do -- unpack takes less than 8000
+    redis.call('ZADD', key, unpack(rows, from, math.min(from + 999, #rows)))
+  end
+end
+local function flush_waiting()
+  add_rows(deferred, waiting)
+  for parent, rows in pairs(listed) do
+    add_rows(dependents .. parent, rows)
+  end
+  waiting, listed = {}, {}
+end
+local function add_row(rows, score, member)
+  rows[#rows + 1] = score
+  rows[#rows + 1] = member
 end
 -- The job waits for the ends of others. An end that has come already is decided when the call has stored all jobs.
 local function defer(id, parents)
   local all = {}
+  add_row(waiting, now, id)
   for letter, parent in string.gmatch(parents, '(%a)([^,]+)') do
     local score = POLICIES[letter]
     all[#all + 1] = parent
@@ -47,7 +69,8 @@ local function defer(id, parents)
       put_row('depend', parent, score, id)
       redis.call('SADD', sources, string.match(parent, '@(.+)$'))
     else
-      redis.call('ZADD', dependents .. parent, score, id)
+      listed[parent] = listed[parent] or {}
+      add_row(listed[parent], score, id)
       depend(parent, score)
     end
   end

@@ -1,5 +1,5 @@
 -- drop_lanes: of the lanes that are there only sometimes, those that are empty go; and with the last one the hash which
--- says that there are some.
+-- says that there are some, unless jobs wait that have a deferred_ttl.
 -- NEEDS: lanes
 local function drop_rare_lanes()
   local rest = 0
@@ -11,6 +11,9 @@ local function drop_rare_lanes()
     end
   end
   if rest == 0 then
-    redis.call('DEL', lanes)
+    -- MAKES: deferred
+    if redis.call('EXISTS', deferred .. ':until') == 0 then
+      redis.call('DEL', lanes)
+    end
   end
 end

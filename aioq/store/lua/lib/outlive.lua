@@ -13,8 +13,11 @@ local function has_sequels(after)
   return after and string.find(' ' .. after, ' [^@ ]') ~= nil
 end
 local TAKER = 9 -- the score of a job that takes the result of the one which it is a dependent of, see more/dependents.lua
-local function outlive(id, wanted)
-  local after = peek(id, 'after')
+-- after: if the caller has read it just now. lasts: it knows that the record does not go by itself.
+local function outlive(id, wanted, after, lasts)
+  if after == nil then
+    after = peek(id, 'after')
+  end
   local words = after or ''
   if not has_dependents(after) then
     words = words .. ' deps'
@@ -25,7 +28,9 @@ local function outlive(id, wanted)
   if words ~= (after or '') then
     redis.call('HSET', job .. id, 'after', (string.gsub(words, '^ ', '')))
   end
-  for _, key in ipairs({keys_of(id)}) do
-    redis.call('PERSIST', key)
+  if not lasts then
+    for _, key in ipairs({keys_of(id)}) do
+      redis.call('PERSIST', key)
+    end
   end
 end

@@ -16,7 +16,7 @@ local function take_out(id, why, status, entry, runner, fence)
   elseif status == 'deferred' then
     -- MAKES: deferred open sources
     -- NEEDS: deferred
-    leave_deferred(id)
+    leave_deferred(id, true)
     redis.call('DEL', open .. id)
     flush_deferred()
   elseif status == 'started' then

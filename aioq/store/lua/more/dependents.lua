@@ -5,32 +5,41 @@
 -- A taker is a dependent that takes the result of the other job as an argument. It stays listed when it is decided, until it
 -- has ended itself; see more/takers.lua.
 -- A job that ends so keeps in `waited_for` whose end that was, and for which jobs it was open then: see more/returning.lua.
--- NEEDS: now read USUAL lane lanes schedule wake failure doors/end_job outlive outbox deferred ended_by
+-- NEEDS: now read USUAL late lane lanes schedule wake failure doors/end_job outlive outbox deferred end_wait ended_by
 local WAIT, RUN, FAIL = 0, 1, 3 -- and 2: cancel
 local TAKES = 0.5 -- is added to the policy of a taker; once it is decided, its score is TAKER
 local MOST = 200 -- dependents that one script decides; the others come with the next claim
 
 local has_released, has_rows = false, false
 local function release(id)
-  leave_deferred(id)
-  local lane, due_at = peek(id, 'lane', 'due_at')
+  local lane, due_at, expires_at, ttl, deaths, after =
+    peek(id, 'lane', 'due_at', 'expires_at', 'ttl', 'deaths', 'after')
+  if is_late('deferred', expires_at) then
+    end_wait(id, expires_at, after)
+    return
+  end
+  leave_deferred(id, expires_at)
   local due = number(due_at, 0)
   if due > now then
     redis.call('HSET', job .. id, 'status', 'scheduled')
     enter_schedule(id, due)
   else
-    return_to_lane(id, lane)
+    return_to_lane(id, lane, ttl, deaths, after)
   end
   has_released = true
 end
 -- The job ends, since one that it depends on has not finished, or a child of that one. Returns whether its record is kept.
 local function end_dependent(id, policy, parent, status, child)
-  leave_deferred(id)
+  local after, failure_ttl, expires_at = peek(id, 'after', 'failure_ttl', 'expires_at')
+  if is_late('deferred', expires_at) then
+    end_wait(id, expires_at, after)
+    return
+  end
+  leave_deferred(id, expires_at)
   local names = redis.call('SMEMBERS', open .. id)
   names[#names + 1] = parent
   redis.call('DEL', open .. id)
   redis.call('HSET', job .. id, 'waited_for', (child or parent) .. ' ' .. table.concat(names, ' '))
-  local after, failure_ttl = peek(id, 'after', 'failure_ttl')
   local whose = child and child .. ', a child of job ' .. parent or parent
   local reason = 'job ' .. whose .. ', on which this one depends, ' .. (status == 'gone' and 'is gone' or 'is ' .. status)
   if policy == FAIL then

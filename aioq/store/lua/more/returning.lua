@@ -1,7 +1,7 @@
 -- returning: a job was requeued, and the jobs that its end had ended wait for it again.
 -- Each of them keeps in `waited_for` whose end that was, and for which jobs it was open then. It waits for these again; the
 -- edges that had been decided before stay decided. What one of them means to it that has ended since is decided at once.
--- NEEDS: now read allows deferred doors/follow more/dependents revive retake ended_by outlive outbox children FINAL
+-- NEEDS: now read allows deferred deferred_ttl doors/follow more/dependents revive retake ended_by outlive outbox children FINAL
 -- What a job of another queue is told, and what it is told of, carries its edition: how often it has come back. So what is
 -- told late, or twice, of an edge that is open again since means nothing.
 local NUMBERS = {w = WAIT, r = RUN, c = 2, f = FAIL}
@@ -39,8 +39,8 @@ local function wait_for(id, name, score, edition)
 end
 -- A job that has ended in another way since, that is gone or that was brought back by somebody else is left alone.
 local function wait_again(id, parent)
-  local status, waited_for, parents, edition, created_at, after =
-    peek(id, 'status', 'waited_for', 'parents', 'edition', 'created_at', 'after')
+  local status, waited_for, parents, edition, created_at, after, deferred_ttl =
+    peek(id, 'status', 'waited_for', 'parents', 'edition', 'created_at', 'after', 'deferred_ttl')
   local ender, names = string.match(waited_for or '', '^(%S+) (.+)$')
   if ender ~= parent or not allows(status, 'defer') then
     return
@@ -50,6 +50,10 @@ local function wait_again(id, parent)
   edition = number(edition, 0) + 1
   redis.call('HSET', job .. id, 'status', 'deferred', 'edition', edition)
   redis.call('ZADD', deferred, number(created_at, now), id)
+  if number(deferred_ttl, 0) > 0 then
+    start_deferred_ttl(id, number(deferred_ttl))
+    has_released = true -- a worker is to know of it
+  end
   local scores = scores_of(parents)
   for name in string.gmatch(names, '%S+') do
     wait_for(id, name, scores[name] or 2, edition)
