@@ -8,7 +8,8 @@ WITH := --group test --group check
 CONSTRAINTS :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-long test-lowest test-lowest-smoke smoke chaos coverage measure check bench soak clean
+.PHONY: help demo test test-all test-long test-lowest test-lowest-smoke test-web pictures smoke chaos coverage measure check
+.PHONY: bench soak clean
 
 help: ## Show these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -35,7 +36,7 @@ test-all: $(VENV)/made ## Run these tests and those that take longer on each sup
 	@$(MAKE) coverage
 
 test-long: $(VENV)/made
-	$(RUN) -m pytest -m "chaos or not chaos" -n 5 --dist worksteal
+	$(RUN) -m pytest -m "not browser" -n 5 --dist worksteal
 
 # The suite, or the least of it, with the lowest versions that pyproject.toml promises.
 LOWEST := VENV=.venv-lowest WITH="--group test" CONSTRAINTS="-c .venv-lowest.txt"
@@ -48,6 +49,19 @@ test-lowest: .venv-lowest.txt ## Run the tests with the lowest supported version
 
 test-lowest-smoke: .venv-lowest.txt
 	@$(MAKE) smoke $(LOWEST)
+
+# The browser is Debian's, and the checker of accessibility comes from npm. Where one is missing, the tests say so.
+$(VENV)/made-web: $(VENV)/made
+	$(VENV)/bin/pip install --quiet --group web
+	command -v chromium > /dev/null || { apt-get update -qq && apt-get install -y -qq chromium; } || true
+	npm install --silent --no-audit --no-fund --prefix $(VENV)/npm axe-core || true
+	touch $@
+
+test-web: $(VENV)/made-web ## Click through the dashboard in Chromium, against running workers
+	AXE=$(VENV)/npm/node_modules/axe-core/axe.min.js $(RUN) -m pytest -m browser tests/web
+
+pictures: $(VENV)/made-web ## Make the pictures of the dashboard for the documentation
+	$(RUN) -m tests.web.pictures docs/images
 
 smoke: $(VENV)/made
 	$(RUN) -m pytest -n 2 tests/test_first_steps.py tests/client/test_smoke.py tests/cli/test_main.py

@@ -26,6 +26,7 @@ from aioq.cli import (
     retry_budget,
     server,
     stats,
+    web,
     worker,
 )
 from aioq.cli.common import with_target
@@ -114,6 +115,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("resume", queues.resume, "aioq resume"),
     ("retry-budget", retry_budget.retry_budget, "aioq retry-budget mail --limit 100 --per 1m --at-once 20"),
     ("server", server.server, "aioq server /var/lib/app/queue"),
+    ("web", web.web, "aioq web --port 8642"),
     ("demo", demo.demo, "aioq demo https://example.org/"),
 )
 JOB_COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (

@@ -183,7 +183,7 @@ class Searching:
         if not cursor and filter.before is not None and place in FINAL:
             cursor = b"%d 0 " % moment_ms(filter.before, "before")  # the newest ones come first
 
-        reply = await self._reads.page(place, cursor, size, "desc")
+        reply = await self._reads.page_of(place, cursor, size, "desc")
 
         return [text(each) for each in reply[1]], reply[3]
 

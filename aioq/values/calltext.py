@@ -19,6 +19,9 @@ from aioq.values.webhook import shown_arguments
 #: The most characters of the arguments, of one text among them, and of a name.
 LONGEST, LONGEST_TEXT, LONGEST_NAME = 120, 60, 200
 
+#: The most characters of one value that is shown alone.
+LONGEST_VALUE = 2000
+
 #: Collections inside of collections that are shown.
 DEEPEST = 6
 
@@ -51,25 +54,62 @@ def call_text(record: JobRecord) -> str:
     return _printable(f"{shown}({_arguments(record)})")
 
 
-def _arguments(record: JobRecord) -> str:
-    try:
-        data = record.opened().fields.get(b"data", b"")
-    except BadSignature:
-        return CUT
+def argument_texts(record: JobRecord, longest: int = LONGEST_VALUE) -> list[tuple[str, str]] | None:
+    """The arguments one by one, each as a name (or its place, from 0) and the text of its value.
 
+    Args:
+        record: the job.
+        longest: the most characters of each (default 2000).
+
+    Returns:
+        None if the arguments cannot be read here. The name "…" stands for further ones that cannot be.
+
+    """
+    call = _call_in(record)
+
+    if call is None:
+        return None
+
+    args, named, is_whole = _with_results(call, record)
+    found = [(str(at), _one_text(value, longest)) for at, value in enumerate(args)]
+    found += [
+        (_printable(key if isinstance(key, str) else _one_text(key, LONGEST_NAME)), _one_text(value, longest))
+        for key, value in zip(named[::2], named[1::2], strict=False)
+    ]
+
+    return found if is_whole else [*found, (CUT, "")]
+
+
+def value_text(data: bytes, longest: int = LONGEST_VALUE) -> str | None:
+    """A serialised value, such as a result, as a text; None if it cannot be read here. Nothing is unpickled.
+
+    Args:
+        data: the bytes as they are stored. A signature is not looked at.
+        longest: the most characters (default 2000).
+
+    """
     if data[:1] == SIGNED:
         data = inner(data)
 
-    if len(data) < 2:  # no arguments
-        return ""
+    if data[:1] == PICKLE.tag:
+        found = look_into(data[1:])
 
-    call = _call_of(data)
+        return _one_text(found.items[0], longest) + ("" if found.is_whole else CUT) if found.items else None
+
+    if data[:1] not in (JSON.tag, TYPED.tag) or len(data) > MAX_JSON:
+        return None
+
+    try:
+        return _one_text(json.loads(data[1:]), longest)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _arguments(record: JobRecord) -> str:
+    call = _call_in(record)
 
     if call is None:
         return CUT
-
-    if record.is_webhook:
-        call = shown_arguments(call[0]), [], True
 
     text = _Text(LONGEST)
 
@@ -77,6 +117,33 @@ def _arguments(record: JobRecord) -> str:
         text.call(*_with_results(call, record))
 
     return "".join(text.parts)
+
+
+def _one_text(value: object, longest: int) -> str:
+    text = _Text(longest, longest)
+
+    with suppress(_Full):
+        text.value(value)
+
+    return _printable("".join(text.parts))
+
+
+def _call_in(record: JobRecord) -> _Call | None:
+    """The call of a job, without results of other jobs; None if it cannot be read here."""
+    try:
+        data = record.opened().fields.get(b"data", b"")
+    except BadSignature:
+        return None
+
+    if data[:1] == SIGNED:
+        data = inner(data)
+
+    if len(data) < 2:  # no arguments
+        return [], [], True
+
+    call = _call_of(data)
+
+    return (shown_arguments(call[0]), [], True) if call is not None and record.is_webhook else call
 
 
 #: The positional arguments, the keyword arguments as keys and values in turn, and whether that is all.
@@ -147,9 +214,10 @@ class _Full(Exception):
 class _Text:
     """A text that grows up to a limit. Each value writes something, so its time is bounded, too."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, longest_text: int = LONGEST_TEXT) -> None:
         self.parts: list[str] = []
         self._left = limit
+        self._longest_text = longest_text
 
     def call(self, args: list[object], named: list[object], is_whole: bool) -> None:
         begun = False
@@ -179,7 +247,7 @@ class _Text:
         if isinstance(value, Several):
             self._several(value, depth)
         else:
-            self.write(_atom(value))
+            self.write(_atom(value, self._longest_text))
 
     def _several(self, value: Several, depth: int) -> None:
         opening, closing = _BRACKETS[value.kind]
@@ -222,7 +290,7 @@ class _Text:
             self.write(", ")
 
 
-def _atom(value: object) -> str:
+def _atom(value: object, longest: int) -> str:
     """A single value."""
     if isinstance(value, Opaque):
         return f"<{value.name[:LONGEST_TEXT]}>"
@@ -230,8 +298,8 @@ def _atom(value: object) -> str:
     if isinstance(value, int) and value.bit_length() > _MAX_BITS:
         return f"<int of {value.bit_length()} bits>"
 
-    if isinstance(value, str | bytes | bytearray) and len(value) > LONGEST_TEXT:
-        return f"{value[:LONGEST_TEXT]!r}{CUT}"
+    if isinstance(value, str | bytes | bytearray) and len(value) > longest:
+        return f"{value[:longest]!r}{CUT}"
 
     return repr(value)
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import redis
 
@@ -30,6 +31,7 @@ from aioq.errors import JobCanceled, JobExpired, ServerRefused
 from aioq.store import Directory, Store
 from aioq.store.scripts import server_scripts
 from aioq.types import Durability
+from aioq.web import dashboard
 from aioq.worker import figures
 from tests import jobs
 from tests.cli.tools import Cli
@@ -62,7 +64,7 @@ SCRIPTS = {
         *("join", "claim", "finish", "fail", "retry", "give_back", "reclaim", "beat", "leave", "sweep", "wake"),
         *("save_meta", "load", "repeat", "depend", "decide", "outbox", "tell_group", "close_group", "tally"),
     },
-    "observer": {"count", "ids", "load", "load_group", "statistics", "explain"},
+    "observer": {"count", "ids", "load", "load_group", "statistics", "explain", "glance"},
     "operator": {
         *(
             "enqueue",
@@ -70,6 +72,7 @@ SCRIPTS = {
             "decide",
             "wait",
             "load",
+            "glance",
             "count",
             "ids",
             "explain",
@@ -416,9 +419,10 @@ async def test_an_observer_sees_and_changes_nothing(server: Server, queue: Queue
         result = await asyncio.to_thread(cli.call, *each)
         assert result.exit_code == 0, (each, result.output)
 
-    assert allowed("observer") - SILENT - used(server) == set()
-
     assert denied(server) == []
+    await look_at_the_dashboard(server, "observer", ids[-1])
+    assert allowed("observer") - SILENT - used(server) == set()
+    assert set(denied(server)) <= {"ping", "config|get"}  # then the server's settings are not shown
     before = dump(server)
 
     async with Queue("mail", url(server, "observer")) as own:
@@ -443,6 +447,17 @@ async def test_an_observer_sees_and_changes_nothing(server: Server, queue: Queue
                 await change()
 
     assert dump(server) == before
+
+
+async def look_at_the_dashboard(server: Server, user: str, job_id: str) -> None:
+    """Each page of the dashboard, as this user."""
+    app = dashboard(url(server, user))
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://localhost") as visitor:
+        for path in ("/", "/queues", "/queues/mail", "/jobs", "/jobs?state=failed", f"/jobs/{job_id}", "/workers"):
+            assert (await visitor.get(path)).status_code == 200, path
+
+    await app.aclose()
 
 
 async def examine_all_damage(server: Server, user: str, *, repair: bool) -> set[str]:
@@ -510,6 +525,7 @@ async def test_an_operator_calls_every_command_and_repairs(
 
     await queue.enqueue(jobs.noop, depends_on=await queue.enqueue_in(60, jobs.noop), job_id="waits")
     await call_all(Cli(url(server, "operator"), environment), held.id)
+    await look_at_the_dashboard(server, "operator", held.id)
 
     async with Queue("mail", url(server, "operator")) as own:
         await own.enqueue_group([], on_complete=jobs.noop)

@@ -315,6 +315,8 @@ async def test_the_connections_of_a_process_share_their_scripts(connection: Conn
         ("count", lambda _, reply: reads.read_counts(reply)),
         ("examine", lambda _, reply: examination.read_findings(reply)),
         ("finish", lambda _, reply: duty.read_refused(reply)),
+        ("ids", lambda _, reply: reads.read_page(reply)),
+        ("glance", lambda store, reply: store.reads.read_glance([], reply)),
     ],
 )
 async def test_a_verdict_that_a_script_does_not_say_is_an_error_where_its_reply_is_read(
@@ -336,4 +338,6 @@ def test_no_command_is_sent_whose_reply_is_read_without_its_verdict() -> None:
     source = "".join(inspect.getsource(module) for module in (producing, changes, reads, duty))
     makers = set(re.findall(r"def (\w+)_commands?\(", source))
 
-    assert makers - {"retry_budget", "pauses"} == {"claim", "end", "beat", "holders", "count", "examine", "wake"}
+    assert makers - {"retry_budget", "pauses"} == {
+        *("claim", "end", "beat", "holders", "count", "examine", "wake", "page", "glance"),
+    }

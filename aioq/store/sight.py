@@ -1,0 +1,125 @@
+"""Sight: what many queues show at once, in few round trips. It only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from aioq.store.connection import Connection
+from aioq.store.directory import QueueInfo
+from aioq.store.duty import read_late_workers
+from aioq.store.net.command import Command
+from aioq.store.reads import read_counts, read_page, read_pauses
+from aioq.store.scatter import Answers, scatter
+from aioq.store.store import Store
+from aioq.values.errors import ServerError
+from aioq.values.pause import Pause
+from aioq.values.record import JobRecord
+from aioq.values.retry_budget import read_budget
+from aioq.values.states import JobStatus
+
+#: The most runs that are shown of one queue.
+MOST_RUNS = 100
+
+
+class QueueSight(NamedTuple):
+    """A queue as a page shows it.
+
+    Args:
+        info: its numbers, and what keeps workers from it.
+        next_up: the job that will be claimed next; None if none waits.
+        next_due: the scheduled job that is due first; None if there is none.
+
+    """
+
+    info: QueueInfo
+    next_up: JobRecord | None
+    next_due: JobRecord | None
+
+    @property
+    def pause(self) -> Pause | None:
+        """The pause of the queue itself, and not of all workers; None if it is not paused."""
+        return next((each for each in self.info.pauses if not each.everywhere), None)
+
+
+async def look_at(connection: Connection, names: Sequence[str], away: dict[str, ServerError]) -> list[QueueSight]:
+    """These queues, in two round trips.
+
+    Args:
+        connection: the server, or the Cluster.
+        names: of the queues.
+        away: what cannot be reached, or is refused, goes here.
+
+    """
+
+    def ask(store: Store) -> list[Command]:
+        return [
+            *store.reads.pauses_commands(),
+            store.reads.count_command(),
+            store.duty.holders_command(""),
+            store.reads.retry_budget_command(),
+            store.reads.page_command(JobStatus.QUEUED, 1),
+            store.reads.page_command(JobStatus.SCHEDULED, 1),
+        ]
+
+    stores = {name: Store(connection, name) for name in names}
+    found = await _scatter(connection, stores, {name: ask(store) for name, store in stores.items()}, away)
+    ids = {name: [*read_page(row[-2])[0], *read_page(row[-1])[0]] for name, row in found.items()}
+    records = await _glance(connection, stores, ids, away)
+    sights = []
+
+    for name, (*pauses, counts, holders, budget, first, due) in found.items():
+        info = QueueInfo(
+            name,
+            read_pauses(pauses),
+            read_counts(counts),
+            read_late_workers(holders),
+            read_budget(budget),
+        )
+        known = records.get(name, {})
+        next_up, next_due = (next(map(known.get, read_page(page)[0]), None) for page in (first, due))
+        sights.append(QueueSight(info, next_up, next_due))
+
+    return sights
+
+
+async def runs_of(
+    connection: Connection, names: Sequence[str], away: dict[str, ServerError]
+) -> list[tuple[str, JobRecord]]:
+    """The runs in progress, each with its queue, the oldest first: at most `MOST_RUNS` of a queue."""
+    stores = {name: Store(connection, name) for name in names}
+    asked = {name: [store.reads.page_command(JobStatus.STARTED, MOST_RUNS)] for name, store in stores.items()}
+    found = await _scatter(connection, stores, asked, away)
+    ids = {name: read_page(page)[0] for name, (page,) in found.items()}
+    records = await _glance(connection, stores, ids, away)
+    runs = [(name, record) for name, known in records.items() for record in known.values()]
+
+    return sorted(runs, key=lambda run: run[1].started_ms)
+
+
+async def _glance(
+    connection: Connection, stores: dict[str, Store], ids: dict[str, list[str]], away: dict[str, ServerError]
+) -> dict[str, dict[str, JobRecord]]:
+    """What lists show of some jobs of each queue, by their ids; those that are there."""
+    wanted = {name: some for name, some in ids.items() if some}
+    asked = {name: [stores[name].reads.glance_command(some)] for name, some in wanted.items()}
+    found = await _scatter(connection, stores, asked, away)
+
+    return {
+        name: {record.id: record for record in stores[name].reads.read_glance(wanted[name], reply) if record}
+        for name, (reply,) in found.items()
+    }
+
+
+async def _scatter(
+    connection: Connection,
+    stores: dict[str, Store],
+    asked: dict[str, list[Command]],
+    away: dict[str, ServerError],
+) -> dict[str, list[Any]]:
+    answers: Answers = await scatter(
+        connection, list(asked), lambda name: stores[name].keys.job, asked.__getitem__
+    )
+    away.update({f"queue {name}": error for name, error in answers.errors.items()})
+
+    return answers.replies

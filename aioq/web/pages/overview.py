@@ -1,0 +1,59 @@
+"""The overview: how things stand, in one sentence and a few figures."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aioq.values.states import JobStatus
+from aioq.web.health import concerns, headline
+from aioq.web.page import Ask, Facts, Page
+from aioq.web.rows import JobRow, job_row
+from aioq.web.words import milliseconds
+
+#: The most failed jobs that are shown.
+LAST_FAILED = 8
+
+
+async def read(ask: Ask) -> Facts:
+    """Four round trips: names, queues and workers, the jobs that are next, and the last failed ones."""
+    board = ask.board
+    (sights, away), workers, server, now_ms = await asyncio.gather(
+        board.queues(), board.workers(), board.server(), board.now_ms()
+    )
+    counts = [sight.info.counts for sight in sights]
+    waiting_since = [milliseconds(each.next_up.enqueued_at) for each in sights if each.next_up is not None]
+    due = [each.next_due.due_ms for each in sights if each.next_due is not None]
+    found = concerns(sights, server.settings, away, now_ms)
+
+    return {
+        "sights": sights,
+        "workers": workers,
+        "server": server,
+        "concerns": found,
+        "headline": headline(found),
+        "totals": {state.value: sum(each[state] for each in counts) for state in JobStatus},
+        "oldest_ms": min((each for each in waiting_since if each), default=0),
+        "due_ms": min((each for each in due if each), default=0),
+        "slots": (sum(each.running for each in workers), sum(each.concurrency for each in workers)),
+        "failed": await _last_failed(
+            ask, [each.info.name for each in sights if each.info.counts[JobStatus.FAILED]]
+        ),
+        "now_ms": now_ms,
+    }
+
+
+async def _last_failed(ask: Ask, names: list[str]) -> list[JobRow]:
+    """The jobs that failed last, of the first queues that have any."""
+    rows: list[JobRow] = []
+
+    async def of_queue(name: str) -> None:
+        reads = ask.board.store(name).reads
+        ids, _ = await reads.page(JobStatus.FAILED, LAST_FAILED, desc=True)
+        rows.extend(job_row(ask.board, name, record) for record in await reads.glance(ids) if record is not None)
+
+    await asyncio.gather(*map(of_queue, names[:LAST_FAILED]))
+
+    return sorted(rows, key=lambda row: -row.at_ms)[:LAST_FAILED]
+
+
+PAGE = Page("overview", "/", read, "Overview")

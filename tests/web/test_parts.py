@@ -1,0 +1,77 @@
+"""The pure parts: words, timelines, drawings, health, and texts of values."""
+
+from __future__ import annotations
+
+import doctest
+import json
+import pickle
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioq.values.calltext import argument_texts, value_text
+from aioq.values.record import JobRecord
+from aioq.web import words
+from aioq.web.graph import HEIGHT, Node, drawn
+from aioq.web.timeline import WIDTH, Stretch, pieces, stretches
+
+
+def test_the_examples_of_words_are_true() -> None:
+    assert doctest.testmod(words).failed == 0
+
+
+@given(st.floats(0, 1e12))
+def test_a_duration_has_at_most_two_units_and_no_sixty_seconds(ms: float) -> None:
+    text = words.duration(ms)
+    assert 1 <= text.count(" ") <= 3
+    assert "60 s" not in text
+    assert "60 min" not in text
+
+
+@given(st.lists(st.tuples(st.integers(-10, 10**9), st.integers(-10, 10**9)), max_size=12))
+def test_a_strip_is_full_and_every_stretch_can_be_seen(spans: list[tuple[int, int]]) -> None:
+    found = pieces([Stretch("ran", "ran", start, end) for start, end in spans])
+    assert all(piece.width > 0 for piece in found)
+    assert not found or abs(sum(piece.width for piece in found) - WIDTH) < 1
+
+
+@given(st.sampled_from(["queued", "scheduled", "deferred", "started", "finished", "failed", "damaged"]),
+       st.dictionaries(st.sampled_from([b"created_at", b"started_at", b"ended_at", b"due_at", b"fence"]),
+                       st.integers(-10**15, 10**15).map(lambda n: b"%d" % n)))  # fmt: skip
+def test_a_timeline_never_runs_backwards(status: str, fields: dict[bytes, bytes]) -> None:
+    record = JobRecord("x", {b"status": status.encode(), b"func": b"f", **fields})
+
+    for each in stretches(record, status, [], 1_800_000_000_000):
+        assert each.to_ms >= each.from_ms
+
+
+@given(st.integers(0, 8), st.integers(0, 8))
+def test_jobs_of_a_drawing_do_not_overlap(parents: int, children: int) -> None:
+    node = Node("x", "q", "queued", "f")
+    graph = drawn([node] * parents, node, [node] * children)
+    places = [(each.x, each.y) for each in [*graph.nodes, graph.center]]
+    assert len(set(places)) == parents + children + 1
+    assert all(0 < x < graph.width and 0 < y <= graph.height - HEIGHT for x, y in places)
+    assert len(graph.lines) == parents + children
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text() | st.binary(),
+                    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20))  # fmt: skip
+def test_a_value_is_one_line_from_each_serializer(value: object) -> None:
+    text = value_text(b"p" + pickle.dumps(value), 100)
+    assert text is not None
+    assert text.isprintable()
+    assert len(text) <= 1100  # escapes are longer than what they stand for
+
+
+@given(st.binary(max_size=60))
+def test_whatever_bytes_are_stored_reading_them_raises_nothing(data: bytes) -> None:
+    for each in (data, b"p" + data, b"j" + data, b"t" + data):
+        value_text(each)
+        argument_texts(JobRecord("x", {b"func": b"f", b"data": each}))
+
+
+def test_arguments_have_their_names() -> None:
+    data = b"j" + json.dumps([None, ["you"], {"copies": 3}]).encode()
+    assert argument_texts(JobRecord("x", {b"func": b"f", b"data": data})) == [("0", "'you'"), ("copies", "3")]
+    assert argument_texts(JobRecord("x", {b"func": b"f"})) == []
