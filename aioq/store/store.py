@@ -8,6 +8,7 @@ from aioq.store.connection import Connection
 from aioq.store.duty import Duty
 from aioq.store.groups import Groups
 from aioq.store.keys import Keys
+from aioq.store.lists import Lists
 from aioq.store.outbox import Outbox
 from aioq.store.producing import Producing
 from aioq.store.reads import Reads
@@ -42,6 +43,8 @@ class Store:
         self.changes: Changes = Changes(self.calls, self.producing.forget)
         #: For whoever looks.
         self.reads: Reads = Reads(self.calls)
+        #: For whoever shows pages of jobs.
+        self.lists: Lists = Lists(self.calls)
         #: For what goes from queue to queue.
         self.outbox: Outbox = Outbox(self.calls)
         #: For whoever makes groups of jobs, and waits for them.
