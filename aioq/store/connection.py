@@ -242,6 +242,9 @@ class Connection:
 
     async def _round_trip(self, commands: Sequence[Command], pauses: Sequence[float] | None = None) -> list[Any]:
         """One round trip, again after a pause while the connection is patient; errors of single replies stay."""
+        if not commands:
+            return []  # no answer would ever come
+
         way = self._loops[running_loop()].way
 
         try:

@@ -8,7 +8,7 @@ from typing import Any
 from aioq.store.calls import Calls, verdict_of
 from aioq.store.examination import Finding, Subject, read_findings
 from aioq.store.explained import EXACT, MOST, read_facts
-from aioq.store.listing import PAGE, Callbacks, Listing
+from aioq.store.listing import Callbacks, Listing
 from aioq.store.net.command import Command
 from aioq.store.outbox import TAKER
 from aioq.store.reply import fields_of, text
@@ -19,9 +19,6 @@ from aioq.values.pause import Pause, read_pause
 from aioq.values.record import JobRecord
 from aioq.values.retry_budget import FIELDS, RetryBudget, read_budget
 from aioq.values.states import JobStatus
-
-#: The most bytes of a field that a list shows of a job.
-GLANCE_BYTES = 2048
 
 #: Of how many jobs that follow from one `followers` tells, and one more.
 MOST_FOLLOWERS = 1000
@@ -44,23 +41,6 @@ class Reads:
             return []
 
         reply = await self._calls.call("load", ids=list(ids))
-
-        return [
-            JobRecord(job_id, fields_of(row), self._calls.signer) if row else None
-            for job_id, row in zip(ids, reply[1], strict=True)
-        ]
-
-    async def glance(self, ids: Sequence[str]) -> list[JobRecord | None]:
-        """As `load`, for lists: without results, meta and long arguments, so that a reply is always short."""
-        return self.read_glance(ids, await self._calls.send(self.glance_command(ids))) if ids else []
-
-    def glance_command(self, ids: Sequence[str]) -> Command:
-        """The call that brings what lists show of jobs; `read_glance` reads its reply."""
-        return self._calls.command("glance", most=GLANCE_BYTES, ids=list(ids))
-
-    def read_glance(self, ids: Sequence[str], reply: Any) -> list[JobRecord | None]:
-        """The records in a reply of `glance_command`. One whose arguments were left out has a field `cut`."""
-        verdict_of("glance", reply)
 
         return [
             JobRecord(job_id, fields_of(row), self._calls.signer) if row else None
@@ -168,51 +148,6 @@ class Reads:
             self._page, state, offset, limit, desc=desc, size=size, before_ms=before_ms, is_closed=is_closed
         )
 
-    async def page_of(self, place: str, cursor: bytes, size: int, order: str) -> Any:
-        """One page of a list as `ids.lua` answers it: of a state, a fingerprint or a tag."""
-        return await self._calls.call(
-            "ids",
-            state=place,
-            cursor=cursor,
-            skip=0,
-            limit=size,
-            page=size,
-            order=order,
-            before="",
-            expired_ttl=EXPIRED_TTL_MS,
-        )
-
-    async def page(
-        self, state: JobStatus, limit: int, *, cursor: str = "", desc: bool = False
-    ) -> tuple[list[str], str]:
-        """One page of the ids of the jobs in one state, by one call; and the cursor of the next page.
-
-        Args:
-            state: the state. The pages of started jobs come by their lanes, and not by when they were started.
-            limit: the most ids.
-            cursor: where the page before has ended ("": the first page). A text that is none begins anew.
-            desc: the last one first.
-
-        Returns:
-            The ids, and a cursor; "" if there is no further page.
-
-        """
-        return read_page(await self._calls.send(self.page_command(state, limit, cursor=cursor, desc=desc)))
-
-    def page_command(self, state: JobStatus, limit: int, *, cursor: str = "", desc: bool = False) -> Command:
-        """The call that brings a page of ids; `read_page` reads its reply."""
-        return self._calls.command(
-            "ids",
-            state=state,
-            cursor=cursor,
-            skip=0,
-            limit=limit,
-            page=PAGE,
-            order="desc" if desc and state != JobStatus.STARTED else "asc",
-            before="",
-            expired_ttl=EXPIRED_TTL_MS,
-        )
-
     async def _page(
         self,
         state: JobStatus | Callbacks,
@@ -271,13 +206,6 @@ class Reads:
 
     async def is_paused(self) -> bool:
         return bool(await self._calls.send(("EXISTS", self._calls.keys.paused, self._calls.keys.suspended)))
-
-
-def read_page(reply: Any) -> tuple[list[str], str]:
-    """The ids in a reply of `page_command`, and the cursor of the next page."""
-    verdict_of("ids", reply)
-
-    return [text(each) for each in reply[1]], text(reply[3])
 
 
 def read_counts(reply: Any) -> Counts:

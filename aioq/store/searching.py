@@ -22,6 +22,7 @@ from aioq.values.errors import InvalidInput
 from aioq.values.filter import Filter
 from aioq.values.metatext import meta_text
 from aioq.values.moments import moment_ms
+from aioq.values.options import EXPIRED_TTL_MS
 from aioq.values.states import FINAL, JobStatus
 
 #: Jobs of one step: less than a millisecond of the server's time.
@@ -183,7 +184,17 @@ class Searching:
         if not cursor and filter.before is not None and place in FINAL:
             cursor = b"%d 0 " % moment_ms(filter.before, "before")  # the newest ones come first
 
-        reply = await self._reads.page_of(place, cursor, size, "desc")
+        reply = await self._calls.call(
+            "ids",
+            state=place,
+            cursor=cursor,
+            skip=0,
+            limit=size,
+            page=size,
+            order="desc",
+            before="",
+            expired_ttl=EXPIRED_TTL_MS,
+        )
 
         return [text(each) for each in reply[1]], reply[3]
 

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 from aioq.store.connection import Connection
 from aioq.store.directory import QueueInfo
 from aioq.store.duty import read_late_workers
+from aioq.store.lists import read_page
 from aioq.store.net.command import Command
-from aioq.store.reads import read_counts, read_page, read_pauses
+from aioq.store.reads import read_counts, read_pauses
 from aioq.store.scatter import Answers, scatter
 from aioq.store.store import Store
 from aioq.values.errors import ServerError
@@ -58,8 +59,8 @@ async def look_at(connection: Connection, names: Sequence[str], away: dict[str, 
             store.reads.count_command(),
             store.duty.holders_command(""),
             store.reads.retry_budget_command(),
-            store.reads.page_command(JobStatus.QUEUED, 1),
-            store.reads.page_command(JobStatus.SCHEDULED, 1),
+            store.lists.page_command(JobStatus.QUEUED, 1),
+            store.lists.page_command(JobStatus.SCHEDULED, 1),
         ]
 
     stores = {name: Store(connection, name) for name in names}
@@ -88,7 +89,7 @@ async def runs_of(
 ) -> list[tuple[str, JobRecord]]:
     """The runs in progress, each with its queue, the oldest first: at most `MOST_RUNS` of a queue."""
     stores = {name: Store(connection, name) for name in names}
-    asked = {name: [store.reads.page_command(JobStatus.STARTED, MOST_RUNS)] for name, store in stores.items()}
+    asked = {name: [store.lists.page_command(JobStatus.STARTED, MOST_RUNS)] for name, store in stores.items()}
     found = await _scatter(connection, stores, asked, away)
     ids = {name: read_page(page)[0] for name, (page,) in found.items()}
     records = await _glance(connection, stores, ids, away)
@@ -102,11 +103,11 @@ async def _glance(
 ) -> dict[str, dict[str, JobRecord]]:
     """What lists show of some jobs of each queue, by their ids; those that are there."""
     wanted = {name: some for name, some in ids.items() if some}
-    asked = {name: [stores[name].reads.glance_command(some)] for name, some in wanted.items()}
+    asked = {name: [stores[name].lists.glance_command(some)] for name, some in wanted.items()}
     found = await _scatter(connection, stores, asked, away)
 
     return {
-        name: {record.id: record for record in stores[name].reads.read_glance(wanted[name], reply) if record}
+        name: {record.id: record for record in stores[name].lists.read_glance(wanted[name], reply) if record}
         for name, (reply,) in found.items()
     }
 

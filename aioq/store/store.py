@@ -9,6 +9,7 @@ from aioq.store.duty import Duty
 from aioq.store.failures import Failures
 from aioq.store.groups import Groups
 from aioq.store.keys import Keys
+from aioq.store.lists import Lists
 from aioq.store.outbox import Outbox
 from aioq.store.producing import Producing
 from aioq.store.reads import Reads
@@ -48,6 +49,8 @@ class Store:
         self.failures: Failures = Failures(self.calls)
         #: For whoever looks for jobs.
         self.searching: Searching = Searching(self.calls, self.reads)
+        #: For whoever shows pages of jobs.
+        self.lists: Lists = Lists(self.calls)
         #: For what goes from queue to queue.
         self.outbox: Outbox = Outbox(self.calls)
         #: For whoever makes groups of jobs, and waits for them.

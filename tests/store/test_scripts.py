@@ -19,6 +19,7 @@ from aioq.store import (
     examination,
     failures,
     groups,
+    lists,
     outbox,
     producing,
     reads,
@@ -177,7 +178,7 @@ def test_fields_are_read_by_their_names() -> None:
 
 def calls() -> Iterator[tuple[str, set[str]]]:
     """The scripts that Store calls, each with the names of the arguments that it passes."""
-    for module in (producing, changes, reads, groups, duty, outbox, failures, searching):
+    for module in (producing, changes, reads, lists, groups, duty, outbox, failures, searching):
         for node in ast.walk(ast.parse(inspect.getsource(module))):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                 continue
@@ -315,8 +316,8 @@ async def test_the_connections_of_a_process_share_their_scripts(connection: Conn
         ("count", lambda _, reply: reads.read_counts(reply)),
         ("examine", lambda _, reply: examination.read_findings(reply)),
         ("finish", lambda _, reply: duty.read_refused(reply)),
-        ("ids", lambda _, reply: reads.read_page(reply)),
-        ("glance", lambda store, reply: store.reads.read_glance([], reply)),
+        ("ids", lambda _, reply: lists.read_page(reply)),
+        ("glance", lambda store, reply: store.lists.read_glance([], reply)),
     ],
 )
 async def test_a_verdict_that_a_script_does_not_say_is_an_error_where_its_reply_is_read(
@@ -335,7 +336,7 @@ def test_no_command_is_sent_whose_reply_is_read_without_its_verdict() -> None:
 
     Those of the retry budget and of pauses call no script, so their replies have no verdict.
     """
-    source = "".join(inspect.getsource(module) for module in (producing, changes, reads, duty))
+    source = "".join(inspect.getsource(module) for module in (producing, changes, reads, lists, duty))
     makers = set(re.findall(r"def (\w+)_commands?\(", source))
 
     assert makers - {"retry_budget", "pauses"} == {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aioq import JobStatus, Queue
-from aioq.store.reads import GLANCE_BYTES
+from aioq.store.lists import GLANCE_BYTES
 from aioq.store.sight import look_at, runs_of
 from tests import jobs
 from tests.tools import eventually
@@ -18,7 +18,7 @@ async def test_a_glance_is_what_a_list_shows_and_leaves_out_what_is_long(queue: 
         f"aioq:{{default}}:job:{long.id}", "error", '{"type": "E", "message": "m"}\n' + "x" * 10 * GLANCE_BYTES
     )
     raw.set("aioq:{default}:job:odd", "no job")
-    found = await queue.store.reads.glance([short.id, long.id, late.id, "none", "odd"])
+    found = await queue.store.lists.glance([short.id, long.id, late.id, "none", "odd"])
     assert found[3:] == [None, None]
     assert found[0].fields[b"data"] == short.record.fields[b"data"]
     assert b"meta.a" not in found[0].fields

@@ -182,7 +182,7 @@ async def _around(store: Store, record: JobRecord, dependents: Sequence[str]) ->
         return None
 
     here = [name for name in (*parents, *children) if "@" not in name]
-    known = dict(zip(here, await store.reads.glance(here), strict=True))
+    known = dict(zip(here, await store.lists.glance(here), strict=True))
     center = Node(record.id, store.queue, status_of(record), record.func_name)
 
     def node(name: str) -> Node:

@@ -95,12 +95,12 @@ async def _rows(ask: Ask, state: JobStatus, names: list[str], text: str) -> tupl
     left = SEARCHED_JOBS if text else PAGE_JOBS
 
     while place is not None and left > 0 and len(rows) < PAGE_JOBS:
-        reads = ask.board.store(place.queue).reads
-        ids, cursor = await reads.page(
+        lists = ask.board.store(place.queue).lists
+        ids, cursor = await lists.page(
             state, min(left, JOBS_PER_CALL), cursor=place.cursor, desc=state not in _IN_ORDER
         )
         left -= len(ids) or 1
-        records = [record for record in await reads.glance(ids) if record is not None]
+        records = [record for record in await lists.glance(ids) if record is not None]
         rows += [job_row(ask.board, place.queue, each) for each in records if _fits(each, text)]
         place = Place(place.queue, cursor) if cursor else _after(place.queue, names)
 

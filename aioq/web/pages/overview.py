@@ -47,9 +47,9 @@ async def _last_failed(ask: Ask, names: list[str]) -> list[JobRow]:
     rows: list[JobRow] = []
 
     async def of_queue(name: str) -> None:
-        reads = ask.board.store(name).reads
-        ids, _ = await reads.page(JobStatus.FAILED, LAST_FAILED, desc=True)
-        rows.extend(job_row(ask.board, name, record) for record in await reads.glance(ids) if record is not None)
+        lists = ask.board.store(name).lists
+        ids, _ = await lists.page(JobStatus.FAILED, LAST_FAILED, desc=True)
+        rows.extend(job_row(ask.board, name, record) for record in await lists.glance(ids) if record is not None)
 
     await asyncio.gather(*map(of_queue, names[:LAST_FAILED]))
 

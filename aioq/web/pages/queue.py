@@ -48,10 +48,10 @@ async def read(ask: Ask) -> Facts:
 
 
 async def _next(ask: Ask, name: str) -> list[JobRow]:
-    reads = ask.board.store(name).reads
-    ids, _ = await reads.page(JobStatus.QUEUED, NEXT_JOBS)
+    lists = ask.board.store(name).lists
+    ids, _ = await lists.page(JobStatus.QUEUED, NEXT_JOBS)
 
-    return [job_row(ask.board, name, record) for record in await reads.glance(ids) if record is not None]
+    return [job_row(ask.board, name, record) for record in await lists.glance(ids) if record is not None]
 
 
 PAGE = Page("queue", "/queues/{name:path}", read)
