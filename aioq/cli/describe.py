@@ -74,12 +74,7 @@ def describe(
         "repeats": job.repeats,
         "repeats_left": job.repeats_left,
         **options,
-        "created_at": moment(job.created_at),
-        "enqueued_at": moment(job.enqueued_at),
-        "scheduled_at": moment(job.scheduled_at),
-        "expires_at": moment(job.expires_at),
-        "started_at": moment(job.started_at),
-        "ended_at": moment(job.ended_at),
+        **_moments(job),
         "worker": job.worker_name,
         "result": as_json(_read(partial(record.result, plain=True), unreadable)),
         "error_type": job.error_type,
@@ -88,6 +83,17 @@ def describe(
         "error": job.exc_info,
         "unreadable": unreadable,
         "runs": [_run(run) for run in runs],
+    }
+
+
+def _moments(job: Job[Any]) -> dict[str, Any]:
+    return {
+        "created_at": moment(job.created_at),
+        "enqueued_at": moment(job.enqueued_at),
+        "scheduled_at": moment(job.scheduled_at),
+        "expires_at": moment(job.expires_at),
+        "started_at": moment(job.started_at),
+        "ended_at": moment(job.ended_at),
     }
 
 

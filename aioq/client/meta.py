@@ -7,7 +7,8 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from aioq.values.errors import PayloadTooLarge
-from aioq.values.options import MAX_PAYLOAD, check_meta
+from aioq.values.metacheck import check_meta
+from aioq.values.options import MAX_PAYLOAD
 from aioq.values.record import JobRecord
 from aioq.values.signed import META, Fields
 

@@ -9,8 +9,9 @@ from typing import Any, TypeAlias, Unpack
 from aioq.client.call import Call
 from aioq.client.job import Job
 from aioq.values.errors import InvalidJobOperation
+from aioq.values.metacheck import check_meta
 from aioq.values.numbers import count
-from aioq.values.options import Options, check_meta, read_options
+from aioq.values.options import Options, read_options
 from aioq.values.record import JobRecord
 
 #: Sends calls on: to the next middleware, and at last to the server.

@@ -14,9 +14,10 @@ from aioq.client.plain import awaited
 from aioq.client.producer import EnqueueData, Producer
 from aioq.values.durations import Duration
 from aioq.values.errors import InvalidJobOperation, InvalidType
+from aioq.values.metacheck import check_meta
 from aioq.values.moments import due_at, due_in
 from aioq.values.option_names import suspects
-from aioq.values.options import OPTION_NAMES, JobOptions, Options, check_meta, read_options
+from aioq.values.options import OPTION_NAMES, JobOptions, Options, read_options
 
 P = ParamSpec("P")
 R = TypeVar("R")

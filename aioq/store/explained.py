@@ -8,8 +8,9 @@ from typing import Any
 from aioq.store.reply import fields_of, text
 from aioq.values.facts import JobFacts, LastRun, Parent, Place
 from aioq.values.failure import unpack_failure
+from aioq.values.numbered import LARGEST
 from aioq.values.pause import Pause, read_pause
-from aioq.values.record import LARGEST, JobRecord
+from aioq.values.record import JobRecord
 from aioq.values.retry_budget import read_budget
 from aioq.values.signature import Signer
 

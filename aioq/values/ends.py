@@ -147,7 +147,23 @@ def _stopped(facts: JobFacts, _: float | None) -> Iterator[Reason]:
     )
 
 
+def _expired_deferred(facts: JobFacts) -> Reason:
+    limit = span(facts.record.deferred_ttl_ms or 0)
+
+    return Reason(
+        K.EXPIRED,
+        f"It expired{_when(facts)}: it waited for other jobs for longer than its deferred_ttl of {limit}.",
+        f"Give such jobs a longer `deferred_ttl=`. Run it after all: {job_command(facts, 'job', 'requeue')}",
+        {**_data(facts), "deferred_ttl": (facts.record.deferred_ttl_ms or 0) / 1000},
+    )
+
+
 def _expired(facts: JobFacts, _: float | None) -> Iterator[Reason]:
+    if facts.record.deferred_ttl_ms is not None and b"enqueued_at" not in facts.record.fields:
+        yield _expired_deferred(facts)
+
+        return
+
     ttl_ms = facts.record.ttl_ms
     limit = "" if ttl_ms is None else f" of {span(ttl_ms)}"
     yield Reason(

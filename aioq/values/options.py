@@ -21,6 +21,7 @@ from aioq.values.durations import (
 )
 from aioq.values.errors import InvalidInput, InvalidType
 from aioq.values.ids import check_id
+from aioq.values.metacheck import check_meta
 from aioq.values.option import Field, Flag, Option, Packed, Shown, Word
 from aioq.values.option_names import asks_for_nothing, unknown_option
 from aioq.values.repeat import REPEAT_OPTION, Repeat
@@ -101,29 +102,6 @@ def check_executor(value: Executor | None, name: str) -> Executor | None:
     """
     if value is not None and value not in EXECUTORS:
         raise InvalidInput(f"{name}={value!r}: expected one of {', '.join(map(repr, EXECUTORS))}")
-
-    return value
-
-
-def check_meta(value: object, name: str = "meta") -> Mapping[str, Any]:
-    """Values of meta as given by a user.
-
-    Raises:
-        InvalidType: it is not a mapping, or a key is not a str.
-        InvalidInput: a key cannot be encoded.
-
-    """
-    if not isinstance(value, Mapping):
-        raise InvalidType(f"{name}={value!r}: expected a mapping, not {type(value).__name__}")
-
-    for key in value:
-        if not isinstance(key, str):
-            raise InvalidType(f"{name} key {key!r}: expected a str, not {type(key).__name__}")
-
-        try:
-            key.encode()
-        except UnicodeEncodeError:
-            raise InvalidInput(f"{name} key {key!r}: expected text that can be encoded as UTF-8") from None
 
     return value
 

@@ -44,6 +44,8 @@ def test_the_commands() -> None:
     jobs = {f"aioq job {verb}" for verb in ("show", "cancel", "requeue", "stop", "delete")} | {
         "aioq group ls",
         "aioq group show",
+        "aioq failures mute",
+        "aioq failures unmute",
     }
     others = [
         "worker",
@@ -53,6 +55,9 @@ def test_the_commands() -> None:
         "info",
         "ls",
         "explain",
+        "failures",
+        "stats",
+        "web",
         "doctor",
         "empty",
         "suspend",

@@ -166,9 +166,11 @@ def add_two_plainly(key: str) -> None:
     notes[key].append("job")
 
 
-@pytest.mark.parametrize("func", [add_two, add_two_plainly])
-async def test_a_dependent_waits_for_the_children_of_a_run_too(queue: Queue, burst, key: str, func: Any) -> None:
-    job = await queue.enqueue(func, key)
+@pytest.mark.parametrize("function", [add_two, add_two_plainly])
+async def test_a_dependent_waits_for_the_children_of_a_run_too(
+    queue: Queue, burst, key: str, function: Any
+) -> None:
+    job = await queue.enqueue(function, key)
     last = await queue.enqueue(note, key, "last", depends_on=job)
     await burst()
     assert set(notes[key][:-1]) == {"job", "first child", "second child"}

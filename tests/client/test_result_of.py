@@ -80,18 +80,18 @@ def left(raw: redis.Redis, job: Job[Any]) -> int:
     return int(raw.pttl(f"aioq:{{{job.origin}}}:job:{job.id}"))
 
 
-@pytest.mark.parametrize("func", [gather, gather_sync])
+@pytest.mark.parametrize("function", [gather, gather_sync])
 @pytest.mark.parametrize("options", [{}, {"executor": "process"}], ids=["here", "process"])
 async def test_a_function_gets_results_in_place_of_arguments(
-    queue: Queue, burst: Burst, func: Any, options: Any
+    queue: Queue, burst: Burst, function: Any, options: Any
 ) -> None:
-    if func is gather and options:
+    if function is gather and options:
         pytest.skip("it is awaited")
 
     first = await queue.enqueue(give, [1, 2])
     second = await queue.enqueue(give, "two", result_ttl=0)
     job = await queue.enqueue(
-        func,
+        function,
         ResultOf(first),
         3,
         ResultOf(second.id),

@@ -84,6 +84,7 @@ def test_whoever_ends_a_job_calls_end_job() -> None:
         "claim",
         "checks/job",
         "more/dependents",
+        "end_wait",
     }
     # A sweep prolongs the retention of a record that other jobs take as an argument.
     assert {"keep", "sweep"} | ends >= {

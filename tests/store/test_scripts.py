@@ -24,6 +24,7 @@ from aioq.store import (
     producing,
     reads,
     searching,
+    statistics,
 )
 from aioq.store.keys import LANES, RARE_LANES, Keys
 from aioq.store.scripts import Script, Scripts, server_scripts
@@ -178,7 +179,7 @@ def test_fields_are_read_by_their_names() -> None:
 
 def calls() -> Iterator[tuple[str, set[str]]]:
     """The scripts that Store calls, each with the names of the arguments that it passes."""
-    for module in (producing, changes, reads, lists, groups, duty, outbox, failures, searching):
+    for module in (producing, changes, reads, lists, groups, duty, outbox, failures, searching, statistics):
         for node in ast.walk(ast.parse(inspect.getsource(module))):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                 continue

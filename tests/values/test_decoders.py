@@ -23,7 +23,8 @@ from aioq.values.durations import limit_ms, positive_ms, retention_ms, to_ms
 from aioq.values.errors import BadSignature, DeserializationError, InvalidInput, ResultNotKept
 from aioq.values.failure import unpack_failure
 from aioq.values.ids import check_id, check_queue_name
-from aioq.values.options import JobOptions, check_meta, read_options
+from aioq.values.metacheck import check_meta
+from aioq.values.options import JobOptions, read_options
 from aioq.values.outcome import decide
 from aioq.values.record import JobRecord
 from aioq.values.reference import Reference, refer

@@ -76,6 +76,10 @@ WAYS: dict[tuple[str, str, str], tuple[JobFacts, ReasonKind]] = {
         facts("failed", waited_for="p p", error=failed_by("DependencyFailed", "job p is failed").pack()),
         K.ENDED_BY_PARENT,
     ),
+    ("deferred", "expire", "expired"): (
+        facts("expired", parents="wp", deferred_ttl=1_000, ended_at=NOW),
+        K.EXPIRED,
+    ),
     ("deferred", "cancel", "canceled"): (
         facts("canceled", waited_for="p@other p@other", reason="job p is gone"),
         K.ENDED_BY_PARENT,

@@ -15,7 +15,7 @@ def described(*, running: int = 0, is_requested: bool = False, may_claim: bool =
     slots = SimpleNamespace(running=running, concurrency=8, successful=5, failed=2)
     parts = (slots, SimpleNamespace(is_requested=is_requested), SimpleNamespace(may_claim=may_claim))
 
-    return Description(*parts, SimpleNamespace(blocks=1))
+    return Description(*parts, SimpleNamespace(blocks=1, lag=0.0, memory=0))
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_they_are_told_with_the_first_description_and_then_with_few() -> None:
         slots,
         SimpleNamespace(is_requested=False),
         SimpleNamespace(may_claim=True),
-        SimpleNamespace(blocks=1),
+        SimpleNamespace(blocks=1, lag=0.0, memory=0),
     )
     told = ["schemas" in Description(*parts, schemas="{}").facts() for _ in range(2)]
     assert told == [True, True]

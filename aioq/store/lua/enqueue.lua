@@ -6,19 +6,19 @@
 -- NEEDS: now wake tombstone_of
 -- A job is: id, head, then fields and values. The head is their count, and what is more to the job stands behind it as
 -- words: lane=<name>, due=+<ms from now> or due=<moment in ms>, ttl=<ms>, deferred_ttl=<ms>, nonce=<text>,
--- parents=<policy><id>,...,
--- callbacks=<kind>,..., group=<group>/<place>, tags=<tag>,... and child=<id>/<fence>: of the job whose run adds this one to it. Most jobs
--- need none of them, and each argument costs the server a tenth of a microsecond. A nonce marks an id that a user chose, so that the same call sent twice is told from another call with
--- the same id. A policy is the first letter of its name, a capital one if the job takes the other's result as an argument.
+-- parents=<policy><id>,..., callbacks=<kind>,..., group=<group>/<place>, tags=<tag>,... and child=<id>/<fence>: of the job
+-- whose run adds this one to it. Most jobs need none of them, and each argument costs the server a tenth of a microsecond.
+-- A nonce marks an id that a user chose, so that the same call sent twice is told from another call with the same id. A
+-- policy is the first letter of its name, a capital one if the job takes the other's result as an argument.
 -- words: what holds for the whole call if a head has words: expired_ttl=<ms>, and whole=1 if one orphan refuses it.
 -- '' says that all heads are counts.
 -- Returns the clock, and a row (position from 0, verdict, id) for each job that was not simply stored. duplicate: a live
--- job has this id. stale, gone: the run that it is to be a child of has lost its claim, or its job is gone. orphan: it depends
--- on a job that is neither in the queue nor before it in the call; the row names that one, too. unknown brings the first word
--- that nobody here can read; then nothing is stored, and neither is it if an orphan refuses the call. A job of another queue stands in `parents` as <id>@<queue>; depend.lua asks for it.
+-- job has this id. stale, gone: the run that it is to be a child of has lost its claim, or its job is gone. orphan: it
+-- depends on a job that is neither in the queue nor before it in the call; the row names that one, too. unknown brings the
+-- first word that nobody here can read. Nothing is stored then, or if an orphan refuses the call. A job of another queue
+-- stands in `parents` as <id>@<queue>; depend.lua asks for it.
 
 local MOST = 1000 -- values that one call takes; unpack takes less than 8000
-
 local queued, sooner = false, false
 
 -- Fields go from the arguments to the hash; to copy them first would take a quarter of this script's time.
