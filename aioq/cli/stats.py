@@ -50,7 +50,10 @@ def stats(
     target: Target,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what queues have done: rates, waits and times of runs, and when they will be empty."""
+    """Show what queues have done.
+
+    That is how many jobs, how long they waited and ran, and when the queues will be empty.
+    """
     ms = positive_ms(last, "--last")
     chosen = check_step(step) if step else "minute" if ms <= PAGES["minute"].kept_ms else "hour"
     found, missing, away = asyncio.run(_read(target, queues or [], ms / 1000, chosen))

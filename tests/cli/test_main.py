@@ -27,7 +27,7 @@ def tree() -> Iterator[tuple[str, Any]]:
         for word, each in getattr(command, "commands", {}).items():
             yield from walk(f"{name} {word}", each)
 
-        if not getattr(command, "commands", None):
+        if not getattr(command, "commands", None) or command.invoke_without_command:
             yield name, command
 
     yield from walk("aioq", get_command(app))

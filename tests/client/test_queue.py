@@ -114,8 +114,8 @@ async def test_a_queue_is_emptied_of_what_waits(queue: Queue, start_worker, raw:
 
 
 def is_brief(key: str) -> bool:
-    """A token, or what answers a call that is sent again: it goes by itself within a minute."""
-    return key.endswith(":wake") or ":gone:" in key or ":done:" in key
+    """A token, or what answers a call that is sent again: it goes by itself within minutes."""
+    return key.endswith(":wake") or any(f":{name}:" in key for name in ("gone", "done", "tallied"))
 
 
 async def test_a_queue_is_deleted_with_all_its_jobs(

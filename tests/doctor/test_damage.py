@@ -501,11 +501,6 @@ def a_failed_job_without_a_fingerprint(store: Store, client: redis.Redis) -> Non
     client.hdel(JOB, "fingerprint")
 
 
-@_registry("failed", "fingerprint-differs b")
-def a_fingerprint_with_a_job_that_is_gone(store: Store, client: redis.Redis) -> None:
-    client.zadd(store.keys.alike + client.hget(JOB, "fingerprint"), {"b": clock(client) + LEASE})
-
-
 @damage("runs", "tag-differs")
 async def a_tag_that_has_lost_a_job(store: Store, client: redis.Redis) -> None:
     await queued(store, tags="x,y")

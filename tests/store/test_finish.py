@@ -284,7 +284,8 @@ async def test_a_drained_queue_leaves_only_its_registration(store: Store, client
     await store.duty.sweep()
     tombstone = store.keys.gone + b"a/"
 
-    assert set(client.scan_iter()) == {b"aioq:queues", store.keys.format, tombstone}
+    assert client.pttl(store.keys.departed) > 0
+    assert set(client.scan_iter()) == {b"aioq:queues", store.keys.format, store.keys.departed, tombstone}
     assert 0 < client.pttl(tombstone) <= REPEATED_MS
     assert audit(client, store) == []
 

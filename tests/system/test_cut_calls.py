@@ -322,6 +322,36 @@ async def to_tell_group(store: Store, client: redis.Redis) -> Call:
 
 
 @scene()
+async def to_tell_again(store: Store, client: redis.Redis) -> Call:
+    await put(store, "a", parents="wp@other")
+    client.delete(store.keys.outbox)
+
+    return lambda store: store.outbox.tell_again(["a"])
+
+
+@scene()
+async def to_mute(store: Store, client: redis.Redis) -> Call:
+    await bring(store, client, "failed", "a")
+    (group,) = await store.failures.all()
+
+    return lambda store: store.failures.mute(group.fingerprint, -1, "ann")
+
+
+@scene()
+async def to_tally(store: Store, client: redis.Redis) -> Call:
+    await put(store, "a")
+
+    return lambda store: store.statistics.tally("w1", 1, "finished=2 w5=2")
+
+
+@scene()
+async def to_forget_statistics(store: Store, client: redis.Redis) -> Call:
+    await store.statistics.tally("w1", 1, "finished=2 w5=2")
+
+    return lambda store: store.statistics.forget()
+
+
+@scene()
 async def to_examine(store: Store, client: redis.Redis) -> Call:
     await put(store, "a", "b")
     client.delete(store.keys.main)
@@ -370,7 +400,18 @@ async def test_a_cut_call_changes_as_much_as_a_whole_one(
 
 
 def test_each_script_has_its_scene() -> None:
-    readers = {"count", "holders", "ids", "load", "load_group"}
+    readers = {
+        "count",
+        "holders",
+        "ids",
+        "load",
+        "load_group",
+        "explain",
+        "failures",
+        "glance",
+        "match",
+        "statistics",
+    }
 
     assert SCENES.keys() == server_scripts().by_name.keys() - readers
 

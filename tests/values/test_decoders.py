@@ -107,7 +107,7 @@ CALM = {
     *("result_ttl_ms", "ttl_ms", "failure_ttl_ms", "retry", "created_at", "enqueued_at", "due_at", "started_at"),
     *("ended_at", "expires_at", "opts", "executor", "default_executor", "cause", "call_text", "edges", "reason"),
     *("started_ms", "first_started_ms", "ended_ms", "repeat", "repeats", "due_ms", "group"),
-    *("callbacks", "followed", "webhooks", "is_webhook"),
+    *("callbacks", "followed", "webhooks", "is_webhook", "tags", "fingerprint", "deferred_ttl_ms"),
 }
 
 

@@ -10,8 +10,8 @@
 -- whose run adds this one to it. Most jobs need none of them, and each argument costs the server a tenth of a microsecond.
 -- A nonce marks an id that a user chose, so that the same call sent twice is told from another call with the same id. A
 -- policy is the first letter of its name, a capital one if the job takes the other's result as an argument.
--- words: what holds for the whole call if a head has words: expired_ttl=<ms>, and whole=1 if one orphan refuses it.
--- '' says that all heads are counts.
+-- words: what holds for the whole call if a head has words: expired_ttl=<ms>, and whole=1 if one orphan refuses it. ''
+-- says that all heads are counts.
 -- Returns the clock, and a row (position from 0, verdict, id) for each job that was not simply stored. duplicate: a live
 -- job has this id. stale, gone: the run that it is to be a child of has lost its claim, or its job is gone. orphan: it
 -- depends on a job that is neither in the queue nor before it in the call; the row names that one, too. unknown brings the
@@ -34,7 +34,6 @@ local expired_ttl
 local function make_others()
   -- MAKES: deferred open dependents sources outbox
   -- NEEDS: REGISTRIES read late lanes lane leave schedule deferred_ttl doors/follow remove_job forget outlive keep expire deferred expire_deferred defer
-
   local has_ttl, has_deferred_ttl = false, false
   expired_ttl = tonumber(string.match(words, 'expired_ttl=(%d+)'))
 
