@@ -41,7 +41,7 @@ def failures(
     target: Target,
     as_json: JsonOption = False,
 ) -> None:
-    """List what failed jobs have failed of, the last first; or mute what nobody needs to see."""
+    """List what jobs have failed of, the last one first, or mute it."""
     if context.invoked_subcommand is not None:
         return
 

@@ -334,12 +334,12 @@ async def to_mute(store: Store, client: redis.Redis) -> Call:
     await bring(store, client, "failed", "a")
     (group,) = await store.failures.all()
 
-    return lambda store: store.failures.mute(group.fingerprint, -1, "ann")
+    return lambda store: store.failures.mute(group.fingerprint, 60_000, "ann")
 
 
 @scene()
 async def to_tally(store: Store, client: redis.Redis) -> Call:
-    await put(store, "a")
+    await store.producing.register()
 
     return lambda store: store.statistics.tally("w1", 1, "finished=2 w5=2")
 
