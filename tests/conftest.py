@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 import redis.utils
@@ -33,6 +34,10 @@ os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parent.parent / ".pytest_
 
 # A shell that starts the tests in the background lets them ignore SIGINT, and what they start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes is a matter of what else the machine does.
+hypothesis.settings.register_profile("any time", deadline=None)
+hypothesis.settings.load_profile("any time")
 
 # redis-py reads its version from the files of its installation for each connection. Tests make tens of thousands.
 redis.utils.get_lib_version = functools.cache(redis.utils.get_lib_version)
