@@ -10,7 +10,7 @@ import typer
 
 from aioq.cli import output
 from aioq.cli.actor import actor
-from aioq.cli.checks import checked
+from aioq.cli.checks import checked, positive
 from aioq.cli.common import CommandError, JsonOption, QueueOption, Target, connected, tell_of_missing
 from aioq.cli.output import age, moment
 from aioq.client.queue import Queue
@@ -22,7 +22,10 @@ Fingerprint = Annotated[
     str,
     typer.Argument(metavar="FINGERPRINT", callback=checked(check_fingerprint), help="As the list shows it."),
 ]
-Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="The most rows of each queue.")]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", callback=checked(positive), metavar="N", help="The most rows of each queue."),
+]
 All = Annotated[bool, typer.Option("--all", "-a", help="Also what is muted.")]
 For = Annotated[
     str | None,

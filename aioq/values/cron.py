@@ -65,7 +65,7 @@ def next_moment_ms(expression: str, zone: str, after_ms: int, name: str = "Repea
     try:
         from cronsim import CronSim, CronSimError  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise InvalidInput(f'{name}(cron=…) needs the package cronsim: pip install "cronsim>=2.6"') from error
+        raise InvalidInput(f'{name}(cron=…) needs the package cronsim: pip install "cronsim>=2.7"') from error
 
     begin = datetime.fromtimestamp(after_ms / 1000, _zone(zone, name))
 

@@ -41,7 +41,7 @@ class Repeat:
         until: no run is due later than this. A datetime without a time zone is one of this machine's.
         cron: in place of an interval: an expression with five fields, such as "0 3 * * *" (each day at three), or
             a word such as "@hourly". Moments that pass during a run are left out. Needs the package cronsim:
-            `pip install "cronsim>=2.6"`.
+            `pip install "cronsim>=2.7"`.
         timezone: the time zone of the expression, by name: "Europe/Berlin" (default "UTC").
         on_failure: what follows from a run that has failed, after all attempts that the job's `retry` gives it:
             "stop" ends the series, and the job is failed (default); "continue" goes on with it.

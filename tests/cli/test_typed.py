@@ -24,7 +24,7 @@ def test_arguments_as_json_become_instances_and_the_result_is_json(
     cli: Cli, start: Callable[..., Running]
 ) -> None:
     start("worker").says("serves")
-    words = ("enqueue", "-S", "typed", f"{MODULE}.charge", ORDER, CUSTOMER, 'tags:=["a"]', "--wait", "--json")
+    words = ("enqueue", "-S", "typed", f"{MODULE}.charge", ORDER, CUSTOMER, 'labels:=["a"]', "--wait", "--json")
     done = cli.process(*words, "--job-id", "x")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)["result"]

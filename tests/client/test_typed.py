@@ -64,7 +64,7 @@ def run(environment: dict[str, str], server: Server) -> Any:
 
 
 async def test_instances_come_to_a_worker_in_another_process_and_back(typed: Queue, raw: redis.Redis, run) -> None:
-    job = await typed.enqueue(typed_jobs.charge, ORDER, CUSTOMER, tags={"b", "a"})
+    job = await typed.enqueue(typed_jobs.charge, ORDER, CUSTOMER, labels={"b", "a"})
     stored = raw.hget(f"aioq:{{default}}:job:{job.id}", "data")
     assert stored[0] == "t"
     assert json.loads(stored[1:])[1][0]["items"][0] == {"name": "tea", "price": "2.50"}

@@ -44,12 +44,12 @@ class Bill:
 
 
 async def charge(
-    order: Order, customer: Customer, folder: Path = Path("/bills"), *, tags: set[str] = set()
+    order: Order, customer: Customer, folder: Path = Path("/bills"), *, labels: set[str] = set()
 ) -> Bill:
     assert isinstance(order.items[0], Item)
     assert isinstance(customer, Customer)
     total = sum((item.price for item in order.items), Decimal(0))
-    return Bill(total, customer.id, folder / ",".join(sorted(tags)), os.getpid())
+    return Bill(total, customer.id, folder / ",".join(sorted(labels)), os.getpid())
 
 
 def charge_apart(order: Order, customer: Customer) -> Bill:

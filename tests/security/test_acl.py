@@ -327,6 +327,12 @@ async def test_a_worker_runs_jobs_and_looks_after_others(server: Server, queue: 
     store = Store(Connection(url(server, "worker")), "mail")
     assert await store.outbox.tell_again() == 1
     mine |= {"srandmember"} & used(server)
+
+    with server.client() as admin:
+        admin.delete(*admin.keys("aioq:{mail}:minutes:*"))
+
+    assert await store.statistics.tally("w", 1, "finished=1")  # a job waits, so it looks for how long
+    mine |= {"xinfo|groups", "xinfo|stream"} & used(server)
     await store.changes.wake()
     await store.connection.aclose()
     assert denied(server) == []
