@@ -108,6 +108,18 @@ async def test_damaged_pages_are_read_as_far_as_they_can_be(
     await statistics.forget()
 
 
+async def test_callbacks_that_their_workers_took_along_are_not_counted(
+    store: Store, statistics: Statistics, client: redis.Redis
+) -> None:
+    await put(store, "a.1.on_success", "b", deliveries=b"3", deaths=b"1 w\n" * 3)
+    await take(store)
+    client.hset(store.keys.job + b"a.1.on_success", "is_alone", 1)  # so it fails, and the other one goes back
+    assert await store.duty.reclaim("w1", reaped=True) == (False, ["b"], ["a.1.on_success"])
+
+    total = (await statistics.read("minute")).total
+    assert (total.lost, total.failed) == (1, 0)
+
+
 async def test_who_left_and_why(store: Store, statistics: Statistics) -> None:
     for name, reason in (("w1", "signal"), ("w2", ""), ("w3", "limit")):
         await store.duty.join(name, LEASE)

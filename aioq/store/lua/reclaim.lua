@@ -79,7 +79,8 @@ local function tell_deaths(deaths)
   return table.concat(told, ', ')
 end
 
-local back, dead, held_ids = {}, {}, {}
+local back, dead = {}, {}
+local held_ids, failed_count = {}, 0 -- without callbacks, which no statistics count
 local function add_death(deaths, beside)
   return (deaths or '') .. beside .. ' ' .. string.gsub(worker, '%c', '?') .. '\n'
 end
@@ -100,6 +101,7 @@ for _, run in ipairs(found) do
       failure('AbandonedJobError', 'the workers that ran this job were lost ' .. count_deaths(deaths)
         .. ' times, and the last one ran nothing else; it is not run again. The workers: ' .. tell_deaths(deaths)))
     dead[#dead + 1] = id
+    failed_count = failed_count + (is_callback(id) and 0 or 1)
   else
     if lost then
       archive(id, 'abandoned', failure('AbandonedJobError', 'the worker ' .. worker
@@ -125,7 +127,7 @@ elseif lost then
   remove_consumer(worker)
 end
 if lost and #held_ids > 0 then
-  note('lost=' .. #held_ids .. ' failed=' .. #dead)
+  note('lost=' .. #held_ids .. ' failed=' .. failed_count)
 end
 if #back > 0 then
   wake_one()
