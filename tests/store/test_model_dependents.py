@@ -25,8 +25,8 @@ from aioq.values.outcome import Failed, Finished
 from aioq.values.record import JobRecord
 from aioq.values.states import FINAL, JobStatus, allows
 from tests.conftest import Server
-from tests.store.test_model import LONG, PROFILE
-from tests.store.tools import audit, clock, end, job, take
+from tests.store.test_model import FAR, LONG, PROFILE
+from tests.store.tools import audit, clock, end, job, patient_scripts, take
 from tests.tools import assert_sound
 
 T = TypeVar("T")
@@ -67,6 +67,7 @@ class DependentsMachine(RuleBasedStateMachine):
         self.client = redis.Redis.from_url(url)
         self.client.flushall()
         self.connection = Connection(url)
+        self.connection.scripts = patient_scripts("aioq")
         self.stores = {name: Store(self.connection, name) for name in QUEUES}
         self.nodes: dict[str, Node] = {}
         self.used: list[str] = []
@@ -301,7 +302,7 @@ class DependentsMachine(RuleBasedStateMachine):
         if (node := self.picked(number, "stop")) is None:
             return
 
-        outcome = Finished(b"p", 60_000 if is_kept else 0) if finishes else Failed("boom")
+        outcome = Finished(b"p", FAR if is_kept else 0) if finishes else Failed("boom")
         assert self.run(end(self.of(node.name)[0], (self.claims[node.name], outcome))) == ["ok"]
         self.change(node, "finished" if finishes else "failed")
 
@@ -456,7 +457,7 @@ class DependentsMachine(RuleBasedStateMachine):
                 assert self.client.pttl(store.keys.job + job_id.encode()) == -1
 
 
-@pytest.mark.timeout(3_600 if LONG else 180)
+@pytest.mark.timeout(3_600 if LONG else 900)
 def test_the_server_and_the_model_agree(server: Server) -> None:
     some = settings(PROFILE, max_examples=PROFILE.max_examples // 2)
     run_state_machine_as_test(lambda: DependentsMachine(server.url), settings=some)

@@ -23,7 +23,7 @@ from aioq.values.outcome import Failed, Finished
 from aioq.values.states import FINAL, JobStatus, allows
 from tests.conftest import Server
 from tests.store.test_model import LONG, PROFILE
-from tests.store.tools import audit, end, job, take
+from tests.store.tools import audit, end, job, patient_scripts, take
 from tests.tools import assert_sound
 
 T = TypeVar("T")
@@ -72,6 +72,7 @@ class GroupsMachine(RuleBasedStateMachine):
         self.client = redis.Redis.from_url(url)
         self.client.flushall()
         self.connection = Connection(url)
+        self.connection.scripts = patient_scripts("aioq")
         self.home, self.other = Store(self.connection, HOME), Store(self.connection, OTHER)
         self.groups: list[Model] = []
         self.nodes: list[Node] = []
@@ -264,6 +265,6 @@ class GroupsMachine(RuleBasedStateMachine):
             assert audit(self.client, store) == []
 
 
-@pytest.mark.timeout(7_200 if LONG else 180)
+@pytest.mark.timeout(7_200 if LONG else 900)
 def test_groups_and_the_model_agree(server: Server) -> None:
     run_state_machine_as_test(lambda: GroupsMachine(server.url), settings=settings(PROFILE))
