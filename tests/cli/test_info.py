@@ -91,16 +91,18 @@ def test_choices(cli: Cli, scene: Running) -> None:
     assert set(json.loads(cli.call("info", "--json", "-Q").stdout)) == {"server", "suspended", "queues"}
 
 
-def test_blocks_of_the_event_loop_are_shown_when_there_are_some(cli: Cli, scene: Running, server: Server) -> None:
+def test_blocks_and_lags_of_the_event_loop_are_shown_when_there_are_some(cli: Cli, scene: Running, server: Server) -> None:
     name = json.loads(cli.call("info", "--json").stdout)["workers"][0]["name"]
 
     with redis.Redis.from_url(server.url) as client:
-        client.hset(f"aioq:worker:{name}", "blocks", 3)
+        client.hset(f"aioq:worker:{name}", mapping={"blocks": 3, "lag_ms": 250, "memory": 50 * 2**20})
 
-    assert json.loads(cli.call("info", "--json").stdout)["workers"][0]["blocks"] == 3
-    lines = cli.call("info", "-W").stdout.splitlines()
-    assert lines[0].split()[-1] == "blocks"
-    assert lines[1].split()[-1] == "3"
+    (worker,) = json.loads(cli.call("info", "--json").stdout)["workers"]
+    assert (worker["blocks"], worker["lag_ms"], worker["memory"]) == (3, 250, 50 * 2**20)
+    heads, row, *_ = cli.call("info", "-W").stdout.splitlines()
+    assert heads.split()[-4:] == ["memory", "lag", "ms", "blocks"]
+    assert row.split()[-2:] == ["250", "3"]
+    assert " 52 MB " in row
 
 
 def test_an_empty_server(cli: Cli) -> None:

@@ -861,6 +861,15 @@ async def keys_that_would_stay(store: Store, client: redis.Redis) -> None:
         client.persist(key)
 
 
+@damage("runs", "no-retention aioq:{default}:minutes:*", "no-retention aioq:{default}:hours:*")
+async def pages_of_the_statistics_that_would_stay(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    await store.statistics.tally("w1", 1, "finished=1")
+
+    for key in client.keys("aioq:{default}:minutes:*") + client.keys("aioq:{default}:hours:*"):
+        client.persist(key)
+
+
 @damage("runs", "unwanted-retention aioq:{default}:lane:main")
 async def a_lane_that_would_go(store: Store, client: redis.Redis) -> None:
     await queued(store)

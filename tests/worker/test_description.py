@@ -15,7 +15,7 @@ def described(*, running: int = 0, is_requested: bool = False, may_claim: bool =
     slots = SimpleNamespace(running=running, concurrency=8, successful=5, failed=2)
     parts = (slots, SimpleNamespace(is_requested=is_requested), SimpleNamespace(may_claim=may_claim))
 
-    return Description(*parts, SimpleNamespace(blocks=1, lag=0.0, memory=0))
+    return Description(*parts, SimpleNamespace(blocks=1, lag=0.1234, memory=52_500_000))
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,7 @@ def test_the_numbers_are_those_of_now() -> None:
     first = description.facts()
     assert (first["pid"], first["version"], first["blocks"]) == (os.getpid(), VERSION, 1)
     assert (first["running"], first["concurrency"], first["successful"], first["failed"]) == (0, 8, 5, 2)
+    assert (first["lag_ms"], first["memory"]) == (120, 50 * 2**20)  # rounded, so that they seldom change
     description._slots.successful, description._slots.running = 6, 3
     second = description.facts()
     assert (second["successful"], second["running"], second["state"]) == (6, 3, "busy")

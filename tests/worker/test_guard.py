@@ -51,6 +51,8 @@ async def test_a_blocked_loop_is_logged_once_with_the_job_and_its_line(caplog: p
         r"the event loop turns again: shop\.blocks \(job blocks\) blocked it for 1\.\d s in all", ended
     )
     assert guard.blocks == 1
+    assert guard.lag > 0.5  # of the second, what was beyond the tick that was due
+    assert guard.memory > 2**20
 
 
 async def test_a_task_that_a_job_has_started_is_named_by_its_own_name(caplog: pytest.LogCaptureFixture) -> None:

@@ -73,12 +73,13 @@ function checks.budget(_, key)
 end
 
 -- A page of the statistics goes when its last period has been kept for as long as it is to be.
-local PAGE_LEFT = 86400000 -- ms, for one that would stay for ever
+-- One that would stay for ever is given the time for which its periods are kept, from now on.
+local KEPT_PAGES = {minutes = 86400000, hours = 2592000000} -- ms
 function checks.page(beginning, number)
   local key = beginning .. number
   if has_type(key, 'hash') and redis.call('PTTL', key) == -1 then
     report('no-retention', key, 'it is a page of the statistics, and would stay for ever', function()
-      redis.call('PEXPIRE', key, PAGE_LEFT)
+      redis.call('PEXPIRE', key, KEPT_PAGES[string.match(beginning, '(%l+):$')])
     end)
   end
 end
