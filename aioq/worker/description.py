@@ -76,7 +76,7 @@ class Description:
             "failed": slots.failed,
             "blocks": self._guard.blocks,
             # Rounded: a description goes to the server whenever it has changed.
-            "lag_ms": round(100 * self._guard.lag) * 10,
+            "lag_ms": _rounded_ms(self._guard.lag),
             "memory": self._guard.memory // MIB * MIB,
         }
 
@@ -88,3 +88,8 @@ class Description:
             return "lapsed"
 
         return "busy" if self._slots.running else "idle"
+
+
+def _rounded_ms(lag: float) -> int:
+    """A lag with one digit. Less than 100 ms is none: on a busy machine it differs from beat to beat."""
+    return int(float(f"{1000 * lag:.1g}")) if lag >= 0.1 else 0

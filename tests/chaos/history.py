@@ -15,9 +15,22 @@ from typing import Any, Literal, get_args
 #: commit: a result that somebody read; its fence is NO_FENCE if it is the result of no run. call: a callback of a
 #: job began, named after its kind, or a webhook has come, named after its type. fault: something was broken.
 #: start: a worker's process was started. final: one job in one index, after the drain. key: a key that is left.
-#: damaged: a line that is no event.
+#: counted: how many (fence) runs of this name the statistics of all queues tell. damaged: a line that is no event.
 Kind = Literal[
-    "invoke", "ok", "fail", "info", "begin", "end", "commit", "call", "fault", "start", "final", "key", "damaged"
+    "invoke",
+    "ok",
+    "fail",
+    "info",
+    "begin",
+    "end",
+    "commit",
+    "call",
+    "fault",
+    "start",
+    "final",
+    "key",
+    "counted",
+    "damaged",
 ]
 
 #: The fence of what is no result of a run: None, say, or bytes of which a part is missing.
@@ -46,6 +59,7 @@ class Event:
     limit: tuple[str, int] | None = None  # of an enqueue: the key, and how many may run at once
     sequence: str = ""  # of an enqueue: runs of one sequence begin in the order of their enqueues
     after: str = ""  # of an enqueue: the job that must have returned before it begins
+    patience: float = 0  # of an enqueue: for how many seconds it may wait for that
     child_of: str = ""  # of an enqueue: the job whose run has added this one to it
     slot: str = ""  # of an enqueue: the moment of a cron that it stands for
     retries: int = 0  # of an enqueue: how often a run that raised may be followed by another
@@ -130,7 +144,7 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
     ),
     **dict.fromkeys(("fence", "pid", "retries", "repeats"), _is_count),
     **dict.fromkeys(("brief", "kills", "called", "redelivers"), _is_flag),
-    **dict.fromkeys(("until", "loses", "within", "shift", "deadline"), _is_number),
+    **dict.fromkeys(("until", "loses", "within", "shift", "deadline", "patience"), _is_number),
     "due": lambda value: value is None or _is_number(value),
     "limit": lambda value: value is None or _is_limit(value),
     "away": lambda value: isinstance(value, list) and all(map(_is_text, value)),

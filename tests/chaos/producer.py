@@ -204,14 +204,19 @@ async def carry_out(order: Order, queue: Queue, other: Queue, seed: str) -> None
 
         return
 
-    if order.kind == "after":
+    if order.kind in ("after", "impatient"):
         first = Job.create(bodies.work, (order.seconds,))
         home = other if order.number % 2 else queue
 
         if await ask("enqueue", [first.id], home.enqueue_job(first), queue=home.name):
-            edge = Dependency(first, on_failure="cancel")
-            then = queue.using(job_id=job_id, depends_on=edge).enqueue(bodies.work, order.seconds)
-            await ask("enqueue", [job_id], then, queue=queue.name, after=first.id)
+            edge, patience = Dependency(first, on_failure="cancel"), 0.0
+
+            if order.kind == "impatient":
+                patience = 0.1 + order.delay / 2
+
+            options: dict[str, Any] = {"deferred_ttl": patience} if patience else {}
+            then = queue.using(job_id=job_id, depends_on=edge, **options).enqueue(bodies.work, order.seconds)
+            await ask("enqueue", [job_id], then, queue=queue.name, after=first.id, patience=patience)
 
         return
 

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from itertools import pairwise
 
-from .history import TAKEN
+from .history import TAKEN, Event
 from .judging import Found, History, Violation, jobs, losses, lost
 
 #: The fault that nobody has planned: a job has ended the process of its worker.
@@ -261,10 +261,64 @@ def taken_from_the_other(history: History) -> Found:
                 yield Violation("I27", "a job took what no run had returned", tuple(events))
 
 
+def not_too_late(history: History) -> Found:
+    """I30. A job that may wait for another one only so long does not begin if that one returns later."""
+    faults, by_id = losses(history), jobs(history)
+    shifts = any(e.shift for e in history)
+
+    for events in by_id.values():
+        patience = max((e.patience for e in events), default=0)
+        stored = next((e.at for e in events if e.kind == "ok" and e.name == "enqueue"), math.inf)
+        parent = by_id.get(max((e.after for e in events), default=""), [])
+        returned = [e.at for e in parent if e.kind == "end" and e.name == "returned"]
+
+        if patience <= 0 or not returned or shifts or lost(events, faults) or lost(parent, faults):
+            continue
+
+        if any(e.kind == "begin" for e in events) and min(returned) > stored + patience:
+            yield Violation("I30", f"began after it had waited for more than {patience} s", tuple(events))
+
+
+def counted_once(history: History) -> Found:
+    """I31. The statistics count no run twice, and all that workers have recorded which no fault has hit.
+
+    A run has begun once, or its job was failed with its worker. Of runs that have returned, those count for sure
+    whose job has finished, on a worker that nothing has hit, while nothing was wrong with the server.
+    """
+    told = {e.name: e.fence for e in history if e.kind == "counted"}
+    faults, by_id = [e for e in history if e.kind == "fault"], jobs(history)
+
+    if not told or losses(history):
+        return
+
+    begun = sum(e.kind == "begin" for e in history)
+    most = begun + sum(_is_buried(events) for events in by_id.values())
+    hit = {f.pid for f in faults}
+    least = 0
+
+    for events in by_id.values():
+        ends = [e for e in events if e.kind == "end" and e.name == "returned"]
+        is_finished = any(e.kind == "final" and e.name == "finished" for e in events)
+
+        if is_finished and ends and (last := ends[-1]).pid not in hit:
+            outages = (f for f in faults if f.pid == 0)
+            least += not any(f.at - NOTICED <= last.at <= max(f.at, f.until) + NOTICED for f in outages)
+
+    if told.get("finished", 0) + told.get("failed", 0) > most:
+        yield Violation("I31", f"counted more ends than the {most} runs that there were", _counts(history))
+
+    if told.get("finished", 0) < least:
+        yield Violation("I31", f"counted fewer runs than the {least} that have finished", _counts(history))
+
+
+def _counts(history: History) -> tuple[Event, ...]:
+    return tuple(e for e in history if e.kind == "counted")
+
+
 PROMISES: tuple[Callable[[History], Found], ...] = (
     readable, results_of_runs, asked_for, answered, in_time, spares_innocents, three_deaths,
     living_shards, starts_beside, heard, before_deadline, whole_series, called_back,
-    taken_from_the_other,
+    taken_from_the_other, not_too_late, counted_once,
 )  # fmt: skip
 
 

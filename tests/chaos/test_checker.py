@@ -86,6 +86,9 @@ PLANTED = {
     "I24": [*again("returned", repeats=2)],
     "I21": [*whole(), Event(4, "invoke", "result", "a"), Event(64, "info", "result", "a")],
     "I23": [*again("raised", retries=9, deadline=0.5), Event(25, "begin", job="a", fence=3)],
+    "I30": [*whole("a", 3), Event(6.5, "end", "returned", "a", fence=1), *whole("b", 6, after="a", patience=0.1),
+            Event(2, "ok", "enqueue", "b")],
+    "I31": [*whole(), Event(100, "counted", "finished", fence=1), Event(100, "counted", "failed", fence=1)],
     "I25": [*whole(called=True), Event(4, "call", "on_failure", "a", fence=1)],
 }  # fmt: skip
 
@@ -97,6 +100,15 @@ def test_a_history_without_faults_is_clean() -> None:
 @pytest.mark.parametrize("rule", PLANTED)
 def test_each_rule_can_be_broken(rule: str) -> None:
     assert rule in {violation.rule for violation in check(PLANTED[rule])}
+
+
+def test_the_statistics_tell_at_least_what_workers_have_recorded_that_nothing_has_hit() -> None:
+    history = [*whole(), Event(3, "end", "returned", "a", fence=1, pid=7)]
+    none, one = (Event(100, "counted", "finished", fence=count) for count in (0, 1))
+    assert check([*history, one]) == []
+    assert [violation.rule for violation in check([*history, none])] == ["I31"]
+    assert check([*history, none, Event(5, "fault", "worker-kill", pid=7, redelivers=True)]) == []
+    assert check([*history, none, Event(5, "fault", "cut", until=6)]) == []
 
 
 def test_a_series_has_no_more_runs_than_it_was_told() -> None:

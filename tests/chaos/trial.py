@@ -200,6 +200,7 @@ async def read(scene: Topology) -> None:
         scene.problems += [str(found) for queue in queues for found in await examine(queue)]
         await dismiss(scene)
         scene.problems += [str(found) for queue in queues for found in await examine(queue)]
+        await read_counts(scene, queues)
     finally:
         await connection.aclose()
 
@@ -228,6 +229,29 @@ async def read_index(scene: Topology, queue: Queue, status: JobStatus) -> None:
 
             if failure is not None and failure.type == "aioq.errors.AbandonedJobError":
                 scene.note(Event(time.monotonic(), "info", "buried", job_id, pid=last_worker(failure.text)))
+
+
+async def read_counts(scene: Topology, queues: list[Queue]) -> None:
+    """Notes what the statistics tell, now that all workers have told theirs. Fingerprints must list all failures.
+
+    Jobs that are kept for a second go meanwhile, so the numbers may agree a little later.
+    """
+    totals = [(await queue.statistics(step="hour")).total for queue in queues]
+
+    for name in ("finished", "failed"):
+        scene.note(Event(time.monotonic(), "counted", name, fence=sum(getattr(each, name) for each in totals)))
+
+    for queue in queues:
+        for _ in range(20):
+            listed = sum(each.count for each in await queue.store.failures.all())
+            failed = (await queue.store.reads.count())[JobStatus.FAILED]
+
+            if listed == failed:
+                break
+
+            await asyncio.sleep(0.2)
+        else:
+            scene.problems.append(f"{failed} jobs of {queue.name} have failed, and fingerprints list {listed}")
 
 
 def last_worker(text: str) -> int:

@@ -32,6 +32,7 @@ KINDS = {
     "drop": 12,  # raises, and nothing is kept of it after a second at the most
     "large": 4,  # has a result of 1 KB to 5 MB, which is waited for
     "after": 40,  # depends on another job, which takes a while; in half of them that is of another queue
+    "impatient": 12,  # the same, and it may not wait for long: it runs after the other one, or expires
     "adopt": 15,  # adds a child to itself, and another job depends on it
     "back": 15,  # raises, and is brought back with a job that depends on it
     "take": 30,  # takes the result of another job, which is kept for no time else
@@ -43,7 +44,8 @@ KINDS = {
 LOADS: dict[str, dict[str, int]] = {
     "usual": KINDS,
     "plain": KINDS | dict.fromkeys(("stick", "forget", "late", "drop", "large", "take", "kill"), 0),
-    "steady": KINDS | {"schedule": 0, "retry": 0, "deadline": 0, "repeat": 0},  # nothing is due at a moment
+    # Nothing is due at a moment.
+    "steady": KINDS | dict.fromkeys(("schedule", "retry", "deadline", "repeat", "impatient"), 0),
     "brief": {"quick": 20, "wait": 10, "slow": 10, "ttl": 5, "forget": 15, "late": 10, "drop": 30},
     "take": {"quick": 30, "slow": 20, "take": 50},
     "large": {"quick": 40, "wait": 20, "slow": 28, "large": 12},
@@ -60,7 +62,10 @@ SMALLEST, VERY, LARGEST = 1_000, 2_000_000, 5_000_000
 LOOPS = ("main", "second", "own")
 
 #: The longest body of each kind, in seconds; of the others 0.3.
-LONGEST = {"slow": 6.0, "thread": 3.0, "block": 1.5, "stick": 20.0, "stop": 8.0, "cancel": 3.0, "kill": 1.0}
+LONGEST = {
+    "slow": 6.0, "impatient": 2.0, "thread": 3.0, "block": 1.5, "stick": 20.0, "stop": 8.0, "cancel": 3.0,
+    "kill": 1.0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ def test_plain_and_on_a_terminal(cli: Cli, scene: Running) -> None:
     assert lines[2].split() == ["mail", "3", "0", "0", "0", "0", "0", "0", "0", "0", "yes"]
     assert lines.pop(3) == "Queue mail is paused by ann."
     assert lines[3] == ""
-    heads = "worker  host  pid  state  queues  running  ok runs  failed runs"
+    heads = "worker  host  pid  state  queues  running  ok runs  failed runs  memory"
     assert re.sub(" {2,}", "  ", lines[4]) == heads
     assert lines[5].split()[2:8] == [str(scene.process.pid), "idle", "default,mail", "0/7", "0", "0"]
     status, seen = cli.on_terminal("info")
@@ -91,7 +91,9 @@ def test_choices(cli: Cli, scene: Running) -> None:
     assert set(json.loads(cli.call("info", "--json", "-Q").stdout)) == {"server", "suspended", "queues"}
 
 
-def test_blocks_and_lags_of_the_event_loop_are_shown_when_there_are_some(cli: Cli, scene: Running, server: Server) -> None:
+def test_blocks_and_lags_of_the_event_loop_are_shown_if_there_are_some(
+    cli: Cli, scene: Running, server: Server
+) -> None:
     name = json.loads(cli.call("info", "--json").stdout)["workers"][0]["name"]
 
     with redis.Redis.from_url(server.url) as client:

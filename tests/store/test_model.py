@@ -56,8 +56,8 @@ ALONE, SUSPECTS, CALLBACKS, FRONT, MAIN = range(5)
 
 LOST = "aioq.errors.AbandonedJobError"
 
-#: Far away, for moments and retentions. What is to be over at once takes 1 ms, and each step waits for it. On a busy
-#: machine an example takes minutes, so what must outlast one is longer than that.
+#: Far away, for moments and retentions. What is to be over at once takes 1 ms, and each step waits for it. On a
+#: busy machine an example takes minutes, so what must outlast one is longer than that.
 FAR = 300_000
 LEASE = 600_000
 KEPT = [-1, 0, 1, FAR]
