@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,6 +21,7 @@ import pytest
 import aioq
 from aioq import Dependency, Job, Queue, Repeat, Webhook, Worker, current_job
 from aioq.store.net.wire import Wire
+from aioq.worker import figures
 from tests import jobs
 from tests.client import typed_jobs
 from tests.conftest import Server
@@ -324,6 +326,35 @@ async def test_an_explanation_is_one_call_and_its_work_is_bounded(queue: Queue, 
 
     # The server answers with what explains a job, and not with the jobs ahead of it.
     within(meter.per_job(10), Cost(commands=21, trips=1.1, bytes=400, calls=120, replies=600))
+
+
+async def test_a_call_for_the_statistics(queue: Queue, meter: Meter) -> None:
+    """An idle worker makes one each minute, which looks at the backlog, and one with jobs makes five more."""
+    found = []
+
+    for number in range(1, 4):
+        with meter:
+            await queue.store.statistics.tally("w", number, "finished=1 w30=1")
+
+        found.append(meter.commands)
+
+    assert max(found) <= 28
+    assert min(found) <= 9
+    assert meter.trips == 3
+
+
+@pytest.mark.chaos
+async def test_an_idle_worker(queue: Queue, start_worker, meter: Meter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Benchmark T11: at most three commands a second, also in the minute's part in which it tells its figures."""
+    monkeypatch.setattr(figures, "TELL_IDLE_S", 20.0)
+    await start_worker()
+    await asyncio.sleep(10)  # at its start, it does more
+    begun = time.monotonic()
+
+    with meter:
+        await asyncio.sleep(25)
+
+    assert meter.commands / (time.monotonic() - begun) <= 3
 
 
 async def test_a_wait_for_each_of_a_hundred(queue: Queue, start_worker, meter: Meter) -> None:
