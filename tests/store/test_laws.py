@@ -1,4 +1,4 @@
-"""Laws 12 to 15 of docs/design.md, as far as today's features can break them."""
+"""Law 8 and laws 12 to 15 of docs/design.md, as far as today's features can break them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aioq.store.keys import LANES
 from aioq.values.outcome import Failed, Finished, Interrupted, Retried
 from aioq.values.states import FINAL
 from tests.store.test_scripts import LIBRARY, SOURCES, bare
-from tests.store.tools import claim, end, entries, listening, passed, put, start, take
+from tests.store.tools import LEASE, claim, clock, end, entries, job, listening, passed, put, start, take
 
 TEXTS = SOURCES | LIBRARY
 
@@ -22,6 +22,26 @@ COUNTED = {
     "history": "a run that is recorded or taken back has ended by then, so the same call finds no run to count",
     "checks/job": "the repair ends the run, and the next look finds none",
 }
+
+
+# 8. Memory is freed.
+
+
+async def test_of_jobs_with_tags_and_fingerprints_and_deadlines_nothing_is_left(
+    store: Store, client: redis.Redis
+) -> None:
+    waiting = job("e", parents="wa", tags="y")
+    waiting.words["deferred_ttl"] = LEASE
+    await put(store, "a", "b", "c", tags="x,y", failure_ttl=b"1")
+    await put(store, "d", parents="wa", tags="x")
+    await store.producing.enqueue_many([waiting])
+    await store.changes.delete(["c", "d", "e"])
+    await end(store, *((claimed, Failed("boom")) for claimed in await take(store)))
+    await passed(client, clock(client) + 2)
+    await store.duty.sweep()
+    await store.duty.leave("w1")
+    lasting = {key for key in client.keys() if client.pttl(key) == -1}
+    assert lasting == {b"aioq:queues", store.keys.format}
 
 
 # 12. A job that may not run stands in no lane.

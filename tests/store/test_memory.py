@@ -206,6 +206,17 @@ async def test_a_sweep_makes_room(store: Store, client: redis.Redis, fill: Calla
     assert await store.duty.sweep() is False
 
 
+async def test_a_sweep_that_finds_nothing_is_not_refused(
+    store: Store, client: redis.Redis, fill: Callable[[], None]
+) -> None:
+    await put(store, "a", "b", tags="x,y")
+    await end(store, (next(iter(await take(store, limit=1))), Failed("boom")))
+    fill()
+    written = client.info("stats")["total_error_replies"]
+    assert not await store.duty.sweep()
+    assert client.info("stats")["total_error_replies"] == written
+
+
 async def test_a_worker_can_leave(store: Store, fill: Callable[[], None]) -> None:
     await store.duty.join("w1", LEASE)
     await store.duty.join("w2", LEASE)

@@ -68,10 +68,11 @@ local function sweep_listed(index, beginning, settle)
         gone[#gone + 1] = id
       end
     end
-    if #gone > 0 then
-      redis.call('ZREM', key, unpack(gone))
+    -- Most have nothing to settle, so an idle worker's sweep writes nothing.
+    if #gone > 0 or tonumber(redis.call('ZSCORE', index, name)) <= now or redis.call('EXISTS', key) == 0 then
+      redis.call('ZREM', key, '', unpack(gone)) -- not refused when memory is full, and then neither is what follows
+      settle(name)
     end
-    settle(name)
   end
 end
 chunk = tonumber(chunk)
