@@ -30,6 +30,10 @@ log = logging.getLogger("aioq.worker")
 #: somebody looks at the backlog. So much is lost of a worker that dies.
 TELL_S, TELL_IDLE_S = 10.0, 55.0
 
+#: For how long a call without an answer is sent again. The server forgets its number after ten minutes, see
+#: `lua/tally.lua`, and would count it once more.
+SEND_AGAIN_S = 300.0
+
 _COUNTERS: dict[type[Outcome], str] = {
     Finished: "finished",
     FinishedRun: "finished",
@@ -63,6 +67,7 @@ class Figures:
         self._counted: dict[str, float] = {}
         self._number = 0
         self._sent: Command | None = None  # no answer has come yet
+        self._sent_at = 0.0  # at first
         self._told_at = time.monotonic()
 
     def note_claims(self, claims: Claims) -> None:
@@ -129,6 +134,9 @@ class Figures:
             if not at_once and passed < TELL_S:
                 return None
 
+            if time.monotonic() - self._sent_at > SEND_AGAIN_S:
+                self._sent = None
+
             if self._sent is None:
                 words = pack_figures(self._counted)
 
@@ -138,6 +146,7 @@ class Figures:
                 self._counted = {}
                 self._number += 1
                 self._sent = self._statistics.tally_command(self._worker, self._number, words)
+                self._sent_at = time.monotonic()
 
             self._told_at = time.monotonic()
 
@@ -149,6 +158,7 @@ class Figures:
         It raises nothing: it is called where an error would cost a lease.
         """
         if isinstance(reply, ServerError):
+            self._sent_at = time.monotonic()  # it was not counted, so it is not too old
             log.debug("the figures of worker %s were refused: %s", self._worker, reply)
         else:
             self._sent = None

@@ -332,7 +332,9 @@ class DependentsMachine(RuleBasedStateMachine):
         if not is_seen and len(node.open) == 1 and (parent := self.nodes.get(next(iter(node.open)))):
             other, parent_id = self.of(parent.name)
 
-            if allows(JobStatus(parent.status), "cancel") and node.open[parent.name] != "wait":
+            is_decided = node.open[parent.name] != "wait" and parent.name not in self.families
+
+            if is_decided and allows(JobStatus(parent.status), "cancel"):
                 assert self.run(other.changes.cancel(parent_id))[0] == "ok"
                 self.change(node, "expired")
                 self.change(parent, "canceled")

@@ -50,6 +50,17 @@ async def test_nothing_is_told_before_its_time_and_then_until_an_answer_comes(
     assert figures.command() is None  # nothing was counted, and it is not a minute yet
 
 
+async def test_what_the_server_may_have_forgotten_is_not_sent_again(figures: Figures, monkeypatch) -> None:
+    monkeypatch.setattr(module, "TELL_S", 0)
+    figures.note_claims(Claims("ok", [], -1, waits_ms=[5]))
+    first = figures.command()
+    assert figures.command() == first
+    monkeypatch.setattr(module, "SEND_AGAIN_S", -1)
+    assert figures.command() is None
+    figures.note_claims(Claims("ok", [], -1, waits_ms=[2000]))
+    assert words(figures.command()) == "started=1 wait_ms=2000 w44=1"
+
+
 async def test_one_that_has_counted_nothing_tells_that_once_a_minute_and_not_at_its_end(
     figures: Figures, monkeypatch
 ) -> None:
