@@ -78,8 +78,9 @@ class OnTerminal:
             self.shows(text)
 
     def shows(self, text: str, timeout: float = 30) -> None:
-        """Wait until the last frame has a text."""
-        eventually_sync(lambda: text in self.screen(), timeout=timeout, describe=f"{text!r} on {self.screen()}")
+        """Wait until the last frame has a text, or the process has ended."""
+        eventually_sync(lambda: text in self.screen() or self.process.poll() is not None, timeout=timeout)
+        assert text in self.screen(), self.sent[-3000:].decode(errors="replace")
 
     def says(self, sent: bytes, timeout: float = 30) -> None:
         """Wait until these bytes were sent, at any time."""
@@ -97,7 +98,7 @@ class OnTerminal:
         whole = [each for each in frames if b"\x1b[?2026l" in each]
         text = whole[-1].partition(b"\x1b[?2026l")[0].decode() if whole else ""
 
-        return re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", text).replace("\r\n", "\n")
+        return re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", text).replace("\r", "")
 
     def ends(self, timeout: float = 30) -> int:
         """The exit code; what was still sent is read."""

@@ -124,8 +124,8 @@ def test_dangerous_keys_ask_first_and_only_the_right_answer_counts() -> None:
     assert after("P", "Y")[1] == after("P", "enter")[1] == after("P", "escape")[1] == []
     assert after("down", "down", "S", "y")[1] == [Act("stop", STARTED)]
     assert after("R", *"1200", "enter")[1] == [Act("requeue_all", QUEUE)]
-    assert after("R", *"1299", "backspace", "backspace", *"00", "enter")[1] == [Act("requeue_all", QUEUE)]
-    assert after("R", *"120", "enter")[1] == after("R", "y", "enter")[1] == []
+    assert after("R", *"12001", "backspace", "enter")[1] == [Act("requeue_all", QUEUE)]
+    assert after("R", *"12000", "enter")[1] == after("R", *"120", "enter")[1] == after("R", "y", "enter")[1] == []
     assert after("down", "down", "down", "D", *"1200", "enter")[1] == [Act("delete_all", FAILURE)]
     state, acts = after("S")
     assert (acts, state.notice) == ([], "S would stop a run. Nothing of that kind is selected.")

@@ -13,8 +13,8 @@ Verb = Literal["requeue", "requeue_all", "pause", "resume", "cancel", "stop", "d
 #: Rows that a page key moves by.
 PAGE_ROWS = 10
 
-#: A filter has at most so many characters.
-LONGEST_FILTER = 60
+#: A filter has at most so many characters, and a number that is typed so many digits.
+LONGEST_FILTER, LONGEST_NUMBER = 60, 12
 
 #: What each key for an action does, for the line at the bottom.
 ACTION_KEYS: Mapping[str, str] = {
@@ -215,7 +215,7 @@ def _answer(state: State, question: Question, key: str) -> tuple[State, Act | No
     if key == "backspace":
         return state._replace(question=question._replace(typed=question.typed[:-1])), None
 
-    if len(key) == 1 and key.isdecimal() and len(question.typed) < len(question.expected):
+    if len(key) == 1 and key.isdecimal() and len(question.typed) < LONGEST_NUMBER:
         return state._replace(question=question._replace(typed=question.typed + key)), None
 
     return (no, None) if key == "escape" else (state, None)
