@@ -142,7 +142,7 @@ async def _of_queue(store: Store, limit: int, away: dict[str, ServerError]) -> P
             store.reads.ids(JobStatus.STARTED, 0, limit), store.reads.count()
         )
         chunks = [ids[start : start + GLANCED] for start in range(0, len(ids), GLANCED)]
-        found = [record for chunk in chunks for record in await store.reads.glance(chunk)]
+        found = [record for chunk in chunks for record in await store.lists.glance(chunk)]
     except ServerUnreachable as error:
         if not store.connection.is_cluster:
             raise

@@ -89,10 +89,10 @@ async def _queue(board: Board, name: str) -> View:
 
 
 async def _last_failed(board: Board, name: str) -> list[JobRow]:
-    reads = board.store(name).reads
-    ids, _ = await reads.page(JobStatus.FAILED, LAST_FAILED, desc=True)
+    lists = board.store(name).lists
+    ids, _ = await lists.page(JobStatus.FAILED, LAST_FAILED, desc=True)
 
-    return [job_row(board, name, record) for record in await reads.glance(ids) if record is not None]
+    return [job_row(board, name, record) for record in await lists.glance(ids) if record is not None]
 
 
 async def _job(board: Board, place: Place) -> View:
