@@ -98,6 +98,13 @@ async def runs_of(
     return sorted(runs, key=lambda run: run[1].started_ms)
 
 
+def wait_ms(record: JobRecord) -> int | None:
+    """For how long a job that runs had waited in its queue, in ms; None: not known."""
+    since = record.enqueued_at
+
+    return None if since is None else max(0, record.started_ms - round(since.timestamp() * 1000))
+
+
 async def _glance(
     connection: Connection, stores: dict[str, Store], ids: dict[str, list[str]], away: dict[str, ServerError]
 ) -> dict[str, dict[str, JobRecord]]:

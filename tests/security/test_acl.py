@@ -26,12 +26,16 @@ from aioq import (
     current_job,
     get_current_job,
 )
+from aioq.cli.screen.reading import read
+from aioq.cli.screen.state import Place
+from aioq.cli.screen.view import Page
 from aioq.doctor import examine
 from aioq.errors import JobCanceled, JobExpired, ServerRefused
 from aioq.store import Directory, Store
 from aioq.store.scripts import server_scripts
 from aioq.types import Durability
 from aioq.web import dashboard
+from aioq.web.board import Board
 from aioq.worker import figures
 from tests import jobs
 from tests.cli.tools import Cli
@@ -420,6 +424,7 @@ async def test_an_observer_sees_and_changes_nothing(server: Server, queue: Queue
     words += [("ls", "--queue", "mail", "--status", str(state)) for state in JobStatus]
     words += [("job", "show", each, "--queue", "mail") for each in ids]
     words += [("explain", each, "--queue", "mail") for each in (ids[0], ids[-1])]
+    words += [("top",), ("top", "--json")]
 
     for each in words:
         result = await asyncio.to_thread(cli.call, *each)
@@ -427,6 +432,7 @@ async def test_an_observer_sees_and_changes_nothing(server: Server, queue: Queue
 
     assert denied(server) == []
     await look_at_the_dashboard(server, "observer", ids[-1])
+    await watch_the_monitor(server, "observer", ids[-1])
     assert allowed("observer") - SILENT - used(server) == set()
     assert set(denied(server)) <= {"ping", "config|get"}  # then the server's settings are not shown
     before = dump(server)
@@ -464,6 +470,13 @@ async def look_at_the_dashboard(server: Server, user: str, job_id: str) -> None:
             assert (await visitor.get(path)).status_code == 200, path
 
     await app.aclose()
+
+
+async def watch_the_monitor(server: Server, user: str, job_id: str) -> None:
+    """Each page of the monitor, as this user."""
+    async with Queue("mail", url(server, user)) as own:
+        for page in Page:
+            assert (await read(Board(own.connection), Place(page, "mail", job_id))).sections, page
 
 
 async def examine_all_damage(server: Server, user: str, *, repair: bool) -> set[str]:
