@@ -14,6 +14,7 @@ from aioq.client.group import Group
 from aioq.client.job import Job
 from aioq.client.queue import Queue
 from aioq.client.task import task
+from aioq.store.acting import acting_as
 from aioq.store.connection import Connection
 from aioq.values import distribution, rq_names
 from aioq.values.callback import Callback
@@ -66,6 +67,7 @@ __all__ = [
     "Webhook",
     "Worker",
     "WorkerPool",
+    "acting_as",
     "current_job",
     "get_current_job",
     "get_resources",

@@ -10,6 +10,7 @@ from aioq.client.result_of import result_of
 from aioq.client.searching import SearchPage
 from aioq.client.task import Task
 from aioq.client.using import Using
+from aioq.values.audit import AuditEntry
 from aioq.values.departed import DepartedWorker
 from aioq.values.durability import Durability, Level
 from aioq.values.durations import Duration
@@ -23,6 +24,7 @@ from aioq.values.retry_budget import RetryBudget
 from aioq.values.statistics import Backlog, Period, QueueStatistics
 
 __all__ = [
+    "AuditEntry",
     "Backlog",
     "BoundTask",
     "DepartedWorker",

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from aioq.cli import (
+    audit,
     demo,
     doctor,
     enqueue,
@@ -31,6 +32,7 @@ from aioq.cli import (
     web,
     worker,
 )
+from aioq.cli.actor import audited
 from aioq.cli.common import with_target
 from aioq.cli.from_rq import refuse_command, with_options_of_rq
 from aioq.values.distribution import NAME_AND_VERSION, clash
@@ -113,6 +115,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("top", top.top, "aioq top mail --interval 2"),
     ("ls", jobs.ls, "aioq ls mail --status failed --limit 10"),
     ("explain", explain.explain, "aioq explain my-id"),
+    ("audit", audit.audit, "aioq audit mail --limit 20"),
     ("doctor", doctor.doctor, "aioq doctor mail --repair"),
     ("empty", queues.empty, "aioq empty mail"),
     ("suspend", queues.suspend, "aioq suspend --duration 60"),
@@ -141,12 +144,16 @@ FAILURE_COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
 )
 
 
+#: What these do is not done by whoever has started them.
+LASTING = frozenset(("worker", "worker-pool", "server", "web", "demo"))
+
+
 def _with_options(name: str, command: Callable[..., None]) -> Callable[..., None]:
     """The command with the options of all commands that use a server."""
     if "target" not in inspect.signature(command).parameters:
         return command
 
-    return with_options_of_rq(name, with_target(command))
+    return with_options_of_rq(name, with_target(command if name in LASTING else audited(command)))
 
 
 def _build() -> typer.Typer:

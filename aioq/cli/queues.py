@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
-import socket
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from aioq.cli import output
+from aioq.cli.actor import actor
 from aioq.cli.checks import read_seconds, refuse_names_with_all
 from aioq.cli.common import JsonOption, Target, connected, on_each, tell_of_away, tell_of_missing
 from aioq.cli.complete import queue_names
 from aioq.client.queue import Queue
 from aioq.store import Connection, Directory
+from aioq.store.acting import act_of
+from aioq.values.durations import in_two_units
 from aioq.values.errors import ServerError
 from aioq.values.pause import MAX_BY, pack_pause
 
@@ -113,7 +114,7 @@ def suspend(
 ) -> None:
     """Stop workers from starting jobs, of all queues or of some. Running jobs go on."""
     seconds = read_seconds(duration, "--duration", 1)
-    told = {"reason": reason, "by": _this_user() if by is None else by}
+    told = {"reason": reason, "by": actor()[:MAX_BY] if by is None else by}
     pack_pause(**told)  # what cannot be used is refused before anything is asked
     done, missing, away = asyncio.run(_suspend(target, queues or [], seconds, told))
     limit = "" if duration is None else f" for {_spelled(duration)}"
@@ -132,16 +133,6 @@ def _spelled(duration: str) -> str:
     return output.count(int(duration), "second") if duration.isdecimal() else duration
 
 
-def _this_user() -> str | None:
-    """The user and the machine, as far as they have names that can be told."""
-    try:
-        found = f"{getpass.getuser()}@{socket.gethostname()}"
-    except (OSError, KeyError, ImportError):  # the user has no name on this machine
-        return None
-
-    return found if found.isprintable() and len(found) <= MAX_BY else None
-
-
 async def _suspend(
     target: Target, names: list[str], seconds: float | None, told: dict[str, str | None]
 ) -> tuple[list[str], list[str], Away]:
@@ -153,7 +144,9 @@ async def _suspend(
 
         if not names:
             ttl_ms = None if seconds is None else round(seconds * 1000)
-            await Directory(connection, away=away).suspend(ttl_ms, told=pack_pause(**told))
+            limit = "all workers" if seconds is None else f"all workers, for {in_two_units(seconds)}"
+            act = act_of("suspend", limit, told["reason"] or "")
+            await Directory(connection, away=away).suspend(ttl_ms, told=pack_pause(**told), act=act)
 
     return list(done), missing, away
 

@@ -125,7 +125,8 @@ async def _requeue_these(
                 verdicts, some = await requeue_with_dependents(queue.store, mine, only=state, **options)
                 states |= some
             else:
-                verdicts = await queue.store.changes.requeue(mine, only=state, **options)
+                at_front, reset = options["at_front"], options["reset"]
+                verdicts = await queue.store.changes.requeue(mine, at_front=at_front, reset=reset, only=state)
 
             done |= {
                 job_id: (_refusal(verdict, state), queue.name)

@@ -9,6 +9,7 @@ from aioq.client.given import id_of, ids_of
 from aioq.client.job import Job
 from aioq.client.view import JobView, gone
 from aioq.store import CALLBACKS, Callbacks, Store
+from aioq.store.acting import act_of
 from aioq.values.errors import InvalidJobOperation, InvalidType
 from aioq.values.states import JobStatus
 
@@ -45,10 +46,11 @@ async def requeue(
     _check_several(jobs)
     ids = list(dict.fromkeys(ids_of(jobs, store)))
     verdicts: list[str] = []
+    act = act_of("requeue")
 
     for start in range(0, len(ids), CHUNK):
         chunk = ids[start : start + CHUNK]
-        verdicts += await store.changes.requeue(chunk, at_front=at_front, reset=reset, only=only)
+        verdicts += await store.changes.requeue(chunk, at_front=at_front, reset=reset, only=only, act=act)
 
     return dict(zip(ids, verdicts, strict=True))
 
@@ -68,21 +70,30 @@ async def requeue_all(
         The ids of a chunk, each with its verdict.
 
     """
+    act = act_of("requeue", f"all that were {state}")
+
     async for ids in store.reads.listing(state, size=CHUNK, is_closed=True):
-        verdicts = await store.changes.requeue(ids, at_front=at_front, reset=reset, only=state)
+        verdicts = await store.changes.requeue(ids, at_front=at_front, reset=reset, only=state, act=act)
 
         yield list(zip(ids, verdicts, strict=True))
 
 
-async def delete_all(store: Store, state: JobStatus | Callbacks) -> int:
-    """Delete the jobs that are in a state, or the callbacks that wait or run; how many there were."""
+async def delete_all(store: Store, state: JobStatus | Callbacks, act: str = "") -> int:
+    """Delete the jobs that are in a state, or the callbacks that wait or run; how many there were.
+
+    Args:
+        store: their queue.
+        state: the state.
+        act: what this is a part of, for the audit.
+
+    """
     removed, before = 0, -1
 
     while removed > before:  # again, for what has come meanwhile where the listing had been already
         before = removed
 
         async for ids in store.reads.listing(state, size=CHUNK):
-            removed += await store.changes.delete(ids, None if state == CALLBACKS else state)
+            removed += await store.changes.delete(ids, None if state == CALLBACKS else state, act=act)
 
     return removed
 

@@ -16,6 +16,7 @@ from aioq.client.producer import EnqueueData, Producer
 from aioq.client.sequel import Sequel, record_of
 from aioq.client.waits import current
 from aioq.store import Store
+from aioq.store.acting import act_of
 from aioq.store.net.command import Argument
 from aioq.store.relay import relay
 from aioq.values.durations import Duration, retention_ms
@@ -217,11 +218,11 @@ class Group(Ends[R_co], Generic[R_co]):
         bits = await self._store.groups.over(self.name)
         left = [each for each in await self._members() if not is_set(bits, each.number)]
         left.reverse()  # what runs comes last, so that its end lets none of the others begin
-        canceled = 0
+        canceled, act = 0, act_of("cancel", f"group {self.name}")
 
         for at in range(0, len(left), CHANGES_AT_ONCE):
             some = left[at : at + CHANGES_AT_ONCE]
-            verdicts = await asyncio.gather(*(each.store.changes.cancel(each.job_id) for each in some))
+            verdicts = await asyncio.gather(*(each.store.changes.cancel(each.job_id, act=act) for each in some))
             canceled += sum(verdict == "ok" for verdict, _ in verdicts)
 
         await self._relay(left)
@@ -242,12 +243,13 @@ class Group(Ends[R_co], Generic[R_co]):
         await self._load()
         failed = newly_set(await self._store.groups.over(self.name, "failed"), b"")
         members = await self._members_at(failed)
-        moved = 0
+        moved, act = 0, act_of("requeue", f"group {self.name}")
 
         for at in range(0, len(members), CHUNK):
             for store, some in by_store(members[at : at + CHUNK]).items():
+                ids = [each.job_id for each in some]
                 verdicts = await store.changes.requeue(
-                    [each.job_id for each in some], at_front=at_front, reset=reset_retries, only=JobStatus.FAILED
+                    ids, at_front=at_front, reset=reset_retries, only=JobStatus.FAILED, act=act
                 )
                 moved += verdicts.count("ok")
 

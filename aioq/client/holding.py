@@ -5,8 +5,9 @@ from __future__ import annotations
 from aioq.client.parts import part_of
 from aioq.client.plain import awaited
 from aioq.store import Store
-from aioq.values.durations import Duration, positive_ms
-from aioq.values.pause import pack_pause
+from aioq.store.acting import act_of, actor_now
+from aioq.values.durations import Duration, in_two_units, positive_ms
+from aioq.values.pause import MAX_BY, pack_pause
 from aioq.values.retry_budget import RetryBudget, check_budget
 
 
@@ -25,7 +26,8 @@ class Holding:
         Args:
             duration: for how long (default None: until `resume`).
             reason: why, in one line of at most 500 characters; `aioq info` and `Job.explain` tell it.
-            by: who does it, in at most 100 characters; they tell that, too.
+            by: who does it, in at most 100 characters; they tell that, too (default None: who acts, if
+                `acting_as` says that).
 
         Raises:
             InvalidInput: a value cannot be used; nothing is paused.
@@ -35,7 +37,8 @@ class Holding:
 
         """
         ttl_ms = None if duration is None else positive_ms(duration, "duration")
-        await self.store.changes.pause(ttl_ms, told=pack_pause(reason, by))
+        told = _told(reason, by)
+        await self.store.changes.pause(ttl_ms, told=told, act=act_of("pause", _for(ttl_ms), reason or ""))
 
     @awaited
     async def resume(self) -> None:
@@ -68,9 +71,21 @@ class Holding:
 
         """
         budget = None if limit is None else check_budget(limit, per, at_once)
-        await self.store.changes.set_retry_budget(budget)
+        detail = "none" if budget is None else f"{limit} per {in_two_units(positive_ms(per, 'per') / 1000)}"
+        await self.store.changes.set_retry_budget(budget, act=act_of("retry_budget", detail))
 
     @awaited
     async def retry_budget(self) -> RetryBudget | None:
         """How many retries the queue takes; None: as many as come."""
         return await self.store.reads.retry_budget()
+
+
+def _told(reason: str | None, by: str | None) -> str:
+    """What is stored of a pause."""
+    actor = actor_now()
+
+    return pack_pause(reason, actor.by[:MAX_BY] if by is None and actor is not None else by)
+
+
+def _for(ttl_ms: int | None) -> str:
+    return "" if ttl_ms is None else f"for {in_two_units(ttl_ms / 1000)}"

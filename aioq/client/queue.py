@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, NoReturn, Self, overload
 
+from aioq.client.audit import Audited
 from aioq.client.bulk import delete_all, requeue
 from aioq.client.enqueuing import Enqueuing
 from aioq.client.holding import Holding
@@ -18,6 +19,7 @@ from aioq.client.searching import Searches
 from aioq.client.share import Share
 from aioq.client.statistics import Statistics
 from aioq.store import CALLBACKS, Connection, Directory, Server, Store, connect
+from aioq.store.acting import act_of
 from aioq.values.cause import read_exceptions
 from aioq.values.durability import Level
 from aioq.values.durations import Duration, positive_ms
@@ -33,7 +35,7 @@ from aioq.values.states import JobStatus
 
 
 @tell_rq_names(QUEUE)
-class Queue(Enqueuing, Registries, Holding, Statistics, Searches):
+class Queue(Enqueuing, Registries, Holding, Statistics, Searches, Audited):
     """A queue of jobs on one server. Methods that ask the server are awaited.
 
     Args:
@@ -296,11 +298,11 @@ class Queue(Enqueuing, Registries, Holding, Statistics, Searches):
     @awaited
     async def empty(self) -> int:
         """Delete the jobs that wait to be claimed; how many there were. Jobs in other states stay."""
-        return await delete_all(self.store, JobStatus.QUEUED)
+        return await delete_all(self.store, JobStatus.QUEUED, act_of("empty"))
 
     @awaited
     async def delete(self) -> int:
-        """Delete the queue with its groups, pause, retry budget, statistics and jobs; how many jobs there were."""
+        """Delete the queue with its groups, pause, retry budget, statistics, audit and jobs; how many jobs."""
         await self.store.groups.delete(*await self.store.groups.names())
         removed = sum([await delete_all(self.store, state) for state in JobStatus])
         await delete_all(self.store, CALLBACKS)
@@ -310,6 +312,7 @@ class Queue(Enqueuing, Registries, Holding, Statistics, Searches):
         # The last worker that leaves takes empty lanes along. If there is none, it is done in the name of nobody.
         await self.store.duty.leave("")
         await self.store.statistics.forget()
+        await self.store.audit.forget()
         await self.store.producing.unregister()
 
         return removed

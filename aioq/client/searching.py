@@ -11,6 +11,7 @@ from aioq.client.job import Job
 from aioq.client.parts import part_of
 from aioq.client.plain import awaited
 from aioq.store import Store
+from aioq.store.acting import act_of, actor_now
 from aioq.store.searching import STEP, Progress, read_cursor
 from aioq.values.durations import FOREVER, Duration, positive_ms
 from aioq.values.errors import InvalidInput, InvalidType, NoSuchFailureError
@@ -176,14 +177,14 @@ class Searches:
 
     @awaited
     async def mute_failure(
-        self, fingerprint: FailureGroup | str, duration: Duration | None = None, *, muted_by: str = ""
+        self, fingerprint: FailureGroup | str, duration: Duration | None = None, *, muted_by: str | None = None
     ) -> None:
         """Say that nobody needs to look at the failures with a fingerprint. They are counted and kept as before.
 
         Args:
             fingerprint: that of the group, or the group.
             duration: for how long (default None: until `unmute_failure`).
-            muted_by: who says so; it is shown.
+            muted_by: who says so; it is shown (default None: who acts, if `acting_as` says that).
 
         Raises:
             InvalidInput: a value cannot be used.
@@ -191,7 +192,9 @@ class Searches:
 
         """
         ms = FOREVER if duration is None else positive_ms(duration, "duration")
-        await self._mute(check_fingerprint(fingerprint), ms, muted_by)
+        actor = actor_now()
+        by = (actor.by if actor else "") if muted_by is None else muted_by
+        await self._mute(check_fingerprint(fingerprint), ms, by)
 
     @awaited
     async def unmute_failure(self, fingerprint: FailureGroup | str) -> None:
@@ -268,21 +271,22 @@ async def on_all(store: Store, verb: Verb, filter: Filter, **options: bool) -> A
         raise InvalidInput("filter: it has no condition, so it would be for all jobs of the queue; name a state")
 
     progress = await store.searching.begin(filter)
+    act = act_of(verb, str(filter))
 
     while not progress.is_over:
         ids, progress = await store.searching.step(filter, progress)
 
         if ids:
-            yield await _do(store, verb, ids, options)
+            yield await _do(store, verb, ids, options, act)
 
 
-async def _do(store: Store, verb: Verb, ids: list[str], options: dict[str, Any]) -> int:
+async def _do(store: Store, verb: Verb, ids: list[str], options: dict[str, Any], act: str) -> int:
     if verb == "delete":
-        return await store.changes.delete(ids)
+        return await store.changes.delete(ids, act=act)
 
     if verb == "requeue":
-        return (await store.changes.requeue(ids, **options)).count("ok")
+        return (await store.changes.requeue(ids, act=act, **options)).count("ok")
 
-    verdicts = await asyncio.gather(*map(store.changes.cancel, ids))
+    verdicts = await asyncio.gather(*(store.changes.cancel(each, act=act) for each in ids))
 
     return sum(verdict == "ok" for verdict, _ in verdicts)

@@ -10,7 +10,8 @@ from aioq.doctor.across import examine_across
 from aioq.doctor.examinee import Examinee
 from aioq.doctor.examining import Round
 from aioq.doctor.finding import Examined, Finding
-from aioq.store import Connection
+from aioq.store import Connection, Store
+from aioq.store.acting import act_of
 
 
 async def examine(
@@ -75,8 +76,23 @@ async def examine_queues(
     round_ = Round(connection, repair, advance or _ignore, finished or _ignore)
     await asyncio.gather(*(round_.examine(server, [examinees[at] for at in mine]) for server, mine in groups))
     await examine_across(connection, examinees, repair=repair)
+    found = [each.report() for each in examinees]
 
-    return [each.report() for each in examinees]
+    if repair:
+        await _tell_of_repairs(connection, found)
+
+    return found
+
+
+async def _tell_of_repairs(connection: Connection, examined: Sequence[Examined]) -> None:
+    """A row in the audit of each queue that was repaired, if somebody has said who does it."""
+    act = act_of("repair")
+
+    for each in examined:
+        names = [finding.name for finding in each.findings if finding.repaired]
+
+        if names and act:
+            await Store(connection, each.name).audit.add(act, names, len(names))
 
 
 def _ignore(*_: object) -> None:

@@ -75,12 +75,19 @@ class Calls:
 
         return reply
 
-    async def call_once(self, name: str, /, **values: Argument | Sequence[Argument]) -> Any:
-        """Call a script that changes what a user asks for: sent twice, it answers twice the same and acts once."""
+    async def call_once(self, name: str, act: str = "", /, **values: Argument | Sequence[Argument]) -> Any:
+        """Call a script that changes what a user asks for: sent twice, it answers twice the same and acts once.
+
+        Args:
+            name: the script.
+            act: who asks for it, as `act_of` tells it; "": that is not told.
+            values: its arguments, by name.
+
+        """
         repeat_ms = self.connection.repeat_ms
         word = secrets.token_hex(6) if repeat_ms else ""
 
-        return await self.call(name, call=word, repeat_ms=repeat_ms, **values)
+        return await self.call(name, call=f"{word} {act}" if act else word, repeat_ms=repeat_ms, **values)
 
 
 def verdict_of(name: str, reply: Any) -> str:

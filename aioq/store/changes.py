@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from aioq.store.acting import act_of
+from aioq.store.audit import Audit
 from aioq.store.calls import Calls
 from aioq.store.net.command import Command
 from aioq.store.reply import text
@@ -18,19 +20,22 @@ class Changes:
 
     Args:
         calls: the queue's.
+        audit: the queue's.
         forget: called with the ids of jobs that have been deleted.
 
     """
 
-    def __init__(self, calls: Calls, forget: Callable[[Sequence[str]], None]) -> None:
+    def __init__(self, calls: Calls, audit: Audit, forget: Callable[[Sequence[str]], None]) -> None:
         self._calls = calls
+        self._audit = audit
         self._forget = forget
 
-    async def cancel(self, job_id: str) -> tuple[str, str]:
-        """The verdict (ok, already, refused, gone), and the status that refuses."""
+    async def cancel(self, job_id: str, *, act: str = "") -> tuple[str, str]:
+        """The verdict (ok, already, refused, gone), and the status that refuses. act: what this is a part of."""
         return _verdict(
             await self._calls.call_once(
                 "cancel",
+                act or act_of("cancel"),
                 control=self._calls.shared.control,
                 canceled_ttl=CANCELED_TTL_MS,
                 id=job_id,
@@ -42,19 +47,21 @@ class Changes:
         return _verdict(
             await self._calls.call_once(
                 "stop",
+                act_of("stop"),
                 control=self._calls.shared.control,
                 failure_ttl=FAILURE_TTL_MS,
                 id=job_id,
             )
         )
 
-    async def delete(self, ids: Sequence[str], only: JobStatus | None = None) -> int:
-        """Delete jobs (only those in a state); how many there were."""
+    async def delete(self, ids: Sequence[str], only: JobStatus | None = None, *, act: str = "") -> int:
+        """Delete jobs (only those in a state); how many there were. act: what this is a part of."""
         if not ids:
             return 0
 
         reply = await self._calls.call_once(
             "delete",
+            act or act_of("delete"),
             control=self._calls.shared.control,
             only=only or "",
             ids=list(ids),
@@ -65,10 +72,20 @@ class Changes:
         return int(reply[1])
 
     async def requeue(
-        self, ids: Sequence[str], *, at_front: bool, reset: bool, only: JobStatus | None = None
+        self, ids: Sequence[str], *, at_front: bool, reset: bool, only: JobStatus | None = None, act: str = ""
     ) -> list[str]:
-        """Bring jobs back (only those in a state). For each id: ok, gone, or the status that does not allow it."""
-        verdicts, _ = await self._requeue(ids, at_front=at_front, reset=reset, only=only, dependents=False)
+        """Bring jobs back (only those in a state). For each id: ok, gone, or the status that does not allow it.
+
+        Args:
+            ids: the jobs.
+            at_front: put them at the front.
+            reset: count their attempts and deliveries anew.
+            only: the state that they must be in; None: any that allows it.
+            act: what this is a part of.
+
+        """
+        options = {"at_front": at_front, "reset": reset, "dependents": False}
+        verdicts, _ = await self._requeue(ids, act or act_of("requeue"), only=only, **options)
 
         return verdicts
 
@@ -82,16 +99,26 @@ class Changes:
             is no record. "": it is of another queue, where a row of the outbox brings it back.
 
         """
-        return await self._requeue(ids, at_front=at_front, reset=reset, only=only, dependents=True)
+        act = act_of("requeue", "with dependents")
+
+        return await self._requeue(ids, act, at_front=at_front, reset=reset, only=only, dependents=True)
 
     async def _requeue(
-        self, ids: Sequence[str], *, at_front: bool, reset: bool, only: JobStatus | None, dependents: bool
+        self,
+        ids: Sequence[str],
+        act: str,
+        *,
+        at_front: bool,
+        reset: bool,
+        only: JobStatus | None,
+        dependents: bool,
     ) -> tuple[list[str], dict[str, str]]:
         if not ids:
             return [], {}
 
         reply = await self._calls.call_once(
             "requeue",
+            act,
             only=only or "",
             lane="front" if at_front else "",
             reset=int(reset),
@@ -117,23 +144,28 @@ class Changes:
 
         return reply[0].decode()  # type: ignore[no-any-return]
 
-    async def pause(self, ttl_ms: int | None = None, *, told: str = BARE) -> None:
+    async def pause(self, ttl_ms: int | None = None, *, told: str = BARE, act: str = "") -> None:
         """No worker claims from the queue, until resume or for ttl_ms. told: why, as `pack_pause` packs it."""
-        await self._calls.send(_set(self._calls.keys.paused, told, ttl_ms))
+        await self._told(_set(self._calls.keys.paused, told, ttl_ms), act)
 
     async def resume(self) -> None:
         """End a pause."""
-        await self._calls.send(("DEL", self._calls.keys.paused))
+        await self._told(("DEL", self._calls.keys.paused), act_of("resume"))
         await self.wake()
 
-    async def set_retry_budget(self, budget: Mapping[bytes, int] | None) -> None:
+    async def set_retry_budget(self, budget: Mapping[bytes, int] | None, *, act: str = "") -> None:
         """Let the queue take no more retries than that; None: as many as come."""
         key = self._calls.keys.retry_budget
 
         if budget is None:
-            await self._calls.send(("DEL", key))
+            await self._told(("DEL", key), act)
         else:
-            await self._calls.send(("HSET", key, *(part for field in budget.items() for part in field)))
+            await self._told(("HSET", key, *(part for field in budget.items() for part in field)), act)
+
+    async def _told(self, command: Command, act: str) -> None:
+        """A command, and in the same round trip what the audit is told of it."""
+        commands = [command, self._audit.command(act)] if act else [command]
+        await self._calls.connection.calls(commands)
 
     async def wake(self) -> None:
         """Let one idle worker look at the queue."""

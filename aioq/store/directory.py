@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from aioq.store.acting import act_of
 from aioq.store.connection import Connection
 from aioq.store.duty import read_late_workers
 from aioq.store.examination import PLACES, scan
@@ -139,7 +140,7 @@ class Directory:
         """These queues, each with its jobs in each state."""
 
         def ask(name: str) -> list[Command]:
-            store = Store(self.connection, name)
+            store = self._store(name)
 
             return [
                 *store.reads.pauses_commands(),
@@ -270,23 +271,25 @@ class Directory:
         if dead:
             await self.connection.call(("SREM", self._shared.workers, *dead))
 
-    async def suspend(self, ttl_ms: int | None = None, *, told: str = BARE) -> None:
+    async def suspend(self, ttl_ms: int | None = None, *, told: str = BARE, act: str = "") -> None:
         """No worker claims anything, until resume or for ttl_ms. It holds for queues that come later, too.
 
         Args:
             ttl_ms: for how long; None: until resume.
             told: why, as `pack_pause` packs it.
+            act: who does it, as `act_of` tells it; each queue gets a row of it.
 
         """
         limit: Command = () if ttl_ms is None else ("PX", ttl_ms)
         await self._on_shared(("SET", self._shared.suspended, told, *limit))
-        await self._on_queues(lambda name: [("SET", self._keys(name).suspended, told, *limit)])
+        await self._on_queues(lambda name: [("SET", self._keys(name).suspended, told, *limit)], act)
 
     async def resume(self) -> None:
         """End a suspension."""
         await self._on_shared(("DEL", self._shared.suspended))
         await self._on_queues(
-            lambda name: [("DEL", self._keys(name).suspended), Store(self.connection, name).changes.wake_command()]
+            lambda name: [("DEL", self._keys(name).suspended), self._store(name).changes.wake_command()],
+            act_of("resume", "all workers"),
         )
 
     async def is_suspended(self) -> bool | None:
@@ -315,11 +318,17 @@ class Directory:
 
             return None
 
-    async def _on_queues(self, ask: Callable[[str], Sequence[Command]]) -> None:
-        self._noted(await self._scatter(await self.queues(), ask), "queue")
+    async def _on_queues(self, ask: Callable[[str], Sequence[Command]], act: str) -> None:
+        def ask_and_tell(name: str) -> list[Command]:
+            return [*ask(name), *([self._store(name).audit.command(act)] if act else [])]
+
+        self._noted(await self._scatter(await self.queues(), ask_and_tell), "queue")
 
     async def _scatter(self, names: Sequence[str], ask: Callable[[str], Sequence[Command]]) -> Answers:
         return await scatter(self.connection, names, lambda name: self._keys(name).job, ask)
+
+    def _store(self, name: str) -> Store:
+        return Store(self.connection, name)
 
     def _keys(self, name: str) -> Keys:
         return Keys.of(name, self._shared.prefix)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from aioq.store.calls import verdict_of
 from aioq.store.keys import LANES, RARE_LANES, Keys
 from aioq.store.net.command import Command
+from aioq.values.audit import ENTRIES_MS
 from aioq.values.states import KEPT_MS
 
 #: Subjects of one call: one to two ms of the server's time.
@@ -100,6 +101,7 @@ PLACES = (
     Place("format", "string", "lasting"),
     Place("retry_budget", "hash", "lasting", own="budget"),
     Place("departed", "zset", _DAYS_30),
+    Place("audit", "zset", str(ENTRIES_MS)),
     *(Place(state, "zset", "members", "registry") for state in KEPT_MS),
     *(Place(state, "zset", "members", "companion", b":until") for state in KEPT_MS),
     *(Place(state, "zset", "members", "registry", b":usual") for state in KEPT_MS),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from aioq.store.acting import act_of
 from aioq.store.calls import Calls
 from aioq.store.reply import fields_of, text
+from aioq.values.durations import in_two_units
 from aioq.values.failure_group import FailureGroup, read_group
 
 #: Fingerprints that one call brings: about a millisecond of the server's time.
@@ -49,7 +51,8 @@ class Failures:
             by: who says so.
 
         """
-        reply = await self._calls.call("mute", f=name, ms=ms, by=by)
+        act = act_of("mute" if ms else "unmute", f"for {in_two_units(ms / 1000)}" if ms > 0 else "")
+        reply = await self._calls.call_once("mute", act, f=name, ms=ms, by=by)
 
         return bool(reply[0] == b"ok")
 

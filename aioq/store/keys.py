@@ -59,6 +59,7 @@ class Keys:
     format: bytes
     retry_budget: bytes
     departed: bytes
+    audit: bytes
     job: bytes
     attempts: bytes
     damaged: bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aioq.store.audit import Audit
 from aioq.store.calls import Calls
 from aioq.store.changes import Changes
 from aioq.store.connection import Connection
@@ -41,8 +42,10 @@ class Store:
         self.signer: Signer | None = self.calls.signer
         #: For whoever enqueues jobs, and waits for them.
         self.producing: Producing = Producing(self.calls)
+        #: For whoever looks at who has done what.
+        self.audit: Audit = Audit(self.calls)
         #: For whoever changes jobs, or the queue.
-        self.changes: Changes = Changes(self.calls, self.producing.forget)
+        self.changes: Changes = Changes(self.calls, self.audit, self.producing.forget)
         #: For whoever looks.
         self.reads: Reads = Reads(self.calls)
         #: For whoever looks at what jobs have failed of.

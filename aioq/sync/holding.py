@@ -21,7 +21,8 @@ class Holding:
         Args:
             duration: for how long (default None: until `resume`).
             reason: why, in one line of at most 500 characters; `aioq info` and `Job.explain` tell it.
-            by: who does it, in at most 100 characters; they tell that, too.
+            by: who does it, in at most 100 characters; they tell that, too (default None: who acts, if
+                `acting_as` says that).
 
         Raises:
             InvalidInput: a value cannot be used; nothing is paused.

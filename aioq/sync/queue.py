@@ -11,6 +11,7 @@ from aioq.client.middleware import EnqueueMiddleware
 from aioq.client.queue import Queue as AsyncQueue
 from aioq.client.registry import Registry as AsyncRegistry
 from aioq.store import Connection, Server
+from aioq.sync.audit import Audited
 from aioq.sync.calling import run
 from aioq.sync.enqueuing import Enqueuing
 from aioq.sync.group import use_queues
@@ -30,7 +31,7 @@ from aioq.values.signature import Secret
 
 
 @tell_rq_names(plain(QUEUE))
-class Queue(Enqueuing, Holding, Statistics, Searches):
+class Queue(Enqueuing, Holding, Statistics, Searches, Audited):
     """A queue of jobs on one server, for code without an event loop.
 
     It is what aioq.Queue is, with the same arguments and plain calls. Any number of threads may use one, and a

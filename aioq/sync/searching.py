@@ -136,14 +136,14 @@ class Searches:
         return run(self._queue.failures, limit, muted=muted)
 
     def mute_failure(
-        self, fingerprint: FailureGroup | str, duration: Duration | None = None, *, muted_by: str = ""
+        self, fingerprint: FailureGroup | str, duration: Duration | None = None, *, muted_by: str | None = None
     ) -> None:
         """Say that nobody needs to look at the failures with a fingerprint. They are counted and kept as before.
 
         Args:
             fingerprint: that of the group, or the group.
             duration: for how long (default None: until `unmute_failure`).
-            muted_by: who says so; it is shown.
+            muted_by: who says so; it is shown (default None: who acts, if `acting_as` says that).
 
         Raises:
             InvalidInput: a value cannot be used.

@@ -253,7 +253,7 @@ class InlineChanges(Changes):
     """
 
     def __init__(self, store: InlineStore) -> None:
-        super().__init__(store.calls, store.producing.forget)
+        super().__init__(store.calls, store.audit, store.producing.forget)
         self._store = store
 
     async def save_meta(

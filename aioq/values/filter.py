@@ -111,6 +111,19 @@ class Filter:
 
         return json.dumps({name: value for name, value in conditions.items() if value})
 
+    def __str__(self) -> str:
+        """The filter as people read it; `parse` reads it, too, but for texts with quotation marks."""
+        words = [(name, str(each)) for name, field in _LISTS.items() for each in getattr(self, field)]
+        words += [(f"meta.{key}", value) for key, value in self.meta]
+        words += [("fingerprint", self.fingerprint)] if self.fingerprint else []
+        words += [
+            (name, moment.isoformat())
+            for name, moment in (("after", self.after), ("before", self.before))
+            if moment is not None
+        ]
+
+        return " ".join([*(f"{name}:{_quoted(value)}" for name, value in words), *map(_quoted, self.texts)])
+
     def takes(self, state: JobStatus) -> bool:
         """Whether jobs of this state may be among those that it is for."""
         if self.fingerprint and state != JobStatus.FAILED:
@@ -250,6 +263,10 @@ def _moment(value: datetime | str | None, name: str) -> datetime | None:
         return datetime.fromtimestamp(max(0.0, datetime.now(UTC).timestamp() - ago_ms / 1000), UTC)
 
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _quoted(text: str) -> str:
+    return text if text and not any(each.isspace() for each in text) else f'"{text}"'
 
 
 def _text_of(value: object) -> str:

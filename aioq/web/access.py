@@ -15,13 +15,18 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
+from aioq.values.audit import MAX_BY
 from aioq.values.errors import InvalidInput
+from aioq.values.summary import printable
 
 #: What a visitor may do.
 Role = Literal["none", "read", "act"]
 
 #: What an application gives to say who may do what.
 Allow = Callable[[Request], "Role | Awaitable[Role]"]
+
+#: What an application gives to name whoever acts.
+Who = Callable[[Request], str]
 
 #: The names of this machine. The page of another site may lead here by a name server of its own, but then the
 #: browser sends that site's name.
@@ -199,3 +204,11 @@ def keep_session(request: Request, response: Response, session: str) -> None:
         httponly=True,
         samesite="strict",
     )
+
+
+def name_of(request: Request, visitor: Visitor) -> str:
+    """A name for whoever acts: that of their session, which tells nobody its cookie, and their address."""
+    digest = hashlib.sha256(visitor.session.encode()).hexdigest()[:8]
+    address = "" if request.client is None else f" at {request.client.host}"
+
+    return printable(f"session {digest}{address}")[:MAX_BY]

@@ -18,9 +18,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aioq.client.queue import Queue
 from aioq.store import Connection, Server, connect
+from aioq.store.acting import acting_as
 from aioq.values.errors import InvalidInput, ServerError
 from aioq.values.signature import Secret
-from aioq.web.access import LOOPBACK, Access, Allow, Visitor, is_foreign, keep_session
+from aioq.web.access import LOOPBACK, Access, Allow, Visitor, Who, is_foreign, keep_session, name_of
 from aioq.web.actions import carry_out, told
 from aioq.web.board import Board, Redact
 from aioq.web.headers import with_headers
@@ -57,12 +58,16 @@ class Dashboard:
         connection: the server; it is closed with the application only if the dashboard has opened it.
         access: who may do what.
         redact: changes texts before they leave the process.
+        who: the name of whoever has sent a request, for the audit; None: of their session.
         owns: whether the dashboard has opened the connection.
 
     """
 
-    def __init__(self, connection: Connection, access: Access, redact: Redact | None, *, owns: bool) -> None:
+    def __init__(
+        self, connection: Connection, access: Access, redact: Redact | None, who: Who | None, *, owns: bool
+    ) -> None:
         self._board = Board(connection, redact)
+        self._who: Callable[[Request, Visitor], str] = name_of if who is None else lambda request, _: who(request)
         self._access = access
         self._owns = owns
         self._templates = environment()
@@ -200,7 +205,10 @@ class Dashboard:
                 text = "The form did not come from a page of this dashboard. Load the page, and repeat it there."
                 return self._trouble(request, visitor, 403, "Not from here", text)
 
-            return RedirectResponse(base_of(request) + await carry_out(self._board, form), 303)
+            with acting_as(self._who(request, visitor), source="web"):
+                path = await carry_out(self._board, form)
+
+            return RedirectResponse(base_of(request) + path, 303)
 
         response: Response = await self._guarded(answer)(request)
 
@@ -301,6 +309,7 @@ def dashboard(
     allow_actions: bool = False,
     hosts: Sequence[str] | None = None,
     redact: Redact | None = None,
+    who: Who | None = None,
     prefix: str | None = None,
     secret: Secret = None,
 ) -> Dashboard:
@@ -317,6 +326,8 @@ def dashboard(
             of this machine).
         redact: called with the name of a function, the name of an argument (or its place, "result", "meta.<key>"
             or "error") and its text; what it returns is shown in its place.
+        who: called with the request of an action; the name of whoever acts, which the audit keeps (default None:
+            a name of their session, and their address).
         prefix: the first word of every key, as for Queue.
         secret: as for Queue.
 
@@ -333,8 +344,8 @@ def dashboard(
     access = Access(token, allow, allow_actions=allow_actions, hosts=hosts)
 
     if isinstance(connection, Queue):
-        return Dashboard(connection.connection, access, redact, owns=False)
+        return Dashboard(connection.connection, access, redact, who, owns=False)
 
     opened = connect(connection, prefix=prefix, secret=secret)
 
-    return Dashboard(opened, access, redact, owns=not isinstance(connection, Connection))
+    return Dashboard(opened, access, redact, who, owns=not isinstance(connection, Connection))

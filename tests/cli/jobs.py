@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 
+from aioq import current_job
+
 
 class DeclinedError(Exception):
     pass
@@ -50,3 +52,8 @@ async def cancel_everything() -> None:
 
 async def awaited_task() -> None:
     await asyncio.create_task(leave())
+
+
+async def cancel_another(job_id: str) -> None:
+    other = await current_job.queue.fetch_job(job_id)
+    await other.cancel()

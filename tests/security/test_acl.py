@@ -421,6 +421,7 @@ async def test_an_observer_sees_and_changes_nothing(server: Server, queue: Queue
     words = [("info",), ("info", "--json"), ("ls", "--queue", "mail"), ("ls", "--queue", "mail", "--desc")]
 
     words += [("group", "ls", "mail"), ("group", "show", "g"), ("stats", "mail"), ("info", "--departed")]
+    words += [("audit", "mail")]
     words += [("ls", "--queue", "mail", "--status", str(state)) for state in JobStatus]
     words += [("job", "show", each, "--queue", "mail") for each in ids]
     words += [("explain", each, "--queue", "mail") for each in (ids[0], ids[-1])]
@@ -466,7 +467,9 @@ async def look_at_the_dashboard(server: Server, user: str, job_id: str) -> None:
     app = dashboard(url(server, user))
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://localhost") as visitor:
-        for path in ("/", "/queues", "/queues/mail", "/jobs", "/jobs?state=failed", f"/jobs/{job_id}", "/workers"):
+        lists = ("/", "/queues", "/queues/mail", "/jobs", "/jobs?state=failed", "/workers", "/audit")
+
+        for path in (*lists, f"/jobs/{job_id}"):
             assert (await visitor.get(path)).status_code == 200, path
 
     await app.aclose()

@@ -14,6 +14,7 @@ import redis
 from aioq.store import (
     Connection,
     Store,
+    audit,
     changes,
     duty,
     examination,
@@ -179,7 +180,7 @@ def test_fields_are_read_by_their_names() -> None:
 
 def calls() -> Iterator[tuple[str, set[str]]]:
     """The scripts that Store calls, each with the names of the arguments that it passes."""
-    for module in (producing, changes, reads, lists, groups, duty, outbox, failures, searching, statistics):
+    for module in (producing, changes, reads, lists, groups, duty, outbox, failures, searching, statistics, audit):
         for node in ast.walk(ast.parse(inspect.getsource(module))):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                 continue

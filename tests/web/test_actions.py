@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests import jobs
-from tests.web.tools import TOKEN, fill, form_of, has_status, log_in
+from tests.web.tools import HOSTILE, TOKEN, fill, form_of, has_status, log_in
 
 
 @pytest.fixture
@@ -84,3 +84,40 @@ async def test_forms_that_ask_for_nothing_known_are_refused(queue, visitor) -> N
         assert done.headers["location"].startswith("/?told=")
 
     assert "<i>" not in (await visitor.get("/?told=<i>&n=<i>")).text
+
+
+async def test_each_action_leaves_one_row_in_the_audit(queue, browse) -> None:
+    hostile = HOSTILE.replace("\x1b", "")
+    visitor = await browse(allow=lambda _: "act", who=lambda request: hostile, hosts=None)
+    ids = await fill(queue)
+
+    for path, verb, more in (
+        (f"/jobs/{ids['failed']}", "requeue", {}),
+        (f"/jobs/{ids['queued']}", "cancel", {}),
+        (f"/jobs/{ids['started']}", "stop", {}),
+        (f"/jobs/{ids['finished']}", "delete", {}),
+        ("/queues/default", "pause", {"duration": "10m", "reason": hostile}),
+        ("/queues/default", "resume", {}),
+        ("/queues/default", "empty", {"typed": "default"}),
+    ):
+        form = form_of((await visitor.get(path)).text, verb) | more
+        assert (await visitor.post("/act", data=form)).status_code == 303
+
+        if verb != "resume":
+            await visitor.post("/act", data=form | {"typed": "another"})  # it does nothing any more, or is refused
+
+    rows = [each for each in await queue.audit() if each.action != "pause"]
+    assert [each.action for each in rows] == ["empty", "resume", "delete", "stop", "cancel", "requeue"]
+    assert {(each.by, each.source) for each in rows} == {(hostile, "web")}
+    page = (await visitor.get("/audit?queue=default")).text
+    assert "<script>alert" not in page and "&lt;script&gt;" in page
+    assert ids["failed"] in page
+    assert "Nobody has done anything" in (await visitor.get("/audit?queue=<i>")).text
+
+
+async def test_without_a_name_it_is_that_of_the_session_and_not_its_cookie(queue, visitor) -> None:
+    job = await queue.enqueue(jobs.noop)
+    await visitor.post("/act", data=form_of((await visitor.get(f"/jobs/{job.id}")).text, "cancel"))
+    (row,) = await queue.audit()
+    assert row.by.startswith("session ")
+    assert not any(part in row.by for part in visitor.cookies["aioq_session"].split("."))

@@ -11,7 +11,7 @@ local sent_before = receipt()
 if sent_before then
   return sent_before
 end
-local deleted = 0
+local deleted = {}
 for i = ids, #ARGV do
   local id = ARGV[i]
   local stored, entry, runner, fence, after, expires_at =
@@ -20,17 +20,17 @@ for i = ids, #ARGV do
   if not status then
     leave_indexes(id)
     if only == '' and redis.call('DEL', job .. id) == 1 then
-      deleted = deleted + 1 -- something else than a job
+      deleted[#deleted + 1] = id -- something else than a job
     end
   elseif only == '' or only == status then
     take_out(id, 'deleted', stored, entry, runner, fence)
     leave_registry(id, status)
     remove_job(id, 'deleted', after)
-    deleted = deleted + 1
+    deleted[#deleted + 1] = id
   end
 end
 flush_ends()
-if deleted == 0 then
+if #deleted == 0 then
   return {'ok', 0}
 end
-return keep_receipt({'ok', deleted})
+return keep_receipt({'ok', #deleted}, deleted)

@@ -14,7 +14,7 @@ local sent_before = receipt()
 if sent_before then
   return sent_before
 end
-local verdicts, moved, has_ends = {}, {}, with_dependents == '1'
+local verdicts, moved, revived, has_ends = {}, {}, {}, with_dependents == '1'
 expired_ttl = tonumber(expired_ttl)
 
 local function bring_back(id, status, fence, after, parents, edition)
@@ -36,6 +36,7 @@ local function bring_back(id, status, fence, after, parents, edition)
   end
   moved[#moved + 1] = id
   moved[#moved + 1] = status
+  revived[#revived + 1] = id
 end
 
 -- Of one whose deferred_ttl is over, and nobody has seen that.
@@ -99,4 +100,4 @@ if #moved == 0 then
   return {'ok', verdicts, {}}
 end
 wake_one()
-return keep_receipt({'ok', verdicts, has_ends and take_ends_back() or {}})
+return keep_receipt({'ok', verdicts, has_ends and take_ends_back() or {}}, revived)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aioq.web.page import Page
-from aioq.web.pages import job, jobs, overview, queue, queues, workers
+from aioq.web.pages import audit, job, jobs, overview, queue, queues, workers
 
 #: All pages, in the order of the navigation. The first one whose path fits is shown.
 PAGES: tuple[Page, ...] = (
@@ -11,6 +11,7 @@ PAGES: tuple[Page, ...] = (
     queues.PAGE,
     jobs.PAGE,
     workers.PAGE,
+    audit.PAGE,
     queue.PAGE,
     job.PAGE,
 )

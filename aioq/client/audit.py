@@ -1,0 +1,36 @@
+"""Audit: who has done what to a queue and its jobs."""
+
+from __future__ import annotations
+
+from aioq.client.parts import part_of
+from aioq.client.plain import awaited
+from aioq.store import Store
+from aioq.values.audit import MOST_ENTRIES, AuditEntry
+from aioq.values.numbers import whole
+
+
+@part_of("Queue")
+class Audited:
+    """The part of a queue that tells who has done what."""
+
+    store: Store
+
+    @awaited
+    async def audit(self, limit: int | None = None) -> list[AuditEntry]:
+        """What was done to the queue and to its jobs, and by whom, the last first.
+
+        The command line and the dashboard leave a row for each change, and so does a program that has said who
+        acts: see `aioq.acting_as`. The last 10,000 are kept, each for ninety days.
+
+        Args:
+            limit: the most rows (default None: all).
+
+        Raises:
+            InvalidInput: limit is no whole number, or out of range.
+
+        Example:
+            >>> for entry in await queue.audit(limit=20):  # doctest: +SKIP
+            ...     print(entry.at, entry.by, entry.action, entry.subjects)
+
+        """
+        return await self.store.audit.rows(MOST_ENTRIES if limit is None else whole(limit, "limit"))

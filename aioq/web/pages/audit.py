@@ -1,0 +1,66 @@
+"""The audit: who has done what to queues and their jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+from aioq.store import Store
+from aioq.store.audit import read_rows
+from aioq.store.scatter import scatter
+from aioq.values.audit import AuditEntry
+from aioq.values.ids import is_queue_name
+from aioq.web.page import Ask, Facts, Page
+from aioq.web.words import milliseconds
+
+#: The most rows that are shown, and that are read of each queue if all are shown.
+MOST_ROWS, ROWS_OF_EACH = 200, 50
+
+
+class Row(NamedTuple):
+    """A row of the audit.
+
+    Args:
+        queue: the queue.
+        entry: what was done.
+        at_ms: when.
+
+    """
+
+    queue: str
+    entry: AuditEntry
+    at_ms: int
+
+
+async def read(ask: Ask) -> Facts:
+    """Two round trips: the names of the queues, and the last rows of each, or of one."""
+    board, wanted = ask.board, ask.query.get("queue", "")
+    names, now_ms = await asyncio.gather(board.names(), board.now_ms())
+    chosen = ([wanted] if is_queue_name(wanted) else []) if wanted else names
+    stores = {name: Store(board.connection, name) for name in chosen}
+    most = MOST_ROWS if wanted else ROWS_OF_EACH
+    found = await scatter(
+        board.connection,
+        chosen,
+        lambda name: stores[name].keys.job,
+        lambda name: [stores[name].audit.rows_command(most)],
+    )
+    rows = [
+        Row(name, entry, milliseconds(entry.at))
+        for name, (reply,) in found.replies.items()
+        for entry in read_rows(reply)
+    ]
+    rows.sort(key=lambda row: row.at_ms, reverse=True)
+
+    return {
+        "title": "Audit",
+        "names": names,
+        "wanted": wanted,
+        "rows": rows[:MOST_ROWS],
+        "is_cut": len(rows) >= most,
+        "away": {f"queue {name}": error for name, error in found.errors.items()},
+        "now_ms": now_ms,
+    }
+
+
+PAGE = Page("audit", "/audit", read, "Audit")
