@@ -112,7 +112,7 @@ async def test_a_name_that_cannot_be_shown_changes_nothing(queue, cli: Cli, name
 
 
 async def test_what_a_job_does_is_not_done_by_whoever_has_started_its_worker(queue, cli: Cli) -> None:
-    await queue.enqueue(jobs.noop, job_id="other")
+    await queue.enqueue_in(60, jobs.noop, job_id="other")
     await queue.enqueue("tests.cli.jobs.cancel_another", "other", at_front=True)
     await asyncio.to_thread(cli.process, "worker", "default", "--burst", "-c", "1")
     assert (await queue.fetch_job("other")).is_canceled

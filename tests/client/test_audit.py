@@ -90,8 +90,9 @@ async def test_a_pause_and_a_muted_failure_are_by_whoever_acts(queue: Queue, bur
         await queue.pause()
         await queue.mute_failure(failure)
 
-    assert ("ann" * 50)[:100] in raw.get(queue.store.keys.paused).decode()
+    assert ("ann" * 50)[:100] in str(raw.get(queue.store.keys.paused))
     assert (await queue.failures())[0].muted_by == "ann" * 50
+    await queue.unmute_failure(failure)
     await queue.delete()
 
 
