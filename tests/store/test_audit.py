@@ -114,14 +114,14 @@ async def test_the_list_is_bounded_and_bears_damage(store: Store, client: redis.
 
     assert [each.by for each in await store.audit.rows()][-1] == "ann"
     assert not any("\x1b" in each.by or "\n" in each.by for each in await store.audit.rows())
-    client.zadd(key, {f'["w{number}",1]\n[]': 8e12 for number in range(MOST_ENTRIES + 50)})
+    client.zadd(key, {f'["w{number}",1]\n[]': 8e12 for number in range(MOST_ENTRIES)})
 
     with acting_as("ann"):
-        await store.changes.resume()
+        for _ in range(3):
+            await store.changes.resume()
+            assert client.zcard(key) == MOST_ENTRIES
 
-    assert client.zcard(key) == MOST_ENTRIES
-    assert client.zrange(key, 0, 0) != [b'["old0",1]\n[]']
-    assert await store.audit.rows() is not None
+    assert client.zscore(key, '["old4",1]\n[]') is None
 
 
 async def test_all_rows_are_read_once_page_by_page(store: Store, client: redis.Redis) -> None:

@@ -2,6 +2,7 @@
 -- NEEDS: now
 local MOST_ENTRIES, ENTRIES_MS, MOST_SUBJECTS = 10000, 7776000000, 20
 local JOINED = 10 -- the last rows, among which the row of an act that goes on is looked for
+local FREED = 10 -- so many of the oldest rows go with each new one, as far as they are to go
 -- act: a word that was made for it, a space, and what is told of it, which only readers read.
 -- subjects: what it concerned; count: how many there were.
 -- An act that takes several calls has one row, which each of them replaces.
@@ -20,7 +21,12 @@ local function note_act(act, subjects, count)
     row[#row + 1] = subjects[i]
   end
   redis.call('ZADD', audit, now + now_us / 1000, cjson.encode(row) .. '\n' .. told)
-  redis.call('ZREMRANGEBYRANK', audit, 0, -MOST_ENTRIES - 1)
-  redis.call('ZREMRANGEBYSCORE', audit, '-inf', now - ENTRIES_MS)
   redis.call('PEXPIRE', audit, ENTRIES_MS)
+  local surplus = redis.call('ZCARD', audit) - MOST_ENTRIES
+  local oldest = redis.call('ZRANGE', audit, 0, FREED - 1, 'WITHSCORES')
+  for i = 1, #oldest, 2 do
+    if i / 2 < surplus or tonumber(oldest[i + 1]) < now - ENTRIES_MS then
+      redis.call('ZREM', audit, oldest[i])
+    end
+  end
 end
