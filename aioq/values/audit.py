@@ -95,7 +95,9 @@ def read_entry(row: bytes, at_ms: float) -> AuditEntry | None:
     """A row as it is stored; None for what cannot be read."""
     try:
         head, _, rest = row.decode(errors="replace").partition("\n")
-        (_, count, *subjects), told = _read(head), _read(rest)
+        found: Any = json.loads(head)
+        told: Any = json.loads(rest)
+        _, count, *subjects = found
         by, source, action, detail, reason = (printable(first_line(str(each), MAX_TEXT)) for each in told)
 
         return AuditEntry(
@@ -110,15 +112,6 @@ def read_entry(row: bytes, at_ms: float) -> AuditEntry | None:
         )
     except (ValueError, TypeError, RecursionError, OverflowError, OSError):
         return None
-
-
-def _read(text: str) -> list[Any]:
-    found: Any = json.loads(text)
-
-    if not isinstance(found, list):
-        raise TypeError(f"{text[:50]!r} is no list")
-
-    return found
 
 
 def _checked(value: str, name: str, longest: int) -> str:

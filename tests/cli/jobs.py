@@ -55,5 +55,5 @@ async def awaited_task() -> None:
 
 
 async def cancel_another(job_id: str) -> None:
-    other = await current_job.queue.fetch_job(job_id)
+    other = await current_job().queue.fetch_job(job_id)
     await other.cancel()

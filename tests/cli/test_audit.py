@@ -11,6 +11,7 @@ import pytest
 
 from tests import jobs
 from tests.cli.tools import Cli
+from tests.pages import ROOT
 from tests.tools import RunningWorker, eventually
 
 
@@ -114,6 +115,6 @@ async def test_a_name_that_cannot_be_shown_changes_nothing(queue, cli: Cli, name
 async def test_what_a_job_does_is_not_done_by_whoever_has_started_its_worker(queue, cli: Cli) -> None:
     await queue.enqueue_in(60, jobs.noop, job_id="other")
     await queue.enqueue("tests.cli.jobs.cancel_another", "other", at_front=True)
-    await asyncio.to_thread(cli.process, "worker", "default", "--burst", "-c", "1")
+    await asyncio.to_thread(cli.process, "worker", "default", "--burst", "--path", str(ROOT))
     assert (await queue.fetch_job("other")).is_canceled
     assert await rows(cli) == []
