@@ -85,6 +85,7 @@ FUNCTIONS = (
     aioq.current_job,
     aioq.get_current_job,
     aioq.get_resources,
+    aioq.acting_as,
     aioq.task,
     aioq.Depends,
     aioq.testing.run_inline,
