@@ -21,7 +21,7 @@ Last: TypeAlias = Literal["hour", "day", "month"]
 
 
 class Span(NamedTuple):
-    """One length of time: its words, its periods, where it begins, and for how many seconds a read of it is shown."""
+    """One length of time: its words, its periods, where it begins; a read of it is shown for kept_s seconds."""
 
     words: str
     step: Step
@@ -154,8 +154,8 @@ def _figures(found: QueueStatistics) -> list[tuple[str, str]]:
         ("arrived a minute", "not known" if total.arrived is None else _rate(total, total.arrived)),
         ("finished a minute", _rate(total, total.finished)),
         ("failed or retried a minute", _rate(total, total.failed + total.retried)),
-        ("95 % waited at most", "–" if wait is None else duration(wait * 1000)),
-        ("95 % ran at most", "–" if run is None else duration(run * 1000)),
+        ("95 % waited at most", "none" if wait is None else duration(wait * 1000)),
+        ("95 % ran at most", "none" if run is None else duration(run * 1000)),
     ]
 
     return [*rows, ("empty in", _estimate(found))]

@@ -16,7 +16,7 @@ LAST_FAILED = 8
 
 
 async def read(ask: Ask) -> Facts:
-    """Five round trips: names, queues and workers, the jobs that are next, and the last failed ones with the past."""
+    """Five round trips: names, queues and workers, the jobs that are next, the last failed ones and the past."""
     board = ask.board
     (sights, away), workers, server, now_ms = await asyncio.gather(
         board.queues(), board.workers(), board.server(), board.now_ms()
