@@ -34,10 +34,11 @@ async def on_matching(board: Board, verb: str, form: Mapping[str, str]) -> tuple
     filtered = narrowed(Filter.parse(form.get("q", "")), cast("Verb", verb))
     given = form.get("queue", "")
     names = [check_queue_name(given)] if given else await board.names()
+    options = {"at_front": False, "reset": True} if verb == "requeue" else {}
     done, deadline = 0, time.monotonic() + LONGEST_S
 
     for name in names:
-        async for moved in on_all(board.store(name), cast("Verb", verb), filtered):
+        async for moved in on_all(board.store(name), cast("Verb", verb), filtered, **options):
             done += moved
 
             if done >= MOST_JOBS or time.monotonic() > deadline:

@@ -22,7 +22,7 @@ class GroupRow(NamedTuple):
 
     queue: str
     fingerprint: str
-    count: int
+    jobs: int
     function: str
     error: str
     first_ms: int
