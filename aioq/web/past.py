@@ -123,10 +123,14 @@ def shown(queue: str, found: QueueStatistics | None, query: Mapping[str, str]) -
         return {"past": None}
 
     chosen = query.get("map", "")
-    plots = [throughput(queue, found), backlog(queue, found)]
-    plots += [durations(queue, found, "wait"), durations(queue, found, "run")]
-    plots += [heat_map(queue, found, "wait")] if chosen == "wait" else []
-    plots += [heat_map(queue, found, "run")] if chosen == "run" else []
+    plots = [
+        ("Runs a minute", throughput(queue, found)),
+        ("Jobs that wait", backlog(queue, found)),
+        ("Waiting times", durations(queue, found, "wait")),
+        ("Times of runs", durations(queue, found, "run")),
+    ]
+    plots += [("Waiting times, how many of each", heat_map(queue, found, "wait"))] if chosen == "wait" else []
+    plots += [("Times of runs, how many of each", heat_map(queue, found, "run"))] if chosen == "run" else []
 
     return {
         "past": {
@@ -135,7 +139,7 @@ def shown(queue: str, found: QueueStatistics | None, query: Mapping[str, str]) -
             "spans": [(name, span.words) for name, span in SPANS.items()],
             "figures": _figures(found),
             # The texts in the plots are escaped where they are drawn.
-            "plots": [Markup(plot) for plot in plots],  # noqa: S704
+            "plots": [(caption, Markup(plot)) for caption, plot in plots],  # noqa: S704
         }
     }
 

@@ -22,7 +22,8 @@ AXE = Path(os.environ.get("AXE", ".venv/npm/node_modules/axe-core/axe.min.js"))
 
 PATHS = ("/", "/queues", "/queues/billing", "/queues/nightly", "/jobs", "/jobs?state=failed", "/jobs?q=nothing",
          "/jobs/summary", "/workers", "/jobs/none", "/failures", "/failures?muted=yes", "/?last=day&map=wait",
-         "/queues/billing?last=month&map=run", "/jobs?q=fn:shop.*", "/matching?verb=delete&q=state:failed")  # fmt: skip
+         "/queues/billing?last=month&map=run", "/jobs?q=fn:shop.*",
+         "/matching?verb=delete&q=state:failed")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
