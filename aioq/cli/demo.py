@@ -52,6 +52,9 @@ ServerUrl = Annotated[
     str | None,
     typer.Option("--url", "-u", metavar="URL", help="A server to use. Without it, an embedded one is started."),
 ]
+Web = Annotated[
+    bool, typer.Option("--web", help="Show the jobs in the dashboard when all have ended, until Ctrl-C.")
+]
 
 
 class Plan(NamedTuple):
@@ -69,7 +72,7 @@ class Plan(NamedTuple):
     environment: Mapping[str, str]
 
 
-def demo(urls: Urls = None, *, url: ServerUrl = None) -> None:
+def demo(urls: Urls = None, *, url: ServerUrl = None, web: Web = False) -> None:
     """Show aioq at work: count the words of documents.
 
     Each document is a job. A worker runs the jobs, and `aioq requeue` brings back those that failed.
@@ -88,16 +91,19 @@ def demo(urls: Urls = None, *, url: ServerUrl = None) -> None:
             if urls
             else stack.enter_context(_installed_documents(server, queue))
         )
-        asyncio.run(_play(plan))
+        asyncio.run(_play(plan, shows=web))
 
 
-async def _play(plan: Plan) -> None:
+async def _play(plan: Plan, *, shows: bool) -> None:
     async with connected(Target(plan.server), starts=True) as connection:
         queue = Queue(plan.queue, connection)
 
         try:
             async with _command("worker", queue.name, "--logging-level", "critical", plan=plan) as worker:
                 await _story(plan, queue, worker)
+
+                if shows:
+                    await _show(plan)
         finally:
             with suppress(ServerError):
                 await queue.delete()
@@ -182,6 +188,15 @@ async def _requeue(plan: Plan) -> None:
     async with _command("requeue", "--queue", plan.queue, "--all", plan=plan) as process:
         if await process.wait():
             raise CommandError(f"aioq requeue ended with status {process.returncode}")
+
+
+async def _show(plan: Plan) -> None:
+    """The dashboard, until a signal ends the demo."""
+    output.say("\n$ aioq web    (Ctrl-C ends it)")
+
+    async with _command("web", "--port", "0", plan=plan) as process:
+        if await process.wait():
+            raise CommandError(f"aioq web ended with status {process.returncode}")
 
 
 def _show_longest(words: Mapping[str, int], base: str) -> None:

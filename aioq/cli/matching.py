@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -12,10 +11,9 @@ import typer
 from aioq.cli import output
 from aioq.cli.common import Target, opened, tell_of_missing
 from aioq.cli.describe import list_table, row, short_list_table
-from aioq.client.searching import SearchPage, Verb, on_all
+from aioq.client.searching import SearchPage, Verb, narrowed, on_all
 from aioq.values.errors import InvalidInput
 from aioq.values.filter import Filter
-from aioq.values.states import JobStatus, allows
 
 #: How many of the jobs are shown before anything is done to them.
 SAMPLE = 5
@@ -69,7 +67,7 @@ def act_on_all(
     if queue is None:
         raise InvalidInput("--filter: name the queue with --queue")
 
-    found = _narrowed(Filter.parse(text), verb)
+    found = narrowed(Filter.parse(text), verb)
     asyncio.run(_act(verb, word, found, queue, target, dry_run, as_json, quiet or as_json, options))
 
 
@@ -141,26 +139,3 @@ async def _count(queue: Any, found: Filter, page: SearchPage) -> int:
         page = await queue.search(found, limit=1_000, cursor=page.cursor)
 
     return page.matched
-
-
-def _narrowed(found: Filter, verb: Verb) -> Filter:
-    """The filter for the jobs alone that allow the verb.
-
-    Raises:
-        InvalidInput: none of the states that it names does, or it has no condition.
-
-    """
-    if found == Filter():
-        raise InvalidInput("--filter: it has no condition, so it would be for all jobs of the queue; name a state")
-
-    if verb == "delete":
-        return found
-
-    states = tuple(state for state in JobStatus if allows(state, verb) and found.takes(state))
-
-    if not states:
-        word = "requeued" if verb == "requeue" else "canceled"
-
-        raise InvalidInput(f"--filter: no job of the states that it names can be {word}")
-
-    return replace(found, states=states)

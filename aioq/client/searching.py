@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from aioq.client.job import Job
@@ -18,6 +18,7 @@ from aioq.values.errors import InvalidInput, InvalidType, NoSuchFailureError
 from aioq.values.failure_group import FailureGroup, check_fingerprint
 from aioq.values.filter import Filter, make_filter
 from aioq.values.numbers import whole
+from aioq.values.states import JobStatus, allows
 
 #: What can be done to all jobs that a filter is for.
 Verb = Literal["requeue", "cancel", "delete"]
@@ -256,6 +257,29 @@ def read_filter(filter: Filter | str, conditions: dict[str, Any]) -> Filter:  # 
         raise InvalidType(f"filter={filter!r}: expected a text or a Filter, not {type(filter).__name__}")
 
     return make_filter(**conditions) if conditions else Filter.parse(filter)
+
+
+def narrowed(filter: Filter, verb: Verb) -> Filter:  # noqa: A002 - what it is
+    """The filter for those jobs alone that allow the verb.
+
+    Raises:
+        InvalidInput: none of the states that it names does, or it has no condition.
+
+    """
+    if filter == Filter():
+        raise InvalidInput("filter: it has no condition, so it would be for all jobs of the queue; name a state")
+
+    if verb == "delete":
+        return filter
+
+    states = tuple(state for state in JobStatus if allows(state, verb) and filter.takes(state))
+
+    if not states:
+        word = "requeued" if verb == "requeue" else "canceled"
+
+        raise InvalidInput(f"filter: no job of the states that it names can be {word}")
+
+    return replace(filter, states=states)
 
 
 async def on_all(store: Store, verb: Verb, filter: Filter, **options: bool) -> AsyncGenerator[int]:  # noqa: A002

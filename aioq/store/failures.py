@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from aioq.store.acting import act_of
-from aioq.store.calls import Calls
+from typing import Any
+
+from aioq.store.calls import Calls, verdict_of
+from aioq.store.net.command import Command
 from aioq.store.reply import fields_of, text
 from aioq.values.durations import in_two_units
 from aioq.values.failure_group import FailureGroup, read_group
@@ -63,10 +66,17 @@ class Failures:
                 await self.mute(each.fingerprint, 0, "")
 
     async def _page(self, only: str, skip: int) -> tuple[list[FailureGroup], int]:
-        reply = await self._calls.call("failures", only=only, skip=skip, limit=PAGE)
-        clock_ms = int(reply[2])
-        groups = [
-            read_group(text(name), int(count), fields_of(fields), clock_ms) for name, count, fields in reply[1]
-        ]
+        return read_page(await self._calls.send(self.page_command(skip, only)))
 
-        return groups, int(reply[3])
+    def page_command(self, skip: int, only: str = "") -> Command:
+        """The call that brings a page of groups; `read_page` reads its reply."""
+        return self._calls.command("failures", only=only, skip=skip, limit=PAGE)
+
+
+def read_page(reply: Any) -> tuple[list[FailureGroup], int]:
+    """The groups in a reply of `page_command`, and how many fingerprints were looked at."""
+    verdict_of("failures", reply)
+    clock_ms = int(reply[2])
+    groups = [read_group(text(name), int(count), fields_of(fields), clock_ms) for name, count, fields in reply[1]]
+
+    return groups, int(reply[3])

@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 from aioq.store.connection import Connection
 from aioq.store.directory import QueueInfo
 from aioq.store.duty import read_late_workers
+from aioq.store.failures import PAGE as GROUPS_PER_CALL
+from aioq.store.failures import read_page as read_failures
 from aioq.store.lists import read_page
 from aioq.store.net.command import Command
 from aioq.store.reads import read_counts, read_pauses
 from aioq.store.scatter import Answers, scatter
 from aioq.store.store import Store
 from aioq.values.errors import ServerError
+from aioq.values.failure_group import FailureGroup
 from aioq.values.pause import Pause
 from aioq.values.record import JobRecord
 from aioq.values.retry_budget import read_budget
@@ -21,6 +24,9 @@ from aioq.values.states import JobStatus
 
 #: The most runs that are shown of one queue.
 MOST_RUNS = 100
+
+#: A queue has at most so many fingerprints, with the one of all others.
+MOST_GROUPS = 1_001
 
 
 class QueueSight(NamedTuple):
@@ -103,6 +109,39 @@ def wait_ms(record: JobRecord) -> int | None:
     since = record.enqueued_at
 
     return None if since is None else max(0, record.started_ms - round(since.timestamp() * 1000))
+
+
+async def failures_of(
+    connection: Connection, names: Sequence[str], away: dict[str, ServerError]
+) -> list[tuple[str, FailureGroup]]:
+    """What the failed jobs of these queues have failed of, each with its queue, the one seen last first.
+
+    Two round trips: the second one brings the groups of queues that have more than one call brings.
+    """
+    stores = {name: Store(connection, name) for name in names}
+    found: dict[tuple[str, str], FailureGroup] = {}
+    asked = {name: [store.failures.page_command(0)] for name, store in stores.items()}
+
+    while asked:
+        more = {}
+
+        for name, replies in (await _scatter(connection, stores, asked, away)).items():
+            pages = [read_failures(reply) for reply in replies]
+            found |= {(name, group.fingerprint): group for groups, _ in pages for group in groups}
+
+            if len(pages) == 1 and pages[0][1] == GROUPS_PER_CALL:
+                skips = range(GROUPS_PER_CALL, MOST_GROUPS, GROUPS_PER_CALL)
+                more[name] = [stores[name].failures.page_command(skip) for skip in skips]
+
+        asked = more
+
+    groups = [(name, group) for (name, _), group in found.items()]
+
+    return sorted(groups, key=lambda each: (-_seen(each[1]), each[0], each[1].fingerprint))
+
+
+def _seen(group: FailureGroup) -> float:
+    return 0.0 if group.last_seen is None else group.last_seen.timestamp()
 
 
 async def _glance(

@@ -9,9 +9,11 @@ from urllib.parse import urlencode
 from aioq.client.bulk import requeue_all
 from aioq.client.queue import Queue
 from aioq.values.durations import positive_ms
-from aioq.values.errors import InvalidInput
+from aioq.values.errors import InvalidInput, NoSuchFailureError
+from aioq.values.failure_group import check_fingerprint
 from aioq.values.ids import check_queue_name, lookup_id
 from aioq.values.states import JobStatus
+from aioq.web.acting import on_matching
 from aioq.web.board import Board
 from aioq.web.words import count
 
@@ -47,6 +49,15 @@ TOLD: dict[str, str] = {
     "resumed": "The queue is resumed.",
     "emptied": "{jobs} that waited: deleted.",
     "back": "{jobs} requeued.",
+    "muted": "The failure is muted.",
+    "unmuted": "The failure is shown again.",
+    "no_failure": "Nothing was done: no job has failed so any more.",
+    "all_requeue": "{jobs} requeued.",
+    "all_cancel": "{jobs} canceled.",
+    "all_delete": "{jobs} deleted.",
+    "some_requeue": "{jobs} requeued; there may be more of them.",
+    "some_cancel": "{jobs} canceled; there may be more of them.",
+    "some_delete": "{jobs} deleted; there may be more of them.",
     "late": "Nothing was done: the job is in another state by now.",
     "gone": "Nothing was done: there is no such job any more.",
 }
@@ -69,14 +80,21 @@ async def carry_out(board: Board, form: Form) -> str:
         ServerError: the server cannot be reached, or refuses.
 
     """
-    verb, name = form.get("verb", ""), check_queue_name(form.get("queue", ""))
+    verb = form.get("verb", "")
+
+    if verb in _MATCHING_VERBS:
+        return await _to_all(board, verb, form)
+
+    name = check_queue_name(form.get("queue", ""))
 
     if verb in _JOB_VERBS:
         done = await _JOB_VERBS[verb](Queue(name, board.connection), lookup_id(form.get("id", "")))
     elif verb in _QUEUE_VERBS:
         done = await _QUEUE_VERBS[verb](Queue(name, board.connection), form)
     else:
-        raise InvalidInput(f"verb={verb!r}: expected one of {', '.join([*_JOB_VERBS, *_QUEUE_VERBS])}")
+        raise InvalidInput(
+            f"verb={verb!r}: expected one of {', '.join([*_JOB_VERBS, *_QUEUE_VERBS, *_MATCHING_VERBS])}"
+        )
 
     back = form.get("back", "")
     path = "/" if done.word == "deleted" else back.partition("?")[0]
@@ -84,6 +102,15 @@ async def carry_out(board: Board, form: Form) -> str:
 
     # `//` would lead to another host.
     return f"{path if path.startswith('/') and not path.startswith('//') else '/'}?{urlencode(words)}"
+
+
+async def _to_all(board: Board, verb: str, form: Form) -> str:
+    """Do something to all jobs that a filter is for; then they are looked at again."""
+    word = verb.removesuffix("_matching")
+    number, is_all = await on_matching(board, word, form)
+    told = {"told": f"all_{word}" if is_all else f"some_{word}", "n": str(number)}
+
+    return "/jobs?" + urlencode({"q": form.get("q", ""), "queue": form.get("queue", "")} | told)
 
 
 def _of_verdict(verdict: str, word: str) -> Done:
@@ -138,6 +165,27 @@ async def _requeue_failed(queue: Queue, _: Form) -> Done:
     return Done("back", number)
 
 
+async def _mute(queue: Queue, form: Form) -> Done:
+    given = form.get("duration", "").strip() or None
+    fingerprint = check_fingerprint(form.get("fingerprint", ""))
+
+    try:
+        await queue.mute_failure(fingerprint, given, muted_by=form.get("by", "").strip())
+    except NoSuchFailureError:
+        return Done("no_failure")
+
+    return Done("muted")
+
+
+async def _unmute(queue: Queue, form: Form) -> Done:
+    try:
+        await queue.unmute_failure(check_fingerprint(form.get("fingerprint", "")))
+    except NoSuchFailureError:
+        return Done("no_failure")
+
+    return Done("unmuted")
+
+
 async def _empty(queue: Queue, form: Form) -> Done:
     if form.get("typed", "").strip() != queue.name:
         raise InvalidInput(f"to empty queue {queue.name}, type its name; {form.get('typed', '')!r} is another one")
@@ -157,4 +205,8 @@ _QUEUE_VERBS: dict[str, Callable[[Queue, Form], Awaitable[Done]]] = {
     "resume": _resume,
     "requeue_failed": _requeue_failed,
     "empty": _empty,
+    "mute": _mute,
+    "unmute": _unmute,
 }
+
+_MATCHING_VERBS = ("requeue_matching", "cancel_matching", "delete_matching")

@@ -13,6 +13,7 @@ from aioq.store.sight import QueueSight, look_at
 from aioq.store.worker_info import WorkerInfo
 from aioq.values.errors import ServerError, ServerUnreachable
 from aioq.values.record import JobRecord
+from aioq.web.past import Past
 
 #: How a text is changed before it leaves the process: called with the name of the function, the name of the
 #: argument (or its place; "result", "meta.<key>" or "error") and the text.
@@ -53,6 +54,7 @@ class Board:
 
     def __init__(self, connection: Connection, redact: Redact | None = None) -> None:
         self.connection = connection
+        self.past = Past(connection)
         self._redact = redact
         self._facts: ServerSight | None = None
         self._facts_until = 0.0
@@ -118,11 +120,15 @@ class Board:
 
     def shown(self, record: JobRecord, name: str, text: str) -> str:
         """A text of a job as it may leave the process."""
+        return self.shown_of(record.func_name, name, text)
+
+    def shown_of(self, function: str, name: str, text: str) -> str:
+        """A text of a job of this function as it may leave the process."""
         if self._redact is None:
             return text
 
         try:
-            return str(self._redact(record.func_name, name, text))
+            return str(self._redact(function, name, text))
         except Exception:  # noqa: BLE001 - what hides texts must not show one because it has failed
             return HIDDEN
 

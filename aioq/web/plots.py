@@ -39,11 +39,11 @@ def throughput(queue: str, statistics: QueueStatistics) -> str:
     """How many runs finished and failed in a minute.
 
     Args:
-        queue: the name of the queue; it may be any text.
+        queue: the name of the queue; it may be any text. "": of all queues.
         statistics: what is shown.
 
     """
-    title, columns = f"Runs of queue {queue} a minute", columns_of(statistics)
+    title, columns = f"Runs of {_whose(queue)} a minute", columns_of(statistics)
     total = statistics.total
 
     if not total.finished + total.failed + total.retried:
@@ -79,12 +79,12 @@ def durations(queue: str, statistics: QueueStatistics, times: Times) -> str:
     """How long jobs waited, or runs took: the median, and bands to the 95th and the 99th percentile.
 
     Args:
-        queue: the name of the queue; it may be any text.
+        queue: the name of the queue; it may be any text. "": of all queues.
         statistics: what is shown.
         times: "wait" or "run".
 
     """
-    title, columns = f"{_NAMES[times].capitalize()} of queue {queue}", columns_of(statistics)
+    title, columns = f"{_NAMES[times].capitalize()} of {_whose(queue)}", columns_of(statistics)
     known = [(each, found) for each in columns if (found := _percentiles(_histogram(each.period, times)))]
 
     if not known:
@@ -114,11 +114,11 @@ def backlog(queue: str, statistics: QueueStatistics) -> str:
     """How many jobs waited. Where nobody looked, there is a gap.
 
     Args:
-        queue: the name of the queue; it may be any text.
+        queue: the name of the queue; it may be any text. "": of all queues.
         statistics: what is shown.
 
     """
-    title, columns = f"Backlog of queue {queue}", columns_of(statistics)
+    title, columns = f"Backlog of {_whose(queue)}", columns_of(statistics)
     known = [(each, (float(each.period.waiting),)) for each in columns if each.period.waiting is not None]
 
     if not known:
@@ -143,12 +143,12 @@ def heat_map(queue: str, statistics: QueueStatistics, times: Times) -> str:
     """How many jobs waited, or runs took, for how long: the darker, the more of its column.
 
     Args:
-        queue: the name of the queue; it may be any text.
+        queue: the name of the queue; it may be any text. "": of all queues.
         statistics: what is shown.
         times: "wait" or "run".
 
     """
-    title, columns = f"Heat map of the {_NAMES[times]} of queue {queue}", columns_of(statistics)
+    title, columns = f"Heat map of the {_NAMES[times]} of {_whose(queue)}", columns_of(statistics)
     rows = [_rows(_histogram(each.period, times)) for each in columns]
     used = sorted({row for found in rows for row in found})
 
@@ -211,6 +211,10 @@ def _runs(
 
     if part:
         yield part
+
+
+def _whose(queue: str) -> str:
+    return f"queue {queue}" if queue else "all queues"
 
 
 def _histogram(period: Period, times: Times) -> Histogram:

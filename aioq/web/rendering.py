@@ -12,6 +12,7 @@ from markupsafe import Markup
 from aioq.values.states import JobStatus
 from aioq.values.summary import printable
 from aioq.web import words
+from aioq.web.asked import quoted
 from aioq.web.timeline import ENDS
 
 #: Stands for a visitor's own form token in a page that is made once for several visitors.
@@ -31,8 +32,10 @@ def environment() -> Environment:
     made.filters.update(
         number=words.number,
         duration=words.duration,
+        size=words.size,
         moment=words.moment,
         in_path=lambda text: quote(str(text), safe=""),
+        quoted=quoted,
         in_names=lambda text: quote(str(text), safe="/:@+"),
     )
     made.globals.update(ago=words.ago, count=words.count, ms=words.milliseconds, states=list(JobStatus), ends=ENDS)

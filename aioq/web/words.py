@@ -60,6 +60,21 @@ def duration(ms: float) -> str:
     return " ".join(part for part in parts[:2] if not part.startswith("0 "))
 
 
+def size(value: int) -> str:
+    """A number of bytes.
+
+    Example:
+        >>> size(900), size(58_840_000)
+        ('1 kB', '59 MB')
+
+    """
+    for unit, bytes_ in (("GB", 1e9), ("MB", 1e6)):
+        if value >= bytes_:
+            return f"{value / bytes_:.3g} {unit}" if unit == "GB" else f"{value / bytes_:.0f} {unit}"
+
+    return f"{value / 1000:.0f} kB"
+
+
 def ago(at_ms: int, now_ms: int) -> str:
     """How far a moment is from now.
 

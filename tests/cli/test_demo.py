@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from aioq.cli.demo_jobs import count_words_at_url
@@ -40,6 +41,17 @@ def test_a_signal_stops_everything(cli: Cli, start: Callable[..., Running], fold
     running.signal(number)
     assert (running.ends(), running.stderr) == (130, "")
     assert list(folder.iterdir()) == []
+    assert processes_of(folder) == []
+
+
+def test_the_dashboard_shows_its_jobs_until_a_signal(start: Callable[..., Running], folder: Path) -> None:
+    running = start("demo", "--web", environment={"TMPDIR": str(folder)})
+    running.says("The dashboard is at", 60)
+    address = re.search(r"The dashboard is at (\S+)", running.stdout)[1]
+    page = httpx.get(f"{address}jobs?state=finished", timeout=60).text
+    assert "count_words_at_url" in page
+    running.signal(signal.SIGINT)
+    assert (running.ends(), running.stderr) == (130, "")
     assert processes_of(folder) == []
 
 

@@ -21,6 +21,12 @@ PICTURES = (
     ("jobs", "/jobs?state=failed", "light", 1280),
     ("queue", "/queues/billing", "light", 1280),
     ("workers", "/workers", "light", 1280),
+    ("failures", "/failures", "light", 1280),
+    ("failures-dark", "/failures", "dark", 1280),
+    ("failures-phone", "/failures", "light", 390),
+    ("plots", "/queues/billing?map=run", "light", 1280),
+    ("plots-dark", "/queues/billing?map=run", "dark", 1280),
+    ("search", "/jobs?q=fn:shop.*+state:failed", "light", 1280),
 )
 
 

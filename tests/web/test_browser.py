@@ -21,7 +21,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 AXE = Path(os.environ.get("AXE", ".venv/npm/node_modules/axe-core/axe.min.js"))
 
 PATHS = ("/", "/queues", "/queues/billing", "/queues/nightly", "/jobs", "/jobs?state=failed", "/jobs?q=nothing",
-         "/jobs/summary", "/workers", "/jobs/none")  # fmt: skip
+         "/jobs/summary", "/workers", "/jobs/none", "/failures", "/failures?muted=yes", "/?last=day&map=wait",
+         "/queues/billing?last=month&map=run", "/jobs?q=fn:shop.*",
+         "/matching?verb=delete&q=state:failed")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +180,26 @@ def test_every_action_by_clicks(visit, scene) -> None:
     page.click("text=Delete the waiting jobs")
     page.wait_for_selector("text=that waited: deleted.")
     assert ask(server, "reports", lambda queue: queue.count()) == 0
+
+
+def test_failures_are_muted_and_all_that_fit_are_deleted_by_clicks(visit, scene) -> None:
+    page = visit()
+    page.click("nav >> text=Failures")
+    page.click("summary >> text=Mute…")
+    page.fill("details[open] input[name=by]", "ann")
+    page.click("text=Mute it")
+    page.wait_for_selector("text=The failure is muted.")
+    page.click("text=Muted")
+    page.wait_for_selector("text=by ann")
+    page.click("button >> text=Unmute")
+    page.wait_for_selector("text=The failure is shown again.")
+    page.click("h2 a >> nth=0")
+    page.wait_for_selector("h1 >> text=Jobs that fit")
+    page.click("text=Delete all that fit…")
+    count = page.locator("input[name=count]").get_attribute("value")
+    page.fill("input[name=typed]", count)
+    page.locator("main button.danger").click()
+    page.wait_for_selector("text=deleted.")
 
 
 def test_a_page_is_live_and_a_pause_stops_all_of_it(visit, scene) -> None:

@@ -22,7 +22,7 @@ async def test_every_page_shows_every_state_and_writes_nothing(queue, browse, ra
     for path in PATHS:
         answer = await visitor.get(path)
         assert answer.status_code == 200, path
-        assert "default" in answer.text or path in ("/workers", "/audit")
+        assert "default" in answer.text or path in ("/workers", "/audit"), "/failures")
 
     for state, job_id in ids.items():
         listed = await visitor.get("/jobs", params={"state": state})
@@ -175,7 +175,7 @@ async def test_a_search_finds_an_id_in_any_queue_and_functions_in_steps(queue, b
     listed = (await visitor.get("/jobs", params={"q": "JOBS.add"})).text
     assert re.findall(r'class="dim id">(\w+)<', listed) == ["mine"]
     none = (await visitor.get("/jobs", params={"q": "nobody"})).text
-    assert "Among 2 jobs that are queued, none has “nobody”" in none
+    assert "No job fits." in none
 
 
 async def test_an_id_in_several_queues_shows_all_of_them(queue, browse) -> None:
@@ -237,7 +237,7 @@ async def test_arguments_are_hidden_before_they_leave_the_process(queue, browse)
     assert not any(
         word in page for page in pages for word in ("a password", "another", "4111", "by zero", "x / 0")
     )
-    assert "tests.jobs.add(•••, y=•••)" in pages[3]
+    assert "tests.jobs.add(•••, y=•••)" in pages[PATHS.index("/jobs")]
     assert "(hidden)" in pages[-1]
 
 

@@ -18,7 +18,7 @@ TOKEN = "a-token-that-is-long-enough"
 #: Texts that would do something if they were not shown as texts.
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"&{{7*7}}\x1b[31m"
 
-PATHS = ("/", "/queues", "/queues/default", "/jobs", "/workers", "/audit")
+PATHS = ("/", "/queues", "/queues/default", "/jobs", "/failures", "/workers", "/audit")
 
 
 @asynccontextmanager

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from aioq.web.page import Page
-from aioq.web.pages import audit, job, jobs, overview, queue, queues, workers
+from aioq.web.pages import audit, failures, job, jobs, matching, overview, queue, queues, workers
 
 #: All pages, in the order of the navigation. The first one whose path fits is shown.
 PAGES: tuple[Page, ...] = (
     overview.PAGE,
     queues.PAGE,
     jobs.PAGE,
+    failures.PAGE,
     workers.PAGE,
     audit.PAGE,
     queue.PAGE,
     job.PAGE,
+    matching.PAGE,
 )

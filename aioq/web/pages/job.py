@@ -20,6 +20,7 @@ from aioq.web.options import option_rows
 from aioq.web.page import Ask, Facts, NotFound, Page
 from aioq.web.rows import shown_call, status_of
 from aioq.web.timeline import pieces, stretches, told
+from aioq.web.why import heading, why
 
 #: The most jobs of each side of the graph, and members of its group that are shown.
 MOST_AROUND = 8
@@ -50,7 +51,9 @@ async def read(ask: Ask) -> Facts:
     runs = [run for each in packed if (run := _earlier(record, each)) is not None]
     last = _last_run(record, status)
     spent = stretches(record, status, [*runs, *([last] if last else [])], now_ms)
-    around, members = await asyncio.gather(_around(store, record, dependents), _members(store, record))
+    around, members, reasons = await asyncio.gather(
+        _around(store, record, dependents), _members(store, record), why(ask.board, store, record)
+    )
 
     return {
         "title": f"Job {job_id}",
@@ -63,15 +66,14 @@ async def read(ask: Ask) -> Facts:
         "arguments": _arguments(ask, record),
         "meta": _meta(ask, record),
         "result": _result(ask, record, status),
-        "error": _error(ask, record, record.failure.text if record.failure else ""),
-        "error_line": _error(ask, record, printable(record.failure.line) if record.failure else ""),
+        "why": reasons,
+        "why_heading": heading(status),
         "runs": [_shown(ask, record, run) for run in reversed(runs)],
         "last": None if last is None else _shown(ask, record, last),
         "spent": spent,
         "pieces": pieces(spent),
         "spent_words": told(spent),
         "options": option_rows(record),
-        "reason": ask.board.shown(record, "description", printable(record.reason)) if record.reason else "",
         "graph": around,
         "members": members,
         "verbs": _verbs(status),

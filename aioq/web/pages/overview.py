@@ -7,6 +7,7 @@ import asyncio
 from aioq.values.states import JobStatus
 from aioq.web.health import concerns, headline
 from aioq.web.page import Ask, Facts, Page
+from aioq.web.past import MOST_QUEUES, last_of, shown
 from aioq.web.rows import JobRow, job_row
 from aioq.web.words import milliseconds
 
@@ -15,7 +16,7 @@ LAST_FAILED = 8
 
 
 async def read(ask: Ask) -> Facts:
-    """Four round trips: names, queues and workers, the jobs that are next, and the last failed ones."""
+    """Five round trips: names, queues and workers, the jobs that are next, the last failed ones and the past."""
     board = ask.board
     (sights, away), workers, server, now_ms = await asyncio.gather(
         board.queues(), board.workers(), board.server(), board.now_ms()
@@ -23,6 +24,12 @@ async def read(ask: Ask) -> Facts:
     counts = [sight.info.counts for sight in sights]
     waiting_since = [milliseconds(each.next_up.enqueued_at) for each in sights if each.next_up is not None]
     due = [each.next_due.due_ms for each in sights if each.next_due is not None]
+    failing = [each.info.name for each in sights if each.info.counts[JobStatus.FAILED]]
+    busiest = sorted(sights, key=lambda each: -sum(each.info.counts[state] for state in JobStatus))[:MOST_QUEUES]
+    failed, statistics = await asyncio.gather(
+        _last_failed(ask, failing),
+        board.past.of(sorted(each.info.name for each in busiest), last_of(ask.query)),
+    )
     found = concerns(sights, server.settings, away, now_ms)
 
     return {
@@ -35,11 +42,10 @@ async def read(ask: Ask) -> Facts:
         "oldest_ms": min((each for each in waiting_since if each), default=0),
         "due_ms": min((each for each in due if each), default=0),
         "slots": (sum(each.running for each in workers), sum(each.concurrency for each in workers)),
-        "failed": await _last_failed(
-            ask, [each.info.name for each in sights if each.info.counts[JobStatus.FAILED]]
-        ),
+        "failed": failed,
+        "left_out": len(sights) - len(busiest),
         "now_ms": now_ms,
-    }
+    } | shown("", statistics, ask.query)
 
 
 async def _last_failed(ask: Ask, names: list[str]) -> list[JobRow]:

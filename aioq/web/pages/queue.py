@@ -10,6 +10,7 @@ from aioq.values.errors import ServerError
 from aioq.values.ids import is_queue_name
 from aioq.values.states import JobStatus
 from aioq.web.page import Ask, Facts, NotFound, Page
+from aioq.web.past import last_of, shown
 from aioq.web.rows import JobRow, job_row
 
 #: The most waiting jobs that are shown.
@@ -26,11 +27,12 @@ async def read(ask: Ask) -> Facts:
         )
 
     away: dict[str, ServerError] = {}
-    (sights, missing), workers, runs, rows, now_ms = await asyncio.gather(
+    (sights, missing), workers, runs, rows, statistics, now_ms = await asyncio.gather(
         board.queues([name]),
         board.workers(),
         runs_of(board.connection, [name], away),
         _next(ask, name),
+        board.past.of([name], last_of(ask.query)),
         board.now_ms(),
     )
 
@@ -44,7 +46,7 @@ async def read(ask: Ask) -> Facts:
         "runs": [job_row(board, queue, record) for queue, record in runs],
         "rows": rows,
         "now_ms": now_ms,
-    }
+    } | shown(name, statistics, ask.query)
 
 
 async def _next(ask: Ask, name: str) -> list[JobRow]:

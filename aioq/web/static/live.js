@@ -87,6 +87,22 @@
     }, 3000);
   }
 
+  // Commands that help can be copied, where the browser allows it.
+  if (navigator.clipboard) {
+    document.body.classList.add("can-copy");
+    main.addEventListener("click", async (event) => {
+      if (!event.target.matches("button.copy")) return;
+      try {
+        await navigator.clipboard.writeText(event.target.previousElementSibling.textContent);
+        event.target.textContent = "Copied";
+      } catch { event.target.textContent = "Select it"; }
+    });
+  }
+
+  // A count goes on by itself, as long as it is looked at.
+  const onward = document.querySelector("a[data-onward]");
+  if (onward) setTimeout(() => location.replace(onward.href), 200);
+
   addEventListener("keydown", (event) => {
     const isTyping = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
     if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey && search) {
