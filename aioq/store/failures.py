@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from aioq.store.acting import act_of
 from typing import Any
 
+from aioq.store.acting import act_of
 from aioq.store.calls import Calls, verdict_of
 from aioq.store.net.command import Command
 from aioq.store.reply import fields_of, text
