@@ -79,7 +79,7 @@ function checks.page(beginning, number)
   local key = beginning .. number
   if has_type(key, 'hash') and redis.call('PTTL', key) == -1 then
     report('no-retention', key, 'it is a page of the statistics, and would stay for ever', function()
-      redis.call('PEXPIRE', key, KEPT_PAGES[string.match(beginning, '(%l+):$')])
+      redis.call('PEXPIRE', key, KEPT_PAGES[string.match(beginning, '(%l+).$')])
     end)
   end
 end
