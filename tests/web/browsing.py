@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent.parent
 TOKEN = "the-token-of-the-pictures"
 
 #: A busy machine is slow. In ms.
-PATIENCE_MS = 30_000
+PATIENCE_MS = 15_000
 
 
 @contextmanager

@@ -27,19 +27,27 @@ PATHS = ("/", "/queues", "/queues/billing", "/queues/nightly", "/jobs", "/jobs?s
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory) -> Iterator[tuple[str, Server, Any]]:
-    """The address of a dashboard, its server, and a browser."""
+def opened() -> Iterator[Any]:
+    """A browser for all tests."""
     if browser_path() is None:
         pytest.skip("no chromium is installed, and it could not be had")
 
-    server = Server(tmp_path_factory.mktemp("web"))
+    with browser() as one:
+        yield one
+
+
+@pytest.fixture
+def scene(opened, tmp_path) -> Iterator[tuple[str, Server, Any]]:
+    """The address of a dashboard, its server, and a browser. Tests delete jobs and kill the server, so each has its own."""
+    server = Server(tmp_path)
     server.start()
 
-    with shown(server.tcp_url, server.folder) as base, browser() as opened:
-        run_apart(fill(server.tcp_url))
-        yield base, server, opened
-
-    server.stop(kill=True)
+    try:
+        with shown(server.tcp_url, server.folder) as base:
+            run_apart(fill(server.tcp_url))
+            yield base, server, opened
+    finally:
+        server.stop(kill=True)
 
 
 @pytest.fixture
