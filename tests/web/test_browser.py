@@ -38,7 +38,7 @@ def opened() -> Iterator[Any]:
 
 @pytest.fixture
 def scene(opened, tmp_path) -> Iterator[tuple[str, Server, Any]]:
-    """The address of a dashboard, its server, and a browser. Tests delete jobs and kill the server, so each has its own."""
+    """The address of a dashboard, its server, and a browser. Each test has its own: some kill it."""
     server = Server(tmp_path)
     server.start()
 
