@@ -48,8 +48,8 @@ class Description:
         self._guard = guard
         self._schemas: dict[str, str | int] = {"schemas": schemas} if schemas else {}
         self._asked = 0
-        # A description goes to the server whenever it has changed. These differ from beat to beat on a busy machine, so
-        # they change only where one goes anyway.
+        # A description goes to the server whenever it has changed. These differ from beat to beat on a busy
+        # machine, so they change only where one goes anyway.
         self._measured: dict[str, int] = {}
         # Read once: on a beat nothing may be read that could fail or take long.
         self._identity: dict[str, str | int] = {
