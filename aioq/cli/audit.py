@@ -27,7 +27,7 @@ Limit = Annotated[int, typer.Option("--limit", metavar="N", callback=checked(pos
 
 
 def audit(queues: Names = None, *, limit: Limit = 50, target: Target, as_json: JsonOption = False) -> None:
-    """Show who has done what to queues and their jobs, the last first."""
+    """Show who has done what to queues and jobs."""
     found, missing, away = asyncio.run(_read(target, queues or [], limit))
 
     if as_json:

@@ -44,7 +44,7 @@ def failures(
     target: Target,
     as_json: JsonOption = False,
 ) -> None:
-    """List what jobs have failed of, the last one first, or mute it."""
+    """List what jobs have failed of, or mute it."""
     if context.invoked_subcommand is not None:
         return
 

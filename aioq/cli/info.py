@@ -330,7 +330,7 @@ def _others(queue: QueueInfo) -> Iterable[str]:
 
 
 def _worker_table(workers: Sequence[WorkerInfo]) -> output.Table:
-    heads = ["worker", "host", "pid", "state", "queues", "running", "ok runs", "failed runs", "memory"]
+    heads = ["worker", "host", "pid", "state", "queues", "running", "ok", "failed", "memory"]
     rows: list[list[str | int | None]] = [
         [
             each.name,

@@ -18,7 +18,10 @@ Interval = Annotated[
 
 
 def monitor(*, interval: Interval = "2", target: Target) -> None:
-    """Show queues, jobs, failures and workers on the terminal, and act on them by keys; ? shows which."""
+    """Watch queues, jobs and workers, and act by keys.
+
+    The key ? shows which keys there are.
+    """
     seconds = read_seconds(interval, "--interval", 0.5)
     assert seconds is not None  # it has a default
     _check_terminal()

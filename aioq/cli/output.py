@@ -46,7 +46,7 @@ _COLOURS = {
 }
 
 #: Columns of states, and columns of numbers of jobs in a state.
-_STATES, _NUMBERS = ("status", "state"), ("failed", "failed runs")
+_STATES, _NUMBERS = ("status", "state"), ("failed",)
 
 _MARKED = re.compile(r"^(status: +)(\w+)$|^()(WARNING|PROBLEM)\b", re.MULTILINE)
 

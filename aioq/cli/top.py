@@ -67,7 +67,10 @@ def top(
     target: Target,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the runs in progress, the longest first, and for how long each had waited."""
+    """Show the runs in progress, the longest first.
+
+    For each it says how long it had waited, too.
+    """
     if as_json and interval is not None:
         raise typer.BadParameter("it cannot be combined with --json", param_hint="'--interval'")
 

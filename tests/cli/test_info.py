@@ -59,7 +59,7 @@ def test_plain_and_on_a_terminal(cli: Cli, scene: Running) -> None:
     assert lines[2].split() == ["mail", "3", "0", "0", "0", "0", "0", "0", "0", "0", "yes"]
     assert lines.pop(3) == "Queue mail is paused by ann."
     assert lines[3] == ""
-    heads = "worker  host  pid  state  queues  running  ok runs  failed runs  memory"
+    heads = "worker  host  pid  state  queues  running  ok  failed  memory"
     assert re.sub(" {2,}", "  ", lines[4]) == heads
     assert lines[5].split()[2:8] == [str(scene.process.pid), "idle", "default,mail", "0/7", "0", "0"]
     status, seen = cli.on_terminal("info")

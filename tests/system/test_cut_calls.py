@@ -345,6 +345,15 @@ async def to_tally(store: Store, client: redis.Redis) -> Call:
 
 
 @scene()
+async def to_audit(store: Store, client: redis.Redis) -> Call:
+    await store.producing.register()
+
+    act = 'word ["ann", "code", "pause", "", ""]'  # a word of its own for each act
+
+    return lambda store: store.connection.call(store.audit.command(act, ["default"]))
+
+
+@scene()
 async def to_forget_statistics(store: Store, client: redis.Redis) -> Call:
     await store.statistics.tally("w1", 1, "finished=2 w5=2")
 

@@ -65,7 +65,8 @@ async def test_no_page_loads_or_runs_what_is_not_its_own(queue, browse, path: st
     assert (answer.headers["x-content-type-options"], answer.headers["x-frame-options"]) == ("nosniff", "DENY")
 
     if "html" in answer.headers.get("content-type", ""):
-        assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:|https?://", answer.text)
+        text = answer.text.replace('xmlns="http://www.w3.org/2000/svg"', "")  # a name, which nobody loads
+        assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:|https?://", text)
         assert re.findall(r"<script([^>]*)>", answer.text) == [
             f' src="/static/live.js?v={re.search(r"v=([0-9a-f]+)", answer.text)[1]}" defer'
         ]

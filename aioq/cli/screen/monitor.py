@@ -240,4 +240,5 @@ async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for each in tasks:
         each.cancel()
 
-    await asyncio.gather(*tasks, return_exceptions=True)
+    if tasks:
+        await asyncio.wait(tasks)
