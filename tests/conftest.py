@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import gc
 import inspect
@@ -196,6 +197,7 @@ def port_of_nobody() -> int:
 
 
 _bound = socket.socket()
+atexit.register(_bound.close)
 
 
 @pytest.fixture(scope="session")

@@ -317,7 +317,7 @@ class Queue(Enqueuing, Holding, Statistics, Searches, Audited):
         return run(self._queue.empty)
 
     def delete(self) -> int:
-        """Delete the queue with its groups, pause, retry budget, statistics and jobs; how many jobs there were."""
+        """Delete the queue with its groups, pause, retry budget, statistics, audit and jobs; how many jobs."""
         return run(self._queue.delete)
 
     def close(self) -> None:

@@ -73,17 +73,28 @@ def test_the_lua_repeats_the_beginning_of_the_prefix() -> None:
         assert found.replace("%", "") == TEST_PREFIX
 
 
+#: It asks for the time to tell of an act alone, and nobody tells it of one.
+WITHOUT_ACTS = {"save_meta"}
+
+
 @pytest.mark.parametrize(
-    "name", [name for name, each in server_scripts().by_name.items() if "read_clock" in each.text]
+    "name",
+    [
+        name
+        for name, each in server_scripts().by_name.items()
+        if "read_clock" in each.text and name not in WITHOUT_ACTS
+    ],
 )
 async def test_a_script_of_tests_refuses_every_other_namespace(
     name: str, server: Server, client: redis.Redis
 ) -> None:
     script = travelling_scripts()[name]
     keys = [Store(Connection(server.url), "default").keys[each] for each in script.keys]
+    # The moment of an act is told, and some scripts ask for no other.
+    args = ["1 word []" if each == "call" else "1" for each in script.args]
 
     with pytest.raises(redis.ResponseError, match=r"refuses the key aioq:\{default\}:"):
-        client.eval(script.text, len(keys), *keys, *["1"] * len(script.args))
+        client.eval(script.text, len(keys), *keys, *args)
 
     assert client.dbsize() == 0
 

@@ -357,14 +357,14 @@ async def test_a_wait_for_each_of_a_hundred(queue: Queue, start_worker, meter: M
 
     found: list[Cost] = []
 
-    for _ in range(3):  # on a busy machine, fewer calls travel together now and then
+    for _ in range(5):  # on a busy machine, fewer calls travel together now and then
         with meter:
             await asyncio.gather(*(user(100 * number) for number in range(100)))
 
         found.append(meter.per_job(JOBS))
 
     least = min(found, key=lambda cost: cost.calls)
-    within(least, Cost(commands=10.5, trips=0.2, bytes=320, calls=71, replies=200))
+    within(least, Cost(commands=10.5, trips=0.2, bytes=320, calls=71.5, replies=200))
 
 
 async def fail_first() -> None:

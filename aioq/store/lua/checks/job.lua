@@ -1,6 +1,6 @@
 -- job: a record can be read, its job stands in the one index of its state, and goes when it is to go.
 -- NEEDS: now read NEXT FINAL REGISTRIES late wake lanes delivered lane lane_of leave usual keep fingerprint doors/end_job forget history failure finding doors/leave_run own outlive more/dependents callback children checks/callbacks checks/takers checks/fingerprints checks/tags
-local TEXTS = {'status', 'func', 'entry', 'worker', 'after'}
+local TEXTS = {'status', 'func', 'entry', 'worker', 'after', 'tags'}
 local NUMBERS = {
   'fence', 'uncounted', 'deliveries', 'ttl', 'deferred_ttl', 'failure_ttl', 'created_at', 'enqueued_at', 'due_at',
   'expires_at', 'started_at', 'ended_at', 'first_started_at', 'start_by', 'repeats',

@@ -8,12 +8,12 @@ local function receipt()
 end
 -- subjects, count: what was changed, and how many there were, for the audit.
 local function keep_receipt(answer, subjects, count)
-  if call ~= '' then
-    redis.call('SET', done .. call, cjson.encode(answer), 'PX', repeat_ms)
-  end
   if act ~= '' then
     -- NEEDS: audit
     note_act(act, subjects, count or #subjects)
+  end
+  if call ~= '' then
+    redis.call('SET', done .. call, cjson.encode(answer), 'PX', repeat_ms)
   end
   return answer
 end
