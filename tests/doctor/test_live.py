@@ -110,4 +110,4 @@ async def test_many_jobs_take_bounded_time_and_memory(long_queue: Queue, raw: re
     assert peak < 4_000_000
     assert time.monotonic() - begun < 40
     assert took["calls"] >= seen / CHUNK
-    assert took["usec_per_call"] < 50_000  # others are served in between; alone it takes 5,000
+    assert took["usec_per_call"] < 10_000  # others are served in between

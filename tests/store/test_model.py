@@ -43,7 +43,6 @@ PROFILE = settings(
     max_examples=1_500 if LONG else 25,
     stateful_step_count=100 if LONG else 50,
     deadline=None,
-    derandomize=not LONG,  # the long run explores; the everyday one tells of a change, and not of its luck
     suppress_health_check=list(HealthCheck),
     print_blob=True,
 )
