@@ -317,6 +317,8 @@ class Courier:
         route.figures.note_claims(claims)
         # Since the claim was sent, another round trip may have brought jobs of another queue: then these go back.
         is_crowded = bool(slots.held) if claims.is_reserved else demand.reserved_for not in (None, route)
+        # Or the worker was asked to stop: it begins nothing more.
+        goes_back = is_crowded or not demand.limits.claiming
 
         if demand.reserved_for in (None, route) and (claims.verdict == "ok" or not slots.held):
             demand.reserved_for = route if claims.is_reserved else None
@@ -335,7 +337,7 @@ class Courier:
         if claims.suspects or claims.is_reserved:
             demand.add_suspects(runs[: claims.suspects], alone=runs[0] if claims.is_reserved else None)
 
-        if is_crowded:
+        if goes_back:
             for run in runs:
                 slots.end(run, Cause.INTERRUPTED)
 

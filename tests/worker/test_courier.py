@@ -191,6 +191,20 @@ async def test_after_a_lost_reply_outcomes_are_recorded_and_unknown_claims_go_ba
     )
 
 
+async def test_jobs_of_a_claim_that_a_stop_overtakes_go_back(line: Line, stores: list[Store]) -> None:
+    parts = courier_of(line, stores[:1])
+    await enqueue(stores[0], "a", "b")
+
+    async def stop(names: list[str], queue: str) -> None:
+        if "claim" in names:
+            parts.demand.stop()  # the jobs are claimed, and the reply is on its way
+
+    line.after = stop
+    await asyncio.wait_for(parts.courier.run(), 10)
+    assert await status(stores[0], "a", "b") == ["queued", "queued"]
+    assert parts.slots.successful == 0
+
+
 async def test_a_queue_that_refuses_holds_up_no_other(line: Line, stores: list[Store]) -> None:
     first, second = stores
     await enqueue(first, "a")
