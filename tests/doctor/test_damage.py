@@ -397,6 +397,13 @@ async def a_counter_above_the_fence(store: Store, client: redis.Redis) -> None:
 
 
 @damage("runs", "field-unreadable")
+async def a_history_of_more_runs_than_the_fence_counts(store: Store, client: redis.Redis) -> None:
+    await queued(store)
+    client.rpush(store.keys.attempts + b"a", "{}", "{}")
+    client.hset(JOB, mapping={"fence": 1, "uncounted": 0})
+
+
+@damage("runs", "field-unreadable")
 async def several_fields_that_are_no_numbers(store: Store, client: redis.Redis) -> None:
     await queued(store)
     client.hset(JOB, mapping={"deliveries": "?", "failure_ttl": "1e3", "enqueued_at": "", "ttl": "x"})
@@ -913,6 +920,22 @@ async def test_damage_is_found_and_repaired(
 
     await _ends(planted, queue, client, burst)
     await assert_sound(queue)
+
+
+@pytest.mark.parametrize("goes", [1e300, float("inf"), 4e12 + 0.5])
+@pytest.mark.parametrize("state", STATES)
+async def test_a_retention_that_is_no_moment_is_repaired(
+    state: str, goes: float, queue: Queue, client: redis.Redis
+) -> None:
+    await bring(queue.store, client, state)
+    registry, until, usual = _both(queue.store, state)
+    client.zadd(registry, {"a": int(client.hget(JOB, "ended_at") or 0)})
+    client.zadd(until, {"a": goes})
+    client.zrem(usual, "a")
+    client.persist(JOB)
+    assert all(each.repaired for each in await examine(queue, repair=True))
+    await assert_sound(queue)
+    await queue.delete()
 
 
 async def test_a_worker_that_claims_and_does_not_beat_is_named(queue: Queue, client: redis.Redis) -> None:

@@ -88,7 +88,7 @@ end
 -- The retention of a job that has lost it: what its registry says, else what it was enqueued with, else the usual one.
 local function retention_of(id, record)
   local registry = REGISTRIES[record.status]
-  local usual, forgotten = score(registry .. ':usual', id), score(registry .. ':until', id)
+  local usual, forgotten = moment(registry .. ':usual', id), moment(registry .. ':until', id)
   local goes = usual and usual + usual_life(registry) or forgotten
   if goes and goes > now then
     return goes - now
@@ -127,11 +127,6 @@ local function give_up(id, record)
       'the record of this job was damaged, so its state could not be told; it was put here by a repair'))
   flush_kept()
 end
--- The moment that the schedule has for a job; nothing if it has none, or one that is no moment.
-local function due_of(id)
-  local due = score(scheduled, id)
-  return due and number(string.format('%.0f', math.floor(due)))
-end
 local function mend_field(id, record)
   local name = record.unreadable
   if name == 'fence' or name == 'uncounted' then
@@ -142,7 +137,7 @@ local function mend_field(id, record)
   elseif name == 'ended_at' and FINAL[record.status] then
     redis.call('HSET', job .. id, 'ended_at', now)
   elseif name == 'due_at' and record.status == 'scheduled' then
-    redis.call('HSET', job .. id, 'due_at', due_of(id) or now)
+    redis.call('HSET', job .. id, 'due_at', moment(scheduled, id) or now)
   else
     redis.call('HDEL', job .. id, name)
   end
@@ -217,7 +212,7 @@ end
 
 local CHECKS = {} -- of jobs that have not ended, by their states
 function CHECKS.scheduled(id, record)
-  local due = due_of(id)
+  local due = moment(scheduled, id)
   if not due then
     report('job-without-index', id, 'it is scheduled, and the schedule has no moment for it', function()
       redis.call('ZADD', scheduled, record.due_at, id)
@@ -335,6 +330,9 @@ function checks.job(_, id)
   local length = redis.call('LLEN', attempts .. id)
   local record = read_record(id)
   local status = record.status or ''
+  if length > (record.fence or 0) then
+    record.unreadable = record.unreadable or 'fence' -- each run of a history had a fence of its own
+  end
   if not NEXT[status] or not record.func then
     local lacks = NEXT[status] and 'it names no function' or 'its status is none that there is: ' .. status
     report('record-unreadable', id, lacks, function()

@@ -1,5 +1,6 @@
 -- finding: what an examination has found. With `repair` on, each is repaired at once: a check has read all that it
 -- needs before it reports, and reports one thing at a time.
+-- NEEDS: read
 local checks = {} -- by name; each file of checks/ adds its own
 local findings = {}
 local function report(kind, name, words, remedy)
@@ -18,6 +19,11 @@ end
 local function score(key, member)
   local found = redis.call('ZSCORE', key, member)
   return found and tonumber(found) or nil
+end
+-- A score that is a moment in whole ms; nothing if there is none, or one that is no moment.
+local function moment(key, member)
+  local found = score(key, member)
+  return found and number(string.format('%.0f', math.floor(found)))
 end
 -- Whether a record can be read (if not, that is another finding); then its status and other fields, false each if there
 -- is none.

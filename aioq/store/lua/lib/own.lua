@@ -3,11 +3,13 @@
 local function keys_of(id)
   return job .. id, attempts .. id
 end
+-- ttl may come from a score that somebody else has written: a fraction, or more than the server takes.
+local LONGEST = 1e15
 local function set_retention(key, ttl)
-  if ttl < 0 then
+  if ttl < 0 or ttl > LONGEST then
     redis.call('PERSIST', key)
   else
-    redis.call('PEXPIRE', key, ttl)
+    redis.call('PEXPIRE', key, math.ceil(ttl))
   end
 end
 -- ttl: in ms; -1: for ever. has_own: false for a job that has nothing but its record, since it never began.

@@ -6,7 +6,7 @@
 -- `groups` lists all groups by when something is due: one that has ended goes, its score is that moment; somebody must have
 -- gone on to add members, it is the moment, negative; nothing, it is +inf.
 -- `sequel:<g>/<kind>` is the record of a job that is made when the group ends.
--- NEEDS: now read REGISTRIES lanes lane wake spare forget doors/follow remove_job outbox
+-- NEEDS: now read REGISTRIES lanes lane wake spare own forget doors/follow remove_job outbox
 local MOST = 1000 -- values of rows that one command is made of; unpack takes less than 8000
 local HOWS = {'failed', 'canceled', 'stopped', 'expired', 'gone'}
 
@@ -32,11 +32,7 @@ local function list_group(g, score)
   redis.call('ZADD', groups, score == math.huge and '+inf' or score, g)
   local is_lasting = redis.call('ZCOUNT', groups, '-inf', '(0') + redis.call('ZCOUNT', groups, '+inf', '+inf') > 0
   local last = not is_lasting and redis.call('ZRANGE', groups, -1, -1, 'WITHSCORES')[2]
-  if last then
-    redis.call('PEXPIRE', groups, math.max(0, tonumber(last) - now) + SPARE)
-  else
-    redis.call('PERSIST', groups)
-  end
+  set_retention(groups, last and math.max(0, tonumber(last) - now) + SPARE or -1)
 end
 -- How many members have ended without finishing.
 local function count_unfinished(g)
