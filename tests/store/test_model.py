@@ -430,11 +430,16 @@ class StoreMachine(RuleBasedStateMachine):
             if each.status == "scheduled" and each.due < NEVER:
                 self.enter(each, front=each.at_front)
 
-        for each in self.in_lanes():
-            if each.is_late:
-                self.finish(each, "expired", FAR)
+        late = [each for each in self.in_lanes() if each.is_late]
+
+        for each in late:
+            each.status, each.is_late = "expired", False
 
         expected, is_reserved = self.next_ones(worker, limit, slots, found.is_reserved)
+
+        for each in late:  # callbacks follow at the end of a script: an earlier one may just have failed
+            self.call_back(each, "expired")
+
         self.order_made()
         assert [each.record.id for each in found.jobs] == [each.id for each in expected]
         assert found.is_reserved == is_reserved
