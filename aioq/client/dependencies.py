@@ -79,10 +79,13 @@ def orphan(job_id: str, parent: str) -> NoSuchJobError:
     )
 
 
-async def refuse_orphans(store: Store, calls: Sequence[Call]) -> None:
+async def refuse_orphans(store: Store, calls: Sequence[Call]) -> bool:
     """Refuse calls of which one is to depend on a job that is neither in the queue nor before it among them.
 
     The server refuses each request by itself. A call may take several, so all that it asks for is looked at first.
+
+    Returns:
+        Whether one is to depend on another one of them.
 
     Raises:
         NoSuchJobError: there is such a call.
@@ -90,12 +93,15 @@ async def refuse_orphans(store: Store, calls: Sequence[Call]) -> None:
     """
     known: set[str] = set()
     asked: dict[str, str] = {}  # who asks, by the job that is asked for
+    is_inner = False
 
     for call in calls:
         job_id = call.options.job_id or call.job_id or ""
 
         for edge in _edges(call.options.edges):
-            if not edge.queue and edge.job_id not in known:
+            if edge.job_id in known:
+                is_inner = True
+            elif not edge.queue:
                 asked.setdefault(edge.job_id, job_id)
 
         known.add(job_id)
@@ -103,6 +109,8 @@ async def refuse_orphans(store: Store, calls: Sequence[Call]) -> None:
     for parent, is_there in zip(asked, await store.reads.exist(list(asked)), strict=True):
         if not is_there:
             raise orphan(asked[parent] or "without an id", parent)
+
+    return is_inner
 
 
 async def tell_others(store: Store, jobs: Sequence[tuple[str, Edges | None]]) -> None:

@@ -168,16 +168,16 @@ class Producer:
 
         chunks, at_once = _chunks(prepared), CHUNKS_AT_ONCE
         jobs: list[Job[Any] | None] = []
+        have_edges = bool([call for call in prepared if call.options.edges is not None])  # a generator costs calls
 
-        if [call for call in prepared if call.options.edges is not None]:  # a generator would cost a call each
-            await refuse_orphans(self.store, prepared)
+        if have_edges and await refuse_orphans(self.store, prepared):
             at_once = 1  # a job comes after those that it depends on
 
         while some := list(islice(chunks, at_once)):
             for made in await asyncio.gather(*map(self._enqueue_chunk, some)):
                 jobs += made
 
-        if at_once == 1:
+        if have_edges:
             await self._tell_others(prepared, jobs)
 
         return self._accepted(prepared, jobs)

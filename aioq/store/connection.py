@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from aioq.store.keys import PREFIX, SharedKeys
@@ -127,12 +128,12 @@ class Connection:
 
         return [(self if each is way else self._of_node(each), mine) for each, mine in groups]
 
-    @property
+    @cached_property
     def place(self) -> tuple[object, ...]:
         """What two connections that see the same keys have in common: the server and the prefix."""
         return (*self._address.place, self.shared.prefix)
 
-    @property
+    @cached_property
     def identity(self) -> tuple[object, ...]:
         """What two connections that see the same jobs have in common: the server, the prefix and the secrets."""
         return (*self.place, self.keyring)

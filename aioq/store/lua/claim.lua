@@ -184,20 +184,29 @@ local function start(id, entry, lane)
   local key, fence, fields = job .. id, 1, nil
   if more then
     fields = redis.call('HGETALL', key)
-    local known = {}
+    local last_fence, start_by, expires_at, after
     for i = 1, #fields, 2 do
-      known[fields[i]] = fields[i + 1]
+      local name = fields[i]
+      if name == 'fence' then
+        last_fence = fields[i + 1]
+      elseif name == 'start_by' then
+        start_by = fields[i + 1]
+      elseif name == 'expires_at' then
+        expires_at = fields[i + 1]
+      elseif name == 'after' then
+        after = fields[i + 1]
+      end
     end
-    if known.start_by and others().is_past_retries(id, entry, known.start_by, known.after) then
+    if start_by and others().is_past_retries(id, entry, start_by, after) then
       return
     end
-    if known.expires_at and others().is_over(id, entry, known.expires_at, known.after, known.fence ~= nil) then
+    if expires_at and others().is_over(id, entry, expires_at, after, last_fence ~= nil) then
       return
     end
-    if known.start_by or known.expires_at then
+    if start_by or expires_at then
       fields = redis.call('HGETALL', key) -- these two hold for the wait that is over
     end
-    fence = number(known.fence, 0) + 1
+    fence = number(last_fence, 0) + 1
     -- The door into a run (`admit`): here all that is stored of the job is known, and it has not started. What may keep
     -- it from running now that its turn has come, such as a limit that is full, is asked here, of these jobs alone. A job
     -- that is not let in leaves its lane. What is taken here for the run, `leave_run` gives back.

@@ -33,105 +33,9 @@ end
 local expired_ttl
 local function make_others()
   -- MAKES: deferred open dependents sources outbox
-  -- NEEDS: REGISTRIES read late lanes lane leave schedule deferred_ttl doors/follow remove_job forget outlive keep expire deferred expire_deferred defer
+  -- NEEDS: REGISTRIES heads read late lane leave schedule deferred_ttl doors/follow remove_job forget outlive keep expire deferred expire_deferred defer
   local has_ttl, has_deferred_ttl = false, false
   expired_ttl = tonumber(string.match(words, 'expired_ttl=(%d+)'))
-
-  local function moment(due)
-    local delay = string.match(due, '^%+(%d+)$')
-    return delay and now + tonumber(delay) or tonumber(due)
-  end
-
-  local function add(fields, name, value)
-    if value then
-      fields[#fields + 1] = name
-      fields[#fields + 1] = value
-    end
-  end
-
-  -- What follows from the end of a new job, as words of its field `after`.
-  local function follow_with(new, words) new.after = new.after and new.after .. ' ' .. words or words end
-
-  -- What the words of a head say of a new job. A feature that needs a word adds its handler, and no other place changes:
-  -- a handler writes what is known into `new`, and fields that are stored beside those of the call into `fields`. false
-  -- says that the value is none.
-  local HANDLERS = {
-    lane = function(new, name)
-      new.lane = name
-      return LANES[name] ~= nil
-    end,
-    due = function(new, due)
-      new.due_at = moment(due)
-      return new.due_at ~= nil
-    end,
-    ttl = function(new, ttl, fields)
-      new.ttl = tonumber(ttl)
-      add(fields, 'ttl', ttl)
-      return new.ttl ~= nil
-    end,
-    deferred_ttl = function(new, ttl, fields)
-      new.deferred_ttl = tonumber(ttl)
-      add(fields, 'deferred_ttl', ttl)
-      return new.deferred_ttl ~= nil
-    end,
-    -- An id that a user chose may come again after a delete. Fences that begin at the clock keep growing over that, so a
-    -- run of the old job can never write into the new one.
-    nonce = function(new, nonce, fields)
-      new.nonce = nonce
-      add(fields, 'nonce', nonce)
-      add(fields, 'fence', now)
-      add(fields, 'uncounted', now)
-    end,
-    callbacks = function(new, kinds)
-      follow_with(new, (string.gsub(kinds, ',', ' ')))
-    end,
-    parents = function(new, parents, fields)
-      new.parents = parents
-      if string.find(',' .. parents, ',%u') then
-        follow_with(new, 'takes')
-      end
-      add(fields, 'parents', parents)
-    end,
-    -- The place in the list of the group's members, which the job stands in already.
-    group = function(new, place)
-      new.is_member = true -- a run knows its group
-      follow_with(new, 'group=' .. place)
-      return string.find(place, '^[%w_-]+/%d+$') or string.find(place, '^[%w_-]+/%d+@[^#]+$') or false
-    end,
-    tags = function(new, given, fields)
-      new.has_tags = true
-      follow_with(new, 'tags')
-      add(fields, 'tags', given)
-    end,
-    child = function(new, of)
-      new.parent, new.parents_fence = string.match(of, '^([^/]+)/(%d+)$')
-      follow_with(new, 'child=' .. (new.parent or ''))
-      return new.parent ~= nil
-    end,
-  }
-
-  -- Reads the heads of the whole call before anything is written. Returns the jobs that have words, by where they stand
-  -- in the arguments; or nothing, and the word that nobody can read.
-  local function read_heads()
-    local found, at = {}, jobs
-    while at <= #ARGV do
-      local count, rest = string.match(ARGV[at + 1], '^(%d+)(.*)$')
-      local first = at + 2
-      at = first + 2 * count
-      if rest ~= '' then
-        local new = {id = ARGV[first - 2], count = count, first = first, last = at - 1, lane = 'main', fields = {}}
-        for word in string.gmatch(rest, '%S+') do
-          local name, value = string.match(word, '^([%l_]+)=(.+)$')
-          local handle = HANDLERS[name or '']
-          if not handle or handle(new, value, new.fields) == false then
-            return nil, word
-          end
-        end
-        found[first - 2] = new
-      end
-    end
-    return found
-  end
 
   -- Why a job is not stored (again: the call has come twice), or the ended job whose place it takes: its state, entry and
   -- `after`.
@@ -153,10 +57,24 @@ local function make_others()
     return 'duplicate'
   end
 
+  -- An id that was made for this call is looked at once, for the whole call or for its job.
+  local function look_at(new)
+    if new.nonce then
+      return look(new.id, new.nonce)
+    elseif new.seen == nil then
+      new.seen = look(new.id)
+    end
+    return new.seen
+  end
+
   local known = {} -- jobs that are stored, or stand in the call before the one that is looked at
+  local complete = {} -- lists of such jobs
   -- A job that this one depends on which is neither.
   local function missing_parent(new)
-    for parent in string.gmatch(new.parents or '', '%a([^,]+)') do
+    if not new.parents or complete[new.parents] then
+      return
+    end
+    for parent in string.gmatch(new.parents, '%a([^,]+)') do
       if not known[parent] and not string.find(parent, '@', 1, true) then
         if redis.call('EXISTS', job .. parent) == 0 then
           return parent
@@ -164,6 +82,7 @@ local function make_others()
         known[parent] = true
       end
     end
+    complete[new.parents] = true
   end
 
   -- What refuses the whole call: a job that is to be stored, and one that it depends on.
@@ -171,7 +90,7 @@ local function make_others()
     local at = jobs
     while at <= #ARGV do
       local new = news[at]
-      local parent = new and not look(new.id, new.nonce) and missing_parent(new)
+      local parent = new and not look_at(new) and missing_parent(new)
       if parent then
         return {new.id, parent}
       end
@@ -232,7 +151,7 @@ local function make_others()
   local function put(new, ended, ended_entry, ended_after)
     -- The way in comes first: it is the write that is refused when memory is full. Deferred jobs are listed together, at the
     -- end of the call; of them, the record comes first, or the row that is written here before another job goes.
-    local id, first, fields = new.id, new.first, new.fields
+    local id, first, fields = new.id, new.first, {unpack(new.fields)}
     local key, entry = job .. id, nil
     if not new.parents and not new.due_at then
       entry = enter_lane(new.lane, id)
@@ -281,7 +200,7 @@ local function make_others()
     end
   end
 
-  local news, unknown = read_heads()
+  local news, unknown = read_heads(jobs)
   return {
     unknown = unknown,
     orphan = news and string.find(words, 'whole=1', 1, true) and find_orphan(news),
@@ -290,7 +209,7 @@ local function make_others()
     -- verdict, and the id of a parent that is missing.
     take = function(at)
       local new = news[at]
-      local verdict, ended, entry, after = look(new.id, new.nonce)
+      local verdict, ended, entry, after = look_at(new)
       verdict = verdict or new.parent and refuse_child(new.parent, new.parents_fence)
       local parent = not verdict and missing_parent(new)
       if verdict == 'again' then
