@@ -10,7 +10,7 @@ run this function makes none of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 _AT_TOP = re.compile(r"^-- NEEDS:(.*)$", re.MULTILINE)
 _INSIDE = re.compile(r"^ +-- NEEDS:(.*)$", re.MULTILINE)
@@ -29,20 +29,53 @@ def with_needs(source: str, texts: Mapping[str, str]) -> str:
 
     """
     there: set[str] = set()
-    top = [*_needed(_needs(source), texts, there)]
+    everywhere = _closure(_needs(source), texts)
+    top = [*_needed(_needs(source), texts, there, everywhere)]
 
     return "\n".join([*top, _filled(source, texts, there)])
 
 
+def _closure(names: Iterable[str], texts: Mapping[str, str]) -> set[str]:
+    """All that comes to the top of a script."""
+    found, left = set[str](), list(names)
+
+    while left:
+        if (name := left.pop()) not in found and name in texts:
+            found.add(name)
+            left += _needs(texts[name])
+
+    return found
+
+
 def _filled(text: str, texts: Mapping[str, str], there: set[str]) -> str:
     """A file with what its functions need put into them, unless it is there already."""
-    return _INSIDE.sub(lambda match: "\n".join(_needed(match[1].split(), texts, set(there))), text)
+
+    def fill(match: re.Match[str]) -> str:
+        names = match[1].split()
+
+        return "\n".join(_needed(names, texts, set(there), _closure(names, texts)))
+
+    return _INSIDE.sub(fill, text)
 
 
 def _needed(
-    names: Iterable[str], texts: Mapping[str, str], there: set[str], path: tuple[str, ...] = ()
+    names: Iterable[str],
+    texts: Mapping[str, str],
+    there: set[str],
+    everywhere: Set[str],
+    path: tuple[str, ...] = (),
 ) -> Iterator[str]:
-    """What is not there yet of these files and of what they need, in the order in which Lua must read it."""
+    """What is not there yet of these files and of what they need, in the order in which Lua must read it.
+
+    Args:
+        names: the files.
+        texts: all files.
+        there: what is there; what comes is added.
+        everywhere: all that comes to the same level. Where a function needs one of these, it comes before that
+            function if it can, so that it is there once.
+        path: which files have led to these.
+
+    """
     for name in names:
         if name in there:
             continue
@@ -53,9 +86,18 @@ def _needed(
         if name not in texts:
             raise LookupError(f"{path[-1] if path else 'a script'} needs {name!r}, which is no Lua file or table")
 
-        yield from _needed(_needs(texts[name]), texts, there, (*path, name))
+        here = (*path, name)
+        yield from _needed(_needs(texts[name]), texts, there, everywhere, here)
+        inside = _closure((each for needs in _INSIDE.findall(texts[name]) for each in needs.split()), texts)
+        sooner = [each for each in sorted(inside & everywhere) if not _leads_to(each, {*here}, texts)]
+        yield from _needed(sooner, texts, there, everywhere, here)
         there.add(name)
         yield _filled(texts[name].rstrip(), texts, there)
+
+
+def _leads_to(name: str, goals: Set[str], texts: Mapping[str, str]) -> bool:
+    """Whether a file is one of these, or needs one."""
+    return not goals.isdisjoint(_closure([name], texts))
 
 
 def _needs(text: str) -> list[str]:

@@ -37,7 +37,7 @@ LUA_WORDS = {
 }
 LUA_GLOBALS = {
     *("KEYS", "ARGV", "redis", "cjson", "string", "math", "table"),
-    *("tonumber", "tostring", "ipairs", "pairs", "pcall", "type", "unpack"),
+    *("tonumber", "tostring", "ipairs", "pairs", "pcall", "type", "unpack", "setmetatable"),
 }
 
 

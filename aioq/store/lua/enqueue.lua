@@ -37,6 +37,28 @@ local function make_others()
   local has_ttl, has_deferred_ttl = false, false
   expired_ttl = tonumber(string.match(words, 'expired_ttl=(%d+)'))
 
+  -- Reads the heads of the whole call before anything is written. Returns the jobs that have words, by where they stand
+  -- in the arguments; or nothing, and the word that nobody can read.
+  local function read_heads()
+    local found, at, read = {}, jobs, {}
+    while at <= #ARGV do
+      local head, first = ARGV[at + 1], at + 2
+      local known, unknown = read[head], nil
+      if not known then
+        known, unknown = read_head(head)
+        if unknown then
+          return nil, unknown
+        end
+        read[head] = known
+      end
+      at = first + 2 * known.count
+      if known.has_words then
+        found[first - 2] = setmetatable({id = ARGV[first - 2], first = first, last = at - 1}, known)
+      end
+    end
+    return found
+  end
+
   -- Why a job is not stored (again: the call has come twice), or the ended job whose place it takes: its state, entry and
   -- `after`.
   local function look(id, nonce)
@@ -200,7 +222,7 @@ local function make_others()
     end
   end
 
-  local news, unknown = read_heads(jobs)
+  local news, unknown = read_heads()
   return {
     unknown = unknown,
     orphan = news and string.find(words, 'whole=1', 1, true) and find_orphan(news),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
+from collections.abc import Iterable
+
 from aioq.store.net.command import Command
 
 _TEXTS: dict[str, str] = {}
@@ -24,9 +26,15 @@ def add(name: str, text: str) -> str:
     return sha
 
 
-def loading() -> list[Command]:
-    """The commands that make every script known to a server. Loaded ones are not evicted, unlike those by EVAL."""
-    return [("SCRIPT", "LOAD", text) for text in _TEXTS.values()]
+def loading(commands: Iterable[Command]) -> list[Command]:
+    """The commands that make the scripts known to a server which others call; those that are not evicted, unlike EVAL.
+
+    Each script is loaded when it is needed first. The more Lua a server has, the longer each script takes, and who
+    uses no dependencies need not pay for theirs.
+    """
+    shas = dict.fromkeys(str(each[1]) for each in commands)
+
+    return [("SCRIPT", "LOAD", _TEXTS[sha]) for sha in shas]
 
 
 def name_of(command: Command) -> str:

@@ -150,16 +150,19 @@ class Node:
         forgotten = [
             at for at, reply in enumerate(replies) if isinstance(reply, ReplyError) and reply.code == "NOSCRIPT"
         ]
-        await self._load_scripts(left)
         again = [commands[at] for at in forgotten]
+        await self._load_scripts(again, left)
 
         for at, reply in zip(forgotten, await self._attempt(pack(again), len(again), left), strict=True):
             replies[at] = reply
 
         return replies
 
-    async def _load_scripts(self, left: float) -> None:
-        for reply in await self._attempt(pack(loading()), len(loading()), left):
+    async def _load_scripts(self, called: Sequence[Command], left: float) -> None:
+        """Load the scripts that these commands call."""
+        loads = loading(called)
+
+        for reply in await self._attempt(pack(loads), len(loads), left):
             if isinstance(reply, ReplyError):
                 raise refusal(self.url, reply)
 

@@ -107,14 +107,15 @@ local function flush_mail()
     mail[channel] = nil
   end
 end
--- What follows from an end may end other jobs, from which more follows.
-local function flush_ends()
+-- What follows from an end may end other jobs, from which more follows. All of it stands in this function, so that a script
+-- which has ended nothing but plain jobs makes none of it.
+local function follow_all()
+  -- NEEDS: USUAL
+  local expired_ttl = USUAL.expired
+  -- MAKES: wake scheduled expiring finished failed canceled stopped expired deferred open dependents ended_by children undecided outbox sources groups group members over sequel tags tag
+  -- NEEDS: keep more/groups more/dependents more/takers more/callbacks more/tags
   repeat
     if left_groups then
-      -- NEEDS: USUAL
-      local expired_ttl = USUAL.expired
-      -- MAKES: wake scheduled expiring finished failed canceled stopped expired groups group members over sequel outbox
-      -- NEEDS: more/groups
       local some = left_groups
       left_groups = nil
       for g, rows in pairs(some) do
@@ -126,37 +127,30 @@ local function flush_ends()
       end
     end
     if #ended > 0 then
-      -- NEEDS: USUAL
-      local expired_ttl = USUAL.expired
-      -- MAKES: wake scheduled expiring failed canceled expired deferred open dependents ended_by children undecided outbox sources
-      -- NEEDS: keep more/dependents
       decide_dependents(ended)
       ended = {}
       flush_kept()
     end
     if takers then
-      -- MAKES: wake finished failed canceled stopped expired dependents ended_by outbox
-      -- NEEDS: USUAL keep more/takers
       flush_kept()
       let_go_of_all(takers)
       takers = nil
     end
     if called then
-      -- NEEDS: USUAL
-      local expired_ttl = USUAL.expired
-      -- MAKES: wake expiring finished failed canceled stopped expired
-      -- NEEDS: more/callbacks
       local some = called
       called = nil
       make_callbacks(some)
     end
     if tagged then
-      -- MAKES: tags tag
-      -- NEEDS: more/tags
       local some = tagged
       tagged = nil
       list_tags(some)
     end
   until #ended == 0 and not left_groups and not called and not takers
+end
+local function flush_ends()
+  if #ended > 0 or left_groups or called or takers or tagged then
+    follow_all()
+  end
   flush_mail()
 end

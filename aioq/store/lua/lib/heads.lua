@@ -86,24 +86,3 @@ local function read_head(head)
   new.__index = new -- jobs with the same head have what it says in common, and each its own place
   return new
 end
--- Reads the heads of the whole call before anything is written. Returns the jobs that have words, by where they stand
--- in the arguments; or nothing, and the word that nobody can read.
-local function read_heads(first_at)
-  local found, at, read = {}, first_at, {}
-  while at <= #ARGV do
-    local head, first = ARGV[at + 1], at + 2
-    local known, unknown = read[head], nil
-    if not known then
-      known, unknown = read_head(head)
-      if unknown then
-        return nil, unknown
-      end
-      read[head] = known
-    end
-    at = first + 2 * known.count
-    if known.has_words then
-      found[first - 2] = setmetatable({id = ARGV[first - 2], first = first, last = at - 1}, known)
-    end
-  end
-  return found
-end
