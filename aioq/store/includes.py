@@ -10,7 +10,8 @@ run this function makes none of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 
 _AT_TOP = re.compile(r"^-- NEEDS:(.*)$", re.MULTILINE)
 _INSIDE = re.compile(r"^ +-- NEEDS:(.*)$", re.MULTILINE)
@@ -62,7 +63,7 @@ def _needed(
     names: Iterable[str],
     texts: Mapping[str, str],
     there: set[str],
-    everywhere: Set[str],
+    everywhere: AbstractSet[str],
     path: tuple[str, ...] = (),
 ) -> Iterator[str]:
     """What is not there yet of these files and of what they need, in the order in which Lua must read it.
@@ -95,7 +96,7 @@ def _needed(
         yield _filled(texts[name].rstrip(), texts, there)
 
 
-def _leads_to(name: str, goals: Set[str], texts: Mapping[str, str]) -> bool:
+def _leads_to(name: str, goals: AbstractSet[str], texts: Mapping[str, str]) -> bool:
     """Whether a file is one of these, or needs one."""
     return not goals.isdisjoint(_closure([name], texts))
 

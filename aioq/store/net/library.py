@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-
 from collections.abc import Iterable
 
 from aioq.store.net.command import Command
@@ -27,10 +26,10 @@ def add(name: str, text: str) -> str:
 
 
 def loading(commands: Iterable[Command]) -> list[Command]:
-    """The commands that make the scripts known to a server which others call; those that are not evicted, unlike EVAL.
+    """The commands that make the scripts known to a server which other commands call.
 
-    Each script is loaded when it is needed first. The more Lua a server has, the longer each script takes, and who
-    uses no dependencies need not pay for theirs.
+    What is loaded is not evicted, unlike what EVAL brings. Each script is loaded when it is needed first: the more
+    Lua a server has, the longer each script takes, and who uses no dependencies need not pay for theirs.
     """
     shas = dict.fromkeys(str(each[1]) for each in commands)
 
