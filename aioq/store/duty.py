@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -134,7 +135,7 @@ class Duty:
         started_at, name = b"%d" % reply[1], worker.encode()
         flat = iter(reply[3])
         jobs = []
-        waits_ms = []
+        sinces = []  # when the jobs came into their lanes; many have one moment in common
 
         for job_id, fence, row in zip(flat, flat, flat, strict=True):
             # The fields are those from before the claim. Most jobs are nothing but a call.
@@ -146,9 +147,8 @@ class Duty:
                 fields = fields_of(row)
                 since = fields.get(b"enqueued_at") or fields.get(b"created_at")
 
-            # The path of every job. Callbacks are not counted, and a damaged moment is no number.
-            if since and b"." not in job_id and since.isdigit():
-                waits_ms.append(reply[1] - int(since))
+            if b"." not in job_id:  # callbacks are not counted
+                sinces.append(since)
 
             if None in row:  # a damaged job lacks one of the three
                 fields = {field: value for field, value in fields.items() if value is not None}
@@ -158,6 +158,8 @@ class Duty:
 
         is_reserved, suspects, has_rows = (reply[4] if len(reply) > 4 else None) or (0, 0, 0)
         expired = reply[5] if len(reply) > 5 else 0
+        # A damaged moment is no number.
+        waits_ms = {reply[1] - int(each): n for each, n in Counter(sinces).items() if each and each.isdigit()}
 
         return Claims("ok", jobs, int(reply[2]), bool(is_reserved), suspects, bool(has_rows), waits_ms, expired)
 

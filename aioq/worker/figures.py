@@ -14,6 +14,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterable
 from functools import partial
+from operator import mul
 
 from aioq.store.net.command import Command
 from aioq.store.statistics import Statistics
@@ -74,12 +75,13 @@ class Figures:
         """Count what a claim has brought."""
         with self._lock:
             counted = self._counted
-            counted["started"] = counted.get("started", 0) + len(claims.waits_ms)
-            counted["wait_ms"] = counted.get("wait_ms", 0) + sum(claims.waits_ms)
+            waits_ms = claims.waits_ms
+            counted["started"] = counted.get("started", 0) + sum(waits_ms.values())
+            counted["wait_ms"] = counted.get("wait_ms", 0) + sum(map(mul, waits_ms, waits_ms.values()))
             counted["expired"] = counted.get("expired", 0) + claims.expired
 
-            for bucket, number in Counter(map(_bucket_of, claims.waits_ms)).items():
-                word = _WAITS[bucket]
+            for wait_ms, number in waits_ms.items():
+                word = _WAITS[_bucket_of(wait_ms)]
                 counted[word] = counted.get(word, 0) + number
 
     def note_recorded(self, ended: Iterable[tuple[Run, Outcome]], refused: Collection[Claim] = ()) -> None:
@@ -90,17 +92,14 @@ class Figures:
             refused: the claims of those among them that were not recorded.
 
         """
-        kinds: list[type[Outcome]] = []
-        runs_ms: list[float] = []
+        # The path of every job: each line takes a tenth of a microsecond or two.
+        told = [each for each in ended if "." not in each[0].claim.record.id]
 
-        for run, outcome in ended:
-            if "." in run.claim.record.id or (refused and run.claim in refused):
-                continue
+        if refused:
+            told = [each for each in told if each[0].claim not in refused]
 
-            kinds.append(type(outcome))
-
-            if 0 < run.started_at <= run.ended_at:
-                runs_ms.append(1000 * (run.ended_at - run.started_at))
+        kinds = [type(outcome) for _, outcome in told]
+        runs_ms = [1000 * (run.ended_at - run.started_at) for run, _ in told if 0 < run.started_at <= run.ended_at]
 
         with self._lock:
             counted = self._counted

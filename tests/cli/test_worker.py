@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import signal
@@ -37,6 +38,12 @@ def test_burst_runs_all_jobs_and_ends(cli: Cli) -> None:
     lines = done.stderr.splitlines()
     assert all(re.fullmatch(r"\d\d:\d\d:\d\d [A-Z]+ .+", line) for line in lines), lines
     assert "has ended: 2 runs of jobs: 2 finished" in lines[-1]
+
+
+def test_what_is_loaded_at_the_start_is_frozen_for_the_garbage_collector(cli: Cli) -> None:
+    cli.enqueue("a", func=gc.get_freeze_count)
+    cli.process("worker", "-b")
+    assert json.loads(cli.call("job", "show", "a", "--json").stdout)["result"] > 10_000
 
 
 def test_verbose_and_quiet_together_are_a_usage_error(cli: Cli) -> None:

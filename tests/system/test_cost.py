@@ -16,10 +16,12 @@ from types import FrameType
 from typing import Any, Self
 
 import pytest
+import redis
 
 import aioq
 from aioq import Dependency, Job, Queue, Repeat, Webhook, Worker, current_job
 from aioq.store.net.wire import Wire
+from aioq.store.scripts import server_scripts
 from tests import jobs
 from tests.client import typed_jobs
 from tests.conftest import Server
@@ -96,7 +98,11 @@ class Meter:
 
 @pytest.fixture
 def meter(server: Server):
-    """What a worker tells of its statistics goes by the clock, and not by the jobs."""
+    """What a worker tells of its statistics goes by the clock, and scripts are loaded once: no job costs that."""
+    with redis.Redis.from_url(server.url) as client:
+        for each in server_scripts().by_name.values():
+            client.script_load(each.text)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("aioq.worker.figures.TELL_S", 1e9)
         yield Meter(server, patch)

@@ -33,12 +33,12 @@ def words(command: Any) -> str:
 async def test_nothing_is_told_before_its_time_and_then_until_an_answer_comes(
     figures: Figures, monkeypatch
 ) -> None:
-    figures.note_claims(Claims("ok", [], -1, waits_ms=[5, 5, 2000], expired=1))
+    figures.note_claims(Claims("ok", [], -1, waits_ms={5: 2, 2000: 1}, expired=1))
     assert figures.command() is None
     monkeypatch.setattr(module, "TELL_S", 0)
     first = figures.command()
     assert words(first) == "started=3 wait_ms=2010 expired=1 w17=2 w44=1"
-    figures.note_claims(Claims("ok", [], -1, waits_ms=[5]))
+    figures.note_claims(Claims("ok", [], -1, waits_ms={5: 1}))
     assert figures.command() == first
     figures.confirm(ServerError("refused"))
     assert figures.command() == first
@@ -52,12 +52,12 @@ async def test_nothing_is_told_before_its_time_and_then_until_an_answer_comes(
 
 async def test_what_the_server_may_have_forgotten_is_not_sent_again(figures: Figures, monkeypatch) -> None:
     monkeypatch.setattr(module, "TELL_S", 0)
-    figures.note_claims(Claims("ok", [], -1, waits_ms=[5]))
+    figures.note_claims(Claims("ok", [], -1, waits_ms={5: 1}))
     first = figures.command()
     assert figures.command() == first
     monkeypatch.setattr(module, "SEND_AGAIN_S", -1)
     assert figures.command() is None
-    figures.note_claims(Claims("ok", [], -1, waits_ms=[2000]))
+    figures.note_claims(Claims("ok", [], -1, waits_ms={2000: 1}))
     assert words(figures.command()) == "started=1 wait_ms=2000 w44=1"
 
 
