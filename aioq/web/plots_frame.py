@@ -16,7 +16,7 @@ from aioq.values.statistics import Period, QueueStatistics, total_of
 
 #: The size of a plot, in its own units, and the room around what is drawn.
 WIDTH, HEIGHT = 640, 200
-LEFT, RIGHT, TOP, BOTTOM = 58, 12, 14, 26
+LEFT, RIGHT, TOP, BOTTOM = 58, 12, 22, 26
 
 #: The most columns: further periods are put together.
 MOST_COLUMNS = 120
@@ -207,7 +207,7 @@ def legend(names: Sequence[tuple[str, str]]) -> str:
 
     return (
         f'<text class="plot-legend" fill="currentColor" font-size="12" text-anchor="end" x="{WIDTH - RIGHT}"'
-        f' y="{TOP - 2}">{words}</text>'
+        f' y="12">{words}</text>'
     )
 
 

@@ -56,4 +56,4 @@ def back_to(given: str, words: Mapping[str, str]) -> str:
     is_plain = _PLAIN.fullmatch(path) and not {".", ".."} & set(unquote(path).split("/"))
     kept = {name: value for name, value in parse_qsl(query) if name not in TOLD_BY} if is_plain else {}
 
-    return f"{path if is_plain else '/'}?{urlencode(kept | words)}"
+    return f"{path if is_plain else '/'}?{urlencode({**kept, **words})}"

@@ -74,9 +74,7 @@ def shown(url: str, folder: Path, prefix: str = PREFIX) -> Iterator[str]:
                 prefix=prefix,
             )
         )
-        web = stack.enter_context(
-            command(url, folder, "web", "--port", "0", "--allow-actions", prefix=prefix)
-        )
+        web = stack.enter_context(command(url, folder, "web", "--port", "0", "--allow-actions", prefix=prefix))
         yield address_in(web)
 
 

@@ -40,7 +40,7 @@ PICTURES = (
 PHONE_WIDTH, MOST_HEIGHT = 400, 1600
 
 #: Pages have few colours, and letters have smooth edges. So many make no difference that can be seen.
-COLOURS = 128
+COLOURS = 256
 
 #: A worker tells within ten seconds what it has done. A busy machine is slow. In seconds.
 TOLD_WITHIN_S = 60
@@ -103,7 +103,17 @@ def take(page: Any, path: Path) -> None:
     height = page.evaluate("document.documentElement.scrollHeight")
     clip = {"x": 0, "y": 0, "width": size["width"], "height": min(height, MOST_HEIGHT)}
     taken = page.screenshot(full_page=True, clip=clip) if size["width"] > PHONE_WIDTH else page.screenshot()
-    Image.open(BytesIO(taken)).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
+    few_colours(Image.open(BytesIO(taken)).convert("RGB")).save(path, optimize=True)
+
+
+def few_colours(picture: Image.Image) -> Image.Image:
+    """The same picture with the colours that it has most of. Bright ones count for more: a mark is small."""
+    found = picture.getcolors(picture.width * picture.height)
+    found.sort(key=lambda each: each[0] * (8 + max(each[1]) - min(each[1])), reverse=True)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([part for _, colour in found[:COLOURS] for part in colour])
+
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 async def fill_and_tell(url: str) -> None:
