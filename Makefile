@@ -8,11 +8,11 @@ WITH := --group test --group check
 CONSTRAINTS :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-long test-lowest test-lowest-smoke test-web pictures smoke chaos coverage measure check
-.PHONY: bench soak clean
+.PHONY: help demo test test-all test-long test-lowest test-lowest-smoke test-web test-web-smoke
+.PHONY: pictures smoke chaos coverage measure check bench soak clean
 
 help: ## Show these commands
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
 
 # Another distribution, `aioq`, has the same module and command: where it is, it is taken out first.
 $(VENV)/made: pyproject.toml
@@ -51,16 +51,22 @@ test-lowest-smoke: .venv-lowest.txt
 	@$(MAKE) smoke $(LOWEST)
 
 # The browser is Debian's, and the checker of accessibility comes from npm. Where one is missing, the tests say so.
-$(VENV)/made-web: $(VENV)/made
+$(VENV)/made-browser: $(VENV)/made
 	$(VENV)/bin/pip install --quiet --group web
 	command -v chromium > /dev/null || { apt-get update -qq && apt-get install -y -qq chromium; } || true
+	touch $@
+
+$(VENV)/made-web: $(VENV)/made-browser
 	npm install --silent --no-audit --no-fund --prefix $(VENV)/npm axe-core || true
 	touch $@
 
 test-web: $(VENV)/made-web ## Click through the dashboard in Chromium, against running workers
 	AXE=$(VENV)/npm/node_modules/axe-core/axe.min.js $(RUN) -m pytest -m browser tests/web
 
-pictures: $(VENV)/made-web ## Make the pictures of the dashboard for the documentation
+test-web-smoke: $(VENV)/made-browser ## Click through each page of the dashboard once
+	$(RUN) -m pytest -m browser tests/web/test_browser.py -k every_page_is_reached
+
+pictures: $(VENV)/made-browser ## Make the pictures of the dashboard for the documentation
 	$(RUN) -m tests.web.pictures docs/images
 
 smoke: $(VENV)/made

@@ -15,6 +15,7 @@ from aioq.values.ids import check_queue_name, lookup_id
 from aioq.values.states import JobStatus
 from aioq.web.acting import on_matching
 from aioq.web.board import Board
+from aioq.web.requests import back_to
 from aioq.web.words import count
 
 Form = Mapping[str, str]
@@ -96,12 +97,9 @@ async def carry_out(board: Board, form: Form) -> str:
             f"verb={verb!r}: expected one of {', '.join([*_JOB_VERBS, *_QUEUE_VERBS, *_MATCHING_VERBS])}"
         )
 
-    back = form.get("back", "")
-    path = "/" if done.word == "deleted" else back.partition("?")[0]
     words = {"told": done.word} | ({"n": str(done.number)} if done.number else {})
 
-    # `//` would lead to another host.
-    return f"{path if path.startswith('/') and not path.startswith('//') else '/'}?{urlencode(words)}"
+    return back_to("/" if done.word == "deleted" else form.get("back", ""), words)
 
 
 async def _to_all(board: Board, verb: str, form: Form) -> str:

@@ -29,7 +29,7 @@ from aioq.web.live import Live
 from aioq.web.page import Ask, Elsewhere, NotFound, Page
 from aioq.web.pages import PAGES
 from aioq.web.rendering import FORM_TOKEN, environment, rendered
-from aioq.web.requests import base_of, below, form_of
+from aioq.web.requests import TOLD_BY, base_of, below, form_of
 
 #: After a wrong token, the next one is looked at after so many seconds.
 WRONG_TOKEN_S = 0.5
@@ -156,7 +156,7 @@ class Dashboard:
         except NotFound as error:  # it was there when the browser began to listen
             name, facts = "trouble", {"head": "Not here any more", "text": str(error), "recovers": False}
 
-        query = {name: value for name, value in key.query if name not in ("told", "n")}
+        query = {name: value for name, value in key.query if name not in TOLD_BY}
 
         return rendered(
             self._templates,

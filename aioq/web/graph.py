@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 #: The size of a node and the gaps between nodes, in units of the drawing.
-WIDTH, HEIGHT, GAP_X, GAP_Y = 250, 46, 60, 12
+WIDTH, HEIGHT, GAP_X, GAP_Y = 290, 46, 60, 12
 
 
 class Node(NamedTuple):

@@ -139,9 +139,13 @@ def shown(queue: str, found: QueueStatistics | None, query: Mapping[str, str]) -
             "spans": [(name, span.words) for name, span in SPANS.items()],
             "figures": _figures(found),
             # The texts in the plots are escaped where they are drawn.
-            "plots": [(caption, Markup(plot)) for caption, plot in plots],  # noqa: S704
+            "plots": [(caption, Markup(plot)) for caption, plot in plots] if _has_figures(found) else [],  # noqa: S704
         }
     }
+
+
+def _has_figures(found: QueueStatistics) -> bool:
+    return any(each.waiting is not None or each.started or each.finished + each.failed for each in found.periods)
 
 
 def last_of(query: Mapping[str, str]) -> str:

@@ -233,4 +233,5 @@ def _raised(period: Period) -> int:
 
 
 def _rate(column: Column, number: int) -> float:
-    return 60 * column.period.per_second(number)
+    """How many a minute. Workers tell every ten seconds, so the first seconds of a period would show a peak."""
+    return number / max(column.period.seconds / 60, 1.0)

@@ -16,7 +16,7 @@ from aioq.values.statistics import Period, QueueStatistics, total_of
 
 #: The size of a plot, in its own units, and the room around what is drawn.
 WIDTH, HEIGHT = 640, 200
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 24
+LEFT, RIGHT, TOP, BOTTOM = 58, 12, 22, 26
 
 #: The most columns: further periods are put together.
 MOST_COLUMNS = 120
@@ -135,7 +135,7 @@ def axes(columns: Sequence[Column], scale: Scale, label: Callable[[float], str])
         y = scale.y(tick)
         path = f"M{LEFT} {y:.1f}H{WIDTH - RIGHT}"
         drawn.append(f'<path class="plot-grid" stroke="currentColor" stroke-opacity="0.15" d="{path}"/>')
-        drawn.append(_text(LEFT - 6, y + 3, label(tick), "end"))
+        drawn.append(_text(LEFT - 6, y + 4, label(tick), "end"))
 
     return drawn + _times(columns)
 
@@ -206,8 +206,8 @@ def legend(names: Sequence[tuple[str, str]]) -> str:
     words = " · ".join(f'<tspan class="{name}">{shown(text)}</tspan>' for name, text in names)
 
     return (
-        f'<text class="plot-legend" fill="currentColor" font-size="10" text-anchor="end" x="{WIDTH - RIGHT}"'
-        f' y="{TOP - 2}">{words}</text>'
+        f'<text class="plot-legend" fill="currentColor" font-size="12" text-anchor="end" x="{WIDTH - RIGHT}"'
+        f' y="12">{words}</text>'
     )
 
 
@@ -256,7 +256,7 @@ def seconds(value: float) -> str:
     return "0s"
 
 
-def _text(x: float, y: float, words: str, anchor: str, size: int = 10) -> str:
+def _text(x: float, y: float, words: str, anchor: str, size: int = 12) -> str:
     return (
         f'<text class="plot-label" fill="currentColor" font-size="{size}" text-anchor="{anchor}" x="{x:.1f}"'
         f' y="{y:.1f}">{shown(words)}</text>'

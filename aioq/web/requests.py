@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, quote
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from starlette.requests import Request
 
 #: The most bytes of a form.
 MOST_FORM_BYTES = 65_536
+
+#: A path as `below` writes one. Of a second slash at its beginning a browser makes another host.
+_PLAIN = re.compile(r"/(?!/)[A-Za-z0-9_.~:@+/%-]*")
+
+#: What an address says of the last action. The next action says it anew.
+TOLD_BY = ("told", "n")
 
 
 def base_of(request: Request) -> str:
@@ -31,3 +39,21 @@ async def form_of(request: Request) -> dict[str, str]:
             return {}
 
     return dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
+
+
+def back_to(given: str, words: Mapping[str, str]) -> str:
+    """The address that a form leads back to.
+
+    A form may be sent by anybody who may act, so its text is not trusted: browsers take a backslash for a slash,
+    leave out tabs and the ends of lines, and `..` leads out of the place where the dashboard is mounted.
+
+    Args:
+        given: the path and the query of the page that the form stood on. Of anything else it is the overview.
+        words: what the address says besides, such as what has been done.
+
+    """
+    path, _, query = given.partition("?")
+    is_plain = _PLAIN.fullmatch(path) and not {".", ".."} & set(unquote(path).split("/"))
+    kept = {name: value for name, value in parse_qsl(query) if name not in TOLD_BY} if is_plain else {}
+
+    return f"{path if is_plain else '/'}?{urlencode({**kept, **words})}"

@@ -26,6 +26,7 @@ class JobRow(NamedTuple):
         worker: who runs it, or ran it last; "" if nobody did.
         attempt: how many attempts there were.
         at_ms: when it came into its state; of a scheduled job, when it is due. 0: not known.
+        took_ms: how long its last run took; -1: it has not ended, or never ran.
 
     """
 
@@ -37,6 +38,7 @@ class JobRow(NamedTuple):
     worker: str
     attempt: int
     at_ms: int
+    took_ms: int
 
 
 def job_row(board: Board, queue: str, record: JobRecord) -> JobRow:
@@ -50,6 +52,7 @@ def job_row(board: Board, queue: str, record: JobRecord) -> JobRow:
         record.worker or "",
         record.attempt,
         _since(record),
+        _took(record),
     )
 
 
@@ -97,6 +100,9 @@ _SINCE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("finished", "failed", "canceled", "stopped", "expired"), ("ended_at",)),
 }
 
+#: The states that a run leads to. A job that is canceled or expires may have run long before.
+_ENDED_BY_RUN = ("finished", "failed", "stopped")
+
 
 def _since(record: JobRecord) -> int:
     found: Any = 0
@@ -105,3 +111,9 @@ def _since(record: JobRecord) -> int:
         found = found or milliseconds(getattr(record, name))
 
     return int(found)
+
+
+def _took(record: JobRecord) -> int:
+    began, ended = milliseconds(record.started_at), milliseconds(record.ended_at)
+
+    return ended - began if status_of(record) in _ENDED_BY_RUN and 0 < began <= ended else -1

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from aioq import Queue, Retry
+from aioq.store.connection import PREFIX_VARIABLE
+from aioq.store.keys import PREFIX
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -26,9 +28,12 @@ PATIENCE_MS = 15_000
 
 
 @contextmanager
-def command(url: str, folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+def command(
+    url: str, folder: Path, *words: str, prefix: str = PREFIX, token: str = TOKEN
+) -> Iterator[subprocess.Popen[str]]:
     """`aioq`, as a process."""
-    environment = os.environ | {"AIOQ_REDIS_URL": url, "PYTHONPATH": str(ROOT), "AIOQ_WEB_TOKEN": TOKEN}
+    environment = os.environ | {"AIOQ_REDIS_URL": url, "PYTHONPATH": str(ROOT), "AIOQ_WEB_TOKEN": token}
+    environment |= {PREFIX_VARIABLE: prefix}
     process = subprocess.Popen(
         [sys.executable, "-m", "aioq", *words],
         cwd=folder,
@@ -47,7 +52,7 @@ def command(url: str, folder: Path, *words: str) -> Iterator[subprocess.Popen[st
 
 
 @contextmanager
-def shown(url: str, folder: Path) -> Iterator[str]:
+def shown(url: str, folder: Path, prefix: str = PREFIX) -> Iterator[str]:
     """The address of a dashboard that allows actions, while a worker serves three queues of four."""
     shutil.copy(Path(__file__).with_name("shop.py"), folder)
 
@@ -66,15 +71,25 @@ def shown(url: str, folder: Path) -> Iterator[str]:
                 "web-1",
                 "--shutdown-timeout",
                 "1",
+                prefix=prefix,
             )
         )
-        web = stack.enter_context(command(url, folder, "web", "--port", "0", "--allow-actions"))
-        yield re.search(r"http://\S+(?=/)", web.stdout.readline())[0]
+        web = stack.enter_context(command(url, folder, "web", "--port", "0", "--allow-actions", prefix=prefix))
+        yield address_in(web)
 
 
-async def fill(url: str) -> None:
+def address_in(process: subprocess.Popen[str]) -> str:
+    """The address of the dashboard that a command has printed."""
+    for line in process.stdout:
+        if found := re.search(r"dashboard is at (http://\S+)/\s", line):
+            return found[1]
+
+    raise AssertionError(f"no dashboard was started; the command ended with status {process.wait()}")
+
+
+async def fill(url: str, prefix: str = PREFIX) -> None:
     """Jobs in most states. Those that end have ended when this returns, if a worker runs."""
-    async with Queue("mail", url) as mail:
+    async with Queue("mail", url, prefix=prefix) as mail:
         billing, nightly, reports = (Queue(name, mail.connection) for name in ("billing", "nightly", "reports"))
         sent = [
             await mail.enqueue("shop.send", f"user{n}@example.org", copies=n, result_ttl=3600) for n in range(24)

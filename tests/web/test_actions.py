@@ -79,10 +79,12 @@ async def test_forms_that_ask_for_nothing_known_are_refused(queue, visitor) -> N
     for change in ({"verb": "explode"}, {"queue": "a{b}"}, {"queue": ""}, {"verb": "x" * 70_000}):
         assert (await visitor.post("/act", data=form | change)).status_code in (400, 403)
 
-    for back in ("//evil.example/", "https://evil.example/", "\\\\evil", ""):
+    for back in ("//evil.example/", "https://evil.example/", "\\\\evil", "/\\evil", "/\t/evil", "/../x", ""):
         done = await visitor.post("/act", data=form | {"back": back})
         assert done.headers["location"].startswith("/?told=")
 
+    done = await visitor.post("/act", data=form | {"back": "/jobs?state=failed&queue=default&told=paused&n=3"})
+    assert done.headers["location"] == "/jobs?state=failed&queue=default&told=late"
     assert "<i>" not in (await visitor.get("/?told=<i>&n=<i>")).text
 
 

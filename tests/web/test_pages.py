@@ -30,6 +30,8 @@ async def test_every_page_shows_every_state_and_writes_nothing(queue, browse, ra
         shown = await visitor.get(f"/jobs/{job_id}")
         assert (shown.status_code, f'<span class="state {state}">' in shown.text) == (200, True)
 
+    assert ">took<" in (await visitor.get("/jobs?state=finished")).text
+    assert ">took<" not in (await visitor.get("/jobs?state=canceled")).text
     failed = (await visitor.get(f"/jobs/{ids['failed']}")).text
     assert failed.count("ZeroDivisionError: division by zero") >= 3
     assert "return x / 0" in failed
@@ -48,6 +50,8 @@ async def test_an_empty_server_says_what_to_do_next(server, browse) -> None:
     visitor = await browse()
     assert "aioq enqueue" in (await visitor.get("/")).text
     assert "aioq worker" in (await visitor.get("/workers")).text
+    await Queue("fresh", server.url).enqueue(jobs.noop)
+    assert "Nothing was counted in this time." in (await visitor.get("/queues/fresh")).text
     missing = await visitor.get("/queues/none")
     assert (missing.status_code, "There is no queue none." in missing.text) == (404, True)
     gone = await visitor.get("/jobs/none")

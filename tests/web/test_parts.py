@@ -5,14 +5,17 @@ from __future__ import annotations
 import doctest
 import json
 import pickle
+import re
+from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode, urljoin, urlsplit
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aioq.values.calltext import argument_texts, value_text
 from aioq.values.record import JobRecord
 from aioq.web import words
 from aioq.web.graph import HEIGHT, Node, drawn
+from aioq.web.requests import TOLD_BY, back_to
 from aioq.web.timeline import WIDTH, Stretch, pieces, stretches
 
 
@@ -75,3 +78,36 @@ def test_arguments_have_their_names() -> None:
     data = b"j" + json.dumps([None, ["you"], {"copies": 3}]).encode()
     assert argument_texts(JobRecord("x", {b"func": b"f", b"data": data})) == [("0", "'you'"), ("copies", "3")]
     assert argument_texts(JobRecord("x", {b"func": b"f"})) == []
+
+
+def as_browsers_read(location: str) -> str:
+    """Where a browser goes (https://url.spec.whatwg.org): a backslash is a slash, `%2e` a dot, a tab nothing."""
+    text = re.sub(r"[\t\r\n]", "", location.strip("".join(map(chr, range(33)))))
+    path, mark, query = text.partition("?")
+
+    path = re.sub("%2e", ".", path.replace("\\", "/"), flags=re.IGNORECASE)
+
+    return urljoin("https://here.example/mounted/page", path + mark + query)
+
+
+@given(st.text("/\\.?%2eE5c:@\t\n evil#&=;ä\x00", max_size=24) | st.text())
+@example("/\\evil.example")
+@example("/\t/evil.example")
+@example("/%2e%2E/x")
+@example("/jobs?told=deleted&n=9")
+def test_a_form_leads_back_to_a_page_of_this_dashboard_and_nowhere_else(back: str) -> None:
+    found = back_to(back, {"told": "late"})
+    at_root, mounted = urlsplit(as_browsers_read(found)), urlsplit(as_browsers_read("/mounted" + found))
+    assert (at_root.netloc, mounted.netloc) == ("here.example", "here.example")
+    assert mounted.path.startswith("/mounted/")
+    assert parse_qs(at_root.query)["told"] == ["late"]
+    assert found.isascii()
+    assert found.isprintable()
+
+
+@given(st.lists(st.text(min_size=1), max_size=3), st.dictionaries(st.text(min_size=1), st.text(min_size=1)))
+def test_a_form_leads_back_to_the_page_that_it_stood_on(parts: list[str], query: dict[str, str]) -> None:
+    path = "/" + "/".join(quote(part, safe="") for part in parts if part not in (".", ".."))
+    found = urlsplit("https://here.example" + back_to(f"{path}?{urlencode(query)}", {}))
+    assert unquote(found.path) == unquote(path)
+    assert dict(parse_qsl(found.query)) == {name: value for name, value in query.items() if name not in TOLD_BY}

@@ -110,6 +110,12 @@ def test_a_gap_is_a_gap() -> None:
     assert (len(lines), len(dots)) == (2, 1)
 
 
+def test_a_minute_that_has_just_begun_shows_no_peak() -> None:
+    """A worker tells every ten seconds, so its runs of ten seconds fall into a minute of which few have passed."""
+    svg = throughput("mail", made({0: {"finished": 30}, 1: {"finished": 30}}))
+    assert svg.count(": 30 finished, 0 failed a minute") == 2
+
+
 def test_what_it_says_without_being_seen() -> None:
     statistics = made({1: {"finished": 1200, "failed": 3, "w20": 50, "w40": 50}})
     assert "1.2k runs finished, 3 failed, 0 were retried from " in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from html import unescape
 
 import httpx
 
@@ -45,7 +46,7 @@ def form_of(page: str, verb: str) -> dict[str, str]:
         fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form))
 
         if fields.get("verb") == verb:
-            return fields
+            return {name: unescape(value) for name, value in fields.items()}
 
     raise AssertionError(f"no form for {verb}")
 
