@@ -20,6 +20,7 @@ from aioq.store.net.listener import Listener
 from aioq.store.net.loop_connection import LoopConnection
 from aioq.store.net.per_loop import PerLoop, running_loop
 from aioq.store.net.refusals import refusal
+from aioq.store.net.sharing import Sharing
 from aioq.store.net.stream import ReplyError
 from aioq.store.net.url import environment_url
 from aioq.store.net.ways import Server, Way, address_of, slots_of, way_to
@@ -111,6 +112,14 @@ class Connection:
         """
         other = self._copy(replace(self._address, provider=None), timeout, self._slots)
         other.call_timeout = timeout
+
+        return other
+
+    def sharing(self) -> Connection:
+        """The same connection, where calls that begin together share a round trip. It is closed with this one."""
+        other = self._copy(replace(self._address, provider=None), self._timeout, self._slots)
+        other.pauses, other.repeat_ms, other._is_default = self.pauses, self.repeat_ms, self._is_default
+        other._loops = PerLoop(lambda: LoopConnection(Sharing(self._loops[running_loop()].way)), LoopConnection.aclose)
 
         return other
 

@@ -90,7 +90,7 @@ async def _queue(board: Board, name: str) -> View:
 
 async def _last_failed(board: Board, name: str) -> list[JobRow]:
     lists = board.store(name).lists
-    ids, _ = await lists.page(JobStatus.FAILED, LAST_FAILED, desc=True)
+    ids = (await lists.page(JobStatus.FAILED, LAST_FAILED, desc=True)).ids
 
     return [job_row(board, name, record) for record in await lists.glance(ids) if record is not None]
 
