@@ -118,8 +118,9 @@ class Connection:
     def sharing(self) -> Connection:
         """The same connection, where calls that begin together share a round trip. It is closed with this one."""
         other = self._copy(replace(self._address, provider=None), self._timeout, self._slots)
-        other.pauses, other.repeat_ms, other._is_default = self.pauses, self.repeat_ms, self._is_default
-        other._loops = PerLoop(lambda: LoopConnection(Sharing(self._loops[running_loop()].way)), LoopConnection.aclose)
+        other.pauses, other.repeat_ms = self.pauses, self.repeat_ms
+        other._is_default = self._is_default  # noqa: SLF001 - of the same class
+        other._loops = PerLoop(self._open_sharing, LoopConnection.aclose)  # noqa: SLF001
 
         return other
 
@@ -297,6 +298,9 @@ class Connection:
     def _open(self) -> LoopConnection:
         """What the running loop gets."""
         return LoopConnection(way_to(self._address, self._slots, self._timeout))
+
+    def _open_sharing(self) -> LoopConnection:
+        return LoopConnection(Sharing(self._loops[running_loop()].way))
 
     def _copy(self, address: Address, timeout: float, slots: SlotMap | None = None) -> Connection:
         other = object.__new__(Connection)

@@ -1,7 +1,7 @@
 """Hunt: a search through the queues that a page shows, step by step. An address says how far it has come.
 
-A step asks for the ids of some hundreds of jobs, and for the next ones while these are matched. So the first step makes
-two round trips, and each other one makes one.
+A step asks for the ids of some hundreds of jobs, and for the next ones while these are matched. So the first step
+makes two round trips, and each other one makes one.
 """
 
 from __future__ import annotations
@@ -135,7 +135,9 @@ class _Search:
 
     async def count(self) -> None:
         """Ask how many jobs there are to look at."""
-        self._sizes = await asyncio.gather(*(self._searching(at).sizes(self._wanted) for at in range(len(self._names))))
+        self._sizes = await asyncio.gather(
+            *(self._searching(at).sizes(self._wanted) for at in range(len(self._names)))
+        )
 
     async def first(self) -> list[tuple[_Spot, IdPage]]:
         """The ids at the place where it begins."""
@@ -187,12 +189,15 @@ class _Search:
         return [set(each) for each in found]
 
     def accept(self, pages: Sequence[tuple[_Spot, IdPage]], matches: Sequence[set[str]], most: int) -> bool:
-        """Go on behind these pages, in order. False: enough is found, and what follows is left for the next time."""
+        """Go on behind these pages, in order. False: enough is found; what follows is for the next time."""
         for (spot, page), matching in zip(pages, matches, strict=True):
             self._go_to(spot)
             begun = 0
 
-            for end, cursor in [*(each for each in page.marks if each[0] < len(page.ids)), (len(page.ids), page.cursor)]:
+            for end, cursor in [
+                *(each for each in page.marks if each[0] < len(page.ids)),
+                (len(page.ids), page.cursor),
+            ]:
                 some = [each for each in page.ids[begun:end] if each in matching]
                 self._found += [(self._names[spot.queue], each) for each in some]
                 self._progress = self._searching(spot.queue).moved(

@@ -42,9 +42,7 @@ async def page(queue: Queue, state: JobStatus, order: str, cursor: bytes = b"") 
     values = {"state": state, "cursor": cursor, "skip": 0, "limit": 1000, "page": 1000, "order": order}
 
     return read_page(
-        await queue.store.lists._calls.call(
-            "ids", **values, before="", since="", expired_ttl=EXPIRED_TTL_MS
-        )
+        await queue.store.lists._calls.call("ids", **values, before="", since="", expired_ttl=EXPIRED_TTL_MS)
     )
 
 

@@ -117,8 +117,8 @@ async def measure(url: str, total: int) -> None:
     paths += [f"/jobs?q={q}" for q in ("state:failed", f"fingerprint:{group.fingerprint}", "tag:vip", "after:1h",
               "after:1h+state:finished", "id:" + ids["failed"], "fn:nothing.*", "fn:nothing.*+state:failed",
               "error:nothing+state:failed", "meta.user:7+state:failed")]  # fmt: skip
-    paths += [f"/matching?verb={each}" for each in ("requeue&q=state:failed", "delete&q=error:nothing+state:failed",
-              f"delete&q=fingerprint:{group.fingerprint}")]  # fmt: skip
+    paths += ["/matching?verb=requeue&q=state:failed", "/matching?verb=delete&q=error:nothing+state:failed"]
+    paths += [f"/matching?verb=delete&q=fingerprint:{group.fingerprint}"]
 
     async with client(url) as visitor:
         for path in paths:
@@ -158,7 +158,9 @@ async def measured(visitor: httpx.AsyncClient, raw: redis.Redis, path: str) -> s
     usual = statistics.mode(map(len, loads))
     longest = max(map(min, zip(*(each for each in loads if len(each) == usual), strict=True)), default=0)
 
-    return f"{first:.0f} | {min(times):.0f} | {len(asked)} | {sum(asked)} | {longest / 1000:.2f} | {1000 * spent / LOADS:.1f}"
+    sent = f"{len(asked)} | {sum(asked)}"
+
+    return f"{first:.0f} | {min(times):.0f} | {sent} | {longest / 1000:.2f} | {1000 * spent / LOADS:.1f}"
 
 
 async def measure_live(url: str, raw: redis.Redis) -> None:
@@ -167,7 +169,7 @@ async def measure_live(url: str, raw: redis.Redis) -> None:
     Each browser listens as the stream of the application does, without the network between them.
     """
     app = dashboard(url)
-    live = app._live  # noqa: SLF001 - no client of HTTP reads a stream inside of its process
+    live = app._live
     keys = [key_of(LIVE_PATHS[at % len(LIVE_PATHS)]) for at in range(BROWSERS)]
     pages = 0
 

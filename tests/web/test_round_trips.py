@@ -23,7 +23,16 @@ from tests.web.tools import PATHS, fill
 #: The most round trips of a page.
 MOST = 5
 
-QUERIES = ("mine", "id:mine", "state:failed", "tag:vip", "after:1h", "before:1h state:failed", "fn:*add", "error:zero")
+QUERIES = (
+    "mine",
+    "id:mine",
+    "state:failed",
+    "tag:vip",
+    "after:1h",
+    "before:1h state:failed",
+    "fn:*add",
+    "error:zero",
+)
 
 
 @pytest.fixture
@@ -52,7 +61,13 @@ async def test_each_page_makes_at_most_five(
             await more.using(tags=["vip"]).enqueue_many([Queue.prepare_data(jobs.noop) for _ in range(70)])
 
     visitor: httpx.AsyncClient = await browse()
-    paths = [*PATHS, "/?last=day", "/jobs?state=failed", "/jobs?state=queued&at=mail", "/matching?verb=delete&q=fn:*"]
+    paths = [
+        *PATHS,
+        "/?last=day",
+        "/jobs?state=failed",
+        "/jobs?state=queued&at=mail",
+        "/matching?verb=delete&q=fn:*",
+    ]
     paths += [f"/jobs/{job_id}" for job_id in ids.values()]
     paths += [f"/jobs?q={each}" for each in (*QUERIES, f"fingerprint:{group.fingerprint}")]
     await visitor.get("/")  # the server's settings are asked for once a minute

@@ -1,8 +1,8 @@
 """Sharing: a way whose calls share round trips. What begins together is sent together.
 
 A page asks for many things that do not depend on each other, in many places of its code. Each asks for itself, and
-waits; those that wait at the same time have one round trip. So a page makes as many as its longest chain of questions
-has links.
+waits; those that wait at the same time have one round trip. So a page makes as many as its longest chain of
+questions has links.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ QUIET_TURNS = 4
 
 
 class _Part(NamedTuple):
-    """A call that waits for the round trip: its commands, the seconds that it has left, and whoever waits for it."""
+    """A call that waits for the round trip: its commands, the seconds that it has left, and its answer."""
 
     commands: Sequence[Command]
     left: float
@@ -48,7 +48,7 @@ class Sharing:
         self._way = way
         self._waiting: list[_Part] = []
         self._under_way: set[asyncio.Task[None]] = set()
-        self._others: dict[int, Sharing] = {}
+        self._others: dict[int, tuple[Way, Sharing]] = {}  # the way keeps its id from being another's
 
     @property
     def opened(self) -> int:
@@ -97,10 +97,10 @@ class Sharing:
 
         known = self._others.get(id(way))
 
-        if known is None or known._way is not way:
-            known = self._others[id(way)] = Sharing(way)
+        if known is None or known[0] is not way:
+            known = self._others[id(way)] = way, Sharing(way)
 
-        return known
+        return known[1]
 
     def _look(self, loop: asyncio.AbstractEventLoop, seen: int, quiet: int) -> None:
         """Send what waits when nobody has come for some turns."""

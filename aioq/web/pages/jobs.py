@@ -71,7 +71,7 @@ async def read(ask: Ask) -> Facts:
 
 
 async def _searched(ask: Ask, text: str) -> Facts:
-    """The jobs that a filter is for. Five round trips: two rounds of a search, and what is before and behind them."""
+    """The jobs that a filter is for. Five round trips: names, first ids, two rounds, and the jobs."""
     board, query = ask.board, ask.query
     place, wanted = place_of(query), query.get("queue", "")
     filtered = _filter(text, query.get("state", ""))
@@ -141,7 +141,7 @@ async def _rows(
 
     while place is not None and left > 0:
         asked[place.queue] = left, place.cursor
-        # How many jobs come behind a cursor is not known. So the page may be longer, and is read in one round trip.
+        # How many jobs come behind a cursor is not known. So a page may be longer, and needs one round trip.
         left -= counts[place.queue] if not place.cursor else 0
         place = _after(place.queue, names)
 
