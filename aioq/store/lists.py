@@ -1,7 +1,6 @@
 """Lists: a page of the jobs in one state, and what it shows of each. However long the list is, that is short.
 
-No call takes the server longer than about a millisecond. What takes longer is several calls of one round trip, and
-other clients are served between them.
+No call takes the server longer than about a millisecond. What would take longer is several calls of one round trip.
 """
 
 from __future__ import annotations

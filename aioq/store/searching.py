@@ -2,9 +2,9 @@
 
 A step is a few short calls, in two round trips: one brings the ids of a page of a list, the others say which of
 these jobs the filter is for. None takes the server longer than about a millisecond, wherever in whatever list it
-is. What narrows the search is used first: ids are looked up, fingerprints and tags have lists of their own, and only
-those states are gone through that may have a job. Of jobs that have ended, only those are gone through that ended
-in the time that is asked for.
+is. What narrows the search is used first: ids are looked up, fingerprints and tags have lists of their own, and
+only those states are gone through that may have a job. Of jobs that have ended, only those are gone through that
+ended in the time that is asked for.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STEP = 100
 
 #: The most ids of one call; and of a list whose entries the server looks at one by one. Each is about half a
 #: millisecond of the server's time, and so are so many jobs that one call matches.
-PAGE, LANE_PAGE, MATCHED = 1000, 250, 50
+PAGE, LANE_PAGE, MATCHED = 500, 250, 50
 
 #: A call looks at no further job once it has looked at so many bytes of errors.
 STEP_BYTES = 512 * 1024

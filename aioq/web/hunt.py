@@ -7,6 +7,7 @@ makes two round trips, and each other one makes one.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -23,8 +24,9 @@ from aioq.web.board import Board
 #: No number of jobs has so many digits.
 LONGEST_NUMBER = 12
 
-#: Rounds for one page: with the names, the first ids and what is shown of jobs, these are five round trips.
-ROUNDS = 2
+#: Rounds for one page: with the names, the first ids and what is shown of jobs, these are five round trips. None
+#: begins after so many seconds.
+ROUNDS, LONGEST_S = 2, 0.1
 
 #: The most lists whose ids are asked for at once, and ids of a list that nearly all are wanted of.
 MOST_LISTS, SURE_JOBS = 50, 50
@@ -82,7 +84,7 @@ async def hunt(
         names: the queues, in order.
         wanted: the filter.
         place: where it begins.
-        rounds: how often some hundreds of jobs are looked at, while the ids of the next ones are asked for.
+        rounds: how often some hundreds of jobs are looked at, at most; meanwhile the next ids are asked for.
         most: when so many are found, it ends; there may be some more.
         shown: how many of them are brought.
 
@@ -90,13 +92,14 @@ async def hunt(
         InvalidInput: the place belongs to a search for something else.
 
     """
-    search = _Search(board, names, wanted, place)
+    search, deadline = _Search(board, names, wanted, place), time.monotonic() + LONGEST_S
     pages, _ = await asyncio.gather(search.first(), search.count())
     left = rounds
 
     while True:
         left -= 1
-        following = search.following(pages) if left and not search.has_enough(pages, most) else []
+        is_last = not left or time.monotonic() > deadline or search.has_enough(pages, most)
+        following = [] if is_last else search.following(pages)
         matches, then = await asyncio.gather(search.match(pages), search.ask(following))
 
         if not search.accept(pages, matches, most) or not then:
