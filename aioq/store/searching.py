@@ -33,10 +33,13 @@ STEP = 100
 
 #: The most ids of one call; and of a list whose entries the server looks at one by one. Each is about half a
 #: millisecond of the server's time, and so are so many jobs that one call matches.
-PAGE, LANE_PAGE, MATCHED = 500, 250, 50
+PAGE, LANE_PAGE, MATCHED = 500, 200, 50
 
 #: A call looks at no further job once it has looked at so many bytes of errors.
 STEP_BYTES = 512 * 1024
+
+#: The place in a list of ids has fewer digits.
+LONGEST_NUMBER = 9
 
 _IN_LANES = (JobStatus.QUEUED, JobStatus.STARTED)
 
@@ -81,6 +84,11 @@ def read_cursor(cursor: str, filter: Filter) -> Progress:  # noqa: A002 - what i
         found = Progress(int(place), bytes.fromhex(at), int(scanned), int(matched), int(total))
     except (ValueError, TypeError, RecursionError) as error:
         raise InvalidInput(f"cursor={cursor!r}: it is none that a search has given") from error
+
+    is_number = found.cursor.isdigit() and len(found.cursor) < LONGEST_NUMBER
+
+    if found.place < 0 or (filter.ids and found.cursor and not is_number):
+        raise InvalidInput(f"cursor={cursor!r}: it is none that a search has given")
 
     if digest != _digest(filter):
         raise InvalidInput("cursor: it belongs to a search with another filter")
