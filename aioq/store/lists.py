@@ -1,6 +1,7 @@
 """Lists: a page of the jobs in one state, and what it shows of each. However long the list is, that is short.
 
-No call takes the server longer than about a millisecond. What would take longer is several calls of one round trip.
+No call takes the server longer than about a millisecond. What would take longer is several calls in one
+round trip.
 """
 
 from __future__ import annotations

@@ -188,6 +188,7 @@ async def measure_live(url: str, raw: redis.Redis) -> None:
             pages += 1
 
     idle = await share_of_cpu(raw, 5.0)
+    asked.clear()
     tasks = [asyncio.create_task(read(key)) for key in keys]
     share = await share_of_cpu(raw, LIVE_S)
 
@@ -196,7 +197,8 @@ async def measure_live(url: str, raw: redis.Redis) -> None:
 
     await asyncio.gather(*tasks, return_exceptions=True)
     await app.aclose()
-    print(f"{BROWSERS} live pages, {pages} times told: {share:.2%} of a CPU of the server; idle: {idle:.2%}")
+    told = f"{BROWSERS} browsers with live pages: {len(asked)} round trips, {pages} times a page was told"
+    print(f"{told}; {share:.2%} of a CPU of the server, and idle {idle:.2%}")
 
 
 def key_of(path: str) -> LiveKey:
