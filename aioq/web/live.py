@@ -12,7 +12,7 @@ from aioq.values.errors import ServerError
 K = TypeVar("K")
 
 #: Seconds between two looks at a page, and how many times as long as a look takes there is a pause at least.
-PAUSE_S, PAUSE_SHARE = 2.0, 50.0
+PAUSE_S, PAUSE_SHARE = 2.0, 20.0
 
 #: A browser asks anew after this time, in seconds: whether it may still look is checked then.
 STREAM_S = 300.0
