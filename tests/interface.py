@@ -134,6 +134,7 @@ INTERNAL: dict[type, set[str]] = {
         "opened",
         "place",
         "servers",
+        "sharing",
         "sibling",
     },
 }

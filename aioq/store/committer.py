@@ -154,7 +154,7 @@ class Committer:
         if forgotten:
             self._new[:0] = forgotten
 
-            for reply in await self._ask(*loading(each.command for each in forgotten)):
+            for reply in await self._ask(*loading(str(each.command[1]) for each in forgotten)):
                 if isinstance(reply, ReplyError):
                     raise refusal(self._connection.url, reply)
 

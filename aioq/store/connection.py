@@ -20,6 +20,7 @@ from aioq.store.net.listener import Listener
 from aioq.store.net.loop_connection import LoopConnection
 from aioq.store.net.per_loop import PerLoop, running_loop
 from aioq.store.net.refusals import refusal
+from aioq.store.net.sharing import Sharing
 from aioq.store.net.stream import ReplyError
 from aioq.store.net.url import environment_url
 from aioq.store.net.ways import Server, Way, address_of, slots_of, way_to
@@ -111,6 +112,15 @@ class Connection:
         """
         other = self._copy(replace(self._address, provider=None), timeout, self._slots)
         other.call_timeout = timeout
+
+        return other
+
+    def sharing(self) -> Connection:
+        """The same connection, where calls that begin together share a round trip. It is closed with this one."""
+        other = self._copy(replace(self._address, provider=None), self._timeout, self._slots)
+        other.pauses, other.repeat_ms = self.pauses, self.repeat_ms
+        other._is_default = self._is_default  # noqa: SLF001 - of the same class
+        other._loops = PerLoop(self._open_sharing, LoopConnection.aclose)  # noqa: SLF001
 
         return other
 
@@ -288,6 +298,9 @@ class Connection:
     def _open(self) -> LoopConnection:
         """What the running loop gets."""
         return LoopConnection(way_to(self._address, self._slots, self._timeout))
+
+    def _open_sharing(self) -> LoopConnection:
+        return LoopConnection(Sharing(self._loops[running_loop()].way))
 
     def _copy(self, address: Address, timeout: float, slots: SlotMap | None = None) -> Connection:
         other = object.__new__(Connection)

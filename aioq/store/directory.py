@@ -160,9 +160,10 @@ class Directory:
             for *pauses, counts, holders, budget in (found[name],)
         ]
 
-    async def holders(self, ids: Sequence[str]) -> dict[str, list[str]]:
-        """For each of these ids, the names of the queues that have a job with it, in order."""
-        names, found = await self.queues(), {job_id: list[str]() for job_id in ids}
+    async def holders(self, ids: Sequence[str], names: Sequence[str] | None = None) -> dict[str, list[str]]:
+        """For each of these ids, the names of those queues (None: of all) that have a job with it, in order."""
+        found = {job_id: list[str]() for job_id in ids}
+        names = await self.queues() if names is None else names
 
         for start in range(0, len(ids), IDS_PER_ROUND_TRIP):
             some = ids[start : start + IDS_PER_ROUND_TRIP]

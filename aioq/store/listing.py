@@ -113,7 +113,7 @@ class Listing:
         order = "desc" if is_reversed else "asc"
         before = "" if self._before_ms is None else self._before_ms
         reply = await self._ask(self._state, self._cursor, skip, limit, PAGE, order, before)
-        _, ids, clock, cursor, skipped, started = reply
+        _, ids, clock, cursor, skipped, started, _ = reply
         self.began_ms = self.began_ms or int(clock)
 
         if self._is_closed and self._before_ms is None:

@@ -167,6 +167,7 @@ class Reads:
             page=page,
             order=order,
             before=before,
+            since="",
             expired_ttl=EXPIRED_TTL_MS,
         )
 

@@ -1,9 +1,10 @@
 """Searching: the jobs of one queue that a filter is for, step by step.
 
-A step is two short calls: one brings the ids of a page of a list, the other says which of these jobs the filter is
-for. So no step takes the server longer than about a millisecond, wherever in whatever list it is. What narrows the
-search is used first: ids are looked up, fingerprints and tags have lists of their own, and only those states are
-gone through that may have a job.
+A step is a few short calls, in two round trips: one brings the ids of a page of a list, the others say which of
+these jobs the filter is for. None takes the server longer than about a millisecond, wherever in whatever list it
+is. What narrows the search is used first: ids are looked up, fingerprints and tags have lists of their own, and
+only those states are gone through that may have a job. Of jobs that have ended, only those are gone through that
+ended in the time that is asked for.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aioq.store.calls import Calls
+from aioq.store.calls import Calls, verdict_of
+from aioq.store.lists import IdPage, read_page
+from aioq.store.net.command import Command
 from aioq.store.reads import Reads
 from aioq.store.reply import text
 from aioq.values.errors import InvalidInput
@@ -25,11 +28,20 @@ from aioq.values.moments import moment_ms
 from aioq.values.options import EXPIRED_TTL_MS
 from aioq.values.states import FINAL, JobStatus
 
-#: Jobs of one step: less than a millisecond of the server's time.
+#: Jobs of one step.
 STEP = 100
 
-#: A step looks at no further job once it has looked at so many bytes of errors.
-STEP_BYTES = 256 * 1024
+#: The most ids of one call; and of a list whose entries the server looks at one by one. Each is about half a
+#: millisecond of the server's time, and so are so many jobs that one call matches.
+PAGE, LANE_PAGE, MATCHED = 500, 200, 50
+
+#: A call looks at no further job once it has looked at so many bytes of errors.
+STEP_BYTES = 512 * 1024
+
+#: The place in a list of ids has fewer digits.
+LONGEST_NUMBER = 9
+
+_IN_LANES = (JobStatus.QUEUED, JobStatus.STARTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +85,11 @@ def read_cursor(cursor: str, filter: Filter) -> Progress:  # noqa: A002 - what i
     except (ValueError, TypeError, RecursionError) as error:
         raise InvalidInput(f"cursor={cursor!r}: it is none that a search has given") from error
 
+    is_number = found.cursor.isdigit() and len(found.cursor) < LONGEST_NUMBER
+
+    if found.place < 0 or (filter.ids and found.cursor and not is_number):
+        raise InvalidInput(f"cursor={cursor!r}: it is none that a search has given")
+
     if digest != _digest(filter):
         raise InvalidInput("cursor: it belongs to a search with another filter")
 
@@ -94,18 +111,22 @@ class Searching:
 
     async def begin(self, filter: Filter) -> Progress:  # noqa: A002 - what it is
         """A search that has looked at nothing, and how many jobs it is to look at."""
+        return Progress(total=sum(await self.sizes(filter)))
+
+    async def sizes(self, filter: Filter) -> list[int]:  # noqa: A002 - what it is
+        """How many jobs each of the lists has that a search goes through; see `places`."""
         if filter.ids:
-            return Progress(total=len(filter.ids))
+            return [len(filter.ids)]
 
         if filter.fingerprint or filter.tags:
             key = self._calls.keys.alike if filter.fingerprint else self._calls.keys.tag
             name = filter.fingerprint or filter.tags[0]
 
-            return Progress(total=int(await self._calls.send(("ZCARD", key + name.encode()))))
+            return [int(await self._calls.send(("ZCARD", key + name.encode())))]
 
         counts = await self._reads.count()
 
-        return Progress(total=sum(counts[state] for state in JobStatus if filter.takes(state)))
+        return [counts[state] for state in JobStatus if filter.takes(state)]
 
     async def step(
         self,
@@ -121,42 +142,54 @@ class Searching:
             room: the most ids.
 
         """
-        places = self._places(filter)
+        places = self.places(filter)
 
         if progress.place >= len(places):
             return [], replace(progress, is_over=True)
 
-        place, size = places[progress.place], STEP
+        size = STEP
 
         while True:
-            ids, cursor = await self._page(filter, place, progress.cursor, size)
-            found, looked, last_at = await self._match(filter, ids)
+            page = await self.page(filter, progress.place, progress.cursor, size)
+            found = await self.match(filter, page.ids)
 
-            if len(found) <= room and looked == len(ids):
+            if len(found) <= room:
                 break
 
-            # Then the page is asked for again, and ends with the last job that there is room for, or that was
-            # looked at. So the next step begins right behind it, whatever comes and goes meanwhile.
-            fitting = 1 + ids.index(found[room - 1]) if len(found) > room else looked
+            # Then the page is asked for again, and ends with the last job that there is room for. So the next step
+            # begins right behind it, whatever comes and goes meanwhile.
+            fitting = 1 + page.ids.index(found[room - 1])
 
             if fitting >= size or size == 1:  # jobs that expired in one millisecond come together
                 break
 
             size = min(fitting, size - 1)
 
-        is_end = not cursor or self._is_beyond(filter, place, last_at)
-        moved = replace(
+        return found, self.moved(filter, progress, page.cursor, len(page.ids), len(found))
+
+    def moved(
+        self,
+        filter: Filter,  # noqa: A002 - what it is
+        progress: Progress,
+        cursor: bytes,
+        scanned: int,
+        matched: int,
+    ) -> Progress:
+        """Where a search is behind a part of a list; its cursor is empty at the end of the list."""
+        place = progress.place + (not cursor)
+
+        return replace(
             progress,
-            place=progress.place + is_end,
-            cursor=b"" if is_end else cursor,
-            scanned=progress.scanned + len(ids),
-            matched=progress.matched + len(found),
+            place=place,
+            cursor=cursor,
+            scanned=progress.scanned + scanned,
+            matched=progress.matched + matched,
+            is_over=place >= len(self.places(filter)),
         )
 
-        return found, replace(moved, is_over=moved.place >= len(places))
-
-    def _places(self, filter: Filter) -> list[str]:  # noqa: A002 - what it is
-        """The lists to go through."""
+    @staticmethod
+    def places(filter: Filter) -> list[str]:  # noqa: A002 - what it is
+        """The lists that a search goes through."""
         if filter.ids:
             return ["ids"]
 
@@ -168,59 +201,93 @@ class Searching:
 
         return [str(state) for state in JobStatus if filter.takes(state)]
 
-    async def _page(
+    async def page(
         self,
         filter: Filter,  # noqa: A002 - what it is
-        place: str,
+        place: int,
         cursor: bytes,
         size: int,
-    ) -> tuple[list[str], bytes]:
-        if place == "ids":
+    ) -> IdPage:
+        """A part of a list, by one call.
+
+        Args:
+            filter: which jobs are searched for.
+            place: the list, by its place among all that the search goes through.
+            cursor: where in the list it begins.
+            size: the most ids, at most `PAGE`. There may be fewer although the list goes on.
+
+        """
+        name = self.places(filter)[place]
+
+        if name == "ids":
             at = int(cursor or b"0")
-            ids = list(filter.ids[at : at + size])
 
-            return ids, b"%d" % (at + size) if at + size < len(filter.ids) else b""
+            end = b"%d" % (at + size) if at + size < len(filter.ids) else b""
 
-        if not cursor and filter.before is not None and place in FINAL:
+            return IdPage(list(filter.ids[at : at + size]), end, [])
+
+        if not cursor and filter.before is not None and name in FINAL:
             cursor = b"%d 0 " % moment_ms(filter.before, "before")  # the newest ones come first
 
-        reply = await self._calls.call(
-            "ids",
-            state=place,
-            cursor=cursor,
-            skip=0,
-            limit=size,
-            page=size,
-            order="desc",
-            before="",
-            expired_ttl=EXPIRED_TTL_MS,
+        return read_page(
+            await self._calls.call(
+                "ids",
+                state=name,
+                cursor=cursor,
+                skip=0,
+                limit=min(size, LANE_PAGE) if name in _IN_LANES else size,
+                page=min(size, LANE_PAGE),
+                order="desc",
+                before="",
+                since=_since(filter) if name in FINAL else "",
+                expired_ttl=EXPIRED_TTL_MS,
+            )
         )
 
-        return [text(each) for each in reply[1]], reply[3]
+    async def match(self, filter: Filter, ids: Sequence[str]) -> list[str]:  # noqa: A002 - what it is
+        """Those of these jobs that the filter is for, in order, by one round trip.
 
-    async def _match(self, filter: Filter, ids: Sequence[str]) -> tuple[list[str], int, int]:  # noqa: A002 - what it is
-        """Those of these jobs that the filter is for; how many were looked at; the moment of the last of them."""
-        if not ids:
-            return [], 0, 0
+        There are more of them only where the jobs hold very long errors.
+        """
+        parts = [ids[at : at + MATCHED] for at in range(0, len(ids), MATCHED)]
+        found: set[str] = set()
 
+        while parts:
+            replies = await self._calls.connection.calls([self._match_command(filter, part) for part in parts])
+            left = []
+
+            for part, reply in zip(parts, replies, strict=True):
+                looked, some = _read_match(filter, reply)
+                found |= some
+                left += [part[looked:]] if looked < len(part) else []
+
+            parts = left
+
+        return [each for each in ids if each in found]
+
+    def _match_command(self, filter: Filter, ids: Sequence[str]) -> Command:  # noqa: A002 - what it is
         fields = [f"meta.{key}" for key, _ in filter.meta]
-        reply = await self._calls.call(
+
+        return self._calls.command(
             "match", conditions=filter.packed(), most_bytes=STEP_BYTES, count=len(fields), words=[*fields, *ids]
         )
-        flat = iter(reply[3])
-        found = [
-            text(job_id)
-            for job_id, values in zip(flat, flat, strict=True)
-            if all(_is_meta(value, wanted) for value, (_, wanted) in zip(values, filter.meta, strict=False))
-        ]
 
-        return found, int(reply[1]), int(reply[2])
 
-    def _is_beyond(self, filter: Filter, place: str, last_at: int) -> bool:  # noqa: A002 - what it is
-        """Whether all that follows in a list ended before the jobs that are wanted."""
-        return (
-            filter.after is not None and place in FINAL and 0 < last_at < moment_ms(filter.after, "after") - 1000
-        )
+def _read_match(filter: Filter, reply: Any) -> tuple[int, set[str]]:  # noqa: A002 - what it is
+    """How many jobs were looked at, and those of them that the filter is for."""
+    verdict_of("match", reply)
+    flat = iter(reply[2])
+
+    return int(reply[1]), {
+        text(job_id)
+        for job_id, values in zip(flat, flat, strict=True)
+        if all(_is_meta(value, wanted) for value, (_, wanted) in zip(values, filter.meta, strict=False))
+    }
+
+
+def _since(filter: Filter) -> int | str:  # noqa: A002 - what it is
+    """From when on jobs of a registry may have ended: a little earlier, since each job is looked at anyway."""
+    return "" if filter.after is None else max(0, moment_ms(filter.after, "after") - 1000)
 
 
 def _is_meta(value: Any, wanted: str) -> bool:

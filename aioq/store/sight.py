@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aioq.store.connection import Connection
@@ -10,11 +10,12 @@ from aioq.store.directory import QueueInfo
 from aioq.store.duty import read_late_workers
 from aioq.store.failures import PAGE as GROUPS_PER_CALL
 from aioq.store.failures import read_page as read_failures
-from aioq.store.lists import read_page
+from aioq.store.lists import IdPage, read_page
 from aioq.store.net.command import Command
 from aioq.store.reads import read_counts, read_pauses
 from aioq.store.scatter import Answers, scatter
 from aioq.store.store import Store
+from aioq.values.counts import Counts
 from aioq.values.errors import ServerError
 from aioq.values.failure_group import FailureGroup
 from aioq.values.pause import Pause
@@ -71,7 +72,7 @@ async def look_at(connection: Connection, names: Sequence[str], away: dict[str, 
 
     stores = {name: Store(connection, name) for name in names}
     found = await _scatter(connection, stores, {name: ask(store) for name, store in stores.items()}, away)
-    ids = {name: [*read_page(row[-2])[0], *read_page(row[-1])[0]] for name, row in found.items()}
+    ids = {name: [*read_page(row[-2]).ids, *read_page(row[-1]).ids] for name, row in found.items()}
     records = await _glance(connection, stores, ids, away)
     sights = []
 
@@ -84,10 +85,65 @@ async def look_at(connection: Connection, names: Sequence[str], away: dict[str, 
             read_budget(budget),
         )
         known = records.get(name, {})
-        next_up, next_due = (next(map(known.get, read_page(page)[0]), None) for page in (first, due))
+        next_up, next_due = (next(map(known.get, read_page(page).ids), None) for page in (first, due))
         sights.append(QueueSight(info, next_up, next_due))
 
     return sights
+
+
+async def counts_of(
+    connection: Connection, names: Sequence[str], away: dict[str, ServerError]
+) -> dict[str, Counts]:
+    """How many jobs are in each state, by queue, in one round trip."""
+    stores = {name: Store(connection, name) for name in names}
+    asked = {name: [store.reads.count_command()] for name, store in stores.items()}
+    found = await _scatter(connection, stores, asked, away)
+
+    return {name: read_counts(reply) for name, (reply,) in found.items()}
+
+
+async def pages_of(
+    connection: Connection,
+    state: JobStatus,
+    asked: Mapping[str, tuple[int, str]],
+    away: dict[str, ServerError],
+    *,
+    desc: bool,
+) -> dict[str, IdPage]:
+    """The ids of jobs in one state, by queue, in one round trip.
+
+    Args:
+        connection: the server, or the Cluster.
+        state: the state.
+        asked: by queue, the most ids, and the cursor of the page before.
+        away: what cannot be reached, or is refused, goes here.
+        desc: the last one first.
+
+    """
+    stores = {name: Store(connection, name) for name in asked}
+    commands = {
+        name: [stores[name].lists.page_command(state, most, cursor=cursor, desc=desc)]
+        for name, (most, cursor) in asked.items()
+    }
+    found = await _scatter(connection, stores, commands, away)
+
+    return {name: read_page(reply) for name, (reply,) in found.items()}
+
+
+async def glance_at(
+    connection: Connection, ids: Mapping[str, list[str]], away: dict[str, ServerError]
+) -> list[tuple[str, JobRecord]]:
+    """What lists show of jobs, in one round trip: those that are there, each with its queue, in order.
+
+    Args:
+        connection: the server, or the Cluster.
+        ids: of the jobs, by queue.
+        away: what cannot be reached, or is refused, goes here.
+
+    """
+    records = await _glance(connection, {name: Store(connection, name) for name in ids}, ids, away)
+
+    return [(name, record) for name in ids for record in records.get(name, {}).values()]
 
 
 async def runs_of(
@@ -97,7 +153,7 @@ async def runs_of(
     stores = {name: Store(connection, name) for name in names}
     asked = {name: [store.lists.page_command(JobStatus.STARTED, MOST_RUNS)] for name, store in stores.items()}
     found = await _scatter(connection, stores, asked, away)
-    ids = {name: read_page(page)[0] for name, (page,) in found.items()}
+    ids = {name: read_page(page).ids for name, (page,) in found.items()}
     records = await _glance(connection, stores, ids, away)
     runs = [(name, record) for name, known in records.items() for record in known.values()]
 
@@ -145,16 +201,16 @@ def _seen(group: FailureGroup) -> float:
 
 
 async def _glance(
-    connection: Connection, stores: dict[str, Store], ids: dict[str, list[str]], away: dict[str, ServerError]
+    connection: Connection, stores: dict[str, Store], ids: Mapping[str, list[str]], away: dict[str, ServerError]
 ) -> dict[str, dict[str, JobRecord]]:
     """What lists show of some jobs of each queue, by their ids; those that are there."""
     wanted = {name: some for name, some in ids.items() if some}
-    asked = {name: [stores[name].lists.glance_command(some)] for name, some in wanted.items()}
+    asked = {name: stores[name].lists.glance_commands(some) for name, some in wanted.items()}
     found = await _scatter(connection, stores, asked, away)
 
     return {
-        name: {record.id: record for record in stores[name].lists.read_glance(wanted[name], reply) if record}
-        for name, (reply,) in found.items()
+        name: {record.id: record for record in stores[name].lists.read_glance(wanted[name], replies) if record}
+        for name, replies in found.items()
     }
 
 

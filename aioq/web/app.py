@@ -66,6 +66,7 @@ class Dashboard:
     def __init__(
         self, connection: Connection, access: Access, redact: Redact | None, who: Who | None, *, owns: bool
     ) -> None:
+        self._connection = connection
         self._board = Board(connection, redact)
         self._who: Callable[[Request, Visitor], str] = name_of if who is None else lambda request, _: who(request)
         self._access = access
@@ -83,7 +84,7 @@ class Dashboard:
     async def aclose(self) -> None:
         """Close the connection, if the dashboard has opened it. A mounted one closes with its process."""
         if self._owns:
-            await self._board.connection.aclose()
+            await self._connection.aclose()
 
     def end_live(self) -> None:
         """Let all browsers go that show a live page. For whoever ends the server, which waits for them else."""

@@ -1,4 +1,7 @@
-"""Board: what the pages read from the server. Each method costs few calls, however many jobs there are."""
+"""Board: what the pages read from the server. Each method costs few calls, however many jobs there are.
+
+What a page asks for at once shares a round trip; see `store/net/sharing.py`.
+"""
 
 from __future__ import annotations
 
@@ -53,8 +56,9 @@ class Board:
     """
 
     def __init__(self, connection: Connection, redact: Redact | None = None) -> None:
-        self.connection = connection
-        self.past = Past(connection)
+        self.connection = connection.sharing()
+        self._own = connection  # its round trips are measured, so nobody shares them
+        self.past = Past(self.connection)
         self._redact = redact
         self._facts: ServerSight | None = None
         self._facts_until = 0.0
@@ -97,7 +101,7 @@ class Board:
         return round(time.time() * 1000 + (await self.server()).ahead_ms)
 
     async def _ask_server(self) -> ServerSight:
-        (server, *_) = await self.connection.servers()
+        (server, *_) = await self._own.servers()
 
         try:
             seconds, micros = await server.call(("TIME",))
@@ -108,7 +112,7 @@ class Board:
             ahead = 0.0
 
         try:
-            settings = await examine_server(self.connection)
+            settings = await examine_server(self._own)
         except ServerUnreachable:
             raise
         except ServerError:

@@ -9,6 +9,7 @@ from aioq.values.histogram import BUCKETS_PER_DECADE, Histogram, edges_ms
 from aioq.values.statistics import Period, QueueStatistics
 from aioq.web.plots_frame import (
     HEIGHT,
+    WIDTH,
     Column,
     Scale,
     area,
@@ -19,6 +20,7 @@ from aioq.web.plots_frame import (
     line,
     linear,
     logarithmic,
+    note,
     nothing,
     plot,
     seconds,
@@ -111,7 +113,7 @@ def durations(queue: str, statistics: QueueStatistics, times: Times) -> str:
 
 
 def backlog(queue: str, statistics: QueueStatistics) -> str:
-    """How many jobs waited. Where nobody looked, there is a gap.
+    """How many jobs waited. Where nobody looked, there is a gap; if nobody did, it shows how many wait now.
 
     Args:
         queue: the name of the queue; it may be any text. "": of all queues.
@@ -122,7 +124,7 @@ def backlog(queue: str, statistics: QueueStatistics) -> str:
     known = [(each, (float(each.period.waiting),)) for each in columns if each.period.waiting is not None]
 
     if not known:
-        return nothing(title, "No worker has looked at the backlog in this time.", kind="backlog")
+        return _backlog_now(title, columns, statistics.backlog.waiting)
 
     scale = linear([*(value for _, (value,) in known), float(statistics.backlog.waiting)])
     drawn = axes(columns, scale, short)
@@ -137,6 +139,22 @@ def backlog(queue: str, statistics: QueueStatistics) -> str:
     told += f" {span(columns[0].period.start, statistics.now)}."
 
     return plot(title, told, drawn, kind="backlog")
+
+
+def _backlog_now(title: str, columns: Sequence[Column], waiting: int) -> str:
+    """What is known of a backlog that no worker has looked at: how many wait now, and why there is no past."""
+    scale = linear([float(waiting)])
+    x, y = columns[-1].middle, scale.y(waiting)
+    now = f"{short(waiting)} {'job waits' if waiting == 1 else 'jobs wait'} now."
+    why = "No past is known: workers count what waits, and none did so in this time."
+    drawn = [
+        *axes(columns, scale, short),
+        line([(x, y)], "plot-waiting"),
+        note(x - 8, y + 4, now, "end"),
+        note(WIDTH / 2, HEIGHT / 2, why, "middle"),
+    ]
+
+    return plot(title, f"{now} {why}", drawn, kind="backlog")
 
 
 def heat_map(queue: str, statistics: QueueStatistics, times: Times) -> str:

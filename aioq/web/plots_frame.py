@@ -135,7 +135,7 @@ def axes(columns: Sequence[Column], scale: Scale, label: Callable[[float], str])
         y = scale.y(tick)
         path = f"M{LEFT} {y:.1f}H{WIDTH - RIGHT}"
         drawn.append(f'<path class="plot-grid" stroke="currentColor" stroke-opacity="0.15" d="{path}"/>')
-        drawn.append(_text(LEFT - 6, y + 4, label(tick), "end"))
+        drawn.append(note(LEFT - 6, y + 4, label(tick), "end"))
 
     return drawn + _times(columns)
 
@@ -149,7 +149,7 @@ def _times(columns: Sequence[Column]) -> list[str]:
     step = max(1, len(columns) // TIMES)
 
     return [
-        _text(column.left, HEIGHT - 8, f"{column.period.start:{form}}", "middle" if at else "start")
+        note(column.left, HEIGHT - 8, f"{column.period.start:{form}}", "middle" if at else "start")
         for at, column in enumerate(columns)
         if at % step == 0 and column.left < WIDTH - 40
     ]
@@ -157,7 +157,7 @@ def _times(columns: Sequence[Column]) -> list[str]:
 
 def nothing(title: str, words: str, *, kind: str) -> str:
     """A plot that has nothing to show, and says so."""
-    return plot(title, words, [_text(WIDTH / 2, HEIGHT / 2, words, "middle", size=13)], kind=kind)
+    return plot(title, words, [note(WIDTH / 2, HEIGHT / 2, words, "middle", size=13)], kind=kind)
 
 
 def area(points: Sequence[tuple[float, float, float]], name: str, *, opacity: float) -> str:
@@ -256,7 +256,8 @@ def seconds(value: float) -> str:
     return "0s"
 
 
-def _text(x: float, y: float, words: str, anchor: str, size: int = 12) -> str:
+def note(x: float, y: float, words: str, anchor: str, size: int = 12) -> str:
+    """A text. Its anchor says which part of it is at x: start, middle or end."""
     return (
         f'<text class="plot-label" fill="currentColor" font-size="{size}" text-anchor="{anchor}" x="{x:.1f}"'
         f' y="{y:.1f}">{shown(words)}</text>'

@@ -10,6 +10,7 @@ import pytest
 from aioq import Queue
 from aioq.errors import InvalidInput
 from aioq.store import searching
+from aioq.store.searching import Progress
 from aioq.types import Filter
 from aioq.values.states import JobStatus
 from tests import jobs
@@ -101,6 +102,10 @@ async def test_a_search_goes_on_where_it_has_stopped(queue: Queue, monkeypatch: 
 
     with pytest.raises(InvalidInput, match="cursor='no'"):
         await queue.search("state:failed", cursor="no")
+
+    for text, forged in (("state:failed", Progress(place=-3)), ("id:a", Progress(cursor=b"x"))):
+        with pytest.raises(InvalidInput, match="none that a search has given"):
+            await queue.search(text, cursor=forged.pack(Filter.parse(text)))
 
 
 async def test_something_is_done_to_all_that_match(queue: Queue, burst, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -319,7 +319,7 @@ async def test_the_connections_of_a_process_share_their_scripts(connection: Conn
         ("examine", lambda _, reply: examination.read_findings(reply)),
         ("finish", lambda _, reply: duty.read_refused(reply)),
         ("ids", lambda _, reply: lists.read_page(reply)),
-        ("glance", lambda store, reply: store.lists.read_glance([], reply)),
+        ("glance", lambda store, reply: store.lists.read_glance([], [reply])),
     ],
 )
 async def test_a_verdict_that_a_script_does_not_say_is_an_error_where_its_reply_is_read(

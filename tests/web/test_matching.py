@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 
+import httpx
 import pytest
 
 from aioq import Queue
@@ -92,7 +93,7 @@ async def test_all_that_fit_are_counted_shown_and_deleted_in_every_queue(queue, 
 
 
 async def test_a_search_goes_on_where_its_address_says(queue, browse, monkeypatch) -> None:
-    monkeypatch.setattr("aioq.web.pages.jobs.SEARCHED_JOBS", 100)
+    monkeypatch.setattr("aioq.web.hunt.PAGE", 40)
 
     async with Queue("other", connection=queue.connection) as other:
         wanted, tagged = set(), queue.using(tags=["vip"])
@@ -104,19 +105,45 @@ async def test_a_search_goes_on_where_its_address_says(queue, browse, monkeypatc
         vip = [(await tagged.enqueue(jobs.noop)).id for _ in range(3)]
 
     visitor = await browse()
-    path, found, parts = "/jobs?q=meta.n:0+after:1h", set(), 0
+    found, pages = await go_on(visitor, "/jobs?q=meta.n:0+after:1h")
+    assert (set(found), len(pages) > 2) == (wanted, True)
+    assert "<b>30 jobs</b>" in pages[-1]
+    assert sorted(ids_on((await visitor.get("/jobs?q=tag:vip&queue=default")).text)) == sorted(vip)
+    assert (await visitor.get("/jobs?q=meta.n:0&at=default&cursor=none")).status_code == 400
+
+
+async def go_on(visitor: httpx.AsyncClient, path: str) -> tuple[list[str], list[str]]:
+    """The ids on all pages of a search, and these pages."""
+    found, pages = [], []
 
     while path:
         page = (await visitor.get(path)).text
-        found |= set(ids_on(page))
-        parts += 1
-        following = re.search(r'href="([^"]+)">Go on', page)
+        found += ids_on(page)
+        pages.append(page)
+        following = re.search(r'href="([^"]+)">(Go on|Count on)', page)
         path = html.unescape(following[1]) if following else ""
 
-    assert (found, parts > 2) == (wanted, True)
-    assert "<b>30 jobs</b>" in page
-    assert sorted(ids_on((await visitor.get("/jobs?q=tag:vip&queue=default")).text)) == sorted(vip)
-    assert (await visitor.get("/jobs?q=meta.n:0&at=default&cursor=none")).status_code == 400
+    return found, pages
+
+
+async def test_a_search_that_finds_more_than_a_page_shows_each_job_once(queue, visitor) -> None:
+    async with Queue("other", connection=queue.connection) as other:
+        made = []
+
+        for each in (queue, other):
+            made += await each.enqueue_many([Queue.prepare_data(jobs.noop) for _ in range(130)])
+
+        for job in made[:60]:
+            await job.cancel()
+
+        for text in ("fn:*noop", "before:2999-01-01", "state:queued", "state:queued state:canceled"):
+            found, pages = await go_on(visitor, f"/jobs?q={text}")
+            assert len(found) == len(set(found))
+            assert set(found) == {job.id for job in (made[60:] if text == "state:queued" else made)}
+            assert f"<b>{len(found)} jobs</b>" in pages[-1]
+
+        _, pages = await go_on(visitor, "/matching?verb=delete&q=fn:*noop")
+        assert form_of(pages[-1], "delete_matching")["count"] == "260"
 
 
 async def test_a_job_says_why_it_waits_and_leads_to_its_tags(queue, browse) -> None:

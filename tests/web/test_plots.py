@@ -80,12 +80,19 @@ def test_whatever_there_is_makes_a_plot(
         parsed(plot(queue, made(found, *window)))
 
 
-@pytest.mark.parametrize("plot", PLOTS)
+@pytest.mark.parametrize("plot", [each for each in PLOTS if each is not backlog])
 def test_nothing_to_show_is_said(plot: Callable[[str, QueueStatistics], str]) -> None:
     root = parsed(plot("mail", made({})))
     words = [each.text for each in root.iter(f"{SVG}text")]
     assert len(words) == 1
     assert (words[0] or "").startswith("No ")
+
+
+def test_a_backlog_without_a_past_shows_the_present_and_why() -> None:
+    root = parsed(backlog("mail", made({})))
+    assert (root[1].text or "").startswith("3 jobs wait now. No past is known: workers count what waits")
+    assert len([*root.iter(f"{SVG}circle")]) == 1
+    assert "3 jobs wait now." in [each.text for each in root.iter(f"{SVG}text")]
 
 
 def test_a_hostile_name_is_a_text() -> None:

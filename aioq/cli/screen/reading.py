@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 from aioq.cli.screen import overview, story
 from aioq.cli.screen.layout import help_view
 from aioq.cli.screen.state import Place
 from aioq.cli.screen.view import Page, View
 from aioq.client.explained import explain_job
-from aioq.store.sight import runs_of
+from aioq.store.sight import failures_of, runs_of
 from aioq.values.errors import ServerError
-from aioq.values.failure_group import FailureGroup
 from aioq.values.states import JobStatus
 from aioq.values.statistics import QueueStatistics
 from aioq.web.board import Board
@@ -24,8 +22,8 @@ from aioq.web.rows import JobRow, job_row, shown_call
 #: Rates are those of the last minutes, in seconds; and of so many queues around the selected one.
 RATES_S, RATED_QUEUES = 300, 40
 
-#: The jobs that failed last, of a queue; and the most queues whose failures are read.
-LAST_FAILED, FAILING_QUEUES = 20, 100
+#: The jobs that failed last, of a queue.
+LAST_FAILED = 20
 
 
 async def read(board: Board, place: Place) -> View:
@@ -90,7 +88,7 @@ async def _queue(board: Board, name: str) -> View:
 
 async def _last_failed(board: Board, name: str) -> list[JobRow]:
     lists = board.store(name).lists
-    ids, _ = await lists.page(JobStatus.FAILED, LAST_FAILED, desc=True)
+    ids = (await lists.page(JobStatus.FAILED, LAST_FAILED, desc=True)).ids
 
     return [job_row(board, name, record) for record in await lists.glance(ids) if record is not None]
 
@@ -108,15 +106,11 @@ async def _job(board: Board, place: Place) -> View:
 
 
 async def _failures(board: Board) -> View:
-    (sights, away), now_ms = await asyncio.gather(board.queues(), board.now_ms())
-    having = [each.info.name for each in sights if each.info.counts[JobStatus.FAILED]][:FAILING_QUEUES]
-    found: Sequence[list[FailureGroup]] = await asyncio.gather(
-        *(board.store(name).failures.all() for name in having)
-    )
-    groups = [(name, group) for name, some in zip(having, found, strict=True) for group in some]
-    groups.sort(key=lambda each: (each[1].last_seen is not None and each[1].last_seen.timestamp(), each[0]))
+    away: dict[str, ServerError] = {}
+    names, now_ms = await asyncio.gather(board.names(), board.now_ms())
+    groups = await failures_of(board.connection, names, away)
 
-    return overview.failures(groups[::-1], away, now_ms)
+    return overview.failures(groups, away, now_ms)
 
 
 async def _workers(board: Board) -> View:

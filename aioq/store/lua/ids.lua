@@ -1,21 +1,25 @@
 -- ids: one page of the ids of the jobs in one state, in order: lanes as they will be claimed, registries by time.
 -- KEYS: main front scheduled deferred expiring job registries
--- ARGV: state cursor skip limit page order before expired_ttl
+-- ARGV: state cursor skip limit page order before since expired_ttl
 -- SAYS: ok
 -- MAKES: alike tag
 -- NEEDS: now read REGISTRIES lanes delivered usual ordered
 -- state: one of them, or `callbacks` for the callbacks that wait or run; the lists of jobs do not have these; or
 -- `fingerprint <name>`, `tag <name>` for the jobs that are listed under one.
 -- cursor: where the page before has ended, or ''. skip: so many jobs are passed over. limit: the most ids. page: the most
--- entries that are looked at. order: asc or desc. before: only what entered the registry up to this moment in ms, or ''.
--- Returns the ids, the clock, the cursor of the next page or '', and how many jobs were passed over.
+-- entries that are looked at one by one. order: asc or desc. before, since: only what entered the registry up to this moment
+-- in ms, or from it on; or ''.
+-- Returns the ids, the clock, the cursor of the next page or '', how many jobs were passed over, and marks: where the caller may
+-- end the page earlier, each as a number of ids and the cursor behind these.
 -- A job that stays in its state is in one page and no other, whatever comes and goes between the pages. Started jobs come
 -- by lane and entry; when each was started is returned too, so that the caller can bring them into that order.
 -- Expired jobs of one millisecond come in one page, even beyond the limit.
 
 skip, limit, page = tonumber(skip), tonumber(limit), tonumber(page)
 local backward = order == 'desc'
-local found, started, skipped, looked, next_cursor = {}, {}, 0, 0, ''
+local found, started, marks, skipped, looked, next_cursor = {}, {}, {}, 0, 0, ''
+local MARKED = 50 -- ids from one mark to the next one, at least
+local last_mark = 0
 
 local function is_full()
   return #found >= limit or looked >= page
@@ -31,6 +35,14 @@ local function take(id)
     found[#found + 1] = id
   end
 end
+local function is_at_mark()
+  return #found >= last_mark + MARKED
+end
+local function mark(at)
+  marks[#marks + 1] = #found
+  marks[#marks + 1] = at
+  last_mark = #found
+end
 
 -- Goes on through the lanes until the page is full. A cursor is a lane and an entry of it.
 local function list_lanes(read, see, of_callbacks)
@@ -44,6 +56,9 @@ local function list_lanes(read, see, of_callbacks)
       for _, row in ipairs(rows) do
         see(name, row)
         from = row[1]
+        if is_at_mark() then
+          mark(name .. ' ' .. from)
+        end
       end
       looked = looked + #rows
       if is_full() then
@@ -138,6 +153,29 @@ local function ranks(set, position)
   end
   return math.max(from, given), to
 end
+-- Lists one sorted set all of whose members are shown: a rank is a place in the list then, so none is looked at by itself.
+local function list_ranks(set)
+  skipped = math.min(skip, set.to - set.from)
+  local first, last = set.from + skipped, set.to - 1
+  if backward then
+    first, last = set.from, last - skipped
+  end
+  local has_more = last - first + 1 > limit
+  if backward then
+    first = math.max(first, last + 1 - limit)
+  else
+    last = math.min(last, first + limit - 1)
+  end
+  local rows = first <= last and redis.call('ZRANGE', set.key, first, last) or {}
+  local function cursor_at(id) return redis.call('ZSCORE', set.key, id) .. ' ' .. set.position .. ' ' .. id end
+  for i = 1, #rows do
+    found[i] = rows[backward and #rows + 1 - i or i]
+    if is_at_mark() then
+      mark(cursor_at(found[i]))
+    end
+  end
+  next_cursor = has_more and #found > 0 and cursor_at(found[#found]) or ''
+end
 -- Lists sorted sets as one, until the page is full. A set has a key, scores that it is listed `after` and `up_to`, what of
 -- its members is `shown` (nothing: all), and what is `added` to its scores.
 local function list_sets(sets, by_ms)
@@ -148,8 +186,11 @@ local function list_sets(sets, by_ms)
       left[#left + 1] = set
     end
   end
-  if #left == 1 and not left[1].shown then -- a rank is a place in the list then
+  if #left == 1 and not left[1].shown then
     local set = left[1]
+    if not by_ms then
+      return list_ranks(set)
+    end
     skipped = math.min(skip, set.to - set.from)
     if backward then
       set.to = set.to - skipped
@@ -170,7 +211,9 @@ local function list_sets(sets, by_ms)
       table.remove(left, at)
     end
   end
-  local last
+  local last -- the ms of the job before
+  local function before_ms(ms) return string.format('%.0f 0 ', backward and ms or ms + 1) end
+  local function cursor_at(set) return set.score .. ' ' .. set.position .. ' ' .. set.member end
   while #left > 0 do
     local first, at = left[1], 1
     for i = 2, #left do
@@ -179,21 +222,24 @@ local function list_sets(sets, by_ms)
         first, at = set, i
       end
     end
-    if is_full() and not (by_ms and math.floor(first.at) == last) then
+    local ms = math.floor(first.at)
+    if is_full() and not (by_ms and ms == last) then
       return
+    end
+    if by_ms and ms ~= last and is_at_mark() then
+      mark(before_ms(last))
     end
     local id = first.name and first.name(first.member) or first.member
     if not first.shown or first.shown(id) then
       take(id)
     end
     looked = looked + 1
+    last = ms
     if is_full() then
-      last = math.floor(first.at)
-      if by_ms then
-        next_cursor = string.format('%.0f 0 ', backward and last or last + 1)
-      else
-        next_cursor = first.score .. ' ' .. first.position .. ' ' .. first.member
-      end
+      next_cursor = by_ms and before_ms(last) or cursor_at(first)
+    end
+    if not by_ms and is_at_mark() then
+      mark(cursor_at(first))
     end
     advance(first)
     if not first.at then
@@ -201,6 +247,11 @@ local function list_sets(sets, by_ms)
     end
   end
   next_cursor = ''
+end
+-- The scores that are listed begin behind this one: `since`, or later.
+local function from_ms(ms)
+  local first = math.max(ms, tonumber(since) or ms)
+  return first > 0 and '(' .. first or nil
 end
 -- A registry is one list in two indexes.
 local function registry(key)
@@ -211,8 +262,8 @@ local function registry(key)
     return not (over and tonumber(over) <= now)
   end
   return {
-    {key = key, up_to = last, shown = has_over and is_kept},
-    {key = key .. ':usual', after = '(' .. (now - usual_life(key) + 1), up_to = last},
+    {key = key, after = from_ms(0), up_to = last, shown = has_over and is_kept},
+    {key = key .. ':usual', after = from_ms(now - usual_life(key) + 1), up_to = last},
   }
 end
 -- Expired jobs that no worker has seen yet are in the list, too: of one ms they come last. When one is seen, it moves into
@@ -220,12 +271,13 @@ end
 local function list_expired()
   local sets = registry(expired)
   local up_to = math.min(now, tonumber(before) or now)
+  local seen = math.max(now - expired_ttl, (tonumber(since) or 0) - 1)
   local LAST_PLACE = 4095 / 4096 -- a ms has so many, see keep
   local function name(row)
     return string.match(row, '^%S+')
   end
-  sets[3] = {key = expiring, after = now - expired_ttl, up_to = up_to, added = LAST_PLACE, name = name}
-  sets[4] = {key = deferred .. ':until', after = now - expired_ttl, up_to = up_to, added = LAST_PLACE}
+  sets[3] = {key = expiring, after = seen, up_to = up_to, added = LAST_PLACE, name = name}
+  sets[4] = {key = deferred .. ':until', after = seen, up_to = up_to, added = LAST_PLACE}
   list_sets(sets, true)
 end
 -- Those that have waited for too long are among the expired ones.
@@ -256,4 +308,4 @@ elseif state == 'expired' then
 else
   list_sets(registry(REGISTRIES[state]))
 end
-return {'ok', found, now, next_cursor, skipped, started}
+return {'ok', found, now, next_cursor, skipped, started, marks}

@@ -5,8 +5,7 @@
 -- NEEDS: read late
 -- conditions: as values/filter.py packs them. most_bytes: no further job is looked at once so many bytes of errors were.
 -- words: so many (count) names of fields of each job that is found, which the caller wants to see; then ids.
--- Returns how many ids were looked at, when the last of these jobs ended or was enqueued (ms; 0: there is none), and for
--- each job that is found its id and these fields.
+-- Returns how many ids were looked at, and for each job that is found its id and these fields.
 
 local wanted = cjson.decode(conditions)
 most_bytes, count = tonumber(most_bytes), tonumber(count)
@@ -59,22 +58,22 @@ local function contains_all(text, parts)
   return true
 end
 
-local bytes, looked, last_at, found = 0, 0, 0, {}
+local bytes, looked, found = 0, 0, {}
 local function look(id)
   local stored, expires_at, ended_at, created_at, func, worker, tags, f, error = peek(id, unpack(FIELDS))
   if not stored then
     return false
   end
   local status = is_late(stored, expires_at) and 'expired' or stored
-  last_at = number(ended_at, number(created_at, 0))
+  local at = number(ended_at, number(created_at, 0))
   func, worker, tags, error = func or '', worker or '', tags or '', error or ''
   bytes = bytes + #error
   if wanted.states and not has(wanted.states, status)
     or wanted.fingerprint and f ~= wanted.fingerprint
     or wanted.functions and not fits_any(func, wanted.functions)
     or wanted.workers and not has(wanted.workers, worker)
-    or wanted.after and last_at < tonumber(wanted.after)
-    or wanted.before and last_at >= tonumber(wanted.before) then
+    or wanted.after and at < tonumber(wanted.after)
+    or wanted.before and at >= tonumber(wanted.before) then
     return false
   end
   for _, tag in ipairs(wanted.tags or {}) do
@@ -104,4 +103,4 @@ for i = words + count, #ARGV do
     found[#found + 1] = count > 0 and {peek(ARGV[i], unpack(shown))} or {}
   end
 end
-return {'ok', looked, last_at, found}
+return {'ok', looked, found}

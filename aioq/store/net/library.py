@@ -25,15 +25,17 @@ def add(name: str, text: str) -> str:
     return sha
 
 
-def loading(commands: Iterable[Command]) -> list[Command]:
-    """The commands that make the scripts known to a server which other commands call.
+def loading(shas: Iterable[str]) -> list[Command]:
+    """The commands that make scripts known to a server.
 
     What is loaded is not evicted, unlike what EVAL brings. Each script is loaded when it is needed first: the more
     Lua a server has, the longer each script takes, and who uses no dependencies need not pay for theirs.
-    """
-    shas = dict.fromkeys(str(each[1]) for each in commands)
 
-    return [("SCRIPT", "LOAD", _TEXTS[sha]) for sha in shas]
+    Args:
+        shas: those of the scripts.
+
+    """
+    return [("SCRIPT", "LOAD", _TEXTS[sha]) for sha in dict.fromkeys(shas)]
 
 
 def name_of(command: Command) -> str:

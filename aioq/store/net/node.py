@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
@@ -52,6 +52,7 @@ class Node:
         self._wire: Wire | None = None
         self._place: Place | None = None  # where the wire leads, if sentinels named it
         self._opening: asyncio.Task[Wire] | None = None
+        self._loaded: set[str] = set()  # the SHAs of scripts that the server has known
 
     @property
     def is_open(self) -> bool:
@@ -74,11 +75,25 @@ class Node:
         except TypeError as error:
             raise ServerError(f"a value cannot be sent: {error}") from None
 
+        called = set[str]()
+
+        if len(commands) > 1:
+            for each in commands:  # no comprehension: this is the path of every batch
+                if each[0] == "EVALSHA":
+                    called.add(str(each[1]))
+
+            if len(called) > 1 and not called <= self._loaded:
+                await self._load_missing(called - self._loaded, left)
+
         replies = await self._attempt(packed, len(commands), left)
 
         for reply in replies:
             if isinstance(reply, ReplyError) and reply.code == "NOSCRIPT":
-                return await self._load_and_repeat(commands, replies, left)
+                self._loaded.clear()
+                replies = await self._load_and_repeat(commands, replies, left)
+                break
+
+        self._loaded |= called
 
         return replies
 
@@ -151,16 +166,31 @@ class Node:
             at for at, reply in enumerate(replies) if isinstance(reply, ReplyError) and reply.code == "NOSCRIPT"
         ]
         again = [commands[at] for at in forgotten]
-        await self._load_scripts(again, left)
+        await self._load_scripts((str(each[1]) for each in again), left)
 
         for at, reply in zip(forgotten, await self._attempt(pack(again), len(again), left), strict=True):
             replies[at] = reply
 
         return replies
 
-    async def _load_scripts(self, called: Sequence[Command], left: float) -> None:
-        """Load the scripts that these commands call."""
-        loads = loading(called)
+    async def _load_missing(self, shas: set[str], left: float) -> None:
+        """Load those of several scripts that the server does not know.
+
+        They are to run in their order: a claim before the outcomes that are sent with it would not find the jobs
+        that go back.
+        """
+        asked = sorted(shas)
+        (known,) = await self._attempt(pack([("SCRIPT", "EXISTS", *asked)]), 1, left)
+
+        if isinstance(known, ReplyError):  # not allowed to this user: the calls themselves will tell
+            return
+
+        if missing := [sha for sha, is_known in zip(asked, known, strict=True) if not is_known]:
+            await self._load_scripts(missing, left)
+
+    async def _load_scripts(self, shas: Iterable[str], left: float) -> None:
+        """Load scripts, by their SHAs."""
+        loads = loading(shas)
 
         for reply in await self._attempt(pack(loads), len(loads), left):
             if isinstance(reply, ReplyError):

@@ -30,7 +30,7 @@ LONGEST_TRACE = 40_000
 
 
 async def read(ask: Ask) -> Facts:
-    """Five round trips: queues that may have it, which has it, the job with its history, the jobs around it."""
+    """Five round trips: names of queues, which has it, the job, the jobs around it, and workers."""
     job_id = lookup_id(ask.path["id"])
     queues = await _holders(ask, job_id)
     queue = queues[0] if queues else ""

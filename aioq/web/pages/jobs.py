@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import quote
 
 from aioq.store import Directory
+from aioq.store.sight import counts_of, glance_at, pages_of
+from aioq.values.errors import ServerError
 from aioq.values.filter import Filter
 from aioq.values.ids import lookup_id
 from aioq.values.states import JobStatus, allows
 from aioq.web.asked import frozen
-from aioq.web.hunt import hunt, place_of
+from aioq.web.hunt import ROUNDS, hunt, place_of
 from aioq.web.page import Ask, Elsewhere, Facts, Page
 from aioq.web.rows import JobRow, job_row
 
-#: Jobs on one page; with the last step of a search it has some more.
+#: Jobs on one page; of a search, or of a list where a queue ends, it may have some more.
 PAGE_JOBS, MOST_SHOWN = 50, 150
-
-#: Jobs that a search looks at before it asks whether to go on.
-SEARCHED_JOBS = 2_000
 
 #: No id has more characters.
 LONGEST_ID = 200
@@ -44,26 +44,24 @@ class Place(NamedTuple):
 
 
 async def read(ask: Ask) -> Facts:
-    """Names, counts, and for each queue that has a part of the page two calls: ids and jobs."""
+    """Four round trips: names, how many jobs there are, the ids of a page, and the jobs."""
     if text := ask.query.get("q", "").strip():
         return await _searched(ask, text)
 
     board, query = ask.board, ask.query
     state, wanted = _state(query.get("state", "")), query.get("queue", "")
-    (sights, away), now_ms = await asyncio.gather(board.queues(), board.now_ms())
-    names = [each.info.name for each in sights if wanted in ("", each.info.name)]
-    having = [each.info.name for each in sights if each.info.name in names and each.info.counts[state]]
-    rows, more = await _rows(ask, state, having)
-    counts = {
-        each: sum(sight.info.counts[each] for sight in sights if sight.info.name in names) for each in JobStatus
-    }
+    away: dict[str, ServerError] = {}
+    every, now_ms = await asyncio.gather(board.names(), board.now_ms())
+    names = [name for name in every if wanted in ("", name)]
+    counts = await counts_of(board.connection, names, away)
+    rows, more = await _rows(ask, state, {name: each[state] for name, each in counts.items() if each[state]}, away)
 
     return {
         "state": state.value,
         "queue": wanted,
         "text": "",
-        "queues": [each.info.name for each in sights],
-        "counts": counts,
+        "queues": every,
+        "counts": {state: sum(each[state] for each in counts.values()) for state in JobStatus},
         "rows": rows,
         "more": more,
         "is_first": not query.get("at"),
@@ -73,18 +71,19 @@ async def read(ask: Ask) -> Facts:
 
 
 async def _searched(ask: Ask, text: str) -> Facts:
-    """The jobs that a filter is for. Names, how many there are, two calls for each hundred, and the jobs."""
+    """The jobs that a filter is for. Five round trips: names, first ids, two rounds, and the jobs."""
     board, query = ask.board, ask.query
     place, wanted = place_of(query), query.get("queue", "")
-
-    if not place.queue and (found := await _by_id(ask, text)):
-        raise Elsewhere(found)
-
     filtered = _filter(text, query.get("state", ""))
     every, now_ms = await asyncio.gather(board.names(), board.now_ms())
     names = [name for name in every if wanted in ("", name)]
-    part = await hunt(board, names, filtered, place, looks=SEARCHED_JOBS, most=PAGE_JOBS, shown=MOST_SHOWN)
-    words = frozen(text, filtered)
+    found, part = await asyncio.gather(
+        _by_id(ask, "" if place.queue else text, every),
+        hunt(board, names, filtered, place, rounds=ROUNDS, most=PAGE_JOBS, shown=MOST_SHOWN),
+    )
+
+    if found:
+        raise Elsewhere(found)
 
     return {
         "title": f"Jobs: {text}",
@@ -94,7 +93,7 @@ async def _searched(ask: Ask, text: str) -> Facts:
         "queues": every,
         "rows": [job_row(board, name, record) for name, record in part.jobs],
         "found": part,
-        "words": words,
+        "words": frozen(text, filtered),
         "verbs": _verbs(filtered),
         "is_first": not place.queue,
         "away": {},
@@ -120,31 +119,49 @@ def _state(given: str) -> JobStatus:
     return JobStatus(given) if given in list(JobStatus) else JobStatus.QUEUED
 
 
-async def _by_id(ask: Ask, text: str) -> str | None:
+async def _by_id(ask: Ask, text: str, names: list[str]) -> str | None:
     """The path of the job with this id; None if no queue has one."""
-    if len(text) > LONGEST_ID or re.search(r"\s", text) or _CONDITION.match(text):
+    if not text or len(text) > LONGEST_ID or re.search(r"\s", text) or _CONDITION.match(text):
         return None
 
-    queues = (await Directory(ask.board.connection, away={}).holders([lookup_id(text)]))[lookup_id(text)]
+    job_id = lookup_id(text)
+    queues = (await Directory(ask.board.connection, away={}).holders([job_id], names))[job_id]
 
     return f"/jobs/{quote(text, safe='')}" if queues else None
 
 
-async def _rows(ask: Ask, state: JobStatus, names: list[str]) -> tuple[list[JobRow], Place | None]:
-    """A page of rows, and where the next one begins."""
+async def _rows(
+    ask: Ask, state: JobStatus, counts: Mapping[str, int], away: dict[str, ServerError]
+) -> tuple[list[JobRow], Place | None]:
+    """A page of rows, and where the next one begins. counts: the jobs of the state, by queue, in order."""
+    board, names = ask.board, list(counts)
     place = _place(ask, names)
-    rows: list[JobRow] = []
+    asked: dict[str, tuple[int, str]] = {}
     left = PAGE_JOBS
 
     while place is not None and left > 0:
-        lists = ask.board.store(place.queue).lists
-        ids, cursor = await lists.page(state, left, cursor=place.cursor, desc=state not in _IN_ORDER)
-        left -= len(ids) or 1
-        records = [record for record in await lists.glance(ids) if record is not None]
-        rows += [job_row(ask.board, place.queue, each) for each in records]
-        place = Place(place.queue, cursor) if cursor else _after(place.queue, names)
+        asked[place.queue] = left, place.cursor
+        # How many jobs come behind a cursor is not known. So a page may be longer, and needs one round trip.
+        left -= counts[place.queue] if not place.cursor else 0
+        place = _after(place.queue, names)
 
-    return rows, place
+    pages = await pages_of(board.connection, state, asked, away, desc=state not in _IN_ORDER)
+    ids: dict[str, list[str]] = {}
+
+    for name, page in pages.items():
+        ids[name] = page.ids
+
+        if page.cursor:
+            place = Place(name, page.cursor.decode(errors="backslashreplace"))
+            break
+
+        if sum(map(len, ids.values())) >= PAGE_JOBS:
+            place = _after(name, names)
+            break
+
+    found = await glance_at(board.connection, ids, away)
+
+    return [job_row(board, name, record) for name, record in found], place
 
 
 def _place(ask: Ask, names: list[str]) -> Place | None:

@@ -9,19 +9,19 @@ from aioq.client.searching import Verb, narrowed
 from aioq.values.errors import InvalidInput
 from aioq.values.filter import Filter
 from aioq.web.asked import frozen, stated
-from aioq.web.hunt import Found, hunt, is_counted, place_of
+from aioq.web.hunt import ROUNDS, Found, hunt, is_counted, place_of
 from aioq.web.page import Ask, Elsewhere, Facts, Page
 from aioq.web.rows import job_row
 
 #: What can be done to all of them.
 VERBS = ("requeue", "cancel", "delete")
 
-#: Jobs that are looked at for one page, and how many of the first ones are shown.
-COUNTED_JOBS, SAMPLE = 5_000, 5
+#: How many of the first jobs are shown.
+SAMPLE = 5
 
 
 async def read(ask: Ask) -> Facts:
-    """Names, how many there are, and two calls for each hundred jobs that are looked at."""
+    """Five round trips: names, how many there are beside the first ids, two rounds of a search, and the jobs."""
     board, query = ask.board, ask.query
     verb, text, wanted = query.get("verb", ""), query.get("q", "").strip(), query.get("queue", "")
 
@@ -35,8 +35,8 @@ async def read(ask: Ask) -> Facts:
     filtered = narrowed(Filter.parse(words), cast("Verb", verb))
     every, now_ms = await asyncio.gather(board.names(), board.now_ms())
     names = [name for name in every if wanted in ("", name)]
-    place, looks = place_of(query), 1 if is_counted(filtered) else COUNTED_JOBS
-    found = await hunt(board, names, filtered, place, looks=looks, most=10**9, shown=SAMPLE)
+    place, most = place_of(query), SAMPLE if is_counted(filtered) else 10**9
+    found = await hunt(board, names, filtered, place, rounds=ROUNDS, most=most, shown=SAMPLE)
 
     if is_counted(filtered):
         found = Found(found.jobs, None, found.total, found.total, found.total)

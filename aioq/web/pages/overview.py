@@ -54,7 +54,7 @@ async def _last_failed(ask: Ask, names: list[str]) -> list[JobRow]:
 
     async def of_queue(name: str) -> None:
         lists = ask.board.store(name).lists
-        ids, _ = await lists.page(JobStatus.FAILED, LAST_FAILED, desc=True)
+        ids = (await lists.page(JobStatus.FAILED, LAST_FAILED, desc=True)).ids
         rows.extend(job_row(ask.board, name, record) for record in await lists.glance(ids) if record is not None)
 
     await asyncio.gather(*map(of_queue, names[:LAST_FAILED]))

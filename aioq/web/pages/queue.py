@@ -51,7 +51,7 @@ async def read(ask: Ask) -> Facts:
 
 async def _next(ask: Ask, name: str) -> list[JobRow]:
     lists = ask.board.store(name).lists
-    ids, _ = await lists.page(JobStatus.QUEUED, NEXT_JOBS)
+    ids = (await lists.page(JobStatus.QUEUED, NEXT_JOBS)).ids
 
     return [job_row(ask.board, name, record) for record in await lists.glance(ids) if record is not None]
 
