@@ -71,7 +71,7 @@ def _rate(minutes: Sequence[bytes], now_ms: int) -> float | None:
 
 def _acts(flat: Sequence[bytes], job_id: str) -> tuple[AuditEntry, ...]:
     """What the audit tells of the job, in the order of the rows."""
-    return tuple(each for each in read_rows(flat) if job_id in each.subjects)
+    return tuple(read_rows(flat, job_id))
 
 
 def _pauses(found: Mapping[str, Any]) -> tuple[Pause, ...]:
