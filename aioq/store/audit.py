@@ -26,10 +26,10 @@ class Audit:
         self._calls = calls
 
     def command(self, act: str, subjects: Sequence[str] = (), count: int = 0) -> Command:
-        """The call that adds a row, for whoever sends it together with what it tells of.
+        """The call that adds a row. The caller sends it together with the change that the row is about.
 
         Args:
-            act: what was done, as `act_of` tells it.
+            act: what `act_of` returns.
             subjects: what it concerned; the first 20 are kept.
             count: how many there were.
 

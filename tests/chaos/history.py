@@ -16,8 +16,8 @@ from typing import Any, Literal, get_args
 #: job began, named after its kind, or a webhook has come, named after its type. fault: something was broken.
 #: start: a worker's process was started. final: one job in one index, after the drain. key: a key that is left.
 #: counted: how many (fence) runs of this name the statistics of all queues tell. told: a row of the audit names
-#: the job, and tells of the action of this name. tagged: a search by the tag of this name finds the job. damaged: a line
-#: that is no event.
+#: the job; its action gives the name. tagged: a search by the tag of this name finds the job. damaged: a line that
+#: is no event.
 Kind = Literal[
     "invoke",
     "ok",

@@ -4,9 +4,10 @@
 -- SAYS: ok gone
 -- MAKES: gone open children minutes audit
 -- NEEDS: now read lanes lane_of late entries delivered tombstone_of
--- exact: up to so many jobs ahead of it in its lane are counted; of more it is told between which entries it stands, so
--- that the caller can estimate. most: so many workers and parents are told. minutes_back: so many minutes before this one
--- tell how fast jobs begin. most_rows: in so many rows of the audit it is looked up who has ended the job.
+-- exact: up to so many jobs ahead of it in its lane are counted; if there are more, the reply has the entries between
+-- which it stands, so that the caller can estimate. most: so many workers and parents are told. minutes_back: so many
+-- minutes before this one are read, to know how fast jobs begin. most_rows: so many rows of the audit are searched for who
+-- has ended the job.
 -- ok brings the clock, some fields of the record, and facts as names and values in turn. None of them is the call, a result
 -- or a traceback. gone brings the clock, and whether the job went so lately that its enqueue may be sent again.
 -- Its work is bounded, however much waits. A fact that a state does not need is not read.
