@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aioq.client.given import id_of
+from aioq.client.job import Job
 from aioq.client.parts import part_of
 from aioq.client.plain import awaited
-from aioq.client.view import JobView
 from aioq.store import Store
 from aioq.values.audit import MOST_ENTRIES, AuditEntry
 from aioq.values.numbers import whole
@@ -18,7 +20,7 @@ class Audited:
     store: Store
 
     @awaited
-    async def audit(self, limit: int | None = None, *, job: JobView | str | None = None) -> list[AuditEntry]:
+    async def audit(self, limit: int | None = None, *, job: Job[Any] | str | None = None) -> list[AuditEntry]:
         """What was done to the queue and to its jobs, and by whom, the last first.
 
         The command line and the dashboard leave a row for each change, and so does a program that has said who

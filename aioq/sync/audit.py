@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aioq.client.parts import part_of
 from aioq.client.queue import Queue as AsyncQueue
-from aioq.client.view import JobView
 from aioq.sync.calling import run
+from aioq.sync.job import Job, bare
 from aioq.values.audit import AuditEntry
 
 
@@ -15,7 +17,7 @@ class Audited:
 
     _queue: AsyncQueue
 
-    def audit(self, limit: int | None = None, *, job: JobView | str | None = None) -> list[AuditEntry]:
+    def audit(self, limit: int | None = None, *, job: Job[Any] | str | None = None) -> list[AuditEntry]:
         """What was done to the queue and to its jobs, and by whom, the last first.
 
         The command line and the dashboard leave a row for each change, and so does a program that has said who
@@ -35,4 +37,4 @@ class Audited:
             ...     print(entry.at, entry.by, entry.action, entry.subjects)
 
         """
-        return run(self._queue.audit, limit, job=job)
+        return run(self._queue.audit, limit, job=None if job is None else bare(job))

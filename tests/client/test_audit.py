@@ -129,6 +129,8 @@ def test_code_without_an_event_loop(server: Server) -> None:
             ("ann", "cancel", "ticket 12"),
         ]
         assert len(queue.audit(limit=1)) == 1
+        assert len(queue.audit(job=job)) == len(queue.audit(job=job.id)) == 2
+        assert queue.audit(job=queue.enqueue(jobs.noop)) == []
 
 
 async def test_the_rows_that_name_a_job(queue: Queue) -> None:
