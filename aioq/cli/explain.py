@@ -18,7 +18,7 @@ from aioq.cli.find import find, nowhere
 from aioq.cli.jobs import Id
 from aioq.client.explained import explain_job
 from aioq.client.queue import Queue
-from aioq.store import Connection, Directory
+from aioq.store import Directory
 from aioq.values.explanation import Explanation, ReasonKind
 
 _COMMAND = re.compile(r"`[^`]*`")
@@ -43,19 +43,19 @@ def explain(job_id: Id, *, queue: QueueOption = None, target: Target, as_json: J
 
 async def _explain(name: str | None, target: Target, job_id: str) -> list[Explanation]:
     async with connected(target) as connection:
-        queues = (await find(connection, [job_id], name))[job_id] or await _all_queues(connection)
-        found = await on_each(queues, lambda queue: explain_job(queue.store, job_id), {})
-        told = [each for each in found.values() if _is_there(each) or _is_told(each)]
+        queues = (await find(connection, [job_id], name))[job_id]
+        found = [await explain_job(queue.store, job_id) for queue in queues]
+
+        if not queues:  # one of them may know who has deleted it
+            every = [Queue(each, connection) for each in await Directory(connection, away={}).queues()]
+            found = [*(await on_each(every, lambda queue: explain_job(queue.store, job_id), {})).values()]
+
+        told = [each for each in found if _is_there(each) or _is_told(each)]
 
         if not told:
             raise await nowhere(connection, job_id, name)
 
     return told
-
-
-async def _all_queues(connection: Connection) -> list[Queue]:
-    """The queues that may know who has deleted the job."""
-    return [Queue(name, connection) for name in await Directory(connection, away={}).queues()]
 
 
 def _is_told(explanation: Explanation) -> bool:

@@ -219,7 +219,7 @@ def _why(act: AuditEntry | None) -> str:
 
 
 def _of_act(act: AuditEntry | None) -> dict[str, Any]:
-    return {} if act is None else {"by": act.by, "source": act.source, "why": act.reason or None}
+    return {} if act is None else {"by": act.by, "source": act.source, "reason": act.reason or None}
 
 
 def _when(facts: JobFacts) -> str:

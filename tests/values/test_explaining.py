@@ -335,7 +335,7 @@ def test_who_has_ended_a_job_is_told_if_the_audit_does() -> None:
     told = reason(acted("canceled", "cancel", "order 12 is off"), K.CANCELED)
     assert told.text.startswith("ann canceled it 5m ago, at ")
     assert told.text.endswith(": order 12 is off.")
-    assert (told.data["by"], told.data["source"], told.data["why"]) == ("ann", "web", "order 12 is off")
+    assert (told.data["by"], told.data["source"], told.data["reason"]) == ("ann", "web", "order 12 is off")
     assert reason(acted("stopped", "stop"), K.STOPPED).text.startswith("ann stopped its run 5m ago")
     told = reason(acted("gone", "delete", is_there=False), K.GONE)
     assert (told.text, told.remedy) == ("There is no record of it. ann deleted it 5m ago.", "")

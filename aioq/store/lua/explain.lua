@@ -9,7 +9,8 @@
 -- minutes before this one are read, to know how fast jobs begin. most_rows: so many rows of the audit are searched for who
 -- has ended the job.
 -- ok brings the clock, some fields of the record, and facts as names and values in turn. None of them is the call, a result
--- or a traceback. gone brings the clock, and whether the job went so lately that its enqueue may be sent again.
+-- or a traceback. gone brings the clock, whether the job went so lately that its enqueue may be sent again, and the rows
+-- of the audit that name it.
 -- Its work is bounded, however much waits. A fact that a state does not need is not read.
 
 exact, most, minutes_back, most_rows = tonumber(exact), tonumber(most), tonumber(minutes_back), tonumber(most_rows)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from typing import NamedTuple
 
 from aioq.store import Store
 from aioq.store.audit import PAGE as PAGE_OF_ROWS
 from aioq.store.audit import read_rows
 from aioq.store.scatter import scatter
-from aioq.values.audit import AuditEntry
+from aioq.values.audit import MOST_ENTRIES, AuditEntry
 from aioq.values.ids import is_queue_name, lookup_id
 from aioq.web.page import Ask, Facts, Page
 from aioq.web.words import milliseconds
@@ -68,10 +69,18 @@ async def read(ask: Ask) -> Facts:
         "job": job_id,
         "rows": rows[:MOST_ROWS],
         "is_cut": len(rows) >= most
-        or (job_id and any(len(each[-1]) == 2 * PAGE_OF_ROWS for each in found.replies.values())),
+        or (job_id != "" and any(len(each[-1]) == 2 * PAGE_OF_ROWS for each in found.replies.values())),
+        "command": _command(wanted, job_id),
         "away": {f"queue {name}": error for name, error in found.errors.items()},
         "now_ms": now_ms,
     }
+
+
+def _command(queue: str, job_id: str) -> str:
+    """The command that shows all rows, as a shell takes it, whatever the address says."""
+    words = [*([queue] if queue else []), *([f"--job={job_id}"] if job_id else [])]
+
+    return shlex.join(["aioq", "audit", *words, "--limit", str(MOST_ENTRIES)])
 
 
 PAGE = Page("audit", "/audit", read, "Audit")
