@@ -127,15 +127,19 @@ async def test_the_statistics_tell_when_a_job_is_expected_to_begin(store: Store,
     await store.duty.join("idle", 60_000)
     assert "expected_at" not in only(await explain_job(store, "c"), K.AHEAD).data
     now = clock(client)
-    before = now - 2 * 60_000
-    page = store.keys.minutes + b"%d" % (before // 3_600_000)
-    client.hset(page, str(before % 3_600_000 // 60_000), "w31=7 started=6 finished=5")
+
+    def tell(words: bytes, minutes_ago: int) -> None:
+        at = now - minutes_ago * 60_000
+        client.hset(store.keys.minutes + b"%d" % (at // 3_600_000), str(at % 3_600_000 // 60_000), words)
+
+    tell(b"started=1", 3)
+    tell(b"w31=7 waiting=9 started=6 finished=5", 2)
     told = only(await explain_job(store, "c"), K.AHEAD).data
     assert told["rate"] == 0.1
     assert 0 <= told["expected_at"].timestamp() * 1000 - now - 20_000 < 10_000
-    client.hset(page, str(before % 3_600_000 // 60_000), b"\xff\x00 started=-1 started=" + b"9" * 99)
+    tell(b"\xff\x00 waiting=9 started=-1 started=" + b"9" * 99, 2)
     assert "expected_at" not in only(await explain_job(store, "c"), K.AHEAD).data
-    client.delete(page)
+    client.delete(*client.keys("*:minutes:*"))
 
 
 async def test_who_has_canceled_stopped_or_deleted_a_job_is_told(store: Store) -> None:

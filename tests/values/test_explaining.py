@@ -318,10 +318,13 @@ def test_an_expected_start_is_told_if_the_rate_is_known_and_jobs_can_start() -> 
         assert "expected_at" not in told.data
 
 
-def test_the_rate_goes_by_minutes_in_which_jobs_have_begun_or_waited() -> None:
-    assert rate_of([{"started": 40}, {"started": 80}, {"waiting": 9}, {}, {"finished": 7}], 40) == 120 / 160
-    assert rate_of([{"started": 50}, {}], 2) == 5  # workers tell every ten seconds
-    assert rate_of([{"started": 9, "given_back": 3, "lost": 6, "waiting": 1}, {}], 30) is None
+def test_the_rate_goes_by_minutes_in_which_jobs_waited() -> None:
+    busy, held, light = {"waiting": 9, "started": 120}, {"waiting": 9}, {"waiting": 0, "started": 60}
+    assert rate_of([busy, held, busy, light], 40) == 240 / 160
+    assert rate_of([busy, {"started": 1}], 2) == 12  # workers tell every ten seconds
+    assert rate_of([light, light, busy, light], 30) == 2
+    assert rate_of([busy, {}, busy], 30) is None  # who knows when these minutes began to be busy?
+    assert rate_of([{"waiting": 1, "started": 9, "given_back": 3, "lost": 6}, light], 30) is None
     assert rate_of([], 30) is None
 
 
