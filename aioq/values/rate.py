@@ -16,8 +16,8 @@ TOLD_EVERY_S = 10
 def rate_of(minutes: Sequence[Mapping[str, int]], seconds: float) -> float | None:
     """How many jobs a second have begun while others waited.
 
-    A minute at whose beginning no job waited tells how fast jobs come, and not how fast they could begin. It is left
-    out. So is a minute after one in which no worker told anything: it may have been busy for a part of it only.
+    A minute at whose beginning no job waited tells how fast jobs come, and not how fast they could begin. It is
+    left out. So is a minute after one in which no worker told anything: it may have been busy for a part of it.
 
     Args:
         minutes: the figures of each minute, the one that has not ended first.
