@@ -193,6 +193,7 @@ WORDS = {
     "Server": "a URL, or a `redis.asyncio` client",
     "Secret": "a text, or a list of texts",
     "Job[Any] | str": "a job or its id",
+    "Job[Any] | str | None": "a job or its id",
     "Job[R]": "a Job of `Job.create`",
     "Iterable[Job[Any] | str]": "jobs or their ids",
     "Job[Any] | str | Iterable[Job[Any] | str]": "a job, its id, or several of them",

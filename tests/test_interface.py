@@ -33,7 +33,7 @@ SEVERAL = {
     "serializers": "a pool takes names only",
     "jobs": "enqueue_graph takes what Job.create made, which has no record yet",
     "func": "what a Callback calls is not told apart by its kind",
-    "job": "enqueue_job takes what Job.create made, which has no record yet",
+    "job": "enqueue_job takes what Job.create made, which has no record yet; an audit need not be that of a job",
     "name": "a worker may have none",
     "url": "a test kit may have none",
     "secret": "a webhook has the name of one that workers know",

@@ -1,4 +1,4 @@
-"""Actor: who uses the command line, as it is told to others."""
+"""Actor: the name under which the command line acts."""
 
 from __future__ import annotations
 

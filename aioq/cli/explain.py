@@ -13,10 +13,12 @@ from typing import Any
 import typer
 
 from aioq.cli import output
-from aioq.cli.common import JsonOption, QueueOption, Target, connected
+from aioq.cli.common import JsonOption, QueueOption, Target, connected, on_each
 from aioq.cli.find import find, nowhere
 from aioq.cli.jobs import Id
 from aioq.client.explained import explain_job
+from aioq.client.queue import Queue
+from aioq.store import Directory
 from aioq.values.explanation import Explanation, ReasonKind
 
 _COMMAND = re.compile(r"`[^`]*`")
@@ -43,12 +45,24 @@ async def _explain(name: str | None, target: Target, job_id: str) -> list[Explan
     async with connected(target) as connection:
         queues = (await find(connection, [job_id], name))[job_id]
         found = [await explain_job(queue.store, job_id) for queue in queues]
-        told = [each for each in found if _is_there(each) or each.reasons[0].data["is_recent"]]
+
+        if not queues:  # one of them may know who has deleted it
+            every = [Queue(each, connection) for each in await Directory(connection, away={}).queues()]
+            found = [*(await on_each(every, lambda queue: explain_job(queue.store, job_id), {})).values()]
+
+        told = [each for each in found if _is_there(each) or _is_told(each)]
 
         if not told:
             raise await nowhere(connection, job_id, name)
 
     return told
+
+
+def _is_told(explanation: Explanation) -> bool:
+    """Whether more is known of a job that is gone than that there is none."""
+    data = explanation.reasons[0].data
+
+    return bool(data["is_recent"]) or "by" in data
 
 
 def _is_there(explanation: Explanation) -> bool:

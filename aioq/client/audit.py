@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from aioq.client.given import id_of
+from aioq.client.job import Job
 from aioq.client.parts import part_of
 from aioq.client.plain import awaited
 from aioq.store import Store
@@ -16,7 +20,7 @@ class Audited:
     store: Store
 
     @awaited
-    async def audit(self, limit: int | None = None) -> list[AuditEntry]:
+    async def audit(self, limit: int | None = None, *, job: Job[Any] | str | None = None) -> list[AuditEntry]:
         """What was done to the queue and to its jobs, and by whom, the last first.
 
         The command line and the dashboard leave a row for each change, and so does a program that has said who
@@ -24,13 +28,18 @@ class Audited:
 
         Args:
             limit: the most rows (default None: all).
+            job: only rows that name this job, which is given by a handle or by its id (default None: all). A row
+                of many jobs names the first 20.
 
         Raises:
-            InvalidInput: limit is no whole number, or out of range.
+            InvalidInput: limit is no whole number, or out of range; job is neither a handle nor an id.
+            InvalidJobOperation: it is a job of another queue.
 
         Example:
             >>> for entry in await queue.audit(limit=20):  # doctest: +SKIP
             ...     print(entry.at, entry.by, entry.action, entry.subjects)
 
         """
-        return await self.store.audit.rows(MOST_ENTRIES if limit is None else whole(limit, "limit"))
+        most = MOST_ENTRIES if limit is None else whole(limit, "limit")
+
+        return await self.store.audit.rows(most, "" if job is None else id_of(job, self.store))

@@ -11,6 +11,7 @@ from aioq.client.producer import EnqueueData, Producer
 from aioq.store.net.command import Argument
 from aioq.values.errors import InvalidInput
 from aioq.values.options import NO_OPTIONS
+from aioq.values.submission import Submission
 
 #: What follows from the end of a group: a call, or a function that takes no arguments.
 Sequel: TypeAlias = EnqueueData[Any] | Callable[[], Any] | str
@@ -51,6 +52,16 @@ def record_of(sequel: Sequel, name: str, producer: Producer) -> dict[bytes, Argu
         raise
 
     submission = submission_of(call, producer.store.signer)
-    words = {word.encode(): submission.words[word] for word in ("lane", "ttl") if word in submission.words}
+    words = {word.encode(): submission.words[word] for word in ("lane", "ttl", "tags") if word in submission.words}
+
+    if after := _after(submission):
+        words[b"after"] = after
 
     return {**submission.record.fields, **words, b"id": submission.record.id}
+
+
+def _after(submission: Submission) -> str:
+    """What follows from the end of the job, as `enqueue.lua` writes it for other jobs."""
+    kinds = str(submission.words.get("callbacks", "")).replace(",", " ")
+
+    return " ".join(filter(None, (kinds, "tags" if "tags" in submission.words else "")))

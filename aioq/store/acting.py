@@ -46,14 +46,14 @@ def actor_now() -> Actor | None:
 
 
 def act_of(action: str, detail: str = "", reason: str = "") -> str:
-    """What a script is told of an act that begins now; "": nobody has said who acts.
+    """An act that begins now, as scripts take it; "" if nobody has said who acts.
 
-    Calls that are told the same are one act, and leave one row.
+    Calls that are given the same text are one act, and leave one row.
 
     Args:
         action: what is done.
         detail: more of it, as users read it.
-        reason: why, if it is another one than that of whoever acts.
+        reason: why (default "": the reason that was given to `acting_as`).
 
     """
     actor = _actor.get()

@@ -26,10 +26,10 @@ class Audit:
         self._calls = calls
 
     def command(self, act: str, subjects: Sequence[str] = (), count: int = 0) -> Command:
-        """The call that adds a row, for whoever sends it together with what it tells of.
+        """The call that adds a row. The caller sends it together with the change that the row is about.
 
         Args:
-            act: what was done, as `act_of` tells it.
+            act: what `act_of` returns.
             subjects: what it concerned; the first 20 are kept.
             count: how many there were.
 
@@ -48,14 +48,20 @@ class Audit:
         """The call for rows, the newest first; `read_rows` reads its reply."""
         return ("ZRANGE", self._calls.keys.audit, offset, offset + limit - 1, "REV", "WITHSCORES")
 
-    async def rows(self, limit: int = MOST_ENTRIES) -> list[AuditEntry]:
-        """The rows, the newest first. One that comes meanwhile is not there."""
+    async def rows(self, limit: int = MOST_ENTRIES, job_id: str = "") -> list[AuditEntry]:
+        """The rows, the newest first. One that comes meanwhile is not there.
+
+        Args:
+            limit: the most rows.
+            job_id: only rows that name this job (default "": all).
+
+        """
         found: dict[bytes, AuditEntry | None] = {}
         offset = 0
 
         while limit > 0 and len(found) < limit:
             reply = await self._calls.send(self.rows_command(PAGE, offset))
-            found |= dict(_pairs(reply))  # a row that was there before stands in two pages if one has come
+            found |= dict(_pairs(reply, job_id))  # a row that was there before stands in two pages if one has come
             offset += PAGE
 
             if len(reply) < 2 * PAGE:
@@ -68,12 +74,15 @@ class Audit:
         await self._calls.send(("DEL", self._calls.keys.audit))
 
 
-def read_rows(reply: Any) -> list[AuditEntry]:
-    """The rows in the reply to `rows_command`."""
-    return [each for _, each in _pairs(reply) if each is not None]
+def read_rows(reply: Any, job_id: str = "") -> list[AuditEntry]:
+    """The rows in the reply to `rows_command`; with a job, only those that name it."""
+    return [each for _, each in _pairs(reply, job_id) if each is not None]
 
 
-def _pairs(reply: Any) -> list[tuple[bytes, AuditEntry | None]]:
+def _pairs(reply: Any, job_id: str) -> list[tuple[bytes, AuditEntry | None]]:
     flat = iter(reply)
+    name = job_id.encode()
+    rows = [(row, at_ms) for row, at_ms in zip(flat, flat, strict=True) if name in row]  # most rows need no more
+    found = [(row, read_entry(row, float(at_ms))) for row, at_ms in rows]
 
-    return [(row, read_entry(row, float(at_ms))) for row, at_ms in zip(flat, flat, strict=True)]
+    return [(row, each) for row, each in found if not job_id or (each is not None and job_id in each.subjects)]

@@ -80,7 +80,7 @@ class Calls:
 
         Args:
             name: the script.
-            act: who asks for it, as `act_of` tells it; "": that is not told.
+            act: what `act_of` returns; "" if nobody has said who acts. Then the audit gets no row.
             values: its arguments, by name.
 
         """

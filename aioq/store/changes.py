@@ -163,7 +163,7 @@ class Changes:
             await self._told(("HSET", key, *(part for field in budget.items() for part in field)), act)
 
     async def _told(self, command: Command, act: str) -> None:
-        """A command, and in the same round trip what the audit is told of it."""
+        """A command, and in the same round trip its row of the audit."""
         commands = [command, self._audit.command(act)] if act else [command]
         await self._calls.connection.calls(commands)
 

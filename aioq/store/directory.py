@@ -278,7 +278,7 @@ class Directory:
         Args:
             ttl_ms: for how long; None: until resume.
             told: why, as `pack_pause` packs it.
-            act: who does it, as `act_of` tells it; each queue gets a row of it.
+            act: what `act_of` returns; the audit of each queue gets a row.
 
         """
         limit: Command = () if ttl_ms is None else ("PX", ttl_ms)

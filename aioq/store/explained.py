@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aioq.store.audit import read_rows
 from aioq.store.reply import fields_of, text
+from aioq.values.audit import AuditEntry
 from aioq.values.facts import JobFacts, LastRun, Parent, Place
 from aioq.values.failure import unpack_failure
+from aioq.values.figures import unpack_figures
 from aioq.values.numbered import LARGEST
 from aioq.values.pause import Pause, read_pause
+from aioq.values.rate import rate_of
 from aioq.values.record import JobRecord
 from aioq.values.retry_budget import read_budget
 from aioq.values.signature import Signer
@@ -20,13 +24,23 @@ EXACT = 1_000
 #: So many workers, and parents of a deferred job, are told.
 MOST = 100
 
+#: In so many rows of the audit it is looked up who has ended a job.
+ROWS = 50
+
 
 def read_facts(queue: str, job_id: str, signer: Signer | None, reply: Sequence[Any]) -> JobFacts:
     """The facts in a reply."""
     now_ms = int(reply[1])
 
     if reply[0] == b"gone":
-        return JobFacts(queue, JobRecord(job_id, {}, signer), now_ms, is_there=False, is_recent=bool(reply[2]))
+        return JobFacts(
+            queue,
+            JobRecord(job_id, {}, signer),
+            now_ms,
+            is_there=False,
+            is_recent=bool(reply[2]),
+            acts=_acts(reply[3], job_id),
+        )
 
     found: dict[str, Any] = {text(name): value for name, value in fields_of(reply[3]).items()}
     workers, names = found["workers"]
@@ -46,7 +60,18 @@ def read_facts(queue: str, job_id: str, signer: Signer | None, reply: Sequence[A
         open=opened,
         budget=read_budget(found["budget"]) if "budget" in found else None,
         last_run=_last_run(found.get("last_run")),
+        rate=_rate(found.get("lately", ()), now_ms),
+        acts=_acts(found.get("acts", ()), job_id),
     )
+
+
+def _rate(minutes: Sequence[bytes], now_ms: int) -> float | None:
+    return rate_of([unpack_figures(each) for each in minutes], now_ms % 60_000 / 1000)
+
+
+def _acts(flat: Sequence[bytes], job_id: str) -> tuple[AuditEntry, ...]:
+    """What the audit tells of the job, in the order of the rows."""
+    return tuple(read_rows(flat, job_id))
 
 
 def _pauses(found: Mapping[str, Any]) -> tuple[Pause, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from aioq.store.calls import Calls, verdict_of
 from aioq.store.examination import Finding, Subject, read_findings
-from aioq.store.explained import EXACT, MOST, read_facts
+from aioq.store.explained import EXACT, MOST, ROWS, read_facts
 from aioq.store.listing import Callbacks, Listing
 from aioq.store.net.command import Command
 from aioq.store.outbox import TAKER
@@ -16,6 +16,7 @@ from aioq.values.counts import Counts
 from aioq.values.facts import JobFacts
 from aioq.values.options import EXPIRED_TTL_MS
 from aioq.values.pause import Pause, read_pause
+from aioq.values.rate import MINUTES
 from aioq.values.record import JobRecord
 from aioq.values.retry_budget import FIELDS, RetryBudget, read_budget
 from aioq.values.states import JobStatus
@@ -56,7 +57,9 @@ class Reads:
 
         """
         calls = self._calls
-        reply = await calls.call("explain", id=job_id, nonce=nonce, exact=EXACT, most=MOST)
+        reply = await calls.call(
+            "explain", id=job_id, nonce=nonce, exact=EXACT, most=MOST, minutes_back=MINUTES, most_rows=ROWS
+        )
 
         return read_facts(calls.queue, job_id, calls.signer, reply)
 

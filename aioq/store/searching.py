@@ -73,7 +73,7 @@ class Progress:
 
 
 def read_cursor(cursor: str, filter: Filter) -> Progress:  # noqa: A002 - what it is
-    """The place that `Progress.pack` has told.
+    """The place in a text that `Progress.pack` has made.
 
     Raises:
         InvalidInput: it is none, or that of a search for something else.

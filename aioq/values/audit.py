@@ -15,7 +15,7 @@ from aioq.values.summary import first_line, printable
 #: `lua/lib/audit.lua` repeats them.
 MOST_ENTRIES, ENTRIES_MS, MOST_SUBJECTS = 10_000, 90 * 86_400_000, 20
 
-#: The most characters of a name, and of what else is told of an action.
+#: The most characters of a name, and of each other text of a row.
 MAX_BY, MAX_TEXT = 200, 500
 
 #: Where an action came from: the command line, the dashboard, or a program.
@@ -28,7 +28,7 @@ class Actor(NamedTuple):
     Args:
         by: a name.
         source: where the action comes from.
-        reason: why; "": it is not told.
+        reason: why; "" if no reason was given.
 
     """
 
@@ -43,7 +43,7 @@ class AuditEntry:
 
     Args:
         at: when, by the server's clock; of what took several calls, the moment of the last one.
-        by: who, as it was told.
+        by: the name that was given to `acting_as`.
         source: "cli", "web" or "code": where it came from.
         action: what: cancel, stop, requeue, delete, empty, pause, resume, suspend, resume_all, retry_budget, mute,
             unmute, repair.
@@ -51,7 +51,7 @@ class AuditEntry:
             the queue.
         count: how many there were.
         detail: more of it, such as the filter or the duration; "" if there is no more.
-        reason: why, as it was told; "" if it was not.
+        reason: why; "" if no reason was given.
 
     """
 
@@ -85,7 +85,7 @@ def checked_by(by: str, name: str) -> str:
 
 
 def pack_act(word: str, actor: Actor, action: str, detail: str = "", reason: str = "") -> str:
-    """What a script is told of an act: a word that was made for it, and what `read_entry` reads."""
+    """An act as scripts take it: a word that was made for it, and the text that `read_entry` reads."""
     told = [actor.by, actor.source, action, printable(detail)[:MAX_TEXT], reason or actor.reason]
 
     return f"{word} {json.dumps(told)}"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from aioq.values.audit import AuditEntry
 from aioq.values.durations import FOREVER
 from aioq.values.explanation import Reason, ReasonKind
 from aioq.values.facts import JobFacts
 from aioq.values.failure import Failure
 from aioq.values.hindrances import at, command, job_command, moment, paused, span, unserved
+from aioq.values.moments import moment_ms
 from aioq.values.retrying import count_of
 from aioq.values.states import JobStatus
 from aioq.values.summary import printable
@@ -28,7 +30,7 @@ _KINDS = {
 }
 
 
-def ended_states() -> dict[JobStatus, Callable[[JobFacts, float | None], Iterator[Reason]]]:
+def ended_states() -> dict[JobStatus, Callable[[JobFacts], Iterator[Reason]]]:
     """What explains each final state."""
     return {
         S.FINISHED: _finished,
@@ -53,11 +55,11 @@ def _kind(failure: Failure) -> ReasonKind:
     return _KINDS.get(name, K.FAILED)
 
 
-def _finished(facts: JobFacts, _: float | None) -> Iterator[Reason]:
+def _finished(facts: JobFacts) -> Iterator[Reason]:
     yield Reason(K.FINISHED, f"Its function returned{_when(facts)}.", data=_data(facts))
 
 
-def _failed(facts: JobFacts, _: float | None) -> Iterator[Reason]:
+def _failed(facts: JobFacts) -> Iterator[Reason]:
     failure = facts.record.failure
     kind = K.FAILED if failure is None else _kind(failure)
     error = None if failure is None else printable(failure.line)
@@ -101,7 +103,7 @@ def _attempts(facts: JobFacts) -> str:
     return f" in attempt {count_of(record.retry, record.attempt)}, and is not retried"
 
 
-def _canceled(facts: JobFacts, _: float | None) -> Iterator[Reason]:
+def _canceled(facts: JobFacts) -> Iterator[Reason]:
     record, data = facts.record, _data(facts)
 
     if b"waited_for" in record.fields or record.reason is not None:
@@ -109,11 +111,12 @@ def _canceled(facts: JobFacts, _: float | None) -> Iterator[Reason]:
 
         return
 
+    act = _act(facts, "cancel")
     yield Reason(
         K.CANCELED,
-        f"Someone canceled it{_when(facts)}. It is not stored who.",
+        f"{_who(act)} canceled it{_when(facts)}{_why(act)}.",
         f"Run it after all: {job_command(facts, 'job', 'requeue')}",
-        data,
+        data | _of_act(act),
     )
 
 
@@ -136,14 +139,15 @@ def _ended_by_parent(facts: JobFacts, how: str, reason: str, data: dict[str, Any
     return Reason(K.ENDED_BY_PARENT, text, remedy, data)
 
 
-def _stopped(facts: JobFacts, _: float | None) -> Iterator[Reason]:
+def _stopped(facts: JobFacts) -> Iterator[Reason]:
     worker = facts.record.worker
     on = "" if worker is None else f" on worker {printable(worker)}"
+    act = _act(facts, "stop")
     yield Reason(
         K.STOPPED,
-        f"Someone stopped its run{on}{_when(facts)}. It is not stored who.",
+        f"{_who(act)} stopped its run{on}{_when(facts)}{_why(act)}.",
         f"Run it again: {job_command(facts, 'job', 'requeue')}",
-        _data(facts),
+        _data(facts) | _of_act(act),
     )
 
 
@@ -158,7 +162,7 @@ def _expired_deferred(facts: JobFacts) -> Reason:
     )
 
 
-def _expired(facts: JobFacts, _: float | None) -> Iterator[Reason]:
+def _expired(facts: JobFacts) -> Iterator[Reason]:
     if facts.record.deferred_ttl_ms is not None and b"enqueued_at" not in facts.record.fields:
         yield _expired_deferred(facts)
 
@@ -176,6 +180,46 @@ def _expired(facts: JobFacts, _: float | None) -> Iterator[Reason]:
 
     for hindrance in (paused, unserved):  # what holds the queue now may be what held this job
         yield from hindrance(facts)
+
+
+def gone(facts: JobFacts) -> Reason:
+    """There is no record of the job."""
+    act, data = _act(facts, "delete", "empty"), {"is_recent": facts.is_recent}
+
+    if act is not None:
+        since, told = span(facts.now_ms - moment_ms(act.at, "at")), _of_act(act)
+
+        return Reason(
+            K.GONE,
+            f"There is no record of it. {_who(act)} deleted it {since} ago{_why(act)}.",
+            data={**data, "deleted_at": act.at, **told},
+        )
+
+    lately = " It went a moment ago." if facts.is_recent else ""
+
+    return Reason(
+        K.GONE,
+        f"There is no record of it: it never was in this queue, it was deleted, or its retention is over.{lately}",
+        "Keep results for longer: `result_ttl=` of the job",
+        data,
+    )
+
+
+def _act(facts: JobFacts, *actions: str) -> AuditEntry | None:
+    """What the audit tells of the act that has ended the job; None: nothing."""
+    return next((each for each in facts.acts if each.action in actions), None)
+
+
+def _who(act: AuditEntry | None) -> str:
+    return "Someone" if act is None else printable(act.by)
+
+
+def _why(act: AuditEntry | None) -> str:
+    return f": {printable(act.reason)}" if act is not None and act.reason else ""
+
+
+def _of_act(act: AuditEntry | None) -> dict[str, Any]:
+    return {} if act is None else {"by": act.by, "source": act.source, "reason": act.reason or None}
 
 
 def _when(facts: JobFacts) -> str:

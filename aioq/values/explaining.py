@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from aioq.values.earlier_runs import last_run, quarantine
-from aioq.values.ends import ended_states
+from aioq.values.ends import ended_states, gone
 from aioq.values.errors import DeserializationError
 from aioq.values.explanation import Explanation, Reason, ReasonKind
 from aioq.values.facts import JobFacts, Parent, Place
@@ -18,6 +18,7 @@ from aioq.values.hindrances import (
     command,
     job_command,
     moment,
+    none_claims,
     not_allowed,
     not_claiming,
     paused,
@@ -40,23 +41,16 @@ HELD_MS = 1_000
 K = ReasonKind
 S = JobStatus
 
-#: What explains a state. rate: how many jobs a second the workers of the queue have begun lately; None: not known.
-Tell = Callable[[JobFacts, float | None], Iterator[Reason]]
+#: What explains a state.
+Tell = Callable[[JobFacts], Iterator[Reason]]
 
 
-def explain(facts: JobFacts, rate: float | None = None) -> Explanation:
-    """Why a job does not run, or how it ended.
-
-    Args:
-        facts: what is known of it.
-        rate: how many jobs a second the workers of its queue have begun lately. With it, the explanation of a
-            queued job says when it is expected to start. None (default): that is not known, and left out.
-
-    """
+def explain(facts: JobFacts) -> Explanation:
+    """Why a job does not run, or how it ended."""
     record, status, reasons = facts.record, None, list[Reason]()
 
     if not facts.is_there:
-        reasons = [_gone(facts)]
+        reasons = [gone(facts)]
     else:
         try:
             status = record.status
@@ -69,26 +63,15 @@ def explain(facts: JobFacts, rate: float | None = None) -> Explanation:
                 )
             ]
         else:
-            reasons = list(STATES[status](facts, rate))
+            reasons = list(STATES[status](facts))
 
     return Explanation(record.id, facts.queue, status, tuple(reasons))
-
-
-def _gone(facts: JobFacts) -> Reason:
-    lately = " It went a moment ago." if facts.is_recent else ""
-
-    return Reason(
-        K.GONE,
-        f"There is no record of it: it never was in this queue, it was deleted, or its retention is over.{lately}",
-        "Keep results for longer: `result_ttl=` of the job",
-        {"is_recent": facts.is_recent},
-    )
 
 
 # Jobs that wait for a worker
 
 
-def _queued(facts: JobFacts, rate: float | None) -> Iterator[Reason]:
+def _queued(facts: JobFacts) -> Iterator[Reason]:
     for hindrance in (paused, unserved, not_claiming, not_allowed, quarantine, last_run):
         yield from hindrance(facts)
 
@@ -101,7 +84,7 @@ def _queued(facts: JobFacts, rate: float | None) -> Iterator[Reason]:
             f"Look, and repair: {command('doctor', facts.queue, '--repair')}",
         )
     else:
-        yield _ahead(facts, place, rate)
+        yield _ahead(facts, place)
 
     if (expires := facts.record.expires_at) is not None:
         left_ms = facts.record.expires_ms - facts.now_ms
@@ -112,25 +95,26 @@ def _queued(facts: JobFacts, rate: float | None) -> Iterator[Reason]:
         )
 
 
-def _ahead(facts: JobFacts, place: Place, rate: float | None) -> Reason:
+def _ahead(facts: JobFacts, place: Place) -> Reason:
     number, lane = place.ahead, "" if place.lane == "main" else f" It waits in the lane {printable(place.lane)}."
-    has_way = not facts.pauses and facts.workers > 0
+    is_usual = place.lane not in ("alone", "suspects")  # which jobs of these may run, quarantine tells
+    has_way = not facts.pauses and facts.workers > 0 and is_usual
     data = {"ahead": number, "is_exact": place.is_exact, "lane": place.lane}
 
     if not number:
-        is_usual = place.lane not in ("alone", "suspects")  # which jobs of these may run, quarantine tells
-        text = "No job is ahead of it" + (
-            ": it starts when a worker has a free slot" if has_way and is_usual else ""
-        )
+        text = "No job is ahead of it" + (": it starts when a worker has a free slot" if has_way else "")
     elif place.is_exact:
         text = f"{count(number, 'job')} {'is' if number == 1 else 'are'} ahead of it"
     else:
         text = f"About {_rounded(number):,} jobs are ahead of it (an estimate)"
 
-    if has_way and rate is not None and rate > SLOWEST:
-        starts_ms = 1000 * number / rate
-        text += f"; at the recent rate of {rate:.3g} jobs a second it starts in about {span(starts_ms)}"
-        data["expected_at"] = moment(facts.now_ms + starts_ms)
+    if number and has_way and facts.rate is not None and facts.rate > SLOWEST and not none_claims(facts):
+        starts_ms = 1000 * number / facts.rate
+        lane += (
+            f" It is expected to begin in about {span(starts_ms)} (an estimate: lately"
+            f" {facts.rate:.3g} jobs a second have begun)."
+        )
+        data |= {"expected_at": moment(facts.now_ms + starts_ms), "rate": facts.rate}
 
     return Reason(K.AHEAD, f"{text}.{lane}", data=data)
 
@@ -143,7 +127,7 @@ def _rounded(number: int) -> int:
 # Jobs that wait for a moment
 
 
-def _scheduled(facts: JobFacts, _: float | None) -> Iterator[Reason]:
+def _scheduled(facts: JobFacts) -> Iterator[Reason]:
     record = facts.record
     is_repeat, is_retry = record.repeats > 0 and not record.attempt, bool(record.attempt)
     kind = K.REPEAT if is_repeat else K.RETRY if is_retry else K.DUE
@@ -207,7 +191,7 @@ def _held_ms(facts: JobFacts) -> int:
 # Jobs that wait for others
 
 
-def _deferred(facts: JobFacts, _: float | None) -> Iterator[Reason]:
+def _deferred(facts: JobFacts) -> Iterator[Reason]:
     policies = {name: letter for letter, name in facts.record.edges}
     turns = {name: turn for turn, name in enumerate(policies)}
     parents = sorted(facts.parents, key=lambda each: (turns.get(each.name, -1), each.name))
@@ -274,7 +258,7 @@ def _parent(facts: JobFacts, parent: Parent, policy: str) -> Reason:
 # Jobs that run
 
 
-def _started(facts: JobFacts, _: float | None) -> Iterator[Reason]:
+def _started(facts: JobFacts) -> Iterator[Reason]:
     record = facts.record
     worker, lease_ms = record.worker or "?", facts.lease_ms
     lasts = f" for {span(facts.now_ms - record.started_ms)}" if record.started_ms else ""

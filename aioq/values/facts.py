@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from aioq.values.audit import AuditEntry
 from aioq.values.failure import Failure
 from aioq.values.pause import Pause
 from aioq.values.record import JobRecord
@@ -106,6 +107,8 @@ class JobFacts:
         open: how many these are.
         budget: of a scheduled job, the retry budget of the queue.
         last_run: of a job that has run before.
+        rate: of a queued job, how many jobs a second have begun lately in its queue; None: that is not known.
+        acts: of a job that was canceled, stopped or deleted, what the audit tells of it.
 
     """
 
@@ -125,6 +128,8 @@ class JobFacts:
     open: int = 0
     budget: RetryBudget | None = None
     last_run: LastRun | None = None
+    rate: float | None = None
+    acts: Sequence[AuditEntry] = ()
 
 
 def deaths_of(record: JobRecord) -> list[tuple[int, str]]:

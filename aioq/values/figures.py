@@ -16,9 +16,9 @@ COUNTERS = (
     *("wait_ms", "run_ms"),
 )
 
-#: What is sampled by whoever tells first in a minute: jobs that wait, run and are scheduled, for how many ms the
-#: oldest one has waited, and how many entries the lanes have ever got. Of an hour, the greatest of each is kept,
-#: but for the entries: there, the first one.
+#: What the first report of a minute samples: how many jobs wait, run and are scheduled, for how many ms the oldest
+#: one has waited, and how many entries the lanes have ever got. An hour keeps the greatest value of each; only of
+#: the entries it keeps the first one.
 GAUGES = ("waiting", "running", "scheduled", "age_ms", "added")
 
 #: The letters before the number of a bucket: of how long jobs waited, and of how long runs took.

@@ -43,8 +43,8 @@ class Filter:
         meta: values of their meta, as pairs of a key and a text. What is no text is compared as JSON, so `1` is
             found by "1".
         fingerprint: what they have failed of; "" for anything.
-        after, before: when they have ended, or were enqueued if they have not; `after` counts itself in, and
-            `before` does not.
+        after, before: they ended at the moment `after` or later, and earlier than `before`. For jobs that have not
+            ended, the moment of their enqueue counts.
         texts: texts that stand in their ids, functions, errors, workers or tags.
 
     """
@@ -63,14 +63,14 @@ class Filter:
 
     @classmethod
     def parse(cls, text: str) -> Filter:
-        """The filter that a text says.
+        """The filter that a text stands for.
 
         It is a row of words with a blank between them: `state:failed fn:shop.mail.* tag:vip error:"time out"
         meta.user:7 after:1h refused`. A word without a name is a text. `after:` and `before:` take a moment in ISO
         8601 (UTC, unless it says otherwise), or a duration: `after:1h` is an hour ago.
 
         Raises:
-            InvalidInput: it names what cannot be used.
+            InvalidInput: a part of it cannot be used. The error names that part.
 
         Example:
             >>> Filter.parse("state:failed fn:shop.* refused").functions
@@ -112,7 +112,7 @@ class Filter:
         return json.dumps({name: value for name, value in conditions.items() if value})
 
     def __str__(self) -> str:
-        """The filter as people read it; `parse` reads it, too, but for texts with quotation marks."""
+        """The filter as people read it. `parse` can read it back, unless a text in it has quotation marks."""
         words = [(name, str(each)) for name, field in _LISTS.items() for each in getattr(self, field)]
         words += [(f"meta.{key}", value) for key, value in self.meta]
         words += [("fingerprint", self.fingerprint)] if self.fingerprint else []
@@ -191,8 +191,8 @@ def _add(found: dict[str, Any], word: str) -> None:
     if match is None:
         if _LOOKS_LIKE_WORD.match(word) and "://" not in word:
             raise InvalidInput(
-                f"filter: {word!r} has a name that there is not; there are {_KNOWN}. If it is a text that you are"
-                f' looking for, write error:"{word}"'
+                f"filter: {word!r} begins with an unknown name; the names are {_KNOWN}. To look for it as a text,"
+                f' write error:"{word}"'
             )
 
         found.setdefault("texts", []).append(word)
@@ -209,7 +209,7 @@ def _add(found: dict[str, Any], word: str) -> None:
     elif name in _LISTS:
         found.setdefault(_LISTS[name], []).append(value)
     elif name in found:
-        raise InvalidInput(f"filter: {name}: stands there twice; it can be said once")
+        raise InvalidInput(f"filter: {name}: is given twice; give it once")
     else:
         found[name] = value
 
@@ -238,7 +238,9 @@ def _state(value: str) -> JobStatus:
     try:
         return JobStatus(value)
     except ValueError:
-        raise InvalidInput(f"state={value!r}: there is no such state; there are {', '.join(JobStatus)}") from None
+        raise InvalidInput(
+            f"state={value!r}: there is no such state; the states are {', '.join(JobStatus)}"
+        ) from None
 
 
 def _moment(value: datetime | str | None, name: str) -> datetime | None:

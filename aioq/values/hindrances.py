@@ -18,6 +18,9 @@ from aioq.values.summary import printable
 #: So many names stand in one sentence.
 MOST_NAMED = 5
 
+#: The states of workers that claim no job.
+RESTING = ("stopping", "lapsed")
+
 K = ReasonKind
 
 
@@ -106,6 +109,13 @@ def unserved(facts: JobFacts) -> Iterator[Reason]:
     )
 
 
+def none_claims(facts: JobFacts) -> bool:
+    """Whether no worker of the queue claims jobs now, as far as all of them have told of themselves."""
+    workers = facts.described
+
+    return bool(workers) and len(workers) >= facts.workers and all(each.state in RESTING for each in workers)
+
+
 def not_claiming(facts: JobFacts) -> Iterator[Reason]:
     """There are workers, and none of them claims a job now."""
     workers = facts.described
@@ -113,10 +123,10 @@ def not_claiming(facts: JobFacts) -> Iterator[Reason]:
     if not workers or len(workers) < facts.workers:
         return  # those of which nothing is known may claim
 
-    resting = [each for each in workers if each.state in ("stopping", "lapsed")]
+    resting = [each for each in workers if each.state in RESTING]
     others = [each for each in workers if each not in resting]
 
-    if not others:
+    if none_claims(facts):
         told = ", ".join(f"{each.name} is {each.state}" for each in resting[:MOST_NAMED])
         yield Reason(
             K.NOT_CLAIMING,

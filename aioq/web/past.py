@@ -149,7 +149,7 @@ def _has_figures(found: QueueStatistics) -> bool:
 
 
 def last_of(query: Mapping[str, str]) -> str:
-    """The length of time that an address asks for; an hour for none that there is."""
+    """The length of time that an address asks for; an hour if it names no known one."""
     given = query.get("last", "")
 
     return given if given in SPANS else "hour"

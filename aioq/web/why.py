@@ -11,7 +11,8 @@ from aioq.values.record import JobRecord
 from aioq.values.states import FINAL, JobStatus
 from aioq.web.board import Board
 
-#: Reasons whose text may hold nothing that a job has said: who runs the queue and what it waits for.
+#: Reasons whose text may hold nothing that a job has said: who runs the queue, who has ended the job, and what it
+#: waits for.
 _HARMLESS = frozenset(
     {
         ReasonKind.SUSPENDED,
@@ -28,6 +29,8 @@ _HARMLESS = frozenset(
         ReasonKind.RUNS,
         ReasonKind.LEASE_ENDED,
         ReasonKind.FINISHED,
+        ReasonKind.CANCELED,
+        ReasonKind.STOPPED,
     }
 )
 

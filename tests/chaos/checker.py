@@ -25,6 +25,7 @@ from .judging import (
     repeats,
     runs,
 )  # fmt: skip
+from .lists import LISTS
 from .promises import PROMISES, is_brief, is_over
 
 #: Keys that may be left when all retentions have passed: what exists is registered for good.
@@ -303,7 +304,7 @@ def _returned_at(events: History) -> float:
 RULES: tuple[Callable[[History], Found], ...] = (
     ended_once, one_index, one_result, few_repeats, unique_holder, within_limit,
     not_early, one_callback, never_twice, memory_returns, in_order, one_for_each_slot, after_the_other,
-    group_ended, after_the_children, came_back, *PROMISES,
+    group_ended, after_the_children, came_back, *PROMISES, *LISTS,
 )  # fmt: skip
 
 

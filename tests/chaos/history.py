@@ -15,7 +15,9 @@ from typing import Any, Literal, get_args
 #: commit: a result that somebody read; its fence is NO_FENCE if it is the result of no run. call: a callback of a
 #: job began, named after its kind, or a webhook has come, named after its type. fault: something was broken.
 #: start: a worker's process was started. final: one job in one index, after the drain. key: a key that is left.
-#: counted: how many (fence) runs of this name the statistics of all queues tell. damaged: a line that is no event.
+#: counted: how many (fence) runs of this name the statistics of all queues tell. told: a row of the audit names
+#: the job; its action gives the name. tagged: a search by the tag of this name finds the job. damaged: a line that
+#: is no event.
 Kind = Literal[
     "invoke",
     "ok",
@@ -30,6 +32,8 @@ Kind = Literal[
     "final",
     "key",
     "counted",
+    "told",
+    "tagged",
     "damaged",
 ]
 
@@ -70,7 +74,9 @@ class Event:
     brief: bool = False  # of an enqueue: no record is left soon after the job's end
     kills: bool = False  # of an enqueue: each run ends the process of its worker
     called: bool = False  # of an enqueue: its end has a callback and a webhook
-    queue: str = ""  # of an enqueue
+    tags: str = ""  # of an enqueue: the tags of the job, with a comma between them
+    actor: str = ""  # of an operation, and of a row of the audit: who acts
+    queue: str = ""  # of an enqueue, and of a row of the audit
     callback: str = ""  # of a begin: the group whose end it is called for
     until: float = 0  # of a fault: when it was over, if not at once
     redelivers: bool = False  # of a fault: runs that it interrupts come again
@@ -140,7 +146,8 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
     "at": lambda value: _is_number(value) and value != math.inf,
     "kind": lambda value: value in get_args(Kind),
     **dict.fromkeys(
-        ("name", "job", "unique", "sequence", "after", "child_of", "slot", "queue", "callback"), _is_text
+        ("name", "job", "unique", "sequence", "after", "child_of", "slot", "tags", "actor", "queue", "callback"),
+        _is_text,
     ),
     **dict.fromkeys(("fence", "pid", "retries", "repeats"), _is_count),
     **dict.fromkeys(("brief", "kills", "called", "redelivers"), _is_flag),

@@ -14,15 +14,15 @@ import threading
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from aioq import Dependency, Group, Job, JobFailed, Queue, Repeat, ResultOf, Retry, Webhook
+from aioq import Dependency, Group, Job, JobFailed, Queue, Repeat, ResultOf, Retry, Webhook, acting_as
 from aioq.values.errors import AioqError, ServerError, ServerFull
 
 from . import bodies
 from .bodies import note
-from .workload import Order, orders
+from .workload import TAGS, Order, orders
 
 #: How long a result is waited for, and a job that is to begin or to fail, in seconds: longer than any fault lasts.
 PATIENCE = 60.0
@@ -34,13 +34,17 @@ DEADLINE = 3.0
 LONGEST_ORDER = 2.5 * PATIENCE
 
 
-async def ask(operation: str, jobs: Sequence[str], call: Awaitable[Any], **details: object) -> bool:
-    """Notes an operation, and whether it was carried out: ok, fail, or info (nobody knows)."""
+async def ask(
+    operation: str, jobs: Sequence[str], call: Awaitable[Any], actor: str = "", **details: object
+) -> bool:
+    """Notes an operation, and whether it was carried out: ok, fail, or info (nobody knows). actor: who acts."""
     for job in jobs:
-        note("invoke", operation, job, **details)
+        note("invoke", operation, job, actor=actor, **details)
 
     try:
-        await call
+        with acting_as(actor) if actor else nullcontext():
+            await call
+
         outcome = "ok"
     except ServerFull:
         outcome = "fail"
@@ -95,12 +99,17 @@ async def until(condition: str, job: Job[Any]) -> bool:
     return False
 
 
+def tags_of(order: Order) -> list[str]:
+    return [] if order.number % 5 else [TAGS[0], TAGS[1 + order.number % 2]]
+
+
 def make(order: Order, job_id: str | None) -> tuple[Job[Any], dict[str, Any]]:
     """The job of an order, and what the history must know of it: how often it may be retried, say."""
     options: dict[str, Any] = {"job_id": job_id}
 
-    if order.number % 5 == 0:  # the doctor looks whether tags list these jobs, and no others
-        options["tags"] = [f"tenth-{order.number % 10}", "fifth"]
+    if tags := tags_of(order):
+        options["tags"] = tags
+
     soon = order.number % 2  # seconds that a brief job is kept
 
     match order.kind:
@@ -234,6 +243,8 @@ async def carry_out(order: Order, queue: Queue, other: Queue, seed: str) -> None
         return
 
     job, details = make(order, job_id if order.chosen_id else None)
+    details["tags"] = ",".join(tags_of(order))
+    actor = f"actor {job_id}" if order.number % 2 else ""
 
     if not await ask("enqueue", [job.id], queue.enqueue_job(job), queue=queue.name, **details):
         return
@@ -248,11 +259,11 @@ async def carry_out(order: Order, queue: Queue, other: Queue, seed: str) -> None
             await hear(job)
         case "cancel":
             await asyncio.sleep(order.delay)
-            await ask("cancel", [job.id], job.cancel())
+            await ask("cancel", [job.id], job.cancel(), actor)
         case "stop" if await until("started", job):
-            await ask("stop", [job.id], job.stop())
+            await ask("stop", [job.id], job.stop(), actor)
         case "requeue" if await until("failed", job):
-            await ask("requeue", [job.id], job.requeue())
+            await ask("requeue", [job.id], job.requeue(), actor)
 
 
 Work = Callable[[], Coroutine[Any, Any, None]]

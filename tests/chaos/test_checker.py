@@ -89,6 +89,8 @@ PLANTED = {
     "I30": [*whole("a", 3), Event(6.5, "end", "returned", "a", fence=1), *whole("b", 6, after="a", patience=0.1),
             Event(2, "ok", "enqueue", "b")],
     "I31": [*whole(), Event(100, "counted", "finished", fence=1), Event(100, "counted", "failed", fence=1)],
+    "I32": [*whole(), Event(4, "invoke", "cancel", "a", actor="ann"), Event(5, "ok", "cancel", "a")],
+    "I33": whole(tags="x"),
     "I25": [*whole(called=True), Event(4, "call", "on_failure", "a", fence=1)],
 }  # fmt: skip
 
@@ -109,6 +111,24 @@ def test_the_statistics_tell_at_least_what_workers_have_recorded_that_nothing_ha
     assert [violation.rule for violation in check([*history, none])] == ["I31"]
     assert check([*history, none, Event(5, "fault", "worker-kill", pid=7, redelivers=True)]) == []
     assert check([*history, none, Event(5, "fault", "cut", until=6)]) == []
+
+
+def test_an_act_that_was_answered_has_one_row() -> None:
+    asked = [*whole(), Event(4, "invoke", "cancel", "a", actor="ann")]
+    row = Event(99, "told", "cancel", "a", actor="ann", queue="q")
+    answered = [*asked, Event(5, "ok", "cancel", "a")]
+    assert rules([*answered, row]) == rules([*answered, flushed(5.5)]) == []
+    assert rules([*answered, row, row]) == rules([*answered, replace(row, actor="eve")])[:1] == ["I32"]
+    unknown = [*asked, Event(5, "info", "cancel", "a")]
+    assert rules(unknown) == rules([*unknown, row]) == []
+    assert rules([*whole(), Event(4, "invoke", "cancel", "a"), Event(5, "ok", "cancel", "a"), row]) == ["I32"]
+
+
+def test_a_job_is_found_by_its_tags_and_by_no_others() -> None:
+    x, y = (Event(99, "tagged", tag, "a") for tag in "xy")
+    assert rules([*whole(tags="x,y"), x, y]) == rules([*whole(), flushed(3.2)]) == []
+    assert rules([*whole(tags="x,y"), x]) == rules([*whole(tags="x"), x, y]) == rules([*whole(), x]) == ["I33"]
+    assert rules([*whole(tags="x")[:-1], x, Event(3, "end", "returned", "a", fence=1)]) != ["I33"]
 
 
 def test_a_series_has_no_more_runs_than_it_was_told() -> None:

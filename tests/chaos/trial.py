@@ -29,6 +29,7 @@ from .judging import acked, how_ended, jobs, reason, repeats
 from .nemesis import SERIAL, Fault, of_mix
 from .promises import is_brief, is_over
 from .slot import STUCK, end_of
+from .told import read_audit, read_tags
 from .topology import TOPOLOGIES, Topology
 
 #: Between two faults of the server, in seconds, on average.
@@ -197,6 +198,8 @@ async def read(scene: Topology) -> None:
             for status in JobStatus:
                 await read_index(scene, queue, status)
 
+        await read_audit(scene, queues)
+        await read_tags(scene, queues)
         scene.problems += [str(found) for queue in queues for found in await examine(queue)]
         await dismiss(scene)
         scene.problems += [str(found) for queue in queues for found in await examine(queue)]

@@ -61,6 +61,9 @@ SMALLEST, VERY, LARGEST = 1_000, 2_000_000, 5_000_000
 #: one that a thread makes for this order alone.
 LOOPS = ("main", "second", "own")
 
+#: The tags of the load. Jobs of every fifth order have the first one, and one of the others.
+TAGS = ("fifth", "tenth-0", "tenth-5")
+
 #: The longest body of each kind, in seconds; of the others 0.3.
 LONGEST = {
     "slow": 6.0, "impatient": 2.0, "thread": 3.0, "block": 1.5, "stick": 20.0, "stop": 8.0, "cancel": 3.0,

@@ -101,6 +101,8 @@ async def test_the_table(queue, cli: Cli, acted) -> None:
     assert heading.split() == ["when", "who", "from", "queue", "action", "what"]
     assert row.split("  ")[-1].strip() == "a test"
     assert len(await rows(cli, "--limit", "1")) == 1
+    assert [each["action"] for each in await rows(cli, "--job", "one")] == ["cancel"]
+    assert await rows(cli, "--job", "two") == []
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "\x1b[31m", "x" * 300])

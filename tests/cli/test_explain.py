@@ -74,6 +74,22 @@ def test_a_job_that_never_was_is_an_error_and_one_that_went_just_now_is_told(cli
     assert "It went a moment ago." in gone.stdout
 
 
+def test_who_has_canceled_or_deleted_a_job_is_told(cli: Cli) -> None:
+    cli.enqueue("x", "y", queue="mail")
+    cli.enqueue("z", queue="news")
+    by_ann = {"AIOQ_REDIS_URL": cli.url, "AIOQ_ACTOR": "ann@desk"}
+
+    for words in (("cancel", "x"), ("delete", "y")):
+        assert cli.call("job", *words, environment=by_ann).exit_code == 0
+
+    assert cli.call("explain", "x").stdout.startswith("job x of queue mail is canceled:\n- ann@desk canceled it ")
+    gone = cli.call("explain", "y")
+    assert gone.exit_code == 1
+    assert re.fullmatch(
+        r"job y of queue mail is gone:\n- There is no record of it. ann@desk deleted it \S+ ago.\n", gone.stdout
+    )
+
+
 def test_lines_fit_into_a_terminal(cli: Cli) -> None:
     cli.fail("a-rather-long-name-of-a-job", queue="mail")
     status, seen = cli.on_terminal("explain", "a-rather-long-name-of-a-job", columns=80)

@@ -129,6 +129,23 @@ def test_code_without_an_event_loop(server: Server) -> None:
             ("ann", "cancel", "ticket 12"),
         ]
         assert len(queue.audit(limit=1)) == 1
+        assert len(queue.audit(job=job)) == len(queue.audit(job=job.id)) == 2
+        assert queue.audit(job=queue.enqueue(jobs.noop)) == []
+
+
+async def test_the_rows_that_name_a_job(queue: Queue) -> None:
+    first, second = [await queue.enqueue(jobs.noop) for _ in range(2)]
+
+    with acting_as("ann"):
+        await first.cancel()
+        await queue.requeue([first, second])
+        await second.cancel()
+
+    assert [each.action for each in await queue.audit(job=first)] == ["requeue", "cancel"]
+    assert [each.action for each in await queue.audit(1, job=second.id)] == ["cancel"]
+
+    with pytest.raises(TypeError, match="job_id=7"):
+        await queue.audit(job=7)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("limit", [-1, 1.5, "x"])

@@ -13,6 +13,7 @@ import redis
 
 from aioq import Group, InvalidInput, Job, JobFailed, NoSuchJobError, Queue, current_job
 from aioq.client import filling
+from aioq.doctor import examine
 from aioq.errors import (
     DuplicateGroupError,
     DuplicateJobError,
@@ -53,6 +54,10 @@ async def own_group(key: str) -> str:
     notes[key] = [await Group.current().progress()]
 
     return Group.current().name
+
+
+async def and_then(job: Job[Any], result: object) -> None:
+    notes[job.args[0]].append("called")
 
 
 async def test_map_in_a_line(queue: Queue, burst) -> None:
@@ -323,6 +328,30 @@ async def test_ids_that_are_in_use_count_as_gone(queue: Queue, burst) -> None:
     await burst()
     assert await group.progress() == GroupProgress(2, 1, 0, 0, 0, 0, 1, has_ended=True)
     assert await other.result() == 0
+
+
+async def test_the_job_of_a_group_is_found_by_its_tags_and_has_its_callbacks(
+    queue: Queue, burst, raw: redis.Redis, key: str
+) -> None:
+    options = {"tags": ["sum", "vip"], "on_success": and_then}
+    call = Queue.prepare_data(note, (key, "made"), **options)
+    group = await queue.enqueue_group(adds(1), on_complete=call)
+    assert [job.id for job in (await queue.search("tag:sum")).jobs] == []
+    await burst()
+    (made,) = (await queue.search("tag:sum tag:vip")).jobs
+    assert (made.tags, made.group_id, await made.get_status()) == (("sum", "vip"), group.name, "finished")
+    assert notes[key] == ["made", "called"]
+    await assert_sound(queue)
+    await group.enqueue_many(queue, adds(1))  # it ends again, and the job is made again
+    assert [job.id for job in (await queue.search("tag:vip state:queued")).jobs] == []
+    await burst()
+    assert [job.id for job in (await queue.search("tag:sum")).jobs] == [made.id]
+    await assert_sound(queue)
+    raw.zrem(queue.store.keys.tag + b"sum", made.id)
+    assert {each.kind for each in await examine(queue, repair=True)} == {"tag-differs"}
+    await assert_sound(queue)
+    await made.delete()
+    assert raw.exists(queue.store.keys.tags) == 0
 
 
 async def test_nothing_is_written_of_what_is_refused(queue: Queue, raw: redis.Redis) -> None:

@@ -131,6 +131,8 @@ async def test_all_rows_are_read_once_page_by_page(store: Store, client: redis.R
     found = await store.audit.rows()
     assert [each.subjects for each in found] == [(str(number),) for number in reversed(range(1_300))]
     assert await store.audit.rows(700) == found[:700]
+    assert await store.audit.rows(job_id="7") == [found[-8]]
+    assert await store.audit.rows(job_id="ann") == []
 
 
 @pytest.mark.parametrize("by", ["", " ", "a\nb", "\x1b[31m", "\udcff", "x" * 201, None, b"ann"])

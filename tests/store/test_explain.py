@@ -7,8 +7,10 @@ import json
 import pytest
 import redis
 
+from aioq import acting_as
 from aioq.client.explained import explain_job
 from aioq.store import Connection, Store
+from aioq.store.acting import act_of
 from aioq.values.explanation import Explanation, Reason, ReasonKind
 from aioq.values.outcome import Failed, Retried
 from aioq.values.pause import pack_pause
@@ -118,6 +120,77 @@ async def test_the_work_does_not_grow_with_what_waits(store: Store, client: redi
     before = commands()
     await store.reads.explain("j1999")
     assert commands() - before == few
+
+
+async def test_the_statistics_tell_when_a_job_is_expected_to_begin(store: Store, client: redis.Redis) -> None:
+    await put(store, "a", "b", "c")
+    await store.duty.join("idle", 60_000)
+    assert "expected_at" not in only(await explain_job(store, "c"), K.AHEAD).data
+    now = clock(client)
+
+    def tell(words: bytes, minutes_ago: int) -> None:
+        at = now - minutes_ago * 60_000
+        client.hset(store.keys.minutes + b"%d" % (at // 3_600_000), str(at % 3_600_000 // 60_000), words)
+
+    tell(b"started=1", 3)
+    tell(b"w31=7 waiting=9 started=6 finished=5", 2)
+    told = only(await explain_job(store, "c"), K.AHEAD).data
+    assert told["rate"] == 0.1
+    assert 0 <= told["expected_at"].timestamp() * 1000 - now - 20_000 < 10_000
+    tell(b"\xff\x00 waiting=9 started=-1 started=" + b"9" * 99, 2)
+    assert "expected_at" not in only(await explain_job(store, "c"), K.AHEAD).data
+    client.delete(*client.keys("*:minutes:*"))
+
+
+async def test_who_has_canceled_stopped_or_deleted_a_job_is_told(store: Store) -> None:
+    ids = [f"j{number}" for number in range(30)]
+    await start(store, "runs")
+    await put(store, "first", "gone", *ids)
+
+    with acting_as("ann", reason="why not", source="web"):
+        await store.changes.cancel("first")
+        await store.changes.stop("runs")
+        await store.changes.delete(["gone"])
+        await store.changes.pause(told="1", act=act_of("pause"))
+
+    await store.changes.cancel("j0")
+
+    with acting_as("bob"):
+        act = act_of("cancel")
+
+        for each in ids[1:]:  # one act
+            await store.changes.cancel(each, act=act)
+
+    for job_id, kind, by in (
+        ("first", K.CANCELED, "ann"),
+        ("runs", K.STOPPED, "ann"),
+        ("gone", K.GONE, "ann"),
+        ("j0", K.CANCELED, None),
+        ("j1", K.CANCELED, "bob"),
+        ("j20", K.CANCELED, "bob"),
+        ("j29", K.CANCELED, None),  # a row names the first twenty
+        ("never", K.GONE, None),
+    ):
+        assert only(await explain_job(store, job_id), kind).data.get("by") == by, job_id
+
+
+async def test_the_look_into_the_audit_is_bounded_and_bears_damage(store: Store, client: redis.Redis) -> None:
+    with acting_as("ann"):
+        await put(store, "a", "b")
+        await store.changes.cancel("a")
+        await store.changes.delete(["b"])
+
+    now = clock(client)
+    told = json.dumps(["eve", "code", "cancel", "", ""])
+    client.zadd(store.keys.audit, {f'["w{number}",1,"x"]\n{told}': now + 1 + number for number in range(9_000)})
+    client.zadd(store.keys.audit, {b'\xff"a"': now + 1, b"": now + 1, b'["w",1,"b"]\n[': now + 99_999})
+    assert only(await explain_job(store, "a"), K.CANCELED).data["by"] == "ann"
+    assert "by" not in only(await explain_job(store, "b"), K.GONE).data  # it went too long ago
+    client.delete(store.keys.audit)
+    client.set(store.keys.audit, "x")
+    assert "by" not in only(await explain_job(store, "a"), K.CANCELED).data
+    assert "by" not in only(await explain_job(store, "b"), K.GONE).data
+    client.delete(store.keys.audit)
 
 
 @pytest.fixture

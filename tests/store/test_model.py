@@ -10,6 +10,8 @@ import json
 import os
 from collections import Counter
 from collections.abc import Coroutine
+from contextlib import nullcontext
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -19,9 +21,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from aioq import Queue
+from aioq import Queue, acting_as
 from aioq.client.explained import explain_job
 from aioq.store import Connection, listing
+from aioq.store.acting import act_of, actor_now
 from aioq.store.keys import TEST_PREFIX
 from aioq.store.net.command import Command
 from aioq.store.time_travel import advance
@@ -230,6 +233,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.tallies: Counter[str] = Counter()  # of each worker
         self.counted: Counter[str] = Counter()  # what the statistics have been told, and what scripts count
         self.paused = False
+        self.acts: list[tuple[str, tuple[str, ...], int]] = []  # what the audit must tell, the first one first
         self.counter = 0
         self.looks = 0
 
@@ -256,7 +260,12 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.run(self.connection.calls((self.called,))) == [self.answer]
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self.runner.run(work)
+        return self.runner.run(work, context=copy_context())  # it knows who acts
+
+    def acted(self, action: str, *ids: str, of_queue: bool = False) -> None:
+        """Something was done; if somebody has said who does it, the audit has one more row."""
+        if actor_now() is not None and (ids or of_queue):
+            self.acts.append((action, tuple(sorted(ids)), len(ids)))
 
     def next(self) -> int:
         self.counter += 1
@@ -333,7 +342,9 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(step=STEPS)
     def take(self, step: tuple[Any, ...]) -> None:
         verb, *arguments = step
-        getattr(self, verb)(*arguments)
+
+        with acting_as("ann") if self.next() % 2 else nullcontext():
+            getattr(self, verb)(*arguments)
 
     def enqueue(self, specs: list[Spec]) -> None:
         self.sent = []
@@ -685,6 +696,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert verdict == ("refused", each.seen)
         else:
             assert verdict == ("ok", "")
+            self.acted(verb, job_id)
             self.finish(each, status, FAR if verb == "cancel" else each.failure_ttl)
             self.let_time_pass()
 
@@ -711,12 +723,14 @@ class StoreMachine(RuleBasedStateMachine):
 
                 self.enter(each, front=front)
 
+        self.acted("requeue", *(each for each, verdict in zip(ids, verdicts, strict=True) if verdict == "ok"))
         self.let_time_pass()
 
     def delete(self, picks: list[int], only: JobStatus | None) -> None:
         ids = [self.pick(each) for each in picks]
         going = {each for each in ids if each in self.jobs and (only is None or self.jobs[each].seen == only)}
         assert self.run(self.store.changes.delete(ids, only)) == len(going)
+        self.acted("delete", *going)
 
         for each in going:
             del self.jobs[each]
@@ -756,7 +770,12 @@ class StoreMachine(RuleBasedStateMachine):
         assert backlog.scheduled == sum(each.status == "scheduled" for each in self.jobs.values())
 
     def switch(self) -> None:
-        self.run(self.store.changes.resume() if self.paused else self.store.changes.pause())
+        if self.paused:
+            self.run(self.store.changes.resume())
+        else:
+            self.run(self.store.changes.pause(act=act_of("pause")))
+
+        self.acted("resume" if self.paused else "pause", of_queue=True)
         self.paused = not self.paused
 
     # What holds after every step
@@ -796,6 +815,13 @@ class StoreMachine(RuleBasedStateMachine):
             assert found.status == (None if each is None else each.seen)
             assert (ReasonKind.GONE in {reason.kind for reason in found.reasons}) == (each is None)
             assert ReasonKind.DAMAGED not in {reason.kind for reason in found.reasons}, found
+
+    @invariant()
+    def each_act_has_one_row_in_the_audit(self) -> None:
+        found = [
+            (each.action, tuple(sorted(each.subjects)), each.count) for each in self.run(self.store.audit.rows())
+        ]
+        assert found == self.acts[::-1]
 
     @invariant()
     def what_must_run_alone_runs_alone(self) -> None:

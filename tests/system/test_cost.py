@@ -331,7 +331,7 @@ async def test_an_explanation_is_one_call_and_its_work_is_bounded(queue: Queue, 
             await found[-1].explain()
 
     # The server answers with what explains a job, and not with the jobs ahead of it.
-    within(meter.per_job(10), Cost(commands=21, trips=1.1, bytes=400, calls=120, replies=600))
+    within(meter.per_job(10), Cost(commands=22, trips=1.1, bytes=400, calls=120, replies=600))
 
 
 async def test_a_call_for_the_statistics(queue: Queue, meter: Meter) -> None:
@@ -489,3 +489,40 @@ async def test_a_drain_of_jobs_with_a_webhook(queue: Queue, server: Server, mete
         assert len(receiver.requests) == HOOKED
 
     within(meter.per_job(HOOKED), Cost(commands=48, trips=0.14, bytes=290, calls=225, replies=2400))
+
+
+async def test_an_act_costs_a_row_of_the_audit_where_somebody_has_said_who_acts(
+    queue: Queue, meter: Meter
+) -> None:
+    some = await queue.enqueue_many([Queue.prepare_data(jobs.noop)] * 401)
+    await some.pop().cancel()
+
+    with meter:
+        for each in some[:200]:
+            await each.cancel()
+
+    within(meter.per_job(200), Cost(commands=19, trips=2, bytes=659, calls=64.1, replies=197))
+    meter.trips = meter.bytes = meter.calls = 0
+
+    with meter, aioq.acting_as("ann", reason="ticket 12"):
+        for each in some[200:]:
+            await each.cancel()
+
+    within(meter.per_job(200), Cost(commands=24, trips=2, bytes=715, calls=66.1, replies=197))
+
+
+async def test_an_act_on_many_jobs_costs_one_row_for_each_call(queue: Queue, meter: Meter) -> None:
+    await queue.enqueue_many([Queue.prepare_data(jobs.noop)] * 401)
+    ids = await queue.job_ids()
+    await queue.store.changes.delete(ids[:1])
+
+    with meter:
+        assert await queue.store.changes.delete(ids[1:201]) == 200
+
+    alone = meter.commands
+
+    with meter, aioq.acting_as("ann", reason="ticket 12"):
+        assert await queue.store.changes.delete(ids[201:401]) == 200
+
+    assert meter.commands == alone + 5
+    assert meter.trips == 2

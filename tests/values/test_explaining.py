@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioq.cli.main import app
+from aioq.values.audit import AuditEntry
 from aioq.values.explaining import STATES as EXPLAINED
 from aioq.values.explaining import explain
 from aioq.values.explanation import Explanation, Reason, ReasonKind
@@ -20,6 +21,7 @@ from aioq.values.facts import JobFacts, LastRun, LiveWorker, Parent, Place
 from aioq.values.failure import Failure
 from aioq.values.moments import moment_of
 from aioq.values.pause import Pause
+from aioq.values.rate import rate_of
 from aioq.values.record import JobRecord
 from aioq.values.retry_budget import RetryBudget
 from aioq.values.states import BORN, STATES, JobStatus
@@ -157,12 +159,12 @@ OTHERS: dict[ReasonKind, JobFacts] = {
 EVERY = [case for case, _ in WAYS.values()] + list(OTHERS.values())
 
 
-def kinds(found: JobFacts, rate: float | None = None) -> list[ReasonKind]:
-    return [each.kind for each in explain(found, rate).reasons]
+def kinds(found: JobFacts) -> list[ReasonKind]:
+    return [each.kind for each in explain(found).reasons]
 
 
-def reason(found: JobFacts, kind: ReasonKind, rate: float | None = None) -> Reason:
-    (only,) = [each for each in explain(found, rate).reasons if each.kind == kind]
+def reason(found: JobFacts, kind: ReasonKind) -> Reason:
+    (only,) = [each for each in explain(found).reasons if each.kind == kind]
 
     return only
 
@@ -296,10 +298,53 @@ def test_the_end_by_a_parent_names_what_brings_both_back() -> None:
 def test_an_expected_start_is_told_if_the_rate_is_known_and_jobs_can_start() -> None:
     found = facts("queued", more={"place": listed(120)})
     assert reason(found, K.AHEAD).text == "120 jobs are ahead of it."
-    told = reason(found, K.AHEAD, rate=2)
-    assert told.text == "120 jobs are ahead of it; at the recent rate of 2 jobs a second it starts in about 1m."
-    assert told.data["expected_at"].timestamp() * 1000 == NOW + 60_000
-    assert "rate" not in reason(replace(found, pauses=(Pause(False),)), K.AHEAD, rate=2).text
+    told = reason(replace(found, rate=3), K.AHEAD)
+    assert told.text == (
+        "120 jobs are ahead of it. It is expected to begin in about 40s (an estimate: lately 3 jobs a second have"
+        " begun)."
+    )
+    assert told.data["expected_at"].timestamp() * 1000 == NOW + 40_000
+    stopping = [LiveWorker("w1", "stopping", 1, 8)]
+
+    for other in (
+        replace(found, pauses=(Pause(False),)),
+        replace(found, workers=0),
+        replace(found, described=stopping),
+        replace(found, place=listed(120, lane="alone")),
+        replace(found, place=listed(0)),
+    ):
+        told = reason(replace(other, rate=3), K.AHEAD)
+        assert "expected" not in told.text
+        assert "expected_at" not in told.data
+
+
+def test_the_rate_goes_by_minutes_in_which_jobs_waited() -> None:
+    busy, held, light = {"waiting": 9, "started": 120}, {"waiting": 9}, {"waiting": 0, "started": 60}
+    assert rate_of([busy, held, busy, light], 40) == 240 / 160
+    assert rate_of([busy, {"started": 1}], 2) == 12  # workers tell every ten seconds
+    assert rate_of([light, light, busy, light], 30) == 2
+    assert rate_of([busy, {}, busy], 30) is None  # who knows when these minutes began to be busy?
+    assert rate_of([{"waiting": 1, "started": 9, "given_back": 3, "lost": 6}, light], 30) is None
+    assert rate_of([], 30) is None
+
+
+def acted(status: str, action: str, reason: str = "", **options: Any) -> JobFacts:
+    act = AuditEntry(moment_of(str(NOW - 300_000)), "ann", "web", action, ("a1",), 1, "", reason)
+
+    return replace(facts(status, ended_at=NOW - 300_000), acts=(act,), **options)
+
+
+def test_who_has_ended_a_job_is_told_if_the_audit_does() -> None:
+    told = reason(acted("canceled", "cancel", "order 12 is off"), K.CANCELED)
+    assert told.text.startswith("ann canceled it 5m ago, at ")
+    assert told.text.endswith(": order 12 is off.")
+    assert (told.data["by"], told.data["source"], told.data["reason"]) == ("ann", "web", "order 12 is off")
+    assert reason(acted("stopped", "stop"), K.STOPPED).text.startswith("ann stopped its run 5m ago")
+    told = reason(acted("gone", "delete", is_there=False), K.GONE)
+    assert (told.text, told.remedy) == ("There is no record of it. ann deleted it 5m ago.", "")
+    other = reason(acted("canceled", "requeue"), K.CANCELED)
+    assert other.text.startswith("Someone canceled it 5m ago")
+    assert "by" not in other.data
 
 
 def test_print_shows_the_reasons_and_what_helps() -> None:
@@ -345,6 +390,7 @@ def test_the_newest_of_many_is_behind_all_others_and_the_middle_is_about_half() 
 # Hostile data
 
 TEXTS = st.text(max_size=30) | st.sampled_from(["`rm -rf`", "\x1b[2J", "a\nb", "\u202e", "' ; x", "9" * 5000])
+ACTIONS = ("cancel", "stop", "delete", "odd")
 OUTCOMES = ("failed", "retried", "abandoned", "interrupted", "odd")
 FIELDS = (
     *("func", "opts", "entry", "fence", "uncounted", "deaths", "worker", "due_at", "expires_at", "started_at"),
@@ -376,12 +422,14 @@ def odd_facts(draw: Callable[..., Any]) -> JobFacts:
         ],
         open=abs(number),
         last_run=LastRun(draw(st.sampled_from(OUTCOMES)), text, number, Failure(text, text, text)),
+        rate=draw(st.none() | st.floats()),
+        acts=[AuditEntry(moment_of(str(NOW)), text, text, draw(st.sampled_from(ACTIONS)), (), 0, text, text)],
     )
 
 
-@given(odd_facts(), st.none() | st.floats())
-def test_whatever_is_stored_there_is_a_reason_and_it_is_one_line(found: JobFacts, rate: float | None) -> None:
-    explanation: Explanation = explain(found, rate)
+@given(odd_facts())
+def test_whatever_is_stored_there_is_a_reason_and_it_is_one_line(found: JobFacts) -> None:
+    explanation: Explanation = explain(found)
     assert explanation.reasons
 
     for each in explanation.reasons:

@@ -115,6 +115,17 @@ async def test_each_action_leaves_one_row_in_the_audit(queue, browse) -> None:
     assert "<script>alert" not in page and "&lt;script&gt;" in page
     assert ids["failed"] in page
     assert "Nobody has done anything" in (await visitor.get("/audit?queue=<i>")).text
+    link = f"/audit?queue=default&amp;job={ids['canceled']}"
+    assert link in (await visitor.get(f"/jobs/{ids['canceled']}")).text
+    assert "Nobody has done anything to job" in (await visitor.get(link.replace("&amp;", "&"))).text
+
+    for query in (f"queue=default&job={ids['queued']}", f"job={ids['queued']}"):
+        page = (await visitor.get(f"/audit?{query}")).text
+        assert "<td>cancel</td>" in page
+        assert "<td>stop</td>" not in page
+        assert "<td>resume</td>" not in page
+
+    assert "<script>alert" not in (await visitor.get("/audit", params={"job": HOSTILE})).text
 
 
 async def test_without_a_name_it_is_that_of_the_session_and_not_its_cookie(queue, visitor) -> None:

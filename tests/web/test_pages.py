@@ -215,6 +215,23 @@ async def test_lists_stay_short_and_few_calls_whatever_jobs_hold(queue, browse, 
     assert "tests.jobs.add(…)" in (await visitor.get("/jobs")).text
 
 
+async def test_of_a_long_audit_the_rows_that_name_a_job_are_shown_with_a_command_for_all(
+    queue, browse, raw
+) -> None:
+    await queue.enqueue(jobs.noop)
+    told = '["ann","code","cancel","",""]'
+    rows = {f'["w{number}",1,"j{number % 1900}"]\n{told}': 1e12 + number for number in range(2_100)}
+    raw.zadd(queue.store.keys.audit, rows)
+    raw.pexpire(queue.store.keys.audit, 90_000_000)
+    visitor = await browse()
+    found = (await visitor.get("/audit", params={"queue": "default", "job": "j150"})).text
+    assert found.count("<td>cancel</td>") == 2
+    assert "aioq audit default --job=j150 --limit 10000" in found
+    none = (await visitor.get("/audit", params={"queue": "default", "job": "$(reboot)"})).text
+    assert "lately." in none
+    assert "aioq audit default &#39;--job=$(reboot)&#39; --limit 10000" in none
+
+
 async def test_a_server_that_is_away_is_a_page_that_says_so_and_it_recovers(own_server) -> None:
     own = own_server()
 

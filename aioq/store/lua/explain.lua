@@ -1,20 +1,35 @@
 -- explain: what keeps a job from running, or how it ended, as facts. values/explaining.py makes sentences of them.
 -- KEYS: main front leases paused suspended retry_budget job attempts
--- ARGV: id nonce exact most
+-- ARGV: id nonce exact most minutes_back most_rows
 -- SAYS: ok gone
--- MAKES: gone open children
+-- MAKES: gone open children minutes audit
 -- NEEDS: now read lanes lane_of late entries delivered tombstone_of
--- exact: up to so many jobs ahead of it in its lane are counted; of more it is told between which entries it stands, so
--- that the caller can estimate. most: so many workers and parents are told.
+-- exact: up to so many jobs ahead of it in its lane are counted; if there are more, the reply has the entries between
+-- which it stands, so that the caller can estimate. most: so many workers and parents are told. minutes_back: so many
+-- minutes before this one are read, to know how fast jobs begin. most_rows: so many rows of the audit are searched for who
+-- has ended the job.
 -- ok brings the clock, some fields of the record, and facts as names and values in turn. None of them is the call, a result
--- or a traceback. gone brings the clock, and whether the job went so lately that its enqueue may be sent again.
+-- or a traceback. gone brings the clock, whether the job went so lately that its enqueue may be sent again, and the rows
+-- of the audit that name it.
 -- Its work is bounded, however much waits. A fact that a state does not need is not read.
 
-exact, most = tonumber(exact), tonumber(most)
+exact, most, minutes_back, most_rows = tonumber(exact), tonumber(most), tonumber(minutes_back), tonumber(most_rows)
 local LONGEST = 16384 -- bytes of a field; of an error its first line tells enough
 
+-- Of some rows of the audit those that name the job, each with its moment.
+local function acts_in(found)
+  local told, name = {}, cjson.encode(id)
+  for i = 1, #found, 2 do
+    if string.find(string.match(found[i], '^[^\n]*'), name, 1, true) then
+      told[#told + 1] = found[i]
+      told[#told + 1] = found[i + 1]
+    end
+  end
+  return told
+end
 if redis.call('EXISTS', job .. id) == 0 then
-  return {'gone', now, redis.call('EXISTS', tombstone_of(id, nonce))}
+  local acts = acts_in(redis.pcall('ZRANGE', audit, 0, most_rows - 1, 'REV', 'WITHSCORES'))
+  return {'gone', now, redis.call('EXISTS', tombstone_of(id, nonce)), acts}
 end
 
 local NAMES = {
@@ -95,6 +110,33 @@ local function tell_place()
   })
 end
 
+-- How fast jobs begin: what is counted of the last minutes, this one first.
+local function tell_lately()
+  local told, keys, names = {}, {}, {}
+  for back = 0, minutes_back do
+    local at = now - back * 60000
+    local key = minutes .. string.format('%.0f', math.floor(at / 3600000))
+    if not names[key] then
+      keys[#keys + 1] = key
+      names[key] = {}
+    end
+    names[key][#names[key] + 1] = string.format('%.0f', math.floor(at % 3600000 / 60000))
+  end
+  for _, key in ipairs(keys) do
+    local words = redis.pcall('HMGET', key, unpack(names[key]))
+    for i = 1, #names[key] do
+      told[#told + 1] = words[i] and string.sub(words[i], 1, LONGEST) or ''
+    end
+  end
+  put(facts, 'lately', told)
+end
+-- Who has ended the job: a script writes the row at the moment of the end, and one of an act that goes on comes later.
+local function tell_acts()
+  put(facts, 'acts', acts_in(redis.pcall(
+    'ZRANGE', audit, number(known.ended_at, now), '+inf', 'BYSCORE', 'LIMIT', 0, most_rows, 'WITHSCORES'
+  )))
+end
+
 -- The jobs that a deferred job waits for, as far as this queue knows them: each with its state, and how many of its children
 -- have not finished.
 local function tell_parents()
@@ -116,7 +158,12 @@ end
 -- A state that is added needs its facts here, and its sentences in values/explaining.py. That of a job which a limit holds
 -- back tells the key of the limit, and how many wait for it.
 local TELL = {
-  queued = tell_place,
+  queued = function()
+    tell_place()
+    tell_lately()
+  end,
+  canceled = tell_acts,
+  stopped = tell_acts,
   deferred = tell_parents,
   started = function()
     put(facts, 'lease', redis.call('ZSCORE', leases, known.worker or ''))

@@ -3,7 +3,7 @@
 local MOST_ENTRIES, ENTRIES_MS, MOST_SUBJECTS = 10000, 7776000000, 20
 local JOINED = 10 -- the last rows, among which the row of an act that goes on is looked for
 local FREED = 10 -- so many of the oldest rows go with each new one, as far as they are to go
--- act: a word that was made for it, a space, and what is told of it, which only readers read.
+-- act: a word that was made for it, a space, and a text that says who has done what. Scripts do not look into that text.
 -- subjects: what it concerned; count: how many there were.
 -- An act that takes several calls has one row, which each of them replaces.
 local function note_act(act, subjects, count)

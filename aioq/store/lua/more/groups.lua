@@ -55,7 +55,7 @@ end
 -- The job that a group was given for its end. It is made from a record that is there already, so nothing of it is read.
 local function make_sequel(g, kind)
   local record = sequel .. g .. '/' .. kind
-  local id, name, ttl = unpack(redis.call('HMGET', record, 'id', 'lane', 'ttl'))
+  local id, name, ttl, has = unpack(redis.call('HMGET', record, 'id', 'lane', 'ttl', 'after'))
   if not id then
     return
   end
@@ -66,7 +66,7 @@ local function make_sequel(g, kind)
   local entry = enter_lane(LANES[name or ''] and name or 'main', id)
   if status then
     leave_registry(id, status)
-    remove_job(id, status, after)
+    remove_job(id, 'gone', after) -- its end was told when it came
   end
   redis.call('COPY', record, job .. id, 'REPLACE')
   redis.call('HDEL', job .. id, 'id', 'lane')
@@ -76,6 +76,9 @@ local function make_sequel(g, kind)
   redis.call('PERSIST', job .. id)
   if number(ttl, 0) > 0 then
     start_ttl(id, entry, number(ttl), false)
+  end
+  if has_tags(has or nil) then
+    tag_later(id, '+inf') -- behind what an earlier job of this id has left
   end
   wake_one()
 end
