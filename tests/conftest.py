@@ -11,6 +11,7 @@ import secrets
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
@@ -32,16 +33,24 @@ VARIABLES += ("REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_USERNAME", "REDIS_P
 # environment has switched bytecode off: that was a third of the time of all tests.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parent.parent / ".pytest_cache" / "bytecode")
+# So does this process, which has begun without these variables. Tests with their asserts rewritten take longest.
+sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPREFIX"]
 
 # A shell that starts the tests in the background lets them ignore SIGINT, and what they start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# How long an example takes is a matter of what else the machine does.
+# How long an example takes is a matter of what else the machine does. Each run has other examples.
 hypothesis.settings.register_profile("any time", deadline=None)
-hypothesis.settings.load_profile("any time")
+hypothesis.settings.register_profile("every day", deadline=None, max_examples=25)
 
 # redis-py reads its version from the files of its installation for each connection. Tests make tens of thousands.
 redis.utils.get_lib_version = functools.cache(redis.utils.get_lib_version)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where the long tests run too, properties are tried with more examples than every day."""
+    is_long = os.environ.get("AIOQ_HYPOTHESIS") == "long" or "not chaos" not in config.option.markexpr
+    hypothesis.settings.load_profile("any time" if is_long else "every day")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -45,8 +45,8 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(), str(path))
 
 
+#: A test walks through all of these itself. One test for each rule and module would cost more than the rules.
 MODULES = {module_name(path): path for path in FILES}
-EVERY_MODULE = pytest.mark.parametrize("name", MODULES)
 
 
 def imports(name: str) -> Iterator[str]:
@@ -94,21 +94,19 @@ def functions(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, ast.Func
             yield f"{prefix}{node.name}", node
 
 
-@EVERY_MODULE
-def test_only_the_store_imports_redis(name: str) -> None:
-    if not name.startswith("aioq.store"):
-        assert not [each for each in imports(name) if each.split(".")[0] in ("redis", "hiredis")]
+def test_only_the_store_imports_redis() -> None:
+    users = {name for name in MODULES for each in imports(name) if each.split(".")[0] in ("redis", "hiredis")}
+    assert users
+    assert [name for name in users if not name.startswith("aioq.store")] == []
 
 
-@EVERY_MODULE
-def test_lua_stands_in_lua_files_only(name: str) -> None:
-    assert not [each for each in literals(name) if LUA.search(each)]
+def test_lua_stands_in_lua_files_only() -> None:
+    assert [(name, each) for name in MODULES for each in literals(name) if LUA.search(each)] == []
 
 
-@EVERY_MODULE
-def test_names_of_keys_are_spelled_in_one_place(name: str) -> None:
-    if name != "aioq.store.keys":
-        assert not [each for each in literals(name) if re.match(r"aioq:(?!/)", each)]
+def test_names_of_keys_are_spelled_in_one_place() -> None:
+    others = [name for name in MODULES if name != "aioq.store.keys"]
+    assert [(name, each) for name in others for each in literals(name) if re.match(r"aioq:(?!/)", each)] == []
 
 
 def test_bytes_are_turned_into_values_in_one_place() -> None:
@@ -143,26 +141,25 @@ def test_no_modules_import_each_other_in_a_circle_not_even_for_types() -> None:
         visit(name, ())
 
 
-@EVERY_MODULE
-def test_every_module_says_what_it_is_for(name: str) -> None:
-    if MODULES[name].name != "__main__.py":
-        assert ast.get_docstring(tree(MODULES[name]))
+def test_every_module_says_what_it_is_for() -> None:
+    others = [name for name, path in MODULES.items() if path.name != "__main__.py"]
+    assert [name for name in others if not ast.get_docstring(tree(MODULES[name]))] == []
 
 
-@EVERY_MODULE
-def test_every_public_function_is_annotated_in_full(name: str) -> None:
-    bare = []
+def test_every_public_function_is_annotated_in_full() -> None:
+    assert [each for name in MODULES for each in not_annotated(name)] == []
 
-    for where, node in functions(tree(MODULES[name]).body, ""):
+
+def not_annotated(name: str) -> Iterator[str]:
+    """Public functions of a module, with their parameters that have no annotation."""
+    for where, node in functions(tree(MODULES[name]).body, f"{name}."):
         given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg]
         missing = [
             each.arg for each in given if each and each.annotation is None and each.arg not in ("self", "cls")
         ]
 
         if missing or node.returns is None:
-            bare.append(f"{where}({', '.join(missing)})")
-
-    assert bare == []
+            yield f"{where}({', '.join(missing)})"
 
 
 def test_the_public_names_are_sorted_and_there() -> None:
@@ -188,20 +185,20 @@ def test_dir_shows_what_the_package_is_for() -> None:
     assert {"__version__", "__all__", "__doc__"} <= set(shown)
 
 
-@pytest.mark.parametrize("name", aioq.__all__)
-def test_every_public_name_is_documented(name: str) -> None:
-    value = getattr(aioq, name)
-    own = value.__doc__ if inspect.isclass(value) or inspect.isfunction(value) else inspect.getdoc(value)
+def test_every_public_name_is_documented() -> None:
+    for name in aioq.__all__:
+        value = getattr(aioq, name)
+        own = value.__doc__ if inspect.isclass(value) or inspect.isfunction(value) else inspect.getdoc(value)
 
-    assert own
-    assert own.strip()[0].isupper()
+        assert own, name
+        assert own.strip()[0].isupper(), name
 
 
-@pytest.mark.parametrize("kind", interface.OWNERS)
-def test_help_has_a_line_for_every_public_method_and_property(kind: type) -> None:
+def test_help_has_a_line_for_every_public_method_and_property() -> None:
     described = (FunctionType, property, classmethod, staticmethod)
     bare = [
-        each
+        (kind, each)
+        for kind in interface.OWNERS
         for base in kind.__mro__[:-1]
         for each, value in vars(base).items()
         if base.__module__.startswith("aioq.") and not each.startswith("_")
@@ -229,11 +226,9 @@ def test_a_name_that_aioq_does_not_have_is_an_error() -> None:
         aioq.Wroker
 
 
-@pytest.mark.parametrize(
-    "path", [*FILES, *sorted(ROOT.rglob("*.lua"))], ids=lambda path: str(path.relative_to(ROOT))
-)
-def test_no_file_is_too_long(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= LONGEST_FILE_LINES
+def test_no_file_is_too_long() -> None:
+    lines = {path: len(path.read_text().splitlines()) for path in [*FILES, *ROOT.rglob("*.lua")]}
+    assert {path: number for path, number in lines.items() if number > LONGEST_FILE_LINES} == {}
 
 
 def length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -246,22 +241,25 @@ def length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return node.end_lineno - node.lineno + 1 - documented
 
 
-@EVERY_MODULE
-def test_no_function_is_too_long(name: str) -> None:
+def test_no_function_is_too_long() -> None:
     found = [
-        node for node in ast.walk(tree(MODULES[name])) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        (name, node)
+        for name, path in MODULES.items()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
-    assert [node.name for node in found if length(node) > LONGEST_FUNCTION_LINES] == []
+    assert [(name, node.name) for name, node in found if length(node) > LONGEST_FUNCTION_LINES] == []
 
 
-@EVERY_MODULE
-def test_no_class_of_the_worker_or_the_store_does_too_much(name: str) -> None:
-    if not name.startswith(("aioq.worker", "aioq.store")):
-        return
-
-    for node in ast.walk(tree(MODULES[name])):
-        if isinstance(node, ast.ClassDef):
-            assert len(list(functions(node.body, ""))) <= PUBLIC_METHODS, node.name
+def test_no_class_of_the_worker_or_the_store_does_too_much() -> None:
+    methods = {
+        (name, node.name): len(list(functions(node.body, "")))
+        for name, path in MODULES.items()
+        if name.startswith(("aioq.worker", "aioq.store"))
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ClassDef)
+    }
+    assert {each: number for each, number in methods.items() if number > PUBLIC_METHODS} == {}
 
 
 def test_pre_commit_runs_what_make_check_runs() -> None:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from functools import cache
+from itertools import zip_longest
 
 _AT_TOP = re.compile(r"^-- NEEDS:(.*)$", re.MULTILINE)
 _INSIDE = re.compile(r"^ +-- NEEDS:(.*)$", re.MULTILINE)
@@ -51,12 +53,13 @@ def _closure(names: Iterable[str], texts: Mapping[str, str]) -> set[str]:
 def _filled(text: str, texts: Mapping[str, str], there: set[str]) -> str:
     """A file with what its functions need put into them, unless it is there already."""
 
-    def fill(match: re.Match[str]) -> str:
-        names = match[1].split()
-
+    def fill(names: list[str]) -> str:
         return "\n".join(_needed(names, texts, set(there), _closure(names, texts)))
 
-    return _INSIDE.sub(fill, text)
+    parts = _parts(text)
+    inside = [fill(names.split()) for names in parts[1::2]]
+
+    return "".join(part for pair in zip_longest(parts[::2], inside, fillvalue="") for part in pair)
 
 
 def _needed(
@@ -89,7 +92,7 @@ def _needed(
 
         here = (*path, name)
         yield from _needed(_needs(texts[name]), texts, there, everywhere, here)
-        inside = _closure((each for needs in _INSIDE.findall(texts[name]) for each in needs.split()), texts)
+        inside = _closure((each for needs in _parts(texts[name])[1::2] for each in needs.split()), texts)
         sooner = [each for each in sorted(inside & everywhere) if not _leads_to(each, {*here}, texts)]
         yield from _needed(sooner, texts, there, everywhere, here)
         there.add(name)
@@ -101,5 +104,13 @@ def _leads_to(name: str, goals: AbstractSet[str], texts: Mapping[str, str]) -> b
     return not goals.isdisjoint(_closure([name], texts))
 
 
-def _needs(text: str) -> list[str]:
-    return [name for line in _AT_TOP.findall(text) for name in line.split()]
+# Dozens of scripts need the same files. To search them each time took most of the time of making scripts.
+@cache
+def _needs(text: str) -> tuple[str, ...]:
+    return tuple(name for line in _AT_TOP.findall(text) for name in line.split())
+
+
+@cache
+def _parts(text: str) -> list[str]:
+    """A file as what stands between the lines inside of its functions, and by turns the names in such a line."""
+    return _INSIDE.split(text)

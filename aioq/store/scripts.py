@@ -137,8 +137,7 @@ def _made(name: str, source: str, texts: Mapping[str, str], registries: tuple[st
     args, says = header["ARGV"], frozenset(header["SAYS"])
     keys = tuple(key for word in header["KEYS"] for key in (registries if word == "registries" else (word,)))
     made = [_making(each) for each in header.get("MAKES", ())]
-    body = _MAKES_INSIDE.sub(lambda match: "\n".join(map(_making, match[1].split())), with_needs(source, texts))
-    text = "\n".join([*_bindings(keys, args), *made, body])
+    text = "\n".join([*_bindings(keys, args), *made, with_needs(source, texts)])
 
     return Script(name, text, library.add(name, text), keys, args, says)
 
@@ -155,10 +154,14 @@ def _library() -> dict[str, str]:
 
 
 def _sources(folder: Traversable) -> dict[str, str]:
-    """The Lua files in a folder, by name."""
+    """The Lua files in a folder, by name, with the beginnings of keys that their functions make."""
     files = sorted((each for each in folder.iterdir() if each.name.endswith(".lua")), key=lambda each: each.name)
 
-    return {each.name.removesuffix(".lua"): each.read_text() for each in files}
+    return {each.name.removesuffix(".lua"): _MAKES_INSIDE.sub(_all_made, each.read_text()) for each in files}
+
+
+def _all_made(line: re.Match[str]) -> str:
+    return "\n".join(map(_making, line[1].split()))
 
 
 def _bindings(keys: tuple[str, ...], args: tuple[str, ...]) -> list[str]:

@@ -59,7 +59,7 @@ async def drained(queue: Queue) -> bool:
 # The server's data
 
 
-@pytest.mark.parametrize("cut", [1, 40, 700])
+@pytest.mark.parametrize("cut", [40, *(pytest.param(cut, marks=pytest.mark.chaos) for cut in (1, 700))])
 async def test_an_append_only_file_that_was_cut_off_loses_its_last_calls_whole(own_server, cut: int) -> None:
     """A script is one entry of the file, so there is no half of it; what is left is sound, and runs."""
     server: Server = own_server(*DURABLE)
@@ -282,7 +282,7 @@ async def test_ten_thousand_workers_that_come_and_go_leave_nothing(queue: Queue,
 # Clocks
 
 
-@pytest.mark.parametrize("seconds", [3600, -3600])
+@pytest.mark.parametrize("seconds", [3600, pytest.param(-3600, marks=pytest.mark.chaos)])
 async def test_the_clock_of_a_worker_changes_nothing(
     queue: Queue, spawn, environment, clock, tmp_path, seconds
 ) -> None:

@@ -33,7 +33,7 @@ def test_it_counts_fails_and_requeues(cli: Cli, folder: Path) -> None:
     assert processes_of(folder) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.chaos)])
 def test_a_signal_stops_everything(cli: Cli, start: Callable[..., Running], folder: Path, number: int) -> None:
     running = start("demo", environment={"TMPDIR": str(folder)})
     running.says("Enqueued")

@@ -52,7 +52,7 @@ def test_verbose_and_quiet_together_are_a_usage_error(cli: Cli) -> None:
     assert "cannot be combined with --verbose" in result.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.chaos), signal.SIGINT])
 def test_a_signal_lets_running_jobs_end(cli: Cli, start: Start, tmp_path: Path, number: int) -> None:
     cli.enqueue("runs", func=jobs.sleep, args=(0.7,))
     pid_file = tmp_path / "worker.pid"
@@ -87,7 +87,7 @@ def test_the_shutdown_timeout_does_so_too(cli: Cli, start: Start) -> None:
     assert cli.status("runs") == "queued"
 
 
-@pytest.mark.parametrize("uvloop", [True, False])
+@pytest.mark.parametrize("uvloop", [True, pytest.param(False, marks=pytest.mark.chaos)])
 def test_it_outlives_what_jobs_let_loose_on_the_loop(cli: Cli, start: Start, uvloop: bool) -> None:
     hide = "" if uvloop else "sys.modules['uvloop'] = None; "
     program = f"import sys; {hide}from aioq.cli.main import main; main()"

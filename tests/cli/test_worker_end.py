@@ -47,7 +47,7 @@ def stopped(worker: Running, number: int = signal.SIGTERM, timeout: float = 30) 
     return time.monotonic() - begun
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.chaos)])
 def test_threads_do_not_hold_the_process(cli: Cli, start: Start, tmp_path: Path, number: int) -> None:
     path = tmp_path / "notes"
     worker = start("worker", *QUICK)
@@ -102,7 +102,7 @@ def test_neither_does_the_end_of_the_interpreter(cli: Cli, start: Start, tmp_pat
     [
         (ending.sleep_in_c, ("--burst",)),
         (ending.never_cancelled, ("--max-jobs", "1")),
-        (ending.never_cancelled, ("--max-idle-time", "0.2")),
+        pytest.param(ending.never_cancelled, ("--max-idle-time", "0.2"), marks=pytest.mark.chaos),
         pytest.param(ending.sleep_in_c, ("--max-jobs", "1"), marks=pytest.mark.chaos),
         pytest.param(ending.sleep_in_c, ("--max-idle-time", "0.2"), marks=pytest.mark.chaos),
         pytest.param(ending.never_cancelled, ("--burst",), marks=pytest.mark.chaos),
@@ -227,8 +227,8 @@ def test_a_second_signal_leaves_it_the_grace_alone(cli: Cli, start: Start, tmp_p
     [
         "<&- >&- 2>&-",
         ">/dev/full 2>&1",
-        "2>&1 | true",
         *(pytest.param(each, marks=pytest.mark.chaos) for each in (">&-", "2>&-", "<&-", ">/dev/full")),
+        pytest.param("2>&1 | true", marks=pytest.mark.chaos),
     ],
 )
 def test_it_needs_no_standard_streams(cli: Cli, tmp_path: Path, server: Server, closed: str) -> None:
@@ -282,8 +282,8 @@ def test_a_full_disk_behind_stdout_is_one_line(cli: Cli, words: tuple[str, ...])
         ("worker --burst", 0),
         pytest.param("worker --burst --path {here}", 0, marks=pytest.mark.chaos),
         ("worker --burst --path lib", 1),
-        ("enqueue time.time", 0),
-        ("info", 0),
+        pytest.param("enqueue time.time", 0, marks=pytest.mark.chaos),
+        pytest.param("info", 0, marks=pytest.mark.chaos),
         pytest.param("doctor", 0, marks=pytest.mark.chaos),
         pytest.param("job show x", 1, marks=pytest.mark.chaos),
         ("info --url embedded://data", 1),

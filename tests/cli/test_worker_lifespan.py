@@ -64,7 +64,7 @@ def test_a_worker_opens_and_closes_what_its_jobs_share(cli: Cli, shop: Path) -> 
     assert '"the pool"' in cli.process("job", "show", "a", "--json").stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.chaos)])
 def test_a_stop_signal_ends_a_worker_whose_jobs_share_something(start: Start, shop: Path, number: int) -> None:
     worker = start("worker", "--lifespan", "tasks:lifespan", cwd=shop)
     worker.says("serves default")
@@ -73,7 +73,9 @@ def test_a_stop_signal_ends_a_worker_whose_jobs_share_something(start: Start, sh
     assert worker.stdout == "opens ['default']\ncloses\n"
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [pytest.param(signal.SIGTERM, 143, marks=pytest.mark.chaos), (signal.SIGINT, 130)]
+)
 def test_a_signal_during_the_start_cancels_it(start: Start, shop: Path, number: int, code: int) -> None:
     worker = start("worker", "--lifespan", "tasks:slow", "--pid", "worker.pid", cwd=shop)
     worker.says("opens")
@@ -111,7 +113,13 @@ def test_an_end_that_fails_comes_after_the_jobs_are_recorded(cli: Cli, shop: Pat
     assert cli.status("a") == "finished"
 
 
-@pytest.mark.parametrize("name", ["tasks", "tasks.", "tasks:", "shop/tasks:lifespan"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tasks",
+        *(pytest.param(name, marks=pytest.mark.chaos) for name in ("tasks.", "tasks:", "shop/tasks:lifespan")),
+    ],
+)
 def test_what_is_no_name_in_a_module_is_refused(cli: Cli, shop: Path, name: str) -> None:
     done = cli.process("worker", "--burst", "--lifespan", name, cwd=shop)
     assert done.returncode == 2

@@ -85,7 +85,9 @@ def test_a_pool_whose_processes_cannot_begin_ends_with_their_exit_code(cli: Cli)
     assert done.stderr.splitlines()[-1].startswith("Error: max_memory=1000000: expected more than the")
 
 
-@pytest.mark.parametrize("words", [("worker", "--processes", "2"), ("worker-pool", "-n", "2")])
+@pytest.mark.parametrize(
+    "words", [("worker", "--processes", "2"), pytest.param(("worker-pool", "-n", "2"), marks=pytest.mark.chaos)]
+)
 def test_a_burst_runs_all_jobs_and_ends(cli: Cli, words: tuple[str, ...]) -> None:
     cli.enqueue("a", "b", queue="mail")
     cli.enqueue("c")

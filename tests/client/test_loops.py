@@ -26,11 +26,11 @@ from tests.tools import eventually, eventually_sync
 
 RUNNERS = {"asyncio": asyncio.run, "uvloop": uvloop.run}
 
-#: Programs that fork tell little about the loop: with uvloop, one of them is enough for every day.
+#: Most of this tells little about the loop: with uvloop, one test and one program are enough for every day.
 MOSTLY_ASYNCIO = ["asyncio", pytest.param("uvloop", marks=pytest.mark.chaos)]
 
 
-@pytest.fixture(params=RUNNERS)
+@pytest.fixture(params=MOSTLY_ASYNCIO)
 def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, Any]], Any]:
     return RUNNERS[request.param]
 
@@ -80,7 +80,8 @@ async def use(queue: Queue, number: int) -> int:
     return (await many[0].result(timeout=5)) - number
 
 
-@pytest.mark.parametrize("secret", [None, "a secret of the tests"])
+@pytest.mark.parametrize("run", RUNNERS, indirect=True)
+@pytest.mark.parametrize("secret", [None, pytest.param("a secret of the tests", marks=pytest.mark.chaos)])
 async def test_several_event_loops_use_one_queue_at_once(server: Server, start_worker, run, secret) -> None:
     await start_worker(secret=secret)
     queue = Queue("default", server.url, secret=secret)
@@ -323,7 +324,7 @@ def test_a_thousand_loops_in_a_row_leave_nothing(program) -> None:
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.parametrize("runner", MOSTLY_ASYNCIO)
 def test_threads_whose_loops_end_leave_nothing_open(program, runner: str) -> None:
     assert program("threads_that_end", runner) == [True, [], 0]
 

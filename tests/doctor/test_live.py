@@ -76,6 +76,12 @@ async def test_a_worker_that_comes_and_goes_is_no_finding(queue: Queue, server: 
         await assert_sound(queue)
 
 
+def cpu(client: redis.Redis) -> float:
+    """The seconds that the server has computed so far."""
+    used = client.info("cpu")
+    return float(used["used_cpu_user"] + used["used_cpu_sys"])
+
+
 MANY = 20_000
 
 
@@ -96,7 +102,7 @@ async def test_many_jobs_take_bounded_time_and_memory(long_queue: Queue, raw: re
 
     raw.config_resetstat()
     tracemalloc.start()
-    begun = time.monotonic()
+    begun, served = time.process_time(), cpu(raw)
 
     try:
         assert await examine(long_queue, advance=advance) == []
@@ -104,10 +110,12 @@ async def test_many_jobs_take_bounded_time_and_memory(long_queue: Queue, raw: re
     finally:
         tracemalloc.stop()
 
-    took = raw.info("commandstats")["cmdstat_evalsha"]
+    # What the clock says is also what others do on this machine, so the processor's time is counted.
+    served = cpu(raw) - served
+    calls = raw.info("commandstats")["cmdstat_evalsha"]["calls"]
     raw.flushall()  # or the look for leaks takes longer than all of this
     assert seen >= MANY
     assert peak < 4_000_000
-    assert time.monotonic() - begun < 40
-    assert took["calls"] >= seen / CHUNK
-    assert took["usec_per_call"] < 10_000  # others are served in between
+    assert time.process_time() - begun + served < 40
+    assert calls >= seen / CHUNK
+    assert served / calls < 0.01  # others are served in between

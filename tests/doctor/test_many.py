@@ -97,7 +97,7 @@ async def test_an_examination_of_many_writes_nothing(
     assert {key: raw.dump(key) for key in raw.scan_iter(count=1000)} == before
 
 
-@pytest.mark.parametrize("abreast", [1, 7, 100])
+@pytest.mark.parametrize("abreast", [7, *(pytest.param(each, marks=pytest.mark.chaos) for each in (1, 100))])
 async def test_what_is_wrong_with_some_of_many_is_found_and_repaired(
     names: list[str],
     connection: Connection,

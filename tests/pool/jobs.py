@@ -117,8 +117,8 @@ async def resources() -> tuple[int, int]:
 
 
 async def wait_for(path: str) -> int:
-    """Runs until a file is there; another file says that it has begun."""
-    Path(path).with_suffix(".begun").write_text(current_job().id)
+    """Runs until a file is there; another file has a line for each run that has begun."""
+    note(str(Path(path).with_suffix(".begun")), current_job().id)
 
     while not Path(path).exists():
         await asyncio.sleep(0.01)

@@ -289,12 +289,15 @@ async def test_a_stop_lets_running_jobs_end_and_a_second_one_gives_them_back(
     path.unlink()
     again = await start_pool()
     job = await queue.enqueue(jobs.wait_for, str(path))
-    await eventually(lambda: path.with_suffix(".begun").read_text() == job.id)
+    await eventually(lambda: [job.id] in notes(path.with_suffix(".begun")))
     again.pool.request_stop()
     again.pool.request_stop()
     await again.ends()
     await job.refresh()
-    assert (job.is_queued, job.attempt, job.deliveries) == (True, 0, 1)
+    # One process may give it back before the other one has read that it stops, and then it runs there, too.
+    runs = notes(path.with_suffix(".begun")).count([job.id])
+    assert (job.is_queued, job.attempt, job.deliveries) == (True, 0, runs)
+    assert runs in (1, 2)
     await queue.empty()
 
 

@@ -488,11 +488,13 @@ async def examine_all_damage(server: Server, user: str, *, repair: bool) -> set[
 
     async with Queue("default", server.url) as queue, Queue("default", url(server, user)) as own:
         with redis.Redis.from_url(server.url) as client:
+            forget_scripts(server)  # once: to load them all again takes far longer than to look for a damage
+
             for damage in DAMAGES:
                 client.flushall()
                 await queue.store.producing.register()
                 await damage.plant(queue.store, client)
-                forget_scripts(server)
+                used(server)
                 found = await examine(own, repair=repair)
                 called |= used(server)
                 assert found

@@ -70,7 +70,14 @@ async def test_new_jobs_are_refused_and_nothing_is_written(
             await store.producing.enqueue_many([job("new1"), job("new2")])
 
 
-@pytest.mark.parametrize("state", ["finished", "failed", "canceled", "expired", "late"])
+@pytest.mark.parametrize(
+    "state",
+    [
+        "finished",
+        "late",
+        *(pytest.param(each, marks=pytest.mark.chaos) for each in ("failed", "canceled", "expired")),
+    ],
+)
 async def test_the_id_of_an_ended_job_is_not_used_again_either(
     state: str, store: Store, client: redis.Redis, fill: Callable[[], None]
 ) -> None:

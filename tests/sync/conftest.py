@@ -56,7 +56,8 @@ def start_worker(server: Server) -> Iterator[Callable[..., Worker]]:
         yield start
 
 
-@pytest.fixture(params=["asyncio", "uvloop"])
+# Programs tell little about the loop: with uvloop, a few are enough for every day.
+@pytest.fixture(params=["asyncio", pytest.param("uvloop", marks=pytest.mark.chaos)])
 def runner(request: pytest.FixtureRequest) -> str:
     """The kind of event loop behind the plain calls of a program."""
     return str(request.param)

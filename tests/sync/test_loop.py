@@ -57,6 +57,7 @@ def test_a_signal_handler_makes_calls_while_its_thread_waits(program: Program) -
     assert program("call_in_a_handler") == "JobCanceled"
 
 
+@pytest.mark.parametrize("runner", ["asyncio", "uvloop"], indirect=True)
 def test_an_interrupt_ends_a_wait_at_once(server: Server, environment: dict[str, str], runner: str) -> None:
     with waiting("interrupted", server, environment, runner) as process:
         sent = time.time()

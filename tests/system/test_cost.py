@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, Self
 
 import pytest
@@ -57,6 +58,7 @@ class Meter:
         self._client = server.client()
         self._patch = patch
         self.trips = self.bytes = self.calls = 0
+        self.functions: Counter[CodeType] = Counter()
 
     def __enter__(self) -> Self:
         send: Callable[..., Any] = Wire.send
@@ -87,6 +89,12 @@ class Meter:
             self.commands / count, self.trips / count, self.bytes / count, self.calls / count, self.replies / count
         )
 
+    def calls_per_job(self, count: int, trips: float) -> float:
+        """As in `per_job`, if there had been so many round trips for a job: how many there are varies."""
+        of_each_job = sum(round(number / count) for number in self.functions.values())
+        of_each_trip = (self.calls - of_each_job * count) / self.trips
+        return of_each_job + of_each_trip * trips
+
     def _counted(self) -> tuple[int, int]:
         stats = self._client.info("stats")
         return int(stats["total_commands_processed"]), int(stats["total_net_output_bytes"])
@@ -94,6 +102,7 @@ class Meter:
     def _on_call(self, frame: FrameType, event: str, _: object) -> None:
         if event == "call" and frame.f_code.co_filename.startswith(PACKAGE):
             self.calls += 1
+            self.functions[frame.f_code] += 1
 
 
 @pytest.fixture
@@ -361,16 +370,17 @@ async def test_a_wait_for_each_of_a_hundred(queue: Queue, start_worker, meter: M
         for number in range(first, first + JOBS // 100):
             assert await (await queue.enqueue(jobs.add, number, 1)).result(timeout=10) == number + 1
 
-    found: list[Cost] = []
+    async def users() -> None:
+        await asyncio.gather(*(user(100 * number) for number in range(100)))
 
-    for _ in range(5):  # on a busy machine, fewer calls travel together now and then
-        with meter:
-            await asyncio.gather(*(user(100 * number) for number in range(100)))
+    await users()  # the first ones wait until their process listens
 
-        found.append(meter.per_job(JOBS))
+    with meter:
+        await users()
 
-    least = min(found, key=lambda cost: cost.calls)
-    within(least, Cost(commands=10.5, trips=0.2, bytes=320, calls=71, replies=200))
+    # 0.062 round trips are what a machine with nothing else to do needs.
+    found = replace(meter.per_job(JOBS), calls=meter.calls_per_job(JOBS, 0.062))
+    within(found, Cost(commands=10.5, trips=0.2, bytes=320, calls=71, replies=200))
 
 
 async def fail_first() -> None:

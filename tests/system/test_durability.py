@@ -113,7 +113,15 @@ async def test_gathered_enqueues_share_one_fsync_and_hold_up_nobody(own_server) 
         assert await queue.count() == 121
 
 
-@pytest.mark.parametrize(("policy", "times"), [(ALWAYS, 20), (EVERYSEC, 3)], ids=["always", "everysec"])
+@pytest.mark.parametrize(
+    ("policy", "times"),
+    [
+        (ALWAYS, 5),
+        (EVERYSEC, 1),
+        *(pytest.param(*each, marks=pytest.mark.chaos) for each in ((ALWAYS, 20), (EVERYSEC, 3))),
+    ],
+    ids=["always", "everysec", "always, often", "everysec, often"],
+)
 async def test_a_job_on_the_disk_is_there_after_a_crash(own_server, policy: tuple[str, ...], times: int) -> None:
     server = own_server(*policy)
 

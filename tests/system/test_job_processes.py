@@ -23,7 +23,13 @@ def children(pid: int) -> list[int]:
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-@pytest.mark.parametrize("function", [apart.hang, apart.hang_in_c, apart.hang_with_a_program])
+@pytest.mark.parametrize(
+    "function",
+    [
+        *(pytest.param(each, marks=pytest.mark.chaos) for each in (apart.hang, apart.hang_in_c)),
+        apart.hang_with_a_program,
+    ],
+)
 async def test_no_process_survives_its_worker(queue: Queue, spawn, tmp_path: Path, function: Any) -> None:
     path = tmp_path / "notes"
     victim = await spawn(job_processes=2)

@@ -289,7 +289,7 @@ async def test_a_password_that_sentinels_refuse_is_named(two: list[Node], tmp_pa
         open_.close()
 
 
-@pytest.mark.parametrize("at", [0, 1, 2])
+@pytest.mark.parametrize("at", [0, *(pytest.param(at, marks=pytest.mark.chaos) for at in (1, 2))])
 async def test_one_of_three_sentinels_is_frozen(scene: SentinelTrio, at: int) -> None:
     scene.sentinels[at].freeze()
     took: list[float] = []

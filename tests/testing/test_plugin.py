@@ -28,7 +28,7 @@ WITHOUT = ["-p", "no:asyncio"]
 KINDS = {"strict": STRICT, "auto": AUTO, "by_anyio": WITHOUT, "plain": WITHOUT, "by_unittest": WITHOUT}
 
 #: Those that are tried in the everyday suite.
-EVERY_DAY = ("strict", "by_unittest")
+EVERY_DAY = ("by_unittest",)  # test_a_failing_job_shows_its_file_and_line has the fixtures of "strict"
 
 Run = Callable[..., str]
 

@@ -51,9 +51,9 @@ async def places(server: Server, queue: Queue, executor: Any) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("of_queue", "of_worker", "expected"),
     [
-        (None, None, "here"),
-        (None, "process", "elsewhere"),
-        ("process", None, "elsewhere"),
+        pytest.param(None, None, "here", marks=pytest.mark.chaos),
+        pytest.param(None, "process", "elsewhere", marks=pytest.mark.chaos),
+        pytest.param("process", None, "elsewhere", marks=pytest.mark.chaos),
         ("process", "thread", "elsewhere"),
         ("thread", "process", "here"),
     ],

@@ -170,7 +170,9 @@ async def test_standard_input_is_empty(queue: Queue, start_worker) -> None:
 # What ends them
 
 
-@pytest.mark.parametrize("function", [apart.hang, apart.hang_in_c, apart.hang_with_a_program])
+@pytest.mark.parametrize(
+    "function", [pytest.param(apart.hang, marks=pytest.mark.chaos), apart.hang_in_c, apart.hang_with_a_program]
+)
 async def test_a_timeout_kills_the_process_and_all_that_it_has_started(
     queue: Queue, start_worker, tmp_path: Path, function: Any
 ) -> None:
@@ -186,7 +188,9 @@ async def test_a_timeout_kills_the_process_and_all_that_it_has_started(
     assert await (await start(queue, apart.pid)).result(20) != before
 
 
-@pytest.mark.parametrize("verb", ["stop", "cancel", "delete"])
+@pytest.mark.parametrize(
+    "verb", ["stop", *(pytest.param(verb, marks=pytest.mark.chaos) for verb in ("cancel", "delete"))]
+)
 async def test_whoever_ends_the_run_kills_the_process(
     queue: Queue, start_worker, tmp_path: Path, verb: str
 ) -> None:
@@ -259,7 +263,8 @@ DEATHS = {
 
 
 @pytest.mark.parametrize(
-    "how", [pytest.param(how, marks=[pytest.mark.chaos] * (how in ("zero", "kill"))) for how in DEATHS]
+    "how",
+    [pytest.param(how, marks=[pytest.mark.chaos] * (how in ("zero", "kill", "close", "exit"))) for how in DEATHS],
 )
 async def test_a_process_that_dies_is_a_failure_of_its_job_alone(
     queue: Queue, start_worker, tmp_path: Path, how: str
@@ -410,7 +415,7 @@ async def test_arguments_and_results_of_many_megabytes_pass(server, start_worker
 # Meta
 
 
-@pytest.mark.parametrize("secret", [None, "a secret of this very test"])
+@pytest.mark.parametrize("secret", [pytest.param(None, marks=pytest.mark.chaos), "a secret of this very test"])
 async def test_meta_is_read_and_saved(server, start_worker, secret: str | None) -> None:
     await start_worker(job_processes=1, secret=secret)
     async with Queue("default", server.url, secret=secret) as queue:

@@ -61,7 +61,7 @@ def set_and_read_sync(value: str) -> list[str]:
     return [*seen, variable.get(), variable.get()]
 
 
-@pytest.mark.parametrize("concurrency", [3, 20])
+@pytest.mark.parametrize("concurrency", [3, pytest.param(20, marks=pytest.mark.chaos)])
 @pytest.mark.parametrize("function", [set_and_read, set_and_read_sync])
 async def test_each_job_has_a_context_of_its_own(
     queue: Queue, start_worker, function: Any, concurrency: int
