@@ -54,9 +54,16 @@ def asked_for(history: History) -> Found:
             yield Violation("I14", "nobody has asked for this job", tuple(events))
 
 
+#: Faults after which a process says nothing more.
+KILLS = ("producer-kill", "worker-kill", "child-kill")
+
+
 def answered(history: History) -> Found:
     """I15. Each call comes back, with an answer or an error, unless its process was killed."""
-    killed = {e.pid for e in history if e.kind == "fault" and e.name == "producer-kill"}
+    # A worker makes calls, too: those of its jobs. A job that ends its process is noted as killed there.
+    killed = {
+        e.pid for e in history if (e.kind == "fault" and e.name in KILLS) or (e.kind, e.name) == ("end", "killed")
+    }
 
     for events in jobs(history).values():
         open_calls: Counter[tuple[int, str]] = Counter()

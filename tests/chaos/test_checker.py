@@ -307,6 +307,9 @@ def test_a_call_that_its_killed_process_has_made_needs_no_answer() -> None:
     assert rules(asked) == ["I15"]
     assert rules([*asked, Event(6, "info", "cancel", "a", pid=9)]) == []
     assert rules([*asked, Event(6, "fault", "producer-kill", pid=9)]) == []
+    assert rules([*asked, Event(6, "fault", "worker-kill", pid=9)]) == []
+    assert rules([*asked, Event(6, "fault", "worker-kill", pid=8)]) == ["I15"]
+    assert rules([*asked, Event(6, "fault", "worker-freeze", pid=9)]) == ["I15"]
     assert rules([*asked, Event(6, "ok", "cancel", "a", pid=8)]) == ["I15"]  # that is another one's answer
 
 

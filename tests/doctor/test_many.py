@@ -51,6 +51,8 @@ async def test_an_overview_takes_a_round_trip_for_hundreds_of_queues(
     names: list[str], connection: Connection, trips: list[int]
 ) -> None:
     directory = Directory(connection)
+    await directory.overview(names[:1])  # its scripts are known then
+    trips.clear()
     found = await directory.overview(await directory.queues())
     assert [each.name for each in found] == names
     assert sum(each.counts.queued for each in found) == MANY

@@ -42,7 +42,7 @@ async def test_the_nth_call_is_cut_where_it_is_asked_for(server, where, ran) -> 
     async with Proxy(server.socket) as proxy, Queue("default", server.url) as direct:
         hasty = Connection(proxy.url, patient=False)
         queue = Queue("default", hasty)
-        await hasty.calls(loading())
+        await hasty.calls(loading(each.sha for each in server_scripts().by_name.values()))
         proxy.cut("enqueue", where, nth=2)
         await queue.enqueue_in(60, jobs.noop)
         with pytest.raises(ServerUnreachable):

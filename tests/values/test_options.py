@@ -85,8 +85,8 @@ def test_an_option_with_a_field_is_read_back_from_it(row) -> None:
 
 
 def test_enqueue_has_a_handler_for_the_word_of_every_option() -> None:
-    script = (resources.files("aioq.store") / "lua/enqueue.lua").read_text()
-    handlers = set(re.findall(r"^    (\w+) = function\(new", script, re.MULTILINE))
+    script = (resources.files("aioq.store") / "lua/lib/heads.lua").read_text()
+    handlers = set(re.findall(r"^  (\w+) = function\(new", script, re.MULTILINE))
     words = {row.stored.name for row in ROWS if isinstance(row.stored, Word)}
 
     assert words < handlers == {*words, "due", "group", "child"}
