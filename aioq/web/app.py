@@ -92,6 +92,8 @@ class Dashboard:
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        self._board.begin()
+
         try:
             yield
         finally:

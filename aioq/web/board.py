@@ -83,11 +83,15 @@ class Board:
         """The workers that tell of themselves."""
         return await Directory(self.connection, away={}).workers()
 
-    async def server(self) -> ServerSight:
-        """What the server says of itself. It is asked once a minute, and only the first page waits for it."""
+    def begin(self) -> None:
+        """Ask the server for what it says of itself, if it is time for that. Then no page has to wait for it."""
         if time.monotonic() >= self._facts_until and (self._asking is None or self._asking.done()):
             self._asking = asyncio.create_task(self._ask_server(), name="aioq web: facts of the server")
             self._asking.add_done_callback(_heard)
+
+    async def server(self) -> ServerSight:
+        """What the server says of itself. It is asked once a minute, and only the first page waits for it."""
+        self.begin()
 
         if self._facts is not None:
             return self._facts
