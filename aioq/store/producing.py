@@ -30,6 +30,9 @@ REPEATED_MS = 15_000
 #: whose job has an id that a user chose, only the reply; and in the record of a member, that field has its group.
 _UNAWAITED = frozenset(("ttl", "deferred_ttl", "nonce", "group"))
 
+#: The fields of which a job may have one, beside its function and arguments, that a claim reads alone.
+_ALONE = frozenset((b"opts", b"after"))
+
 #: The longest time, in ms, for which a call may be sent again. lua/lib/end_job.lua has this number, too.
 LONGEST_REPEAT_MS = 500_000
 
@@ -123,8 +126,10 @@ class Producing:
 
             flat += chain.from_iterable(fields.items())
 
-            if has_more:  # tells a claim to read more than function and arguments
-                flat += (b"more", b"1")
+            if has_more:  # tells a claim to read more than function and arguments: one field, or all
+                last = next(reversed(fields))
+                is_one = not each.words and last in _ALONE and len(fields) == 2 + (b"data" in fields)
+                flat += (b"more", last if is_one else b"1")
 
             if waiting is not None:
                 flat += (b"after", "@" + waiting.channel)

@@ -6,8 +6,10 @@ import redis
 from aioq.store import Store
 from aioq.store.duty import DUE_JOBS_PER_CALL, JOBS_PER_CALL
 from aioq.values.options import EXPIRED_TTL_MS
-from aioq.values.outcome import Finished, Retried
+from aioq.values.outcome import Finished, Interrupted, Retried
+from aioq.values.record import JobRecord
 from aioq.values.states import JobStatus
+from aioq.values.submission import Submission
 from tests.store.tools import (
     LATE,
     LEASE,
@@ -450,3 +452,31 @@ async def test_sessions_go_with_their_workers(store: Store, client: redis.Redis)
     await passed(client, clock(client) + 1)
     await store.duty.reclaim("w2")
     assert not client.exists(store.keys.sessions)
+
+
+@pytest.mark.parametrize("more", ["opts", "after", "parents enqueued_at", "1"])
+async def test_a_claim_brings_what_the_field_more_names(store: Store, client: redis.Redis, more: str) -> None:
+    await put(store, "first")
+
+    if more == "opts":
+        await put(store, "a", opts=b'{"timeout":5}')
+    elif more == "after":
+        await store.producing.enqueue(Submission(JobRecord("a", {b"func": b"m.f", b"after": b"group=g/0"})))
+    elif more == "1":
+        await put(store, "a", front=False, opts=b'{"timeout":5}', failure_ttl=b"1000")
+    else:
+        waits = JobRecord("a", {b"func": b"m.f", b"data": b"p1"})
+        await store.producing.enqueue(Submission(waits, words={"parents": "wfirst"}))
+
+    (first,) = await take(store, limit=1)
+    assert await end(store, (first, Finished(b"p", 60_000))) == ["ok"]
+    stored = client.hgetall(store.keys.job + b"a")
+    assert stored[b"more"] == more.encode()
+    (claimed,) = await take(store, limit=1)
+    named = {b"func", b"data", b"opts", b"after", b"parents", b"created_at", b"enqueued_at", b"failure_ttl"}
+    assert {name: claimed.record.fields.get(name) for name in named} == {name: stored.get(name) for name in named}
+    assert claimed.fence == 1
+
+    # A run that goes back may have left anything, so the next claim reads all.
+    assert await end(store, (claimed, Interrupted(True))) == ["ok"]
+    assert client.hget(store.keys.job + b"a", "more") == b"1"

@@ -49,7 +49,7 @@ async def test_a_plain_job_is_stored_and_enters_the_main_lane(store: Store, clie
         b"entry": entry,
         b"data": EVERY_BYTE,
         b"opts": b"{}",
-        b"more": b"1",
+        b"more": b"opts",
     }
     assert values == {b"id": b"a"}
     assert client.ttl(store.keys.job + b"a") == -1

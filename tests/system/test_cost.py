@@ -318,7 +318,7 @@ async def test_members_of_a_group_are_enqueued(queue: Queue, meter: Meter) -> No
     with meter:
         await queue.enqueue_group([Queue.prepare_data(jobs.add, (number, 1)) for number in range(JOBS)])
 
-    within(meter.per_job(JOBS), Cost(commands=3.05, trips=0.02, bytes=222, calls=17.5, replies=0.4))
+    within(meter.per_job(JOBS), Cost(commands=3.05, trips=0.02, bytes=226, calls=17.5, replies=0.4))
 
 
 async def test_a_drain_of_a_group(queue: Queue, server: Server, meter: Meter) -> None:

@@ -168,6 +168,8 @@ end
 -- Most jobs are nothing but a call, and no field says that there is more to them: they have no options, and have not
 -- been claimed before. Of these three fields are read, of the others all: for most jobs that is a third of what this
 -- script takes. A field that is not there costs more than one that is, since all are looked through for it.
+-- `more` is 1, or names what is to be read besides of a job that has not been claimed before: a single field of one that
+-- has options, or is a member of a group, and nothing else; and what there is to one that has waited for others.
 local function start(id, entry, lane)
   local status, known, more, func, data, created_at
   if id then
@@ -182,7 +184,14 @@ local function start(id, entry, lane)
     return
   end
   local key, fence, fields = job .. id, 1, nil
-  if more then
+  if more == 'opts' or more == 'after' then
+    fields = {'func', func, 'data', data, 'created_at', created_at, more, redis.call('HGET', key, more)}
+  elseif more == 'parents enqueued_at' then
+    local waited = redis.call('HMGET', key, 'parents', 'enqueued_at')
+    fields = {
+      'func', func, 'data', data, 'created_at', created_at, 'parents', waited[1], 'enqueued_at', waited[2],
+    }
+  elseif more then
     fields = redis.call('HGETALL', key)
     local last_fence, start_by, expires_at, after
     for i = 1, #fields, 2 do

@@ -190,7 +190,8 @@ local function make_others()
     end
     local status = entry and 'queued' or new.parents and 'deferred' or 'scheduled'
     if #fields > 0 or new.due_at or new.is_member then
-      add(fields, 'more', '1')
+      local is_call = new.count == '1' or new.count == '2' and ARGV[first + 2] == 'data'
+      add(fields, 'more', new.only_waits and is_call and 'parents' or '1')
     end
     add(fields, entry and 'entry' or 'due_at', entry or new.due_at)
     add(fields, 'lane', not entry and new.lane ~= 'main' and new.lane)

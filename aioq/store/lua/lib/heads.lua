@@ -83,6 +83,7 @@ local function read_head(head)
       return nil, word
     end
   end
+  new.only_waits = new.parents and rest == ' parents=' .. new.parents
   new.__index = new -- jobs with the same head have what it says in common, and each its own place
   return new
 end

@@ -26,13 +26,13 @@ local function end_ttl(id, entry, has_own)
 end
 -- Back to the lane, for a job that exists: promote, retry, give_back, reclaim, requeue. It may have been claimed before,
 -- so there is more to it than a claim would read.
--- own_ttl, deaths, after: these fields, if the caller has read them.
-local function return_to_lane(id, name, own_ttl, deaths, after)
+-- own_ttl, deaths, after: these fields, if the caller has read them. more: what a claim is to read, see claim.lua; else all.
+local function return_to_lane(id, name, own_ttl, deaths, after, more)
   if own_ttl == nil then
     own_ttl, deaths, after = peek(id, 'ttl', 'deaths', 'after')
   end
   local ttl, entry = number(own_ttl, 0), enter_lane(lane_for(deaths, is_callback(id) and 'callbacks' or name), id)
-  redis.call('HSET', job .. id, 'status', 'queued', 'enqueued_at', now, 'entry', entry, 'more', '1')
+  redis.call('HSET', job .. id, 'status', 'queued', 'enqueued_at', now, 'entry', entry, 'more', more or '1')
   if ttl > 0 then
     start_ttl(id, entry, ttl, true, after)
   end

@@ -12,8 +12,8 @@ local MOST = 200 -- dependents that one script decides; the others come with the
 
 local has_released, has_rows = false, false
 local function release(id)
-  local lane, due_at, expires_at, ttl, deaths, after =
-    peek(id, 'lane', 'due_at', 'expires_at', 'ttl', 'deaths', 'after')
+  local lane, due_at, expires_at, ttl, deaths, after, more =
+    peek(id, 'lane', 'due_at', 'expires_at', 'ttl', 'deaths', 'after', 'more')
   if is_late('deferred', expires_at) then
     end_wait(id, expires_at, after)
     return
@@ -24,7 +24,7 @@ local function release(id)
     redis.call('HSET', job .. id, 'status', 'scheduled')
     enter_schedule(id, due)
   else
-    return_to_lane(id, lane, ttl, deaths, after)
+    return_to_lane(id, lane, ttl, deaths, after, more == 'parents' and 'parents enqueued_at')
   end
   has_released = true
 end
