@@ -228,6 +228,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.sessions: set[str] = set()  # those that have joined since they were last reclaimed
         self.claims: list[Claim] = []
         self.made: list[Job] = []  # callbacks, since the last claim began
+        self.ended: list[tuple[Job, str]] = []  # jobs whose callbacks are not made yet, and how each has ended
         self.sent: list[Submission] = []
         self.used: set[str] = {"unknown"}
         self.tallies: Counter[str] = Counter()  # of each worker
@@ -305,10 +306,17 @@ class StoreMachine(RuleBasedStateMachine):
 
     def finish(self, each: Job, status: str, kept_ms: int) -> None:
         each.status, each.is_late = status, False
-        self.call_back(each, status)
+        self.ended.append((each, status))
 
         if kept_ms in (0, 1):
             del self.jobs[each.id]
+
+    def follow(self) -> None:
+        """Callbacks of the jobs that a script has ended are made at its end."""
+        for each, status in self.ended:
+            self.call_back(each, status)
+
+        self.ended = []
 
     def call_back(self, each: Job, what: str) -> None:
         """Something has become of a job: callbacks are made, if none is left of an end with the same fence."""
@@ -441,16 +449,12 @@ class StoreMachine(RuleBasedStateMachine):
             if each.status == "scheduled" and each.due < NEVER:
                 self.enter(each, front=each.at_front)
 
-        late = [each for each in self.in_lanes() if each.is_late]
-
-        for each in late:
-            each.status, each.is_late = "expired", False
+        for each in self.in_lanes():
+            if each.is_late:
+                self.finish(each, "expired", FAR)
 
         expected, is_reserved = self.next_ones(worker, limit, slots, found.is_reserved)
-
-        for each in late:  # callbacks follow at the end of a script: an earlier one may just have failed
-            self.call_back(each, "expired")
-
+        self.follow()
         self.order_made()
         assert [each.record.id for each in found.jobs] == [each.id for each in expected]
         assert found.is_reserved == is_reserved
@@ -539,6 +543,7 @@ class StoreMachine(RuleBasedStateMachine):
         else:
             assert verdict == "ok"
             self.recorded(each, outcome)
+            self.follow()
             (again,) = self.run(end(self.store, (chosen, outcome)))
             assert again in ("already", "stale", "gone")
 
@@ -665,6 +670,7 @@ class StoreMachine(RuleBasedStateMachine):
                 each.history.append(("abandoned", LOST))
                 self.enter(each, front=True)
 
+        self.follow()
         assert (back, failed) == ([], [])
         self.let_time_pass()
 
@@ -698,6 +704,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert verdict == ("ok", "")
             self.acted(verb, job_id)
             self.finish(each, status, FAR if verb == "cancel" else each.failure_ttl)
+            self.follow()
             self.let_time_pass()
 
     def requeue(self, picks: list[int], front: bool, reset: bool) -> None:
