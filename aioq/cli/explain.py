@@ -59,7 +59,7 @@ async def _explain(name: str | None, target: Target, job_id: str) -> list[Explan
 
 
 def _is_told(explanation: Explanation) -> bool:
-    """Whether more is known of a job that is gone than that there is none."""
+    """Whether a job that is gone has left something to tell, such as who deleted it."""
     data = explanation.reasons[0].data
 
     return bool(data["is_recent"]) or "by" in data
