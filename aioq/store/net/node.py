@@ -82,6 +82,9 @@ class Node:
                 if each[0] == "EVALSHA":
                     called.add(str(each[1]))
 
+            if not (self._wire is not None and self._wire.is_open):
+                self._loaded.clear()  # another server may answer now
+
             if len(called) > 1 and not called <= self._loaded:
                 await self._load_missing(called - self._loaded, left)
 

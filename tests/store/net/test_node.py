@@ -52,3 +52,13 @@ async def test_after_a_flush_of_the_scripts_they_are_loaded_again(node: Node, cl
     client.script_flush()
     await node.round_trip([call(SECOND)])
     assert [each[1] for each in await node.round_trip([call(FIRST), call(SECOND)])] == [6, 7]
+
+
+async def test_a_new_connection_may_lead_to_a_server_that_knows_some_of_them_only(
+    node: Node, client: redis.Redis
+) -> None:
+    await node.round_trip([call(FIRST), call(SECOND)])
+    client.script_flush()
+    client.script_load("return {'second', redis.call('INCR', KEYS[1])}")
+    await node.aclose()
+    assert [each[1] for each in await node.round_trip([call(FIRST), call(SECOND)])] == [3, 4]
