@@ -12,7 +12,7 @@ from aioq.values.callback import KINDS
 from aioq.values.errors import InvalidFunction, InvalidType, PayloadTooLarge, SerializationError
 from aioq.values.ids import new_id
 from aioq.values.option_names import refuse_options
-from aioq.values.options import FIELDS, MAX_PAYLOAD, NO_OPTIONS, OPTION_NAMES, PROCESS, WORDS, JobOptions
+from aioq.values.options import FIELDS, MAX_PAYLOAD, NO_OPTIONS, OPTION_NAMES, PACKED, PROCESS, WORDS, JobOptions
 from aioq.values.record import JobRecord
 from aioq.values.reference import PLAIN, kind_of, refer
 from aioq.values.result_of import PLACE, Place, check_results, find_results, put_at, refuse_results
@@ -176,7 +176,7 @@ def complete(call: Call, defaults: JobOptions = NO_OPTIONS, max_payload: int = M
     """
     options = call.options if defaults is NO_OPTIONS else call.options.over(defaults)
 
-    if options is not NO_OPTIONS:
+    if options is not call.options or not _STORED.isdisjoint(vars(options)):
         fields = call.fields | _stored(call, options)
         call = Call(call.name, fields, options, call.serializer, call.due, call.job_id, 0, call.group, call.child)
 
@@ -209,10 +209,9 @@ def submission_of(call: Call, signer: Signer | None = None) -> Submission:
         return Submission(record, call.size, {"due": due} if due else NO_WORDS)
 
     words: dict[str, str | int] = {"due": due} if due else {}
-    given = vars(options)
 
-    for field, word in WORDS:
-        if field in given and (value := given[field] if word.write is None else word.write(given[field])):
+    for field, given in vars(options).items():
+        if (word := _WORD_OF.get(field)) and (value := given if word.write is None else word.write(given)):
             words[word.name] = _joined(words[word.name], value) if word.name in words else value
 
     if call.child:
@@ -224,6 +223,13 @@ def submission_of(call: Call, signer: Signer | None = None) -> Submission:
         record.fields[b"after"] = b"group=" + call.group.encode()
 
     return Submission(record, call.size, words, options.durability or "memory")
+
+
+#: The options that `enqueue` is told of by a word.
+_WORD_OF = dict(WORDS)
+
+#: The options of which something is stored among the fields of the job.
+_STORED = frozenset((*KINDS, "meta", "webhooks", *(field for field, _ in (*PACKED, *FIELDS))))
 
 
 def _joined(known: object, value: object) -> str:

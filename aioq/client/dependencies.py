@@ -53,7 +53,7 @@ def _queue_of(edge: Edge, call: Call, store: Store) -> str:
     """As `Edge.queue`."""
     queue, job = "", edge.job
 
-    if isinstance(job, JobView):
+    if isinstance(job, JobView) and not job.is_of(store):  # most were enqueued just now by this same queue
         if job.origin is None:
             raise InvalidInput(f"depends_on: {job!r} was never enqueued; enqueue it before")
 
@@ -98,7 +98,7 @@ async def refuse_orphans(store: Store, calls: Sequence[Call]) -> bool:
     for call in calls:
         job_id = call.options.job_id or call.job_id or ""
 
-        for edge in _edges(call.options.edges):
+        for edge in () if call.options.edges is None else call.options.edges.edges:
             if edge.job_id in known:
                 is_inner = True
             elif not edge.queue:
@@ -123,7 +123,7 @@ async def tell_others(store: Store, jobs: Sequence[tuple[str, Edges | None]]) ->
     by_queue = defaultdict[str, list[End]](list)
 
     for job_id, edges in jobs:
-        for edge in _edges(edges):
+        for edge in () if edges is None else edges.edges:
             if edge.queue:
                 policy = POLICIES.index(edge.policy) + (TAKES if edge.takes else 0)
                 by_queue[edge.queue].append(End(job_id, edge.name, policy, WAITS))
@@ -139,7 +139,3 @@ async def tell_others(store: Store, jobs: Sequence[tuple[str, Edges | None]]) ->
             f"job {end.dependent} is to depend on job {end.parent.partition('@')[0]}, which is not in queue"
             f" {queue!r}. It was not enqueued"
         )
-
-
-def _edges(edges: Edges | None) -> tuple[Edge, ...]:
-    return () if edges is None else edges.edges

@@ -73,11 +73,7 @@ class Producer:
 
         completed = complete(call, self.defaults, self.max_payload)
 
-        # As `complete`, without its call: this is what each job costs.
-        if completed.options.repeat is not None:
-            check_until(completed.options.repeat)
-
-        return completed if completed.options.edges is None else with_edges(completed, self.store)
+        return completed if completed.options is NO_OPTIONS else self._checked(completed)
 
     def complete(self, call: Call) -> Call:
         """As `prepare`, for a call that was described elsewhere. It stays as it is if middleware may change it."""
@@ -86,10 +82,7 @@ class Producer:
 
         completed = complete(call, self.defaults, self.max_payload)
 
-        if completed.options.repeat is not None:
-            check_until(completed.options.repeat)
-
-        return completed if completed.options.edges is None else with_edges(completed, self.store)
+        return completed if completed.options is NO_OPTIONS else self._checked(completed)
 
     async def enqueue(self, call: Call) -> Job[Any]:
         """Put one call into the queue.
@@ -120,6 +113,13 @@ class Producer:
             await tell_others(self.store, [(submission.record.id, call.options.edges)])
 
         return Job(submission.record.as_enqueued(answer.clock, submission.words), self.store, durability=MEMORY)
+
+    def _checked(self, call: Call) -> Call:
+        """A complete call, once what the server and the queue have to do with its options is checked, too."""
+        if call.options.repeat is not None:
+            check_until(call.options.repeat)
+
+        return call if call.options.edges is None else with_edges(call, self.store)
 
     def _refusal(self, call: Call, job_id: str, answer: Answer) -> AioqError:
         """The error for a job that was not stored."""
@@ -168,7 +168,8 @@ class Producer:
 
         chunks, at_once = _chunks(prepared), CHUNKS_AT_ONCE
         jobs: list[Job[Any] | None] = []
-        have_edges = bool([call for call in prepared if call.options.edges is not None])  # a generator costs calls
+        with_options = [call for call in prepared if call.options is not NO_OPTIONS]
+        have_edges = bool([call for call in with_options if call.options.edges is not None])
 
         if have_edges and await refuse_orphans(self.store, prepared):
             at_once = 1  # a job comes after those that it depends on

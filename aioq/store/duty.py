@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -134,32 +133,34 @@ class Duty:
 
         started_at, name = b"%d" % reply[1], worker.encode()
         flat = iter(reply[3])
+        signer = self._calls.signer
         jobs = []
-        sinces = []  # when the jobs came into their lanes; many have one moment in common
+        sinces: dict[bytes | None, int] = {}  # when jobs came into their lanes: many have one moment in common
 
         for job_id, fence, row in zip(flat, flat, flat, strict=True):
             # The fields are those from before the claim. Most jobs are nothing but a call.
             if len(row) == 3:
                 func, data, created_at = row
-                since = created_at
+                since, is_damaged = created_at, created_at is None or data is None or func is None
                 fields = {b"func": func, b"data": data, b"created_at": created_at}
             else:
+                is_damaged = None in row
                 fields = fields_of(row)
                 since = fields.get(b"enqueued_at") or fields.get(b"created_at")
 
             if b"." not in job_id:  # callbacks are not counted
-                sinces.append(since)
+                sinces[since] = sinces.get(since, 0) + 1
 
-            if None in row:  # a damaged job lacks one of the three
+            if is_damaged:  # it lacks one of its fields
                 fields = {field: value for field, value in fields.items() if value is not None}
 
-            record = JobRecord(job_id.decode(), fields, self._calls.signer)
+            record = JobRecord(job_id.decode(), fields, signer)
             jobs.append(Claim(record.as_claimed(fence, started_at, name), fence))
 
         is_reserved, suspects, has_rows = (reply[4] if len(reply) > 4 else None) or (0, 0, 0)
         expired = reply[5] if len(reply) > 5 else 0
         # A damaged moment is no number.
-        waits_ms = {reply[1] - int(each): n for each, n in Counter(sinces).items() if each and each.isdigit()}
+        waits_ms = {reply[1] - int(each): n for each, n in sinces.items() if each and each.isdigit()}
 
         return Claims("ok", jobs, int(reply[2]), bool(is_reserved), suspects, bool(has_rows), waits_ms, expired)
 

@@ -108,7 +108,7 @@ class Edges:
     def word(self) -> str:
         """As `enqueue.lua` reads it: a capital letter says that the result is taken."""
         return ",".join(
-            f"{each.policy[0].upper() if each.takes else each.policy[0]}{each.name}" for each in self.edges
+            [f"{each.policy[0].upper() if each.takes else each.policy[0]}{each.name}" for each in self.edges]
         )
 
 
@@ -120,11 +120,16 @@ def read_depends_on(value: DependsOn | Literal[False], name: str) -> Edges:
 
     """
     found: dict[str, Edge] = {}
-    listed = [value] if isinstance(value, Dependency) else _listed(value or (), name)
+    at_front = False
 
-    for each in listed:
-        is_plain = not isinstance(each, Dependency)
-        policy, jobs = (USUAL, _listed(each, name)) if is_plain else (each.on_failure, each.jobs)
+    for each in [value] if isinstance(value, Dependency) else _listed(value or (), name):
+        policy: Policy = USUAL
+        jobs: Sequence[Any] = (each,)
+
+        if isinstance(each, Dependency):
+            policy, jobs, at_front = each.on_failure, each.jobs, at_front or each.at_front
+        elif not isinstance(each, str) and not is_handle(each):
+            jobs = _listed(each, name)
 
         for job in jobs:
             edge = Edge(_id_of(job, name), policy, None if isinstance(job, str) else job)
@@ -136,7 +141,7 @@ def read_depends_on(value: DependsOn | Literal[False], name: str) -> Edges:
                     f"{name}: job {edge.job_id} stands there with on_failure={other!r} and with {edge.policy!r}"
                 )
 
-    return Edges(tuple(found.values()), any(isinstance(each, Dependency) and each.at_front for each in listed))
+    return Edges(tuple(found.values()), at_front)
 
 
 def _listed(value: object, name: str) -> Sequence[Any]:

@@ -11,7 +11,7 @@ from aioq.values.retry import Retry
 from aioq.values.retrying import bounded_by, why_not
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one is made for each run, and a frozen one takes four times as long
 class Finished:
     """The function returned; the result is kept for ttl_ms.
 
@@ -24,7 +24,7 @@ class Finished:
     instead: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Failed:
     """The function raised, or ran out of time, and is not run again. error: a Failure, packed.
 
@@ -35,7 +35,7 @@ class Failed:
     refusal: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Retried:
     """The function raised, or asked for it, and is run again after delay_ms. error: a Failure, packed.
 
@@ -52,7 +52,7 @@ class Retried:
     is_asked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Interrupted:
     """The worker ended the run, not the function. The job goes back to its lane; no attempt is used up.
 
@@ -62,14 +62,14 @@ class Interrupted:
     begun: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FinishedRun(Finished):
     """As Finished, and the job runs again: due_ms is the moment of its next run, in ms since 1970."""
 
     due_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FailedRun(Failed):
     """As Failed, and the job runs again: due_ms is the moment of its next run, in ms since 1970."""
 

@@ -50,29 +50,30 @@ class JobRecord(NumberedFields):
         if not words:
             return self
 
-        due, ttl_ms = str(words.get("due", "")), int(words.get("ttl", 0))
-        deferred_ms = int(words.get("deferred_ttl", 0))
+        has_parents, due = "parents" in words, str(words["due"]) if "due" in words else ""
 
         if due:
             fields[b"status"] = b"scheduled"
             fields[b"due_at"] = b"%d" % (created_ms + int(due[1:]) if due.startswith("+") else int(due))
 
-        if parents := str(words.get("parents", "")):
-            fields[b"status"], fields[b"parents"] = b"deferred", parents.encode()
+        if has_parents:
+            fields[b"status"], fields[b"parents"] = b"deferred", str(words["parents"]).encode()
 
         if "group" in words:
             fields[b"after"] = b"group=" + str(words["group"]).encode()
 
-        if ttl_ms:
+        if "ttl" in words:
+            ttl_ms = int(words["ttl"])
             fields[b"ttl"] = b"%d" % ttl_ms
 
-            if not due and not parents:
+            if not due and not has_parents:
                 fields[b"expires_at"] = b"%d" % (created_ms + ttl_ms)
 
-        if deferred_ms:
+        if "deferred_ttl" in words:
+            deferred_ms = int(words["deferred_ttl"])
             fields[b"deferred_ttl"] = b"%d" % deferred_ms
 
-            if parents:
+            if has_parents:
                 fields[b"expires_at"] = b"%d" % (created_ms + deferred_ms)
 
         if "nonce" in words:  # the id may have been another job's; the fences of this one are higher

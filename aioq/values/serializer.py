@@ -77,12 +77,14 @@ class Serializer:
     result_packer: Callable[[str], Callable[[Any], bytes]] | None = None
     own: OwnSerializer | None = None
 
-    def dumps(self, value: Any, what: str, encode: Callable[[Any], bytes] | None = None) -> bytes:
+    def dumps(
+        self, value: Any, what: str | Callable[[], str], encode: Callable[[Any], bytes] | None = None
+    ) -> bytes:
         """Bytes that `loads` turns back into `value`.
 
         Args:
             value: the value.
-            what: says in the error which value it was.
+            what: says in the error which value it was; a function is called then.
             encode: what turns it into bytes in the place of the usual.
 
         Raises:
@@ -92,22 +94,26 @@ class Serializer:
         try:
             return self.tag + (encode or self.encode)(value)
         except RecursionError:
-            raise SerializationError(
-                f"{what} cannot be serialised as {self.name}: it is nested too deep"
-            ) from None
+            raise self._refusal(what, "it is nested too deep") from None
         except Misfit as error:
-            raise SerializationError(f"{what} cannot be serialised as {self.name}: {error}") from None
+            raise self._refusal(what, str(error)) from None
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             # Whatever a value's __reduce__ or __str__ raises, SystemExit too, is the value's fault.
-            raise SerializationError(
-                f"{what} cannot be serialised as {self.name}: {type(error).__name__}: {_text(error)}"
-            ) from error
+            raise self._refusal(what, f"{type(error).__name__}: {_text(error)}") from error
+
+    def _refusal(self, what: str | Callable[[], str], reason: str) -> SerializationError:
+        named = what if isinstance(what, str) else what()
+
+        return SerializationError(f"{named} cannot be serialised as {self.name}: {reason}")
+
+
+_NONE = pickle.dumps(None, 5)
 
 
 def _pickle(value: object) -> bytes:
-    return pickle.dumps(value, 5)
+    return _NONE if value is None else pickle.dumps(value, 5)  # None is what most functions return
 
 
 PICKLE = Serializer("pickle", b"p", _pickle, pickle.loads)

@@ -189,10 +189,12 @@ class SignedFields:
         """
         data = self.fields.get(b"data", b"")
         serializer = written_by(inner(data) if data[:1] == SIGNED else data)
-        name = self.func_name
-        encode = None if serializer.result_packer is None else serializer.result_packer(name)
+        encode = None if serializer.result_packer is None else serializer.result_packer(self.func_name)
 
-        return serializer.dumps(value, f"the result of {name}", encode)
+        return serializer.dumps(value, self._name_of_result, encode)
+
+    def _name_of_result(self) -> str:
+        return f"the result of {self.func_name}"
 
     def is_same_meta(self, field: bytes, packed: bytes) -> bool:
         """Whether a packed meta value is what is stored. The same value may be stored in other bytes."""

@@ -21,7 +21,6 @@ from aioq.values.allowlist import Allowlist
 from aioq.values.errors import InvalidFunction, NotAwaited, PayloadTooLarge, ServerUnreachable
 from aioq.values.options import PROCESS, THREAD
 from aioq.values.outcome import Finished, Outcome
-from aioq.values.record import JobRecord
 from aioq.values.reference import COROUTINE, GENERATOR, PLAIN, Function, Kind
 from aioq.values.repeat import MARK
 from aioq.values.resolving import resolve
@@ -101,7 +100,7 @@ class Caller:
             start_clock(run)
             job = (
                 followed_job(record, run.store)
-                if "." in record.id
+                if run.is_callback
                 else CurrentJob(record, run.store, fence=run.claim.fence)
             )
             job.bind(asyncio.get_running_loop())
@@ -113,7 +112,7 @@ class Caller:
             func, kind = self._imports.known.get(record.func_name) or await self._import(run)
             run.found = True
 
-            if MARK in record.fields.get(b"opts", b""):
+            if b"opts" in record.fields and MARK in record.fields[b"opts"]:
                 check_series(record)
 
             if self._middleware:
@@ -157,10 +156,12 @@ class Caller:
         """
         record = run.claim.record
 
-        if b"opts" in record.fields and TAKES in record.fields[b"opts"] and run.taken is None:
+        has_options = b"opts" in record.fields
+
+        if has_options and TAKES in record.fields[b"opts"] and run.taken is None:
             return self._call_taking(run, func, kind, start_clock)
 
-        if (self._default == PROCESS or b"opts" in record.fields) and self._is_for_process(record, kind):
+        if (has_options or self._default == PROCESS) and self._is_for_process(run, kind):
             return self._call_in_process(run, start_clock)
 
         instance, args, kwargs = record.call()
@@ -168,7 +169,7 @@ class Caller:
         if run.taken is not None:
             args, kwargs = with_results(run.taken, args, kwargs)
 
-        if "." in record.id:
+        if run.is_callback:
             job = current.get()
             assert isinstance(job, FollowedJob)
             args = (
@@ -233,20 +234,22 @@ class Caller:
         # A plain function may still return something to await, such as the coroutine of a lambda.
         return await result if inspect.isawaitable(result) else result
 
-    def _is_for_process(self, record: JobRecord, kind: Kind) -> bool:
+    def _is_for_process(self, run: Run, kind: Kind) -> bool:
         """Whether the function runs in a process. A default for that concerns plain functions alone.
 
         Raises:
             InvalidFunction: the job itself asks for a process, and its function is awaited.
 
         """
+        record = run.claim.record
+
         if record.executor == PROCESS and kind != PLAIN:
             raise InvalidFunction(
                 f'{record.func_name} is awaited or has dependencies, and executor="process" is for plain functions'
                 " without any. Leave the option away"
             )
 
-        if kind != PLAIN or "." in record.id:  # a callback may change its job, and a process has no server
+        if kind != PLAIN or run.is_callback:  # a callback may change its job, and a process has no server
             return False
 
         return (record.executor or record.default_executor or self._default) == PROCESS
@@ -284,7 +287,7 @@ class Caller:
 
             return outcome_of_error(run, result)
         else:  # what a callback returns is of no use to anyone, and need not be one that can be kept
-            packed = record.pack_result(result if "." not in record.id else None)
+            packed = record.pack_result(None if run.is_callback else result)
 
         if record.signer is not None:
             packed = record.seal(b"result", packed)
@@ -296,10 +299,12 @@ class Caller:
             )
 
         ttl_ms = self._result_ttl_ms if own_ttl is None else own_ttl
-
         outcome = Finished(packed, ttl_ms, b"" if ttl_ms else record.seal(b"result", b""))
 
-        return in_series(run, outcome) if MARK in record.fields.get(b"opts", b"") else outcome
+        if b"opts" in record.fields and MARK in record.fields[b"opts"]:
+            return in_series(run, outcome)
+
+        return outcome
 
 
 async def _gathered(items: AsyncIterable[Any]) -> list[Any]:

@@ -1,8 +1,8 @@
 """Figures: what a worker counts of a queue, until a heartbeat has told the server.
 
-Nothing is counted at a single job: a claim is counted as a whole, and so are the outcomes of a round trip. The
-event loop counts, and the thread of the heartbeat sends. What has been sent is kept and sent again, with the same
-number, until an answer comes; the server counts a number once.
+The event loop notes durations and outcomes as they come. They are summed up when there are many of them, or when
+the thread of the heartbeat sends. What has been sent is kept and sent again, with the same number, until an answer
+comes; the server counts a number once.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from bisect import bisect_left
-from collections import Counter
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable
 from functools import partial
 from operator import mul
@@ -35,6 +34,9 @@ TELL_S, TELL_IDLE_S = 10.0, 55.0
 #: `lua/tally.lua`, and would count it once more.
 SEND_AGAIN_S = 300.0
 
+#: Durations that are kept until they are summed up.
+DURATIONS = 1000
+
 _COUNTERS: dict[type[Outcome], str] = {
     Finished: "finished",
     FinishedRun: "finished",
@@ -45,7 +47,7 @@ _COUNTERS: dict[type[Outcome], str] = {
 }
 _DROPS = {Cause.CANCELED: "canceled", Cause.DELETED: "canceled", Cause.STOPPED: "stopped"}
 
-#: The number of the bucket of a duration. It stays in C, since it is asked for each job.
+#: The number of the bucket of a duration.
 _bucket_of = partial(bisect_left, BOUNDS_MS)
 
 _WAITS = [f"{WAIT}{bucket}" for bucket in range(len(BOUNDS_MS) + 1)]
@@ -66,6 +68,10 @@ class Figures:
         self._worker = worker
         self._lock = threading.Lock()
         self._counted: dict[str, float] = {}
+        # What is to be summed up, which takes less time for many than for one after the other:
+        self._kinds: dict[type[Outcome], int] = {}
+        self._runs_ms: list[float] = []
+        self._waits_ms: dict[int, int] = {}  # how many jobs have waited for so long
         self._number = 0
         self._sent: Command | None = None  # no answer has come yet
         self._sent_at = 0.0  # at first
@@ -73,16 +79,20 @@ class Figures:
 
     def note_claims(self, claims: Claims) -> None:
         """Count what a claim has brought."""
-        with self._lock:
-            counted = self._counted
-            waits_ms = claims.waits_ms
-            counted["started"] = counted.get("started", 0) + sum(waits_ms.values())
-            counted["wait_ms"] = counted.get("wait_ms", 0) + sum(map(mul, waits_ms, waits_ms.values()))
-            counted["expired"] = counted.get("expired", 0) + claims.expired
+        if not claims.waits_ms and not claims.expired:
+            return
 
-            for wait_ms, number in waits_ms.items():
-                word = _WAITS[_bucket_of(wait_ms)]
-                counted[word] = counted.get(word, 0) + number
+        with self._lock:
+            waits_ms = self._waits_ms
+
+            for wait_ms, number in claims.waits_ms.items():
+                waits_ms[wait_ms] = waits_ms.get(wait_ms, 0) + number
+
+            if claims.expired:
+                self._add("expired", claims.expired)
+
+            if len(waits_ms) >= DURATIONS:
+                self._sum_up()
 
     def note_recorded(self, ended: Iterable[tuple[Run, Outcome]], refused: Collection[Claim] = ()) -> None:
         """Count runs whose outcomes were recorded. Callbacks are not counted.
@@ -93,32 +103,29 @@ class Figures:
 
         """
         # The path of every job: each line takes a tenth of a microsecond or two.
-        told = [each for each in ended if "." not in each[0].claim.record.id]
-
-        if refused:
-            told = [each for each in told if each[0].claim not in refused]
-
-        kinds = [type(outcome) for _, outcome in told]
-        runs_ms = [1000 * (run.ended_at - run.started_at) for run, _ in told if 0 < run.started_at <= run.ended_at]
-
         with self._lock:
-            counted = self._counted
-            counted["run_ms"] = counted.get("run_ms", 0) + sum(runs_ms)
+            kinds, runs_ms = self._kinds, self._runs_ms
 
-            for kind, number in Counter(kinds).items():
-                counted[_COUNTERS[kind]] = counted.get(_COUNTERS[kind], 0) + number
+            for run, outcome in ended:
+                if run.is_callback or (refused and run.claim in refused):
+                    continue
 
-            for bucket, number in Counter(map(_bucket_of, runs_ms)).items():
-                word = _RUNS[bucket]
-                counted[word] = counted.get(word, 0) + number
+                kind = type(outcome)
+                kinds[kind] = kinds.get(kind, 0) + 1
+
+                if 0 < run.started_at <= run.ended_at:
+                    runs_ms.append(1000 * (run.ended_at - run.started_at))
+
+            if len(runs_ms) >= DURATIONS:
+                self._sum_up()
 
     def note_dropped(self, run: Run) -> None:
         """Count a run of which nothing is recorded."""
         word = _DROPS.get(run.cause) if run.cause is not None else None
 
-        if word is not None and "." not in run.id:
+        if word is not None and not run.is_callback:
             with self._lock:
-                self._counted[word] = self._counted.get(word, 0) + 1
+                self._add(word, 1)
 
     def command(self, *, at_once: bool = False) -> Command | None:
         """The call that tells what was counted, if it is time for one.
@@ -137,6 +144,7 @@ class Figures:
                 self._sent = None
 
             if self._sent is None:
+                self._sum_up()
                 words = pack_figures(self._counted)
 
                 if not words and (at_once or passed < TELL_IDLE_S):
@@ -161,3 +169,33 @@ class Figures:
             log.debug("the figures of worker %s were refused: %s", self._worker, reply)
         else:
             self._sent = None
+
+    def _add(self, word: str, number: float) -> None:
+        self._counted[word] = self._counted.get(word, 0) + number
+
+    def _sum_up(self) -> None:
+        """Put what was noted into words."""
+        waits_ms, runs_ms, kinds = self._waits_ms, self._runs_ms, self._kinds
+        self._waits_ms, self._runs_ms, self._kinds = {}, [], {}
+
+        if waits_ms:
+            self._add("started", sum(waits_ms.values()))
+            self._add("wait_ms", sum(map(mul, waits_ms, waits_ms.values())))
+
+        for wait_ms, number in waits_ms.items():
+            self._add(_WAITS[_bucket_of(wait_ms)], number)
+
+        for kind, number in kinds.items():
+            self._add(_COUNTERS[kind], number)
+
+        if runs_ms:
+            self._add("run_ms", sum(runs_ms))
+
+        runs_ms.sort()
+        first = 0
+
+        while first < len(runs_ms):  # a step for each bucket, and not for each run
+            bucket = _bucket_of(runs_ms[first])
+            following = bisect_right(runs_ms, BOUNDS_MS[bucket]) if bucket < len(BOUNDS_MS) else len(runs_ms)
+            self._add(_RUNS[bucket], following - first)
+            first = following

@@ -65,6 +65,7 @@ class Run:
         "error",
         "found",
         "grace_timer",
+        "is_callback",
         "is_over",
         "returned",
         "started_at",
@@ -79,6 +80,7 @@ class Run:
     def __init__(self, store: Store, claim: Claim) -> None:
         self.store = store
         self.claim = claim
+        self.is_callback = "." in claim.record.id  # no other job has such an id
         self.taken_at = 0.0  # by the monotonic clock; only of a run that had to wait, such as for a slot
         self.task: asyncio.Task[None] | None = None  # None: it waits for a slot
         self.entered = False  # its task has made its first step

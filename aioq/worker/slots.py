@@ -173,7 +173,7 @@ class Slots:
             self.ended += 1
 
         if isinstance(outcome, Finished):
-            if "." not in run.claim.record.id:  # callbacks are not counted as work of their own
+            if not run.is_callback:  # callbacks are not counted as work of their own
                 self._telling.finished += 1
         elif isinstance(outcome, Interrupted):
             self._telling.went_back(run)

@@ -37,7 +37,7 @@ async def test_nothing_is_told_before_its_time_and_then_until_an_answer_comes(
     assert figures.command() is None
     monkeypatch.setattr(module, "TELL_S", 0)
     first = figures.command()
-    assert words(first) == "started=3 wait_ms=2010 expired=1 w17=2 w44=1"
+    assert words(first) == "expired=1 started=3 wait_ms=2010 w17=2 w44=1"
     figures.note_claims(Claims("ok", [], -1, waits_ms={5: 1}))
     assert figures.command() == first
     figures.confirm(ServerError("refused"))

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
@@ -23,6 +24,8 @@ from aioq.store.net.wire import Wire
 from aioq.values.errors import ServerError, ServerUnreachable
 
 log = logging.getLogger("aioq.store")
+
+_NONE: AbstractSet[str] = frozenset()
 
 #: How often a subscription asks its server whether it is there, in seconds. The server has as long to say
 #: anything. The second interval is for a server from which another one may take over. If all connections of a
@@ -75,18 +78,10 @@ class Node:
         except TypeError as error:
             raise ServerError(f"a value cannot be sent: {error}") from None
 
-        called = set[str]()
+        new = self._unknown_scripts(commands) if len(commands) > 1 else _NONE
 
-        if len(commands) > 1:
-            for each in commands:  # no comprehension: this is the path of every batch
-                if each[0] == "EVALSHA":
-                    called.add(str(each[1]))
-
-            if not (self._wire is not None and self._wire.is_open):
-                self._loaded.clear()  # another server may answer now
-
-            if len(called) > 1 and not called <= self._loaded:
-                await self._load_missing(called - self._loaded, left)
+        if len(new) > 1:
+            await self._load_missing(new, left)
 
         replies = await self._attempt(packed, len(commands), left)
 
@@ -96,7 +91,8 @@ class Node:
                 replies = await self._load_and_repeat(commands, replies, left)
                 break
 
-        self._loaded |= called
+        if new:
+            self._loaded |= new
 
         return replies
 
@@ -163,6 +159,17 @@ class Node:
 
         return replies
 
+    def _unknown_scripts(self, commands: Sequence[Command]) -> AbstractSet[str]:
+        """The scripts, by their SHAs, that are sent together and of which the server may not know one."""
+        if self._wire is None or not self._wire.is_open:
+            self._loaded.clear()  # another server may answer now
+
+        for each in commands:  # this is the path of every batch, and mostly there is none
+            if each[0] == "EVALSHA" and each[1] not in self._loaded:
+                return {str(each[1]) for each in commands if each[0] == "EVALSHA"}
+
+        return _NONE
+
     async def _load_and_repeat(self, commands: Sequence[Command], replies: list[Any], left: float) -> list[Any]:
         """Load scripts that the server has forgotten, and send again only what did not run."""
         forgotten = [
@@ -176,7 +183,7 @@ class Node:
 
         return replies
 
-    async def _load_missing(self, shas: set[str], left: float) -> None:
+    async def _load_missing(self, shas: AbstractSet[str], left: float) -> None:
         """Load those of several scripts that the server does not know.
 
         They are to run in their order: a claim before the outcomes that are sent with it would not find the jobs
