@@ -9,7 +9,7 @@ from typing import Any
 from aioq.store.connection import Connection
 from aioq.store.keys import Keys, SharedKeys
 from aioq.store.net.command import Argument, Command
-from aioq.store.scripts import server_scripts
+from aioq.store.scripts import Script, server_scripts
 from aioq.values.errors import ServerError
 from aioq.values.signature import Signer
 
@@ -34,7 +34,7 @@ class Calls:
         #: Signs and verifies what is stored of the queue's jobs; None without a secret.
         self.signer: Signer | None = None if keyring is None else keyring.signer(self.keys.job)
         self._scripts = connection.scripts
-        self._heads: dict[str, Command] = {}
+        self._known: dict[str, tuple[Script, Command]] = {}  # with what is the same in all calls of it
 
     @property
     def shared(self) -> SharedKeys:
@@ -43,12 +43,12 @@ class Calls:
 
     def command(self, name: str, **values: Argument | Sequence[Argument]) -> Command:
         """A call of a script, for whoever sends it together with others."""
-        script = self._scripts.by_name[name]
-
         try:
-            head = self._heads[name]
+            script, head = self._known[name]
         except KeyError:
-            head = self._heads[name] = script.head(self.keys)
+            script = self._scripts[name]
+            head = script.head(self.keys)
+            self._known[name] = (script, head)
 
         return head + script.arguments(**values)
 
@@ -70,7 +70,7 @@ class Calls:
         """
         reply = await (send or self.connection.call)(self.command(name, **values))
 
-        if reply[0].decode() not in self._scripts.by_name[name].says:
+        if reply[0].decode() not in self._known[name][0].says:
             raise unexpected(name, reply)
 
         return reply
@@ -99,7 +99,7 @@ def verdict_of(name: str, reply: Any) -> str:
     """
     verdict: str = reply[0].decode()
 
-    if verdict not in server_scripts().by_name[name].says:
+    if verdict not in server_scripts()[name].says:
         raise unexpected(name, reply)
 
     return verdict
@@ -107,6 +107,6 @@ def verdict_of(name: str, reply: Any) -> str:
 
 def unexpected(name: str, reply: Any) -> ServerError:
     """The error of a script that answers what it does not say."""
-    says = sorted(server_scripts().by_name[name].says)
+    says = sorted(server_scripts()[name].says)
 
     return ServerError(f"{name}.lua answered {reply[0]!r}; expected {says}")

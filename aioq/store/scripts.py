@@ -91,20 +91,28 @@ class Scripts:
     def __init__(self, clock: str | None = None, states: Mapping[JobStatus, Row] = STATES) -> None:
         self._clock = clock
         self._states = states
+        self._made: dict[str, Script] = {}
 
     def __getitem__(self, name: str) -> Script:
-        return self.by_name[name]
+        """A script by its verb. It is made when it is asked for first: few programs call more than a handful."""
+        if name not in self._made:
+            source = _source(_FOLDER / f"{name}.lua")
+            registries = tuple(str(state) for state, row in self._states.items() if row.kept_ms is not None)
+            self._made[name] = _made(name, source, self._texts, registries)
+
+        return self._made[name]
+
+    @property
+    def by_name(self) -> dict[str, Script]:
+        """All scripts, each by its verb."""
+        return {name: self[name] for name in _names(_FOLDER)}
 
     @cached_property
-    def by_name(self) -> dict[str, Script]:
-        """The scripts, each by its verb. The files are read when this is asked for first."""
+    def _texts(self) -> dict[str, str]:
+        """What scripts can need, by the names that stand in a NEEDS line."""
         texts = tables(self._states) | _library()
-        registries = tuple(str(state) for state, row in self._states.items() if row.kept_ms is not None)
 
-        if self._clock is not None:
-            texts["now"] = self._clock
-
-        return {name: _made(name, source, texts, registries) for name, source in _sources(_FOLDER).items()}
+        return texts if self._clock is None else texts | {"now": self._clock}
 
 
 @cache
@@ -155,9 +163,15 @@ def _library() -> dict[str, str]:
 
 def _sources(folder: Traversable) -> dict[str, str]:
     """The Lua files in a folder, by name, with the beginnings of keys that their functions make."""
-    files = sorted((each for each in folder.iterdir() if each.name.endswith(".lua")), key=lambda each: each.name)
+    return {name: _source(folder / f"{name}.lua") for name in _names(folder)}
 
-    return {each.name.removesuffix(".lua"): _MAKES_INSIDE.sub(_all_made, each.read_text()) for each in files}
+
+def _names(folder: Traversable) -> list[str]:
+    return sorted(each.name.removesuffix(".lua") for each in folder.iterdir() if each.name.endswith(".lua"))
+
+
+def _source(file: Traversable) -> str:
+    return _MAKES_INSIDE.sub(_all_made, file.read_text())
 
 
 def _all_made(line: re.Match[str]) -> str:

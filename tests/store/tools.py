@@ -6,7 +6,6 @@ import asyncio
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -135,12 +134,21 @@ def patient_scripts(prefix: str) -> Scripts:
     A machine of rules compares the server with a model after each step. On a busy machine an example takes many
     seconds, and then a job whose result is not kept would be gone while the model knows it.
     """
-    found = copy(scripts_of(prefix))
-    found.by_name = {name: _patient(each) for name, each in found.by_name.items()}
-
-    return found
+    return PatientScripts(scripts_of(prefix))
 
 
+class PatientScripts(Scripts):
+    """As `patient_scripts` has them."""
+
+    def __init__(self, others: Scripts) -> None:
+        super().__init__()
+        self._others = others
+
+    def __getitem__(self, name: str) -> Script:
+        return _patient(self._others[name])
+
+
+@cache
 def _patient(script: Script) -> Script:
     text = re.sub(r"^(local (?:UNKEPT|BRIEFLY) =) 5000\b", r"\1 300000", script.text, flags=re.MULTILINE)
 
