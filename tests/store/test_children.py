@@ -226,7 +226,7 @@ async def test_the_result_of_the_job_is_kept_for_whoever_takes_it_after_the_chil
     assert await status(store, "t") == "canceled"
     assert client.exists(f"{PREFIX}dependents:a") == 0
     assert await requeue(store, "x") == {"t": "deferred"}
-    assert client.zscore(f"{PREFIX}dependents:a", "t") == 2.5
+    assert client.zscore(f"{PREFIX}dependents:a", "t") == 2.75
     assert client.pttl(f"{PREFIX}job:a") == -1
     await finish(store, "x")
     assert await status(store, "t") == "queued"

@@ -435,8 +435,11 @@ class _Audit:
         for job_id in self.zsets[self.keys.deferred]:
             yield from self._place(job_id, "deferred")
 
-            if self.keys.open + job_id not in self.all_keys:
-                yield f"{job_id!r} is deferred, and waits for no job"
+            parents = self.jobs[job_id].get(b"parents", b"") if job_id in self.jobs else b""
+            is_sole = re.fullmatch(rb"[a-z][^,@]+", parents, re.IGNORECASE) is not None
+
+            if is_sole == (self.keys.open + job_id in self.all_keys):
+                yield f"{job_id!r} is deferred, depends on {parents!r}, and its list of what is open is wrong"
 
         expected = {
             job_id: float(known[b"expires_at"])

@@ -3,7 +3,7 @@
 -- ARGV: expired_ttl rows...
 -- SAYS: ok
 -- MAKES: gone deferred open dependents ended_by children undecided outbox sources
--- NEEDS: read FINAL outlive more/dependents doors/follow remove_job keep deferred
+-- NEEDS: read FINAL outlive more/dependents doors/follow remove_job keep deferred edge_scores
 -- A row is: the dependent, the other job as <id>@<queue>, the policy, how that one ended, and the child of it that did, if it
 -- was one, as <id>@<queue>. waits: it has not ended, and
 -- knows of the dependent. unknown: there is none, and the dependent is not to be. again: it was requeued, and brings the
@@ -39,7 +39,7 @@ for i = rows, #ARGV do
   end
   local becomes, edition_now = peek(id, 'status', 'edition')
   local has_ended = not becomes or FINAL[becomes] or edition ~= (edition_now or '')
-  local is_taker = score % 1 ~= 0 or score == TAKER
+  local is_taker = is_taking(score) or score == TAKER
   found[#found + 1] = is_taker and has_ended and 'over' or 'live'
 end
 flush_decided()

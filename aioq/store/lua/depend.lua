@@ -3,7 +3,7 @@
 -- ARGV: rows...
 -- SAYS: ok
 -- MAKES: dependents ended_by children
--- NEEDS: read FINAL outlive children ended_by
+-- NEEDS: read FINAL outlive children ended_by edge_scores
 -- A row is: policy, id, and the dependent as <id>@<queue>; to the policy of one that takes the result, a half is added. 9: it
 -- takes the result, and is decided already. Returns what each row came to: waits, the state in which the job
 -- has ended if that decides it, or gone. Behind a state may stand the child of the job that has ended so. Sent twice it
@@ -11,7 +11,7 @@
 local found = {}
 local function look(id, score, dependent)
   local status, after = peek(id, 'status', 'after')
-  local takes = score % 1 ~= 0 or score == TAKER
+  local takes = is_taking(score) or score == TAKER
   local is_parent = has_children(id, status and after or 'children') -- its record may have gone since it has finished
   local ended_as, by = FINAL[status] and (status == 'finished' or score >= 1) and status, id
   if not status and (takes or not is_parent) then

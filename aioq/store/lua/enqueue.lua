@@ -96,12 +96,12 @@ local function make_others()
     if not new.parents or complete[new.parents] then
       return
     end
-    for parent in string.gmatch(new.parents, '%a([^,]+)') do
-      if not known[parent] and not string.find(parent, '@', 1, true) then
-        if redis.call('EXISTS', job .. parent) == 0 then
-          return parent
+    for _, parent in ipairs(new.parents) do
+      if not parent.is_elsewhere and not known[parent.id] then
+        if redis.call('EXISTS', job .. parent.id) == 0 then
+          return parent.id
         end
-        known[parent] = true
+        known[parent.id] = true
       end
     end
     complete[new.parents] = true
@@ -117,7 +117,7 @@ local function make_others()
         return {new.id, parent}
       end
       known[ARGV[at]] = true
-      at = at + 2 + 2 * string.match(ARGV[at + 1], '^%d+')
+      at = at + 2 + 2 * (new and new.count or ARGV[at + 1])
     end
   end
 
@@ -170,6 +170,22 @@ local function make_others()
     flush_kept()
   end
 
+  local function what_more(new)
+    local is_call = new.count == 1 or new.count == 2 and ARGV[new.first + 2] == 'data'
+    return new.only_waits and is_call and 'parents' or '1'
+  end
+
+  -- A job of which nothing is known but what it waits for: as `put` would do it, with no list of its fields in between.
+  local function put_waiting(new)
+    local key, first = job .. new.id, new.first
+    redis.call(
+      'HSET', key, 'status', 'deferred', 'created_at', now, 'parents', new.parents.text, 'more', what_more(new),
+      unpack(ARGV, first, math.min(new.last, first + MOST - 1))
+    )
+    put_rest(key, first, new.last)
+    defer(new.id, new.parents)
+  end
+
   local function put(new, ended, ended_entry, ended_after)
     -- The way in comes first: it is the write that is refused when memory is full. Deferred jobs are listed together, at the
     -- end of the call; of them, the record comes first, or the row that is written here before another job goes.
@@ -190,8 +206,7 @@ local function make_others()
     end
     local status = entry and 'queued' or new.parents and 'deferred' or 'scheduled'
     if #fields > 0 or new.due_at or new.is_member then
-      local is_call = new.count == '1' or new.count == '2' and ARGV[first + 2] == 'data'
-      add(fields, 'more', new.only_waits and is_call and 'parents' or '1')
+      add(fields, 'more', what_more(new))
     end
     add(fields, entry and 'entry' or 'due_at', entry or new.due_at)
     add(fields, 'lane', not entry and new.lane ~= 'main' and new.lane)
@@ -240,6 +255,8 @@ local function make_others()
         verdict = nil
       elseif parent then
         verdict = 'orphan'
+      elseif not verdict and new.only_waits and not new.after then
+        put_waiting(new)
       elseif not verdict then
         put(new, ended, entry, after)
       end

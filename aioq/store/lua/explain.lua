@@ -3,7 +3,7 @@
 -- ARGV: id nonce exact most minutes_back most_rows
 -- SAYS: ok gone
 -- MAKES: gone open children minutes audit
--- NEEDS: now read lanes lane_of late entries delivered tombstone_of
+-- NEEDS: now read lanes lane_of late entries delivered tombstone_of sole_parent
 -- exact: up to so many jobs ahead of it in its lane are counted; if there are more, the reply has the entries between
 -- which it stands, so that the caller can estimate. most: so many workers and parents are told. minutes_back: so many
 -- minutes before this one are read, to know how fast jobs begin. most_rows: so many rows of the audit are searched for who
@@ -140,7 +140,8 @@ end
 -- The jobs that a deferred job waits for, as far as this queue knows them: each with its state, and how many of its children
 -- have not finished.
 local function tell_parents()
-  local names, told = redis.call('SSCAN', open .. id, 0, 'COUNT', most)[2], {}
+  local sole, told = sole_parent(known.parents), {}
+  local names = sole and {sole} or redis.call('SSCAN', open .. id, 0, 'COUNT', most)[2]
   for i = 1, math.min(#names, most) do
     local name, state, unfinished = names[i], '', 0
     if not string.find(name, '@', 1, true) then
@@ -152,7 +153,7 @@ local function tell_parents()
     end
     told[#told + 1] = {name, state, unfinished}
   end
-  put(facts, 'parents', {redis.call('SCARD', open .. id), told})
+  put(facts, 'parents', {sole and 1 or redis.call('SCARD', open .. id), told})
 end
 
 -- A state that is added needs its facts here, and its sentences in values/explaining.py. That of a job which a limit holds

@@ -3,7 +3,7 @@
 -- ARGV: chunk
 -- SAYS: ok
 -- MAKES: main front gone groups group dependents ended_by outbox fingerprints fingerprint alike tags tag
--- NEEDS: now read REGISTRIES FINAL usual forget rewind own outlive outbox keep doors/follow remove_job more/takers more/fingerprints more/tags
+-- NEEDS: now read REGISTRIES FINAL usual forget rewind own outlive outbox keep doors/follow remove_job more/takers more/fingerprints more/tags edge_scores
 -- A record on which jobs depend that wait for a finish does not go by itself; it goes here, and its dependents are decided. As
 -- long as a job takes its result, it stays for some time more.
 -- Jobs that ended in the future, by a clock that was set back since, count as ended now.
@@ -35,8 +35,8 @@ local function is_taken(id, after)
   if has_takers(id, TAKER) then
     return true
   elseif is_wanted(after) and string.find(' ' .. after .. ' ', ' children ', 1, true) then
-    for score = peek(id, 'status') == 'finished' and 0.5 or 1.5, 3.5 do
-      if has_takers(id, score) then
+    for score = (peek(id, 'status') == 'finished' and 0 or 1) + TAKES, 3 + TAKES do
+      if has_takers(id, score) or has_takers(id, score + SOLE) then
         return true
       end
     end

@@ -3,11 +3,10 @@
 -- ARGV: chunk ids...
 -- SAYS: ok
 -- MAKES: open
--- NEEDS: now read
+-- NEEDS: now read edge_scores
 -- ids: these jobs; without any, `chunk` deferred ones, whichever: over time, all of them. Only rows are written, one for each
 -- pair that is not decided, and none that stands there already. Whoever carries them on does no harm if they were not needed.
 local SOME = 20 -- of those that one job waits for
-local SCORES = {w = 0, r = 1, c = 2, f = 3, W = 0.5, R = 1.5, C = 2.5, F = 3.5} -- as lib/defer.lua has them
 local told = 0
 local function tell_of(id)
   local status, parents, edition = peek(id, 'status', 'parents', 'edition')
@@ -19,8 +18,8 @@ local function tell_of(id)
     open_for[name] = string.find(name, '@', 1, true) ~= nil
   end
   for letter, name in string.gmatch(parents, '(%a)([^,]+)') do
-    if open_for[name] and SCORES[letter] then
-      local row = table.concat({'depend', name, SCORES[letter], edition and id .. '#' .. edition or id}, ' ')
+    if open_for[name] and EDGE_SCORES[letter] then
+      local row = table.concat({'depend', name, EDGE_SCORES[letter], edition and id .. '#' .. edition or id}, ' ')
       told = told + redis.call('ZADD', outbox, 'NX', now, row)
     end
   end

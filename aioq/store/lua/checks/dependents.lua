@@ -1,6 +1,6 @@
 -- dependents: a job that waits for others is listed by each of them, and they are there. Those of other queues are out of
 -- reach here: what is to be told them, or comes from them, stands in an outbox.
--- NEEDS: now FINAL read finding own outlive doors/follow ended_by children more/dependents checks/takers
+-- NEEDS: now FINAL read finding own doors/follow ended_by children checks/takers checks/edge
 
 function checks.deferred(_, id)
   if not score(deferred, id) then
@@ -29,16 +29,6 @@ function checks.deferred_deadline(_, id)
   end
 end
 
-local POLICIES = {w = WAIT, r = RUN, f = FAIL}
-local function policy_of(id, parent)
-  for letter, name in string.gmatch(peek(id, 'parents') or '', '(%a)([^,]+)') do
-    if name == parent then
-      return POLICIES[string.lower(letter)] or 2, string.find(letter, '%u') ~= nil
-    end
-  end
-  return 2, false
-end
-
 -- What a job waits for.
 function checks.open(_, id)
   local key = open .. id
@@ -53,27 +43,7 @@ function checks.open(_, id)
     return
   end
   for _, parent in ipairs(redis.call('SRANDMEMBER', key, SOME)) do
-    local is_elsewhere = string.find(parent, '@', 1, true)
-    if not is_elsewhere and redis.call('EXISTS', job .. parent, children .. parent) == 0 then
-      report('dependency-gone', id, 'it waits for job ' .. parent .. ', which is gone', function()
-        redis.call('ZREM', dependents .. parent, id)
-        decide(id, policy_of(id, parent), parent, 'gone')
-      end)
-    elseif not is_elsewhere and not score(dependents .. parent, id) then
-      report('dependency-untold', id, 'it waits for job ' .. parent .. ', whose end it would not hear of', function()
-        local policy, takes = policy_of(id, parent)
-        redis.call('ZADD', dependents .. parent, policy + (takes and TAKES or 0), id)
-        local status, after = peek(parent, 'status', 'after')
-        if status then
-          outlive(parent, takes)
-        end
-        if has_children(parent, status and after or 'children') then
-          decide_children_later(parent)
-        elseif FINAL[status] then
-          decide_later(parent, status)
-        end
-      end)
-    end
+    check_edge(id, parent)
   end
 end
 

@@ -1,5 +1,5 @@
 -- job: a record can be read, its job stands in the one index of its state, and goes when it is to go.
--- NEEDS: now read NEXT FINAL REGISTRIES late wake lanes delivered lane lane_of leave usual keep fingerprint doors/end_job forget history failure finding doors/leave_run own outlive more/dependents callback children checks/callbacks checks/takers checks/fingerprints checks/tags
+-- NEEDS: now read NEXT FINAL REGISTRIES late wake lanes delivered lane lane_of leave usual keep fingerprint doors/end_job forget history failure finding doors/leave_run own outlive more/dependents callback children checks/callbacks checks/takers checks/edge sole_parent checks/fingerprints checks/tags
 local TEXTS = {'status', 'func', 'entry', 'worker', 'after', 'tags'}
 local NUMBERS = {
   'fence', 'uncounted', 'deliveries', 'ttl', 'deferred_ttl', 'failure_ttl', 'created_at', 'enqueued_at', 'due_at',
@@ -313,6 +313,8 @@ function CHECKS.deferred(id, record)
       redis.call('HSET', job .. id, 'expires_at', deadline)
       redis.call('HSET', lanes, 'follows', '1')
     end)
+  elseif sole_parent(redis.call('HGET', job .. id, 'parents')) then
+    return check_edge(id, sole_parent(redis.call('HGET', job .. id, 'parents'))) or check_lasting(id, record)
   elseif redis.call('EXISTS', open .. id) == 0 then
     report('job-without-index', id, 'it is deferred, and waits for no job', function()
       release(id)

@@ -1,6 +1,6 @@
 -- takers: a job that takes the results of others is listed by each of them until it has ended, and no longer. Those of other
 -- queues are out of reach here; a record whose retention is over asks them, see sweep.lua.
--- NEEDS: FINAL finding outlive more/takers
+-- NEEDS: FINAL finding outlive more/takers sole_parent
 local SOME = 100 -- of the jobs that wait for one, or that one waits for: over time, all of them
 
 -- A job that has not ended takes what it was told to.
@@ -17,8 +17,10 @@ local function check_takes(id, record)
     return true
   end
   each_taken(parents, function(parent, is_elsewhere)
+    local is_open = redis.call('SISMEMBER', open .. id, parent) == 1 or
+      record.status == 'deferred' and sole_parent(parents) == parent
     if found or is_elsewhere or redis.call('EXISTS', job .. parent) == 0 or score(dependents .. parent, id) or
-      redis.call('SISMEMBER', open .. id, parent) == 1 then -- or that it is not told is a finding already
+      is_open then -- then that it is not told is a finding already
       return
     end
     found = true

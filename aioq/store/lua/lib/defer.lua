@@ -1,12 +1,5 @@
 -- defer: a new job waits for others, or is a child of one.
--- NEEDS: now FINAL read doors/follow outlive outbox
--- As more/dependents.lua has them; the capital letters are of takers.
-local POLICIES = {w = 0, r = 1, c = 2, f = 3, W = 0.5, R = 1.5, C = 2.5, F = 3.5}
-
--- The name of a job of another queue has its queue behind it.
-local function is_elsewhere(parent)
-  return string.find(parent, '@', 1, true) ~= nil
-end
+-- NEEDS: now FINAL read doors/follow outlive outbox sole_parent edge_scores
 -- Many jobs of a call may depend on one, so what is known of that one is kept: how it has ended, whether it is judged with
 -- its children, whether it was told to stay, and whether what its end means is to be decided.
 local ends, judged, stay, decided = {}, {}, {}, {}
@@ -29,7 +22,7 @@ local function depend(parent, score)
   if ends[parent] == nil then
     after, lasts = look_at_parent(parent)
   end
-  local status, takes = ends[parent], score % 1 ~= 0
+  local status, takes = ends[parent], is_taking(score)
   if not judged[parent] and status and (status == 'finished' or score >= 1) then
     if not decided[parent] then
       decided[parent] = true
@@ -59,23 +52,33 @@ local function add_row(rows, score, member)
   rows[#rows + 1] = member
 end
 -- The job waits for the ends of others. An end that has come already is decided when the call has stored all jobs.
+-- parents: as lib/heads.lua has them; jobs with one head have one table.
 local function defer(id, parents)
-  local all = {}
   add_row(waiting, now, id)
-  for letter, parent in string.gmatch(parents, '(%a)([^,]+)') do
-    local score = POLICIES[letter]
-    all[#all + 1] = parent
-    if is_elsewhere(parent) then
-      put_row('depend', parent, score, id)
-      redis.call('SADD', sources, string.match(parent, '@(.+)$'))
+  for _, parent in ipairs(parents) do
+    local name = parent.id
+    if parent.is_elsewhere then
+      put_row('depend', name, parent.score, id)
+      redis.call('SADD', sources, string.match(name, '@(.+)$'))
     else
-      listed[parent] = listed[parent] or {}
-      add_row(listed[parent], score, id)
-      depend(parent, score)
+      local rows = listed[name]
+      if not rows then
+        rows = {}
+        listed[name] = rows
+      end
+      add_row(rows, parent.score, id)
+      depend(name, parent.score)
     end
   end
-  for from = 1, #all, 1000 do -- unpack takes less than 8000
-    redis.call('SADD', open .. id, unpack(all, from, math.min(from + 999, #all)))
+  if sole_parent(parents.text) then
+    return
+  end
+  for from = 1, #parents, 1000 do -- unpack takes less than 8000
+    local names = {}
+    for at = from, math.min(from + 999, #parents) do
+      names[#names + 1] = parents[at].id
+    end
+    redis.call('SADD', open .. id, unpack(names))
   end
 end
 -- Why a job cannot be a child of the run with this fence; false if it can.

@@ -1,7 +1,7 @@
 -- heads: what the words of a head say of a new job; enqueue.lua lists the words. A feature that needs a word adds its handler, and
 -- no other place changes: a handler writes what is known into `new`, and fields that are stored beside those of the call into
 -- `fields`. false says that the value is none.
--- NEEDS: now lanes
+-- NEEDS: now lanes edge_scores
 local function due_moment(due)
   local delay = string.match(due, '^%+(%d+)$')
   return delay and now + tonumber(delay) or tonumber(due)
@@ -48,11 +48,21 @@ local HANDLERS = {
     follow_with(new, (string.gsub(kinds, ',', ' ')))
   end,
   parents = function(new, parents, fields)
-    new.parents = parents
+    local found, are_known = {text = parents}, true
+    for letter, parent in string.gmatch(parents, '(%a)([^,]+)') do
+      local is_elsewhere = string.find(parent, '@', 1, true) ~= nil
+      found[#found + 1] = {id = parent, score = EDGE_SCORES[letter], is_elsewhere = is_elsewhere}
+      are_known = are_known and EDGE_SCORES[letter] ~= nil
+    end
+    if #found == 1 and are_known and not found[1].is_elsewhere then
+      found[1].score = found[1].score + SOLE
+    end
+    new.parents = found
     if string.find(',' .. parents, ',%u') then
       follow_with(new, 'takes')
     end
     add(fields, 'parents', parents)
+    return are_known and #found > 0
   end,
   -- The place in the list of the group's members, which the job stands in already.
   group = function(new, place)
@@ -75,7 +85,7 @@ local HANDLERS = {
 -- What one head says; or nothing, and the word that nobody can read.
 local function read_head(head)
   local count, rest = string.match(head, '^(%d+)(.*)$')
-  local new = {count = count, has_words = rest ~= '', lane = 'main', fields = {}}
+  local new = {count = tonumber(count), has_words = rest ~= '', lane = 'main', fields = {}}
   for word in string.gmatch(rest, '%S+') do
     local name, value = string.match(word, '^([%l_]+)=(.+)$')
     local handle = HANDLERS[name or '']
@@ -83,7 +93,7 @@ local function read_head(head)
       return nil, word
     end
   end
-  new.only_waits = new.parents and rest == ' parents=' .. new.parents
+  new.only_waits = string.find(rest, '^ parents=%S+$') ~= nil
   new.__index = new -- jobs with the same head have what it says in common, and each its own place
   return new
 end

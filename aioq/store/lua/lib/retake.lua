@@ -1,15 +1,15 @@
 -- retake: a job that has ended, and begins anew, takes the results of other jobs again, as far as they are there.
--- NEEDS: read
+-- NEEDS: read sole_parent
 local function takes_results(parents)
   return parents and string.find(',' .. parents, ',%u') ~= nil
 end
--- Those that it waits for list it already. Returns its `after`.
-local function take_again(id, parents, after)
+-- is_waiting: it waits for others again. Those that it waits for list it already. Returns its `after`.
+local function take_again(id, parents, after, is_waiting)
   -- MAKES: open dependents ended_by outbox
   -- NEEDS: outlive outbox more/takers
   local edition = peek(id, 'edition')
   each_taken(parents, function(parent, is_elsewhere)
-    if redis.call('SISMEMBER', open .. id, parent) == 1 then
+    if redis.call('SISMEMBER', open .. id, parent) == 1 or is_waiting and sole_parent(parents) == parent then
       return
     elseif is_elsewhere then
       put_row('depend', parent, TAKER, name_elsewhere(id, edition))

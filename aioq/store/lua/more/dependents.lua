@@ -1,19 +1,16 @@
 -- dependents: what the end of a job means to the jobs that depend on it.
--- A job that depends on others is `deferred` while it is open what one of them means to it: `open:<id>` has those others,
--- and each of them has `dependents:<id>`. The score of a dependent there is its policy: what any end but a finish means.
+-- A job that depends on others is `deferred` while it is open what one of them means to it: `open:<id>` has those others
+-- (see sole_parent.lua for a single one), and each of them has `dependents:<id>`. The score of a dependent there is its policy: what any end but a finish means.
 -- A job of another queue stands in both as `<id>@<queue>`. What the end means to it is decided there, by decide.lua.
 -- A taker is a dependent that takes the result of the other job as an argument. It stays listed when it is decided, until it
 -- has ended itself; see more/takers.lua.
 -- A job that ends so keeps in `waited_for` whose end that was, and for which jobs it was open then: see more/returning.lua.
--- NEEDS: now read USUAL late lane lanes schedule wake failure doors/end_job outlive outbox deferred end_wait ended_by
+-- NEEDS: now read USUAL late lane lanes schedule wake failure doors/end_job outlive outbox deferred end_wait ended_by sole_parent edge_scores
 local WAIT, RUN, FAIL = 0, 1, 3 -- and 2: cancel
-local TAKES = 0.5 -- is added to the policy of a taker; once it is decided, its score is TAKER
 local MOST = 200 -- dependents that one script decides; the others come with the next claim
 
 local has_released, has_rows = false, false
-local function release(id)
-  local lane, due_at, expires_at, ttl, deaths, after, more =
-    peek(id, 'lane', 'due_at', 'expires_at', 'ttl', 'deaths', 'after', 'more')
+local function release_read(id, lane, due_at, expires_at, ttl, deaths, after, more)
   if is_late('deferred', expires_at) then
     end_wait(id, expires_at, after)
     return
@@ -27,6 +24,9 @@ local function release(id)
     return_to_lane(id, lane, ttl, deaths, after, more == 'parents' and 'parents enqueued_at')
   end
   has_released = true
+end
+local function release(id)
+  release_read(id, peek(id, 'lane', 'due_at', 'expires_at', 'ttl', 'deaths', 'after', 'more'))
 end
 -- The job ends, since one that it depends on has not finished, or a child of that one. Returns whether its record is kept.
 local function end_dependent(id, policy, parent, status, child)
@@ -51,12 +51,21 @@ local function end_dependent(id, policy, parent, status, child)
   end_job(canceled, id, 'canceled', USUAL.canceled, after, false, now)
   return true
 end
--- status: how the job `parent` ended. Each pair is decided once. Returns whether the job has ended by it, and is kept.
-local function decide(id, policy, parent, status, child)
-  if redis.call('SREM', open .. id, parent) == 0 then
-    return -- it has ended, or was decided before
+-- status: how the job `parent` ended. Each pair is decided once. is_sole: as far as is known, that was the only one that the
+-- job waits for. Returns whether the job has ended by it, and is kept.
+local function decide(id, policy, parent, status, child, is_sole)
+  local goes_on = status == 'finished' or policy == RUN
+  if is_sole or redis.call('SREM', open .. id, parent) == 0 then
+    local state, parents, lane, due_at, expires_at, ttl, deaths, after, more =
+      peek(id, 'status', 'parents', 'lane', 'due_at', 'expires_at', 'ttl', 'deaths', 'after', 'more')
+    if state ~= 'deferred' or sole_parent(parents) ~= parent then
+      return -- it has ended, or was decided before
+    elseif goes_on then
+      release_read(id, lane, due_at, expires_at, ttl, deaths, after, more)
+      return
+    end
   end
-  if status ~= 'finished' and policy ~= RUN then
+  if not goes_on then
     return end_dependent(id, policy, parent, status, child)
   elseif redis.call('EXISTS', open .. id) == 0 then
     release(id)
@@ -77,11 +86,11 @@ end
 -- stay.
 local function decide_some(parent, status, lowest, limit, child, is_gone)
   local key = dependents .. parent
-  local highest = is_gone and TAKER or FAIL + TAKES
+  local highest = is_gone and TAKER or FAIL + TAKES + SOLE
   local rows = redis.call('ZRANGEBYSCORE', key, lowest, highest, 'WITHSCORES', 'LIMIT', 0, limit)
   local names, takers, ended_now = {}, {}, {}
   for i = 1, #rows, 2 do
-    if is_gone or tonumber(rows[i + 1]) % 1 == 0 then
+    if is_gone or not is_taking(tonumber(rows[i + 1])) then
       names[#names + 1] = rows[i]
     else
       takers[#takers + 1] = TAKER
@@ -102,7 +111,7 @@ local function decide_some(parent, status, lowest, limit, child, is_gone)
       put_row('decide', rows[i], parent, rows[i + 1], status, child)
       has_rows, has_ended = true, math.floor(score) > RUN -- as far as is known here
     else
-      has_ended = decide(rows[i], math.floor(score), parent, status, child)
+      has_ended = decide(rows[i], math.floor(score), parent, status, child, score % TAKES == SOLE)
     end
     if has_ended and status ~= 'finished' then
       ended_now[#ended_now + 1] = rows[i + 1]

@@ -1,19 +1,20 @@
 -- returning: a job was requeued, and the jobs that its end had ended wait for it again.
 -- Each of them keeps in `waited_for` whose end that was, and for which jobs it was open then. It waits for these again; the
 -- edges that had been decided before stay decided. What one of them means to it that has ended since is decided at once.
--- NEEDS: now read allows deferred deferred_ttl doors/follow more/dependents revive retake ended_by outlive outbox children FINAL
+-- NEEDS: now read allows deferred deferred_ttl doors/follow more/dependents revive retake ended_by outlive outbox children FINAL sole_parent edge_scores
 -- What a job of another queue is told, and what it is told of, carries its edition: how often it has come back. So what is
 -- told late, or twice, of an edge that is open again since means nothing.
-local NUMBERS = {w = WAIT, r = RUN, c = 2, f = FAIL}
 local function scores_of(parents)
   local found = {}
   for letter, name in string.gmatch(parents or '', '(%a)([^,]+)') do
-    found[name] = NUMBERS[string.lower(letter)] + (string.find(letter, '%u') and TAKES or 0)
+    found[name] = EDGE_SCORES[letter]
   end
   return found
 end
-local function wait_for(id, name, score, edition)
-  redis.call('SADD', open .. id, name)
+local function wait_for(id, name, score, edition, is_sole)
+  if not is_sole then
+    redis.call('SADD', open .. id, name)
+  end
   local queue = string.match(name, '@(.+)$')
   if queue then
     put_row('depend', name, score, id .. '#' .. edition)
@@ -21,9 +22,9 @@ local function wait_for(id, name, score, edition)
     has_rows = true
     return
   end
-  redis.call('ZADD', dependents .. name, score, id)
+  redis.call('ZADD', dependents .. name, score + (is_sole and SOLE or 0), id)
   local status, after = peek(name, 'status', 'after')
-  local takes = score % 1 ~= 0
+  local takes = is_taking(score)
   if has_children(name, status and after or 'children') then -- its record may have gone since it has finished
     if status and takes then
       outlive(name, true)
@@ -56,10 +57,10 @@ local function wait_again(id, parent)
   end
   local scores = scores_of(parents)
   for name in string.gmatch(names, '%S+') do
-    wait_for(id, name, scores[name] or 2, edition)
+    wait_for(id, name, scores[name] or 2, edition, sole_parent(parents) == name)
   end
   if takes_results(parents) then
-    after = take_again(id, parents, after)
+    after = take_again(id, parents, after, true)
   end
   if after then
     return_member(id, after)
