@@ -123,17 +123,15 @@ def read_depends_on(value: DependsOn | Literal[False], name: str) -> Edges:
     at_front = False
 
     for each in [value] if isinstance(value, Dependency) else _listed(value or (), name):
-        policy: Policy = USUAL
-        jobs: Sequence[Any] = (each,)
-
         if isinstance(each, Dependency):
-            policy, jobs, at_front = each.on_failure, each.jobs, at_front or each.at_front
-        elif not isinstance(each, str) and not is_handle(each):
-            jobs = _listed(each, name)
+            edges = [_edge(job, each.on_failure, name) for job in each.jobs]
+            at_front = at_front or each.at_front
+        elif isinstance(each, str) or is_handle(each):
+            edges = [_edge(each, USUAL, name)]
+        else:
+            edges = [_edge(job, USUAL, name) for job in _listed(each, name)]
 
-        for job in jobs:
-            edge = Edge(_id_of(job, name), policy, None if isinstance(job, str) else job)
-
+        for edge in edges:
             if found.setdefault(edge.job_id, edge).policy != edge.policy:
                 other = found[edge.job_id].policy
 
@@ -154,12 +152,12 @@ def _listed(value: object, name: str) -> Sequence[Any]:
     return tuple(value)
 
 
-def _id_of(job: object, name: str) -> str:
+def _edge(job: object, policy: Policy, name: str) -> Edge:
     if isinstance(job, str):
-        return check_id(job, name)
+        return Edge(check_id(job, name), policy)
 
-    if is_handle(job):
-        return job.id
+    if (job_id := getattr(job, "id", None)) is not None:
+        return Edge(job_id, policy, job)
 
     raise InvalidType(f"{name}: {job!r} is neither a job nor an id")
 

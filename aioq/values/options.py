@@ -312,7 +312,7 @@ def read_options(given: Options) -> JobOptions:
     if not given:
         return NO_OPTIONS
 
-    if given.keys() - OPTION_NAMES:
+    if not OPTION_NAMES.issuperset(given):
         unknown = sorted(name for name in given if name not in OPTION_NAMES and not asks_for_nothing(name, given))
 
         if unknown:

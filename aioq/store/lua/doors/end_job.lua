@@ -33,7 +33,9 @@ local function end_job(registry, id, status, ttl, after, has_history, ended_at, 
     leave_tombstone(id, ttl)
   end
   if after then
-    if not string.find(after, '^group=[^%s@!]+$') then -- what makes it a member of a group stays
+    if after == 'deps' then
+      redis.call('HDEL', job .. id, 'after')
+    elseif not string.find(after, '^group=[^%s@!]+$') then -- what makes it a member of a group stays
       local stays, member = {}, string.match(' ' .. after, ' (group=[^%s!]+)')
       if string.find(' ' .. after, ' on_', 1, true) then
         -- NEEDS: callback_words

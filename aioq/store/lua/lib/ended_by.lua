@@ -6,8 +6,11 @@ local function has_ended_others(after)
 end
 -- rows: policies and names in turn.
 local function remember(id, rows)
+  if #rows == 0 then
+    return
+  end
   local left = redis.call('PTTL', job .. id)
-  if #rows == 0 or left == -2 then
+  if left == -2 then
     return -- nobody could requeue a job without a record
   end
   redis.call('ZADD', ended_by .. id, unpack(rows))
