@@ -11,7 +11,7 @@ import pytest
 
 from aioq import Queue
 from tests import jobs
-from tests.web.tools import HOSTILE, PATHS, TOKEN, client, fill, log_in
+from tests.web.tools import HOSTILE, PATHS, TOKEN, client, fill, log_in, settings_are_known
 
 
 async def test_every_page_shows_every_state_and_writes_nothing(queue, browse, raw) -> None:
@@ -199,7 +199,8 @@ async def test_lists_stay_short_and_few_calls_whatever_jobs_hold(queue, browse, 
         await queue.enqueue(jobs.add, "x" * 500_000, 2)
 
     visitor = await browse()
-    await visitor.get("/")  # the server's settings are asked for once a minute
+    await visitor.get("/")
+    await settings_are_known()
 
     for path in PATHS:
         raw.config_resetstat()
