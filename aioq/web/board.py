@@ -95,7 +95,7 @@ class Board:
 
     async def aclose(self) -> None:
         """Ask no more. The connection is its owner's."""
-        if self._asking is not None:
+        if self._asking is not None and not self._asking.done():
             self._asking.cancel()
             await asyncio.wait([self._asking])
 
