@@ -39,9 +39,10 @@ sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPR
 # A shell that starts the tests in the background lets them ignore SIGINT, and what they start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# How long an example takes is a matter of what else the machine does. Each run has other examples.
-hypothesis.settings.register_profile("any time", deadline=None)
-hypothesis.settings.register_profile("every day", deadline=None, max_examples=25)
+# How long an example takes is a matter of what else the machine does. Each run has other examples, so a failure
+# says how to have the same one again.
+hypothesis.settings.register_profile("any time", deadline=None, print_blob=True)
+hypothesis.settings.register_profile("every day", deadline=None, print_blob=True, max_examples=25)
 
 # redis-py reads its version from the files of its installation for each connection. Tests make tens of thousands.
 redis.utils.get_lib_version = functools.cache(redis.utils.get_lib_version)

@@ -83,6 +83,8 @@ class Dashboard:
 
     async def aclose(self) -> None:
         """Close the connection, if the dashboard has opened it. A mounted one closes with its process."""
+        await self._board.aclose()
+
         if self._owns:
             await self._connection.aclose()
 

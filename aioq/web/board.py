@@ -25,6 +25,9 @@ Redact = Callable[[str, str, str], str]
 #: How long what the server says of itself is believed, in seconds.
 FACTS_S = 60.0
 
+#: The name of the task that asks it.
+ASKING = "aioq web: facts of the server"
+
 #: What stands for a text that could not be redacted.
 HIDDEN = "(hidden)"
 
@@ -33,17 +36,17 @@ class ServerSight(NamedTuple):
     """What the server says of itself.
 
     Args:
-        settings: the doctor's look at its settings.
-        ahead_ms: by how many ms its clock is ahead of this machine's.
+        settings: the doctor's look at its settings; None: it has not answered yet.
 
     """
 
-    settings: list[Setting]
-    ahead_ms: float
+    settings: list[Setting] | None
 
     def value(self, name: str) -> str:
         """The value of a setting; "" if it is not told."""
-        return next((each.value for each in self.settings if each.name == name and each.level != "unknown"), "")
+        known = self.settings or ()
+
+        return next((each.value for each in known if each.name == name and each.level != "unknown"), "")
 
 
 class Board:
@@ -60,9 +63,10 @@ class Board:
         self._own = connection  # its round trips are measured, so nobody shares them
         self.past = Past(self.connection)
         self._redact = redact
-        self._facts: ServerSight | None = None
+        self._facts = ServerSight(None)
         self._facts_until = 0.0
-        self._asking: asyncio.Task[ServerSight] | None = None
+        self._ahead_ms: float | None = None
+        self._asking: asyncio.Task[None] | None = None
 
     def store(self, queue: str) -> Store:
         """One queue. No page makes one: a name without keys has empty lists."""
@@ -84,36 +88,47 @@ class Board:
         return await Directory(self.connection, away={}).workers()
 
     def begin(self) -> None:
-        """Ask the server for what it says of itself, if it is time for that. Then no page has to wait for it."""
+        """Ask the server for what it says of itself, if it is time for that. No page waits for it."""
         if time.monotonic() >= self._facts_until and (self._asking is None or self._asking.done()):
-            self._asking = asyncio.create_task(self._ask_server(), name="aioq web: facts of the server")
+            self._asking = asyncio.create_task(self._ask_server(), name=ASKING)
             self._asking.add_done_callback(_heard)
 
-    async def server(self) -> ServerSight:
-        """What the server says of itself. It is asked once a minute, and only the first page waits for it."""
+    async def aclose(self) -> None:
+        """Ask no more. The connection is its owner's."""
+        if self._asking is not None and not self._asking.done():
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
+
+    def server(self) -> ServerSight:
+        """What the server says of itself, as far as it is known. It is asked once a minute, beside the pages."""
         self.begin()
 
-        if self._facts is not None:
-            return self._facts
-
-        assert self._asking is not None
-
-        return await asyncio.shield(self._asking)
+        return self._facts
 
     async def now_ms(self) -> int:
-        """The moment by the server's clock, in ms since 1970."""
-        return round(time.time() * 1000 + (await self.server()).ahead_ms)
+        """The moment by the server's clock, in ms since 1970. Only the first page asks, beside all else."""
+        self.begin()
 
-    async def _ask_server(self) -> ServerSight:
-        (server, *_) = await self._own.servers()
+        if self._ahead_ms is None:
+            self._ahead_ms = await self._ask_ahead()
+
+        return round(time.time() * 1000 + self._ahead_ms)
+
+    async def _ask_ahead(self) -> float:
+        """By how many ms the server's clock is ahead of this machine's."""
+        (server, *_) = await self.connection.servers()
 
         try:
             seconds, micros = await server.call(("TIME",))
-            ahead = int(seconds) * 1000 + int(micros) / 1000 - time.time() * 1000
         except ServerUnreachable:
             raise
         except ServerError:  # this user may not ask for it
-            ahead = 0.0
+            return 0.0
+
+        return int(seconds) * 1000 + int(micros) / 1000 - time.time() * 1000
+
+    async def _ask_server(self) -> None:
+        self._ahead_ms = await self._ask_ahead()
 
         try:
             settings = await examine_server(self._own)
@@ -122,9 +137,7 @@ class Board:
         except ServerError:
             settings = []
 
-        self._facts, self._facts_until = ServerSight(settings, ahead), time.monotonic() + FACTS_S
-
-        return self._facts
+        self._facts, self._facts_until = ServerSight(settings), time.monotonic() + FACTS_S
 
     def shown(self, record: JobRecord, name: str, text: str) -> str:
         """A text of a job as it may leave the process."""
@@ -146,7 +159,7 @@ class Board:
         return self._redact is not None
 
 
-def _heard(asking: asyncio.Task[ServerSight]) -> None:
+def _heard(asking: asyncio.Task[None]) -> None:
     """An error is told by the calls that the page itself makes."""
     if not asking.cancelled():
         asking.exception()

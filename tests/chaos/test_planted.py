@@ -217,6 +217,14 @@ BUGS = {
         """,
         "shard-away", "I19", load="plain", seconds=75,
     ),
+    "an act takes over the rows of those before it": Bug(
+        "aioq/store/lua/lib/audit.lua", "if true then", "script-flush", "I32",
+        right="if string.sub(each, 1, #beginning) == beginning then", load="plain", seconds=10,
+    ),
+    "a job is listed under the last of its tags alone": Bug(
+        "aioq/store/lua/more/tags.lua", "'[^,]+$') do", "script-flush", "I33", right="'[^,]+') do", load="plain",
+        seconds=10,
+    ),
 }  # fmt: skip
 
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
+import hypothesis.core
 import pytest
 import redis
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -42,10 +44,19 @@ from tests.tools import assert_sound
 T = TypeVar("T")
 
 LONG = os.environ.get("AIOQ_HYPOTHESIS") == "long"
+
+#: The seed that `--hypothesis-seed` gives.
+GIVEN: int | None = hypothesis.core.global_force_seed
+
+#: To make a failure short takes up to five minutes: whoever looks at one gives its seed, and waits for that.
+SHORTENS = LONG or GIVEN is not None
+
 PROFILE = settings(
     max_examples=1_500 if LONG else 25,
     stateful_step_count=100 if LONG else 50,
     deadline=None,
+    database=None,  # examples of an earlier run would not be those of the seed
+    phases=[each for each in Phase if SHORTENS or each not in (Phase.shrink, Phase.explain)],
     suppress_health_check=list(HealthCheck),
     print_blob=True,
 )
@@ -879,11 +890,18 @@ class TravellingMachine(StoreMachine):
         self.run(advance(self.connection, 2))
 
 
+def try_out(machine: Callable[[], RuleBasedStateMachine], share: int = 1) -> None:
+    """Drive a rule machine with one in `share` of the examples. A failure says how to have it again."""
+    number = random.getrandbits(32) if GIVEN is None else GIVEN
+    print(f"The same again, made short: {'AIOQ_HYPOTHESIS=long ' * LONG}pytest --hypothesis-seed={number}")
+    some = settings(PROFILE, max_examples=PROFILE.max_examples // share)
+    run_state_machine_as_test(seed(number)(machine), settings=some)
+
+
 @pytest.mark.timeout(7_200 if LONG else 900)
 @pytest.mark.parametrize(("machine", "share"), [(StoreMachine, 1), (TravellingMachine, 4)])
 def test_the_server_and_the_model_agree(
     machine: type[StoreMachine], share: int, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listing, "PAGE", 3)  # so that lists of a few jobs have several pages
-    some = settings(PROFILE, max_examples=PROFILE.max_examples // share)
-    run_state_machine_as_test(lambda: machine(server.url), settings=some)
+    try_out(lambda: machine(server.url), share)

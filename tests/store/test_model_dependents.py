@@ -10,9 +10,8 @@ from typing import Any, TypeVar
 
 import pytest
 import redis
-from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from aioq import Queue
 from aioq.client.related import requeue_with_dependents
@@ -25,7 +24,7 @@ from aioq.values.outcome import Failed, Finished
 from aioq.values.record import JobRecord
 from aioq.values.states import FINAL, JobStatus, allows
 from tests.conftest import Server
-from tests.store.test_model import FAR, LONG, PROFILE
+from tests.store.test_model import FAR, LONG, try_out
 from tests.store.tools import audit, clock, end, job, patient_scripts, take
 from tests.tools import assert_sound
 
@@ -461,5 +460,4 @@ class DependentsMachine(RuleBasedStateMachine):
 
 @pytest.mark.timeout(3_600 if LONG else 900)
 def test_the_server_and_the_model_agree(server: Server) -> None:
-    some = settings(PROFILE, max_examples=PROFILE.max_examples // 2)
-    run_state_machine_as_test(lambda: DependentsMachine(server.url), settings=some)
+    try_out(lambda: DependentsMachine(server.url), 2)

@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 
 import pytest
 import redis
-from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from aioq import Queue
 from aioq.store import Connection, Store
@@ -22,7 +21,7 @@ from aioq.values.group import HOWS, Place
 from aioq.values.outcome import Failed, Finished
 from aioq.values.states import FINAL, JobStatus, allows
 from tests.conftest import Server
-from tests.store.test_model import LONG, PROFILE
+from tests.store.test_model import LONG, try_out
 from tests.store.tools import audit, end, job, patient_scripts, take
 from tests.tools import assert_sound
 
@@ -267,4 +266,4 @@ class GroupsMachine(RuleBasedStateMachine):
 
 @pytest.mark.timeout(7_200 if LONG else 900)
 def test_groups_and_the_model_agree(server: Server) -> None:
-    run_state_machine_as_test(lambda: GroupsMachine(server.url), settings=settings(PROFILE))
+    try_out(lambda: GroupsMachine(server.url))

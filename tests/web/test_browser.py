@@ -122,6 +122,27 @@ def test_no_page_violates_a_rule_of_accessibility(visit, scheme: str, width: int
     assert found == []
 
 
+@pytest.mark.parametrize("path", ["/jobs?state=failed", "/audit"])
+def test_a_list_is_a_table_for_readers_of_a_screen_on_a_phone(visit, scene, path: str) -> None:
+    """Its rows are no rows of a table for the eye there, for which browsers may take the roles from them."""
+    page = visit(viewport={"width": 390, "height": 844})
+    page.goto("/jobs?state=failed")
+    page.locator("button >> text=Requeue").first.click()
+    page.wait_for_selector("text=The job waits in its queue again.")
+    page.goto(path)
+    assert page.evaluate("getComputedStyle(document.querySelector('tbody tr')).display") in ("grid", "flex")
+    tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    seen = [each["role"]["value"] for each in tree if not each["ignored"]]
+    rows, columns = page.locator("tbody tr").count(), page.locator("th:not(.wide)").count()
+    assert rows
+    assert (seen.count("table"), seen.count("rowgroup"), seen.count("row")) == (1, 2, 1 + rows)
+    assert (seen.count("columnheader"), seen.count("cell")) == (columns, rows * columns)
+    roles = page.evaluate(
+        "[...document.querySelectorAll('table, table :is(thead, tbody, tr, th, td)')].map(x => x.role)"
+    )
+    assert None not in roles
+
+
 def test_every_page_is_reached_by_clicks(visit) -> None:
     page = visit()
     page.click("nav >> text=Queues")

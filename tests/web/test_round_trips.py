@@ -13,12 +13,14 @@ from aioq import Queue
 from aioq.cli.screen.reading import read
 from aioq.cli.screen.state import Place
 from aioq.cli.screen.view import Page
+from aioq.doctor import Setting, examine_server
+from aioq.store import Connection
 from aioq.store.net.command import Command
 from aioq.store.net.node import Node
 from aioq.store.net.sharing import Sharing
 from aioq.web.board import Board
 from tests import jobs
-from tests.web.tools import PATHS, fill
+from tests.web.tools import PATHS, client, fill, settings_are_known
 
 #: The most round trips of a page.
 MOST = 5
@@ -70,7 +72,8 @@ async def test_each_page_makes_at_most_five(
     ]
     paths += [f"/jobs/{job_id}" for job_id in ids.values()]
     paths += [f"/jobs?q={each}" for each in (*QUERIES, f"fingerprint:{group.fingerprint}")]
-    await visitor.get("/")  # the server's settings are asked for once a minute
+    await visitor.get("/")
+    await settings_are_known()
 
     for path in paths:
         for _ in range(2):  # the first time, scripts may be loaded
@@ -81,12 +84,47 @@ async def test_each_page_makes_at_most_five(
         assert len(asked) <= MOST, (path, asked)
 
     board = Board(queue.connection)
-    await board.server()
+    board.begin()
+    await settings_are_known()
 
     for page in Page:
         asked.clear()
         await read(board, Place(page, "default", ids["failed"]))
         assert len(asked) <= MOST, page
+
+
+async def test_no_page_waits_for_the_settings_of_the_server(
+    queue: Queue, asked: list[Sequence[Command]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first page of a dashboard asks for the server's clock together with what it shows."""
+    told = asyncio.Event()
+
+    async def examine_later(connection: Connection) -> list[Setting]:
+        await told.wait()
+        return await examine_server(connection)
+
+    await queue.enqueue(jobs.noop)
+
+    async with client(queue) as visitor:
+        for path in PATHS:
+            await visitor.get(path)  # scripts are loaded
+
+        await settings_are_known()
+
+    monkeypatch.setattr("aioq.web.board.examine_server", examine_later)
+
+    for path in PATHS:
+        async with client(queue) as visitor:
+            asked.clear()
+            assert (await visitor.get(path)).status_code == 200
+            assert len(asked) <= MOST, path
+            assert not any({each[0] for each in commands} == {"TIME"} for commands in asked), path
+
+    async with client(queue) as visitor:
+        assert "is being asked for its settings" in (await visitor.get("/")).text
+        told.set()
+        await settings_are_known()
+        assert "is being asked for its settings" not in (await visitor.get("/")).text
 
 
 async def test_calls_that_begin_together_share_a_round_trip_and_an_error_is_of_all(

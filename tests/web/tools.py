@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ import httpx
 
 from aioq import Queue, Repeat, Retry
 from aioq.web import dashboard
+from aioq.web.board import ASKING
 from tests import jobs
 from tests.tools import RunningWorker, eventually
 
@@ -24,15 +26,25 @@ PATHS = ("/", "/queues", "/queues/default", "/jobs", "/failures", "/workers", "/
 
 @asynccontextmanager
 async def client(
-    url: str, *, base: str = "http://localhost", headers: dict[str, str] | None = None, **options: object
+    server: str | Queue,
+    *,
+    base: str = "http://localhost",
+    headers: dict[str, str] | None = None,
+    **options: object,
 ) -> AsyncIterator[httpx.AsyncClient]:
-    app = dashboard(url, **options)
+    app = dashboard(server, **options)
     transport = httpx.ASGITransport(app=app)
 
     async with httpx.AsyncClient(transport=transport, base_url=base, headers=headers) as made:
         yield made
 
     await app.aclose()
+
+
+async def settings_are_known() -> None:
+    """Wait until the server has told its settings. Dashboards ask for them once a minute, beside their pages."""
+    asking = [each for each in asyncio.all_tasks() if each.get_name() == ASKING]
+    await asyncio.gather(*asking)
 
 
 async def log_in(visitor: httpx.AsyncClient) -> None:

@@ -87,6 +87,7 @@ class Monitor:
                 loop.remove_signal_handler(number)
 
             await _cancel([*tasks, leaving, *([self._acting] if self._acting is not None else [])])
+            await self._board.aclose()
 
         return 0 if self._ended_by is None else 128 + self._ended_by
 

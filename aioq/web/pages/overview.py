@@ -18,9 +18,8 @@ LAST_FAILED = 8
 async def read(ask: Ask) -> Facts:
     """Five round trips: names, queues and workers, the jobs that are next, the last failed ones and the past."""
     board = ask.board
-    (sights, away), workers, server, now_ms = await asyncio.gather(
-        board.queues(), board.workers(), board.server(), board.now_ms()
-    )
+    (sights, away), workers, now_ms = await asyncio.gather(board.queues(), board.workers(), board.now_ms())
+    server = board.server()
     counts = [sight.info.counts for sight in sights]
     waiting_since = [milliseconds(each.next_up.enqueued_at) for each in sights if each.next_up is not None]
     due = [each.next_due.due_ms for each in sights if each.next_due is not None]
@@ -30,7 +29,7 @@ async def read(ask: Ask) -> Facts:
         _last_failed(ask, failing),
         board.past.of(sorted(each.info.name for each in busiest), last_of(ask.query)),
     )
-    found = concerns(sights, server.settings, away, now_ms)
+    found = concerns(sights, server.settings or (), away, now_ms)
 
     return {
         "sights": sights,
