@@ -93,12 +93,12 @@ async def test_a_call_that_was_not_awaited_is_a_failure_and_is_named_beside_anot
     process: JobProcess,
 ) -> None:
     kind, _, text, error_type, *_ = await ask(process, "drops_a_call_in_process")
-    assert (kind, error_type) == (b"returned", b"NotAwaited")
+    assert (kind, error_type) == (b"returned", b"aioq.errors.NotAwaited")
     assert b"save_meta" not in text  # that one needs no `await` here
     kind, _, text, error_type, *_ = await ask(process, "drops_a_call_in_process", "an error")
     assert (kind, error_type) == (b"raised", b"ValueError")
     assert b"an error" in text
-    assert b"was not awaited" in text
+    assert b"never awaited" in text
 
 
 async def test_what_a_job_has_not_there_is_refused_by_name(process: JobProcess) -> None:
