@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from aioq import Connection, InvalidInput, Queue
+from aioq.cli.common import CommandError, make_importable
 from tests import jobs
 from tests.cli.tools import Cli
 from tests.conftest import Server
@@ -88,3 +90,21 @@ def test_the_directories_that_code_is_imported_from(cli: Cli, tmp_path: Path) ->
     assert cli.process("worker", "--burst", "-P", str(tmp_path)).returncode == 0
     assert "moneys.Money object" in cli.process("job", "show", "x", "-P", str(tmp_path)).stdout
     assert "No module named 'moneys'" in cli.process("job", "show", "x").stdout
+
+
+def test_a_directory_that_was_removed_is_told_and_nothing_is_imported_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone, there = tmp_path / "gone", tmp_path / "there"
+    gone.mkdir()
+    there.mkdir()
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    make_importable([there])
+    assert sys.path[0] == str(there)
+    assert str(gone) not in sys.path
+    assert capsys.readouterr().err == "The current directory was removed; nothing is imported from it\n"
+
+    with pytest.raises(CommandError, match="--path lib: the current directory was removed"):
+        make_importable([there, Path("lib")])
