@@ -155,8 +155,8 @@ def asked(server: Server, wait: float = 0) -> int:
 
 def test_without_a_terminal_one_line_names_what_else_there_is(cli: Cli) -> None:
     for words in (("monitor",), ("monitor", "--interval", "1")):
-        done = cli.process(*words, stdin=None)
-        assert done.returncode == 1
+        done = cli.call(*words)
+        assert done.exit_code == 1
         assert done.stderr.count("\n") == 1
         assert "`aioq info`" in done.stderr
 
