@@ -43,7 +43,7 @@ def test_each_command_reaches_queues_with_a_prefix(cli: Cli) -> None:
     assert cli.call("resume", "--queue", "default", *there).exit_code == 0
     assert cli.call("enqueue", "tests.jobs.noop", "--job-id", "y", *there).exit_code == 0
     assert "default: 2 jobs examined" in cli.call("doctor", *there).stdout
-    assert "2 runs of jobs: 2 finished" in cli.process("worker", "--burst", *there).stderr
+    assert cli.call("worker", "--burst", *there).exit_code == 0
     (queue,) = json.loads(cli.call("info", "--json", *there).stdout)["queues"]
     assert queue["finished"] == 2
     assert cli.call("info").stdout.startswith("No queues.")
@@ -85,11 +85,10 @@ async def test_all_queues_of_a_prefix(server: Server) -> None:
 
 def test_the_directories_that_code_is_imported_from(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "moneys.py").write_text("class Money: pass\ndef earn(): return Money()\n")
-    done = cli.process("enqueue", "moneys.earn", "--job-id", "x")
-    assert done.returncode == 0
+    assert cli.call("enqueue", "moneys.earn", "--job-id", "x").exit_code == 0
     assert cli.process("worker", "--burst", "-P", str(tmp_path)).returncode == 0
     assert "moneys.Money object" in cli.process("job", "show", "x", "-P", str(tmp_path)).stdout
-    assert "No module named 'moneys'" in cli.process("job", "show", "x").stdout
+    assert "No module named 'moneys'" in cli.call("job", "show", "x").stdout
 
 
 def test_a_directory_that_was_removed_is_told_and_nothing_is_imported_from_it(
