@@ -3,8 +3,8 @@
 A page is run like this. A Python block that begins with a comment such as `# jobs.py` is a file of that name in
 the page's own folder: a module that other blocks and the page's workers import; if it calls `asyncio.run`, or
 prints at its top level, a program that is run at its place; or a `test_….py`, which pytest runs at its place,
-together with those that follow it at once. All other blocks share one namespace and one event loop, in their order, with `await` at the top level. A block after
-`<!-- skip: reason -->` is left out.
+together with those that follow it at once. All other blocks share one namespace and one event loop, in their
+order, with `await` at the top level. A block after `<!-- skip: reason -->` is left out.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import pty
 import re
@@ -14,6 +15,7 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+from typer import testing
 from typer.testing import CliRunner, Result
 
 from aioq import Job, Queue, Worker
@@ -21,6 +23,9 @@ from aioq.cli.main import app
 from aioq.values.resolving import resolve
 from tests import jobs
 from tests.tools import eventually_sync, logging_restored
+
+# The runner makes all commands anew for each call, and most calls take less time than that. Tests make thousands.
+testing._get_command = functools.cache(testing._get_command)
 
 COMMAND = (sys.executable, "-m", "aioq")
 
