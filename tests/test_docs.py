@@ -2,9 +2,9 @@
 
 A page is run like this. A Python block that begins with a comment such as `# jobs.py` is a file of that name in
 the page's own folder: a module that other blocks and the page's workers import; if it calls `asyncio.run`, or
-prints at its top level, a program that is run at its place; or a `test_….py`, which pytest runs at its place. All
-other blocks share one namespace and one event loop, in their order, with `await` at the top level. A block after
-`<!-- skip: reason -->` is left out.
+prints at its top level, a program that is run at its place; or a `test_….py`, which pytest runs at its place,
+together with those that follow it at once. All other blocks share one namespace and one event loop, in their
+order, with `await` at the top level. A block after `<!-- skip: reason -->` is left out.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -134,21 +135,36 @@ async def test_the_python_of_a_page_runs(
             await stack.enter_async_context(worker(url, queues, place, environment))
 
         try:
-            for block in python:
-                if block.is_test:
-                    await run_program(
-                        ["-m", "pytest", "-q", "-p", "no:asyncio", block.file], block, place, environment
-                    )
-                elif block.is_program:
-                    await run_program([block.file], block, place, environment)
-                elif block.file:
-                    importlib.import_module(block.file.removesuffix(".py"))
-                else:
-                    await run_block(block, namespace)
+            for is_test, together in groupby(python, lambda each: each.is_test):
+                if is_test:
+                    await run_tests(list(together), place, environment)
+                    continue
+
+                for block in together:
+                    await run_block_or_file(block, namespace, place, environment)
         finally:
             for value in {id(value): value for value in namespace.values()}.values():
                 if isinstance(value, Queue | Connection):
                     await value.aclose()
+
+
+async def run_tests(tests: list[Block], place: Path, environment: dict[str, str]) -> None:
+    """Run what stands together with pytest, and with no other plugin than those that the pages name."""
+    plugins = ["-p", "anyio", "-p", "aioq"]
+    files = [block.file for block in tests]
+    alone = environment | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    await run_program(["-m", "pytest", "-q", *plugins, *files], tests[0], place, alone)
+
+
+async def run_block_or_file(
+    block: Block, namespace: dict[str, Any], place: Path, environment: dict[str, str]
+) -> None:
+    if block.is_program:
+        await run_program([block.file], block, place, environment)
+    elif block.file:
+        importlib.import_module(block.file.removesuffix(".py"))
+    else:
+        await run_block(block, namespace)
 
 
 async def run_block(block: Block, namespace: dict[str, Any]) -> None:

@@ -96,7 +96,7 @@ async def test_the_table(queue, cli: Cli, acted) -> None:
     await queue.enqueue(jobs.noop, job_id="one")
     await acted("job", "cancel", "one")
     await acted("suspend", "--queue", "default", "--reason", "a test")
-    result = await asyncio.to_thread(cli.process, "audit", "default", "--limit", "1")
+    result = await asyncio.to_thread(cli.call, "audit", "default", "--limit", "1")
     heading, row = result.stdout.splitlines()
     assert heading.split() == ["when", "who", "from", "queue", "action", "what"]
     assert row.split("  ")[-1].strip() == "a test"

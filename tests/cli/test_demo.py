@@ -73,8 +73,8 @@ def test_urls_of_one_s_own_on_a_server_of_one_s_own(cli: Cli, server, tmp_path: 
 
 
 def test_an_unreachable_server_is_one_line(cli: Cli) -> None:
-    done = cli.process("demo", "http://localhost/", "-u", "redis://127.0.0.1:1")
-    assert (done.returncode, done.stdout) == (1, "")
+    done = cli.call("demo", "http://localhost/", "-u", "redis://127.0.0.1:1")
+    assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: no server at redis://127.0.0.1:1")
 
 

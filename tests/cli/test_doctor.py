@@ -24,8 +24,8 @@ def damaged(cli: Cli, raw: redis.Redis) -> None:
 
 def test_sound_queues(cli: Cli) -> None:
     cli.enqueue("a")
-    done = cli.process("doctor")
-    assert (done.returncode, done.stderr) == (0, "")
+    done = cli.call("doctor")
+    assert (done.exit_code, done.stderr) == (0, "")
     assert "Queue default: 1 job examined, nothing found\n" in done.stdout
     assert done.stdout.endswith("\nThe data is sound.\n")
 
@@ -127,10 +127,10 @@ def test_a_bad_setting_is_a_problem(own_server: Callable[..., Server], environme
 
 
 def test_no_server_and_a_wrong_option(cli: Cli) -> None:
-    done = cli.process("doctor", "-u", "redis://127.0.0.1:1/0")
-    assert (done.returncode, done.stdout) == (1, "")
+    done = cli.call("doctor", "-u", "redis://127.0.0.1:1/0")
+    assert (done.exit_code, done.stdout) == (1, "")
     assert len(done.stderr.splitlines()) == 1
-    assert cli.process("doctor", "--nonsense").returncode == 2
+    assert cli.call("doctor", "--nonsense").exit_code == 2
 
 
 def test_the_page_names_every_kind(request: pytest.FixtureRequest) -> None:
@@ -160,7 +160,7 @@ def test_of_many_sound_queues_only_the_number_is_told(cli: Cli, raw: redis.Redis
 def test_a_bar_is_shown_on_a_terminal_and_nowhere_else(cli: Cli) -> None:
     cli.enqueue("x")
     cli.enqueue("y", queue="mail")
-    assert cli.process("doctor").stderr == ""
+    assert cli.call("doctor").stderr == ""
     _, seen = cli.on_terminal("doctor")
     assert "Examining 2 queues" in seen
     assert "4/4" in seen

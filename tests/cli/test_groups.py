@@ -18,7 +18,7 @@ async def make(queue: Queue) -> None:
 
 def test_groups_are_listed(cli: Cli) -> None:
     cli.do(make)
-    listed = cli.process("group", "ls").stdout.splitlines()
+    listed = cli.call("group", "ls").stdout.splitlines()
     assert listed[0].split() == ["group", "queue", "members", "ended", "unfinished", "ended_at"]
     assert [line.split()[:5] for line in listed[1:]] == [
         ["done", "default", "2", "2", "1"],
@@ -32,7 +32,7 @@ def test_groups_are_listed(cli: Cli) -> None:
 
 def test_a_group_is_shown(cli: Cli) -> None:
     cli.do(make)
-    shown = cli.process("group", "show", "done").stdout
+    shown = cli.call("group", "show", "done").stdout
     assert "members:    2\nended:      2\nunfinished: 1\nfinished:   1\nfailed:     1\n" in shown
     found = json.loads(cli.call("group", "show", "done", "--queue", "default", "--json").stdout)
     assert (found["members"], found["failed"], found["gone"]) == (2, 1, 0)
@@ -43,7 +43,7 @@ def test_a_group_is_shown(cli: Cli) -> None:
 
 def test_a_group_that_there_is_not(cli: Cli) -> None:
     cli.do(make)
-    result = cli.process("group", "show", "nobody")
-    assert (result.returncode, result.stderr) == (1, "Error: no queue has a group nobody (there is default)\n")
-    result = cli.process("group", "show", "nobody", "--queue", "other")
-    assert (result.returncode, result.stderr) == (1, "Error: queue other has no group nobody\n")
+    result = cli.call("group", "show", "nobody")
+    assert (result.exit_code, result.stderr) == (1, "Error: no queue has a group nobody (there is default)\n")
+    result = cli.call("group", "show", "nobody", "--queue", "other")
+    assert (result.exit_code, result.stderr) == (1, "Error: queue other has no group nobody\n")

@@ -48,7 +48,7 @@ def test_show_on_a_terminal_is_for_people(cli: Cli) -> None:
     assert re.search(r"^error_message: +\S", seen.partition("earlier run")[2], re.MULTILINE)
     assert not re.search(r"^\w+:\S", seen, re.MULTILINE)
 
-    piped = cli.process("job", "show", "x").stdout
+    piped = cli.call("job", "show", "x").stdout
     assert re.search(r"^failure_ttl: +31536000$", piped, re.MULTILINE)
     assert re.search(r"^ended_at: +\d{4}-\d\d-\d\dT[\d:.]+\+00:00$", piped, re.MULTILINE)
     assert '"jitter": "full"' in piped
@@ -160,8 +160,8 @@ def test_show_prints_everything(cli: Cli) -> None:
     assert facts["unreadable"] == []
     (run,) = facts["runs"]
     assert (run["outcome"], run["worker"]) == ("failed", facts["worker"])
-    done = cli.process("job", "show", "x")
-    assert (done.returncode, done.stderr) == (0, "")
+    done = cli.call("job", "show", "x")
+    assert (done.exit_code, done.stderr) == (0, "")
     assert "\nstatus:        failed\n" in done.stdout
     assert "args:          [7]\n" in done.stdout
     assert 'meta:          {"n": [1, {}]}\n' in done.stdout
@@ -219,8 +219,8 @@ def test_show_of_no_job(cli: Cli) -> None:
 
 def test_cancel(cli: Cli) -> None:
     cli.enqueue("a", "b")
-    done = cli.process("job", "cancel", "a", "nope", "a", "b")
-    assert (done.returncode, done.stdout, done.stderr) == (1, "a: canceled\nb: canceled\n", "nope: not found\n")
+    done = cli.call("job", "cancel", "a", "nope", "a", "b")
+    assert (done.exit_code, done.stdout, done.stderr) == (1, "a: canceled\nb: canceled\n", "nope: not found\n")
     assert (cli.status("a"), cli.status("b")) == ("canceled", "canceled")
     result = cli.call("job", "cancel", "a")
     assert (result.exit_code, result.stderr) == (1, "a: already canceled\n")
@@ -235,8 +235,8 @@ def test_stop(cli: Cli, start: Callable[..., Running]) -> None:
     cli.enqueue("waits", queue="mail")
     start("worker")
     eventually_sync(lambda: cli.status("runs") == "started")
-    done = cli.process("job", "stop", "runs")
-    assert (done.returncode, done.stdout) == (0, "runs: stopped\n")
+    done = cli.call("job", "stop", "runs")
+    assert (done.exit_code, done.stdout) == (0, "runs: stopped\n")
     assert cli.status("runs") == "stopped"
     result = cli.call("job", "stop", "waits", "--queue", "mail")
     assert (result.exit_code, result.stderr) == (1, "waits: not stopped (queued)\n")
@@ -244,8 +244,8 @@ def test_stop(cli: Cli, start: Callable[..., Running]) -> None:
 
 def test_delete(cli: Cli) -> None:
     cli.enqueue("a", "b")
-    done = cli.process("job", "delete", "a", "nope")
-    assert (done.returncode, done.stdout, done.stderr) == (1, "a: deleted\n", "nope: not found\n")
+    done = cli.call("job", "delete", "a", "nope")
+    assert (done.exit_code, done.stdout, done.stderr) == (1, "a: deleted\n", "nope: not found\n")
     assert cli.queued() == ["b"]
 
 
@@ -312,7 +312,7 @@ def test_the_error_of_a_job_is_its_class_and_first_line_everywhere(cli: Cli) -> 
 
 def test_ls_in_a_pipe(cli: Cli) -> None:
     cli.fail("f")
-    head, line = cli.process("ls").stdout.splitlines()
+    head, line = cli.call("ls").stdout.splitlines()
     assert head.split() == ["id", "status", "since/due", "call", "note"]
     assert line.startswith("f   failed  20")
     assert line.endswith("tests.jobs.div_by_zero(1)  ZeroDivisionError: division by zero")

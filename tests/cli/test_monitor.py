@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import os
+import pty
+import re
+import shutil
 import signal
+import struct
 import termios
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Self
 
 import pytest
 
-from aioq import Queue
+from aioq import Connection, Queue
+from aioq.cli.screen import monitor
+from aioq.cli.screen.monitor import Monitor
+from aioq.cli.screen.terminal import Terminal
 from tests import jobs
 from tests.cli.terminal import BACK, OnTerminal
 from tests.cli.tools import Cli, Running
 from tests.conftest import Server
-from tests.tools import eventually_sync
+from tests.tools import eventually, eventually_sync
 
 
 def opened(cli: Cli, *words: str, **options: int) -> OnTerminal:
@@ -144,8 +155,8 @@ def asked(server: Server, wait: float = 0) -> int:
 
 def test_without_a_terminal_one_line_names_what_else_there_is(cli: Cli) -> None:
     for words in (("monitor",), ("monitor", "--interval", "1")):
-        done = cli.process(*words, stdin=None)
-        assert done.returncode == 1
+        done = cli.call(*words)
+        assert done.exit_code == 1
         assert done.stderr.count("\n") == 1
         assert "`aioq info`" in done.stderr
 
@@ -153,3 +164,139 @@ def test_without_a_terminal_one_line_names_what_else_there_is(cli: Cli) -> None:
     assert status == 1
     assert "`aioq info`" in seen
     assert cli.call("monitor", "--interval", "never").exit_code == 2
+
+
+class Screen:
+    """A screen in this process, on a terminal of a test's own."""
+
+    def __init__(self, url: str, interval: float = 0.05) -> None:
+        self.own, self._its = pty.openpty()
+        fcntl.ioctl(self.own, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self.connection = Connection(url)
+        self.sent = b""
+        self._interval = interval
+
+    async def __aenter__(self) -> Self:
+        os.set_blocking(self.own, False)
+        asyncio.get_running_loop().add_reader(self.own, self._read)
+        self.task = asyncio.create_task(self._run())
+
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.task.cancel()
+        await asyncio.wait([self.task])
+        await self.connection.aclose()
+        self.close()
+        os.close(self._its)
+
+    async def _run(self) -> int:
+        with Terminal(self._its, self._its) as terminal:
+            return await Monitor(self.connection, terminal, self._interval, "utf-8").run()
+
+    def _read(self) -> None:
+        with suppress(OSError):
+            self.sent += os.read(self.own, 65_536)
+
+    def close(self) -> None:
+        """As if its window was closed."""
+        if self.own >= 0:
+            asyncio.get_running_loop().remove_reader(self.own)
+            os.close(self.own)
+            self.own = -1
+
+    async def press(self, keys: str, text: str) -> None:
+        """Press keys, and wait until what is sent from then on has a text."""
+        self.sent = b""
+        os.write(self.own, keys.encode())
+        await self.shows(text)
+
+    async def shows(self, text: str) -> None:
+        await eventually(lambda: text in self.text, timeout=20, describe=f"{text} in {self.text[-2000:]}")
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", self.sent.decode(errors="replace"))
+
+
+async def test_a_server_that_goes_and_comes_and_what_signals_and_keys_do_to_the_screen(
+    own_server: Callable[..., Server],
+) -> None:
+    server = own_server()
+
+    async with Queue("mail", server.url) as queue, Screen(server.url) as screen:
+        await queue.enqueue(jobs.noop)
+        await screen.shows("> mail")
+        await screen.press("P", "Pause queue mail?")
+        await screen.press("y", "Queue mail is paused.")
+        server.stop()
+        await screen.press("", "As it was ")
+        server.start()
+        await screen.press("", "There is no queue yet.")
+        await Queue("post", queue.connection).enqueue(jobs.noop)
+        await screen.press("", "> post")
+        await screen.press("p", "PAUSED")
+        await screen.press("\x0c", "PAUSED")  # Ctrl-L draws it again
+        screen.sent = b""
+        os.kill(os.getpid(), signal.SIGWINCH)
+        await screen.shows("PAUSED")
+        await screen.press("/mxy\x7f", "mx")
+        await screen.press("\x1b", "> post")
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert await screen.task == 128 + signal.SIGHUP
+        await eventually(lambda: BACK in screen.sent)
+
+
+async def test_a_page_that_cannot_be_shown_is_told_and_the_screen_stays(
+    queue: Queue, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise ValueError("what is stored is damaged")
+
+    async with Screen(server.url) as screen:
+        await screen.shows("There is no queue yet.")
+        with monkeypatch.context() as patched:
+            patched.setattr(monitor, "read", fail)
+            await screen.press("", "this page cannot be shown (ValueError")
+
+            async def hang(*_: object) -> None:
+                await asyncio.sleep(60)
+
+            patched.setattr(monitor, "LONGEST_LOOK_S", 0.05)
+            patched.setattr(monitor, "read", hang)
+            await screen.press("", "the server has not answered for 0.05 s")
+        screen.close()
+        assert await screen.task == 0  # there is nobody any more who would see it
+
+
+async def test_a_terminal_that_takes_nothing_gets_the_newest_frame_when_it_does() -> None:
+    own, its = pty.openpty()
+    gone: list[bool] = []
+    os.set_blocking(own, False)
+
+    with Terminal(its, its) as terminal:
+        assert terminal.size == shutil.get_terminal_size()  # it does not say its own
+        for text in (b"first" * 50_000, b"second", b"third"):
+            terminal.show(text, lambda: gone.append(True))
+
+        sent = b""
+
+        def read() -> bool:
+            nonlocal sent
+            with suppress(BlockingIOError):
+                while True:
+                    sent += os.read(own, 65_536)
+            return b"third" in sent
+
+        await eventually(read)
+        assert sent.count(b"first") == 50_000
+        assert b"second" not in sent
+        terminal.leave()
+        terminal.leave()
+        terminal.enter()
+        os.close(own)
+        assert terminal.read() == b""
+        terminal.show(b"fourth", lambda: gone.append(True))
+        assert gone == [True]
+
+    os.close(its)

@@ -11,8 +11,8 @@ def test_empty(cli: Cli) -> None:
     cli.enqueue("a", "b", queue="mail")
     cli.enqueue("c")
     cli.fail("f", queue="reports")
-    done = cli.process("empty", "mail", "mail", "none")
-    assert (done.returncode, done.stdout) == (1, "2 jobs removed from mail queue\n")
+    done = cli.call("empty", "mail", "mail", "none")
+    assert (done.exit_code, done.stdout) == (1, "2 jobs removed from mail queue\n")
     assert done.stderr == "no such queue: none (there are default, mail, reports)\n"
     assert cli.call("empty", "mail").exit_code == 0
     assert cli.queued() == ["c"]
@@ -45,12 +45,12 @@ def test_all_and_names_are_a_usage_error(cli: Cli) -> None:
 
 def test_suspend_and_resume(cli: Cli) -> None:
     cli.enqueue("a")
-    done = cli.process("suspend")
-    assert (done.returncode, done.stdout) == (0, "All workers are suspended.\n")
+    done = cli.call("suspend")
+    assert (done.exit_code, done.stdout) == (0, "All workers are suspended.\n")
     cli.work()
     assert cli.status("a") == "queued"
-    done = cli.process("resume")
-    assert (done.returncode, done.stdout) == (0, "All workers are resumed.\n")
+    done = cli.call("resume")
+    assert (done.exit_code, done.stdout) == (0, "All workers are resumed.\n")
     cli.work()
     assert cli.status("a") == "finished"
 

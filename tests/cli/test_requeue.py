@@ -213,9 +213,6 @@ def test_h15_the_url_may_come_from_the_environment(cli: Cli) -> None:
         result = cli.call("requeue", "--queue", "default", "--all", environment=none | {name: cli.url})
         assert (result.exit_code, result.output) == (0, "Nothing to do\n")
 
-    done = cli.process("requeue", "--queue", "default", "--all", environment=none | {"RQ_REDIS_URL": cli.url})
-    assert (done.returncode, done.stdout, done.stderr) == (0, "Nothing to do\n", "")
-
 
 def test_only_jobs_of_the_state_that_is_asked_for_are_requeued(cli: Cli) -> None:
     cli.fail("f")

@@ -13,8 +13,8 @@ from tests.cli.tools import Cli
 def test_it_is_set_shown_and_removed(cli: Cli) -> None:
     cli.enqueue("a", queue="mail")
     cli.enqueue("b")
-    done = cli.process("retry-budget", "mail", "--limit", "100", "--per", "1m", "--at-once", "20")
-    assert (done.returncode, done.stdout) == (0, "Queue mail: at most 100 retries in 1 minute, 20 at once.\n")
+    done = cli.call("retry-budget", "mail", "--limit", "100", "--per", "1m", "--at-once", "20")
+    assert (done.exit_code, done.stdout) == (0, "Queue mail: at most 100 retries in 1 minute, 20 at once.\n")
     assert cli.call("retry-budget").stdout.splitlines() == [
         "Queue default: any number of retries.",
         "Queue mail: at most 100 retries in 1 minute, 20 at once.",

@@ -274,3 +274,11 @@ async def test_actions_say_what_has_become_of_the_jobs(queue: Queue) -> None:
     assert await queue.is_paused()
     await act("resume", "", kind="queue")
     assert not await queue.is_paused()
+
+
+def test_a_filter_is_changed_by_backspace_and_enter_opens_nothing_where_nothing_is() -> None:
+    assert after("/", "m", "x", "backspace")[0].place.filter == "m"
+    assert after("/", "m", "x", "escape")[0].place.filter == ""
+    empty = View("Empty", (), (Section("Nothing", (), COLUMNS, "There is nothing."),), read_at="12:00:00 UTC")
+    state, acts = after("enter", view=empty)
+    assert (state.place, acts) == (State().place, [])

@@ -58,3 +58,21 @@ def test_a_job_is_enqueued_with_tags(cli: Cli) -> None:
     assert told.exit_code == 0, told.output
     assert json.loads(cli.call("job", "show", "a", "--json").stdout)["tags"] == ["vip", "eu"]
     assert cli.call("enqueue", "tests.jobs.add", "--tag", "a b").exit_code == 2
+
+
+def test_without_json_the_jobs_of_each_queue_are_a_table(cli: Cli) -> None:
+    cli.do(make)
+    cli.enqueue("other", queue="mail")
+    told = cli.call("ls", "default", "mail", "fn:tests.jobs.*")
+    lines = told.stdout.splitlines()
+    assert (lines[0], "mail:" in lines) == ("default:", True)
+    assert sum("tests.jobs.div_by_zero" in line for line in lines) == 7
+    assert sum(line.split()[:1] == ["other"] for line in lines) == 1
+    assert told.stderr.splitlines() == [
+        "8 jobs found; 8 of 8 were looked at",
+        "1 job found; 1 of 1 were looked at",
+    ]
+    told = cli.call("ls", "default", "state:failed", "--limit", "2")
+    assert told.stderr.startswith("2 jobs found; ")
+    assert told.stderr.endswith("; --limit shows more\n")
+    assert cli.call("ls", "default", "state:failed", "--desc").exit_code == 2

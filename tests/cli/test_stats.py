@@ -8,6 +8,7 @@ import subprocess
 import pytest
 import redis
 
+from aioq import Queue
 from aioq.cli.sparkline import sparkline
 from aioq.store.keys import Keys
 from tests.cli.tools import Cli
@@ -78,6 +79,16 @@ def test_nothing_to_show_and_what_cannot_be(cli: Cli) -> None:
     cli.enqueue("a")
     assert "No job waits" not in cli.call("stats").stdout
     assert "1 job waits" in cli.call("stats", "--last", "5m").stdout
+
+
+def test_two_queues_are_told_one_below_the_other(busy: Cli) -> None:
+    busy.enqueue("b", queue="mail")
+    busy.do(Queue.empty, "mail")
+    told = busy.call("stats", "--last", "5m").stdout
+    first, _, second = told.partition("\n\n")
+    assert first.startswith("Queue default, ")
+    assert second.startswith("Queue mail, ")
+    assert "No job waits" in second
 
 
 def test_a_sparkline_shows_the_highest_of_what_it_has_no_room_for() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from aioq import Connection, InvalidInput, Queue
+from aioq.cli.common import CommandError, make_importable
 from tests import jobs
 from tests.cli.tools import Cli
 from tests.conftest import Server
@@ -41,7 +43,7 @@ def test_each_command_reaches_queues_with_a_prefix(cli: Cli) -> None:
     assert cli.call("resume", "--queue", "default", *there).exit_code == 0
     assert cli.call("enqueue", "tests.jobs.noop", "--job-id", "y", *there).exit_code == 0
     assert "default: 2 jobs examined" in cli.call("doctor", *there).stdout
-    assert "2 runs of jobs: 2 finished" in cli.process("worker", "--burst", *there).stderr
+    assert cli.call("worker", "--burst", *there).exit_code == 0
     (queue,) = json.loads(cli.call("info", "--json", *there).stdout)["queues"]
     assert queue["finished"] == 2
     assert cli.call("info").stdout.startswith("No queues.")
@@ -83,8 +85,25 @@ async def test_all_queues_of_a_prefix(server: Server) -> None:
 
 def test_the_directories_that_code_is_imported_from(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "moneys.py").write_text("class Money: pass\ndef earn(): return Money()\n")
-    done = cli.process("enqueue", "moneys.earn", "--job-id", "x")
-    assert done.returncode == 0
+    assert cli.call("enqueue", "moneys.earn", "--job-id", "x").exit_code == 0
     assert cli.process("worker", "--burst", "-P", str(tmp_path)).returncode == 0
     assert "moneys.Money object" in cli.process("job", "show", "x", "-P", str(tmp_path)).stdout
-    assert "No module named 'moneys'" in cli.process("job", "show", "x").stdout
+    assert "No module named 'moneys'" in cli.call("job", "show", "x").stdout
+
+
+def test_a_directory_that_was_removed_is_told_and_nothing_is_imported_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone, there = tmp_path / "gone", tmp_path / "there"
+    gone.mkdir()
+    there.mkdir()
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    make_importable([there])
+    assert sys.path[0] == str(there)
+    assert str(gone) not in sys.path
+    assert capsys.readouterr().err == "The current directory was removed; nothing is imported from it\n"
+
+    with pytest.raises(CommandError, match="--path lib: the current directory was removed"):
+        make_importable([there, Path("lib")])

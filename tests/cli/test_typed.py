@@ -25,8 +25,8 @@ def test_arguments_as_json_become_instances_and_the_result_is_json(
 ) -> None:
     start("worker").says("serves")
     words = ("enqueue", "-S", "typed", f"{MODULE}.charge", ORDER, CUSTOMER, 'labels:=["a"]', "--wait", "--json")
-    done = cli.process(*words, "--job-id", "x")
-    assert done.returncode == 0, done.stderr
+    done = cli.call(*words, "--job-id", "x")
+    assert done.exit_code == 0, done.stderr
     result = json.loads(done.stdout)["result"]
     assert result["total"] == "2.50"
     assert result["path"] == "/bills/a"
@@ -70,7 +70,7 @@ def test_a_serializer_of_one_s_own_is_named_by_its_place(cli: Cli) -> None:
 @pytest.mark.parametrize("words", [("worker", "--burst"), ("enqueue", "tests.jobs.noop")])
 @pytest.mark.parametrize("place", ["nowhere:Codec", "tests.jobs:noop", "yaml"])
 def test_what_is_no_serializer_is_refused(cli: Cli, words: tuple[str, ...], place: str) -> None:
-    done = cli.process(*words, "--serializer", place)
-    assert done.returncode != 0
+    done = cli.call(*words, "--serializer", place)
+    assert done.exit_code != 0
     assert f"serializer='{place}'" in done.stderr
     assert "Traceback" not in done.stderr

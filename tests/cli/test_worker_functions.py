@@ -57,8 +57,8 @@ def test_middleware_runs_around_each_job_the_first_one_outermost(cli: Cli, shop:
 @pytest.mark.parametrize("name", ["tasks:report", "tasks.report"])
 def test_exception_handlers_hear_of_failures(cli: Cli, shop: Path, name: str) -> None:
     cli.enqueue("a", func="tasks.fails")
-    done = cli.process("worker", "--burst", "--exception-handler", name, cwd=shop)
-    assert (done.returncode, done.stdout) == (0, "a LookupError nothing\n"), done.stderr
+    done = cli.call_in(shop, "worker", "--burst", "--exception-handler", name)
+    assert (done.exit_code, done.stdout) == (0, "a LookupError nothing\n"), done.stderr
     assert cli.status("a") == "failed"
 
 
@@ -83,8 +83,8 @@ def test_what_cannot_be_used_is_refused_and_nothing_is_claimed(
     cli: Cli, shop: Path, option: str, name: str, error: str
 ) -> None:
     cli.enqueue("a", func="tasks.job")
-    done = cli.process("worker", "--burst", option, name, cwd=shop)
-    assert done.returncode in (1, 2)
+    done = cli.call_in(shop, "worker", "--burst", option, name)
+    assert done.exit_code in (1, 2)
     assert error in done.stderr.replace("\n", " ")
     assert "Traceback" not in done.stderr
     assert cli.status("a") == "queued"

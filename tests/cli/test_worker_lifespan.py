@@ -1,4 +1,4 @@
-"""`aioq worker --lifespan`, as processes."""
+"""`aioq worker --lifespan`, in this process, and as one of its own where signals are sent."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_worker_opens_and_closes_what_its_jobs_share(cli: Cli, shop: Path) -> 
     done = cli.process("worker", "--burst", "--lifespan", "tasks:lifespan", cwd=shop)
     assert (done.returncode, done.stdout) == (0, "opens ['default']\ncloses\n"), done.stderr
     assert cli.status("a") == "finished"
-    assert '"the pool"' in cli.process("job", "show", "a", "--json").stdout
+    assert '"the pool"' in cli.call("job", "show", "a", "--json").stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.chaos)])
@@ -100,15 +100,15 @@ def test_a_start_that_fails_is_one_error_and_nothing_is_claimed(
     cli: Cli, shop: Path, name: str, error: str
 ) -> None:
     cli.enqueue("a", func="tasks.job")
-    done = cli.process("worker", "--burst", "--lifespan", f"tasks:{name}", cwd=shop)
-    assert (done.returncode, done.stderr) == (1, f"Error: {error.format(shop=shop)}\n")
+    done = cli.call_in(shop, "worker", "--burst", "--lifespan", f"tasks:{name}")
+    assert (done.exit_code, done.stderr) == (1, f"Error: {error.format(shop=shop)}\n")
     assert cli.status("a") == "queued"
 
 
 def test_an_end_that_fails_comes_after_the_jobs_are_recorded(cli: Cli, shop: Path) -> None:
     cli.enqueue("a", func="tasks.job")
-    done = cli.process("worker", "--burst", "--lifespan", "tasks:broken_at_its_end", cwd=shop)
-    assert done.returncode == 1
+    done = cli.call_in(shop, "worker", "--burst", "--lifespan", "tasks:broken_at_its_end")
+    assert done.exit_code == 1
     assert "Error: lifespan tasks.broken_at_its_end has failed at its end: OSError: the pool does" in done.stderr
     assert cli.status("a") == "finished"
 
@@ -121,13 +121,13 @@ def test_an_end_that_fails_comes_after_the_jobs_are_recorded(cli: Cli, shop: Pat
     ],
 )
 def test_what_is_no_name_in_a_module_is_refused(cli: Cli, shop: Path, name: str) -> None:
-    done = cli.process("worker", "--burst", "--lifespan", name, cwd=shop)
-    assert done.returncode == 2
+    done = cli.call_in(shop, "worker", "--burst", "--lifespan", name)
+    assert done.exit_code == 2
     assert "expected a module and a name in it, such as" in done.stderr
 
 
 def test_what_cannot_be_called_is_refused(cli: Cli, shop: Path) -> None:
     (shop / "tasks.py").write_text("lifespan = 5\n")
-    done = cli.process("worker", "--burst", "--lifespan", "tasks:lifespan", cwd=shop)
-    assert done.returncode == 2
+    done = cli.call_in(shop, "worker", "--burst", "--lifespan", "tasks:lifespan")
+    assert done.exit_code == 2
     assert "lifespan=5: expected a function with @asynccontextmanager" in done.stderr

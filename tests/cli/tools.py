@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import pty
 import re
@@ -10,15 +11,21 @@ import select
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+from typer import testing
 from typer.testing import CliRunner, Result
 
 from aioq import Job, Queue, Worker
 from aioq.cli.main import app
+from aioq.values.resolving import resolve
 from tests import jobs
 from tests.tools import eventually_sync, logging_restored
+
+# The runner makes all commands anew for each call, and most calls take less time than that. Tests make thousands.
+testing._get_command = functools.cache(testing._get_command)
 
 COMMAND = (sys.executable, "-m", "aioq")
 
@@ -40,6 +47,22 @@ class Cli:
         unexpected = result.exception is not None and not isinstance(result.exception, SystemExit)
         assert not unexpected, result.exception
         return result
+
+    def call_in(self, place: Path, *words: str) -> Result:
+        """As `call`, in a folder. What is imported from there is not known to others afterwards."""
+        paths, modules = list(sys.path), set(sys.modules)
+
+        try:
+            with chdir(place):
+                return self.call(*words)
+        finally:
+            sys.path[:] = paths
+
+            for name in set(sys.modules) - modules:
+                if str(getattr(sys.modules[name], "__file__", None)).startswith(str(place)):
+                    del sys.modules[name]
+
+            resolve.cache_clear()
 
     def process(
         self,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from aioq import Job, JobFailed, Queue, Retry, current_job
+from aioq.client.plain import DONE, Call
 from tests import jobs
 from tests.client.work import note, notes
 
@@ -238,3 +239,39 @@ def test_help_says_that_a_method_is_awaited(method: Any) -> None:
     shown = pydoc.plain(pydoc.render_doc(method))
 
     assert re.search(r"^(async .*|.*-> '(Awaitable|Coroutine)\[.*)$", shown, re.MULTILINE), shown
+
+
+async def test_a_call_in_a_plain_function_is_a_coroutine_in_all_its_ways() -> None:
+    async def work() -> int:
+        try:
+            await asyncio.sleep(60)
+        except ValueError:
+            return 7
+
+        return 0
+
+    told: list[str] = []
+    call, other = Call(work(), "work", told), Call(work(), "work", told)
+    assert call == call
+    assert call != other
+    assert {call: 1}[call] == 1
+    call.send(None)
+
+    with pytest.raises(StopIteration) as ended:
+        call.throw(ValueError("on purpose"))
+
+    assert ended.value.value == 7
+    other.close()
+    del call, other
+    assert told == []  # both were used
+
+
+async def test_what_is_done_already_may_be_awaited_again_and_again() -> None:
+    assert [await DONE, await DONE] == [None, None]
+    DONE.close()
+
+    with pytest.raises(StopIteration):
+        DONE.send(None)
+
+    with pytest.raises(KeyError):
+        DONE.throw(KeyError("x"))

@@ -148,3 +148,15 @@ class _Hostile:
 
     def __reduce__(self) -> object:
         return Path.touch, (Path(self.path),)
+
+
+async def test_a_call_that_says_what_it_wants_in_a_wrong_way_is_refused(queue: Queue) -> None:
+    for call, told in (
+        (queue.search("state:failed", tags=["vip"]), "give a filter, or its parts (tags), and not both"),
+        (queue.search("", colour="red"), "colour: no such condition"),
+        (queue.search(7), "filter=7: expected a text or a Filter, not int"),
+        (queue.mute_failure("0" * 12, muted_by="x" * 10_000), "muted_by"),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            await call
+        assert told in str(caught.value)

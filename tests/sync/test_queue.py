@@ -225,3 +225,39 @@ def test_a_server_that_is_away_is_told_in_time(own_server: Callable[..., Server]
         assert time.monotonic() - begun < 10
         server.start()
         assert queue.enqueue(jobs.noop).is_queued
+
+
+def test_jobs_are_searched_and_failures_are_muted(queue: Queue, start_worker: Callable[..., Any]) -> None:
+    calls = [Queue.prepare_data(jobs.div_by_zero, (each,), tags=["odd"] if each % 2 else []) for each in range(3)]
+    queue.enqueue_many(calls)
+    start_worker()
+    eventually_sync(lambda: queue.failed_job_registry.count() == 3)
+    page = queue.search("state:failed", limit=2)
+    assert (len(page.jobs), page.cursor is None, page.total) == (2, False, 3)
+    assert all(isinstance(job, Job) and job.queue is queue for job in page.jobs)
+    assert len(queue.search(tags=["odd"]).jobs) == 1
+    (group,) = queue.failures()
+    assert (group.count, group.function) == (3, "tests.jobs.div_by_zero")
+    queue.mute_failure(group, "1h", muted_by="ann")
+    assert (queue.failures(muted=False), queue.failures(muted=True)[0].muted_by) == ([], "ann")
+    queue.unmute_failure(group.fingerprint)
+    assert len(queue.failures(muted=False)) == 1
+    queue.pause()
+    assert queue.requeue_matching("state:failed tag:odd") == 1
+    assert queue.cancel_matching("state:queued") == 1
+    assert queue.delete_matching("state:failed") == 2
+
+
+def test_jobs_around_a_job_are_handles_of_the_same_kind(queue: Queue) -> None:
+    parent = queue.enqueue(jobs.noop)
+    child = queue.enqueue(jobs.noop, depends_on=parent)
+    assert (child.dependency_ids, parent.dependents()) == ([parent.id], [child])
+    assert queue.deferred_job_registry.job_ids() == [child.id]
+    assert queue.callback_ids() == []
+    parent.cancel()
+    parent.requeue(dependents=True)
+    assert (parent.get_status(), child.get_status()) == ("queued", "deferred")
+
+
+def test_schemas_of_the_tasks_of_live_workers(queue: Queue, start_worker: Callable[..., Any]) -> None:
+    assert queue.schemas() == {}

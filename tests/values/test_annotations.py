@@ -93,3 +93,17 @@ def test_an_annotation_that_cannot_be_resolved_is_named() -> None:
 def test_a_function_in_c_takes_anything() -> None:
     found = annotations_of(dict.fromkeys)
     assert found.returned is Any
+
+
+def test_a_function_that_tells_nothing_of_itself_takes_anything() -> None:
+    found = annotations_of(dict)  # it has no signature
+    assert (found.positional, found.more, found.more_named, found.returned) == ({}, Any, Any, Any)
+
+
+def test_a_union_with_notes_of_its_own_stays_what_it_is() -> None:
+    noted = Annotated[int | str, "a note"]
+
+    def func() -> None: ...
+
+    func.__annotations__["return"] = noted
+    assert annotations_of(func).returned == noted

@@ -232,3 +232,15 @@ def test_with_a_secret_only_what_is_signed_is_looked_at() -> None:
     assert call_text(record.sealed()) == "f(1)"
     # Who knows no secret sees it, too: nothing is loaded.
     assert call_text(JobRecord("x", record.sealed().fields)) == "f(1)"
+
+
+def test_pickles_of_old_protocols_and_of_objects_of_their_own_kind() -> None:
+    def with_argument(made: bytes) -> str:
+        return shown(b"p\x80\x02N" + made + b"\x85}\x87.")
+
+    assert with_argument(b"(ishop\nOrder\n") == "f(<shop.Order>)"  # a class of Python 2
+    assert with_argument(b"Pa place elsewhere\n") == with_argument(b"K\x01Q") == "f(<persistent>)"
+    assert with_argument(b"ccopyreg\n__newobj__\ncshop\nOrder\n\x85R") == "f(<shop.Order>)"
+    assert with_argument(b"K\x01)R") == "f(<object>)"  # what is called is no function
+    assert with_argument(b"K\x01(0") == "f(1)"  # a mark is taken back
+    assert shown(b"p\x80\x02NK\x01\x85}\x87").startswith("f(")  # it has no end

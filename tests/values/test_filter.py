@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioq.errors import InvalidInput
+from aioq.errors import InvalidInput, InvalidType
 from aioq.values.filter import Filter, make_filter
 from aioq.values.states import JobStatus
 from aioq.values.tags import check_tags, read_tags
@@ -78,3 +78,14 @@ def test_tags_are_read_as_they_were_given(tags: list[str]) -> None:
 def test_tags_that_cannot_be_used_are_refused(tags: object) -> None:
     with pytest.raises(InvalidInput, match="tags"):
         check_tags(tags)
+
+
+def test_what_is_no_condition_is_refused() -> None:
+    with pytest.raises(InvalidType, match="filter=7: expected a text, not int"):
+        Filter.parse(7)  # type: ignore[arg-type]
+
+    with pytest.raises(InvalidInput, match="expected a text that is not empty"):
+        make_filter(functions=[""])
+
+    moment = datetime(2026, 1, 31, tzinfo=UTC)
+    assert make_filter(after=moment).after == moment

@@ -117,3 +117,12 @@ def test_paths() -> None:
     assert (at_key("", "a"), at_key("a", "b"), at_key("a", "b c")) == ("a", "a.b", 'a["b c"]')
     assert str(Misfit("p").below("a")) == "a: p"
     assert str(Misfit("p", "[0].b").below("a")) == "a[0].b: p"
+
+
+def test_a_key_whose_own_code_fails_is_named_by_its_type() -> None:
+    class Silent:
+        def __repr__(self) -> str:
+            raise RuntimeError("no text")
+
+    with pytest.raises(Misfit, match="Silent"):
+        pack_plain({Silent(): 1})

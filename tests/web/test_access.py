@@ -158,3 +158,16 @@ async def test_an_aiohttp_application_mounts_it_with_an_adapter(queue) -> None:
         answer = await visitor.get("/queues/jobs/mine")
         assert (answer.status, 'href="/queues/queues/default"' in await answer.text()) == (200, True)
         assert (await visitor.get("/queues/")).status == 200
+
+
+async def test_the_login_is_for_names_and_forms_of_this_site_alone(queue, browse) -> None:
+    visitor = await browse(token=TOKEN, hosts=["localhost"])
+    page = await visitor.get("/login")
+    assert (page.status_code, 'name="token"' in page.text) == (200, True)
+    away = {"sec-fetch-site": "cross-site"}
+    refused = await visitor.post("/login", data={"token": TOKEN}, headers=away)
+    assert (refused.status_code, "The form did not come from this page." in refused.text) == (403, True)
+    assert (await visitor.get("/login", headers={"host": "evil.example"})).status_code == 421
+    await log_in(visitor)
+    await visitor.post("/logout", headers=away)  # another site must not log anybody out
+    assert (await visitor.get("/")).status_code == 200

@@ -134,3 +134,19 @@ async def test_without_a_name_it_is_that_of_the_session_and_not_its_cookie(queue
     (row,) = await queue.audit()
     assert row.by.startswith("session ")
     assert not any(part in row.by for part in visitor.cookies["aioq_session"].split("."))
+
+
+async def test_a_failure_that_nobody_has_cannot_be_muted(queue, visitor) -> None:
+    await queue.enqueue(jobs.noop)
+    form = form_of((await visitor.get("/queues/default")).text, "pause")
+
+    for verb in ("mute", "unmute"):
+        given = form | {"verb": verb, "fingerprint": "0" * 12, "duration": "", "by": "ann"}
+        answer = await visitor.post("/act", data=given)
+        assert (answer.status_code, "told=no_failure" in answer.headers["location"]) == (303, True), verb
+
+    await visitor.post("/act", data=form | {"duration": " "})
+    assert await queue.is_paused()
+    page = (await visitor.get("/")).text
+    assert "Queue default is paused" in page
+    assert "; 1 job in it waits." in page

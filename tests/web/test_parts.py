@@ -11,10 +11,14 @@ from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode, urljoin
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from aioq.doctor import Setting
+from aioq.errors import ServerUnreachable
 from aioq.values.calltext import argument_texts, value_text
 from aioq.values.record import JobRecord
 from aioq.web import words
 from aioq.web.graph import HEIGHT, Node, drawn
+from aioq.web.health import concerns, headline
+from aioq.web.options import option_rows
 from aioq.web.requests import TOLD_BY, back_to
 from aioq.web.timeline import WIDTH, Stretch, pieces, stretches
 
@@ -111,3 +115,24 @@ def test_a_form_leads_back_to_the_page_that_it_stood_on(parts: list[str], query:
     found = urlsplit("https://here.example" + back_to(f"{path}?{urlencode(query)}", {}))
     assert unquote(found.path) == unquote(path)
     assert dict(parse_qsl(found.query)) == {name: value for name, value in query.items() if name not in TOLD_BY}
+
+
+def test_a_server_that_is_away_is_the_worst_of_all_concerns() -> None:
+    settings = [Setting("maxmemory-policy", "warning", "allkeys-lru", "It deletes jobs.")]
+    found = concerns([], settings, {"queue mail": ServerUnreachable("no answer")}, 0)
+    assert [each.grade for each in found] == ["bad", "note"]
+    assert found[0].text == "queue mail cannot be read: no answer"
+    assert headline(found) == ("In danger", "bad")
+
+
+def test_options_are_shown_in_words_and_what_is_damaged_is_left_out() -> None:
+    def shown(packed: str) -> dict[str, str]:
+        return dict(option_rows(JobRecord("x", {b"func": b"f", b"opts": packed.encode(), b"failure_ttl": b"-1"})))
+
+    assert shown('{"retry": {"max": 3, "interval_ms": [1000, 60000]}, "timeout": -1}') == {
+        "timeout": "no limit",
+        "result_ttl": "8 min 20 s",
+        "failure_ttl": "for ever",
+        "retry": "max 3, interval 1 s then 1 min",
+    }
+    assert "retry" not in shown('{"retry": 7, "result_ttl": "long"}')

@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
-from aioq import Retry, get_current_job
+from aioq import Queue, Retry, get_current_job
+from aioq.errors import InvalidJobOperation
 
 seen: list[Any] = []
 
@@ -53,6 +54,50 @@ def asks_again_in_process(_: object = None) -> Retry:
 
 def unserialisable_in_process(_: object = None) -> Any:
     return threading.Lock()
+
+
+def raises_a_retry_in_process(text: str) -> None:
+    raise Retry(2) from (ValueError(text) if text else None)
+
+
+def drops_a_call_in_process(text: str = "") -> None:
+    get_current_job().save_meta()
+    Queue("default", "redis://127.0.0.1:1").enqueue(double, 1)
+
+    if text:
+        raise ValueError(text)
+
+
+def reads_of_its_job(name: str) -> Any:
+    return getattr(get_current_job(), name)
+
+
+_told: list[str] = []
+_may_save = threading.Event()
+_threads: list[threading.Thread] = []
+
+
+def leaves_a_thread_that_saves(_: object = None) -> None:
+    job = get_current_job()
+
+    def save() -> None:
+        _may_save.wait(10)
+
+        try:
+            job.meta["late"] = "too late"
+            job.save_meta_sync()
+        except InvalidJobOperation as error:
+            _told.append(str(error))
+
+    _threads.append(threading.Thread(target=save, daemon=True))
+    _threads[0].start()
+
+
+def what_the_thread_was_told(_: object = None) -> list[str]:
+    _may_save.set()
+    _threads[0].join(10)
+
+    return _told
 
 
 def coroutine_of(value: int) -> Any:

@@ -32,7 +32,7 @@ async def process() -> AsyncIterator[JobProcess]:
     process.transport, _ = await loop.create_unix_connection(lambda: process, sock=channel)
     assert await process.receive() == [b"ready"]
     yield process
-    await process.end()
+    await process.end(grace=10)  # it ends by itself, so that a measurement of coverage counts what it has run
 
 
 def send(process: JobProcess, function: str, *args: Any) -> None:
@@ -80,6 +80,54 @@ async def test_a_retry_travels_as_its_values(process: JobProcess) -> None:
     kind, policy = await ask(process, "asks_again_in_process")
     assert kind == b"retry"
     assert json.loads(policy)["max"] == 3
+
+
+async def test_a_retry_that_is_raised_says_what_has_led_to_it(process: JobProcess) -> None:
+    kind, policy, text, *_ = await ask(process, "raises_a_retry_in_process", "an error")
+    assert (kind, json.loads(policy)["max"]) == (b"retry", 2)
+    assert b"ValueError: an error" in text
+    assert (await ask(process, "raises_a_retry_in_process", ""))[2:] == [b""]
+
+
+async def test_a_call_that_was_not_awaited_is_a_failure_and_is_named_beside_another_one(
+    process: JobProcess,
+) -> None:
+    kind, _, text, error_type, *_ = await ask(process, "drops_a_call_in_process")
+    assert (kind, error_type) == (b"returned", b"aioq.errors.NotAwaited")
+    assert b"save_meta" not in text  # that one needs no `await` here
+    kind, _, text, error_type, *_ = await ask(process, "drops_a_call_in_process", "an error")
+    assert (kind, error_type) == (b"raised", b"ValueError")
+    assert b"an error" in text
+    assert b"never awaited" in text
+
+
+async def test_what_a_job_has_not_there_is_refused_by_name(process: JobProcess) -> None:
+    for name, text in (
+        ("resources", b"enters no lifespan"),
+        ("queue", b"has no connection to the server"),
+    ):
+        kind, _, told, *_ = await ask(process, "reads_of_its_job", name)
+        assert kind == b"raised"
+        assert text in told
+    assert await ask(process, "reads_of_its_job", "origin") == [b"result", b'j"default"']
+
+
+async def test_a_thread_that_outlives_its_run_cannot_save_meta(process: JobProcess) -> None:
+    assert (await ask(process, "leaves_a_thread_that_saves"))[0] == b"result"
+    kind, result = await ask(process, "what_the_thread_was_told")
+    assert kind == b"result"
+    assert b"this run has ended; its meta was not saved" in result
+
+
+async def test_serializers_that_cannot_be_loaded_do_not_end_it(process: JobProcess) -> None:
+    process.send(b"what is no list of serializers")
+    assert (await ask(process, "process_id"))[0] == b"result"
+
+
+async def test_arguments_that_cannot_be_read_are_told_from_a_function_that_fails(process: JobProcess) -> None:
+    func = f"{called.__name__}.process_id".encode()
+    process.send(b"a", b"default", b"1", b"func", func, b"data", b"j[")
+    assert (await asyncio.wait_for(process.receive(), 20))[0] == b"unread"
 
 
 async def test_the_worker_is_asked_to_save_meta_and_the_function_waits_for_that(process: JobProcess) -> None:

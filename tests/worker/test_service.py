@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -117,3 +118,11 @@ async def test_a_worker_tells_of_itself(queue: Queue, start_worker, connection: 
 
 async def _workers(connection: Connection) -> list[Any]:
     return await Directory(connection).workers()
+
+
+async def test_a_server_that_deletes_jobs_when_its_memory_is_full_is_named(
+    own_server: Callable[..., Server], caplog: pytest.LogCaptureFixture
+) -> None:
+    server = own_server("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+    await Worker("default", server.url).run(burst=True)
+    assert "deletes jobs when its memory is full: set maxmemory-policy allkeys-lru to noeviction" in caplog.text

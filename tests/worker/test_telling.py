@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +19,9 @@ from aioq.logs import JobLogFilter
 from aioq.values.errors import RemoteError
 from aioq.values.summary import summary
 from aioq.worker import telling, tracebacks
-from aioq.worker.lines import Style, TextLines
+from aioq.worker.lines import JsonLines, Style, TextLines
 from aioq.worker.telling import FAILURES_AT_ONCE, LINES_PER_S
+from aioq.worker.threads import RunEnded
 from tests import jobs
 from tests.tools import RunningWorker, eventually
 
@@ -482,3 +485,30 @@ def test_a_stop_is_heard_also_where_nobody_has_configured_logging(environment: d
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=20
     )
     assert re.search(r"^worker .* stops: it waits for 1 running job, for 0.1 s at the most$", done.stderr, re.M)
+
+
+def test_an_error_without_a_text_is_told_by_its_type() -> None:
+    class Silent(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+        @property
+        def __notes__(self) -> list[str]:
+            raise RuntimeError("no notes")
+
+    assert "Silent" in tracebacks.error_text(Silent())
+    assert tracebacks.error_text(RunEnded()) == "RunEnded"
+
+
+def test_a_line_of_json_is_written_whatever_an_application_adds() -> None:
+    class Silent:
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    loop: dict[str, Any] = {}
+    loop["loop"] = loop
+    record = logging.LogRecord("shop", logging.INFO, __file__, 1, "sold %d", (3,), None, sinfo="Stack:\n  here")
+    record.order, record.what, record.rate = loop, Silent(), float("nan")
+    found = json.loads(JsonLines(Style()).format(record))
+    assert (found["message"], found["what"], found["rate"]) == ("sold 3", "<Silent>", "nan")
+    assert found["stack"] == "Stack:\n  here"
