@@ -53,7 +53,8 @@ def _queue_of(edge: Edge, call: Call, store: Store) -> str:
     """As `Edge.queue`."""
     queue, job = "", edge.job
 
-    if isinstance(job, JobView) and not job.is_of(store):  # most were enqueued just now by this same queue
+    # Most were enqueued just now by this same queue, and need no comparison of names.
+    if isinstance(job, JobView) and job._store is not store:  # noqa: SLF001 - the package's own
         if job.origin is None:
             raise InvalidInput(f"depends_on: {job!r} was never enqueued; enqueue it before")
 

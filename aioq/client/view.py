@@ -65,10 +65,6 @@ class JobView:
         """The name of the group that it is a member of, or that it follows from; None if there is none."""
         return self.record.group
 
-    def is_of(self, store: Store) -> bool:
-        """Whether this handle came from the queue that uses this store."""
-        return self._store is store
-
     @property
     def _enqueued_store(self) -> Store:
         """The job's queue. Raises InvalidJobOperation before the job is enqueued."""
@@ -356,6 +352,7 @@ class JobView:
 
     def __repr__(self) -> str:
         status = self.record.fields.get(b"status", b"not enqueued").decode(errors="backslashreplace")
+
         return f"<Job {self.id} {self.func_name} {status}>"
 
 

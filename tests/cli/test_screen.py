@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Coroutine, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -25,7 +25,9 @@ from aioq.store.net.command import Command
 from aioq.store.net.node import Node
 from aioq.web.board import Board
 from tests import jobs
-from tests.web.tools import HOSTILE, fill
+from tests.web.tools import HOSTILE, fill, settings_are_known
+
+T = TypeVar("T")
 
 COLUMNS = (Column("job", grows=True), Column("state"), Column("since", is_right=True, is_spare=True))
 
@@ -204,7 +206,7 @@ class Waves:
 
         monkeypatch.setattr(Node, "round_trip", held)
 
-    async def count(self, work: Coroutine[Any, Any, View]) -> tuple[View, int]:
+    async def count(self, work: Coroutine[Any, Any, T]) -> tuple[T, int]:
         task, number = asyncio.create_task(work), 0
 
         while not task.done():
@@ -230,7 +232,8 @@ async def test_every_page_shows_jobs_in_every_state_in_at_most_five_round_trips(
     ids = await fill(queue)
     await queue.enqueue(jobs.add, HOSTILE, HOSTILE, meta={"m": HOSTILE}, description=HOSTILE, job_id="bad")
     board, waves = Board(queue.connection), Waves(monkeypatch)
-    await waves.count(read(board, Place(Page.OVERVIEW)))  # asks once a minute for the server's settings
+    await waves.count(read(board, Place(Page.OVERVIEW)))  # asks once a minute for the server's settings, beside it
+    await waves.count(settings_are_known())
     pages = [Place(page) for page in (Page.OVERVIEW, Page.FAILURES, Page.WORKERS, Page.HELP)]
     pages += [Place(Page.QUEUE, "default"), Place(Page.JOB, "default", "bad"), Place(Page.JOB, "default", "none")]
     pages += [Place(Page.JOB, "default", each) for each in ids.values()] + [Place(Page.QUEUE, "none")]

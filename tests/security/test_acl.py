@@ -217,6 +217,7 @@ async def test_a_producer_enqueues_waits_and_cancels(server: Server, queue: Queu
             assert {*await first.dependents()} == {released, elsewhere}
 
         await own.enqueue(jobs.add, 1, 2, depends_on=Dependency(first, on_failure="cancel"))
+        await own.enqueue(jobs.add, 1, 2, depends_on=Dependency([first, done], on_failure="run"))
         await first.cancel()
         assert await released.get_status() == "queued"
         taker = await own.enqueue(jobs.add, ResultOf(first), 2, depends_on=depends_on)
@@ -410,7 +411,7 @@ async def test_an_observer_sees_and_changes_nothing(server: Server, queue: Queue
     await queue.store.duty.join("dead", 60_000)
     await queue.connection.call(queue.store.duty.claim_command("dead", 1))
     ids.append((await queue.enqueue(jobs.add, 1, 2)).id)
-    ids.append((await queue.enqueue(jobs.add, 1, 2, depends_on=ids[-1])).id)
+    ids.append((await queue.enqueue(jobs.add, 1, 2, depends_on=[ids[-1], ids[0]])).id)
 
     with server.client() as admin:
         admin.sadd("aioq:workers", "w")
@@ -547,7 +548,8 @@ async def test_an_operator_calls_every_command_and_repairs(
         await again.cancel()
         await again.requeue(dependents=True)
 
-    await queue.enqueue(jobs.noop, depends_on=await queue.enqueue_in(60, jobs.noop), job_id="waits")
+    others = [await queue.enqueue_in(60, jobs.noop), await queue.enqueue_in(60, jobs.noop)]
+    await queue.enqueue(jobs.noop, depends_on=others, job_id="waits")
     await call_all(Cli(url(server, "operator"), environment), held.id)
     await look_at_the_dashboard(server, "operator", held.id)
 
