@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 
 from aioq import get_current_job
 
@@ -23,6 +24,11 @@ def add_sync(x: int, y: int) -> int:
 async def sleep(seconds: float) -> float:
     await asyncio.sleep(seconds)
     return seconds
+
+
+async def wait_for_file(path: str) -> None:
+    while not Path(path).exists():
+        await asyncio.sleep(0.01)
 
 
 def sleep_sync(seconds: float) -> float:

@@ -54,14 +54,15 @@ def test_verbose_and_quiet_together_are_a_usage_error(cli: Cli) -> None:
 
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.chaos), signal.SIGINT])
 def test_a_signal_lets_running_jobs_end(cli: Cli, start: Start, tmp_path: Path, number: int) -> None:
-    cli.enqueue("runs", func=jobs.sleep, args=(0.7,))
-    pid_file = tmp_path / "worker.pid"
+    pid_file, may_end = tmp_path / "worker.pid", tmp_path / "may-end"
+    cli.enqueue("runs", func=jobs.wait_for_file, args=(str(may_end),))
     worker = start("worker", "--pid", str(pid_file))
     eventually_sync(lambda: cli.status("runs") == "started", describe="a start")
     assert pid_file.read_text() == f"{worker.process.pid}\n"
     worker.signal(number)
     worker.says("stops: it waits for 1 running job, for")
     cli.enqueue("later")
+    may_end.touch()
     assert worker.ends() == 0
     assert (cli.status("runs"), cli.status("later")) == ("finished", "queued")
     assert not pid_file.exists()
