@@ -23,7 +23,7 @@ TOLD_AGAIN = 50
 WAITS, GONE = "waits", "gone"
 
 #: What is added to the policy of a job that takes the result of the other one as an argument; and what stands in
-#: its place once the pair is decided. lua/more/dependents.lua and lua/lib/outlive.lua have these numbers, too.
+#: its place once the pair is decided. lua/lib/edge_scores.lua and lua/lib/outlive.lua have these numbers, too.
 TAKES, TAKER = 0.5, 9.0
 
 #: What `decide` answers for a job that takes a result and has ended, or is gone.

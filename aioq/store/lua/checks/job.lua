@@ -302,6 +302,7 @@ function CHECKS.started(id, record)
 end
 
 function CHECKS.deferred(id, record)
+  local sole = sole_parent(redis.call('HGET', job .. id, 'parents'))
   if not score(deferred, id) then
     report('job-without-index', id, 'it is deferred, and the index of such jobs does not list it', function()
       redis.call('ZADD', deferred, record.created_at or now, id)
@@ -313,8 +314,8 @@ function CHECKS.deferred(id, record)
       redis.call('HSET', job .. id, 'expires_at', deadline)
       redis.call('HSET', lanes, 'follows', '1')
     end)
-  elseif sole_parent(redis.call('HGET', job .. id, 'parents')) then
-    return check_edge(id, sole_parent(redis.call('HGET', job .. id, 'parents'))) or check_lasting(id, record)
+  elseif sole then
+    return check_edge(id, sole) or check_lasting(id, record)
   elseif redis.call('EXISTS', open .. id) == 0 then
     report('job-without-index', id, 'it is deferred, and waits for no job', function()
       release(id)
