@@ -10,7 +10,9 @@ import redis
 from aioq import Job, Queue, Worker
 from aioq.errors import InvalidJobOperation, JobExpired
 from aioq.values.dependency import Dependency
+from aioq.values.outcome import Finished
 from tests import jobs
+from tests.store.tools import end, take
 from tests.tools import eventually
 from tests.worker.notes import note, notes
 
@@ -117,6 +119,19 @@ async def test_it_can_be_requeued_deleted_and_replaced(
     assert raw.zrange(P + "deferred:until", 0, -1) == ["mine"]
     await burst()
     assert notes[key] == ["again"]
+
+
+async def test_one_that_has_run_out_when_its_parents_end_together_ends_those_that_depend_on_it(
+    queue: Queue,
+) -> None:
+    parents = await queue.enqueue_many(Queue.prepare_data(jobs.noop) for _ in range(2))
+    job = await queue.enqueue(jobs.noop, depends_on=parents, deferred_ttl=0.05)
+    last = await queue.enqueue(jobs.noop, depends_on=Dependency(job, on_failure="cancel"))
+    claims = await take(queue.store)
+    await expire(job)
+    await end(queue.store, *((each, Finished(b"p", 60_000)) for each in claims))
+    assert await queue.expired_job_registry.job_ids() == [job.id]
+    assert await last.get_status() == "canceled"
 
 
 async def test_a_job_that_comes_back_with_its_parent_has_its_whole_time_again(queue: Queue, key: str) -> None:

@@ -23,6 +23,7 @@ from tests.tools import eventually
 
 REGISTRIES = tuple(state.value for state in JobStatus if state != JobStatus.QUEUED)
 REQUEUEABLE = tuple(state.value for state in JobStatus if allows(state, "requeue"))
+EXPIRES = 0.5  # seconds; a requeued job has as long again
 FINAL = tuple(state.value for state in JobStatus if state.is_final)
 
 Make = Callable[[str, int], Awaitable[list[Job[Any]]]]
@@ -65,6 +66,7 @@ async def make(queue: Queue, start_worker, key: str) -> Make:
             made.append(await one(state, number))
             await asyncio.sleep(0.003)
         for job in made:
+            await eventually(lambda job=job: _is(job, state))
             await job.refresh()
             assert job.status == state
         return made
@@ -76,8 +78,8 @@ async def make(queue: Queue, start_worker, key: str) -> Make:
         if state == "scheduled":
             return await queue.enqueue_in(100 + number, jobs.noop)
         if state == "expired":
-            job = await queue.enqueue(jobs.noop, ttl=0.02)
-        elif state == "canceled":
+            return await queue.enqueue(jobs.noop, ttl=EXPIRES)
+        if state == "canceled":
             job = await queue.enqueue(jobs.noop)
             await job.cancel()
         elif state in ("started", "stopped"):

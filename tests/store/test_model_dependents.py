@@ -379,7 +379,7 @@ class DependentsMachine(RuleBasedStateMachine):
             known = [
                 row for row in self.client.zrange(key, 0, -1) if re.sub(b"#.*@", b"@", row) == node.name.encode()
             ]
-            assert self.client.zrem(key, *known) == 1
+            assert self.client.zrem(key, *known) >= 1  # an older edition may stand there, too
             assert self.run(store.outbox.tell_again([job_id])) >= 1
             assert self.run(store.outbox.tell_again([job_id])) == 0
 

@@ -241,7 +241,7 @@ async def test_410_ends_it(queue: Queue, receiver: Receiver, send) -> None:
 
 async def test_the_timeout_ends_a_request_and_the_loop_goes_on(queue: Queue, receiver: Receiver, send) -> None:
     receiver.answering.clear()
-    job = await queue.enqueue(jobs.noop, webhooks=Webhook(receiver.url(), "finished", timeout=0.2, retry=None))
+    job = await queue.enqueue(jobs.noop, webhooks=Webhook(receiver.url(), "finished", timeout=2, retry=None))
     await send()
     assert len(receiver.requests) == 1  # the receiver is on the loop of the worker
     assert (await failed(queue, job, "finished")).error_type == "aioq.errors.JobTimeout"

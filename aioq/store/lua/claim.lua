@@ -21,7 +21,7 @@ expired_ttl, limit, held, slots = tonumber(expired_ttl), tonumber(limit), tonumb
 -- of a microsecond, and more.
 local function make_others()
   -- MAKES: undecided outbox failed deferred open sources
-  -- NEEDS: USUAL allows entries lane lane_of leave lease keep doors/follow doors/end_job expire expire_deferred quarantine drop_lanes
+  -- NEEDS: USUAL allows entries lane lane_of leave lease keep doors/follow doors/end_job expire expire_deferred quarantine drop_lanes decide_rest
 
   local function promote(ids)
     for _, id in ipairs(ids) do
@@ -48,19 +48,6 @@ local function make_others()
         expired_count = expired_count + 1
       end
     end
-  end
-
-  -- Ends with so many dependents that the scripts before this one did not get to all of them.
-  local function decide_rest()
-    for _, row in ipairs(redis.call('ZRANGE', undecided, 0, -1)) do
-      local id, how = string.match(row, '^(%S+) (%S+)$')
-      if string.find(how, 'children/', 1, true) == 1 then
-        decide_children_later(id)
-      else
-        decide_later(id, string.match(how, '%l+$'), string.find(how, 'gone/', 1, true) == 1)
-      end
-    end
-    redis.call('DEL', undecided)
   end
 
   -- The group of the lane was destroyed and made anew, so entries of jobs that run are handed out again. Each stays

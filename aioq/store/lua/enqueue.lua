@@ -32,7 +32,7 @@ end
 -- called when the first of them comes: each function that a script makes costs the server a tenth of a microsecond.
 local expired_ttl
 local function make_others()
-  -- MAKES: deferred open dependents sources outbox
+  -- MAKES: deferred open dependents children sources outbox
   -- NEEDS: REGISTRIES heads read late lane leave schedule deferred_ttl doors/follow remove_job forget outlive keep expire deferred expire_deferred defer
   local has_ttl, has_deferred_ttl = false, false
   expired_ttl = tonumber(string.match(words, 'expired_ttl=(%d+)'))
@@ -61,17 +61,21 @@ local function make_others()
 
   -- Why a job is not stored (again: the call has come twice), or the ended job whose place it takes: its state, entry and
   -- `after`.
-  local function look(id, nonce)
-    if not nonce then -- an id that was made for this call: if it is stored, or was, the call has come twice
-      return redis.call('EXISTS', job .. id, tombstone_of(id)) > 0 and 'again'
-    end
+  local function look(new)
+    local id, nonce = new.id, new.nonce
     local seen = redis.call('HMGET', job .. id, 'status', 'nonce', 'expires_at', 'entry', 'after')
     local status, known, expires_at, entry, after = unpack(seen)
-    if status and (known or '') == nonce or redis.call('EXISTS', tombstone_of(id, nonce)) == 1 then
+    if status and (known or '') == nonce then
       return 'again'
     end
+    -- A job with this id that is gone may have left dependents that are still to be decided, and children.
+    local left = redis.call('EXISTS', tombstone_of(id, nonce), dependents .. id, children .. id)
+    if left > 0 and redis.call('EXISTS', tombstone_of(id, nonce)) == 1 then
+      return 'again'
+    end
+    new.inherits = left > 0
     if not status then
-      return
+      return nil, new.inherits and 'gone'
     end
     if REGISTRIES[status] or is_late(status, expires_at) then
       return nil, status, entry, after
@@ -79,12 +83,13 @@ local function make_others()
     return 'duplicate'
   end
 
-  -- An id that was made for this call is looked at once, for the whole call or for its job.
+  -- An id that was made for this call is looked at once, for the whole call or for its job: if it is stored, or was, the call
+  -- has come twice.
   local function look_at(new)
     if new.nonce then
-      return look(new.id, new.nonce)
+      return look(new)
     elseif new.seen == nil then
-      new.seen = look(new.id)
+      new.seen = redis.call('EXISTS', job .. new.id, tombstone_of(new.id)) > 0 and 'again'
     end
     return new.seen
   end
@@ -98,7 +103,7 @@ local function make_others()
     end
     for _, parent in ipairs(new.parents) do
       if not parent.is_elsewhere and not known[parent.id] then
-        if redis.call('EXISTS', job .. parent.id) == 0 then
+        if not look_at_parent(parent.id) then
           return parent.id
         end
         known[parent.id] = true
@@ -131,9 +136,9 @@ local function make_others()
     end
   end
 
-  local function replace(id, status, entry, after)
+  local function replace(new, status, entry, after)
+    local id = new.id
     flush_waiting() -- what follows now is for those before it in the call, too
-    local is_late = status == 'queued' or status == 'deferred'
     if status == 'queued' then
       leave_lane(entry)
       redis.call('ZREM', expiring, id .. ' ' .. (entry or ''))
@@ -142,12 +147,16 @@ local function make_others()
       redis.call('DEL', open .. id)
       flush_deferred()
     end
-    leave_registry(id, status)
-    -- `after` names the callers that still wait for a late job, and the callbacks of its end. One that has ended before
-    -- has told these.
-    remove_job(id, is_late and 'expired' or 'gone', after)
-    if after and string.find(' ' .. after .. ' ', ' takes ', 1, true) then
-      flush_ends() -- now: the new job may be listed in the same places
+    if status ~= 'gone' then
+      local is_late = status == 'queued' or status == 'deferred'
+      leave_registry(id, status)
+      -- `after` names the callers that still wait for a late job, and the callbacks of its end. One that has ended before
+      -- has told these.
+      remove_job(id, is_late and 'expired' or 'gone', after)
+    end
+    if new.inherits or is_depended_on(id) or after and string.find(' ' .. after .. ' ', ' takes ', 1, true) then
+      take_place(id)
+      known, complete = {}, {}
     end
   end
 
@@ -202,7 +211,7 @@ local function make_others()
       if new.parents then
         redis.call('ZADD', deferred, now, id)
       end
-      replace(id, ended, ended_entry, ended_after)
+      replace(new, ended, ended_entry, ended_after)
     end
     local status = entry and 'queued' or new.parents and 'deferred' or 'scheduled'
     if #fields > 0 or new.due_at or new.is_member then

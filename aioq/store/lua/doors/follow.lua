@@ -19,9 +19,10 @@ local function send(channel, part)
   parts[#parts + 1] = part
   mail[channel] = parts
 end
--- The dependents of a job are decided: it has ended, or one has come since. is_gone: its record is gone.
-local function decide_later(id, status, is_gone)
-  ended[#ended + 1] = {id = id, status = status, is_gone = is_gone}
+-- The dependents of a job are decided: it has ended, or one has come since. is_gone: its record is gone. is_untaken: it is known
+-- that no job takes its result.
+local function decide_later(id, status, is_gone, is_untaken)
+  ended[#ended + 1] = {id = id, status = status, is_gone = is_gone, is_untaken = is_untaken}
 end
 -- The same for a job with children. member: that one of them which has ended, if that is why.
 local function decide_children_later(id, member)
@@ -47,7 +48,7 @@ end
 -- is_gone: its record is gone.
 local function follow(id, status, after, value, is_only_copy, is_gone)
   if after == 'deps' then -- as of most jobs that others depend on: each search in a text takes a tenth of a microsecond
-    decide_later(id, status, is_gone)
+    decide_later(id, status, is_gone, true)
     return
   end
   local g, place, home = string.match(after, '^group=([^%s/]+)/(%d+)([^%s!]*)$')

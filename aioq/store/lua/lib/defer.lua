@@ -1,12 +1,17 @@
 -- defer: a new job waits for others, or is a child of one.
 -- NEEDS: now FINAL read doors/follow outlive outbox sole_parent edge_scores
--- Many jobs of a call may depend on one, so what is known of that one is kept: how it has ended, whether it is judged with
--- its children, whether it was told to stay, and whether what its end means is to be decided.
-local ends, judged, stay, decided = {}, {}, {}, {}
--- Returns its `after`, and whether its record does not go by itself.
+-- Many jobs of a call may depend on one, so what is known of that one is kept: how it has ended, what follows from its end,
+-- whether its record does not go by itself, whether it is judged with its children, whether it was told to stay, and whether
+-- what its end means is to be decided.
+local ends, afters, lasts, judged, stay, decided = {}, {}, {}, {}, {}, {}
+-- Returns whether there is such a job.
 local function look_at_parent(parent)
   local status, after, expires_at = peek(parent, 'status', 'after', 'expires_at')
-  ends[parent] = FINAL[status] and status or false
+  if not status then
+    return false
+  end
+  ends[parent], afters[parent] = FINAL[status] and status or false, after
+  lasts[parent] = not ends[parent] and not expires_at
   if after and string.find(' ' .. after, ' child', 1, true) then
     -- MAKES: children
     -- NEEDS: children
@@ -15,12 +20,15 @@ local function look_at_parent(parent)
       decide_children_later(parent)
     end
   end
-  return after, not ends[parent] and not expires_at
+  return true
+end
+-- Whether the call has brought jobs that depend on this one.
+local function is_depended_on(id)
+  return ends[id] ~= nil
 end
 local function depend(parent, score)
-  local after, lasts
   if ends[parent] == nil then
-    after, lasts = look_at_parent(parent)
+    look_at_parent(parent)
   end
   local status, takes = ends[parent], is_taking(score)
   if not judged[parent] and status and (status == 'finished' or score >= 1) then
@@ -30,7 +38,8 @@ local function depend(parent, score)
     end
   elseif takes and stay[parent] ~= 'wanted' or not (stay[parent] or judged[parent]) then
     stay[parent] = takes and 'wanted' or 'stays'
-    outlive(parent, takes, after, lasts)
+    outlive(parent, takes, afters[parent], lasts[parent])
+    afters[parent], lasts[parent] = nil, nil -- it has other words now
   end
 end
 -- Rows of many jobs go into an index together: those of the deferred jobs, and those of the dependents of one job.
@@ -81,6 +90,29 @@ local function defer(id, parents)
     redis.call('SADD', open .. id, unpack(names))
   end
 end
+-- A new job takes the place of one that had this id. What the end of that one means to those that depend on it is decided
+-- first, however many they are, since the new one is going to be listed in the same places. Other jobs may end by that.
+local function take_place(id)
+  -- MAKES: children
+  -- NEEDS: decide_rest
+  local key, left, before = dependents .. id, nil, nil
+  flush_ends()
+  repeat
+    before, left = left, redis.call('ZCARD', key)
+    decide_rest(id)
+    flush_ends()
+  until left == 0 or left == before
+  redis.call('DEL', children .. id)
+  repeat
+    before, left = left, redis.call('ZCARD', key)
+    if left > 0 then
+      decide_later(id, 'gone', true)
+    end
+    decide_rest(id)
+    flush_ends()
+  until left == 0 or left == before
+  ends, afters, lasts, judged, stay, decided = {}, {}, {}, {}, {}, {}
+end
 -- Why a job cannot be a child of the run with this fence; false if it can.
 local function refuse_child(parent, fence)
   local status, last_fence = peek(parent, 'status', 'fence')
@@ -92,5 +124,6 @@ local function add_child(parent, id)
   redis.call('ZADD', children .. parent, 'NX', 0, parent, 0, id)
   if not string.find(' ' .. (after or '') .. ' ', ' children ', 1, true) then
     redis.call('HSET', job .. parent, 'after', after and after .. ' children' or 'children')
+    afters[parent] = nil
   end
 end

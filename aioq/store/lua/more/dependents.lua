@@ -1,6 +1,7 @@
 -- dependents: what the end of a job means to the jobs that depend on it.
 -- A job that depends on others is `deferred` while it is open what one of them means to it: `open:<id>` has those others
--- (see sole_parent.lua for a single one), and each of them has `dependents:<id>`. The score of a dependent there is its policy: what any end but a finish means.
+-- (see sole_parent.lua for a single one), and each of them has `dependents:<id>`. The score of a dependent there is its policy:
+-- what any end but a finish means.
 -- A job of another queue stands in both as `<id>@<queue>`. What the end means to it is decided there, by decide.lua.
 -- A taker is a dependent that takes the result of the other job as an argument. It stays listed when it is decided, until it
 -- has ended itself; see more/takers.lua.
@@ -84,102 +85,147 @@ local function flush_decided()
   has_released, has_rows = false, false
   flush_deferred()
 end
--- Decides up to `limit` dependents of a job that has ended, from the lowest policy on. child: the child that has, if it is
--- not the job itself. is_gone: the record of the job is. Returns what these come to, and whether some are takers, whose rows
--- stay.
-local function decide_some(parent, status, lowest, limit, child, is_gone)
-  local key = dependents .. parent
-  local highest, each = is_gone and TAKER or FAIL + TAKES + SOLE, status == 'finished' and 1 or ENDED
-  local rows = redis.call('ZRANGEBYSCORE', key, lowest, highest, 'WITHSCORES', 'LIMIT', 0, math.ceil(limit / each))
-  local names, takers, ended_now = {}, {}, {}
-  for i = 1, #rows, 2 do
-    if is_gone or not is_taking(tonumber(rows[i + 1])) then
-      names[#names + 1] = rows[i]
-    else
-      takers[#takers + 1] = TAKER
-      takers[#takers + 1] = rows[i]
+local decide_dependents
+do -- a function has 200 local variables at most, and examine.lua has nearly as many
+  -- The ends of many jobs that one depends on come in one script, so those after which it goes on are taken together.
+  local closed = {}
+  local function settle(id)
+    local parents = closed[id]
+    closed[id] = nil
+    if #parents == 1 or redis.call('SREM', open .. id, unpack(parents)) == 0 then
+      for _, parent in ipairs(parents) do
+        decide(id, RUN, parent)
+      end
+    elseif redis.call('EXISTS', open .. id) == 0 then
+      release(id)
     end
   end
-  if #names > 0 then
-    redis.call('ZREM', key, unpack(names))
-  end
-  if #takers > 0 then
-    redis.call('ZADD', key, unpack(takers))
-  end
-  for i = 1, #rows, 2 do
-    local has_ended, score = false, tonumber(rows[i + 1])
+  -- A row of the dependents of `parent`. Returns whether the job has ended by it, and is kept, as far as is known here.
+  local function decide_row(id, number_of_policy, parent, status, child)
+    local score = tonumber(number_of_policy)
+    local policy, is_sole = math.floor(score), score % TAKES == SOLE
     if score == TAKER then -- it was decided before
-      has_ended = false
-    elseif string.find(rows[i], '@', 1, true) then
-      put_row('decide', rows[i], parent, rows[i + 1], status, child)
-      has_rows, has_ended = true, math.floor(score) > RUN -- as far as is known here
-    else
-      has_ended = decide(rows[i], math.floor(score), parent, status, child, score % TAKES == SOLE)
+      return false
+    elseif string.find(id, '@', 1, true) then
+      put_row('decide', id, parent, number_of_policy, status, child)
+      has_rows = true
+      return policy > RUN
+    elseif not is_sole and (status == 'finished' or policy == RUN) then
+      local parents = closed[id]
+      if parents then
+        parents[#parents + 1] = parent
+      else
+        closed[id] = {parent}
+      end
+      return false
+    elseif closed[id] then
+      settle(id)
     end
-    if has_ended and status ~= 'finished' then
-      ended_now[#ended_now + 1] = rows[i + 1]
-      ended_now[#ended_now + 1] = rows[i]
-    end
+    return decide(id, policy, parent, status, child, is_sole)
   end
-  if child or not is_gone then
-    remember(child or parent, ended_now)
-  end
-  return each * #rows / 2, #takers > 0
-end
--- The same for a job with children.
-local function decide_some_of_parent(parent, member, limit)
-  -- NEEDS: children
-  local status, lowest, by = judge_children(parent)
-  local own_status, after = peek(parent, 'status', 'after')
-  local child = by ~= parent and by or nil
-  local count = lowest and decide_some(parent, status, lowest, limit, child, not own_status) or 0
-  if own_status and is_wanted(after) and redis.call('EXISTS', dependents .. parent) == 1 then
-    outlive(parent, true) -- its result is to be there when the last of its children has ended
-  end
-  if count < limit then
-    local best = redis.call('ZRANGE', children .. parent, 0, 0, 'WITHSCORES')[2]
-    if best and tonumber(best) == GONE then
-      redis.call('DEL', children .. parent) -- nothing can come of any of them
-    elseif member and redis.call('ZSCORE', children .. parent, member) == '1' then
-      outlive(member)
-    end
-  end
-  return count
-end
-local function bring_some_back(parent, limit)
-  -- MAKES: finished stopped expired
-  -- NEEDS: more/returning
-  return return_some(parent, limit)
-end
--- Decides the dependents of jobs that have ended, each with its status and whether its record is gone; `again` says that
--- the job was requeued. The list grows: a dependent that ends may have dependents itself.
-local function decide_dependents(ended)
-  local left, at = MOST, 1
-  while at <= #ended and left > 0 do
-    local each = ended[at]
-    local parent, status, is_gone = each.id, each.status, each.is_gone
-    if status == 'again' then
-      left = left - ENDED * bring_some_back(parent, math.ceil(left / ENDED))
-    elseif each.is_parent then
-      left = left - decide_some_of_parent(parent, each.member, left)
-    else
-      -- Whoever waits for a finish goes on waiting while the record is there: a requeue may bring it.
-      local lowest = (status == 'finished' or is_gone) and WAIT or RUN
-      local count, has_takers = decide_some(parent, status, lowest, left, nil, is_gone)
-      left = left - count
-      if left > 0 and not is_gone and redis.call('EXISTS', dependents .. parent) == 1 then
-        outlive(parent, has_takers)
+  -- Decides up to `limit` dependents of a job that has ended, from the lowest policy on. child: the child that has, if it is
+  -- not the job itself. is_gone: the record of the job is. Returns what these come to, and whether some are takers, whose rows
+  -- stay.
+  local function decide_some(parent, status, lowest, limit, child, is_gone)
+    local key = dependents .. parent
+    local highest, each = is_gone and TAKER or FAIL + TAKES + SOLE, status == 'finished' and 1 or ENDED
+    local rows = redis.call('ZRANGEBYSCORE', key, lowest, highest, 'WITHSCORES', 'LIMIT', 0, math.ceil(limit / each))
+    local names, takers, ended_now = {}, {}, {}
+    for i = 1, #rows, 2 do
+      if is_gone or not is_taking(tonumber(rows[i + 1])) then
+        names[#names + 1] = rows[i]
+      else
+        takers[#takers + 1] = TAKER
+        takers[#takers + 1] = rows[i]
       end
     end
-    if left > 0 then
-      at = at + 1
+    if #names > 0 then
+      redis.call('ZREM', key, unpack(names))
     end
+    if #takers > 0 then
+      redis.call('ZADD', key, unpack(takers))
+    end
+    for i = 1, #rows, 2 do
+      if decide_row(rows[i], rows[i + 1], parent, status, child) and status ~= 'finished' then
+        ended_now[#ended_now + 1] = rows[i + 1]
+        ended_now[#ended_now + 1] = rows[i]
+      end
+    end
+    if child or not is_gone then
+      remember(child or parent, ended_now)
+    end
+    return each * #rows / 2, #takers > 0
   end
-  for i = at, #ended do
-    local each = ended[i]
-    local how = each.is_gone and 'gone/' or each.is_parent and 'children/' or ''
-    redis.call('ZADD', undecided, now, each.id .. ' ' .. how .. each.status)
+  -- The same of a job that has finished, if no job takes its result. All dependents go on, so this needs a command, not three.
+  local function decide_some_finished(parent, limit)
+    local rows = redis.call('ZPOPMIN', dependents .. parent, limit)
+    for i = 1, #rows, 2 do
+      decide_row(rows[i], rows[i + 1], parent, 'finished')
+    end
+    return #rows / 2
   end
-  has_rows = has_rows or at <= #ended
-  flush_decided()
+  -- The same for a job with children.
+  local function decide_some_of_parent(parent, member, limit)
+    -- NEEDS: children
+    local status, lowest, by = judge_children(parent)
+    local own_status, after = peek(parent, 'status', 'after')
+    local child = by ~= parent and by or nil
+    local count = lowest and decide_some(parent, status, lowest, limit, child, not own_status) or 0
+    if own_status and is_wanted(after) and redis.call('EXISTS', dependents .. parent) == 1 then
+      outlive(parent, true) -- its result is to be there when the last of its children has ended
+    end
+    if count < limit then
+      local best = redis.call('ZRANGE', children .. parent, 0, 0, 'WITHSCORES')[2]
+      if best and tonumber(best) == GONE then
+        redis.call('DEL', children .. parent) -- nothing can come of any of them
+      elseif member and redis.call('ZSCORE', children .. parent, member) == '1' then
+        outlive(member)
+      end
+    end
+    return count
+  end
+  local function bring_some_back(parent, limit)
+    -- MAKES: finished stopped expired
+    -- NEEDS: more/returning
+    return return_some(parent, limit)
+  end
+  -- Decides the dependents of jobs that have ended, each with its status and whether its record is gone; `again` says that
+  -- the job was requeued. The list grows: a dependent that ends may have dependents itself.
+  function decide_dependents(ended)
+    local left, at = MOST, 1
+    repeat
+      while at <= #ended and left > 0 do
+        local each = ended[at]
+        local parent, status, is_gone = each.id, each.status, each.is_gone
+        if status == 'again' then
+          left = left - ENDED * bring_some_back(parent, math.ceil(left / ENDED))
+        elseif each.is_parent then
+          left = left - decide_some_of_parent(parent, each.member, left)
+        elseif each.is_untaken and status == 'finished' then
+          left = left - decide_some_finished(parent, left)
+        else
+          -- Whoever waits for a finish goes on waiting while the record is there: a requeue may bring it.
+          local lowest = (status == 'finished' or is_gone) and WAIT or RUN
+          local count, has_takers = decide_some(parent, status, lowest, left, nil, is_gone)
+          left = left - count
+          if left > 0 and not is_gone and redis.call('EXISTS', dependents .. parent) == 1 then
+            outlive(parent, has_takers)
+          end
+        end
+        if left > 0 then
+          at = at + 1
+        end
+      end
+      for id in pairs(closed) do
+        settle(id) -- it may have run out, which is an end, too
+      end
+    until at > #ended or left <= 0
+    for i = at, #ended do
+      local each = ended[i]
+      local how = each.is_gone and 'gone/' or each.is_parent and 'children/' or ''
+      redis.call('ZADD', undecided, now, each.id .. ' ' .. how .. each.status)
+    end
+    has_rows = has_rows or at <= #ended
+    flush_decided()
+  end
 end
