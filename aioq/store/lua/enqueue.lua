@@ -94,7 +94,7 @@ local function make_others()
     return new.seen
   end
 
-  local known = {} -- jobs that are stored, or stand in the call before the one that is looked at
+  local known = {} -- jobs that stand in the call before the one that is looked at
   local complete = {} -- lists of such jobs
   -- A job that this one depends on which is neither.
   local function missing_parent(new)
@@ -102,11 +102,9 @@ local function make_others()
       return
     end
     for _, parent in ipairs(new.parents) do
-      if not parent.is_elsewhere and not known[parent.id] then
-        if not look_at_parent(parent.id) then
-          return parent.id
-        end
-        known[parent.id] = true
+      local is_here = new.parents.are_here or not string.find(parent, '@', 1, true)
+      if is_here and not (known[parent] or is_known_parent(parent) or look_at_parent(parent)) then
+        return parent
       end
     end
     complete[new.parents] = true
@@ -154,7 +152,7 @@ local function make_others()
       -- has told these.
       remove_job(id, is_late and 'expired' or 'gone', after)
     end
-    if new.inherits or is_depended_on(id) or after and string.find(' ' .. after .. ' ', ' takes ', 1, true) then
+    if new.inherits or is_known_parent(id) or after and string.find(' ' .. after .. ' ', ' takes ', 1, true) then
       take_place(id)
       known, complete = {}, {}
     end

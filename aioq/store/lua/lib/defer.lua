@@ -1,17 +1,22 @@
 -- defer: a new job waits for others, or is a child of one.
 -- NEEDS: now FINAL read doors/follow outlive outbox sole_parent edge_scores
--- Many jobs of a call may depend on one, so what is known of that one is kept: how it has ended, what follows from its end,
--- whether its record does not go by itself, whether it is judged with its children, whether it was told to stay, and whether
--- what its end means is to be decided.
-local ends, afters, lasts, judged, stay, decided = {}, {}, {}, {}, {}, {}
+-- Many jobs of a call may depend on one, so what is known of that one is kept: how it has ended (false: it has not), what
+-- follows from its end, whether its record goes by itself, whether it is judged with its children, whether it was told to
+-- stay, and whether what its end means is to be decided.
+local ends, afters, goes, judged, stay, decided = {}, {}, {}, {}, {}, {}
 -- Returns whether there is such a job.
 local function look_at_parent(parent)
   local status, after, expires_at = peek(parent, 'status', 'after', 'expires_at')
   if not status then
     return false
   end
-  ends[parent], afters[parent] = FINAL[status] and status or false, after
-  lasts[parent] = not ends[parent] and not expires_at
+  ends[parent] = FINAL[status] and status or false
+  if ends[parent] or expires_at then
+    goes[parent] = true
+  end
+  if after then
+    afters[parent] = after
+  end
   if after and string.find(' ' .. after, ' child', 1, true) then
     -- MAKES: children
     -- NEEDS: children
@@ -22,8 +27,8 @@ local function look_at_parent(parent)
   end
   return true
 end
--- Whether the call has brought jobs that depend on this one.
-local function is_depended_on(id)
+-- Whether a job of this call depends on this one.
+local function is_known_parent(id)
   return ends[id] ~= nil
 end
 local function depend(parent, score)
@@ -37,9 +42,12 @@ local function depend(parent, score)
       decide_later(parent, status)
     end
   elseif takes and stay[parent] ~= 'wanted' or not (stay[parent] or judged[parent]) then
+    local after = nil -- what was read, unless other words have been written since
+    if not stay[parent] then
+      after = afters[parent] or false
+    end
     stay[parent] = takes and 'wanted' or 'stays'
-    outlive(parent, takes, afters[parent], lasts[parent])
-    afters[parent], lasts[parent] = nil, nil -- it has other words now
+    outlive(parent, takes, after, not goes[parent])
   end
 end
 -- Rows of many jobs go into an index together: those of the deferred jobs, and those of the dependents of one job.
@@ -64,10 +72,10 @@ end
 -- parents: as lib/heads.lua has them; jobs with one head have one table.
 local function defer(id, parents)
   add_row(waiting, now, id)
-  for _, parent in ipairs(parents) do
-    local name = parent.id
-    if parent.is_elsewhere then
-      put_row('depend', name, parent.score, id)
+  for at, name in ipairs(parents) do
+    local score = parents.scores[at]
+    if not parents.are_here and string.find(name, '@', 1, true) then
+      put_row('depend', name, score, id)
       redis.call('SADD', sources, string.match(name, '@(.+)$'))
     else
       local rows = listed[name]
@@ -75,19 +83,15 @@ local function defer(id, parents)
         rows = {}
         listed[name] = rows
       end
-      add_row(rows, parent.score, id)
-      depend(name, parent.score)
+      add_row(rows, score, id)
+      depend(name, score)
     end
   end
   if sole_parent(parents.text) then
     return
   end
   for from = 1, #parents, 1000 do -- unpack takes less than 8000
-    local names = {}
-    for at = from, math.min(from + 999, #parents) do
-      names[#names + 1] = parents[at].id
-    end
-    redis.call('SADD', open .. id, unpack(names))
+    redis.call('SADD', open .. id, unpack(parents, from, math.min(from + 999, #parents)))
   end
 end
 -- A new job takes the place of one that had this id. What the end of that one means to those that depend on it is decided
@@ -111,7 +115,7 @@ local function take_place(id)
     decide_rest(id)
     flush_ends()
   until left == 0 or left == before
-  ends, afters, lasts, judged, stay, decided = {}, {}, {}, {}, {}, {}
+  ends, afters, goes, judged, stay, decided = {}, {}, {}, {}, {}, {}
 end
 -- Why a job cannot be a child of the run with this fence; false if it can.
 local function refuse_child(parent, fence)
@@ -124,6 +128,6 @@ local function add_child(parent, id)
   redis.call('ZADD', children .. parent, 'NX', 0, parent, 0, id)
   if not string.find(' ' .. (after or '') .. ' ', ' children ', 1, true) then
     redis.call('HSET', job .. parent, 'after', after and after .. ' children' or 'children')
-    afters[parent] = nil
+    ends[parent], afters[parent] = nil, nil
   end
 end

@@ -1,7 +1,7 @@
 -- heads: what the words of a head say of a new job; enqueue.lua lists the words. A feature that needs a word adds its handler, and
 -- no other place changes: a handler writes what is known into `new`, and fields that are stored beside those of the call into
 -- `fields`. false says that the value is none.
--- NEEDS: now lanes edge_scores
+-- NEEDS: now lanes edge_scores sole_parent
 local function due_moment(due)
   local delay = string.match(due, '^%+(%d+)$')
   return delay and now + tonumber(delay) or tonumber(due)
@@ -48,15 +48,17 @@ local HANDLERS = {
     follow_with(new, (string.gsub(kinds, ',', ' ')))
   end,
   parents = function(new, parents, fields)
-    local found, are_known = {text = parents}, true
+    local found, scores, are_known = {text = parents}, {}, true
     for letter, parent in string.gmatch(parents, '(%a)([^,]+)') do
-      local is_elsewhere = string.find(parent, '@', 1, true) ~= nil
-      found[#found + 1] = {id = parent, score = EDGE_SCORES[letter], is_elsewhere = is_elsewhere}
-      are_known = are_known and EDGE_SCORES[letter] ~= nil
+      local at = #found + 1
+      found[at], scores[at] = parent, EDGE_SCORES[letter]
+      are_known = are_known and scores[at] ~= nil
     end
-    if #found == 1 and are_known and not found[1].is_elsewhere then
-      found[1].score = found[1].score + SOLE
+    if are_known and sole_parent(parents) then
+      scores[1] = scores[1] + SOLE
     end
+    found.scores = scores
+    found.are_here = not string.find(parents, '@', 1, true)
     new.parents = found
     if string.find(',' .. parents, ',%u') then
       follow_with(new, 'takes')
