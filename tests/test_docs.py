@@ -36,6 +36,7 @@ from aioq.cli.main import app
 from aioq.store.keys import Keys, SharedKeys
 from aioq.store.scripts import server_scripts
 from aioq.values import options, serializer, states
+from aioq.values.option_names import RESERVED
 from aioq.values.resolving import resolve
 from tests.interface import MODULES
 from tests.pages import EXAMPLES, PAGES, ROOT, Block, blocks, commands, table
@@ -293,6 +294,12 @@ def test_the_option_table_has_every_option_and_its_default() -> None:
     assert rows["job_timeout"] == f"{options.TIMEOUT_MS // 1000} s"
     assert rows["result_ttl"] == f"{options.RESULT_TTL_MS // 1000} s"
     assert rows["failure_ttl"] == f"{options.FAILURE_TTL_MS // 86_400_000} days"
+
+
+def test_the_options_that_are_refused_are_named() -> None:
+    text = JOBS.read_text()
+    (told,) = re.findall(r"^- the names of RQ's options that aioq does not have, (.*?)They are", text, re.S | re.M)
+    assert set(re.findall(r"`(\w+)`", re.sub(r"\(it is [^)]*\)", "", told))) == RESERVED
 
 
 def test_the_state_table_has_every_state() -> None:
