@@ -651,6 +651,24 @@ async def deferred_for_a_job_that_has_ended(store: Store, client: redis.Redis) -
     assert await end(store, (claimed, Finished(b"pr", LEASE))) == ["ok"]
 
 
+async def deferred_for_two(store: Store) -> None:
+    """What it waits for is a list then."""
+    await put(store, "before", "other", func=b"tests.jobs.noop")
+    await put(store, "a", parents="wbefore,cother")
+
+
+@damage("canceled", "dependency-gone", "index-without-job before", "entry-without-job before")
+async def deferred_for_two_of_which_one_is_gone(store: Store, client: redis.Redis) -> None:
+    await deferred_for_two(store)
+    client.delete(store.keys.job + b"before")
+
+
+@damage("runs", "dependency-untold")
+async def deferred_for_two_of_which_one_does_not_know_it(store: Store, client: redis.Redis) -> None:
+    await deferred_for_two(store)
+    client.zrem(store.keys.dependents + b"other", "a")
+
+
 async def deferred_with_a_deadline(store: Store) -> None:
     await put(store, "before", func=b"tests.jobs.noop")
     submission = job("a", parents="wbefore")
