@@ -154,7 +154,7 @@ def test_h13_many_jobs_take_few_round_trips(cli: Cli, server) -> None:
 
         def scripts() -> int:
             called = client.info("commandstats")["cmdstat_evalsha"]
-            return int(called["calls"]) - int(called["failed_calls"])  # a server is asked first for what it may not know
+            return int(called["calls"]) - int(called["failed_calls"])  # it did not know some yet
 
         before = scripts()
         assert (
