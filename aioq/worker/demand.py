@@ -74,6 +74,11 @@ class Demand:
 
         return len(self._suspects)
 
+    @property
+    def may_bring_jobs(self) -> bool:
+        """Whether a hint has not been followed yet, or a claim is under way."""
+        return self.expects_jobs or self.asked > 0
+
     def expect_jobs(self) -> None:
         """Take a hint: there may be jobs to claim."""
         self.expects_jobs = True

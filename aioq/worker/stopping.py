@@ -135,14 +135,18 @@ class Stopping:
     async def obey_max_idle_time(self) -> None:
         """Ask for a stop when the worker was idle for so long that it should end."""
         longest = self._settings.max_idle_time or 0
-        busy_at, claimed = time.monotonic(), 0
+        busy_at, claimed, has_waited = time.monotonic(), 0, False
 
         while True:
             await anyio.sleep(min(IDLE_CHECK_S, longest / 4))
 
             if self._slots.held or self._demand.claimed != claimed:
-                busy_at, claimed = time.monotonic(), self._demand.claimed
+                busy_at, claimed, has_waited = time.monotonic(), self._demand.claimed, False
             elif time.monotonic() - busy_at >= longest and await self._courier.may_be_left():
+                if self._demand.may_bring_jobs and not has_waited:
+                    has_waited = True  # until the next check: a job of a lost worker may have come back just now
+                    continue
+
                 self.request(LIMIT)
 
                 return

@@ -86,10 +86,10 @@ async def test_a_burst_with_max_jobs(queue: Queue, server: Server) -> None:
 
 async def test_a_worker_that_ends_when_it_is_idle(queue: Queue, server: Server) -> None:
     await held_by_a_dead_worker(queue)
-    claimed, seconds = await seconds_of(Worker("default", server.url), max_idle_time=2)
+    claimed, seconds = await seconds_of(Worker("default", server.url), max_idle_time=1)
 
     assert claimed == 1
-    assert seconds < 12
+    assert seconds < 11
 
 
 async def test_a_worker_that_beats_and_holds_jobs_is_not_waited_for(
